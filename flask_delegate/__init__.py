@@ -1,0 +1,41 @@
+"""Flask-Delegate: a view decides who may have a private file; the web server sends it."""
+
+from .decorator import delegated
+from .exceptions import (
+    AccessDenied,
+    ConfigurationError,
+    DelegateError,
+    FileMissing,
+    FileRefused,
+    FileUnreadable,
+    HandoffUnavailable,
+    LostCookies,
+    NotAFile,
+    PathRefused,
+    UnknownArea,
+    UnmintedRedirect,
+)
+from .extension import Delegate, send_via_apache
+from .handoff import Handoff
+from .signals import file_delegated, file_refused
+
+__all__ = [
+    "AccessDenied",
+    "ConfigurationError",
+    "Delegate",
+    "DelegateError",
+    "FileMissing",
+    "FileRefused",
+    "FileUnreadable",
+    "Handoff",
+    "HandoffUnavailable",
+    "LostCookies",
+    "NotAFile",
+    "PathRefused",
+    "UnknownArea",
+    "UnmintedRedirect",
+    "delegated",
+    "file_delegated",
+    "file_refused",
+    "send_via_apache",
+]

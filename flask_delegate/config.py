@@ -1,0 +1,207 @@
+"""Every ``DELEGATE_*`` key, parsed once into a frozen :class:`Settings` and checked at start-up."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from flask import Flask
+
+from .areas import Area, check_disjoint, lies_within, make_area
+from .exceptions import ConfigurationError, UnknownArea
+
+AUTO = "auto"
+MOD_WSGI = "mod_wsgi"
+STREAM = "stream"
+BACKENDS = (AUTO, MOD_WSGI, STREAM)
+
+DEFAULT_AREA = "default"
+DEFAULTS: Mapping[str, Any] = MappingProxyType(
+    {
+        "DELEGATE_ROOT": None,
+        "DELEGATE_URL": "/private/",
+        "DELEGATE_AREAS": {},
+        "DELEGATE_BACKEND": AUTO,
+        "DELEGATE_HEADERS": {},
+    }
+)
+
+_HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
+# Printable ASCII; '${' would be expanded by Apache, and 'expr=' read as an expression.
+_HEADER_VALUE = re.compile(r"(?!expr=)(?:[\x21-\x7e]|(?<=[^ ]) (?=[^ ]))+")
+_OWN_HEADERS = frozenset(
+    {
+        "accept-ranges",
+        "cache-control",
+        "connection",
+        "content-disposition",
+        "content-encoding",
+        "content-length",
+        "content-range",
+        "content-security-policy",
+        "content-type",
+        "date",
+        "etag",
+        "expires",
+        "last-modified",
+        "location",
+        "server",
+        "set-cookie",
+        "status",
+        "transfer-encoding",
+        "vary",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the configuration says.
+
+    :param areas: by name.
+    :param backend: one of :data:`BACKENDS`.
+    :param headers: constant headers that every delivered file carries.
+    :param secret: what tokens and fingerprints are derived from; none where nothing is handed off.
+    """
+
+    areas: Mapping[str, Area]
+    backend: str
+    headers: Mapping[str, str]
+    secret: bytes | None
+
+    def area(self, name: str | None) -> Area:
+        """Find an area; ``None`` is the default one, or the only one.
+
+        :raises UnknownArea: if there is no such area.
+        """
+        if name is None and DEFAULT_AREA not in self.areas and len(self.areas) == 1:
+            return next(iter(self.areas.values()))
+        try:
+            return self.areas[DEFAULT_AREA if name is None else name]
+        except KeyError:
+            raise UnknownArea(name, tuple(self.areas)) from None
+
+
+def parse(app: Flask) -> Settings:
+    """Read and check an application's settings.
+
+    :raises ConfigurationError: naming the key and the cure.
+    """
+    areas = _areas(app.config)
+    for area in areas:
+        _check_not_static(app, area)
+    backend = _backend(app.config["DELEGATE_BACKEND"])
+    return Settings(
+        areas=MappingProxyType({area.name: area for area in areas}),
+        backend=backend,
+        headers=MappingProxyType(_headers(app.config["DELEGATE_HEADERS"])),
+        secret=None if backend == STREAM else _secret(app.secret_key),
+    )
+
+
+def _areas(config: Mapping[str, Any]) -> list[Area]:
+    areas = []
+    if config["DELEGATE_ROOT"] is not None or not config["DELEGATE_AREAS"]:
+        areas.append(
+            make_area(
+                DEFAULT_AREA,
+                config["DELEGATE_ROOT"],
+                config["DELEGATE_URL"],
+                root_key="DELEGATE_ROOT",
+                url_key="DELEGATE_URL",
+            )
+        )
+    for name, entry in _named(config["DELEGATE_AREAS"]).items():
+        key = f"DELEGATE_AREAS[{name!r}]"
+        _check_entry(name, entry, key)
+        areas.append(
+            make_area(
+                name, entry["root"], entry["url"], root_key=f"{key} root", url_key=f"{key} url"
+            )
+        )
+    check_disjoint(areas)
+    return areas
+
+
+def _named(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(
+            "DELEGATE_AREAS",
+            f"{value!r} is not a mapping.",
+            'Write {"reports": {"root": "/srv/reports", "url": "/private/reports/"}}.',
+        )
+    return value
+
+
+def _check_entry(name: object, entry: Any, key: str) -> None:
+    if not isinstance(name, str) or name == DEFAULT_AREA or not name.isidentifier():
+        raise ConfigurationError(
+            key,
+            "is not a usable name.",
+            f"Use letters, digits and '_'; {DEFAULT_AREA!r} is the area of DELEGATE_ROOT.",
+        )
+    if not isinstance(entry, Mapping) or set(entry) != {"root", "url"}:
+        raise ConfigurationError(key, f"{entry!r} does not fit.", "Give it 'root' and 'url'.")
+
+
+def _check_not_static(app: Flask, area: Area) -> None:
+    folder = app.static_folder
+    if folder is None:
+        return
+    # Flask serves its static folder to everybody.
+    static = os.path.realpath(folder)
+    if lies_within(area.root, static) or lies_within(static, area.root):
+        raise ConfigurationError(
+            "DELEGATE_ROOT" if area.name == DEFAULT_AREA else f"DELEGATE_AREAS[{area.name!r}]",
+            f"{area.root!r} overlaps the static folder {static!r}, which is public.",
+            "Keep private files elsewhere.",
+        )
+
+
+def _backend(value: Any) -> str:
+    if value not in BACKENDS:
+        raise ConfigurationError(
+            "DELEGATE_BACKEND", f"{value!r} is not a backend.", f"Use one of {', '.join(BACKENDS)}."
+        )
+    return str(value)
+
+
+def _secret(value: str | bytes | None) -> bytes:
+    if not value:
+        raise ConfigurationError(
+            "SECRET_KEY",
+            "is not set, and the hand-off's token is derived from it.",
+            "Set it before Delegate(app), for example to the output of"
+            " python -c 'import secrets; print(secrets.token_hex())'.",
+        )
+    return value.encode() if isinstance(value, str) else value
+
+
+def _headers(value: Any) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(
+            "DELEGATE_HEADERS", f"{value!r} is not a mapping.", 'Write {"Referrer-Policy": "…"}.'
+        )
+    for name, content in value.items():
+        _check_header(name, content)
+    return dict(value)
+
+
+def _check_header(name: Any, content: Any) -> None:
+    key = f"DELEGATE_HEADERS[{name!r}]"
+    if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+        raise ConfigurationError(key, "is not a header's name.", "Use letters, digits and '-'.")
+    if name.lower() in _OWN_HEADERS:
+        raise ConfigurationError(
+            key, "is the extension's or the server's to set.", "Take it out of the mapping."
+        )
+    if not isinstance(content, str) or not _HEADER_VALUE.fullmatch(content) or "${" in content:
+        raise ConfigurationError(
+            key,
+            f"{content!r} cannot stand in Apache's configuration.",
+            "Use one line of printable ASCII without '${' and without doubled blanks.",
+        )

@@ -1,0 +1,28 @@
+"""The one place where exceptions become HTTP answers."""
+
+from __future__ import annotations
+
+from flask import current_app
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import Forbidden, HTTPException, InternalServerError, NotFound
+
+from .exceptions import AccessDenied, DelegateError, FileRefused, FileUnreadable
+from .signals import file_refused
+
+
+def answer(error: DelegateError) -> ResponseReturnValue:
+    """Log the reason, tell who listens, and answer with the application's own error page."""
+    translated = _translate(error)
+    level = "error" if isinstance(translated, InternalServerError) else "warning"
+    getattr(current_app.logger, level)("file refused: %s", error)
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    file_refused.send(app, error=error)
+    return current_app.handle_http_exception(translated)
+
+
+def _translate(error: DelegateError) -> HTTPException:
+    if isinstance(error, AccessDenied):
+        return NotFound() if error.conceal else Forbidden()
+    if isinstance(error, FileRefused) and not isinstance(error, FileUnreadable):
+        return NotFound()
+    return InternalServerError(original_exception=error)

@@ -1,0 +1,149 @@
+"""What can go wrong, with the evidence as attributes.
+
+::
+
+    DelegateError
+    ├── ConfigurationError      a setting is missing, wrong or unsafe; raised at start-up
+    ├── UnknownArea             a view names an area that is not configured
+    ├── AccessDenied            ``authorize`` said no
+    ├── FileRefused             the file cannot be delivered
+    │   ├── PathRefused         absolute, ``..``, NUL, or a link that leaves the area
+    │   ├── FileMissing         nothing there
+    │   ├── NotAFile            a directory, FIFO, socket or device
+    │   └── FileUnreadable      there, but the application may not read it
+    ├── HandoffUnavailable      the server cannot be shown to be ready, and streaming is ruled out
+    ├── UnmintedRedirect        a response would lead Apache to a URL of somebody's choosing
+    └── LostCookies             a cookie was set on a response that will lose it
+
+:mod:`flask_delegate.errors` turns them into HTTP answers.
+"""
+
+from __future__ import annotations
+
+
+class DelegateError(Exception):
+    """The root of every exception that this package raises on purpose."""
+
+
+class ConfigurationError(DelegateError):
+    """A ``DELEGATE_*`` setting is missing, wrong or unsafe.
+
+    :param key: the configuration key at fault.
+    :param problem: what is wrong with it.
+    :param cure: what to do about it.
+    """
+
+    def __init__(self, key: str, problem: str, cure: str) -> None:
+        super().__init__(f"{key}: {problem} {cure}")
+        self.key = key
+        self.problem = problem
+        self.cure = cure
+
+
+class UnknownArea(DelegateError, LookupError):
+    """A hand-off names an area that the configuration does not have.
+
+    :param name: the area asked for, ``None`` for the default one.
+    :param known: the names that are configured.
+    """
+
+    def __init__(self, name: str | None, known: tuple[str, ...]) -> None:
+        listed = ", ".join(known) or "none"
+        if name is None:
+            message = (
+                f"no default area: set DELEGATE_ROOT, or pass area=… (configured areas: {listed})."
+            )
+        else:
+            message = f"no area named {name!r} (configured areas: {listed})."
+        super().__init__(message)
+        self.name = name
+        self.known = known
+
+
+class AccessDenied(DelegateError):
+    """The view's ``authorize`` function returned something false.
+
+    :param endpoint: the Flask endpoint that was asked for.
+    :param conceal: answer as for a missing file, so that existence is not told.
+    """
+
+    def __init__(self, endpoint: str | None, *, conceal: bool) -> None:
+        super().__init__(f"access denied by the authorize function of {endpoint}.")
+        self.endpoint = endpoint
+        self.conceal = conceal
+
+
+class FileRefused(DelegateError):
+    """A file that cannot be delivered.
+
+    :param path: what the view asked for.
+    :param root: the area's folder.
+    :param reason: why, in words for the log; never shown to the client.
+    """
+
+    def __init__(self, path: str, root: str, reason: str) -> None:
+        super().__init__(f"{path!r} in {root}: {reason}")
+        self.path = path
+        self.root = root
+        self.reason = reason
+
+
+class PathRefused(FileRefused):
+    """The path is not one below the area's root."""
+
+
+class FileMissing(FileRefused):
+    """There is no such file."""
+
+
+class NotAFile(FileRefused):
+    """The path names something other than a regular file."""
+
+
+class FileUnreadable(FileRefused):
+    """The file is there, but the application's user may not read it."""
+
+
+class HandoffUnavailable(DelegateError):
+    """The server did not show the guard that belongs to the settings.
+
+    :param area: the area's name.
+    :param reason: what was seen.
+    :param cure: what to do about it.
+    """
+
+    def __init__(self, area: str, reason: str, cure: str) -> None:
+        super().__init__(f"area {area!r} cannot be handed off: {reason} {cure}")
+        self.area = area
+        self.reason = reason
+        self.cure = cure
+
+
+class UnmintedRedirect(DelegateError):
+    """A response that mod_wsgi would follow to a URL that this package did not make.
+
+    :param location: the value of the offending ``Location`` header.
+    :param status: the response's status line.
+    :param reason: why it may not leave.
+    """
+
+    def __init__(self, location: str, status: str, reason: str) -> None:
+        super().__init__(f"a response {status!r} with a Location header was stopped: {reason}")
+        self.location = location
+        self.status = status
+        self.reason = reason
+
+
+class LostCookies(DelegateError):
+    """A delivered file's response sets cookies, which a hand-off drops.
+
+    :param names: the cookies' names.
+    """
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        super().__init__(
+            f"the response that delivers a file sets {', '.join(names)}, which will not reach the"
+            " client: Apache answers in the application's place and drops its cookies. Set the"
+            " cookie, or change the session, in a request of its own."
+        )
+        self.names = names

@@ -1,0 +1,175 @@
+"""The extension itself. A request is authorised, the file resolved and described, and sent."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from flask import Flask, Response, current_app, request
+
+from . import errors, handshake
+from .areas import Area
+from .backends import location, stream
+from .cli import delegate as command
+from .config import AUTO, DEFAULTS, MOD_WSGI, STREAM, Settings, parse
+from .exceptions import DelegateError, HandoffUnavailable
+from .guard import MINTED, Check, ResponseGuard, stop_unminted
+from .handoff import Handoff, describe
+from .lost import DELIVERY, LostHeaders
+from .resolve import resolve
+from .server.apache import area_rules
+from .signals import file_delegated
+
+_KEY = "delegate"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What an area shares with the web server's configuration."""
+
+    token: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the extension keeps of one application, in ``app.extensions["delegate"]``."""
+
+    settings: Settings
+    marks: Mapping[str, Mark]
+    told: set[tuple[str, str]] = field(default_factory=set)
+
+
+class Delegate:
+    """Delegates the sending of private files to the web server.
+
+    :param app: an application to set up at once; otherwise call :meth:`init_app`.
+    """
+
+    def __init__(self, app: Flask | None = None) -> None:
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask) -> None:
+        """Set up an application. Its configuration, ``SECRET_KEY`` included, must be complete.
+
+        :raises ConfigurationError: naming the setting at fault and the cure.
+        :raises RuntimeError: if the application was set up before.
+        """
+        if _KEY in app.extensions:
+            raise RuntimeError("Delegate is already set up for this application.")
+        for key, value in DEFAULTS.items():
+            app.config.setdefault(key, value)
+        settings = parse(app)
+        app.extensions[_KEY] = State(settings, _marks(settings))
+        app.wsgi_app = ResponseGuard(  # type: ignore[method-assign]
+            app.wsgi_app,
+            _checks(app, settings),
+            report=lambda error: app.logger.error("%s", error),
+        )
+        app.register_error_handler(DelegateError, errors.answer)
+        app.cli.add_command(command)
+
+
+def send_via_apache(
+    path: str | os.PathLike[str],
+    *,
+    area: str | None = None,
+    as_attachment: bool = False,
+    download_name: str | None = None,
+    mimetype: str | None = None,
+    max_age: int | None = None,
+    csp: str | None = None,
+    rate_limit: int | None = None,
+) -> Response:
+    """Make the response that delivers a private file. The caller has decided that it may.
+
+    :param path: relative to the area's root.
+
+    The other arguments are those of :class:`~flask_delegate.Handoff`.
+
+    :raises FileRefused: if it is not a readable regular file below the root.
+    :raises HandoffUnavailable: if ``DELEGATE_BACKEND`` is ``mod_wsgi`` and the server is not ready.
+    :raises UnknownArea: if there is no such area.
+    :raises ValueError: if an argument is out of its range.
+    """
+    return send(
+        Handoff(
+            path,
+            area=area,
+            as_attachment=as_attachment,
+            download_name=download_name,
+            mimetype=mimetype,
+            max_age=max_age,
+            csp=csp,
+            rate_limit=rate_limit,
+        )
+    )
+
+
+def send(handoff: Handoff) -> Response:
+    """Make the response for a hand-off: see :func:`send_via_apache`."""
+    state = state_of(current_app)
+    area = state.settings.area(handoff.area)
+    file = resolve(area.root, handoff.path)
+    delivery = describe(handoff, file)
+    backend = _choose(state, area)
+    if backend == MOD_WSGI:
+        response = location.respond(delivery, area, state.marks[area.name].token)
+        request.environ[MINTED] = response.headers["Location"]
+    else:
+        response = stream.respond(delivery, request.environ, state.settings.headers)
+    request.environ[DELIVERY] = delivery
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    file_delegated.send(app, delivery=delivery, backend=backend)
+    return current_app.make_response(response)
+
+
+def state_of(app: Flask) -> State:
+    """Find what the extension keeps of an application.
+
+    :raises RuntimeError: if it was not set up.
+    """
+    try:
+        state: State = app.extensions[_KEY]
+    except KeyError:
+        raise RuntimeError("Delegate is not set up: call Delegate(app) or init_app(app).") from None
+    return state
+
+
+def _marks(settings: Settings) -> Mapping[str, Mark]:
+    if settings.secret is None:
+        return MappingProxyType({})
+    return MappingProxyType(
+        {name: _mark(settings.secret, area, settings) for name, area in settings.areas.items()}
+    )
+
+
+def _mark(secret: bytes, area: Area, settings: Settings) -> Mark:
+    token = handshake.derive_token(secret, area)
+    rules = area_rules(area, token, settings.headers)
+    return Mark(token, handshake.derive_fingerprint(secret, area, rules))
+
+
+def _checks(app: Flask, settings: Settings) -> list[Check]:
+    if settings.backend == STREAM:
+        return [stop_unminted]
+    return [stop_unminted, LostHeaders(app, dict(settings.headers))]
+
+
+def _choose(state: State, area: Area) -> str:
+    """Hand off only where this very request shows that the guard is there."""
+    if state.settings.backend == STREAM:
+        return STREAM
+    try:
+        handshake.check(request.environ, area, state.marks[area.name].fingerprint)
+    except HandoffUnavailable as unavailable:
+        if state.settings.backend != AUTO:
+            raise
+        if (area.name, unavailable.reason) not in state.told:
+            state.told.add((area.name, unavailable.reason))
+            current_app.logger.warning("%s Files are streamed by Python meanwhile.", unavailable)
+        return STREAM
+    return MOD_WSGI

@@ -1,0 +1,93 @@
+"""What may leave the application: a look at status and headers where the server takes them over.
+
+mod_wsgi in daemon mode follows a local ``Location`` in a 200 to wherever it points, inside the
+application or outside. Only the one that this package made may pass. Nothing here knows Flask.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from .exceptions import UnmintedRedirect
+from .handshake import in_daemon_mode
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+Headers = list[tuple[str, str]]
+Check = Callable[["WSGIEnvironment", str, Headers], None]
+Starter = Callable[..., object]
+
+MINTED = "flask_delegate.minted"
+"""The environ key under which a request keeps the ``Location`` that was made for it."""
+
+# How mod_wsgi reads a status, by C's atoi(): "200 OK", "0200", " 200x" are all 200.
+_TWO_HUNDRED = re.compile(r"\s*\+?0*200(?!\d)")
+
+
+class ResponseGuard:
+    """WSGI middleware that runs checks before a response starts.
+
+    :param application: what is guarded.
+    :param checks: each is called with environ, status line and headers, and raises to object.
+    :param report: told of a redirect that was stopped.
+    """
+
+    def __init__(
+        self,
+        application: WSGIApplication,
+        checks: Iterable[Check],
+        report: Callable[[UnmintedRedirect], object],
+    ) -> None:
+        self._application = application
+        self._checks = tuple(checks)
+        self._report = report
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request; a redirect that was stopped becomes a 500."""
+
+        def checked(status: str, headers: Headers, *exc_info: object) -> object:
+            for check in self._checks:
+                check(environ, status, headers)
+            return start_response(status, headers, *exc_info)  # type: ignore[arg-type]
+
+        try:
+            return self._application(environ, checked)  # type: ignore[arg-type]
+        except UnmintedRedirect as error:
+            self._report(error)
+            body = b"Internal Server Error\n"
+            start_response(
+                "500 Internal Server Error",
+                [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))],
+            )
+            return [body]
+
+
+def stop_unminted(environ: WSGIEnvironment, status: str, headers: Headers) -> None:
+    """Let no local redirect out of a daemon-mode application but the one that was made for it.
+
+    :raises UnmintedRedirect: for any other, and where a hand-off was altered on its way, so that
+        the internal URL would reach the client.
+    """
+    if not in_daemon_mode(environ):
+        return
+    locations = _values(headers, "location")
+    if not locations:
+        return
+    minted = environ.get(MINTED)
+    statuses = [status, *_values(headers, "status")]
+    if locations == [minted] and len(statuses) == 1 and _TWO_HUNDRED.match(status):
+        return
+    if minted is not None and any(minted in location for location in locations):
+        reason = "the hand-off's status or headers were changed after it was made."
+    elif any(map(_TWO_HUNDRED.match, statuses)) and any(x.startswith("/") for x in locations):
+        reason = "with status 200 Apache would serve that URL in its place; use a 3xx to redirect."
+    else:
+        return
+    raise UnmintedRedirect(locations[-1], status, reason)
+
+
+def _values(headers: Headers, name: str) -> list[str]:
+    return [value.strip() for key, value in headers if key.strip().lower() == name]

@@ -1,0 +1,145 @@
+"""From a root and a relative path to a file that is safe to deliver: the only door to disk.
+
+Nothing here knows Flask or HTTP.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from .exceptions import FileMissing, FileUnreadable, NotAFile, PathRefused
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateFile:
+    """A regular file below an area's root that the application can read.
+
+    Holding one proves that the checks were made; only :func:`resolve` makes them.
+
+    :param root: the area's folder.
+    :param relative: the real path below it, without symbolic links.
+    :param name: the last component of the path that was asked for.
+    :param size: in bytes.
+    :param mtime_ns: time of last modification, in nanoseconds since the epoch.
+    :param identity: device and inode.
+    """
+
+    root: str
+    relative: str
+    name: str
+    size: int
+    mtime_ns: int
+    identity: tuple[int, int]
+
+    @property
+    def path(self) -> str:
+        """The absolute path."""
+        return f"{self.root}/{self.relative}"
+
+    def open(self) -> BinaryIO:
+        """Open the very file that was resolved.
+
+        :raises FileMissing: if another one, or none, stands in its place by now.
+        :raises FileUnreadable: if it may not be read any more.
+        """
+        # O_NONBLOCK: a FIFO put in the file's place must not hold the thread.
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        try:
+            descriptor = os.open(self.path, flags)
+        except PermissionError as error:
+            raise FileUnreadable(self.relative, self.root, "permission denied.") from error
+        except OSError as error:
+            raise FileMissing(self.relative, self.root, f"{error.strerror}.") from error
+        found = os.fstat(descriptor)
+        if (found.st_dev, found.st_ino) != self.identity:
+            os.close(descriptor)
+            raise FileMissing(self.relative, self.root, "replaced while it was being opened.")
+        return os.fdopen(descriptor, "rb")
+
+
+def resolve(root: str, requested: str | os.PathLike[str]) -> PrivateFile:
+    """Find a private file.
+
+    Costs one ``lstat`` for each component and one ``access``; only a symbolic link costs more.
+
+    :param root: the area's folder: absolute, without symbolic links.
+    :param requested: relative to the root.
+    :raises PathRefused: absolute, ``..``, NUL, a name that the file system's encoding has no bytes
+        for, or a symbolic link that leaves the root.
+    :raises FileMissing: nothing there, or a dangling or circular link.
+    :raises NotAFile: a directory or special file.
+    :raises FileUnreadable: no right to read it, or to enter a folder on the way.
+    """
+    name = os.fspath(requested)
+    if not isinstance(name, str):
+        raise TypeError(f"a path must be str or os.PathLike[str], not {type(name).__name__}")
+    parts = _components(name, root)
+    relative, info = _walk(root, parts, name)
+    _check_regular(info, name, root)
+    if not os.access(f"{root}/{relative}", os.R_OK):
+        raise FileUnreadable(name, root, f"user id {os.geteuid()} may not read it.")
+    return PrivateFile(
+        root, relative, parts[-1], info.st_size, info.st_mtime_ns, (info.st_dev, info.st_ino)
+    )
+
+
+def _components(name: str, root: str) -> list[str]:
+    if name.startswith("/"):
+        raise PathRefused(name, root, "an absolute path; give it relative to the area's root.")
+    if "\0" in name:
+        raise PathRefused(name, root, "it contains a NUL.")
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError as error:
+        raise PathRefused(
+            name,
+            root,
+            f"the file system's encoding, {sys.getfilesystemencoding()}, cannot write it (start"
+            " the server with a UTF-8 locale: mod_wsgi-express --locale C.UTF-8).",
+        ) from error
+    parts = [part for part in name.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        raise PathRefused(name, root, "it contains '..'.")
+    if not parts or name.endswith("/"):
+        raise NotAFile(name, root, "the name of a directory.")
+    return parts
+
+
+def _walk(root: str, parts: list[str], name: str) -> tuple[str, os.stat_result]:
+    """Look at each component in turn; a link ends the walk and is resolved as a whole."""
+    path = root
+    try:
+        for part in parts:
+            path = f"{path}/{part}"
+            info = os.lstat(path)
+            if stat.S_ISLNK(info.st_mode):
+                return _follow(root, parts, name)
+    except PermissionError as error:
+        raise FileUnreadable(
+            name, root, f"user id {os.geteuid()} may not enter the folder of {path}."
+        ) from error
+    except OSError as error:
+        raise FileMissing(name, root, f"{error.strerror}.") from error
+    return path[len(root) + 1 :], info
+
+
+def _follow(root: str, parts: list[str], name: str) -> tuple[str, os.stat_result]:
+    real = os.path.realpath("/".join([root, *parts]), strict=True)
+    if os.path.commonpath([root, real]) != root or real == root:
+        raise PathRefused(name, root, f"a symbolic link that leaves the root, to {real}.")
+    return real[len(root) + 1 :], os.lstat(real)
+
+
+def _check_regular(info: os.stat_result, name: str, root: str) -> None:
+    mode = info.st_mode
+    if stat.S_ISREG(mode):
+        return
+    if stat.S_ISLNK(mode):
+        raise FileMissing(name, root, "replaced by a symbolic link while it was being resolved.")
+    kinds = ((stat.S_ISDIR, "a directory"), (stat.S_ISFIFO, "a FIFO"), (stat.S_ISSOCK, "a socket"))
+    kind = next((kind for test, kind in kinds if test(mode)), "a device")
+    raise NotAFile(name, root, f"{kind}, not a regular file.")

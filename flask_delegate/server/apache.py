@@ -1,0 +1,185 @@
+"""The Apache configuration that goes with an application's settings.
+
+For each area: the alias that makes its files addressable, the guard that lets nobody but a hand-off
+of this application have them, and the rules that turn the hand-off's query into headers. Sources:
+Apache 2.4's manual on sections (``<If>`` is merged last), ``Header``, ``SetEnvIfExpr`` and
+expressions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from textwrap import indent
+
+from .. import codec
+from ..areas import Area
+from ..exceptions import ConfigurationError
+from ..handshake import environ_key
+
+_MODULES = ("alias", "authz_core", "env", "headers", "ratelimit", "setenvif")
+# Extensions that a server may map to a Content-Encoding, which no rule on headers could take away.
+_CODED = ".Z .br .bz2 .deflate .gz .lz .lzma .svgz .taz .tbz .tbz2 .tgz .txz .tz .xz .zst"
+_PROCESS_GROUP = re.compile(r"[A-Za-z0-9._:@%{}/-]+")
+
+# Two responses may meet here: what another part of the server's configuration set 'always', and
+# what it set on success. Both go before ours is set, or the client would see the header twice.
+_OWN_HEADERS = ("Content-Disposition", "Cache-Control", "Content-Security-Policy", "Expires")
+
+
+def area_rules(
+    area: Area,
+    token: str,
+    headers: Mapping[str, str],
+    *,
+    process_group: str | None = None,
+    sendfile: bool = True,
+) -> str:
+    """Write the rules for one area.
+
+    :param token: what a hand-off's query must carry.
+    :param headers: constant headers for every file.
+    :param process_group: the one daemon process group that may hand off; none: any of the server.
+    :param sendfile: let the kernel send the file. Without it each slow download holds a thread;
+        network file systems may need it off.
+    :raises ConfigurationError: if ``process_group`` could not be a group's name.
+    """
+    condition = _condition(token, process_group)
+    lines = [
+        f'Alias "{area.url}" "{area.root}/"',
+        f'<Directory "{area.root}/">',
+        *_indented(_closed_folder(sendfile=sendfile)),
+        f'    <If "{condition}">',
+        *_indented(_granted(), 2),
+        *_indented(_plain_bytes(), 2),
+        *_indented(_metadata(headers), 2),
+        "    </If>",
+        "    <Else>",
+        *_indented(_denied(), 2),
+        "    </Else>",
+        "</Directory>",
+        # The folder's guard covers the files through any alias. Sections for a URL are merged after
+        # those for a folder, so this one also outlives an .htaccess file that somebody switched on.
+        f'<Location "{area.url}">',
+        f'    <If "!({condition})">',
+        *_indented(_denied(), 2),
+        "    </If>",
+        "</Location>",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def handshake_rule(area: Area, fingerprint: str) -> str:
+    """Write the line that shows the application that an area's rules are loaded."""
+    return f'SetEnv {environ_key(fingerprint)} "{area.url}"\n'
+
+
+def module_rules(*, load: bool) -> str:
+    """Write what happens where Apache lacks a module that the rules use.
+
+    :param load: load it, as fits mod_wsgi-express; otherwise stop with a message.
+    """
+    return "".join(_module_rule(name, load=load) for name in _MODULES)
+
+
+def _module_rule(name: str, *, load: bool) -> str:
+    if load:
+        action = f'LoadModule {name}_module "${{MOD_WSGI_MODULES_DIRECTORY}}/mod_{name}.so"'
+    else:
+        action = f'Error "Flask-Delegate needs mod_{name}. On Debian and Ubuntu: a2enmod {name}"'
+    return f"<IfModule !{name}_module>\n    {action}\n</IfModule>\n"
+
+
+def _condition(token: str, process_group: str | None) -> str:
+    group = "reqenv('REDIRECT_mod_wsgi.process_group')"
+    if process_group is None:
+        origin = f"-n {group}"
+    elif _PROCESS_GROUP.fullmatch(process_group):
+        origin = f"{group} == '{process_group}'"
+    else:
+        raise ConfigurationError(
+            "--process-group",
+            f"{process_group!r} is not a process group's name.",
+            "Give the name that WSGIDaemonProcess has.",
+        )
+    return f"{origin} && %{{QUERY_STRING}} =~ m#{codec.query_pattern(token)}#"
+
+
+def _closed_folder(*, sendfile: bool) -> list[str]:
+    return [
+        "# No listings, no symbolic links, no .htaccess, no redirects that show this URL.",
+        "Options None",
+        "AllowOverride None",
+        *_if_module("dir", ["DirectorySlash Off", "DirectoryIndex disabled"]),
+        f"EnableSendfile {'On' if sendfile else 'Off'}",
+        "FileETag MTime Size",
+    ]
+
+
+def _granted() -> list[str]:
+    return [
+        "# A hand-off by a daemon process of this server, with the token.",
+        "Require all granted",
+        *_if_module("access_compat", ["Satisfy All"]),
+    ]
+
+
+def _denied() -> list[str]:
+    return ["Require all denied", *_if_module("access_compat", ["Satisfy All"])]
+
+
+def _plain_bytes() -> list[str]:
+    return [
+        "# Whatever the name, the file is bytes: no scripts, type maps, codings or compression.",
+        "SetHandler default-handler",
+        "ForceType application/octet-stream",
+        "AddDefaultCharset Off",
+        *_if_module("mime", [f"RemoveEncoding {_CODED}"]),
+        "SetEnv no-gzip 1",
+        "SetEnv no-brotli 1",
+        *_if_module("rewrite", ["RewriteEngine Off"]),
+        *_if_module("expires", ["ExpiresActive Off"]),
+        "SetOutputFilter RATE_LIMIT",
+    ]
+
+
+def _metadata(headers: Mapping[str, str]) -> list[str]:
+    return [
+        "# The query's values, and what every file carries.",
+        *_captures(),
+        *(f"Header always unset {name}" for name in (*_OWN_HEADERS, *headers)),
+        f'Header set Content-Type "{_unescaped(codec.CONTENT_TYPE)}"',
+        f'Header set Content-Disposition "{_unescaped(codec.DISPOSITION)}"',
+        'Header set Cache-Control "private, no-cache"',
+        f'Header set Cache-Control "expr=private, max-age=%{{reqenv:{codec.MAX_AGE.variable}}}"'
+        f" env={codec.MAX_AGE.variable}",
+        "Header unset Expires",
+        f'Header set Content-Security-Policy "{_unescaped(codec.POLICY)}"'
+        f" env={codec.POLICY.variable}",
+        'Header set X-Content-Type-Options "nosniff"',
+        "Header merge Vary Cookie",
+        *(f'Header set {name} "{_quoted(value)}"' for name, value in headers.items()),
+    ]
+
+
+def _captures() -> Iterable[str]:
+    for field in codec.FIELDS:
+        condition = f"%{{QUERY_STRING}} =~ m#&{field.key}=({field.pattern})(?:&|$)#"
+        yield f'SetEnvIfExpr "{condition}" {field.variable}=$1'
+
+
+def _unescaped(field: codec.Field) -> str:
+    return f"expr=%{{unescape:%{{reqenv:{field.variable}}}}}"
+
+
+def _quoted(value: str) -> str:
+    """Quote for the configuration's parser, and for mod_headers, which expands '%'."""
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+
+
+def _if_module(name: str, lines: list[str]) -> list[str]:
+    return [f"<IfModule {name}_module>", *_indented(lines), "</IfModule>"]
+
+
+def _indented(lines: Iterable[str], depth: int = 1) -> list[str]:
+    return [indent(line, "    " * depth) for line in lines]

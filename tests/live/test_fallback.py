@@ -1,0 +1,118 @@
+"""Without its guard, the extension streams or refuses; it never hands off."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .apache import Server, Site, express
+from .application import APPLICATION
+from .client import Reply, file_url, get
+
+CONTENT = b"private content\n"
+
+
+def assert_streamed(reply: Reply) -> None:
+    assert (reply.status, reply.body) == (200, CONTENT)
+    assert reply["Content-Type"] == "text/plain; charset=utf-8"
+    assert reply["Content-Disposition"] == 'inline; filename="report.txt"'
+    assert reply["Cache-Control"] == "private, no-cache"
+    assert reply["X-Content-Type-Options"] == "nosniff"
+    assert "Location" not in reply.headers
+    # Not Apache's validator, whose first part is the size alone and which has two parts.
+    assert reply["ETag"].count("-") == 2
+
+
+def assert_streams_well(running: Server) -> None:
+    url = file_url("report.txt")
+    assert_streamed(get(running.port, url))
+    part = get(running.port, url, headers={"Range": "bytes=8-"})
+    assert (part.status, part.body) == (206, b"content\n")
+    assert get(running.port, url, method="HEAD").body == b""
+    etag = get(running.port, url)["ETag"]
+    assert get(running.port, url, headers={"If-None-Match": etag}).status == 304
+
+
+def test_without_the_configuration_it_streams_and_says_why_once(site: Site) -> None:
+    site.write("report.txt", CONTENT)
+    with express(site, APPLICATION) as running:
+        assert_streams_well(running)
+        assert get(running.port, "/private/report.txt").status == 404
+        log = running.logged()
+        assert log.count("Apache did not load the configuration that guards /private/") == 1
+        assert "flask delegate apache-config --output FILE" in log
+
+
+def test_with_a_stale_configuration_it_streams(site: Site) -> None:
+    site.write("report.txt", CONTENT)
+    stale = site.apache_config(SECRET_KEY="the secret of last year")
+    with express(site, APPLICATION, include=stale) as running:
+        assert_streams_well(running)
+        assert get(running.port, "/private/report.txt").status == 403
+        assert "was made for other settings" in running.logged()
+
+
+def test_a_plain_alias_without_guard_is_not_handed_off_to(site: Site) -> None:
+    site.write("report.txt", CONTENT)
+    alias = f'Alias /private/ "{site.root}/"\n'
+    with express(site, APPLICATION, include=alias) as running:
+        assert_streams_well(running)
+
+
+def test_embedded_mode_streams(site: Site) -> None:
+    site.write("report.txt", CONTENT)
+    options = ("--embedded-mode",)
+    with express(site, APPLICATION, *options, include=site.apache_config()) as running:
+        assert_streams_well(running)
+        assert get(running.port, "/private/report.txt").status == 403
+        assert "mod_wsgi runs in embedded mode" in running.logged()
+
+
+@pytest.mark.parametrize("mode", ["embedded", "daemon"])
+def test_it_refuses_where_streaming_is_ruled_out(site: Site, mode: str) -> None:
+    site.write("report.txt", CONTENT)
+    site.settings["DELEGATE_BACKEND"] = "mod_wsgi"
+    options = ("--embedded-mode",) if mode == "embedded" else ()
+    with express(site, APPLICATION, *options) as running:
+        reply = get(running.port, file_url("report.txt"))
+        assert reply.status == 500
+        assert CONTENT not in reply.body
+        assert "area 'default' cannot be handed off" in running.logged()
+
+
+def test_a_request_cannot_claim_that_the_guard_is_there(site: Site) -> None:
+    site.write("report.txt", CONTENT)
+    fingerprint = site.configure().extensions["delegate"].marks["default"].fingerprint
+    key = f"flask_delegate.{fingerprint}"
+    with express(site, APPLICATION) as running:
+        for name in (key, key.replace(".", "-"), key.replace(".", "_")):
+            assert_streamed(get(running.port, file_url("report.txt"), headers={name: "/private/"}))
+
+
+def test_an_application_that_streams_by_choice_needs_no_server_configuration(site: Site) -> None:
+    site.write("report.txt", CONTENT)
+    site.settings["DELEGATE_BACKEND"] = "stream"
+    with express(site, APPLICATION) as running:
+        assert_streams_well(running)
+        assert "streamed by Python meanwhile" not in running.logged()
+
+
+def test_a_large_range_is_sent_from_its_start_without_reading_up_to_it(site: Site) -> None:
+    path = Path(site.write("sparse.bin", b""))
+    with path.open("r+b") as file:
+        file.truncate(8 * 2**30)
+    path.chmod(0o644)
+    with express(site, APPLICATION, "--request-timeout", "10") as running:
+        reply = get(running.port, file_url("sparse.bin"), headers={"Range": "bytes=-5"})
+        assert (reply.status, reply.body) == (206, bytes(5))
+
+
+def test_what_would_be_lost_is_said_in_the_log(server: Server) -> None:
+    for _ in range(2):
+        assert get(server.port, "/session/refreshed").body == CONTENT
+    assert "which will not reach the client" not in server.logged()
+    reply = get(server.port, "/session/changed")
+    assert (reply.status, reply.body) == (200, CONTENT)
+    assert "Set-Cookie" not in reply.headers
+    assert "sets session, which will not reach the client" in server.logged()
