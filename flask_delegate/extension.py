@@ -17,7 +17,7 @@ from .config import AUTO, DEFAULTS, MOD_WSGI, STREAM, Settings, parse
 from .exceptions import DelegateError, HandoffUnavailable
 from .guard import MINTED, Check, ResponseGuard, stop_unminted
 from .handoff import Handoff, describe
-from .lost import DELIVERY, LostHeaders
+from .lost import SENT, LostHeaders, Sent
 from .resolve import resolve
 from .server.apache import area_rules
 from .signals import file_delegated
@@ -117,14 +117,15 @@ def send(handoff: Handoff) -> Response:
     delivery = describe(handoff, file)
     backend = _choose(state, area)
     if backend == MOD_WSGI:
-        response = location.respond(delivery, area, state.marks[area.name].token)
-        request.environ[MINTED] = response.headers["Location"]
+        made = location.respond(delivery, area, state.marks[area.name].token)
+        request.environ[MINTED] = made.headers["Location"]
     else:
-        response = stream.respond(delivery, request.environ, state.settings.headers)
-    request.environ[DELIVERY] = delivery
+        made = stream.respond(delivery, request.environ, state.settings.headers)
+    response = current_app.make_response(made)
+    request.environ[SENT] = Sent(delivery, response)
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     file_delegated.send(app, delivery=delivery, backend=backend)
-    return current_app.make_response(response)
+    return response
 
 
 def state_of(app: Flask) -> State:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from http.cookies import SimpleCookie
 from typing import TYPE_CHECKING
 
-from flask import Flask, has_request_context, request, session
+from flask import Flask, Response, has_request_context, request, session
 
 from .exceptions import LostCookies
 from .guard import Headers
@@ -14,8 +15,8 @@ from .handoff import Delivery
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-DELIVERY = "flask_delegate.delivery"
-"""The environ key under which a request keeps the delivery that its view made."""
+SENT = "flask_delegate.sent"
+"""The environ key under which a request keeps the :class:`Sent` that its view made."""
 
 # What Apache answers with of its own, or the generated configuration sets.
 _SURVIVES = frozenset(
@@ -40,6 +41,14 @@ _SURVIVES = frozenset(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A delivery and the response that was made for it."""
+
+    delivery: Delivery
+    response: Response
+
+
 class LostHeaders:
     """A check for :class:`~flask_delegate.guard.ResponseGuard`.
 
@@ -60,16 +69,17 @@ class LostHeaders:
 
         :raises LostCookies: in debug mode and in tests.
         """
-        delivery = environ.get(DELIVERY)
-        if delivery is None or not _delivers(delivery, status, headers):
+        sent: Sent | None = environ.get(SENT)
+        if sent is None or not _delivers(sent.delivery, status, headers):
             return
         if cookies := self._lost_cookies(headers):
             error = LostCookies(cookies)
             if self._app.debug or self._app.testing:
+                sent.response.close()
                 raise error
             self._app.logger.warning("%s", error)
         for name, value in headers:
-            self._warn_once(name, value, delivery)
+            self._warn_once(name, value, sent.delivery)
 
     def _lost_cookies(self, headers: Headers) -> tuple[str, ...]:
         """Name the cookies whose loss would be noticed.

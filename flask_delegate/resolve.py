@@ -55,7 +55,8 @@ class PrivateFile:
         except OSError as error:
             raise FileMissing(self.relative, self.root, f"{error.strerror}.") from error
         found = os.fstat(descriptor)
-        if (found.st_dev, found.st_ino) != self.identity:
+        # An inode's number is used again, so that the kind is checked as well.
+        if (found.st_dev, found.st_ino) != self.identity or not stat.S_ISREG(found.st_mode):
             os.close(descriptor)
             raise FileMissing(self.relative, self.root, "replaced while it was being opened.")
         return os.fdopen(descriptor, "rb")

@@ -23,7 +23,7 @@ def respond(delivery: Delivery, environ: Mapping[str, Any], headers: Mapping[str
     :raises werkzeug.exceptions.RequestedRangeNotSatisfiable: as the name says.
     """
     environ = dict(environ)
-    _ignore_several_ranges(environ)
+    _ignore_unusable_ranges(environ)
     with ExitStack() as on_error:
         opened = on_error.enter_context(delivery.file.open())
         response = _whole(delivery, environ, opened)
@@ -50,8 +50,11 @@ def _whole(delivery: Delivery, environ: dict[str, Any], opened: BinaryIO) -> Res
     return response
 
 
-def _ignore_several_ranges(environ: dict[str, Any]) -> None:
-    """Send the whole file instead, as RFC 9110, 14.2 allows: Werkzeug answers one range only."""
+def _ignore_unusable_ranges(environ: dict[str, Any]) -> None:
+    """Send the whole file instead, as RFC 9110, 14.2 allows.
+
+    Werkzeug answers one range in bytes, and anything else with 416.
+    """
     wanted = parse_range_header(environ.get("HTTP_RANGE"))
-    if wanted is not None and len(wanted.ranges) > 1:
-        del environ["HTTP_RANGE"]
+    if wanted is None or wanted.units != "bytes" or len(wanted.ranges) > 1:
+        environ.pop("HTTP_RANGE", None)

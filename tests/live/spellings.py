@@ -93,7 +93,7 @@ def targets(name: str) -> list[bytes]:
         b"/%c0%aeprivate/" + name.encode(),
         b"/%c1%b0rivate/" + name.encode(),
         b"/%u0070rivate/" + name.encode(),
-        "/ｐrivate/".encode() + name.encode(),
+        "/\uff50rivate/".encode() + name.encode(),
     ]
     return [text.encode("latin-1") for text in texts] + overlong
 

@@ -159,13 +159,16 @@ def test_ours_holds_in_a_virtual_host(site: Site) -> None:
 def test_an_unminted_location_gets_no_file_even_past_the_application(site: Site) -> None:
     """A middleware outside the extension's guard, or another application, sends the Location."""
     site.write(NAME, MARK)
-    unguarded = APPLICATION + """
+    unguarded = (
+        APPLICATION
+        + """
 def application(environ, start_response):
     if environ["PATH_INFO"] != "/raw":
         return app(environ, start_response)
     start_response("200 OK", [("Location", environ["QUERY_STRING"])])
     return []
 """
+    )
     minted = f"/private/{NAME}?k={site.token()}&ct=text/plain&cd=inline"
     with express(site, unguarded, include=site.apache_config()) as running:
         assert get(running.port, f"/raw?{minted}").body == MARK
@@ -192,9 +195,9 @@ def test_only_the_named_process_group_hands_off(site: Site) -> None:
 
 
 def test_a_missing_module_stops_the_start_with_its_name(site: Site) -> None:
-    with pytest.raises(RuntimeError, match=r"needs mod_(ratelimit|setenvif)\. .*a2enmod"):
-        with express(site, APPLICATION, include=site.apache_config("--site")):
-            pass
+    server = express(site, APPLICATION, include=site.apache_config("--site"))
+    with pytest.raises(RuntimeError, match=r"needs mod_(ratelimit|setenvif)\. .*a2enmod"), server:
+        pass
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,426 @@
+"""What a view can return, who gets it, and what the answer looks like from outside."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask, Response, abort, make_response, session
+
+from flask_delegate import (
+    AccessDenied,
+    DelegateError,
+    FileMissing,
+    Handoff,
+    HandoffUnavailable,
+    UnknownArea,
+    delegated,
+    file_delegated,
+    file_refused,
+    send_via_apache,
+)
+
+from .conftest import Factory, behind_apache
+
+CONTENT = b"private content\n"
+
+
+def serve(app: Flask, returned: Any, *, allowed: bool = True, **options: Any) -> None:
+    """Add the route /file, whose view returns something."""
+
+    @app.route("/file", methods=["GET", "POST"])
+    @delegated(lambda: allowed, **options)
+    def file() -> Any:
+        return returned
+
+
+def test_a_path_is_handed_off(app: Flask) -> None:
+    serve(app, "report.txt")
+    response = behind_apache(app).get("/file")
+    token = app.extensions["delegate"].marks["default"].token
+    assert response.status == "200 OK"
+    assert response.data == b""
+    assert response.headers["Location"] == (
+        f"/private/report.txt?k={token}&ct=text/plain%3B%20charset%3Dutf-8"
+        "&cd=inline%3B%20filename%3D%22report.txt%22"
+    )
+    assert response.headers["Content-Type"] == "text/plain; charset=utf-8"
+
+
+def test_a_path_is_streamed_elsewhere(app: Flask) -> None:
+    serve(app, Path("report.txt"))
+    response = app.test_client().get("/file")
+    assert (response.status_code, response.data) == (200, CONTENT)
+    assert "Location" not in response.headers
+    assert response.headers["Content-Disposition"] == 'inline; filename="report.txt"'
+    assert response.headers["Cache-Control"] == "private, no-cache"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["Accept-Ranges"] == "bytes"
+
+
+def test_a_handoff_has_options_and_the_decorator_defaults(app: Flask) -> None:
+    serve(app, Handoff("report.txt", download_name="Report.txt"), as_attachment=True, max_age=5)
+    headers = app.test_client().get("/file").headers
+    assert headers["Content-Disposition"] == 'attachment; filename="Report.txt"'
+    assert headers["Cache-Control"] == "private, max-age=5"
+
+
+def test_a_response_passes_through(app: Flask) -> None:
+    serve(app, Response("not a file", status=203))
+    response = app.test_client().get("/file")
+    assert (response.status_code, response.data) == (203, b"not a file")
+
+
+@pytest.mark.parametrize("returned", [None, ("report.txt", 200), b"report.txt", 7])
+def test_anything_else_is_a_programming_error(app: Flask, returned: Any) -> None:
+    app.testing = True
+    serve(app, returned)
+    with pytest.raises(TypeError, match="a path, a Handoff or a Response"):
+        app.test_client().get("/file")
+
+
+def test_an_unknown_option_is_found_when_the_view_is_decorated() -> None:
+    with pytest.raises(TypeError, match="filename"):
+        delegated(lambda: True, filename="x")
+    with pytest.raises(ValueError, match="max_age"):
+        delegated(lambda: True, max_age=-1)
+
+
+def test_send_via_apache_makes_the_response(app: Flask) -> None:
+    @app.get("/file")
+    def file() -> Response:
+        return send_via_apache("report.txt", as_attachment=True, mimetype="text/csv")
+
+    headers = app.test_client().get("/file").headers
+    assert headers["Content-Type"] == "text/csv; charset=utf-8"
+    assert headers["Content-Disposition"] == 'attachment; filename="report.txt"'
+
+
+def test_the_view_runs_only_when_authorised(app: Flask) -> None:
+    ran = []
+
+    @app.get("/file/<int:number>")
+    @delegated(lambda number: number == 1)
+    def file(number: int) -> str:
+        ran.append(number)
+        return "report.txt"
+
+    client = app.test_client()
+    assert client.get("/file/2").status_code == 403
+    assert ran == []
+    assert client.get("/file/1").data == CONTENT
+    assert ran == [1]
+
+
+def test_authorize_may_abort_by_itself(app: Flask) -> None:
+    @app.get("/file")
+    @delegated(lambda: abort(401))
+    def file() -> str:
+        raise AssertionError
+
+    assert app.test_client().get("/file").status_code == 401
+
+
+def test_denied_and_missing_look_alike_where_asked_for(app: Flask) -> None:
+    @app.get("/<name>")
+    @delegated(lambda name: name != "report.txt", conceal=True)
+    def file(name: str) -> str:
+        return name
+
+    client = app.test_client()
+    denied, missing = client.get("/report.txt"), client.get("/missing.txt")
+    assert denied.status_code == missing.status_code == 404
+    assert denied.data == missing.data
+    assert denied.headers == missing.headers
+
+
+def test_the_applications_own_error_page_is_used(app: Flask) -> None:
+    app.register_error_handler(404, lambda _: ("our page", 404))
+    serve(app, "missing.txt")
+    assert app.test_client().get("/file").data == b"our page"
+
+
+def test_a_view_may_deal_with_a_missing_file_itself(app: Flask) -> None:
+    @app.get("/file")
+    def file() -> Response:
+        try:
+            return send_via_apache("missing.txt")
+        except FileMissing as error:
+            return Response(f"{error.path} is being made", status=202)
+
+    assert app.test_client().get("/file").data == b"missing.txt is being made"
+
+
+def test_an_unknown_area_is_a_500(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
+    serve(app, "report.txt", area="reports")
+    assert app.test_client().get("/file").status_code == 500
+    assert "no area named 'reports'" in caplog.text
+
+
+def test_areas_have_their_own_folder_url_and_token(make_app: Factory, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.png").write_bytes(b"png")
+    app = make_app(DELEGATE_AREAS={"photos": {"root": tmp_path / "photos", "url": "/in/photos/"}})
+    serve(app, "a.png", area="photos")
+    marks = app.extensions["delegate"].marks
+    response = behind_apache(app, "photos").get("/file")
+    assert response.headers["Location"].startswith(f"/in/photos/a.png?k={marks['photos'].token}&")
+    # Only the default area's guard is there: this one's file is streamed.
+    assert behind_apache(app, "default").get("/file").data == b"png"
+
+
+@pytest.mark.parametrize(
+    ("name", "quoted"),
+    [
+        ("a b.txt", "a%20b.txt"),
+        ("a%20b.txt", "a%2520b.txt"),
+        ("a?b#c;d&e=f+g.txt", "a%3Fb%23c%3Bd%26e%3Df%2Bg.txt"),
+        ("é/日.txt", "%C3%A9/%E6%97%A5.txt"),
+        ("a\\b.txt", "a%5Cb.txt"),
+        ("raw\udcff.txt", "raw%FF.txt"),
+    ],
+)
+def test_the_internal_url_is_quoted_exactly_once(
+    app: Flask, root: Path, name: str, quoted: str
+) -> None:
+    (root / name).parent.mkdir(exist_ok=True)
+    (root / name).write_bytes(b"x")
+    serve(app, name)
+    location = behind_apache(app).get("/file").headers["Location"]
+    assert location.partition("?")[0] == f"/private/{quoted}"
+
+
+def test_the_location_stays_local_under_a_response_class_that_completes_it(app: Flask) -> None:
+    class Completing(Response):
+        autocorrect_location_header = True
+
+    app.response_class = Completing
+    serve(app, "report.txt")
+    assert behind_apache(app).get("/file").headers["Location"].startswith("/private/")
+
+
+def test_the_handshake_decides_for_each_request(app: Flask) -> None:
+    serve(app, "report.txt")
+    good = behind_apache(app)
+    assert "Location" in good.get("/file").headers
+    for missing in list(good.environ_base):
+        client = behind_apache(app)
+        if missing in ("REMOTE_ADDR", "HTTP_USER_AGENT"):
+            continue
+        del client.environ_base[missing]
+        assert "Location" not in client.get("/file").headers
+
+
+def test_why_it_streams_is_logged_once(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
+    serve(app, "report.txt")
+    for _ in range(3):
+        app.test_client().get("/file")
+    assert caplog.text.count("this server is not Apache with mod_wsgi") == 1
+
+
+def test_it_refuses_where_streaming_is_ruled_out(
+    make_app: Factory, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = make_app(DELEGATE_BACKEND="mod_wsgi")
+    serve(app, "report.txt")
+    assert app.test_client().get("/file").status_code == 500
+    assert "cannot be handed off" in caplog.text
+    assert "Location" in behind_apache(app).get("/file").headers
+
+
+def test_stream_never_hands_off(make_app: Factory) -> None:
+    app = make_app(DELEGATE_BACKEND="stream")
+    serve(app, "report.txt")
+    client = app.test_client()
+    client.environ_base["mod_wsgi.process_group"] = "x"
+    assert client.get("/file").data == CONTENT
+
+
+def test_two_applications_in_one_process(make_app: Factory, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "report.txt").write_bytes(b"other")
+    one, two = make_app(), make_app(DELEGATE_ROOT=tmp_path / "other")
+    for app in (one, two):
+        serve(app, "report.txt")
+    assert one.test_client().get("/file").data == CONTENT
+    assert two.test_client().get("/file").data == b"other"
+
+
+def test_without_set_up_the_error_says_so() -> None:
+    app = Flask("bare")
+    with app.test_request_context(), pytest.raises(RuntimeError, match="init_app"):
+        send_via_apache("report.txt")
+
+
+def test_signals_tell_of_both_ends(app: Flask) -> None:
+    heard: list[tuple[str, Any]] = []
+
+    def on_delegated(sender: Flask, delivery: Any, backend: str) -> None:
+        assert sender is app
+        heard.append((backend, delivery.file.relative))
+
+    def on_refused(sender: Flask, error: DelegateError) -> None:
+        assert sender is app
+        heard.append(("refused", type(error)))
+
+    serve(app, "report.txt")
+
+    @app.get("/missing")
+    @delegated(lambda: True)
+    def missing() -> str:
+        return "missing.txt"
+
+    @app.get("/denied")
+    @delegated(lambda: False)
+    def denied() -> str:
+        return "report.txt"
+
+    with file_delegated.connected_to(on_delegated), file_refused.connected_to(on_refused):
+        app.test_client().get("/file")
+        behind_apache(app).get("/file")
+        app.test_client().get("/missing")
+        app.test_client().get("/denied")
+    assert heard == [
+        ("stream", "report.txt"),
+        ("mod_wsgi", "report.txt"),
+        ("refused", FileMissing),
+        ("refused", AccessDenied),
+    ]
+
+
+def test_exceptions_carry_their_evidence(app: Flask) -> None:
+    with app.test_request_context():
+        with pytest.raises(FileMissing) as missing:
+            send_via_apache("missing.txt")
+        with pytest.raises(UnknownArea) as unknown:
+            send_via_apache("report.txt", area="x")
+    assert missing.value.path == "missing.txt"
+    assert missing.value.reason == "No such file or directory."
+    assert (unknown.value.name, unknown.value.known) == ("x", ("default",))
+    unavailable = HandoffUnavailable("default", "why.", "what to do.")
+    assert str(unavailable) == "area 'default' cannot be handed off: why. what to do."
+
+
+@pytest.mark.parametrize(
+    ("header", "status", "body"),
+    [
+        ("bytes=8-", 206, b"content\n"),
+        ("bytes=-4", 206, b"ent\n"),
+        ("bytes=0-0", 206, b"p"),
+        ("bytes=99-", 416, None),
+        ("bytes=0-1,4-5", 200, CONTENT),
+        ("lines=0-1", 200, CONTENT),
+        ("nonsense", 200, CONTENT),
+    ],
+)
+def test_streamed_ranges(app: Flask, header: str, status: int, body: bytes | None) -> None:
+    serve(app, "report.txt")
+    response = app.test_client().get("/file", headers={"Range": header})
+    assert response.status_code == status
+    if body is not None:
+        assert response.data == body
+        assert response.headers["Content-Length"] == str(len(body))
+
+
+def test_streamed_conditions(app: Flask) -> None:
+    serve(app, "report.txt")
+    client = app.test_client()
+    first = client.get("/file")
+    etag, modified = first.headers["ETag"], first.headers["Last-Modified"]
+    assert client.get("/file", headers={"If-None-Match": etag}).status_code == 304
+    assert client.get("/file", headers={"If-Modified-Since": modified}).status_code == 304
+    stale = {"Range": "bytes=8-", "If-Range": '"other"'}
+    assert client.get("/file", headers=stale).data == CONTENT
+    assert client.head("/file").headers["Content-Length"] == "16"
+
+
+def test_changed_cookies_are_an_error_in_tests_and_a_warning_in_production(
+    make_app: Factory, caplog: pytest.LogCaptureFixture
+) -> None:
+    def application(*, testing: bool) -> Flask:
+        app = make_app(TESTING=testing)
+
+        @app.get("/session")
+        @delegated(lambda: True)
+        def changing() -> str:
+            session["n"] = 1
+            return "report.txt"
+
+        @app.get("/cookie")
+        def cookie() -> Response:
+            response = send_via_apache("report.txt")
+            response.set_cookie("seen", "1")
+            return response
+
+        return app
+
+    for path, name in (("/session", "session"), ("/cookie", "seen")):
+        message = f"sets {name}, which will not reach the client"
+        app = application(testing=True)
+        for client in (behind_apache(app), app.test_client()):
+            with pytest.raises(DelegateError, match=message):
+                client.get(path)
+        caplog.clear()
+        assert behind_apache(application(testing=False)).get(path).status_code == 200
+        assert message in caplog.text
+
+
+def test_a_mere_refresh_of_the_session_is_no_loss(
+    make_app: Factory, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = make_app(TESTING=True)
+
+    @app.get("/sign-in")
+    def sign_in() -> str:
+        session.permanent = True
+        session["who"] = "alice"
+        return "in"
+
+    serve(app, "report.txt")
+    client = behind_apache(app)
+    client.get("/sign-in")
+    response = client.get("/file")
+    assert "Location" in response.headers
+    assert "Set-Cookie" not in response.headers or "session=" in response.headers["Set-Cookie"]
+    assert "lost" not in caplog.text
+
+
+def test_other_headers_that_will_be_lost_are_named_once(
+    make_app: Factory, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = make_app(DELEGATE_HEADERS={"X-Frame-Options": "DENY"})
+
+    @app.after_request
+    def add_headers(response: Response) -> Response:
+        response.headers["X-Frame-Options"] = "DENY"
+        response.headers["X-Request-Id"] = "17"
+        response.headers["Vary"] = "Cookie"
+        return response
+
+    serve(app, "report.txt")
+    client = behind_apache(app)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            client.get("/file")
+    assert caplog.text.count("the header X-Request-Id") == 1
+    assert "X-Frame-Options" not in caplog.text
+    assert "Vary" not in caplog.text
+
+
+def test_other_pages_may_set_what_they_like(
+    make_app: Factory, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = make_app(TESTING=True)
+
+    @app.get("/page")
+    def page() -> Response:
+        send_via_apache("report.txt").close()
+        response = make_response("a page after all")
+        response.set_cookie("seen", "1")
+        response.headers["X-Other"] = "1"
+        return response
+
+    assert app.test_client().get("/page").data == b"a page after all"
+    assert "X-Other" not in caplog.text
