@@ -170,11 +170,11 @@ def _backend(value: Any) -> str:
     return str(value)
 
 
-def _secret(value: str | bytes | None) -> bytes:
-    if not value:
+def _secret(value: object) -> bytes:
+    if not value or not isinstance(value, str | bytes):
         raise ConfigurationError(
             "SECRET_KEY",
-            "is not set, and the hand-off's token is derived from it.",
+            "is not set to text or bytes, and the hand-off's token is derived from it.",
             "Set it before Delegate(app), for example to the output of"
             " python -c 'import secrets; print(secrets.token_hex())'.",
         )

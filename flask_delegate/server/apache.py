@@ -133,12 +133,10 @@ def _plain_bytes() -> list[str]:
         "# Whatever the name, the file is bytes: no scripts, type maps, codings or compression.",
         "SetHandler default-handler",
         "ForceType application/octet-stream",
-        "AddDefaultCharset Off",
         *_if_module("mime", [f"RemoveEncoding {_CODED}"]),
         "SetEnv no-gzip 1",
         "SetEnv no-brotli 1",
         *_if_module("rewrite", ["RewriteEngine Off"]),
-        *_if_module("expires", ["ExpiresActive Off"]),
         "SetOutputFilter RATE_LIMIT",
     ]
 

@@ -122,6 +122,7 @@ def test_a_root_inside_the_static_folder_is_refused(root: Path) -> None:
 
 def test_a_secret_is_needed_to_hand_off(root: Path, make_app: Factory) -> None:
     assert refused(DELEGATE_ROOT=root).key == "SECRET_KEY"
+    assert refused(DELEGATE_ROOT=root, SECRET_KEY=12345).key == "SECRET_KEY"
     make_app(SECRET_KEY=None, DELEGATE_BACKEND="stream")
 
 

@@ -21,6 +21,7 @@ LoadModule negotiation_module ${MOD_WSGI_MODULES_DIRECTORY}/mod_negotiation.so
 LoadModule include_module ${MOD_WSGI_MODULES_DIRECTORY}/mod_include.so
 LoadModule cgid_module ${MOD_WSGI_MODULES_DIRECTORY}/mod_cgid.so
 LoadModule actions_module ${MOD_WSGI_MODULES_DIRECTORY}/mod_actions.so
+LoadModule substitute_module ${MOD_WSGI_MODULES_DIRECTORY}/mod_substitute.so
 LoadModule expires_module ${MOD_WSGI_MODULES_DIRECTORY}/mod_expires.so
 AddHandler type-map .var
 AddHandler cgi-script .cgi .php
@@ -35,8 +36,19 @@ AddDefaultCharset koi8-r
 Action text/html /
 ExpiresActive On
 ExpiresDefault "access plus 1 year"
+FileETag None
+AddOutputFilterByType SUBSTITUTE text/plain
+Substitute s/0123456789/substituted/
+FilterDeclare always-gzip
+FilterProvider always-gzip DEFLATE "true"
+FilterChain always-gzip
 <Directory "{root}/">
     Options All
+    AllowOverride All
+</Directory>
+<Directory "{folder}/">
+    RewriteEngine On
+    RewriteRule ^files/notes\\.en$ /environ [L]
 </Directory>
 <FilesMatch "\\.(php|html)$">
     SetHandler cgi-script
@@ -48,7 +60,7 @@ UPLOADS = {
     "shell.cgi": SCRIPT,
     "page.shtml": b'<!--#exec cmd="echo executed" -->\n',
     "page.html": b'<!--#echo var="DATE_LOCAL" --><script>1</script>\n',
-    ".htaccess": b"Require all granted\n",
+    ".htaccess": b"not a directive\n",
     "page.html.gz": gzip.compress(b"<script>1</script>"),
     "archive.tgz": gzip.compress(b"x"),
     "old.Z": b"\x1f\x9d\x90",
@@ -61,12 +73,16 @@ UPLOADS = {
 }
 
 
+def eager_config(site: Site) -> str:
+    return EAGER.replace("{root}", str(site.root)).replace("{folder}", str(site.folder))
+
+
 @pytest.fixture(scope="module")
 def eager() -> Iterator[tuple[Site, Server]]:
     with new_site() as site:
         for name, content in UPLOADS.items():
             site.write(name, content).chmod(0o755)
-        include = EAGER.replace("{root}", str(site.root)) + site.apache_config()
+        include = eager_config(site) + site.apache_config()
         with express(site, APPLICATION, "--compress-responses", include=include) as running:
             yield site, running
 
@@ -101,13 +117,16 @@ def test_the_server_would_have_treated_them_otherwise(eager: tuple[Site, Server]
     """The same files through a plain alias: proof that the server is as eager as it should be."""
     site = eager[0]
     plain = f'Alias "/plain/" "{site.root}/"\n<Directory "{site.root}/">\nRequire all granted\n'
-    include = EAGER.replace("{root}", str(site.root)) + plain + "</Directory>\n"
+    include = eager_config(site) + plain + "AllowOverride None\n</Directory>\n"
     with express(site, APPLICATION, "--compress-responses", include=include) as running:
         accepting = {"Accept-Encoding": "gzip"}
         compressed = get(running.port, "/plain/plain.txt", headers=accepting)
         assert compressed.get("Content-Encoding") == "gzip"
         assert get(running.port, "/plain/archive.tgz").get("Content-Encoding") == "x-gzip"
         assert get(running.port, "/plain/shell.php").body != SCRIPT
+        assert b"substituted" in get(running.port, "/plain/plain.txt").body
+        assert b"mod_wsgi" in get(running.port, "/plain/notes.en").body
+        assert "ETag" not in compressed.headers
         assert get(running.port, "/plain/page.shtml").body == b"executed\n\n"
 
 

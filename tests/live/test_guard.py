@@ -156,21 +156,24 @@ def test_ours_holds_in_a_virtual_host(site: Site) -> None:
         assert get(port, file_url(NAME)).body == MARK
 
 
-def test_an_unminted_location_gets_no_file_even_past_the_application(site: Site) -> None:
-    """A middleware outside the extension's guard, or another application, sends the Location."""
-    site.write(NAME, MARK)
-    unguarded = (
-        APPLICATION
-        + """
+# Something outside the extension's guard that sends any Location.
+RAW = (
+    APPLICATION
+    + """
 def application(environ, start_response):
     if environ["PATH_INFO"] != "/raw":
         return app(environ, start_response)
     start_response("200 OK", [("Location", environ["QUERY_STRING"])])
     return []
 """
-    )
+)
+
+
+def test_an_unminted_location_gets_no_file_even_past_the_application(site: Site) -> None:
+    """A middleware outside the extension's guard, or another application, sends the Location."""
+    site.write(NAME, MARK)
     minted = f"/private/{NAME}?k={site.token()}&ct=text/plain&cd=inline"
-    with express(site, unguarded, include=site.apache_config()) as running:
+    with express(site, RAW, include=site.apache_config()) as running:
         assert get(running.port, f"/raw?{minted}").body == MARK
         for altered in (
             f"/private/{NAME}",
@@ -184,6 +187,20 @@ def application(environ, start_response):
         ):
             reply = get(running.port, f"/raw?{altered}")
             assert (reply.status, MARK in reply.body) == (403, False), altered
+
+
+def test_a_folder_is_neither_listed_nor_redirected_to(site: Site) -> None:
+    """The application never hands a folder off; should it become one, nothing is told."""
+    site.write("folder/index.html", MARK)
+    query = f"k={site.token()}&ct=text/plain&cd=inline"
+    options = ("--directory-listing", "--directory-index", "index.html")
+    with express(site, RAW, *options, include=site.apache_config()) as running:
+        for path in ("folder", "folder/", ""):
+            reply = get(running.port, f"/raw?/private/{path}?{query}")
+            assert reply.status in (403, 404)
+            assert MARK not in reply.body
+            assert "Location" not in reply.headers
+            assert site.token() not in str(reply.headers) + reply.body.decode()
 
 
 def test_only_the_named_process_group_hands_off(site: Site) -> None:
