@@ -1,0 +1,75 @@
+"""The database: SQLite in the data folder, and its schema."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from flask import Flask
+from flask_sqlalchemy_lite import SQLAlchemy
+
+db = SQLAlchemy()
+
+_MIGRATIONS = Path(__file__).with_name("migrations")
+
+
+def init_app(app: Flask, path: Path) -> None:
+    """Set the application up with the database in ``path``."""
+    # SQLite gives its journal files the rights of the database, so it must not make that itself.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    url = sa.URL.create("sqlite", database=str(path))
+    app.config["SQLALCHEMY_ENGINES"] = {"default": url}
+    db.init_app(app)
+    with app.app_context():
+        sa.event.listen(db.engine, "connect", _set_pragmas)
+
+
+def upgrade() -> None:
+    """Bring the schema up to date. Nothing happens where it is."""
+    with db.engine.connect() as connection:
+        # Two upgrades at once: the second one waits, and finds nothing left to do.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        connection.commit()
+
+
+def schema_is_current() -> bool:
+    """Tell whether every migration was run, and none that this version does not know.
+
+    :raises sqlalchemy.exc.DBAPIError: if the database does not answer.
+    """
+    with db.engine.connect() as connection:
+        heads = MigrationContext.configure(connection).get_current_heads()
+    return set(heads) == _known_heads()
+
+
+@cache
+def _known_heads() -> frozenset[str]:
+    return frozenset(ScriptDirectory.from_config(_config()).get_heads())
+
+
+def _config() -> Config:
+    config = Config()
+    # '%' is special to the parser underneath.
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _set_pragmas(connection: sqlite3.Connection, _record: Any) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA busy_timeout = 10000")  # milliseconds; first, the next one may wait
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute("PRAGMA synchronous = NORMAL")
+    cursor.close()

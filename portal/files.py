@@ -1,0 +1,115 @@
+"""A person's files: listed, uploaded, downloaded, deleted."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from flask import Blueprint, abort, current_app, flash, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy import select
+
+from flask_delegate import Handoff, delegated
+
+from .access import Action, may
+from .database import db
+from .extensions import check_form_in_view, csrf, current_account, login_required
+from .models import Account, StoredFile
+from .uploads import accept_files, add_file, current_storage, received_files
+
+files = Blueprint("files", __name__)
+logger = logging.getLogger(__name__)
+
+
+@files.get("/")
+@login_required
+def index() -> ResponseReturnValue:
+    """List my files."""
+    return render_template(
+        "files.html",
+        files=_files_of(current_account()),
+        limit=current_app.config["MAX_CONTENT_LENGTH"],
+    )
+
+
+# To check the form's token, the form must be read, and its files with it. The check for all forms
+# comes before anybody knows who is asking, so this view makes it: after @login_required.
+@files.post("/files")
+@check_form_in_view
+@login_required
+def upload() -> ResponseReturnValue:
+    """Keep the files that a form sends."""
+    accept_files()
+    csrf.protect()
+    owner_id, owner_name = current_account().id, current_account().name
+    stored_names = []
+    for client_name, incoming in received_files("file"):
+        stored = add_file(owner_id, incoming, client_name)
+        stored_names.append(stored.name)
+        logger.info("uploaded: %r, %d bytes, by %.100r", stored.name, stored.size, owner_name)
+    if stored_names:
+        flash(f"Uploaded: {', '.join(stored_names)}"[:1000])
+    else:
+        flash("Choose a file first, then upload it.", "error")
+    return redirect(url_for("files.index"))
+
+
+def may_download(public_id: str) -> bool:
+    """Decide whether this request may have the file."""
+    stored = find_file(public_id)
+    return stored is not None and may(current_account(), "read", stored)
+
+
+@files.get("/files/<public_id>")
+@login_required
+@delegated(may_download, conceal=True)
+def download(public_id: str) -> Handoff:
+    """Send a file. The view says which; Apache does the rest."""
+    stored = file_or_404(public_id, "read")
+    return Handoff(
+        current_storage().path(stored.storage_key),
+        as_attachment=True,
+        download_name=stored.name,
+        mimetype=stored.mimetype,
+        csp="default-src 'none'; sandbox",
+    )
+
+
+@files.get("/files/<public_id>/delete")
+@login_required
+def confirm_delete(public_id: str) -> ResponseReturnValue:
+    """Ask whether to delete a file."""
+    return render_template("delete.html", file=file_or_404(public_id, "delete"))
+
+
+@files.post("/files/<public_id>/delete")
+@login_required
+def delete(public_id: str) -> ResponseReturnValue:
+    """Delete a file."""
+    stored = file_or_404(public_id, "delete")
+    name, key = stored.name, stored.storage_key
+    # The row goes first: without it, nobody reaches what a crash might leave on disk.
+    db.session.delete(stored)
+    db.session.commit()
+    current_storage().delete(key)
+    logger.info("deleted: %r, by %.100r", name, current_account().name)
+    flash(f"Deleted: {name}")
+    return redirect(url_for("files.index"))
+
+
+def find_file(public_id: str) -> StoredFile | None:
+    """Find a file by the name that it has in URLs."""
+    return db.session.scalar(select(StoredFile).where(StoredFile.public_id == public_id))
+
+
+def file_or_404(public_id: str, action: Action) -> StoredFile:
+    """Give a file to whoever may have it; to others it looks as if it were not there."""
+    stored = find_file(public_id)
+    if stored is None or not may(current_account(), action, stored):
+        abort(404)
+    return stored
+
+
+def _files_of(account: Account) -> Sequence[StoredFile]:
+    mine = select(StoredFile).where(StoredFile.owner_id == account.id)
+    return db.session.scalars(mine.order_by(StoredFile.name)).all()

@@ -1,0 +1,15 @@
+"""Run migrations on the connection, and in the transaction, of portal.database.upgrade."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from portal.models import Base
+
+# SQLite alters little in place: batch mode copies tables instead.
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=Base.metadata,
+    render_as_batch=True,
+)
+context.run_migrations()

@@ -1,0 +1,151 @@
+"""The one door to stored files on disk. Nothing else opens, renames or deletes them.
+
+A file is known by its key, which says nothing about its name, owner or content.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import os
+import secrets
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+_ABANDONED = 24 * 60 * 60
+"""Seconds without a byte after which an incoming file belongs to a process that was killed."""
+
+
+class StorageFullError(Exception):
+    """There is no room for a file."""
+
+
+class IncomingFile(io.FileIO):
+    """A file on its way in: counted and hashed while it is written, and not read back.
+
+    :param path: where to write; nothing may be there yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "xb", opener=_open_private)
+        self.path = path
+        self.size = 0
+        self._hash = hashlib.sha256()
+
+    @property
+    def sha256(self) -> str:
+        """The hash of what was written, in hexadecimal."""
+        return self._hash.hexdigest()
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        """Write all of it.
+
+        :raises StorageFullError: if the disk is full.
+        """
+        rest = memoryview(data).cast("B")
+        length = len(rest)
+        self._hash.update(rest)
+        with _no_room_named():
+            while rest:
+                rest = rest[super().write(rest) :]
+        self.size += length
+        return length
+
+    def discard(self) -> None:
+        """Close the file, and remove it unless it was kept."""
+        self.close()
+        self.path.unlink(missing_ok=True)
+
+
+class Storage:
+    """Files on a local disk.
+
+    :param files: where they are kept.
+    :param incoming: where they arrive; on the same file system.
+    """
+
+    def __init__(self, files: Path, incoming: Path) -> None:
+        self.files = files
+        self.incoming = incoming
+
+    def prepare(self) -> None:
+        """Make the folders, and remove what killed processes left behind."""
+        for folder in (self.files, self.incoming):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        for path in self.incoming.iterdir():
+            if time.time() - path.stat().st_mtime > _ABANDONED:
+                path.unlink(missing_ok=True)
+
+    def receive(self) -> IncomingFile:
+        """Open a file to write an upload into."""
+        with _no_room_named():
+            return IncomingFile(self.incoming / secrets.token_hex(16))
+
+    def keep(self, incoming: IncomingFile) -> str:
+        """Keep a file that is complete, and give its key. After a crash it is there or not.
+
+        :raises StorageFullError: if the disk is full.
+        """
+        key = secrets.token_hex(16)
+        target = self.files / self.path(key)
+        with _no_room_named():
+            os.fsync(incoming.fileno())
+            incoming.close()
+            target.parent.mkdir(mode=0o700, exist_ok=True)
+            try:
+                incoming.path.rename(target)
+                _sync_folder(target.parent)
+                _sync_folder(self.files)
+            except OSError:
+                target.unlink(missing_ok=True)
+                raise
+        return key
+
+    def delete(self, key: str) -> None:
+        """Remove a file, if it is there."""
+        (self.files / self.path(key)).unlink(missing_ok=True)
+
+    def path(self, key: str) -> str:
+        """Tell where a file is, relative to the folder of all files."""
+        return f"{key[:2]}/{key}"
+
+    def is_writable(self) -> bool:
+        """Tell whether files can be received and kept, by trying."""
+        try:
+            for folder in (self.files, self.incoming):
+                with tempfile.TemporaryFile(dir=folder):
+                    pass
+        except OSError:
+            return False
+        return True
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Write a folder's entries to disk, so that a rename in it survives a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _no_room_named() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise StorageFullError from error
+        raise

@@ -1,0 +1,122 @@
+"""Uploads: from the request to the storage and the database, in flat memory."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from typing import IO, Any, cast
+
+from flask import Request, current_app, request
+from sqlalchemy import exists, select
+from sqlalchemy.exc import IntegrityError, OperationalError
+from werkzeug.exceptions import BadRequest
+
+from . import names
+from .database import db
+from .models import StoredFile
+from .storage import IncomingFile, Storage, StorageFullError
+
+LONGEST_FORM = 64 * 1024
+"""Bytes in a request that carries no upload."""
+
+
+class UploadRequest(Request):
+    """A request that refuses files, unless its view asked for them.
+
+    Parsing a form would otherwise write the files of anybody to disk, before any view runs.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.max_content_length = LONGEST_FORM
+        self._storage: Storage | None = None
+        self._incoming: list[IncomingFile] = []
+
+    def accept_files(self, storage: Storage) -> None:
+        """Have the form's files written to the storage, up to ``MAX_CONTENT_LENGTH``."""
+        self.max_content_length = None  # which stands for the application's setting
+        self._storage = storage
+
+    def _get_file_stream(self, *_args: Any, **_kwargs: Any) -> IO[bytes]:
+        if self._storage is None:
+            raise BadRequest("This form takes no files.")
+        self._incoming.append(self._storage.receive())
+        return self._incoming[-1]
+
+    def close(self) -> None:
+        """Remove what was received and not kept, however the request ended."""
+        super().close()
+        for incoming in self._incoming:
+            incoming.discard()
+
+
+def current_storage() -> Storage:
+    """Give the application's storage."""
+    return cast("Storage", current_app.extensions["portal.storage"])
+
+
+def accept_files() -> None:
+    """Have this request's files written to the storage when its form is read."""
+    cast("UploadRequest", request).accept_files(current_storage())
+
+
+def received_files(field: str) -> Iterator[tuple[str, IncomingFile]]:
+    """Give the names and files of a form's field. A file input left empty has no name."""
+    for part in request.files.getlist(field):
+        if part.filename:
+            yield part.filename, cast("IncomingFile", part.stream)
+
+
+def add_file(owner_id: int, incoming: IncomingFile, client_name: str) -> StoredFile:
+    """Keep an incoming file: on disk and in the database, or not at all.
+
+    :param client_name: the name that the client gave it.
+    :raises StorageFullError: if the disk is full.
+    """
+    storage = current_storage()
+    name = names.clean(client_name)
+    stored = StoredFile(
+        owner_id=owner_id,
+        size=incoming.size,
+        mimetype=names.guess_mimetype(name),
+        sha256=incoming.sha256,
+        storage_key=storage.keep(incoming),
+    )
+    key = stored.storage_key
+    try:
+        return _commit(stored, owner_id, name)
+    except BaseException as error:
+        db.session.rollback()
+        storage.delete(key)
+        if _is_full(error):
+            raise StorageFullError from error
+        raise
+
+
+def _commit(stored: StoredFile, owner_id: int, wanted: str) -> StoredFile:
+    """Write the row, under the first name that is free."""
+    for name in names.numbered(wanted):
+        if _is_taken(owner_id, name):
+            continue
+        stored.name = name
+        db.session.add(stored)
+        try:
+            db.session.commit()
+        except IntegrityError:
+            db.session.rollback()
+            # Another upload may have taken the name meanwhile; anything else is an error.
+            if not _is_taken(owner_id, name):
+                raise
+        else:
+            return stored
+    raise AssertionError("unreachable: numbers do not end")
+
+
+def _is_taken(owner_id: int, name: str) -> bool:
+    same = exists().where(StoredFile.owner_id == owner_id, StoredFile.name == name)
+    return bool(db.session.scalar(select(same)))
+
+
+def _is_full(error: BaseException) -> bool:
+    cause = error.orig if isinstance(error, OperationalError) else None
+    return getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from flask import Flask
+from sqlalchemy.exc import IntegrityError, StatementError
+
+from portal import database
+from portal.database import db
+from portal.models import Account, Base, StoredFile
+
+
+def test_models_and_migrated_schema_do_not_differ(app: Flask) -> None:
+    with app.app_context(), db.engine.connect() as connection:
+        options = {"compare_type": True, "compare_server_default": True}
+        context = MigrationContext.configure(connection, opts=options)
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_schema_is_current_after_upgrade_only(make_app: Callable[..., Flask]) -> None:
+    app = make_app()
+    with app.app_context():
+        assert not database.schema_is_current()
+        database.upgrade()
+        assert database.schema_is_current()
+        database.upgrade()
+        assert database.schema_is_current()
+
+
+def test_processes_that_upgrade_at_once_do_not_disturb_each_other(
+    make_app: Callable[..., Flask], data: Path
+) -> None:
+    app = make_app()
+    command = [sys.executable, "-m", "flask", "--app", "portal", "portal", "upgrade"]
+    environment = {**os.environ, "PORTAL_DATA": str(data)}
+    running = [subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) for _ in range(4)]
+    assert [process.communicate()[1] for process in running] == [b""] * 4
+    assert [process.returncode for process in running] == [0] * 4
+    with app.app_context():
+        assert database.schema_is_current()
+
+
+def test_pragmas_are_set_on_every_connection(app: Flask) -> None:
+    with app.app_context(), db.engine.connect() as first, db.engine.connect() as second:
+        for connection in (first, second):
+            values = [
+                connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+                for name in ("journal_mode", "foreign_keys", "synchronous", "busy_timeout")
+            ]
+            assert values == ["wal", 1, 1, 10000]
+
+
+def test_file_needs_an_owner(app: Flask) -> None:
+    with app.app_context():
+        values = {"name": "a", "size": 0, "mimetype": "", "sha256": "", "storage_key": "x"}
+        db.session.add(StoredFile(owner_id=99, **values))
+        with pytest.raises(IntegrityError):
+            db.session.commit()
+
+
+def test_times_are_stored_as_utc(app: Flask) -> None:
+    eastern = datetime(2026, 3, 1, 12, 0, tzinfo=timezone(timedelta(hours=5)))
+    with app.app_context():
+        account = db.session.scalars(sa.select(Account)).first()
+        assert account
+        account.created_at = eastern
+        db.session.commit()
+        assert account.created_at == eastern
+        assert account.created_at.tzinfo is UTC
+        raw = db.session.scalar(sa.text("SELECT created_at FROM account WHERE id = 1"))
+        assert str(raw).startswith("2026-03-01 07:00")
+
+
+def test_time_without_zone_is_refused(app: Flask) -> None:
+    with app.app_context():
+        naive = datetime(2026, 3, 1)
+        db.session.add(Account(name="x", name_key="x", password_hash="", created_at=naive))
+        with pytest.raises(StatementError, match="without a time zone"):
+            db.session.commit()

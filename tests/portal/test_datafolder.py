@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import multiprocessing
+import os
+import stat
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from portal import create_app, datafolder
+from portal.datafolder import DataFolderError
+from portal.settings import SettingError
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("PORTAL_"):
+            monkeypatch.delenv(name)
+
+
+def test_missing_data_folder_setting_is_named() -> None:
+    with pytest.raises(SettingError, match="PORTAL_DATA is not set"):
+        create_app()
+
+
+def test_relative_data_folder_is_refused() -> None:
+    with pytest.raises(SettingError, match="PORTAL_DATA must be an absolute path"):
+        create_app({"DATA": "data"})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("MAX_CONTENT_LENGTH", "1G"),
+        ("MAX_CONTENT_LENGTH", 0),
+        ("MAX_CONTENT_LENGTH", True),
+        ("MAX_FORM_PARTS", None),
+        ("PERMANENT_SESSION_LIFETIME", -1),
+        ("SESSION_COOKIE_SECURE", "no"),
+    ],
+)
+def test_setting_out_of_range_is_named(key: str, value: object, data: Path) -> None:
+    with pytest.raises(SettingError, match=f"PORTAL_{key} must be"):
+        create_app({"DATA": str(data), key: value})
+    assert not data.exists()
+
+
+def test_settings_come_from_environment_and_argument_wins(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PORTAL_DATA", str(data))
+    monkeypatch.setenv("PORTAL_MAX_CONTENT_LENGTH", "12345")
+    monkeypatch.setenv("PORTAL_SESSION_COOKIE_SECURE", "false")
+    app = create_app({"SESSION_COOKIE_SECURE": True})
+    assert app.config["MAX_CONTENT_LENGTH"] == 12345
+    assert app.config["SESSION_COOKIE_SECURE"] is True
+
+
+@pytest.mark.usefixtures("app")
+def test_everything_in_the_data_folder_is_private(data: Path) -> None:
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in [data, *data.iterdir()]}
+    assert modes.pop("data") == 0o700
+    assert modes.pop("files") == 0o700
+    assert modes.pop("incoming") == 0o700
+    assert {"portal.db", "secret_key"} <= set(modes)
+    assert set(modes.values()) == {0o600}
+
+
+def test_key_is_kept_and_another_folder_has_another(
+    make_app: Callable[..., Flask], data: Path, tmp_path: Path
+) -> None:
+    first, second = make_app(), make_app()
+    other = make_app(DATA=str(tmp_path / "other"))
+    assert first.secret_key == second.secret_key == (data / "secret_key").read_bytes()
+    assert len(first.secret_key or b"") >= 32
+    assert other.secret_key != first.secret_key
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o601])
+def test_key_open_to_others_is_refused(mode: int, data: Path) -> None:
+    create_app({"DATA": str(data)})
+    (data / "secret_key").chmod(mode)
+    with pytest.raises(DataFolderError, match="is open to other users"):
+        create_app({"DATA": str(data)})
+
+
+def test_short_key_is_refused(data: Path) -> None:
+    data.mkdir()
+    datafolder.write_private(data / "secret_key", b"x" * 31)
+    with pytest.raises(DataFolderError, match="holds 31 bytes"):
+        create_app({"DATA": str(data)})
+
+
+def test_loser_of_a_race_takes_the_winners_key(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data.mkdir()
+    really = datafolder.write_private
+
+    def overtaken(path: Path, content: bytes) -> None:
+        really(path, content)
+        if path.name != "secret_key":
+            really(data / "secret_key", b"the other process's key, long enough")
+
+    monkeypatch.setattr(datafolder, "write_private", overtaken)
+    assert datafolder.secret_key(data) == b"the other process's key, long enough"
+    assert [path.name for path in data.iterdir()] == ["secret_key"]
+
+
+def test_processes_that_start_at_once_have_one_key(data: Path) -> None:
+    data.mkdir()
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(4) as pool:
+        keys = pool.map(datafolder.secret_key, [data] * 16)
+        pool.close()
+        pool.join()
+    assert len(set(keys)) == 1
+
+
+def test_threads_that_start_at_once_have_one_key(data: Path) -> None:
+    data.mkdir()
+    barrier = threading.Barrier(8)
+    keys = []
+
+    def start() -> None:
+        barrier.wait()
+        keys.append(datafolder.secret_key(data))
+
+    threads = [threading.Thread(target=start) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(keys) == 8
+    assert len(set(keys)) == 1
+
+
+def test_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DataFolderError, match="cannot be made"):
+        create_app({"DATA": str(tmp_path / "file" / "data")})
+
+
+def test_remains_of_a_killed_process_are_removed_after_a_day(
+    make_app: Callable[..., Flask], data: Path
+) -> None:
+    make_app()
+    old, young = data / "incoming" / "old", data / "incoming" / "young"
+    for path, age in ((old, 25), (young, 23)):
+        path.touch()
+        os.utime(path, times=(time.time() - age * 3600,) * 2)
+    make_app()
+    assert not old.exists()
+    assert young.exists()

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.exceptions import Forbidden
+
+from portal import accounts, database, formats, headers
+
+from .conftest import links, signed_in, token, upload
+
+PAGE_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self';"
+    " frame-ancestors 'none'; base-uri 'none'"
+)
+
+
+@pytest.mark.parametrize("path", ["/", "/sign-in", "/nothing", "/healthz", "/sign-out"])
+def test_pages_have_security_headers(path: str, alice: FlaskClient, anonymous: FlaskClient) -> None:
+    for client in (alice, anonymous):
+        response = client.get(path)
+        for name, value in headers.CONSTANT.items():
+            assert response.headers[name] == value
+        assert response.headers["Content-Security-Policy"] == PAGE_POLICY
+        assert response.headers["Cache-Control"] == "no-store"
+
+
+def test_constant_headers_are_the_ones_meant() -> None:
+    assert dict(headers.CONSTANT) == {
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Referrer-Policy": "same-origin",
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+    }
+
+
+def test_delivered_file_keeps_its_own_policy_and_loses_no_header(
+    alice: FlaskClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    upload(alice, "a.html", b"<script>alert(1)</script>")
+    alice.get("/")  # so that no message waits
+    with alice.get(links(alice)["a.html"]) as response:
+        assert response.headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
+        assert response.headers["Cache-Control"].startswith("private")
+        for name, value in headers.CONSTANT.items():
+            assert response.headers.get_all(name) == [value]
+    assert "is lost" not in caplog.text
+
+
+def test_download_is_delivered_while_a_message_waits(alice: FlaskClient) -> None:
+    upload(alice, "a.txt")
+    link = links(alice)["a.txt"]
+    upload(alice, "b.txt")
+    with alice.get(link, headers={"User-Agent": "another"}) as response:
+        assert response.status_code == 200
+        assert "Set-Cookie" not in response.headers
+    assert "Uploaded: b.txt" in alice.get("/").text
+
+
+def test_messages_are_announced_once(alice: FlaskClient) -> None:
+    upload(alice, "a.txt")
+    assert '<p class="note message" role="status">Uploaded: a.txt</p>' in alice.get("/").text
+    assert "Uploaded: a.txt" not in alice.get("/").text
+
+
+@pytest.mark.parametrize("path", ["/", "/sign-in", "/nothing", "/sign-out", "delete"])
+def test_pages_have_the_same_frame(path: str, alice: FlaskClient, anonymous: FlaskClient) -> None:
+    upload(alice, "a.txt")
+    target = f"{links(alice)['a.txt']}/delete" if path == "delete" else path
+    client = anonymous if path == "/sign-in" else alice
+    page = client.get(target).text
+    assert page.startswith('<!doctype html>\n<html lang="en">')
+    assert page.count("<h1>") == 1
+    assert '<a class="skip" href="#main">' in page
+    assert "<script" not in page
+    assert " style=" not in page
+    inputs = set(re.findall(r'<input id="([^"]+)"', page))
+    assert inputs == set(re.findall(r'<label for="([^"]+)"', page))
+
+
+def test_list_of_files_is_a_table_and_says_when_it_is_empty(alice: FlaskClient) -> None:
+    assert "No files yet" in alice.get("/").text
+    upload(alice, "a.txt", b"x" * 1500)
+    page = alice.get("/").text
+    assert "<caption>1 file, 1.5 KiB in all</caption>" in page
+    assert page.count('<th scope="col"') == 4
+    assert page.count('<th scope="row"') == 1
+    assert re.search(r'<time datetime="\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00">', page)
+
+
+def test_unexpected_error_has_a_page_without_database(make_app: Callable[..., Flask]) -> None:
+    app = make_app(PROPAGATE_EXCEPTIONS=False)
+    with app.app_context():
+        database.upgrade()
+        accounts.create("alice", "correct horse")
+    alice = signed_in(app, "alice")
+    with app.app_context(), database.db.engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE stored_file")
+        connection.exec_driver_sql("DROP TABLE account")
+    response = alice.get("/")
+    assert response.status_code == 500
+    assert "<h1>Something went wrong</h1>" in response.text
+    assert "sqlite" not in response.text
+    assert response.headers["Content-Security-Policy"] == PAGE_POLICY
+
+
+def test_forbidden_has_a_page(app: Flask, alice: FlaskClient) -> None:
+    def refuse() -> str:
+        raise Forbidden
+
+    app.view_functions["files.index"] = refuse
+    response = alice.get("/")
+    assert response.status_code == 403
+    assert "<h1>Not allowed</h1>" in response.text
+
+
+def test_token_is_good_for_the_whole_session(app: Flask, alice: FlaskClient) -> None:
+    assert app.config["WTF_CSRF_TIME_LIMIT"] is None
+    assert alice.post("/sign-out", data={"csrf_token": token(alice)}).status_code == 302
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [
+        (0, "0 bytes"),
+        (1, "1 byte"),
+        (1023, "1023 bytes"),
+        (1024, "1 KiB"),
+        (1536, "1.5 KiB"),
+        (1024**2 - 1, "1 MiB"),
+        (1024**3, "1 GiB"),
+        (5 * 1024**5, "5120 TiB"),
+    ],
+)
+def test_sizes_read_well(size: int, words: str) -> None:
+    assert formats.human_size(size) == words
