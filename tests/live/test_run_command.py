@@ -1,0 +1,399 @@
+"""``scripts/run``, from an empty data folder to a download, a stop and a second start."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from http.cookies import SimpleCookie
+from pathlib import Path
+from urllib.parse import quote, urlencode
+
+import pytest
+
+from .apache import REPOSITORY, free_port
+from .client import get
+
+RUN = REPOSITORY / "scripts" / "run"
+STATE = (
+    Path("/var/lib/flask-delegate")
+    if os.geteuid() == 0
+    else Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "flask-delegate"
+)
+NAME = "Übersicht 概要.txt"
+CONTENT = bytes(range(256)) * 400
+
+# The first start may install packages.
+pytestmark = pytest.mark.timeout(900)
+
+
+@dataclass
+class Run:
+    """A ``scripts/run`` and where it listens."""
+
+    port: int
+    data: Path
+    process: subprocess.Popen[bytes]
+    output: Path
+    messages: Path
+
+    def password(self, name: str) -> str:
+        found = re.search(rf"^demo account: {name} (\S+)$", self.output.read_text(), re.MULTILINE)
+        assert found, self.output.read_text()
+        return found[1]
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(60)
+
+
+@contextmanager
+def started(data: Path, *options: str, script: Path = RUN) -> Iterator[Run]:
+    """Start ``scripts/run`` and wait until it says that it is ready."""
+    port = free_port()
+    command = [str(script), "--port", str(port), "--data", str(data), *options]
+    with tempfile.TemporaryDirectory() as folder:
+        output, messages = Path(folder, "output"), Path(folder, "messages")
+        with output.open("wb") as out, messages.open("wb") as err:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                cwd="/",
+                start_new_session=True,
+            )
+        run = Run(port, data, process, output, messages)
+        try:
+            wait_until_ready(run)
+            yield run
+        finally:
+            end(run)
+
+
+def wait_until_ready(run: Run) -> None:
+    deadline = time.monotonic() + 800
+    while f"ready: http://127.0.0.1:{run.port}/\n" not in run.output.read_text():
+        assert run.process.poll() is None, run.messages.read_text(errors="replace")
+        assert time.monotonic() < deadline, run.messages.read_text(errors="replace")
+        time.sleep(0.05)
+
+
+def end(run: Run) -> None:
+    if run.process.poll() is None:
+        run.process.terminate()
+        try:
+            run.process.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(run.process.pid, signal.SIGKILL)
+            run.process.wait()
+    for pid in processes_of(run):
+        os.kill(pid, signal.SIGKILL)
+
+
+def processes_of(run: Run) -> list[int]:
+    """List the processes that are the run's by their command line or environment."""
+    marks = (f"/run/{run.port}/".encode(), f"PORTAL_DATA={run.data}\0".encode())
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            text = (folder / "cmdline").read_bytes() + (folder / "environ").read_bytes()
+        except OSError:
+            continue  # it has ended, or is another user's
+        if any(mark in text for mark in marks):
+            found.append(int(folder.name))
+    return found
+
+
+@pytest.fixture
+def data() -> Iterator[Path]:
+    with shared_folder() as folder:
+        yield folder / "data of a test"
+
+
+@contextmanager
+def shared_folder() -> Iterator[Path]:
+    """Make a folder that the portal's user may enter, unlike pytest's own."""
+    folder = Path(tempfile.mkdtemp(prefix="flask-delegate-")).resolve()
+    try:
+        folder.chmod(0o755)
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+@dataclass
+class Visitor:
+    """A browser as far as the portal needs one: it keeps cookies and follows no redirects."""
+
+    port: int
+    cookies: dict[str, str] = field(default_factory=dict)
+
+    def ask(
+        self, path: str, body: bytes | None = None, **headers: str
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        """Send a GET, or a POST where there is a body; ``content_type`` stands for Content-Type."""
+        fields = {name.replace("_", "-").title(): value for name, value in headers.items()}
+        if self.cookies:
+            fields["Cookie"] = "; ".join(f"{name}={text}" for name, text in self.cookies.items())
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request("GET" if body is None else "POST", path, body, fields)
+            response = connection.getresponse()
+            content = response.read()
+        finally:
+            connection.close()
+        for header in response.headers.get_all("Set-Cookie") or []:
+            self.cookies |= {name: morsel.value for name, morsel in SimpleCookie(header).items()}
+        return response, content
+
+    def token(self, path: str) -> str:
+        """Give the CSRF token of the page's form."""
+        response, page = self.ask(path)
+        assert response.status == 200
+        for tag in re.findall(r"<input[^>]*>", page.decode()):
+            value = re.search(r'value="([^"]+)"', tag)
+            if 'name="csrf_token"' in tag and value:
+                return value[1]
+        raise AssertionError(f"{path} has no form with a CSRF token")
+
+    def sign_in(self, name: str, password: str) -> None:
+        form = {"username": name, "password": password, "csrf_token": self.token("/sign-in")}
+        response, _ = self.ask(
+            "/sign-in", urlencode(form).encode(), content_type="application/x-www-form-urlencoded"
+        )
+        assert response.status in {302, 303}
+
+    def files(self) -> set[str]:
+        """List the files' URLs that the start page links to."""
+        _, page = self.ask("/")
+        return set(re.findall(r'href="(/files/[^"/?#]+)"', page.decode()))
+
+    def upload(self, name: str, content: bytes) -> str:
+        """Upload by the form and give the new file's URL."""
+        before = self.files()
+        boundary = "a-boundary-of-the-tests"
+        body = (
+            f'--{boundary}\r\nContent-Disposition: form-data; name="csrf_token"\r\n\r\n'
+            f"{self.token('/')}\r\n--{boundary}\r\n"
+            f'Content-Disposition: form-data; name="file"; filename="{name}"\r\n'
+            "Content-Type: text/plain\r\n\r\n"
+        ).encode()
+        body += content + f"\r\n--{boundary}--\r\n".encode()
+        response, page = self.ask(
+            "/files", body, content_type=f"multipart/form-data; boundary={boundary}"
+        )
+        assert response.status in {302, 303}, page.decode()
+        (url,) = self.files() - before
+        return url
+
+
+def signed_in(run: Run, name: str) -> Visitor:
+    visitor = Visitor(run.port)
+    visitor.sign_in(name, run.password(name))
+    return visitor
+
+
+@dataclass
+class Uploaded:
+    """A file that alice has uploaded to a running portal."""
+
+    run: Run
+    alice: Visitor
+    url: str
+
+
+@pytest.fixture(scope="module")
+def uploaded() -> Iterator[Uploaded]:
+    with shared_folder() as folder, started(folder / "data of a test", "--demo") as run:
+        alice = signed_in(run, "alice")
+        yield Uploaded(run, alice, alice.upload(NAME, CONTENT))
+
+
+def test_an_uploaded_file_is_in_the_list(uploaded: Uploaded) -> None:
+    _, page = uploaded.alice.ask("/")
+    assert NAME in page.decode()
+
+
+def test_the_owner_downloads_the_same_bytes_under_the_same_name(uploaded: Uploaded) -> None:
+    response, content = uploaded.alice.ask(uploaded.url)
+    assert response.status == 200
+    assert content == CONTENT
+    assert (
+        f"filename*=UTF-8''{quote(NAME)}".lower() in response.headers["Content-Disposition"].lower()
+    )
+
+
+def test_apache_sends_the_file_and_python_does_not(uploaded: Uploaded) -> None:
+    response, _ = uploaded.alice.ask(uploaded.url)
+    # Apache writes size and modification time in hexadecimal digits; Werkzeug writes three decimal
+    # numbers.
+    tag = re.fullmatch(r'(?:W/)?"([0-9a-f]+)-([0-9a-f]+)"', response.headers["ETag"])
+    assert tag, response.headers["ETag"]
+    assert int(tag[1], 16) == len(CONTENT)
+    modified = parsedate_to_datetime(response.headers["Last-Modified"])
+    assert int(tag[2], 16) // 10**6 == modified.timestamp()
+
+
+def test_part_of_a_file_can_be_had(uploaded: Uploaded) -> None:
+    response, content = uploaded.alice.ask(uploaded.url, range="bytes=1000-1999")
+    assert response.status == 206
+    assert response.headers["Content-Range"] == f"bytes 1000-1999/{len(CONTENT)}"
+    assert content == CONTENT[1000:2000]
+
+
+def test_another_account_finds_nothing(uploaded: Uploaded) -> None:
+    response, content = signed_in(uploaded.run, "bob").ask(uploaded.url)
+    assert response.status == 404
+    assert CONTENT[:256] not in content
+
+
+def test_a_visitor_without_an_account_is_sent_to_sign_in(uploaded: Uploaded) -> None:
+    response, content = Visitor(uploaded.run.port).ask(uploaded.url)
+    assert response.status in {302, 303, 404}
+    if response.status != 404:
+        assert "/sign-in" in response.headers["Location"]
+    assert CONTENT[:256] not in content
+
+
+def test_the_internal_url_is_refused(uploaded: Uploaded) -> None:
+    url = internal_url(uploaded.run)
+    escaped = f"/%{ord(url[1]):02x}{url[2:]}"
+    for target in (
+        url,
+        escaped,
+        f"/{url}",
+        f"/.{url}",
+        f"http://127.0.0.1:{uploaded.run.port}{url}",
+    ):
+        reply = get(uploaded.run.port, target)
+        assert reply.status == 403, target
+        assert CONTENT[:256] not in reply.body
+
+
+def internal_url(run: Run) -> str:
+    """Find the uploaded file in the data folder and give the URL that Apache knows it by."""
+    (stored,) = (
+        path
+        for path in run.data.rglob("*")
+        if path.is_file() and path.stat().st_size == len(CONTENT) and path.read_bytes() == CONTENT
+    )
+    guard = (STATE / "run" / str(run.port) / "guard.conf").read_text()
+    for url, root in re.findall(r'^Alias "(.+)" "(.+)"$', guard, re.MULTILINE):
+        if stored.is_relative_to(root):
+            return str(url) + quote(str(stored.relative_to(root)))
+    raise AssertionError(f"no alias leads to {stored}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_everything(data: Path, number: signal.Signals) -> None:
+    with started(data) as run:
+        # The script, Apache's parent and worker, two daemon processes.
+        assert len(processes_of(run)) >= 4
+        assert run.stop(number) == 0
+        assert processes_of(run) == []
+        with socket.socket() as probe:
+            assert probe.connect_ex(("127.0.0.1", run.port)) != 0
+
+
+def test_apache_ends_with_a_script_that_was_killed(data: Path) -> None:
+    with started(data) as run:
+        run.stop(signal.SIGKILL)
+        deadline = time.monotonic() + 30
+        while processes_of(run) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert processes_of(run) == []
+
+
+def test_a_second_start_installs_nothing_and_keeps_the_files(data: Path) -> None:
+    with started(data, "--demo") as run:
+        password = run.password("alice")
+        url = signed_in(run, "alice").upload(NAME, CONTENT)
+        run.stop()
+    with started(data) as again:
+        assert "installing" not in again.messages.read_text()
+        alice = Visitor(again.port)
+        alice.sign_in("alice", password)
+        assert alice.ask(url)[1] == CONTENT
+
+
+def test_it_runs_from_a_clone_that_the_portals_user_cannot_enter(
+    tmp_path: Path, data: Path
+) -> None:
+    closed = tmp_path / "a closed folder"
+    clone = closed / "a clone"
+    shutil.copytree(REPOSITORY, clone, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+    closed.chmod(0o700)
+    with started(data, script=clone / "scripts" / "run") as run:
+        response, _ = Visitor(run.port).ask("/healthz")
+        assert response.status == 200
+
+
+def refusal(*options: str) -> str:
+    """Run ``scripts/run``, which has to refuse, and give its words."""
+    done = subprocess.run(
+        [str(RUN), *options],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr.decode()
+    assert done.stdout == b""
+    return done.stderr.decode()
+
+
+def test_a_taken_port_is_refused(data: Path) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        words = refusal("--port", str(port), "--data", str(data))
+    assert f"port {port} is taken" in words
+    assert "choose another --port" in words
+
+
+@pytest.mark.parametrize("port", ["x", "0", "65536", "-1", "80 80"])
+def test_a_port_that_is_none_is_refused(port: str) -> None:
+    assert "Give --port a number from 1 to 65535" in refusal("--port", port)
+
+
+@pytest.mark.parametrize("arguments", [["--prot", "8000"], ["8000"]])
+def test_an_unknown_option_is_refused(arguments: list[str]) -> None:
+    assert f"unknown option '{arguments[0]}'. See --help." in refusal(*arguments)
+
+
+def test_a_data_folder_that_cannot_be_entered_is_refused(data: Path) -> None:
+    data.mkdir(mode=0o000)
+    words = refusal("--port", str(free_port()), "--data", str(data / "inside"))
+    assert f"cannot enter {data}" in words
+    assert "Choose another folder with --data" in words
+
+
+def test_a_folder_of_somebody_elses_files_is_refused() -> None:
+    words = refusal("--port", str(free_port()), "--data", "/etc")
+    assert "cannot use the folder /etc" in words
+    assert "Choose another with --data" in words
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's portal runs as another user")
+def test_an_interpreter_that_the_portals_user_cannot_run_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interpreter = tmp_path / "python3"
+    interpreter.symlink_to("/usr/bin/python3")
+    tmp_path.chmod(0o700)
+    monkeypatch.setenv("FLASK_DELEGATE_PYTHON", str(interpreter))
+    words = refusal("--port", str(free_port()))
+    assert f"cannot run {interpreter}" in words
+    assert "Choose another with FLASK_DELEGATE_PYTHON" in words
