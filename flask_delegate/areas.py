@@ -22,27 +22,33 @@ class Area:
     :param root: the folder, absolute and with every symbolic link resolved, without a trailing
         slash. It is pinned at start-up: the web server's rules name this very spelling.
     :param url: the internal URL's prefix, with a slash at both ends.
+    :param backend: how its files are sent: a value of ``DELEGATE_BACKEND``.
     """
 
     name: str
     root: str
     url: str
+    backend: str
 
 
-def make_area(name: str, root: object, url: object, *, root_key: str, url_key: str) -> Area:
+def make_area(
+    name: str, root: object, url: object, backend: str, *, root_key: str, url_key: str
+) -> Area:
     """Check what the configuration says of an area, and pin its root.
 
+    :param backend: one of the known ones.
     :param root_key: what to call the root's setting in an error.
     :param url_key: what to call the URL's setting in an error.
     :raises ConfigurationError: if either could not be served safely.
     """
-    return Area(name, _checked_root(root, root_key), _checked_url(url, url_key))
+    return Area(name, _checked_root(root, root_key), _checked_url(url, url_key), backend)
 
 
 def _checked_root(root: object, key: str) -> str:
-    if not isinstance(root, str | os.PathLike) or not os.fspath(root):
-        raise ConfigurationError(key, "is not set.", "Set it to the folder of the private files.")
-    given = os.fspath(root)
+    given = os.fspath(root) if isinstance(root, str | os.PathLike) else root
+    if not given or not isinstance(given, str):
+        problem = "is not set." if given is None else f"{given!r} is not a path."
+        raise ConfigurationError(key, problem, "Set it to the folder of the private files.")
     if not Path(given).is_absolute():
         raise ConfigurationError(
             key, f"{given!r} is a relative path.", "Write the whole path, from / on."

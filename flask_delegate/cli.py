@@ -4,31 +4,41 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 from flask import current_app
 from flask.cli import AppGroup
 
-from .config import STREAM
 from .exceptions import ConfigurationError
-from .server.apache import area_rules, handshake_rule, module_rules
+from .server import Marked, apache_document, nginx_document
 
 delegate = AppGroup("delegate", help="Set up the web server that sends private files.")
 
 _HEAD = """\
-# Apache configuration for the private files of {name}, made by 'flask delegate apache-config'.
+# {server} configuration for the private files of {name}, made by 'flask delegate {command}'.
 # It holds a secret token: keep it readable by root only. Write it again when the settings change.
+
 """
 
-
-@delegate.command("apache-config")
-@click.option(
+_output = click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
     help="Write to FILE, readable by its owner only, instead of printing.",
 )
+_sendfile = click.option(
+    "--sendfile/--no-sendfile",
+    default=True,
+    show_default=True,
+    help="Have the kernel send files. Turn it off on a network file system.",
+)
+
+
+@delegate.command("apache-config")
+@_output
 @click.option(
     "--site",
     is_flag=True,
@@ -40,58 +50,48 @@ _HEAD = """\
     metavar="NAME",
     help="Let only this daemon process group hand off. The default is any of the server.",
 )
-@click.option(
-    "--sendfile/--no-sendfile",
-    default=True,
-    show_default=True,
-    help="Have the kernel send files. Turn it off on a network file system.",
-)
-def apache_config(
-    output: Path | None, *, site: bool, process_group: str | None, sendfile: bool
-) -> None:
+@_sendfile
+def apache_config(output: Path | None, *, site: bool, **options: Any) -> None:
     """Print the Apache configuration for the application's private areas."""
+    _deliver(
+        output, "Apache", lambda *made: apache_document(*made, load_modules=not site, **options)
+    )
+
+
+@delegate.command("nginx-config")
+@_output
+@_sendfile
+def nginx_config(output: Path | None, *, sendfile: bool) -> None:
+    """Print what to include in nginx's server block for the application's private areas."""
+    _deliver(output, "nginx", lambda *made: nginx_document(*made, sendfile=sendfile))
+
+
+def _deliver(output: Path | None, server: str, write: Callable[[Marked, Any], str]) -> None:
+    from .extension import state_of
+
+    state = state_of(current_app)
+    areas = [(area, state.mark(area)) for area in state.settings.areas.values()]
     try:
-        text = _render(load_modules=not site, process_group=process_group, sendfile=sendfile)
+        text = write(areas, state.settings.headers)
     except ConfigurationError as error:
         raise click.ClickException(str(error)) from error
+    command = click.get_current_context().info_name
+    text = _HEAD.format(server=server, name=current_app.import_name, command=command) + text
     if output is None:
         click.echo(text, nl=False)
     else:
         _write_private(output, text)
 
 
-def _render(*, load_modules: bool, process_group: str | None, sendfile: bool) -> str:
-    from .extension import state_of
-
-    state = state_of(current_app)
-    settings = state.settings
-    if settings.backend == STREAM:
-        raise ConfigurationError(
-            "DELEGATE_BACKEND", "is 'stream', which hands nothing off.", "Set it to 'auto'."
-        )
-    parts = [_HEAD.format(name=current_app.import_name), module_rules(load=load_modules)]
-    for area in settings.areas.values():
-        mark = state.marks[area.name]
-        parts.append(handshake_rule(area, mark.fingerprint))
-        parts.append(
-            area_rules(
-                area,
-                mark.token,
-                settings.headers,
-                process_group=process_group,
-                sendfile=sendfile,
-            )
-        )
-    return "\n".join(parts)
-
-
 def _write_private(path: Path, text: str) -> None:
     """Write a file that only its owner can read, whole or not at all."""
+    if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):
+        raise click.ClickException(f"{path} is there, and is not a regular file.")
     try:
         # mkstemp makes it 0600 from the start.
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
-            with os.fdopen(descriptor, "w") as file:
+            with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
                 file.write(text)
             Path(temporary).replace(path)
         except BaseException:

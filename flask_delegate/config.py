@@ -15,9 +15,8 @@ from .areas import Area, check_disjoint, lies_within, make_area
 from .exceptions import ConfigurationError, UnknownArea
 
 AUTO = "auto"
-MOD_WSGI = "mod_wsgi"
 STREAM = "stream"
-BACKENDS = (AUTO, MOD_WSGI, STREAM)
+BACKENDS = (AUTO, "mod_wsgi", "nginx", "xsendfile", STREAM)
 
 DEFAULT_AREA = "default"
 DEFAULTS: Mapping[str, Any] = MappingProxyType(
@@ -31,7 +30,7 @@ DEFAULTS: Mapping[str, Any] = MappingProxyType(
 )
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
-# Printable ASCII; '${' would be expanded by Apache, and 'expr=' read as an expression.
+# Printable ASCII; Apache and nginx would expand '$', and Apache reads 'expr=' as an expression.
 _HEADER_VALUE = re.compile(r"(?!expr=)(?:[\x21-\x7e]|(?<=[^ ]) (?=[^ ]))+")
 _OWN_HEADERS = frozenset(
     {
@@ -47,11 +46,13 @@ _OWN_HEADERS = frozenset(
         "date",
         "etag",
         "expires",
+        "keep-alive",
         "last-modified",
         "location",
         "server",
         "set-cookie",
         "status",
+        "trailer",
         "transfer-encoding",
         "vary",
     }
@@ -63,13 +64,11 @@ class Settings:
     """What the configuration says.
 
     :param areas: by name.
-    :param backend: one of :data:`BACKENDS`.
     :param headers: constant headers that every delivered file carries.
     :param secret: what tokens and fingerprints are derived from; none where nothing is handed off.
     """
 
     areas: Mapping[str, Area]
-    backend: str
     headers: Mapping[str, str]
     secret: bytes | None
 
@@ -94,16 +93,16 @@ def parse(app: Flask) -> Settings:
     areas = _areas(app.config)
     for area in areas:
         _check_not_static(app, area)
-    backend = _backend(app.config["DELEGATE_BACKEND"])
+    only_streams = all(area.backend == STREAM for area in areas)
     return Settings(
         areas=MappingProxyType({area.name: area for area in areas}),
-        backend=backend,
         headers=MappingProxyType(_headers(app.config["DELEGATE_HEADERS"])),
-        secret=None if backend == STREAM else _secret(app.secret_key),
+        secret=None if only_streams else _secret(app.secret_key),
     )
 
 
 def _areas(config: Mapping[str, Any]) -> list[Area]:
+    backend = _backend(config["DELEGATE_BACKEND"], "DELEGATE_BACKEND")
     areas = []
     if config["DELEGATE_ROOT"] is not None or not config["DELEGATE_AREAS"]:
         areas.append(
@@ -111,6 +110,7 @@ def _areas(config: Mapping[str, Any]) -> list[Area]:
                 DEFAULT_AREA,
                 config["DELEGATE_ROOT"],
                 config["DELEGATE_URL"],
+                backend,
                 root_key="DELEGATE_ROOT",
                 url_key="DELEGATE_URL",
             )
@@ -120,7 +120,12 @@ def _areas(config: Mapping[str, Any]) -> list[Area]:
         _check_entry(name, entry, key)
         areas.append(
             make_area(
-                name, entry["root"], entry["url"], root_key=f"{key} root", url_key=f"{key} url"
+                name,
+                entry["root"],
+                entry["url"],
+                _backend(entry.get("backend", backend), f"{key} backend"),
+                root_key=f"{key} root",
+                url_key=f"{key} url",
             )
         )
     check_disjoint(areas)
@@ -144,28 +149,37 @@ def _check_entry(name: object, entry: Any, key: str) -> None:
             "is not a usable name.",
             f"Use letters, digits and '_'; {DEFAULT_AREA!r} is the area of DELEGATE_ROOT.",
         )
-    if not isinstance(entry, Mapping) or set(entry) != {"root", "url"}:
-        raise ConfigurationError(key, f"{entry!r} does not fit.", "Give it 'root' and 'url'.")
-
-
-def _check_not_static(app: Flask, area: Area) -> None:
-    folder = app.static_folder
-    if folder is None:
-        return
-    # Flask serves its static folder to everybody.
-    static = os.path.realpath(folder)
-    if lies_within(area.root, static) or lies_within(static, area.root):
+    if not isinstance(entry, Mapping) or set(entry) - {"backend"} != {"root", "url"}:
         raise ConfigurationError(
-            "DELEGATE_ROOT" if area.name == DEFAULT_AREA else f"DELEGATE_AREAS[{area.name!r}]",
-            f"{area.root!r} overlaps the static folder {static!r}, which is public.",
-            "Keep private files elsewhere.",
+            key, f"{entry!r} does not fit.", "Give it 'root', 'url' and, if need be, 'backend'."
         )
 
 
-def _backend(value: Any) -> str:
+def _check_not_static(app: Flask, area: Area) -> None:
+    """Flask serves its static folder to everybody."""
+    if app.static_folder is None:
+        return
+    default = area.name == DEFAULT_AREA
+    static = os.path.realpath(app.static_folder)
+    if lies_within(area.root, static) or lies_within(static, area.root):
+        raise ConfigurationError(
+            "DELEGATE_ROOT" if default else f"DELEGATE_AREAS[{area.name!r}] root",
+            f"{area.root!r} overlaps the static folder {static!r}, which is public.",
+            "Keep private files elsewhere.",
+        )
+    url = f"{app.static_url_path}/"
+    if url.startswith(area.url) or area.url.startswith(url):
+        raise ConfigurationError(
+            "DELEGATE_URL" if default else f"DELEGATE_AREAS[{area.name!r}] url",
+            f"{area.url!r} overlaps the static files' URL {url!r}.",
+            "Choose a URL that nothing else has.",
+        )
+
+
+def _backend(value: Any, key: str) -> str:
     if value not in BACKENDS:
         raise ConfigurationError(
-            "DELEGATE_BACKEND", f"{value!r} is not a backend.", f"Use one of {', '.join(BACKENDS)}."
+            key, f"{value!r} is not a backend.", f"Use one of {', '.join(BACKENDS)}."
         )
     return str(value)
 
@@ -188,6 +202,10 @@ def _headers(value: Any) -> dict[str, str]:
         )
     for name, content in value.items():
         _check_header(name, content)
+    if len({name.lower() for name in value}) < len(value):
+        raise ConfigurationError(
+            "DELEGATE_HEADERS", "names a header twice.", "Upper and lower case are the same."
+        )
     return dict(value)
 
 
@@ -199,9 +217,11 @@ def _check_header(name: Any, content: Any) -> None:
         raise ConfigurationError(
             key, "is the extension's or the server's to set.", "Take it out of the mapping."
         )
-    if not isinstance(content, str) or not _HEADER_VALUE.fullmatch(content) or "${" in content:
+    if name.lower() == "x-content-type-options" and content != "nosniff":
+        raise ConfigurationError(key, "is always sent as nosniff.", "Take it out of the mapping.")
+    if not isinstance(content, str) or not _HEADER_VALUE.fullmatch(content) or "$" in content:
         raise ConfigurationError(
             key,
-            f"{content!r} cannot stand in Apache's configuration.",
-            "Use one line of printable ASCII without '${' and without doubled blanks.",
+            f"{content!r} cannot stand in a server's configuration.",
+            "Use one line of printable ASCII without '$' and without doubled blanks.",
         )

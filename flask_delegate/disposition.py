@@ -15,7 +15,8 @@ _INVISIBLE = re.compile(
     "[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )
 # RFC 6266, appendix D: quotes, backslashes and percent signs are read differently by browsers.
-_NOT_IN_FALLBACK = re.compile(r'["\\%;]')
+# Letters that are equivalent to a separator become one when they are put into ASCII.
+_NOT_IN_FALLBACK = re.compile(r'["\\%;/]')
 _ATTR_CHAR = "!#$&+-.^_`|~"  # RFC 8187, 3.2.1
 
 

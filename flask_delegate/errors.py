@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from flask import current_app
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import Forbidden, HTTPException, InternalServerError, NotFound
@@ -13,8 +15,8 @@ from .signals import file_refused
 def answer(error: DelegateError) -> ResponseReturnValue:
     """Log the reason, tell who listens, and answer with the application's own error page."""
     translated = _translate(error)
-    level = "error" if isinstance(translated, InternalServerError) else "warning"
-    getattr(current_app.logger, level)("file refused: %s", error)
+    is_ours = isinstance(translated, InternalServerError)
+    current_app.logger.log(logging.ERROR if is_ours else logging.WARNING, "file refused: %s", error)
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     file_refused.send(app, error=error)
     return current_app.handle_http_exception(translated)

@@ -120,15 +120,17 @@ class HandoffUnavailable(DelegateError):
 
 
 class UnmintedRedirect(DelegateError):
-    """A response that mod_wsgi would follow to a URL that this package did not make.
+    """A response that the server would follow to a URL or file that this package did not name.
 
-    :param location: the value of the offending ``Location`` header.
+    :param header: the offending header's name.
+    :param location: its value.
     :param status: the response's status line.
     :param reason: why it may not leave.
     """
 
-    def __init__(self, location: str, status: str, reason: str) -> None:
-        super().__init__(f"a response {status!r} with a Location header was stopped: {reason}")
+    def __init__(self, header: str, location: str, status: str, reason: str) -> None:
+        super().__init__(f"a response {status!r} with the header {header} was stopped: {reason}")
+        self.header = header
         self.location = location
         self.status = status
         self.reason = reason

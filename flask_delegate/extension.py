@@ -9,28 +9,22 @@ from types import MappingProxyType
 
 from flask import Flask, Response, current_app, request
 
-from . import errors, handshake
+from . import errors, handshake, server
 from .areas import Area
-from .backends import location, stream
+from .backends import Backend, Sending, accel, location, sendfile, stream
 from .cli import delegate as command
-from .config import AUTO, DEFAULTS, MOD_WSGI, STREAM, Settings, parse
+from .config import AUTO, DEFAULTS, Settings, parse
 from .exceptions import DelegateError, HandoffUnavailable
-from .guard import MINTED, Check, ResponseGuard, stop_unminted
+from .guard import MINTED, Check, ResponseGuard, StopUnmintedHeader, stop_unminted
 from .handoff import Handoff, describe
 from .lost import SENT, LostHeaders, Sent
 from .resolve import resolve
-from .server.apache import area_rules
 from .signals import file_delegated
 
 _KEY = "delegate"
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """What an area shares with the web server's configuration."""
-
-    token: str
-    fingerprint: str
+_BACKENDS: Mapping[str, Backend] = {
+    backend.NAME: backend for backend in (location, accel, sendfile, stream)
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +32,12 @@ class State:
     """What the extension keeps of one application, in ``app.extensions["delegate"]``."""
 
     settings: Settings
-    marks: Mapping[str, Mark]
+    marks: Mapping[str, handshake.Mark]
     told: set[tuple[str, str]] = field(default_factory=set)
+
+    def mark(self, area: Area) -> handshake.Mark:
+        """Give an area's mark; where nothing is handed off, an empty one."""
+        return self.marks.get(area.name, handshake.Mark("", ""))
 
 
 class Delegate:
@@ -91,7 +89,7 @@ def send_via_apache(
     The other arguments are those of :class:`~flask_delegate.Handoff`.
 
     :raises FileRefused: if it is not a readable regular file below the root.
-    :raises HandoffUnavailable: if ``DELEGATE_BACKEND`` is ``mod_wsgi`` and the server is not ready.
+    :raises HandoffUnavailable: if streaming is ruled out and the server is not ready.
     :raises UnknownArea: if there is no such area.
     :raises ValueError: if an argument is out of its range.
     """
@@ -116,15 +114,16 @@ def send(handoff: Handoff) -> Response:
     file = resolve(area.root, handoff.path)
     delivery = describe(handoff, file)
     backend = _choose(state, area)
-    if backend == MOD_WSGI:
-        made = location.respond(delivery, area, state.marks[area.name].token)
-        request.environ[MINTED] = made.headers["Location"]
-    else:
-        made = stream.respond(delivery, request.environ, state.settings.headers)
-    response = current_app.make_response(made)
-    request.environ[SENT] = Sent(delivery, response)
+    response = current_app.make_response(
+        backend.respond(
+            Sending(delivery, area, state.mark(area), request.environ, state.settings.headers)
+        )
+    )
+    if backend.HEADER:
+        request.environ.setdefault(MINTED, []).append(response.headers[backend.HEADER])
+    request.environ[SENT] = Sent.of(response, delivery, _configured(area).KEEPS)
     app = current_app._get_current_object()  # type: ignore[attr-defined]
-    file_delegated.send(app, delivery=delivery, backend=backend)
+    file_delegated.send(app, delivery=delivery, backend=backend.NAME)
     return response
 
 
@@ -140,7 +139,7 @@ def state_of(app: Flask) -> State:
     return state
 
 
-def _marks(settings: Settings) -> Mapping[str, Mark]:
+def _marks(settings: Settings) -> Mapping[str, handshake.Mark]:
     if settings.secret is None:
         return MappingProxyType({})
     return MappingProxyType(
@@ -148,29 +147,37 @@ def _marks(settings: Settings) -> Mapping[str, Mark]:
     )
 
 
-def _mark(secret: bytes, area: Area, settings: Settings) -> Mark:
+def _mark(secret: bytes, area: Area, settings: Settings) -> handshake.Mark:
     token = handshake.derive_token(secret, area)
-    rules = area_rules(area, token, settings.headers)
-    return Mark(token, handshake.derive_fingerprint(secret, area, rules))
+    rules = server.rules(area, token, settings.headers)
+    return handshake.Mark(token, handshake.derive_fingerprint(secret, area, rules))
 
 
 def _checks(app: Flask, settings: Settings) -> list[Check]:
-    if settings.backend == STREAM:
-        return [stop_unminted]
-    return [stop_unminted, LostHeaders(app, dict(settings.headers))]
+    chosen = [_configured(area) for area in settings.areas.values()]
+    headers = {backend.HEADER for backend in chosen} - {None, location.HEADER}
+    return [
+        stop_unminted,
+        *(StopUnmintedHeader(str(name)) for name in sorted(map(str, headers))),
+        LostHeaders(app, settings.headers),
+    ]
 
 
-def _choose(state: State, area: Area) -> str:
-    """Hand off only where this very request shows that the guard is there."""
-    if state.settings.backend == STREAM:
-        return STREAM
+def _configured(area: Area) -> Backend:
+    """Give the backend that the settings have in mind; with ``auto``, mod_wsgi."""
+    return location if area.backend == AUTO else _BACKENDS[area.backend]
+
+
+def _choose(state: State, area: Area) -> Backend:
+    """Hand off only where this very request shows that the server is ready."""
+    backend = _configured(area)
     try:
-        handshake.check(request.environ, area, state.marks[area.name].fingerprint)
+        backend.check(request.environ, area, state.mark(area))
     except HandoffUnavailable as unavailable:
-        if state.settings.backend != AUTO:
+        if area.backend != AUTO:
             raise
         if (area.name, unavailable.reason) not in state.told:
             state.told.add((area.name, unavailable.reason))
             current_app.logger.warning("%s Files are streamed by Python meanwhile.", unavailable)
-        return STREAM
-    return MOD_WSGI
+        return stream
+    return backend

@@ -18,10 +18,14 @@ if TYPE_CHECKING:
 
 Headers = list[tuple[str, str]]
 Check = Callable[["WSGIEnvironment", str, Headers], None]
-Starter = Callable[..., object]
 
 MINTED = "flask_delegate.minted"
-"""The environ key under which a request keeps the ``Location`` that was made for it."""
+"""The environ key of a list: the values that were made for this request's hand-off.
+
+A list, so that middleware which copies the environ shares it.
+"""
+
+_ALTERED = "the hand-off's status or headers were changed after it was made."
 
 # How mod_wsgi reads a status, by C's atoi(): "200 OK", "0200", " 200x" are all 200.
 _TWO_HUNDRED = re.compile(r"\s*\+?0*200(?!\d)")
@@ -47,6 +51,7 @@ class ResponseGuard:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request; a redirect that was stopped becomes a 500."""
+        environ.setdefault(MINTED, [])
 
         def checked(status: str, headers: Headers, *exc_info: object) -> object:
             for check in self._checks:
@@ -76,18 +81,50 @@ def stop_unminted(environ: WSGIEnvironment, status: str, headers: Headers) -> No
     locations = _values(headers, "location")
     if not locations:
         return
-    minted = environ.get(MINTED)
-    statuses = [status, *_values(headers, "status")]
-    if locations == [minted] and len(statuses) == 1 and _TWO_HUNDRED.match(status):
+    minted: list[str] = environ[MINTED]
+    # A Status header replaces the status line, in spellings that only C's atoi() understands.
+    has_status_header = bool(_values(headers, "status"))
+    is_followed = bool(_TWO_HUNDRED.match(status)) or has_status_header
+    if is_followed and not has_status_header and len(locations) == 1 and locations[0] in minted:
         return
-    if minted is not None and any(minted in location for location in locations):
-        reason = "the hand-off's status or headers were changed after it was made."
-    elif any(map(_TWO_HUNDRED.match, statuses)) and any(x.startswith("/") for x in locations):
+    if any(made in location for made in minted for location in locations):
+        reason = _ALTERED
+    elif is_followed and any(location.startswith("/") for location in locations):
         reason = "with status 200 Apache would serve that URL in its place; use a 3xx to redirect."
     else:
         return
-    raise UnmintedRedirect(locations[-1], status, reason)
+    raise UnmintedRedirect("Location", locations[-1], status, reason)
+
+
+class StopUnmintedHeader:
+    """Let no header out by which a server sends a file, but the one that was made for a request.
+
+    :param name: the header.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __call__(self, environ: WSGIEnvironment, status: str, headers: Headers) -> None:
+        """Look at one response.
+
+        :raises UnmintedRedirect: for another header, or another status than 200, with which the
+            server would cut the file short.
+        """
+        values = _values(headers, self._name.lower())
+        if not values:
+            return
+        if len(values) > 1 or values[0] not in environ[MINTED]:
+            reason = "the extension did not make it, and the server would send what it names."
+        elif not _TWO_HUNDRED.match(status):
+            reason = _ALTERED
+        else:
+            return
+        raise UnmintedRedirect(self._name, values[-1], status, reason)
 
 
 def _values(headers: Headers, name: str) -> list[str]:
-    return [value.strip() for key, value in headers if key.strip().lower() == name]
+    # To mod_wsgi, a name ends at a NUL.
+    return [
+        value.strip() for key, value in headers if key.partition("\0")[0].strip().lower() == name
+    ]

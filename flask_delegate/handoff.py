@@ -30,7 +30,7 @@ class Options:
         browser could run.
     :param rate_limit: bytes a second; none: no limit. On Apache each limited download holds a
         thread for its whole length, and the rate is a whole number of KiB, at least one. The
-        stream backend does not limit.
+        backends ``stream`` and ``xsendfile`` do not limit.
     """
 
     area: str | None = None
@@ -90,10 +90,18 @@ class Delivery:
     csp: str | None
     rate_limit: int | None
 
-    @property
-    def cache_control(self) -> str:
-        """The ``Cache-Control`` header (RFC 9111): never public."""
-        return "private, no-cache" if self.max_age is None else f"private, max-age={self.max_age}"
+    def headers(self) -> dict[str, str]:
+        """Give the response headers that say it. The cache policy (RFC 9111) is never public."""
+        fresh = "no-cache" if self.max_age is None else f"max-age={self.max_age}"
+        headers = {
+            "Content-Type": self.content_type,
+            "Content-Disposition": self.disposition,
+            "Cache-Control": f"private, {fresh}",
+            "X-Content-Type-Options": "nosniff",
+        }
+        if self.csp:
+            headers["Content-Security-Policy"] = self.csp
+        return headers
 
 
 def describe(handoff: Handoff, file: PrivateFile) -> Delivery:
@@ -103,7 +111,7 @@ def describe(handoff: Handoff, file: PrivateFile) -> Delivery:
     """
     name = clean_name(handoff.download_name or file.name)
     mimetype = handoff.mimetype or guess(name) or guess(file.name) or UNKNOWN
-    attachment = bool(handoff.as_attachment) or mimetype == UNKNOWN
+    attachment = bool(handoff.as_attachment) or mimetype.lower() == UNKNOWN
     return Delivery(
         file=file,
         content_type=content_type(mimetype),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from http.cookies import SimpleCookie
 from typing import TYPE_CHECKING
 
 from flask import Flask, Response, has_request_context, request, session
 
+from .backends import Keeps
 from .exceptions import LostCookies
 from .guard import Headers
 from .handoff import Delivery
@@ -18,48 +19,53 @@ if TYPE_CHECKING:
 SENT = "flask_delegate.sent"
 """The environ key under which a request keeps the :class:`Sent` that its view made."""
 
-# What Apache answers with of its own, or the generated configuration sets.
-_SURVIVES = frozenset(
+# What the server answers with of its own, or what passes.
+_PASSES = frozenset(
     {
         "accept-ranges",
-        "cache-control",
         "connection",
-        "content-disposition",
         "content-length",
         "content-range",
-        "content-security-policy",
-        "content-type",
         "date",
-        "etag",
-        "last-modified",
-        "location",
         "server",
+        "set-cookie",
         "vary",
         "www-authenticate",
-        "x-content-type-options",
     }
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A delivery and the response that was made for it."""
+    """A delivery and the response that was made for it.
+
+    :param expected: the headers that the extension set, or has the server set, in lower case.
+    :param keeps: what passes where the file is handed off, even if this one is streamed.
+    """
 
     delivery: Delivery
     response: Response
+    expected: Mapping[str, str]
+    keeps: Keeps
+
+    @classmethod
+    def of(cls, response: Response, delivery: Delivery, keeps: Keeps) -> Sent:
+        """Take note of a response that the extension has just made."""
+        made = {**delivery.headers(), **dict(response.headers)}
+        return cls(delivery, response, {name.lower(): made[name] for name in made}, keeps)
 
 
 class LostHeaders:
     """A check for :class:`~flask_delegate.guard.ResponseGuard`.
 
-    Streamed files are checked as well, unless streaming was chosen: what works in development
-    should not disappear behind Apache.
+    Files that are streamed because no server is there are checked as well: what works in
+    development should not disappear behind Apache.
 
     :param app: the application, for its session cookie, logger and debug flags.
     :param constant: the headers that every delivered file carries.
     """
 
-    def __init__(self, app: Flask, constant: dict[str, str]) -> None:
+    def __init__(self, app: Flask, constant: Mapping[str, str]) -> None:
         self._app = app
         self._constant = {name.lower(): value for name, value in constant.items()}
         self._warned: set[str] = set()
@@ -72,14 +78,11 @@ class LostHeaders:
         sent: Sent | None = environ.get(SENT)
         if sent is None or not _delivers(sent.delivery, status, headers):
             return
-        if cookies := self._lost_cookies(headers):
-            error = LostCookies(cookies)
-            if self._app.debug or self._app.testing:
-                sent.response.close()
-                raise error
-            self._app.logger.warning("%s", error)
-        for name, value in headers:
-            self._warn_once(name, value, sent.delivery)
+        if not sent.keeps.cookies and (cookies := self._lost_cookies(headers)):
+            self._tell_of_cookies(cookies, sent)
+        if not sent.keeps.headers:
+            for name, value in headers:
+                self._tell_of_header(name, value, sent)
 
     def _lost_cookies(self, headers: Headers) -> tuple[str, ...]:
         """Name the cookies whose loss would be noticed.
@@ -87,36 +90,49 @@ class LostHeaders:
         A session that was not changed, but whose cookie is refreshed, is written again by the
         next page.
         """
+        cookies = [value.partition("=") for name, value in headers if name.lower() == "set-cookie"]
         return tuple(
-            cookie.key
-            for name, value in headers
-            if name.lower() == "set-cookie"
-            for cookie in SimpleCookie(value).values()
-            if not self._is_refresh(cookie.key, cookie.value)
+            name.strip()
+            for name, _, rest in cookies
+            if not self._is_refresh(name.strip(), rest.partition(";")[0].strip())
         )
 
     def _is_refresh(self, name: str, value: str) -> bool:
-        if name != self._app.config["SESSION_COOKIE_NAME"] or not has_request_context():
+        if not has_request_context():
+            return False
+        if name != self._app.session_interface.get_cookie_name(self._app):
             return False
         return not session.modified or request.cookies.get(name) == value
 
-    def _warn_once(self, name: str, value: str, delivery: Delivery) -> None:
+    def _tell_of_cookies(self, names: tuple[str, ...], sent: Sent) -> None:
+        error = LostCookies(names)
+        if self._app.debug or self._app.testing:
+            sent.response.close()
+            raise error
+        if self._is_news(f"cookies {names}"):
+            self._app.logger.warning("%s", error)
+
+    def _tell_of_header(self, name: str, value: str, sent: Sent) -> None:
         key = name.lower()
-        if key in _SURVIVES or key == "set-cookie" or self._constant.get(key) == value:
+        if key in _PASSES or value in (self._constant.get(key), sent.expected.get(key)):
             return
-        if key in self._warned:
-            return
-        self._warned.add(key)
-        self._app.logger.warning(
-            "the header %s, set on the response that delivers %r, is lost where Apache answers in"
-            " its place. If it is the same for every file, put it into DELEGATE_HEADERS.",
-            name,
-            delivery.file.relative,
-        )
+        if self._is_news(key):
+            self._app.logger.warning(
+                "the header %s, set on the response that delivers %r, is lost where the web server"
+                " answers in its place. Use the hand-off's options, or, if it is the same for"
+                " every file, DELEGATE_HEADERS.",
+                name,
+                sent.delivery.file.relative,
+            )
+
+    def _is_news(self, what: str) -> bool:
+        news = what not in self._warned
+        self._warned.add(what)
+        return news
 
 
 def _delivers(delivery: Delivery, status: str, headers: Headers) -> bool:
     """Tell a delivered file from another response of the same request, such as an error page."""
     names = {name.lower(): value for name, value in headers}
-    streamed = names.get("content-disposition") == delivery.disposition
-    return status.startswith("2") and (streamed or "location" in names)
+    described = names.get("content-disposition") == delivery.disposition
+    return status.startswith("2") and (described or "location" in names)

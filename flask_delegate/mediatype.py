@@ -53,7 +53,7 @@ def content_type(mimetype: str) -> str:
     """
     if not _TYPE.fullmatch(mimetype):
         raise ValueError(f"mimetype {mimetype!r} is not of the form type/subtype; name=value")
-    if mimetype.startswith("text/") and "charset=" not in mimetype.lower():
+    if mimetype.lower().startswith("text/") and "charset=" not in mimetype.lower():
         return f"{mimetype}; charset=utf-8"
     return mimetype
 

@@ -69,7 +69,8 @@ run_quietly() {
 }
 
 # missing_packages COMMAND... : list Debian's packages for what is not there. apache2-bin is Apache
-# without the service that the package apache2 would start. A COMMAND is its package's name, too.
+# without the service that the package apache2 would start. A COMMAND is its package's name, too,
+# unless it ends in .so, which is the package of an Apache module.
 missing_packages() {
     local command
     have apache2 || have httpd || echo apache2-bin
@@ -82,13 +83,19 @@ import os, sysconfig
 os.stat(os.path.join(sysconfig.get_path("include"), "Python.h"))' 2>/dev/null || echo python3-dev
     [[ -e /etc/ssl/certs/ca-certificates.crt ]] || echo ca-certificates
     for command; do
-        have "$command" || echo "$command"
+        case $command in
+            *.so)
+                [[ -e /usr/lib/apache2/modules/$command ]] ||
+                    echo "libapache2-$(tr _ - <<<"${command%.so}")"
+                ;;
+            *) have "$command" || echo "$command" ;;
+        esac
     done
 }
 
 # install_packages COMMAND... : what Apache, mod_wsgi and a virtual environment need, and COMMANDs.
 install_packages() {
-    local missing apt=(env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300)
+    local missing sudo=() apt=(env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300)
     mapfile -t missing < <(missing_packages "$@")
     ((${#missing[@]})) || return 0
     have apt-get ||
@@ -98,17 +105,30 @@ install_packages() {
         have sudo ||
             refuse "missing: ${missing[*]}. Without sudo, have root run:" \
                 "apt-get install --no-install-recommends ${missing[*]}"
-        apt=(sudo "${apt[@]}")
+        sudo=(sudo)
     fi
     say "installing ${missing[*]} ..."
-    run_quietly "${apt[@]}" update || fail "apt-get update failed."
-    run_quietly "${apt[@]}" install --yes --no-install-recommends "${missing[@]}" ||
+    run_quietly "${sudo[@]}" "${apt[@]}" update || fail "apt-get update failed."
+    run_quietly without_services "${apt[@]}" install --yes --no-install-recommends \
+        "${missing[@]}" ||
         fail "apt-get could not install ${missing[*]}."
     hash -r
     mapfile -t missing < <(missing_packages "$@")
     ((${#missing[@]} == 0)) ||
         refuse "$python still lacks ${missing[*]}. Choose another with FLASK_DELEGATE_PYTHON."
 }
+
+# without_services COMMAND... : run it with root's rights, and let Debian's packages start nothing: a
+# server that is installed for the tests must not listen to the world. Uses 'sudo'.
+without_services() (
+    policy=/usr/sbin/policy-rc.d
+    if [[ ! -e $policy ]]; then
+        trap '"${sudo[@]}" rm -f -- "$policy"' EXIT
+        trap 'exit 143' INT TERM
+        printf '#!/bin/sh\nexit 101\n' | "${sudo[@]}" install -m 0755 /dev/stdin "$policy"
+    fi
+    "${sudo[@]}" "$@"
+)
 
 check_python() {
     "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from flask import Flask
 
 import flask_delegate
 from flask_delegate import exceptions
+from flask_delegate.backends import accel, location, sendfile, stream
 from flask_delegate.cli import delegate
 from flask_delegate.config import BACKENDS, DEFAULTS
 from flask_delegate.handoff import Options
@@ -53,6 +55,14 @@ def test_each_exception_is_documented_and_in_the_tree() -> None:
         assert name in (exceptions.__doc__ or "")
         if name not in ("DelegateError", "FileRefused"):
             assert f"`{name}`" in CONFIGURATION
+
+
+def test_the_table_of_servers_is_what_the_backends_declare() -> None:
+    page = (REPOSITORY / "docs" / "backends.md").read_text()
+    for backend in (location, accel, sendfile, stream):
+        keeps = dataclasses.astuple(backend.KEEPS)
+        words = " | ".join("yes" if kept else "no" for kept in keeps)
+        assert f"| `{backend.NAME}` | {words} |" in page
 
 
 def test_each_public_name_has_a_docstring() -> None:

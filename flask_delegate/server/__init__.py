@@ -1,1 +1,83 @@
 """What the web server must be told, generated from the application's settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from ..areas import Area
+from ..exceptions import ConfigurationError
+from ..handshake import Mark
+from . import apache, nginx, xsendfile
+
+Marked = Iterable[tuple[Area, Mark]]
+
+
+def rules(area: Area, token: str, headers: Mapping[str, str]) -> str:
+    """Write the rules that a server has for an area, with the default options.
+
+    :param token: the area's token.
+    :param headers: constant headers for every file.
+    """
+    match area.backend:
+        case "nginx":
+            return nginx.area_rules(area, token, headers)
+        case "xsendfile":
+            return xsendfile.area_rules(area)
+        case "stream":
+            return ""
+        case _:
+            return apache.area_rules(area, token, headers)
+
+
+def apache_document(
+    areas: Marked,
+    headers: Mapping[str, str],
+    *,
+    load_modules: bool,
+    process_group: str | None,
+    sendfile: bool,
+) -> str:
+    """Write Apache's configuration for the areas that it sends the files of.
+
+    :param load_modules: load what is missing, as fits mod_wsgi-express; otherwise stop, in words.
+    :raises ConfigurationError: if there is no such area, or a wrong process group.
+    """
+    modules: dict[str, None] = {}
+    parts = []
+    for area, mark in areas:
+        if area.backend == "xsendfile":
+            modules |= dict.fromkeys(xsendfile.MODULES)
+            parts.append(xsendfile.handshake_rules(area, mark.fingerprint))
+            parts.append(xsendfile.area_rules(area))
+        elif area.backend in ("auto", "mod_wsgi"):
+            modules |= dict.fromkeys(apache.MODULES)
+            parts.append(apache.handshake_rule(area, mark.fingerprint, process_group))
+            if not load_modules:
+                parts.append(apache.rewrite_rule(area))
+            parts.append(
+                apache.area_rules(
+                    area, mark.token, headers, process_group=process_group, sendfile=sendfile
+                )
+            )
+    _check_any(parts, "Apache", "auto, mod_wsgi or xsendfile")
+    return "\n".join([apache.module_rules(sorted(modules), load=load_modules), *parts])
+
+
+def nginx_document(areas: Marked, headers: Mapping[str, str], *, sendfile: bool) -> str:
+    """Write nginx's configuration, to be included in a ``server`` block.
+
+    :raises ConfigurationError: if nginx sends the files of no area.
+    """
+    chosen = [(area, mark) for area, mark in areas if area.backend == "nginx"]
+    parts = [
+        nginx.area_rules(area, mark.token, headers, sendfile=sendfile) for area, mark in chosen
+    ]
+    _check_any(parts, "nginx", "nginx")
+    return "\n".join([nginx.handshake_rule(mark.fingerprint for _, mark in chosen), *parts])
+
+
+def _check_any(parts: list[str], server: str, backends: str) -> None:
+    if not parts:
+        raise ConfigurationError(
+            "DELEGATE_BACKEND", f"{server} sends the files of no area.", f"Set it to {backends}."
+        )

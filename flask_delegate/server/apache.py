@@ -17,14 +17,14 @@ from ..areas import Area
 from ..exceptions import ConfigurationError
 from ..handshake import environ_key
 
-_MODULES = ("alias", "authz_core", "env", "headers", "ratelimit", "setenvif")
+MODULES = ("alias", "authz_core", "env", "headers", "ratelimit", "setenvif")
 # Extensions that a server may map to a Content-Encoding, which no rule on headers could take away.
 _CODED = ".Z .br .bz2 .deflate .gz .lz .lzma .svgz .taz .tbz .tbz2 .tgz .txz .tz .xz .zst"
-_PROCESS_GROUP = re.compile(r"[A-Za-z0-9._:@%{}/-]+")
+_PROCESS_GROUP = re.compile(r"[A-Za-z0-9._:@/-]+")
 
-# Two responses may meet here: what another part of the server's configuration set 'always', and
-# what it set on success. Both go before ours is set, or the client would see the header twice.
-_OWN_HEADERS = ("Content-Disposition", "Cache-Control", "Content-Security-Policy", "Expires")
+# What another part of the server's configuration sets 'always' is kept apart from what is set on
+# success. It goes before ours is set, or the client would see the header twice.
+_OWN_HEADERS = ("Content-Disposition", "Cache-Control", "X-Content-Type-Options", "Expires")
 
 
 def area_rules(
@@ -61,6 +61,7 @@ def area_rules(
         # The folder's guard covers the files through any alias. Sections for a URL are merged after
         # those for a folder, so this one also outlives an .htaccess file that somebody switched on.
         f'<Location "{area.url}">',
+        *_indented(_if_module("proxy", ['ProxyPass "!"'])),
         f'    <If "!({condition})">',
         *_indented(_denied(), 2),
         "    </If>",
@@ -69,17 +70,25 @@ def area_rules(
     return "\n".join(lines) + "\n"
 
 
-def handshake_rule(area: Area, fingerprint: str) -> str:
+def handshake_rule(area: Area, fingerprint: str, process_group: str | None) -> str:
     """Write the line that shows the application that an area's rules are loaded."""
-    return f'SetEnv {environ_key(fingerprint)} "{area.url}"\n'
+    shown = area.url if process_group is None else f"{area.url} {process_group}"
+    return f'SetEnv {environ_key(fingerprint)} "{shown}"\n'
 
 
-def module_rules(*, load: bool) -> str:
+def rewrite_rule(area: Area) -> str:
+    """Keep the rewrite rules that follow from redirecting a hand-off, token and all, elsewhere."""
+    rule = f'RewriteRule "^{re.escape(area.url)}" - [END]'
+    return "\n".join(_if_module("rewrite", ["RewriteEngine On", rule])) + "\n"
+
+
+def module_rules(names: Iterable[str], *, load: bool) -> str:
     """Write what happens where Apache lacks a module that the rules use.
 
+    :param names: without ``mod_``.
     :param load: load it, as fits mod_wsgi-express; otherwise stop with a message.
     """
-    return "".join(_module_rule(name, load=load) for name in _MODULES)
+    return "".join(_module_rule(name, load=load) for name in names)
 
 
 def _module_rule(name: str, *, load: bool) -> str:
@@ -111,6 +120,7 @@ def _closed_folder(*, sendfile: bool) -> list[str]:
         "Options None",
         "AllowOverride None",
         *_if_module("dir", ["DirectorySlash Off", "DirectoryIndex disabled"]),
+        *_if_module("speling", ["CheckSpelling Off"]),
         f"EnableSendfile {'On' if sendfile else 'Off'}",
         "FileETag MTime Size",
     ]
@@ -146,6 +156,7 @@ def _metadata(headers: Mapping[str, str]) -> list[str]:
         "# The query's values, and what every file carries.",
         *_captures(),
         *(f"Header always unset {name}" for name in (*_OWN_HEADERS, *headers)),
+        f"Header always unset Content-Security-Policy env={codec.POLICY.variable}",
         f'Header set Content-Type "{_unescaped(codec.CONTENT_TYPE)}"',
         f'Header set Content-Disposition "{_unescaped(codec.DISPOSITION)}"',
         'Header set Cache-Control "private, no-cache"',

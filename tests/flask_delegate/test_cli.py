@@ -52,6 +52,23 @@ def test_a_file_that_cannot_be_written_is_said_to_be_so(app: Flask, tmp_path: Pa
     assert "No such file or directory" in text
 
 
+def test_only_a_regular_file_is_replaced(app: Flask, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "target")
+    for target in (link, tmp_path):
+        code, text = run(app, "--output", str(target))
+        assert code != 0
+        assert "is a directory" in text or "is not a regular file" in text
+    assert link.is_symlink()
+
+
+def test_a_folder_whose_name_is_not_ascii_is_written(make_app: Factory, tmp_path: Path) -> None:
+    (tmp_path / "größe").mkdir()
+    output = tmp_path / "delegate.conf"
+    assert run(make_app(DELEGATE_ROOT=tmp_path / "größe"), "--output", str(output)) == (0, "")
+    assert f'"{tmp_path.resolve()}/größe/"' in output.read_text(encoding="utf-8")
+
+
 def test_a_site_loads_its_modules_itself(app: Flask) -> None:
     assert "LoadModule" in run(app)[1]
     text = run(app, "--site")[1]
@@ -59,7 +76,7 @@ def test_a_site_loads_its_modules_itself(app: Flask) -> None:
     assert "a2enmod ratelimit" in text
 
 
-@pytest.mark.parametrize("name", ["a'b", 'a"b', "a b", "", "a\nb"])
+@pytest.mark.parametrize("name", ["a'b", 'a"b', "a b", "", "a\nb", "%{GLOBAL}"])
 def test_a_process_group_that_could_not_be_one_is_refused(app: Flask, name: str) -> None:
     code, text = run(app, "--process-group", name)
     assert code == 1
@@ -69,7 +86,7 @@ def test_a_process_group_that_could_not_be_one_is_refused(app: Flask, name: str)
 def test_nothing_is_printed_for_an_application_that_streams(make_app: Factory) -> None:
     code, text = run(make_app(DELEGATE_BACKEND="stream"))
     assert code == 1
-    assert "hands nothing off" in text
+    assert "sends the files of no area" in text
 
 
 def test_sendfile_can_be_left_off(app: Flask) -> None:

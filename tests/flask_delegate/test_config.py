@@ -32,7 +32,9 @@ def test_a_root_is_needed() -> None:
         ("/no/such/folder", "No such file or directory"),
         ("/etc/passwd", "is not a folder"),
         ("/", "is the whole file system"),
-        (7, "is not set"),
+        (7, "is not a path"),
+        (b"/srv", "is not a path"),
+        ("", "is not a path"),
     ],
 )
 def test_a_root_that_cannot_be_served_is_refused(root: Any, problem: str) -> None:
@@ -120,6 +122,18 @@ def test_a_root_inside_the_static_folder_is_refused(root: Path) -> None:
         assert "which is public" in error.problem
 
 
+def test_an_internal_url_that_the_static_files_have_is_refused(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "static").mkdir()
+    for url in ("/static/", "/static/private/"):
+        error = refused(
+            SECRET_KEY=SECRET,
+            DELEGATE_ROOT=root,
+            DELEGATE_URL=url,
+            static_folder=str(tmp_path / "static"),
+        )
+        assert (error.key, "overlaps" in error.problem) == ("DELEGATE_URL", True)
+
+
 def test_a_secret_is_needed_to_hand_off(root: Path, make_app: Factory) -> None:
     assert refused(DELEGATE_ROOT=root).key == "SECRET_KEY"
     assert refused(DELEGATE_ROOT=root, SECRET_KEY=12345).key == "SECRET_KEY"
@@ -128,7 +142,7 @@ def test_a_secret_is_needed_to_hand_off(root: Path, make_app: Factory) -> None:
 
 def test_an_unknown_backend_is_refused(root: Path) -> None:
     error = refused(SECRET_KEY=SECRET, DELEGATE_ROOT=root, DELEGATE_BACKEND="sendfile")
-    assert "auto, mod_wsgi, stream" in error.cure
+    assert "auto, mod_wsgi, nginx, xsendfile, stream" in error.cure
 
 
 @pytest.mark.parametrize(
@@ -145,6 +159,9 @@ def test_an_unknown_backend_is_refused(root: Path) -> None:
         {"X-A": " blank"},
         {"X-A": ""},
         {"X-A": 1},
+        {"X-A": "1", "x-a": "2"},
+        {"Trailer": "x"},
+        {"X-Content-Type-Options": "none"},
     ],
 )
 def test_headers_that_apache_could_not_send_are_refused(root: Path, headers: Any) -> None:

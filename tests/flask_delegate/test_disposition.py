@@ -51,6 +51,10 @@ def test_a_long_name_keeps_its_extension_and_whole_characters() -> None:
         ("日本.pdf", "inline; filename=\"download.pdf\"; filename*=UTF-8''%E6%97%A5%E6%9C%AC.pdf"),
         ("日本", "inline; filename=\"download\"; filename*=UTF-8''%E6%97%A5%E6%9C%AC"),
         ('q"q.txt', "inline; filename=\"q_q.txt\"; filename*=UTF-8''q%22q.txt"),
+        (
+            "\uff0essh\uff0e\uff0fkeys",
+            "inline; filename=\"ssh._keys\"; filename*=UTF-8''%EF%BC%8Essh%EF%BC%8E%EF%BC%8Fkeys",
+        ),
         ("50%.txt", "inline; filename=\"50_.txt\"; filename*=UTF-8''50%25.txt"),
         ("a;b'c.txt", "inline; filename=\"a_b'c.txt\"; filename*=UTF-8''a%3Bb%27c.txt"),
     ],
@@ -71,5 +75,6 @@ def test_any_name_gives_a_header_that_reads_back(text: str) -> None:
     fallback, _, extended = header.partition("; filename*=UTF-8''")
     quoted = fallback.removeprefix('attachment; filename="').removesuffix('"')
     assert quoted
-    assert not set(quoted) & {'"', "\\", "%"}
+    assert not set(quoted) & {'"', "\\", "%", "/"}
+    assert not quoted.startswith(".")
     assert unquote(extended, errors="strict") == name if extended else quoted == name

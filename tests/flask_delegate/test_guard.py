@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from flask import Flask, Response
 
-from flask_delegate import UnmintedRedirect, delegated
+from flask_delegate import Delegate, UnmintedRedirect, delegated, send_via_apache
 from flask_delegate.guard import MINTED, ResponseGuard, stop_unminted
 
-from .conftest import behind_apache
+from .conftest import Factory, behind_apache
 
 DAEMON: dict[str, Any] = {"mod_wsgi.process_group": "localhost:8000"}
 LOCATION = "/private/x?k=t"
@@ -31,6 +31,9 @@ LOCATION = "/private/x?k=t"
         ("200 OK", [("Location", LOCATION + "&more")]),
         ("200 OK", [("Location", LOCATION), ("Location", LOCATION)]),
         ("200 OK", [("Location", LOCATION), ("Status", "200 OK")]),
+        ("302 Found", [("Location", "/admin"), ("Status", "4294967496")]),
+        ("302 Found", [("Location", "/admin"), ("Status", "302 Found")]),
+        ("200 OK", [("Location\0", "/admin")]),
         ("206 Partial Content", [("Location", LOCATION)]),
         ("304 Not Modified", [("Location", LOCATION)]),
         ("302 Found", [("Location", "https://example.org" + LOCATION)]),
@@ -38,9 +41,10 @@ LOCATION = "/private/x?k=t"
 )
 def test_what_was_not_minted_is_stopped(status: str, headers: list[tuple[str, str]]) -> None:
     with pytest.raises(UnmintedRedirect) as caught:
-        stop_unminted({**DAEMON, MINTED: LOCATION}, status, headers)
+        stop_unminted({**DAEMON, MINTED: [LOCATION]}, status, headers)
     assert caught.value.status == status
-    assert caught.value.location == headers[-1 if "tatus" not in headers[-1][0] else 0][1].strip()
+    found = [value for name, value in headers if "tatus" not in name]
+    assert caught.value.location == found[-1].strip()
 
 
 @pytest.mark.parametrize(
@@ -56,7 +60,7 @@ def test_what_was_not_minted_is_stopped(status: str, headers: list[tuple[str, st
     ],
 )
 def test_everything_else_passes(status: str, headers: list[tuple[str, str]]) -> None:
-    stop_unminted({**DAEMON, MINTED: LOCATION}, status, headers)
+    stop_unminted({**DAEMON, MINTED: [LOCATION]}, status, headers)
 
 
 def test_other_servers_do_not_follow_a_location() -> None:
@@ -111,3 +115,33 @@ def test_a_handoff_is_good_for_its_own_request_only(app: Flask) -> None:
     client = behind_apache(app)
     minted.append(client.get("/file").headers["Location"])
     assert client.get("/replay").status_code == 500
+
+
+def test_middleware_that_copies_the_environ_changes_nothing(make_app: Factory) -> None:
+    app = Flask("copied", static_folder=None)
+    app.config.update(make_app().config)
+    inner = app.wsgi_app
+    app.wsgi_app = lambda environ, start: inner(dict(environ), start)  # type: ignore[assignment]
+    Delegate(app)
+    status = 200
+
+    @app.get("/file")
+    def file() -> Response:
+        response = send_via_apache("report.txt")
+        response.status_code = status
+        return response
+
+    assert behind_apache(app).get("/file").headers["Location"].startswith("/private/")
+    status = 201
+    changed = behind_apache(app).get("/file")
+    assert (changed.status_code, "Location" in changed.headers) == (500, False)
+
+
+def test_the_first_of_two_handoffs_may_be_returned(app: Flask) -> None:
+    @app.get("/two")
+    def two() -> Response:
+        first = send_via_apache("report.txt")
+        send_via_apache("report.txt", as_attachment=True)
+        return first
+
+    assert "inline" in behind_apache(app).get("/two").headers["Location"]

@@ -17,7 +17,7 @@ def test_the_files_own_name_and_type_are_the_defaults() -> None:
     made = delivery("report.pdf")
     assert made.content_type == "application/pdf"
     assert made.disposition == 'inline; filename="report.pdf"'
-    assert made.cache_control == "private, no-cache"
+    assert made.headers()["Cache-Control"] == "private, no-cache"
     assert made.csp is None
 
 
@@ -27,14 +27,20 @@ def test_an_unknown_type_is_an_attachment() -> None:
     assert made.disposition == 'attachment; filename="0f3a"'
 
 
+def test_a_types_case_does_not_matter() -> None:
+    assert delivery("x", mimetype="Application/Octet-Stream").disposition.startswith("attachment")
+    assert delivery("x", mimetype="TEXT/HTML").content_type == "TEXT/HTML; charset=utf-8"
+    assert delivery("x", mimetype="TEXT/HTML").csp
+
+
 def test_the_download_name_tells_the_type_of_an_opaque_file() -> None:
     assert delivery("0f3a", download_name="a.png").content_type == "image/png"
     assert delivery("a.png", download_name="picture").content_type == "image/png"
 
 
 def test_the_cache_policy_is_never_public() -> None:
-    assert delivery("a.txt", max_age=0).cache_control == "private, max-age=0"
-    assert delivery("a.txt", max_age=60).cache_control == "private, max-age=60"
+    assert delivery("a.txt", max_age=0).headers()["Cache-Control"] == "private, max-age=0"
+    assert delivery("a.txt", max_age=60).headers()["Cache-Control"] == "private, max-age=60"
 
 
 def test_a_policy_of_ones_own_replaces_the_sandbox() -> None:

@@ -15,6 +15,7 @@ from flask_delegate import (
     FileMissing,
     Handoff,
     HandoffUnavailable,
+    LostCookies,
     UnknownArea,
     delegated,
     file_delegated,
@@ -336,6 +337,37 @@ def test_streamed_conditions(app: Flask) -> None:
     assert client.head("/file").headers["Content-Length"] == "16"
 
 
+def test_a_failed_precondition_has_no_body(app: Flask) -> None:
+    serve(app, "report.txt")
+    response = app.test_client().get("/file", headers={"If-Match": '"other"'})
+    assert (response.status_code, response.data) == (412, b"")
+
+
+def test_two_configurations_for_one_url_are_told_apart(
+    make_app: Factory, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = make_app()
+    serve(app, "report.txt")
+    client = behind_apache(app)
+    client.environ_base["flask_delegate." + "0" * 32] = "/private/"
+    assert client.get("/file").data == CONTENT
+    assert "two configurations on this server claim /private/" in caplog.text
+
+
+def test_another_process_group_than_the_one_named_streams(
+    make_app: Factory, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = make_app()
+    serve(app, "report.txt")
+    client = behind_apache(app)
+    key = next(key for key in client.environ_base if key.startswith("flask_delegate."))
+    client.environ_base[key] = "/private/ localhost:8000"
+    assert "Location" in client.get("/file").headers
+    client.environ_base[key] = "/private/ another"
+    assert client.get("/file").data == CONTENT
+    assert "only the process group 'another' may hand off" in caplog.text
+
+
 def test_changed_cookies_are_an_error_in_tests_and_a_warning_in_production(
     make_app: Factory, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -407,6 +439,47 @@ def test_other_headers_that_will_be_lost_are_named_once(
     assert caplog.text.count("the header X-Request-Id") == 1
     assert "X-Frame-Options" not in caplog.text
     assert "Vary" not in caplog.text
+
+
+def test_a_policy_that_will_not_survive_is_named(
+    make_app: Factory, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = make_app()
+
+    @app.get("/file")
+    def file() -> Response:
+        response = send_via_apache("report.txt")
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["Content-Security-Policy"] = "frame-ancestors 'none'"
+        response.set_etag("mine")
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
+
+    for client in (behind_apache(app), app.test_client()):
+        client.get("/file")
+    for name in ("Cache-Control", "Content-Security-Policy", "ETag"):
+        assert caplog.text.count(f"the header {name},") == 1
+    assert "X-Content-Type-Options" not in caplog.text
+    assert caplog.text.count("is lost") == 3
+
+
+@pytest.mark.parametrize(
+    "cookie", ["user@x=1", 'a={"x": 1}', "session=x; Partitioned; Priority=High"]
+)
+def test_cookies_of_any_spelling_are_seen(make_app: Factory, cookie: str) -> None:
+    app = make_app(TESTING=True)
+
+    @app.get("/file")
+    def file() -> Response:
+        response = send_via_apache("report.txt")
+        response.headers.add("Set-Cookie", cookie)
+        session.modified = True
+        return response
+
+    with pytest.raises(LostCookies) as caught:
+        behind_apache(app).get("/file")
+    assert cookie.partition("=")[0] in caught.value.names
+    assert "Priority" not in caught.value.names
 
 
 def test_other_pages_may_set_what_they_like(

@@ -69,6 +69,13 @@ class Site:
         assert result.exit_code == 0, result.output
         return result.output
 
+    def nginx_config(self, *options: str) -> str:
+        """Run ``flask delegate nginx-config`` for the site's settings."""
+        runner = self.configure().test_cli_runner()
+        result = runner.invoke(args=["delegate", "nginx-config", *options])
+        assert result.exit_code == 0, result.output
+        return result.output
+
     def token(self) -> str:
         """Give the default area's token."""
         token: str = self.configure().extensions["delegate"].marks["default"].token

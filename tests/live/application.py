@@ -5,7 +5,7 @@ from __future__ import annotations
 APPLICATION = '''
 import os
 
-from flask import Flask, Response, request, session
+from flask import Flask, Response, after_this_request, request, session
 
 from flask_delegate import Delegate, Handoff, delegated
 
@@ -49,6 +49,26 @@ def elsewhere():
     if "header" in request.args:
         response.headers["Status"] = request.args["header"]
     return response
+
+
+@app.get("/extra")
+@delegated(lambda: True)
+def extra():
+    """Set what a hand-off may lose."""
+
+    @after_this_request
+    def add(response):
+        response.set_cookie("seen", "1")
+        response.headers["X-Extra"] = "1"
+        return response
+
+    return "report.txt"
+
+
+@app.get("/header")
+def header():
+    """Answer with a header by which some servers send a file."""
+    return Response("body", headers=request.args.to_dict())
 
 
 @app.get("/environ")

@@ -187,6 +187,7 @@ def assert_presentable(disposition: str) -> None:
     """One line, a fallback that is not empty, and no invisible character in the real name."""
     fallback = disposition.partition('filename="')[2].partition('"')[0]
     assert fallback.strip(" .")
+    assert "/" not in fallback
     assert disposition.isascii()
     assert disposition.isprintable()
     real = unquote(disposition.partition("filename*=UTF-8''")[2], errors="strict")

@@ -20,6 +20,7 @@ def assert_streamed(reply: Reply) -> None:
     assert reply["Cache-Control"] == "private, no-cache"
     assert reply["X-Content-Type-Options"] == "nosniff"
     assert "Location" not in reply.headers
+    assert reply["Vary"] == "Cookie"
     # Not Apache's validator, whose first part is the size alone and which has two parts.
     assert reply["ETag"].count("-") == 2
 
@@ -51,6 +52,14 @@ def test_with_a_stale_configuration_it_streams(site: Site) -> None:
         assert_streams_well(running)
         assert get(running.port, "/private/report.txt").status == 403
         assert "was made for other settings" in running.logged()
+
+
+def test_two_configurations_for_one_url_stream(site: Site) -> None:
+    site.write("report.txt", CONTENT)
+    stale = site.apache_config(SECRET_KEY="the secret of last year")
+    with express(site, APPLICATION, include=stale + site.apache_config()) as running:
+        assert_streams_well(running)
+        assert "two configurations on this server claim /private/" in running.logged()
 
 
 def test_a_plain_alias_without_guard_is_not_handed_off_to(site: Site) -> None:

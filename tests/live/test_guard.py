@@ -205,10 +205,44 @@ def test_a_folder_is_neither_listed_nor_redirected_to(site: Site) -> None:
 
 def test_only_the_named_process_group_hands_off(site: Site) -> None:
     site.write(NAME, MARK)
+    minted = f"/private/{NAME}?k={site.token()}&ct=text/plain&cd=inline"
     for group, status in (("chosen", 200), ("another", 403)):
         config = site.apache_config("--process-group", group)
-        with express(site, APPLICATION, "--process-group", "chosen", include=config) as running:
-            assert get(running.port, file_url(NAME)).status == status
+        with express(site, RAW, "--process-group", "chosen", include=config) as running:
+            assert get(running.port, f"/raw?{minted}").status == status
+            assert get(running.port, file_url(NAME)).body == MARK
+            refused = "only the process group 'another' may hand off" in running.logged()
+            assert refused == (group == "another")
+
+
+# Rules that look at every URL, the internal one of a hand-off included.
+OTHER_RULES = """
+RewriteEngine On
+RewriteRule "^(.*)\\.txt$" "$1" [R=301,L]
+ProxyPassMatch "^/(.*\\.php)$" "http://127.0.0.1:1/$1"
+CheckSpelling On
+"""
+
+
+def test_rules_for_other_urls_do_not_send_a_handoff_elsewhere(site: Site) -> None:
+    site.write(NAME, MARK)
+    site.write("shell.php", MARK)
+    port = free_port()
+    modules = site.apache_config().partition("SetEnv ")[0] + "".join(
+        f'LoadModule {name}_module "${{MOD_WSGI_MODULES_DIRECTORY}}/mod_{name}.so"\n'
+        for name in ("proxy", "proxy_http", "speling")
+    )
+    rules = site.apache_config("--site") + OTHER_RULES
+    misspelled = f"/raw?/private/repotr.txt?k={site.token()}&ct=text/plain&cd=inline"
+    with express(site, RAW, include=modules + in_virtual_host(port, rules), port=port):
+        # They are at work, on other URLs.
+        assert get(port, "/environ/x.txt").status == 301
+        assert get(port, "/x.php").status == 503
+        for name in (NAME, "shell.php"):
+            assert get(port, f"/hex/{name.encode().hex()}").body == MARK
+        missing = get(port, misspelled)
+        assert missing.status == 404
+        assert site.token() not in str(missing.headers) + missing.body.decode()
 
 
 def test_a_missing_module_stops_the_start_with_its_name(site: Site) -> None:

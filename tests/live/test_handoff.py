@@ -174,20 +174,33 @@ def test_denied_is_403(server: Server) -> None:
     assert get(server.port, file_url("report.txt"), headers={"Cookie": "who=bob"}).status == 403
 
 
-def test_constant_headers_arrive_and_what_the_server_sets_is_not_doubled(site: Site) -> None:
+@pytest.mark.parametrize("where", ["before", "after"])
+def test_constant_headers_arrive_and_what_the_server_sets_is_not_doubled(
+    site: Site, where: str
+) -> None:
     site.write("report.txt", CONTENT)
+    site.write("page.html", CONTENT)
     site.settings["DELEGATE_HEADERS"] = {"X-Frame-Options": "DENY", "X-Odd": 'a "b" \\ 50%'}
     doubling = "".join(
         f'Header {when} set {name} "the server"\n'
         for when in ("always", "onsuccess")
         for name in ("Cache-Control", "X-Frame-Options", "Content-Disposition")
     )
-    with express(site, APPLICATION, include=doubling + site.apache_config()) as running:
+    doubling += 'Header always set X-Content-Type-Options "nosniff"\n'
+    doubling += "Header always set Content-Security-Policy \"frame-ancestors 'none'\"\n"
+    config = site.apache_config()
+    include = doubling + config if where == "before" else config + doubling
+    with express(site, APPLICATION, include=include) as running:
         reply = get(running.port, file_url("report.txt"))
         assert reply["X-Frame-Options"] == "DENY"
         assert reply["X-Odd"] == 'a "b" \\ 50%'
         assert reply["Cache-Control"] == "private, no-cache"
         assert reply["Content-Disposition"] == 'inline; filename="report.txt"'
+        assert reply["X-Content-Type-Options"] == "nosniff"
+        # The server's own policy stays where the file has none.
+        assert reply["Content-Security-Policy"] == "frame-ancestors 'none'"
+        page = get(running.port, file_url("page.html"))
+        assert page["Content-Security-Policy"] == SANDBOX
 
 
 def prepare_oddities(site: Site) -> None:

@@ -1,0 +1,186 @@
+"""One contract for all servers: same views, same files, same requests.
+
+Where they differ, the difference is one that the backend declares in its ``KEEPS``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from .apache import new_site
+from .client import Reply, file_url, get
+from .servers import SERVERS, Running
+
+CONTENT = b"private content\n"
+TEXT = b"0123456789\n" * 1000
+ODD_NAMES = {
+    "two words.txt": "two%20words.txt",
+    "50%20 off?.txt": "50%2520%20off%3F.txt",
+    "a#b;c&d=e+f.txt": "a%23b%3Bc%26d%3De%2Bf.txt",
+    "größe 日本.txt": "gr%C3%B6%C3%9Fe%20%E6%97%A5%E6%9C%AC.txt",
+    'quo"te\\back.txt': "quo%22te%5Cback.txt",
+    "deep/er/file.txt": "deep/er/file.txt",
+}
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def server(request: pytest.FixtureRequest) -> Iterator[Running]:
+    with new_site(DELEGATE_HEADERS={"X-Frame-Options": "DENY"}) as site:
+        site.write("report.txt", CONTENT)
+        site.write("text.txt", TEXT)
+        site.write("page.html", b"<script>1</script>")
+        site.write("0f3a", b"<script>1</script>")
+        site.write("limited.bin", bytes(30 * 1024))
+        for name in ODD_NAMES:
+            site.write(name, name.encode())
+        (site.root / "outside").symlink_to("/etc/passwd")
+        with SERVERS[request.param](site) as running:
+            yield running
+
+
+def ask(server: Running, path: str = "report.txt", **headers: str) -> Reply:
+    fields = {name.replace("_", "-"): value for name, value in headers.items()}
+    return get(server.port, file_url(path), headers=fields)
+
+
+def test_a_file_arrives_described(server: Running) -> None:
+    reply = ask(server)
+    assert (reply.status, reply.body) == (200, CONTENT)
+    assert reply["Content-Type"] == "text/plain; charset=utf-8"
+    assert reply["Content-Length"] == str(len(CONTENT))
+    assert reply["Content-Disposition"] == 'inline; filename="report.txt"'
+    assert reply["Cache-Control"] == "private, no-cache"
+    assert reply["X-Content-Type-Options"] == "nosniff"
+    assert reply["X-Frame-Options"] == "DENY"
+    assert "Cookie" in reply["Vary"]
+    assert reply["Last-Modified"]
+    assert reply["ETag"].startswith('"')
+    for header in ("Location", "X-Accel-Redirect", "X-Sendfile", "Content-Encoding"):
+        assert header not in reply.headers
+
+
+def test_options_arrive(server: Running) -> None:
+    options = {
+        "download_name": "Größe 1.pdf",
+        "as_attachment": 1,
+        "max_age": 60,
+        "csp": "default-src 'none'; sandbox",
+    }
+    reply = get(server.port, file_url("0f3a", **options))
+    assert reply["Content-Type"] == "application/pdf"
+    assert reply["Content-Disposition"] == (
+        "attachment; filename=\"Groe 1.pdf\"; filename*=UTF-8''Gr%C3%B6%C3%9Fe%201.pdf"
+    )
+    assert reply["Cache-Control"] == "private, max-age=60"
+    assert reply["Content-Security-Policy"] == "default-src 'none'; sandbox"
+
+
+def test_what_could_run_is_sandboxed_and_what_is_unknown_is_saved(server: Running) -> None:
+    assert "sandbox" in ask(server, "page.html")["Content-Security-Policy"]
+    unknown = ask(server, "0f3a")
+    assert unknown["Content-Type"] == "application/octet-stream"
+    assert unknown["Content-Disposition"] == 'attachment; filename="0f3a"'
+
+
+def test_head_has_the_headers_alone(server: Running) -> None:
+    reply = get(server.port, file_url("report.txt"), method="HEAD")
+    assert (reply.status, reply.body) == (200, b"")
+    assert reply["Content-Length"] == str(len(CONTENT))
+
+
+def test_post_delivers_the_file(server: Running) -> None:
+    reply = get(server.port, file_url("report.txt"), method="POST", body=b"a=1")
+    assert (reply.status, reply.body) == (200, CONTENT)
+
+
+def test_a_range_is_answered(server: Running) -> None:
+    for wanted, body, span in (
+        ("bytes=8-", b"content\n", "bytes 8-15/16"),
+        ("bytes=-4", b"ent\n", "bytes 12-15/16"),
+        ("bytes=0-0", b"p", "bytes 0-0/16"),
+    ):
+        reply = ask(server, Range=wanted)
+        assert (reply.status, reply.body, reply["Content-Range"]) == (206, body, span)
+        assert reply["Content-Disposition"] == 'inline; filename="report.txt"'
+    assert ask(server, Range="bytes=99-").status == 416
+
+
+def test_several_ranges_are_answered_as_declared(server: Running) -> None:
+    reply = ask(server, Range="bytes=0-1,-2")
+    if server.keeps.several_ranges:
+        assert reply.status == 206
+        assert reply["Content-Type"].startswith("multipart/byteranges")
+        assert b"\r\npr\r\n" in reply.body
+    else:
+        assert (reply.status, reply.body) == (200, CONTENT)
+
+
+def test_conditions_are_answered(server: Running) -> None:
+    first = ask(server)
+    assert ask(server, If_None_Match=first["ETag"]).status == 304
+    assert ask(server, If_None_Match='"other"').status == 200
+    assert ask(server, If_Modified_Since=first["Last-Modified"]).status == 304
+    resumed = ask(server, Range="bytes=8-", If_Range=first["ETag"])
+    assert (resumed.status, resumed.body) == (206, b"content\n")
+    stale = ask(server, Range="bytes=8-", If_Range='"other"')
+    assert (stale.status, stale.body) == (200, CONTENT)
+
+
+def test_compressible_text_keeps_its_length(server: Running) -> None:
+    reply = ask(server, "text.txt", Accept_Encoding="gzip")
+    assert reply.body == TEXT
+    assert reply["Content-Length"] == str(len(TEXT))
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_odd_names_are_found(server: Running, name: str) -> None:
+    reply = get(server.port, f"/file/{ODD_NAMES[name]}")
+    assert (reply.status, reply.body) == (200, name.encode())
+
+
+def test_what_is_not_there_is_a_404(server: Running) -> None:
+    for name in ("missing.txt", "deep", "outside"):
+        reply = ask(server, name)
+        assert reply.status == 404
+        assert b"/private" not in reply.body
+
+
+def test_who_is_denied_gets_403(server: Running) -> None:
+    assert ask(server, Cookie="who=bob").status == 403
+
+
+def test_the_internal_url_is_closed(server: Running) -> None:
+    for target in ("/private/report.txt", "/%70rivate/report.txt", "//private/report.txt"):
+        reply = get(server.port, target)
+        assert reply.status in (403, 404)
+        assert CONTENT not in reply.body
+
+
+def test_request_headers_do_not_steer_the_handoff(server: Running) -> None:
+    for name, value in {
+        "X-Accel-Mapping": "/=/etc/",
+        "X-Accel-Redirect": "/private/text.txt",
+        "X-Sendfile-Type": "X-Accel-Redirect",
+        "X-Sendfile": "/etc/passwd",
+        "X-Flask-Delegate": "0" * 32,
+    }.items():
+        assert get(server.port, file_url("report.txt"), headers={name: value}).body == CONTENT
+
+
+def test_cookies_and_other_headers_arrive_as_declared(server: Running) -> None:
+    reply = get(server.port, "/extra")
+    assert reply.body == CONTENT
+    assert ("Set-Cookie" in reply.headers) == server.keeps.cookies
+    assert ("X-Extra" in reply.headers) == server.keeps.headers
+
+
+def test_a_rate_limit_holds_as_declared(server: Running) -> None:
+    if not server.keeps.rate_limit:
+        return
+    begin = time.monotonic()
+    reply = get(server.port, file_url("limited.bin", rate_limit=10 * 1024))
+    assert len(reply.body) == 30 * 1024
+    assert time.monotonic() - begin > 1.5
