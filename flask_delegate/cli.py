@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +15,7 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 
+from . import receipts
 from .exceptions import ConfigurationError
 from .server import Marked, apache_document, nginx_document
 
@@ -37,6 +41,20 @@ _sendfile = click.option(
 )
 
 
+_receipts = click.option(
+    "--receipts",
+    metavar="FILE",
+    callback=lambda _context, _parameter, value: _checked_log(value),
+    help="Have the server write how each download ended to FILE.",
+)
+
+
+def _checked_log(path: str | None) -> str | None:
+    if path is not None and not re.fullmatch(r"/[\w./@+ -]+", path):
+        raise click.BadParameter("give an absolute path of letters, digits and . _ - + @ / only.")
+    return path
+
+
 @delegate.command("apache-config")
 @_output
 @click.option(
@@ -51,6 +69,7 @@ _sendfile = click.option(
     help="Let only this daemon process group hand off. The default is any of the server.",
 )
 @_sendfile
+@_receipts
 def apache_config(output: Path | None, *, site: bool, **options: Any) -> None:
     """Print the Apache configuration for the application's private areas."""
     _deliver(
@@ -61,9 +80,35 @@ def apache_config(output: Path | None, *, site: bool, **options: Any) -> None:
 @delegate.command("nginx-config")
 @_output
 @_sendfile
-def nginx_config(output: Path | None, *, sendfile: bool) -> None:
+@_receipts
+def nginx_config(output: Path | None, **options: Any) -> None:
     """Print what to include in nginx's server block for the application's private areas."""
-    _deliver(output, "nginx", lambda *made: nginx_document(*made, sendfile=sendfile))
+    _deliver(output, "nginx", lambda *made: nginx_document(*made, **options))
+
+
+@delegate.command("receipts")
+@click.argument("log", type=click.Path(path_type=Path), metavar="LOGFILE")
+@click.option("--follow", is_flag=True, help="Go on as the log grows, through its rotations.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object for each receipt.")
+def show_receipts(log: Path, *, follow: bool, as_json: bool) -> None:
+    """Tell from a log that --receipts made how downloads ended."""
+    try:
+        for receipt in receipts.follow(log) if follow else receipts.read(log):
+            click.echo(_as_json(receipt) if as_json else _as_line(receipt))
+    except OSError as error:
+        raise click.ClickException(f"cannot read {log}: {error.strerror}") from error
+
+
+def _as_line(receipt: receipts.Receipt) -> str:
+    part = "" if receipt.part is None else " of bytes {}-{}/{}".format(*receipt.part)
+    return (
+        f"{receipt.time:%Y-%m-%d %H:%M:%S}Z {receipt.id} {receipt.status} {receipt.outcome},"
+        f" {receipt.sent} bytes sent{part}"
+    )
+
+
+def _as_json(receipt: receipts.Receipt) -> str:
+    return json.dumps({**dataclasses.asdict(receipt), "time": receipt.time.isoformat()})
 
 
 def _deliver(output: Path | None, server: str, write: Callable[[Marked, Any], str]) -> None:

@@ -35,12 +35,13 @@ class Field:
 # '/' stays as it is: Apache's %{unescape:…} refuses %2F.
 _ESCAPED = "[A-Za-z0-9._~%/-]+"
 
+ID = Field("id", "DELEGATE_ID", "[A-Za-z0-9_-]{16}", required=True)
 CONTENT_TYPE = Field("ct", "DELEGATE_CT", _ESCAPED, required=True)
 DISPOSITION = Field("cd", "DELEGATE_CD", _ESCAPED, required=True)
 MAX_AGE = Field("ma", "DELEGATE_MA", "[0-9]{1,10}")
 POLICY = Field("csp", "DELEGATE_CSP", _ESCAPED)
 RATE = Field("rl", "rate-limit", "[0-9]{1,12}")
-FIELDS = (CONTENT_TYPE, DISPOSITION, MAX_AGE, POLICY, RATE)
+FIELDS = (ID, CONTENT_TYPE, DISPOSITION, MAX_AGE, POLICY, RATE)
 
 _PRINTABLE = re.compile(r"[\x20-\x7e]+")
 
@@ -51,6 +52,7 @@ def encode(delivery: Delivery, token: str) -> str:
     :param token: the area's secret mark, which Apache requires.
     """
     values = {
+        ID: delivery.id,
         CONTENT_TYPE: delivery.content_type,
         DISPOSITION: delivery.disposition,
         MAX_AGE: delivery.max_age,

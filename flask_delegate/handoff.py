@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import secrets
 from dataclasses import dataclass
 
 from .disposition import clean_name, content_disposition
@@ -75,6 +76,8 @@ class Handoff(Options):
 class Delivery:
     """A resolved file and everything that the client is to be told of it.
 
+    :param id: 16 characters that find the hand-off in the server's log: see
+        :mod:`flask_delegate.receipts`. Not a secret.
     :param file: what to send.
     :param content_type: the ``Content-Type`` header.
     :param disposition: the ``Content-Disposition`` header.
@@ -83,6 +86,7 @@ class Delivery:
     :param rate_limit: bytes a second, or none.
     """
 
+    id: str
     file: PrivateFile
     content_type: str
     disposition: str
@@ -113,6 +117,7 @@ def describe(handoff: Handoff, file: PrivateFile) -> Delivery:
     mimetype = handoff.mimetype or guess(name) or guess(file.name) or UNKNOWN
     attachment = bool(handoff.as_attachment) or mimetype.lower() == UNKNOWN
     return Delivery(
+        id=secrets.token_urlsafe(12),
         file=file,
         content_type=content_type(mimetype),
         disposition=content_disposition("attachment" if attachment else "inline", name),

@@ -6,6 +6,7 @@ import dataclasses
 import re
 from pathlib import Path
 
+import click
 import pytest
 from flask import Flask
 
@@ -15,6 +16,7 @@ from flask_delegate.backends import accel, location, sendfile, stream
 from flask_delegate.cli import delegate
 from flask_delegate.config import BACKENDS, DEFAULTS
 from flask_delegate.handoff import Options
+from flask_delegate.receipts import NGINX_FORMAT
 
 REPOSITORY = Path(__file__).parents[1]
 CONFIGURATION = (REPOSITORY / "docs" / "configuration.md").read_text()
@@ -44,7 +46,7 @@ def test_each_option_of_a_handoff_is_documented(option: str) -> None:
 def test_each_command_and_its_options_are_documented() -> None:
     for name, command in delegate.commands.items():
         assert f"`flask delegate {name}`" in CONFIGURATION
-        for parameter in command.params:
+        for parameter in [one for one in command.params if isinstance(one, click.Option)]:
             for option in (*parameter.opts, *parameter.secondary_opts):
                 assert f"`{option}" in CONFIGURATION
 
@@ -63,6 +65,11 @@ def test_the_table_of_servers_is_what_the_backends_declare() -> None:
         keeps = dataclasses.astuple(backend.KEEPS)
         words = " | ".join("yes" if kept else "no" for kept in keeps)
         assert f"| `{backend.NAME}` | {words} |" in page
+
+
+def test_the_log_format_for_nginx_is_the_one_that_is_read() -> None:
+    page = (REPOSITORY / "docs" / "receipts.md").read_text()
+    assert f"log_format flask_delegate '{NGINX_FORMAT}';" in page
 
 
 def test_each_public_name_has_a_docstring() -> None:

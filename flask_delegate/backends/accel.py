@@ -30,7 +30,7 @@ def respond(sending: Sending) -> Response:
 
     :raises ValueError: if the path does not fit in a header.
     """
-    url = f"{internal_url(sending)}?k={sending.mark.token}"
+    url = f"{internal_url(sending)}?k={sending.mark.token}&id={sending.delivery.id}"
     check_length(url)
     response = describing_response(sending)
     response.headers[HEADER] = url

@@ -36,20 +36,24 @@ def apache_document(
     load_modules: bool,
     process_group: str | None,
     sendfile: bool,
+    receipts: str | None,
 ) -> str:
     """Write Apache's configuration for the areas that it sends the files of.
 
     :param load_modules: load what is missing, as fits mod_wsgi-express; otherwise stop, in words.
+    :param receipts: the path of a log of hand-offs.
     :raises ConfigurationError: if there is no such area, or a wrong process group.
     """
     modules: dict[str, None] = {}
     parts = []
+    redirected = []
     for area, mark in areas:
         if area.backend == "xsendfile":
             modules |= dict.fromkeys(xsendfile.MODULES)
             parts.append(xsendfile.handshake_rules(area, mark.fingerprint))
             parts.append(xsendfile.area_rules(area))
         elif area.backend in ("auto", "mod_wsgi"):
+            redirected.append(area)
             modules |= dict.fromkeys(apache.MODULES)
             parts.append(apache.handshake_rule(area, mark.fingerprint, process_group))
             if not load_modules:
@@ -59,18 +63,25 @@ def apache_document(
                     area, mark.token, headers, process_group=process_group, sendfile=sendfile
                 )
             )
+    if receipts and redirected:
+        modules |= dict.fromkeys(apache.RECEIPT_MODULES)
+        parts.append(apache.receipts_rule(redirected, receipts))
     _check_any(parts, "Apache", "auto, mod_wsgi or xsendfile")
     return "\n".join([apache.module_rules(sorted(modules), load=load_modules), *parts])
 
 
-def nginx_document(areas: Marked, headers: Mapping[str, str], *, sendfile: bool) -> str:
+def nginx_document(
+    areas: Marked, headers: Mapping[str, str], *, sendfile: bool, receipts: str | None
+) -> str:
     """Write nginx's configuration, to be included in a ``server`` block.
 
+    :param receipts: the path of a log of hand-offs.
     :raises ConfigurationError: if nginx sends the files of no area.
     """
     chosen = [(area, mark) for area, mark in areas if area.backend == "nginx"]
     parts = [
-        nginx.area_rules(area, mark.token, headers, sendfile=sendfile) for area, mark in chosen
+        nginx.area_rules(area, mark.token, headers, sendfile=sendfile, receipts=receipts)
+        for area, mark in chosen
     ]
     _check_any(parts, "nginx", "nginx")
     return "\n".join([nginx.handshake_rule(mark.fingerprint for _, mark in chosen), *parts])

@@ -16,7 +16,9 @@ from .. import codec
 from ..areas import Area
 from ..exceptions import ConfigurationError
 from ..handshake import environ_key
+from ..receipts import APACHE_FORMAT
 
+RECEIPT_MODULES = ("log_config", "logio")
 MODULES = ("alias", "authz_core", "env", "headers", "ratelimit", "setenvif")
 # Extensions that a server may map to a Content-Encoding, which no rule on headers could take away.
 _CODED = ".Z .br .bz2 .deflate .gz .lz .lzma .svgz .taz .tbz .tbz2 .tgz .txz .tz .xz .zst"
@@ -74,6 +76,20 @@ def handshake_rule(area: Area, fingerprint: str, process_group: str | None) -> s
     """Write the line that shows the application that an area's rules are loaded."""
     shown = area.url if process_group is None else f"{area.url} {process_group}"
     return f'SetEnv {environ_key(fingerprint)} "{shown}"\n'
+
+
+def receipts_rule(areas: Iterable[Area], log: str) -> str:
+    """Have a line written for each hand-off, for :mod:`flask_delegate.receipts` to read.
+
+    The condition looks at the application's answer, as ``env=`` would at the client's request.
+
+    :param log: the log's path.
+    """
+    urls = "|".join(re.escape(area.url) for area in areas)
+    return (
+        f'LogFormat "{APACHE_FORMAT}" flask_delegate\n'
+        f'CustomLog "{log}" flask_delegate "expr=%{{resp:Location}} =~ m#^(?:{urls})#"\n'
+    )
 
 
 def rewrite_rule(area: Area) -> str:
@@ -172,6 +188,8 @@ def _metadata(headers: Mapping[str, str]) -> list[str]:
 
 
 def _captures() -> Iterable[str]:
+    # mod_wsgi has made the method a GET by now; the request line still tells.
+    yield 'SetEnvIfExpr "%{THE_REQUEST} =~ m#^([A-Z]+) #" DELEGATE_METHOD=$1'
     for field in codec.FIELDS:
         condition = f"%{{QUERY_STRING}} =~ m#&{field.key}=({field.pattern})(?:&|$)#"
         yield f'SetEnvIfExpr "{condition}" {field.variable}=$1'

@@ -11,12 +11,20 @@ from collections.abc import Iterable, Mapping
 from ..areas import Area
 
 
-def area_rules(area: Area, token: str, headers: Mapping[str, str], *, sendfile: bool = True) -> str:
+def area_rules(
+    area: Area,
+    token: str,
+    headers: Mapping[str, str],
+    *,
+    sendfile: bool = True,
+    receipts: str | None = None,
+) -> str:
     """Write the ``location`` block for one area.
 
     :param token: what a hand-off's query must carry.
     :param headers: constant headers for every file.
     :param sendfile: let the kernel send the file; network file systems may need it off.
+    :param receipts: a log for :mod:`flask_delegate.receipts`; its format stands in ``http``.
     """
     lines = [
         f"location ^~ {area.url} {{",
@@ -38,6 +46,7 @@ def area_rules(area: Area, token: str, headers: Mapping[str, str], *, sendfile: 
         "    add_header X-Content-Type-Options nosniff;",
         "    add_header Vary Cookie;",
         *(f"    {line}" for line in _constant(headers)),
+        *([f'    access_log "{receipts}" flask_delegate;'] if receipts else []),
         "}",
     ]
     return "\n".join(lines) + "\n"

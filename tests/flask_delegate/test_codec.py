@@ -28,7 +28,9 @@ def test_each_value_is_carried() -> None:
         csp="default-src 'self'",
         rate_limit=2048,
     )
-    assert parse_qs(query, strict_parsing=True) == {
+    values = parse_qs(query, strict_parsing=True)
+    assert re.fullmatch("[A-Za-z0-9_-]{16}", values.pop("id")[0])
+    assert values == {
         "k": [TOKEN],
         "ct": ["text/html; charset=utf-8"],
         "cd": ['inline; filename="a b&c=d.html"'],
@@ -39,7 +41,7 @@ def test_each_value_is_carried() -> None:
 
 
 def test_what_is_not_asked_for_is_left_out() -> None:
-    assert encoded(mimetype="image/png").count("&") == 2
+    assert encoded(mimetype="image/png").count("&") == 3
 
 
 @pytest.mark.parametrize(("rate", "kibibytes"), [(1, 1), (1023, 1), (2047, 1), (2048, 2)])
@@ -69,15 +71,15 @@ def test_apache_reads_what_was_written(
     "altered",
     [
         f"k={TOKEN}",
-        f"k={TOKEN}x&ct=a&cd=b",
-        f"k={TOKEN}&ct=a",
-        f"k={TOKEN}&cd=b&ct=a",
-        f"k={TOKEN}&ct=a&cd=b&ma=x",
-        f"k={TOKEN}&ct=a&cd=b&ma=1&ma=1",
-        f"k={TOKEN}&ct=a&cd=b&other=1",
-        f"k={TOKEN}&ct=a&cd=b\n&ma=1",
-        f"x&k={TOKEN}&ct=a&cd=b",
-        f"k={TOKEN}&ct=a+b&cd=b",
+        f"k={TOKEN}x&id=0123456789abcdef&ct=a&cd=b",
+        f"k={TOKEN}&id=0123456789abcdef&ct=a",
+        f"k={TOKEN}&id=0123456789abcdef&cd=b&ct=a",
+        f"k={TOKEN}&id=0123456789abcdef&ct=a&cd=b&ma=x",
+        f"k={TOKEN}&id=0123456789abcdef&ct=a&cd=b&ma=1&ma=1",
+        f"k={TOKEN}&id=0123456789abcdef&ct=a&cd=b&other=1",
+        f"k={TOKEN}&id=0123456789abcdef&ct=a&cd=b\n&ma=1",
+        f"x&k={TOKEN}&id=0123456789abcdef&ct=a&cd=b",
+        f"k={TOKEN}&id=0123456789abcdef&ct=a+b&cd=b",
     ],
 )
 def test_no_other_query_is_read(altered: str) -> None:

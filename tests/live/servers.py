@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flask_delegate.backends import Keeps, accel, location, sendfile, stream
+from flask_delegate.receipts import NGINX_FORMAT
 
 from .apache import DAEMON_USER, SECRET, Site, express, free_port
 from .application import APPLICATION
@@ -161,6 +162,7 @@ def nginx_in_front(site: Site, upstream: int, include: str | None = None) -> Ite
 events {{ }}
 http {{
     access_log {base}/access.log;
+    log_format flask_delegate '{NGINX_FORMAT}';
     {temporary}
     gzip on; gzip_types *; gzip_min_length 1;
     server {{

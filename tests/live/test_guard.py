@@ -83,7 +83,7 @@ def test_http2_with_spoofed_headers_is_forbidden(guarded: Server) -> None:
 
 
 def test_the_right_token_alone_opens_nothing(guarded: Server, shared_site: Site) -> None:
-    query = f"k={shared_site.token()}&ct=text/plain&cd=inline"
+    query = f"k={shared_site.token()}&id=0123456789abcdef&ct=text/plain&cd=inline"
     assert get(guarded.port, f"/private/{NAME}?{query}").status == 403
 
 
@@ -172,12 +172,12 @@ def application(environ, start_response):
 def test_an_unminted_location_gets_no_file_even_past_the_application(site: Site) -> None:
     """A middleware outside the extension's guard, or another application, sends the Location."""
     site.write(NAME, MARK)
-    minted = f"/private/{NAME}?k={site.token()}&ct=text/plain&cd=inline"
+    minted = f"/private/{NAME}?k={site.token()}&id=0123456789abcdef&ct=text/plain&cd=inline"
     with express(site, RAW, include=site.apache_config()) as running:
         assert get(running.port, f"/raw?{minted}").body == MARK
         for altered in (
             f"/private/{NAME}",
-            f"/private/{NAME}?k={'0' * 32}&ct=text/plain&cd=inline",
+            f"/private/{NAME}?k={'0' * 32}&id=0123456789abcdef&ct=text/plain&cd=inline",
             f"{minted}&x=1",
             f"{minted}&ma=1x",
             minted.replace("?", "?x=1&"),
@@ -192,7 +192,7 @@ def test_an_unminted_location_gets_no_file_even_past_the_application(site: Site)
 def test_a_folder_is_neither_listed_nor_redirected_to(site: Site) -> None:
     """The application never hands a folder off; should it become one, nothing is told."""
     site.write("folder/index.html", MARK)
-    query = f"k={site.token()}&ct=text/plain&cd=inline"
+    query = f"k={site.token()}&id=0123456789abcdef&ct=text/plain&cd=inline"
     options = ("--directory-listing", "--directory-index", "index.html")
     with express(site, RAW, *options, include=site.apache_config()) as running:
         for path in ("folder", "folder/", ""):
@@ -205,7 +205,7 @@ def test_a_folder_is_neither_listed_nor_redirected_to(site: Site) -> None:
 
 def test_only_the_named_process_group_hands_off(site: Site) -> None:
     site.write(NAME, MARK)
-    minted = f"/private/{NAME}?k={site.token()}&ct=text/plain&cd=inline"
+    minted = f"/private/{NAME}?k={site.token()}&id=0123456789abcdef&ct=text/plain&cd=inline"
     for group, status in (("chosen", 200), ("another", 403)):
         config = site.apache_config("--process-group", group)
         with express(site, RAW, "--process-group", "chosen", include=config) as running:
@@ -233,7 +233,9 @@ def test_rules_for_other_urls_do_not_send_a_handoff_elsewhere(site: Site) -> Non
         for name in ("proxy", "proxy_http", "speling")
     )
     rules = site.apache_config("--site") + OTHER_RULES
-    misspelled = f"/raw?/private/repotr.txt?k={site.token()}&ct=text/plain&cd=inline"
+    misspelled = (
+        f"/raw?/private/repotr.txt?k={site.token()}&id=0123456789abcdef&ct=text/plain&cd=inline"
+    )
     with express(site, RAW, include=modules + in_virtual_host(port, rules), port=port):
         # They are at work, on other URLs.
         assert get(port, "/environ/x.txt").status == 301

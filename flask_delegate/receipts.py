@@ -1,0 +1,168 @@
+"""What became of a hand-off, read from the web server's log.
+
+The application only knows that a download was allowed. The server knows how it ended, and writes a
+line for each hand-off, with the id that the hand-off carried, if its configuration was generated
+with ``--receipts FILE``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Literal
+
+Outcome = Literal["completed", "cut short", "failed", "unknown"]
+
+APACHE_FORMAT = (
+    "flask-delegate id=%{DELEGATE_ID}e time=%{sec}t method=%{DELEGATE_METHOD}e status=%>s"
+    ' end=%X body=%B sent=%O range=\\"%{Content-Range}o\\"'
+)
+"""For Apache's ``LogFormat``; ``%O`` is mod_logio's."""
+
+NGINX_FORMAT = (
+    "flask-delegate id=$arg_id time=$msec method=$request_method status=$status"
+    " end=$request_completion body=$body_bytes_sent sent=$bytes_sent"
+    ' range="$sent_http_content_range"'
+)
+"""For nginx's ``log_format``."""
+
+_LINE = re.compile(
+    r"flask-delegate id=(?P<id>[A-Za-z0-9_-]{16}) time=(?P<time>[0-9]+)[0-9.]*"
+    r" method=(?P<method>\S+) status=(?P<status>[0-9]{3}) end=(?P<end>\S*) body=(?P<body>[0-9]+|-) sent=(?P<sent>[0-9]+)"
+    r' range="(?:bytes (?P<first>[0-9]+)-(?P<last>[0-9]+)/(?P<total>[0-9]+)|[^"]*)"'
+)
+_DELIVERED = frozenset({200, 206, 304})
+# Apache's %X, and nginx's $request_completion.
+_ENDS: dict[str, Outcome] = {
+    "+": "completed",
+    "-": "completed",
+    "OK": "completed",
+    "X": "cut short",
+    "": "cut short",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """How the server's answer to one hand-off ended.
+
+    :param id: the hand-off's: ``delivery.id`` in the signal ``file_delegated``.
+    :param time: when it began (Apache) or ended (nginx), in UTC, to the second.
+    :param method: the request's method; nothing is sent for ``HEAD``.
+    :param status: 200 for the whole file, 206 for a part, 304 for none, since the browser had it.
+    :param sent: bytes of the file that the server gave to the network: an upper bound of what the
+        client received.
+    :param part: first and last byte of a 206 and the file's size; none for several ranges.
+    :param outcome: ``completed`` if the server sent all that was asked for, ``cut short`` if the
+        connection ended before, ``failed`` if it answered with an error, ``unknown`` otherwise.
+    """
+
+    id: str
+    time: datetime
+    method: str
+    status: int
+    sent: int
+    part: tuple[int, int, int] | None
+    outcome: Outcome
+
+
+def parse(line: str) -> Receipt | None:
+    """Read one line of the log; none if it is not a receipt."""
+    found = _LINE.search(line)
+    if not found:
+        return None
+    status = int(found["status"])
+    body = 0 if found["body"] == "-" else int(found["body"])
+    return Receipt(
+        id=found["id"],
+        time=datetime.fromtimestamp(int(found["time"]), UTC),
+        method=found["method"],
+        status=status,
+        # Apache's %B is what was to be sent, and %O what was, with the headers; nginx counts both.
+        sent=0 if found["method"] == "HEAD" else min(body, int(found["sent"])),
+        part=_part(found),
+        outcome=_ENDS.get(found["end"], "unknown") if status in _DELIVERED else "failed",
+    )
+
+
+def _part(found: re.Match[str]) -> tuple[int, int, int] | None:
+    if found["first"] is None:
+        return None
+    return int(found["first"]), int(found["last"]), int(found["total"])
+
+
+def read(path: str | os.PathLike[str]) -> Iterator[Receipt]:
+    """Give the receipts that a log holds.
+
+    :raises OSError: if it cannot be read.
+    """
+    with _open(path) as log:
+        yield from _receipts(log)
+
+
+def follow(
+    path: str | os.PathLike[str], *, wait: Callable[[], object] | None = None
+) -> Iterator[Receipt]:
+    """Give the receipts that a log holds and those that are still to come, without end.
+
+    The log may be rotated, by renaming or by truncating it, and need not be there yet.
+
+    :param wait: called when there is nothing new; half a second's sleep by default.
+    """
+    wait = wait or _sleep
+    while True:
+        try:
+            log = _open(path)
+        except FileNotFoundError:
+            wait()
+            continue
+        with log:
+            yield from _until_rotated(log, path, wait)
+
+
+def _until_rotated(
+    log: IO[str], path: str | os.PathLike[str], wait: Callable[[], object]
+) -> Iterator[Receipt]:
+    while True:
+        replaced = _is_replaced(log, path)
+        # Read once more after the change was seen: the server writes to the old file for a while.
+        yield from _receipts(log)
+        if replaced:
+            return
+        wait()
+
+
+def _receipts(log: IO[str]) -> Iterator[Receipt]:
+    """Read whole lines; what the server has not finished writing is left for the next time."""
+    while True:
+        position = log.tell()
+        line = log.readline()
+        if not line.endswith("\n"):
+            log.seek(position)
+            return
+        if receipt := parse(line):
+            yield receipt
+
+
+def _is_replaced(log: IO[str], path: str | os.PathLike[str]) -> bool:
+    ours = os.fstat(log.fileno())
+    try:
+        there = Path(path).stat()
+    except FileNotFoundError:
+        return False
+    if (there.st_dev, there.st_ino) != (ours.st_dev, ours.st_ino):
+        return True
+    return there.st_size < log.tell()
+
+
+def _open(path: str | os.PathLike[str]) -> IO[str]:
+    return Path(path).open(encoding="utf-8", errors="replace", newline="\n")
+
+
+def _sleep() -> None:
+    time.sleep(0.5)

@@ -1,0 +1,153 @@
+"""How a download ended, from the logs of real servers."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from flask_delegate.receipts import Receipt, follow, read
+
+from .apache import Site, express
+from .application import APPLICATION
+from .client import file_url, get
+from .servers import GUNICORN, nginx_in_front, python_server
+
+LARGE = 40 * 2**20  # more than the sockets' buffers hold
+
+
+@dataclass
+class Logging:
+    """A server that writes receipts."""
+
+    port: int
+    log: Path
+
+    def receipts(self, count: int) -> list[Receipt]:
+        """Wait for so many lines: a server writes one when a connection is done with."""
+        deadline = time.monotonic() + 30
+        found: list[Receipt] = []
+        while time.monotonic() < deadline and len(found) < count:
+            found = list(read(self.log)) if self.log.exists() else []
+            time.sleep(0.05)
+        assert len(found) == count
+        return found
+
+
+@pytest.fixture(params=["apache", "nginx"])
+def server(request: pytest.FixtureRequest, site: Site) -> Iterator[Logging]:
+    site.write("report.txt")
+    with site.write("large.bin").open("r+b") as file:
+        file.truncate(LARGE)
+    log = site.folder / "receipts.log"
+    if request.param == "apache":
+        include = site.apache_config("--receipts", str(log))
+        with express(site, APPLICATION, "--enable-sendfile", include=include) as running:
+            yield Logging(running.port, log)
+    else:
+        site.settings["DELEGATE_BACKEND"] = "nginx"
+        include = site.nginx_config("--receipts", str(log))
+        with (
+            python_server(site, *GUNICORN) as upstream,
+            nginx_in_front(site, upstream, include) as port,
+        ):
+            yield Logging(port, log)
+
+
+def cut(port: int, target: str, *, after: int) -> int:
+    """Ask for a file, read a part of it, and hang up."""
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        connection.connect(("127.0.0.1", port))
+        connection.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        received = 0
+        while received < after:
+            received += len(connection.recv(65536))
+    return received
+
+
+def test_each_end_of_a_download_is_told(server: Logging) -> None:
+    url = file_url("report.txt")
+    whole = get(server.port, url)
+    get(server.port, url, headers={"Range": "bytes=8-"})
+    get(server.port, url, headers={"If-None-Match": whole["ETag"]})
+    get(server.port, url, method="HEAD")
+    get(server.port, url, headers={"Range": "bytes=99-"})
+    get(server.port, "/")
+    get(server.port, file_url("missing.txt"))
+    found = server.receipts(5)
+    facts = [(one.status, one.sent, one.part, one.outcome) for one in found]
+    assert facts[:4] == [
+        (200, 16, None, "completed"),
+        (206, 8, (8, 15, 16), "completed"),
+        (304, 0, None, "completed"),
+        (200, 0, None, "completed"),
+    ]
+    assert (facts[4][0], facts[4][3]) == (416, "failed")
+    assert [one.method for one in found] == ["GET", "GET", "GET", "HEAD", "GET"]
+    assert len({one.id for one in found}) == 5
+    assert abs(found[0].time.timestamp() - time.time()) < 60
+
+
+def test_a_download_that_was_cut_short_is_told_with_an_upper_bound(server: Logging) -> None:
+    received = cut(server.port, file_url("large.bin"), after=2**20)
+    (found,) = server.receipts(1)
+    assert (found.status, found.outcome) == (200, "cut short")
+    assert 2**20 - 65536 < received <= found.sent + 65536
+    assert found.sent < LARGE
+
+
+def test_a_large_download_that_arrived_is_completed(server: Logging) -> None:
+    assert len(get(server.port, file_url("large.bin")).body) == LARGE
+    (found,) = server.receipts(1)
+    assert (found.sent, found.outcome) == (LARGE, "completed")
+
+
+def test_the_id_is_the_one_that_the_signal_gave(site: Site) -> None:
+    site.write("report.txt")
+    log, ids = site.folder / "receipts.log", site.folder / "ids"
+    ids.write_text("")
+    ids.chmod(0o666)
+    listening = f"""
+from flask_delegate import file_delegated
+
+def note(sender, delivery, backend):
+    with open({str(ids)!r}, "a") as file:
+        file.write(delivery.id + "\\n")
+
+file_delegated.connect(note, weak=False)
+"""
+    include = site.apache_config("--receipts", str(log))
+    with express(site, APPLICATION + listening, include=include) as running:
+        for _ in range(3):
+            get(running.port, file_url("report.txt"))
+        found = Logging(running.port, log).receipts(3)
+    assert [one.id for one in found] == ids.read_text().split()
+
+
+def test_a_log_is_followed_through_the_servers_rotation(site: Site) -> None:
+    """As logrotate does it: rename, then have Apache open its logs anew."""
+    site.write("report.txt")
+    log = site.folder / "receipts.log"
+    include = site.apache_config("--receipts", str(log))
+    with express(site, APPLICATION, include=include) as running:
+        ask: list[Callable[[], object]] = [
+            lambda: get(running.port, file_url("report.txt")),
+            lambda: log.rename(site.folder / "receipts.log.1"),
+            lambda: get(running.port, file_url("report.txt")),
+            lambda: log.touch(),
+        ]
+
+        def wait() -> None:
+            if ask:
+                ask.pop(0)()
+            time.sleep(0.2)
+
+        followed = follow(log, wait=wait)
+        first, second = next(followed), next(followed)
+        assert first.id != second.id
+        followed.close()  # type: ignore[attr-defined]
