@@ -65,12 +65,13 @@ class Settings:
 
     :param areas: by name.
     :param headers: constant headers that every delivered file carries.
-    :param secret: what tokens and fingerprints are derived from; none where nothing is handed off.
+    :param secrets: what tokens and fingerprints are derived from: the key in use, then those that
+        it has replaced. None where nothing is handed off.
     """
 
     areas: Mapping[str, Area]
     headers: Mapping[str, str]
-    secret: bytes | None
+    secrets: tuple[bytes, ...]
 
     def area(self, name: str | None) -> Area:
         """Find an area; ``None`` is the default one, or the only one.
@@ -97,7 +98,7 @@ def parse(app: Flask) -> Settings:
     return Settings(
         areas=MappingProxyType({area.name: area for area in areas}),
         headers=MappingProxyType(_headers(app.config["DELEGATE_HEADERS"])),
-        secret=None if only_streams else _secret(app.secret_key),
+        secrets=() if only_streams else _secrets(app),
     )
 
 
@@ -182,6 +183,11 @@ def _backend(value: Any, key: str) -> str:
             key, f"{value!r} is not a backend.", f"Use one of {', '.join(BACKENDS)}."
         )
     return str(value)
+
+
+def _secrets(app: Flask) -> tuple[bytes, ...]:
+    fallbacks = app.config.get("SECRET_KEY_FALLBACKS") or ()
+    return tuple(_secret(value) for value in (app.secret_key, *fallbacks))
 
 
 def _secret(value: object) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -33,6 +34,7 @@ class State:
 
     settings: Settings
     marks: Mapping[str, handshake.Mark]
+    old_marks: Mapping[str, tuple[handshake.Mark, ...]]
     told: set[tuple[str, str]] = field(default_factory=set)
 
     def mark(self, area: Area) -> handshake.Mark:
@@ -61,7 +63,7 @@ class Delegate:
         for key, value in DEFAULTS.items():
             app.config.setdefault(key, value)
         settings = parse(app)
-        app.extensions[_KEY] = State(settings, _marks(settings))
+        app.extensions[_KEY] = State(settings, *_marks(settings))
         app.wsgi_app = ResponseGuard(  # type: ignore[method-assign]
             app.wsgi_app,
             _checks(app, settings),
@@ -113,11 +115,9 @@ def send(handoff: Handoff) -> Response:
     area = state.settings.area(handoff.area)
     file = resolve(area.root, handoff.path)
     delivery = describe(handoff, file)
-    backend = _choose(state, area)
+    backend, mark = _choose(state, area)
     response = current_app.make_response(
-        backend.respond(
-            Sending(delivery, area, state.mark(area), request.environ, state.settings.headers)
-        )
+        backend.respond(Sending(delivery, area, mark, request.environ, state.settings.headers))
     )
     if backend.HEADER:
         request.environ.setdefault(MINTED, []).append(response.headers[backend.HEADER])
@@ -139,11 +139,18 @@ def state_of(app: Flask) -> State:
     return state
 
 
-def _marks(settings: Settings) -> Mapping[str, handshake.Mark]:
-    if settings.secret is None:
-        return MappingProxyType({})
-    return MappingProxyType(
-        {name: _mark(settings.secret, area, settings) for name, area in settings.areas.items()}
+def _marks(
+    settings: Settings,
+) -> tuple[Mapping[str, handshake.Mark], Mapping[str, tuple[handshake.Mark, ...]]]:
+    """Derive each area's mark, and those from keys that were replaced."""
+    all_marks = {
+        name: [_mark(secret, area, settings) for secret in settings.secrets]
+        for name, area in settings.areas.items()
+        if settings.secrets
+    }
+    return (
+        MappingProxyType({name: marks[0] for name, marks in all_marks.items()}),
+        MappingProxyType({name: tuple(marks[1:]) for name, marks in all_marks.items()}),
     )
 
 
@@ -168,16 +175,37 @@ def _configured(area: Area) -> Backend:
     return location if area.backend == AUTO else _BACKENDS[area.backend]
 
 
-def _choose(state: State, area: Area) -> Backend:
+def _choose(state: State, area: Area) -> tuple[Backend, handshake.Mark]:
     """Hand off only where this very request shows that the server is ready."""
-    backend = _configured(area)
+    backend, mark = _configured(area), state.mark(area)
     try:
-        backend.check(request.environ, area, state.mark(area))
+        backend.check(request.environ, area, mark)
     except HandoffUnavailable as unavailable:
+        if old := _still_loaded(backend, state, area):
+            return backend, old
         if area.backend != AUTO:
             raise
-        if (area.name, unavailable.reason) not in state.told:
-            state.told.add((area.name, unavailable.reason))
-            current_app.logger.warning("%s Files are streamed by Python meanwhile.", unavailable)
-        return stream
-    return backend
+        _tell_once(state, area, f"{unavailable} Files are streamed by Python meanwhile.")
+        return stream, mark
+    return backend, mark
+
+
+def _still_loaded(backend: Backend, state: State, area: Area) -> handshake.Mark | None:
+    """Find the mark from a replaced key that the server still has, until its next restart."""
+    for mark in state.old_marks.get(area.name, ()):
+        with suppress(HandoffUnavailable):
+            backend.check(request.environ, area, mark)
+            _tell_once(
+                state,
+                area,
+                f"area {area.name!r}: the server's configuration was made with a key that is in"
+                " SECRET_KEY_FALLBACKS now. Write it again before that key is removed.",
+            )
+            return mark
+    return None
+
+
+def _tell_once(state: State, area: Area, message: str) -> None:
+    if (area.name, message) not in state.told:
+        state.told.add((area.name, message))
+        current_app.logger.warning("%s", message)

@@ -33,7 +33,8 @@ NGINX_FORMAT = (
 
 _LINE = re.compile(
     r"flask-delegate id=(?P<id>[A-Za-z0-9_-]{16}) time=(?P<time>[0-9]+)[0-9.]*"
-    r" method=(?P<method>\S+) status=(?P<status>[0-9]{3}) end=(?P<end>\S*) body=(?P<body>[0-9]+|-) sent=(?P<sent>[0-9]+)"
+    r" method=(?P<method>\S+) status=(?P<status>[0-9]{3})"
+    r" end=(?P<end>\S*) body=(?P<body>[0-9]+|-) sent=(?P<sent>[0-9]+)"
     r' range="(?:bytes (?P<first>[0-9]+)-(?P<last>[0-9]+)/(?P<total>[0-9]+)|[^"]*)"'
 )
 _DELIVERED = frozenset({200, 206, 304})

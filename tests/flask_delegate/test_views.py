@@ -369,6 +369,22 @@ def test_another_process_group_than_the_one_named_streams(
     assert "only the process group 'another' may hand off" in caplog.text
 
 
+def test_an_old_key_works_until_the_configuration_is_written_anew(
+    make_app: Factory, caplog: pytest.LogCaptureFixture
+) -> None:
+    old = make_app(SECRET_KEY="old")
+    behind_old = dict(behind_apache(old).environ_base)
+    app = make_app(SECRET_KEY="new", SECRET_KEY_FALLBACKS=["older", "old"])
+    serve(app, "report.txt")
+    client = app.test_client()
+    client.environ_base.update(behind_old)
+    location = client.get("/file").headers["Location"]
+    assert f"k={old.extensions['delegate'].marks['default'].token}&" in location
+    assert "made with a key that is in SECRET_KEY_FALLBACKS" in caplog.text
+    location = behind_apache(app).get("/file").headers["Location"]
+    assert f"k={app.extensions['delegate'].marks['default'].token}&" in location
+
+
 def test_changed_cookies_are_an_error_in_tests_and_a_warning_in_production(
     make_app: Factory, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -125,3 +125,15 @@ def test_what_would_be_lost_is_said_in_the_log(server: Server) -> None:
     assert (reply.status, reply.body) == (200, CONTENT)
     assert "Set-Cookie" not in reply.headers
     assert "sets session, which will not reach the client" in server.logged()
+
+
+def test_a_rotated_key_goes_on_handing_off_with_the_old_configuration(site: Site) -> None:
+    site.write("report.txt", CONTENT)
+    old = site.apache_config(SECRET_KEY="old")
+    rotated = 'SECRET = "new"\nSITE_SETTINGS["SECRET_KEY_FALLBACKS"] = ["old"]\n' + APPLICATION
+    for include in (old, site.apache_config(SECRET_KEY="new", SECRET_KEY_FALLBACKS=["old"])):
+        with express(site, rotated, include=include) as running:
+            reply = get(running.port, file_url("report.txt"))
+            assert (reply.status, reply.body, reply["ETag"].count("-")) == (200, CONTENT, 1)
+            told = "in SECRET_KEY_FALLBACKS now" in running.logged()
+            assert told == (include == old)
