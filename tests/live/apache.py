@@ -5,10 +5,6 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-import signal
-import socket
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -20,10 +16,24 @@ from typing import Any
 from flask import Flask
 
 from flask_delegate import Delegate
+from flask_delegate.testing import Apache
+from flask_delegate.testing.apache import daemon_user, free_port, start
+
+__all__ = [
+    "DAEMON_USER",
+    "REPOSITORY",
+    "SECRET",
+    "Server",
+    "Site",
+    "daemon_ids",
+    "express",
+    "free_port",
+    "new_site",
+]
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SECRET = "a secret for the tests only"
-DAEMON_USER = "www-data" if os.geteuid() == 0 else None
+DAEMON_USER = daemon_user()
 
 
 @dataclass
@@ -76,6 +86,13 @@ class Site:
         assert result.exit_code == 0, result.output
         return result.output
 
+    def source(self, application: str) -> str:
+        """Put the site's constants before an application's source."""
+        return (
+            f"SITE_ROOT = {str(self.root)!r}\nSITE_SETTINGS = {self.settings!r}\n"
+            f"SECRET = {SECRET!r}\n{application}"
+        )
+
     def token(self) -> str:
         """Give the default area's token."""
         token: str = self.configure().extensions["delegate"].marks["default"].token
@@ -102,20 +119,18 @@ def new_site(**settings: Any) -> Iterator[Site]:
         shutil.rmtree(folder)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Server:
-    """A running server.
+    """A running server."""
 
-    :param port: where it listens on 127.0.0.1.
-    :param log: its error log.
-    """
+    apache: Apache
 
-    port: int
-    log: Path
-    process: subprocess.Popen[bytes]
+    @property
+    def port(self) -> int:
+        return self.apache.port
 
     def logged(self) -> str:
-        return self.log.read_text(errors="replace")
+        return self.apache.log()
 
 
 @contextmanager
@@ -133,73 +148,10 @@ def express(
     :param options: more options for mod_wsgi-express.
     :param include: the text of a file for ``--include-file``.
     """
-    port = port or free_port()
-    base = Path(tempfile.mkdtemp(prefix="run-", dir=site.folder))
-    base.chmod(0o755)
-    script = base / "app.wsgi"
-    script.write_text(
-        f"SITE_ROOT = {str(site.root)!r}\nSITE_SETTINGS = {site.settings!r}\n"
-        f"SECRET = {SECRET!r}\n" + application
-    )
-    command = [str(Path(sys.executable).parent / "mod_wsgi-express"), "start-server", str(script)]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--server-root", str(base / "server")]
-    command += ["--python-path", str(site.app), "--locale", "C.UTF-8", "--log-level", "info"]
-    if include is not None:
-        (base / "include.conf").write_text(include)
-        command += ["--include-file", str(base / "include.conf")]
-    if DAEMON_USER is not None:
-        command += ["--user", DAEMON_USER, "--group", DAEMON_USER]
-    with _running([*command, *options], port, base / "server" / "error_log") as server:
-        yield server
-
-
-@contextmanager
-def _running(command: list[str], port: int, log: Path) -> Iterator[Server]:
-    output = log.parent.parent / "output"
-    with output.open("wb") as stream:
-        process = subprocess.Popen(
-            command, stdout=stream, stderr=stream, cwd="/", start_new_session=True
-        )
-    server = Server(port, log, process)
-    try:
-        _wait_until_answering(server, output)
-        yield server
-    finally:
-        _stop(process)
-
-
-def _wait_until_answering(server: Server, output: Path) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        if server.process.poll() is not None:
-            break
-        try:
-            with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
-                connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
-                if connection.recv(1):
-                    return
-        except OSError:
-            time.sleep(0.05)
-    log = server.logged() if server.log.exists() else ""
-    raise RuntimeError(f"Apache did not start:\n{output.read_text(errors='replace')}\n{log}")
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Stop Apache and everything that it started; they share its session."""
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(20)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def free_port() -> int:
-    """Find a port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    script = site.source(application)
+    options = ("--python-path", str(site.app), *options)
+    with start(script, *options, include=include, port=port) as apache:
+        yield Server(apache)
 
 
 def daemon_ids() -> tuple[int, int]:

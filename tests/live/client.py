@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from dataclasses import dataclass
 from http.client import HTTPMessage, HTTPResponse
 from typing import Any
@@ -39,6 +40,7 @@ def get(
     version: str = "HTTP/1.1",
     headers: dict[str, str] | None = None,
     body: bytes = b"",
+    tls: bool = False,
 ) -> Reply:
     """Send one request with the target exactly as given."""
     raw = target.encode("latin-1") if isinstance(target, str) else target
@@ -47,12 +49,24 @@ def get(
         fields["Content-Length"] = str(len(body))
     head = f"{method} ".encode() + raw + f" {version}\r\n".encode()
     head += "".join(f"{name}: {value}\r\n" for name, value in fields.items()).encode("latin-1")
-    return send(port, head + b"\r\n" + body, method=method)
+    return send(port, head + b"\r\n" + body, method=method, tls=tls)
 
 
-def send(port: int, request: bytes, *, method: str = "GET") -> Reply:
+def connect(port: int, *, tls: bool = False, protocol: str = "http/1.1") -> socket.socket:
+    """Open a connection; whose certificate it is does not matter here."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=30)
+    if not tls:
+        return connection
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols([protocol])
+    return context.wrap_socket(connection, server_hostname="delegate.test")
+
+
+def send(port: int, request: bytes, *, method: str = "GET", tls: bool = False) -> Reply:
     """Send bytes and read one response."""
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+    with connect(port, tls=tls) as connection:
         connection.sendall(request)
         response = HTTPResponse(connection, method=method)
         response.begin()
@@ -70,15 +84,22 @@ def everything(port: int, request: bytes) -> bytes:
         return received
 
 
-def over_http2(port: int, target: str, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
-    """Send one request over clear-text HTTP/2; the path goes out as it is."""
+def over_http2(
+    port: int,
+    target: str,
+    headers: dict[str, str] | None = None,
+    *,
+    host: str = "127.0.0.1",
+    tls: bool = False,
+) -> tuple[int, bytes]:
+    """Send one request over HTTP/2; the path goes out as it is."""
     config = h2.config.H2Configuration(validate_outbound_headers=False)
     h2c = h2.connection.H2Connection(config=config)
     h2c.initiate_connection()
-    pseudo = {":method": "GET", ":scheme": "http", ":authority": "127.0.0.1", ":path": target}
+    pseudo = {":method": "GET", ":scheme": "http", ":authority": host, ":path": target}
     h2c.send_headers(1, [*pseudo.items(), *(headers or {}).items()], end_stream=True)
     status, body, done = 0, b"", False
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+    with connect(port, tls=tls, protocol="h2") as connection:
         connection.sendall(h2c.data_to_send())
         while not done and (received := connection.recv(65536)):
             for event in h2c.receive_data(received):

@@ -6,8 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from .apache import Server, Site, express, new_site
+from flask_delegate.testing import ServeWithApache, serve_with_apache
+
+from .apache import Server, Site, new_site
 from .application import APPLICATION
+
+__all__ = ["serve_with_apache"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -30,9 +34,8 @@ def shared_site() -> Iterator[Site]:
 
 
 @pytest.fixture(scope="module")
-def server(shared_site: Site) -> Iterator[Server]:
+def server(shared_site: Site, serve_with_apache: ServeWithApache) -> Iterator[Server]:
     """Give the test application with its generated configuration, HTTP/2 included."""
-    with express(
-        shared_site, APPLICATION, "--http2", include=shared_site.apache_config()
-    ) as running:
-        yield running
+    (shared_site.app / "served.py").write_text(shared_site.source(APPLICATION))
+    with serve_with_apache("served:app", folder=shared_site.app, options=["--http2"]) as apache:
+        yield Server(apache)

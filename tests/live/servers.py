@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,13 +12,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from flask_delegate.backends import Keeps, accel, location, sendfile, stream
 from flask_delegate.receipts import NGINX_FORMAT
 
-from .apache import DAEMON_USER, SECRET, Site, express, free_port
+from .apache import DAEMON_USER, Site, express, free_port
 from .application import APPLICATION
+from .client import Reply, get
 
 PROXY = """
 LoadModule proxy_module "${{MOD_WSGI_MODULES_DIRECTORY}}/mod_proxy.so"
@@ -32,21 +35,56 @@ class Running:
 
     :param port: on 127.0.0.1.
     :param keeps: what its backend says of itself.
+    :param host: what it wants to be called.
+    :param mount: where the application is mounted.
     """
 
     port: int
     keeps: Keeps
+    host: str = "127.0.0.1"
+    mount: str = ""
+    tls: bool = False
+
+    def get(
+        self,
+        target: str,
+        *,
+        method: str = "GET",
+        headers: dict[str, str] | None = None,
+        body: bytes = b"",
+    ) -> Reply:
+        """Ask for a URL of the application."""
+        return self.get_directly(self.mount + target, method=method, headers=headers, body=body)
+
+    def get_directly(
+        self,
+        target: str,
+        *,
+        method: str = "GET",
+        headers: dict[str, str] | None = None,
+        body: bytes = b"",
+    ) -> Reply:
+        """Ask for a URL of the server."""
+        fields = {"Host": self.host, **(headers or {})}
+        return get(self.port, target, method=method, headers=fields, body=body, tls=self.tls)
 
 
+HOST = "delegate.test"
 Start = Callable[[Site], AbstractContextManager[Running]]
 
 
 @contextmanager
-def process(command: list[str], port: int, folder: Path, output: Path) -> Iterator[None]:
+def process(
+    command: list[str],
+    port: int,
+    folder: Path,
+    output: Path,
+    environment: dict[str, str] | None = None,
+) -> Iterator[None]:
     """Run a server until the end of the block; it has to accept connections within a minute."""
     with output.open("wb") as log:
         started = subprocess.Popen(
-            command, stdout=log, stderr=log, cwd=folder, start_new_session=True
+            command, stdout=log, stderr=log, cwd=folder, env=environment, start_new_session=True
         )
     try:
         _wait(started, port, output)
@@ -75,8 +113,7 @@ def _wait(started: subprocess.Popen[bytes], port: int, output: Path) -> None:
 @contextmanager
 def python_server(site: Site, *command: str) -> Iterator[int]:
     """Run a WSGI server in Python; ``{port}`` in the command is replaced."""
-    source = f"SITE_ROOT = {str(site.root)!r}\nSITE_SETTINGS = {site.settings!r}\n"
-    (site.app / "served.py").write_text(source + f"SECRET = {SECRET!r}\n" + APPLICATION)
+    (site.app / "served.py").write_text(site.source(APPLICATION))
     port = free_port()
     words = [word.format(port=port) for word in command]
     log = site.folder / f"{words[0]}-{port}.log"
@@ -109,12 +146,110 @@ def daemon(site: Site) -> Iterator[Running]:
 
 
 @contextmanager
+def mounted(site: Site) -> Iterator[Running]:
+    """Serve with mod_wsgi's daemon mode, the application being one part of the site."""
+    options = ("--mount-point", "/part")
+    with express(site, APPLICATION, *options, include=site.apache_config()) as server:
+        yield Running(server.port, location.KEEPS, mount="/part")
+
+
+@contextmanager
+def over_tls(site: Site) -> Iterator[Running]:
+    """Serve with mod_wsgi's daemon mode, TLS and HTTP/2."""
+    make_certificate(site.folder)
+    port = free_port()
+    certificate = str(site.folder / "server")
+    names = ("--https-port", str(port), "--server-name", HOST, "--ssl-certificate", certificate)
+    options = (*names, "--http2")
+    with express(site, APPLICATION, *options, include=site.apache_config()):
+        yield Running(port, location.KEEPS, host=HOST, tls=True)
+
+
+def make_certificate(folder: Path) -> None:
+    """Make ``server.key`` and a self-signed ``server.crt``."""
+    names = ["-keyout", str(folder / "server.key"), "-out", str(folder / "server.crt")]
+    options = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={HOST}"]
+    subprocess.run(["openssl", "req", *options, *names], check=True, capture_output=True)
+
+
+@contextmanager
 def embedded(site: Site) -> Iterator[Running]:
     """Serve with mod_wsgi's embedded mode."""
     options = ("--embedded-mode",)
     with express(site, APPLICATION, *options, include=site.apache_config()) as server:
         # Apache answers requests for several ranges itself, from the whole file that it is given.
         yield Running(server.port, replace(stream.KEEPS, several_ranges=True))
+
+
+SITE = """
+WSGIDaemonProcess first {user} python-home={home} python-path={app} locale=C.UTF-8 threads=5
+WSGIDaemonProcess second {user} python-home={home} python-path={app} locale=C.UTF-8 threads=5
+<VirtualHost 127.0.0.1:{port}>
+    ServerName {host}
+    Include {base}/delegate.conf
+    WSGIScriptAlias /second {base}/served.wsgi process-group=second application-group=%{{GLOBAL}}
+    WSGIScriptAlias / {base}/served.wsgi process-group=first application-group=%{{GLOBAL}}
+    <Directory {base}>
+        Require all granted
+    </Directory>
+</VirtualHost>
+"""
+
+
+@contextmanager
+def debian_site(site: Site, *, module: Callable[[], str]) -> Iterator[Running]:
+    """Serve with a system-wide Apache in Debian's layout; the site is switched on by a2ensite.
+
+    :param module: gives the directives that load mod_wsgi.
+    """
+    port = free_port()
+    base = site.folder / f"apache-{port}"
+    base.mkdir(mode=0o755)
+    (base / "run").mkdir(mode=0o755)
+    shutil.copytree("/etc/apache2", base / "etc", symlinks=True)
+    environment = debian_environment(base)
+    (base / "etc/ports.conf").write_text(f"Listen 127.0.0.1:{port}\nServerName {HOST}\n")
+    (base / "etc/mods-available/wsgi.load").write_text(module())
+    (base / "etc/mods-available/wsgi.conf").write_text(f"WSGISocketPrefix {base}/run/wsgi\n")
+    (base / "delegate.conf").write_text(site.apache_config("--site"))
+    (base / "served.wsgi").write_text(site.source(APPLICATION))
+    user = f"user={DAEMON_USER}" if DAEMON_USER else ""
+    values = {"user": user, "home": sys.prefix, "app": site.app, "base": base, "host": HOST}
+    (base / "etc/sites-available/hello.conf").write_text(SITE.format(port=port, **values))
+    for command in (
+        ["a2dissite", "--quiet", "000-default"],
+        ["a2enmod", "--quiet", "headers", "ratelimit", "rewrite", "wsgi"],
+        ["a2ensite", "--quiet", "hello"],
+    ):
+        subprocess.run(command, check=True, capture_output=True, env=environment)
+    command = ["apache2", "-d", str(base / "etc"), "-DFOREGROUND"]
+    with process(command, port, base, base / "output", environment):
+        yield Running(port, location.KEEPS, host=HOST)
+
+
+def debian_environment(base: Path) -> dict[str, str]:
+    """Give what /etc/apache2/envvars would set, for a copy of the configuration."""
+    return {
+        "PATH": f"{os.environ['PATH']}:/usr/sbin",
+        "APACHE_CONFDIR": str(base / "etc"),
+        "APACHE_RUN_USER": DAEMON_USER or "nobody",
+        "APACHE_RUN_GROUP": DAEMON_USER or "nogroup",
+        "APACHE_PID_FILE": str(base / "run/pid"),
+        **{f"APACHE_{kind}_DIR": str(base / "run") for kind in ("RUN", "LOCK", "LOG")},
+        "LANG": "C",
+    }
+
+
+def debians_module() -> str:
+    """Load what libapache2-mod-wsgi-py3 installs."""
+    return "LoadModule wsgi_module /usr/lib/apache2/modules/mod_wsgi.so\n"
+
+
+def pips_module() -> str:
+    """Load what pip has built, as mod_wsgi-express tells it."""
+    express_command = Path(sys.executable).parent / "mod_wsgi-express"
+    told = subprocess.run([express_command, "module-config"], check=True, capture_output=True)
+    return told.stdout.decode()
 
 
 @contextmanager
@@ -184,6 +319,10 @@ http {{
 
 SERVERS: dict[str, Start] = {
     "mod_wsgi-daemon": daemon,
+    "mod_wsgi-mounted": mounted,
+    "mod_wsgi-tls": over_tls,
+    "site-debians-mod_wsgi": partial(debian_site, module=debians_module),
+    "site-pips-mod_wsgi": partial(debian_site, module=pips_module),
     "mod_wsgi-embedded": embedded,
     "xsendfile-mod_wsgi": xsendfile,
     "xsendfile-proxy": xsendfile_proxy,

@@ -5,13 +5,14 @@ Where they differ, the difference is one that the backend declares in its ``KEEP
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 
 import pytest
 
 from .apache import new_site
-from .client import Reply, file_url, get
+from .client import Reply, file_url, over_http2
 from .servers import SERVERS, Running
 
 CONTENT = b"private content\n"
@@ -43,7 +44,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Running]:
 
 def ask(server: Running, path: str = "report.txt", **headers: str) -> Reply:
     fields = {name.replace("_", "-"): value for name, value in headers.items()}
-    return get(server.port, file_url(path), headers=fields)
+    return server.get(file_url(path), headers=fields)
 
 
 def test_a_file_arrives_described(server: Running) -> None:
@@ -69,7 +70,7 @@ def test_options_arrive(server: Running) -> None:
         "max_age": 60,
         "csp": "default-src 'none'; sandbox",
     }
-    reply = get(server.port, file_url("0f3a", **options))
+    reply = server.get(file_url("0f3a", **options))
     assert reply["Content-Type"] == "application/pdf"
     assert reply["Content-Disposition"] == (
         "attachment; filename=\"Groe 1.pdf\"; filename*=UTF-8''Gr%C3%B6%C3%9Fe%201.pdf"
@@ -86,13 +87,13 @@ def test_what_could_run_is_sandboxed_and_what_is_unknown_is_saved(server: Runnin
 
 
 def test_head_has_the_headers_alone(server: Running) -> None:
-    reply = get(server.port, file_url("report.txt"), method="HEAD")
+    reply = server.get(file_url("report.txt"), method="HEAD")
     assert (reply.status, reply.body) == (200, b"")
     assert reply["Content-Length"] == str(len(CONTENT))
 
 
 def test_post_delivers_the_file(server: Running) -> None:
-    reply = get(server.port, file_url("report.txt"), method="POST", body=b"a=1")
+    reply = server.get(file_url("report.txt"), method="POST", body=b"a=1")
     assert (reply.status, reply.body) == (200, CONTENT)
 
 
@@ -137,7 +138,7 @@ def test_compressible_text_keeps_its_length(server: Running) -> None:
 
 @pytest.mark.parametrize("name", ODD_NAMES)
 def test_odd_names_are_found(server: Running, name: str) -> None:
-    reply = get(server.port, f"/file/{ODD_NAMES[name]}")
+    reply = server.get(f"/file/{ODD_NAMES[name]}")
     assert (reply.status, reply.body) == (200, name.encode())
 
 
@@ -154,7 +155,7 @@ def test_who_is_denied_gets_403(server: Running) -> None:
 
 def test_the_internal_url_is_closed(server: Running) -> None:
     for target in ("/private/report.txt", "/%70rivate/report.txt", "//private/report.txt"):
-        reply = get(server.port, target)
+        reply = server.get_directly(target)
         assert reply.status in (403, 404)
         assert CONTENT not in reply.body
 
@@ -167,11 +168,11 @@ def test_request_headers_do_not_steer_the_handoff(server: Running) -> None:
         "X-Sendfile": "/etc/passwd",
         "X-Flask-Delegate": "0" * 32,
     }.items():
-        assert get(server.port, file_url("report.txt"), headers={name: value}).body == CONTENT
+        assert server.get(file_url("report.txt"), headers={name: value}).body == CONTENT
 
 
 def test_cookies_and_other_headers_arrive_as_declared(server: Running) -> None:
-    reply = get(server.port, "/extra")
+    reply = server.get("/extra")
     assert reply.body == CONTENT
     assert ("Set-Cookie" in reply.headers) == server.keeps.cookies
     assert ("X-Extra" in reply.headers) == server.keeps.headers
@@ -181,6 +182,28 @@ def test_a_rate_limit_holds_as_declared(server: Running) -> None:
     if not server.keeps.rate_limit:
         return
     begin = time.monotonic()
-    reply = get(server.port, file_url("limited.bin", rate_limit=10 * 1024))
+    reply = server.get(file_url("limited.bin", rate_limit=10 * 1024))
     assert len(reply.body) == 30 * 1024
     assert time.monotonic() - begin > 1.5
+
+
+def test_http2_over_tls_delivers_the_file() -> None:
+    with new_site() as site:
+        site.write("report.txt", CONTENT)
+        with SERVERS["mod_wsgi-tls"](site) as server:
+            options = {"host": server.host, "tls": True}
+            url = file_url("report.txt")
+            assert over_http2(server.port, url, **options) == (200, CONTENT)  # type: ignore[arg-type]
+            status, body = over_http2(server.port, "/private/report.txt", **options)  # type: ignore[arg-type]
+            assert (status, CONTENT in body) == (403, False)
+
+
+def test_each_daemon_process_group_hands_off() -> None:
+    with new_site() as site:
+        site.write("report.txt", CONTENT)
+        with SERVERS["site-debians-mod_wsgi"](site) as server:
+            for mount, group in (("", "first"), ("/second", "second")):
+                environ = json.loads(server.get(f"{mount}/environ").body)
+                assert environ["mod_wsgi.process_group"] == group
+                reply = server.get(mount + file_url("report.txt"))
+                assert (reply.body, reply["ETag"].count("-")) == (CONTENT, 1)

@@ -1,0 +1,37 @@
+"""Files under opaque names; the database knows whose they are and what they are called.
+
+FLASK_SECRET_KEY=… FLASK_DELEGATE_ROOT=/srv/invoices flask --app invoices run
+"""
+
+import sqlite3
+
+from flask import Flask, current_app, g, session
+
+from flask_delegate import Delegate, Handoff, delegated
+
+app = Flask(__name__)
+app.config["DATABASE"] = "invoices.db"
+app.config.from_prefixed_env()
+app.config["DELEGATE_HEADERS"] = {"X-Frame-Options": "DENY"}
+Delegate(app)
+
+
+def find(invoice):
+    if "invoice" not in g:
+        with sqlite3.connect(current_app.config["DATABASE"]) as database:
+            query = "SELECT customer, title, stored_as FROM invoice WHERE id = ?"
+            g.invoice = database.execute(query, [invoice]).fetchone()
+        database.close()
+    return g.invoice
+
+
+def is_own(invoice):
+    found = find(invoice)
+    return found is not None and found[0] == session.get("customer")
+
+
+@app.get("/invoice/<int:invoice>")
+@delegated(is_own, conceal=True, as_attachment=True)
+def download(invoice):
+    _, title, stored_as = find(invoice)
+    return Handoff(stored_as, download_name=f"{title}.pdf", mimetype="application/pdf")

@@ -1,0 +1,204 @@
+"""Assertions on the responses of Flask's test client, streamed or handed off."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+from weakref import WeakKeyDictionary
+
+from flask import Flask, request
+from werkzeug.test import TestResponse
+
+from ..disposition import clean_name
+from ..exceptions import DelegateError
+from ..extension import state_of
+from ..handoff import Delivery
+from ..lost import SENT, Sent
+from ..mediatype import content_type
+from ..signals import file_delegated, file_refused
+
+# By these a server is told what to send; the first that a response should have must be there.
+_HANDOFFS = ("location", "x-accel-redirect", "x-sendfile", "content-disposition")
+
+
+@dataclass(frozen=True, slots=True)
+class _Delivered:
+    """A delivery that a view has made.
+
+    :param area: the area's name.
+    :param header: a response header that shows it, with its value.
+    """
+
+    delivery: Delivery
+    area: str
+    header: tuple[str, str]
+
+
+@dataclass(slots=True)
+class _Record:
+    """What the extension did in one request."""
+
+    delivered: list[_Delivered] = field(default_factory=list)
+    error: DelegateError | None = None
+
+
+# The client gives the application a copy of the environ that it keeps. Both hold the same input
+# stream, which is a new one for each request.
+_records: WeakKeyDictionary[object, _Record] = WeakKeyDictionary()
+
+
+def assert_delegated(
+    response: TestResponse,
+    path: str | os.PathLike[str],
+    *,
+    area: str | None = None,
+    download_name: str | None = None,
+    mimetype: str | None = None,
+    as_attachment: bool | None = None,
+    max_age: int | None = None,
+    csp: str | None = None,
+    rate_limit: int | None = None,
+) -> None:
+    """Assert that a response delivers a private file, whoever sends the bytes.
+
+    The response is read to its end and closed. What is left out is not compared.
+
+    :param response: from Flask's test client.
+    :param path: relative to the area's root.
+    :param area: the area's name; that of ``DELEGATE_ROOT`` is ``default``.
+    :param download_name: the name to save under, which is cleaned like the application's.
+    :param mimetype: the media type, with or without the charset that text is given.
+    :param as_attachment: whether the browser is to save the file.
+    :param max_age: seconds.
+    :param csp: the Content-Security-Policy; an empty one: none is sent.
+    :param rate_limit: bytes a second.
+    :raises AssertionError: saying what was expected and what came.
+    """
+    __tracebackhide__ = True
+    sent = _delivered_by(response)
+    wanted = os.fspath(path)
+    if sent is None:
+        raise AssertionError(f"expected {wanted!r}, but not delivered: {_outcome(response)}")
+    came = _facts(sent)
+    expected: dict[str, object] = {
+        "path": _real(wanted, sent.delivery),
+        "area": area,
+        "download_name": None if download_name is None else clean_name(download_name),
+        "mimetype": None if mimetype is None else content_type(mimetype),
+        "as_attachment": as_attachment,
+        "max_age": max_age,
+        "csp": csp,
+        "rate_limit": rate_limit,
+    }
+    wrong = [
+        f"  {name}: expected {value!r}, delivered {came[name]!r}"
+        for name, value in expected.items()
+        if value is not None and value != came[name]
+    ]
+    if wrong:
+        head = f"{came['path']!r} of area {came['area']!r} was delivered, but not as expected:"
+        raise AssertionError("\n".join([head, *wrong]))
+
+
+def assert_refused(response: TestResponse, status: int | None = None) -> None:
+    """Assert that a response delivers no file and says so.
+
+    The response is read to its end and closed.
+
+    :param response: from Flask's test client.
+    :param status: what it must answer, such as 302 where a visitor is sent to sign in; none: any
+        status from 400 to 499.
+    :raises AssertionError: saying what was expected and what came.
+    """
+    __tracebackhide__ = True
+    wanted = "a status from 400 to 499" if status is None else str(status)
+    if sent := _delivered_by(response):
+        came = _facts(sent)
+        raise AssertionError(
+            f"expected {wanted}, but {came['path']!r} of area {came['area']!r} was delivered:"
+            f" {response.status}"
+        )
+    code = response.status_code
+    if code != status and not (status is None and 400 <= code < 500):
+        raise AssertionError(f"expected {wanted}, but came {_outcome(response)}")
+
+
+def _delivered_by(response: TestResponse) -> _Delivered | None:
+    """Find the delivery that a response carries, and not merely its view has made."""
+    # An open file would be a ResourceWarning in a test that does not look at the content.
+    response.make_sequence()
+    response.close()
+    record = _record_of(response)
+    if record is None or response.status_code not in (200, 206, 304):
+        return None
+    for made in reversed(record.delivered):
+        name, value = made.header
+        if response.headers.getlist(name) == [value]:
+            return made
+    return None
+
+
+def _record_of(response: TestResponse) -> _Record | None:
+    if not isinstance(response, TestResponse):
+        raise TypeError(f"not a response of Flask's test client, but {type(response).__name__}")
+    return _records.get(response.request.environ["wsgi.input"])
+
+
+def _outcome(response: TestResponse) -> str:
+    record = _record_of(response)
+    if record is not None and record.error is not None:
+        return f"{response.status} ({record.error})"
+    if record is not None and record.delivered:
+        return f"{response.status}, instead of the response that the extension made"
+    if response.status_code in (200, 206, 304):
+        return f"{response.status}, not made by the extension (import this module before requests)"
+    return response.status
+
+
+def _facts(sent: _Delivered) -> dict[str, object]:
+    delivery = sent.delivery
+    kind, _, name = delivery.disposition.partition("; ")
+    return {
+        "path": delivery.file.relative,
+        "area": sent.area,
+        "download_name": _name_in(name),
+        "mimetype": delivery.content_type,
+        "as_attachment": kind == "attachment",
+        "max_age": delivery.max_age,
+        "csp": delivery.csp or "",
+        "rate_limit": delivery.rate_limit,
+    }
+
+
+def _name_in(parameters: str) -> str:
+    """Read a name back from what :func:`~flask_delegate.disposition.content_disposition` wrote."""
+    ascii_name, _, extended = parameters.partition("; filename*=UTF-8''")
+    return unquote(extended) or ascii_name.removeprefix('filename="').removesuffix('"')
+
+
+def _real(path: str, delivery: Delivery) -> str:
+    """Follow symbolic links, as the extension does; a path that leads elsewhere stays itself."""
+    root = delivery.file.root
+    real = os.path.realpath(f"{root}/{path}")
+    return os.path.relpath(real, root) if real.startswith(f"{root}/") else path
+
+
+def _record(environ: dict[str, Any]) -> _Record:
+    return _records.setdefault(environ["wsgi.input"], _Record())
+
+
+@file_delegated.connect
+def _note_delivery(app: Flask, *, delivery: Delivery, **_: object) -> None:
+    sent: Sent = request.environ[SENT]
+    areas = state_of(app).settings.areas.values()
+    area = next(area.name for area in areas if area.root == delivery.file.root)
+    header = next(name for name in _HANDOFFS if name in sent.expected)
+    made = _Delivered(delivery, area, (header, sent.expected[header]))
+    _record(request.environ).delivered.append(made)
+
+
+@file_refused.connect
+def _note_refusal(_app: Flask, *, error: DelegateError) -> None:
+    _record(request.environ).error = error
