@@ -40,6 +40,7 @@ def respond(sending: Sending) -> Response:
         response.response = _body(environ, opened)
         response.direct_passthrough = True
         response.content_length = file.size
+        response.headers["Accept-Ranges"] = "bytes"
         set_validators(response, file)
         response.make_conditional(environ, accept_ranges=True, complete_length=file.size)
         if response.status_code == PRECONDITION_FAILED:
