@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import Flask
 
-from flask_delegate import Delegate
+from flask_delegate import ConfigurationError, Delegate
 
 from . import auth, cli, database, datafolder, errors, files, formats, headers, health, settings
 from .extensions import csrf
@@ -22,7 +22,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     """Make the application.
 
     :param config: settings that win over the ``PORTAL_*`` variables of the environment.
-    :raises settings.SettingError: for a setting that is missing or out of its range.
+    :raises settings.SettingError: for a setting that is missing or not usable.
     :raises datafolder.DataFolderError: for a data folder that cannot be used safely.
     """
     app = Flask(__name__)
@@ -32,7 +32,8 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
 
     folder = datafolder.prepare(settings.data_folder(app))
     app.secret_key = datafolder.secret_key(folder)
-    storage = Storage(folder / "files", folder / "incoming")
+    reserve = app.config["DISK_RESERVE"]
+    storage = Storage(folder / "files", folder / "incoming", reserve)
     storage.prepare()
     app.extensions["portal.storage"] = storage
 
@@ -41,7 +42,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     auth.init_app(app)
     app.config["DELEGATE_ROOT"] = storage.files
     app.config["DELEGATE_HEADERS"] = headers.CONSTANT
-    Delegate(app)
+    _set_up_delegate(app)
 
     app.register_blueprint(auth.auth)
     app.register_blueprint(files.files)
@@ -51,3 +52,10 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     errors.init_app(app)
     headers.init_app(app)
     return app
+
+
+def _set_up_delegate(app: Flask) -> None:
+    try:
+        Delegate(app)
+    except ConfigurationError as error:
+        raise settings.SettingError(str(error)) from error

@@ -10,9 +10,10 @@ from functools import wraps
 from typing import ParamSpec, TypeVar
 
 import click
+from flask import current_app
 from flask.cli import AppGroup
 
-from . import accounts, database, demo
+from . import accounts, database, datafolder, demo, settings
 from .accounts import AccountError
 from .models import Account
 
@@ -103,13 +104,15 @@ def make_demo() -> None:
 
     Run again, it prints the same and creates nothing.
     """
-    for name in demo.NAMES:
-        try:
-            password = demo.ensure_account(name)
-        except AccountError as error:
-            click.echo(str(error), err=True)
-        else:
-            click.echo(f"demo account: {name} {password}")
+    # Two at once would each record a password, and only one of them would be the account's.
+    with datafolder.locked(settings.data_folder(current_app)):
+        for name in demo.NAMES:
+            try:
+                password = demo.ensure_account(name)
+            except AccountError as error:
+                click.echo(str(error), err=True)
+            else:
+                click.echo(f"demo account: {name} {password}")
 
 
 def _find(name: str) -> Account:

@@ -13,10 +13,15 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from flask import Flask
+from flask import Flask, current_app
 from flask_sqlalchemy_lite import SQLAlchemy
 
 db = SQLAlchemy()
+
+BUSY_TIMEOUT = 10_000
+"""Milliseconds that a request waits for another one's write."""
+_CHECK_TIMEOUT = 2_000
+_IDENTITY = "portal.database.identity"
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 
@@ -24,7 +29,9 @@ _MIGRATIONS = Path(__file__).with_name("migrations")
 def init_app(app: Flask, path: Path) -> None:
     """Set the application up with the database in ``path``."""
     # SQLite gives its journal files the rights of the database, so it must not make that itself.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    app.extensions[_IDENTITY] = _identity(os.fstat(descriptor))
+    os.close(descriptor)
     url = sa.URL.create("sqlite", database=str(path))
     app.config["SQLALCHEMY_ENGINES"] = {"default": url}
     db.init_app(app)
@@ -53,6 +60,31 @@ def schema_is_current() -> bool:
     return set(heads) == _known_heads()
 
 
+def check() -> None:
+    """Prove that the database can be written, and that it is still the one at its path.
+
+    Open connections go on working with a file that was renamed or deleted; what they write is lost.
+
+    :raises OSError: if there is another file at its path, or none.
+    :raises sqlalchemy.exc.DBAPIError: if it cannot be written, or somebody keeps it locked.
+    """
+    path = Path(str(db.engine.url.database))
+    if _identity(path.stat()) != current_app.extensions[_IDENTITY]:
+        raise FileNotFoundError(f"{path} was replaced")
+    with db.engine.connect() as connection:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {_CHECK_TIMEOUT}")
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            connection.exec_driver_sql("ROLLBACK")
+        finally:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
+
+
+def is_full(error: sa.exc.DBAPIError) -> bool:
+    """Tell whether the database could not be written for want of room on the disk."""
+    return getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+
+
 @cache
 def _known_heads() -> frozenset[str]:
     return frozenset(ScriptDirectory.from_config(_config()).get_heads())
@@ -66,9 +98,13 @@ def _config() -> Config:
     return config
 
 
+def _identity(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
+
+
 def _set_pragmas(connection: sqlite3.Connection, _record: Any) -> None:
     cursor = connection.cursor()
-    cursor.execute("PRAGMA busy_timeout = 10000")  # milliseconds; first, the next one may wait
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")  # first, the next one may wait
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.execute("PRAGMA synchronous = NORMAL")

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
+import shlex
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import click
 
 KEY_LENGTH = 32
 """The least number of bytes that a secret key has."""
 
 
-class DataFolderError(Exception):
-    """The data folder cannot be used safely; the message says why."""
+class DataFolderError(click.ClickException):
+    """The data folder cannot be used safely; the message says why.
+
+    A command that ends with it prints the message alone.
+    """
 
 
 def prepare(folder: Path) -> Path:
     """Make the folder, for its owner alone, where it is not there yet.
 
-    :raises DataFolderError: if it cannot be made.
+    :raises DataFolderError: if it cannot be made, or others could change what is in it.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -26,6 +35,9 @@ def prepare(folder: Path) -> Path:
         raise DataFolderError(
             f"The data folder {folder} cannot be made: {error.strerror}."
         ) from error
+    for path in (folder, folder / "files", folder / "incoming", folder / "portal.db"):
+        if path.exists():
+            _check_own(path)
     return folder
 
 
@@ -53,6 +65,17 @@ def secret_key(folder: Path) -> bytes:
     return key
 
 
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes, and threads, out of what needs the folder locked, too."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def write_private(path: Path, content: bytes) -> None:
     """Write a new file that only its owner may read, down to the disk.
 
@@ -63,6 +86,21 @@ def write_private(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _check_own(path: Path) -> None:
+    """Refuse what others could put their own files in, or change."""
+    found, user, quoted = path.stat(), os.geteuid(), shlex.quote(str(path))
+    if found.st_uid != user:
+        raise DataFolderError(
+            f"{path} belongs to user id {found.st_uid}, but the portal runs as user id {user}."
+            f" Run it as the owner, or make that user the owner: chown -R {user} {quoted}"
+        )
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise DataFolderError(
+            f"Other users may write to {path} (mode {stat.S_IMODE(found.st_mode):04o})."
+            f" Take that right away: chmod go-w {quoted}"
+        )
 
 
 def _make_key(path: Path) -> None:

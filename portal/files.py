@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from flask import Blueprint, abort, current_app, flash, redirect, render_template, url_for
+from flask import Blueprint, abort, current_app, g, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
@@ -14,8 +14,10 @@ from flask_delegate import Handoff, delegated
 from .access import Action, may
 from .database import db
 from .extensions import check_form_in_view, csrf, current_account, login_required
+from .messages import list_names, shorten, tell
 from .models import Account, StoredFile
-from .uploads import accept_files, add_file, current_storage, received_files
+from .storage import ContentLostError
+from .uploads import accept_files, add_file, current_storage, received_files, remove_content
 
 files = Blueprint("files", __name__)
 logger = logging.getLogger(__name__)
@@ -48,26 +50,29 @@ def upload() -> ResponseReturnValue:
         stored_names.append(stored.name)
         logger.info("uploaded: %r, %d bytes, by %.100r", stored.name, stored.size, owner_name)
     if stored_names:
-        flash(f"Uploaded: {', '.join(stored_names)}"[:1000])
+        tell(f"Uploaded: {list_names(stored_names)}")
     else:
-        flash("Choose a file first, then upload it.", "error")
+        tell("Choose a file first, then upload it.", "error")
     return redirect(url_for("files.index"))
 
 
 def may_download(public_id: str) -> bool:
-    """Decide whether this request may have the file."""
-    stored = find_file(public_id)
-    return stored is not None and may(current_account(), "read", stored)
+    """Decide whether this request may have the file, and keep it at hand for the view."""
+    g.file = find_file(public_id, "read")
+    return g.file is not None
 
 
 @files.get("/files/<public_id>")
 @login_required
 @delegated(may_download, conceal=True)
 def download(public_id: str) -> Handoff:
-    """Send a file. The view says which; Apache does the rest."""
-    stored = file_or_404(public_id, "read")
+    """Send the file that was decided on. The view says which; Apache does the rest."""
+    stored: StoredFile = g.file
+    storage = current_storage()
+    if not storage.holds(stored.storage_key, stored.size):
+        raise ContentLostError(public_id)
     return Handoff(
-        current_storage().path(stored.storage_key),
+        storage.path(stored.storage_key),
         as_attachment=True,
         download_name=stored.name,
         mimetype=stored.mimetype,
@@ -91,23 +96,27 @@ def delete(public_id: str) -> ResponseReturnValue:
     # The row goes first: without it, nobody reaches what a crash might leave on disk.
     db.session.delete(stored)
     db.session.commit()
-    current_storage().delete(key)
+    remove_content(key)
     logger.info("deleted: %r, by %.100r", name, current_account().name)
-    flash(f"Deleted: {name}")
+    tell(f"Deleted: {shorten(name)}")
     return redirect(url_for("files.index"))
 
 
-def find_file(public_id: str) -> StoredFile | None:
-    """Find a file by the name that it has in URLs."""
-    return db.session.scalar(select(StoredFile).where(StoredFile.public_id == public_id))
+def find_file(public_id: str, action: Action) -> StoredFile | None:
+    """Find a file by the name that it has in URLs, for whoever may do that with it."""
+    stored = db.session.scalar(select(StoredFile).where(StoredFile.public_id == public_id))
+    if stored and may(current_account(), action, stored):
+        return stored
+    reason = "not theirs" if stored else "no such file"
+    logger.warning(
+        "refused: %s %.100r to %.100r, %s", action, public_id, current_account().name, reason
+    )
+    return None
 
 
 def file_or_404(public_id: str, action: Action) -> StoredFile:
     """Give a file to whoever may have it; to others it looks as if it were not there."""
-    stored = find_file(public_id)
-    if stored is None or not may(current_account(), action, stored):
-        abort(404)
-    return stored
+    return find_file(public_id, action) or abort(404)
 
 
 def _files_of(account: Account) -> Sequence[StoredFile]:

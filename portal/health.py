@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+
 from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import SQLAlchemyError
 
-from .database import schema_is_current
+from . import database
 from .uploads import current_storage
 
 health = Blueprint("health", __name__)
+logger = logging.getLogger(__name__)
 
 
 @health.get("/healthz")
@@ -23,8 +26,10 @@ def healthz() -> ResponseReturnValue:
 
 def _failing_database() -> str | None:
     try:
-        return None if schema_is_current() else "schema"
-    except SQLAlchemyError:
+        database.check()
+        return None if database.schema_is_current() else "schema"
+    except (OSError, SQLAlchemyError):
+        logger.exception("the database does not work")
         return "database"
 
 

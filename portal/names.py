@@ -16,6 +16,9 @@ _UNNAMED = "unnamed"
 _UNKNOWN_TYPE = "application/octet-stream"
 # Marks that turn the reading direction, so that 'exe.txt' can look like 'txt.exe'.
 _DIRECTION_MARKS = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+# Nothing to see by themselves: fillers, a blank pattern, and what is set aside for such use.
+_BLANKS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+_IGNORABLE = range(0xE0000, 0xE1000)
 _LONGEST_EXTENSION = 64
 
 
@@ -28,7 +31,8 @@ def clean(name: str) -> str:
     visible = "".join(character for character in last if not _is_control(character))
     plain = re.sub(f"[{_DIRECTION_MARKS}]", "", visible)
     short = _shorten(unicodedata.normalize("NFC", plain).strip())
-    return _UNNAMED if short in {"", ".", ".."} else short
+    seen = "".join(character for character in short if _can_be_seen(character))
+    return _UNNAMED if seen in {"", ".", ".."} else short
 
 
 def numbered(name: str) -> Iterator[str]:
@@ -47,6 +51,14 @@ def guess_mimetype(name: str) -> str:
 
 def _is_control(character: str) -> bool:
     return unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}
+
+
+def _can_be_seen(character: str) -> bool:
+    """Tell whether somebody could see, and click, a name of this character alone."""
+    if character in _BLANKS or ord(character) in _IGNORABLE:
+        return False
+    category = unicodedata.category(character)
+    return category[0] not in {"M", "Z"} and category not in {"Cc", "Cf", "Co", "Cs"}
 
 
 def _shorten(name: str, suffix: str = "") -> str:

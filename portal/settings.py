@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import click
 from flask import Flask
 
 DEFAULTS: Mapping[str, Any] = {
     "MAX_CONTENT_LENGTH": 1024**3,  # bytes in one upload
+    "DISK_RESERVE": 64 * 1024**2,  # bytes that uploads leave free, so that deleting still works
     "MAX_FORM_PARTS": 100,  # each file of an upload holds a file descriptor until its end
     "PERMANENT_SESSION_LIFETIME": 12 * 60 * 60,  # seconds
     "SESSION_COOKIE_HTTPONLY": True,
@@ -18,11 +22,17 @@ DEFAULTS: Mapping[str, Any] = {
     # A token is good for as long as its session, so that a page left open still works.
     "WTF_CSRF_TIME_LIMIT": None,
 }
-_NUMBERS = ("MAX_CONTENT_LENGTH", "MAX_FORM_PARTS", "PERMANENT_SESSION_LIFETIME")
+_NUMBERS = ("DISK_RESERVE", "MAX_CONTENT_LENGTH", "MAX_FORM_PARTS", "PERMANENT_SESSION_LIFETIME")
+
+# What Flask-Delegate refuses in a folder; said here before the folder is made.
+_UNUSABLE = re.compile(r'[\x00-\x1f\x7f"\\*?\[\]{}$%]')
 
 
-class SettingError(Exception):
-    """A setting is missing or out of its range; the message names it."""
+class SettingError(click.ClickException):
+    """A setting is missing or out of its range; the message names it.
+
+    A command that ends with it prints the message alone.
+    """
 
 
 def load(app: Flask, config: Mapping[str, Any] | None) -> None:
@@ -45,7 +55,7 @@ def load(app: Flask, config: Mapping[str, Any] | None) -> None:
 def data_folder(app: Flask) -> Path:
     """Give the folder that everything is kept in.
 
-    :raises SettingError: if it is not set, or not an absolute path.
+    :raises SettingError: if it is not set, or not a path that the portal and Apache can use.
     """
     value = app.config.get("DATA")
     if not value:
@@ -57,4 +67,9 @@ def data_folder(app: Flask) -> Path:
     folder = Path(str(value))
     if not folder.is_absolute():
         raise SettingError(f"PORTAL_DATA must be an absolute path, not {str(value)!r}.")
+    if _UNUSABLE.search(str(folder)) or _UNUSABLE.search(os.path.realpath(folder)):
+        raise SettingError(
+            f"PORTAL_DATA is {str(value)!r}, and Apache would misread such a path. Choose a folder"
+            """ without control characters and without " \\ * ? [ ] { } $ % in its whole path."""
+        )
     return folder

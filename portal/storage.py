@@ -10,10 +10,11 @@ import hashlib
 import io
 import os
 import secrets
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,20 +25,30 @@ _ABANDONED = 24 * 60 * 60
 """Seconds without a byte after which an incoming file belongs to a process that was killed."""
 
 
+_SPACE_CHECKED_EVERY = 4 * 1024**2
+"""Bytes of a file after which the free space is looked at again."""
+
+
 class StorageFullError(Exception):
     """There is no room for a file."""
+
+
+class ContentLostError(Exception):
+    """A file is in the database, but not on disk, or not in the size that it has there."""
 
 
 class IncomingFile(io.FileIO):
     """A file on its way in: counted and hashed while it is written, and not read back.
 
     :param path: where to write; nothing may be there yet.
+    :param reserve: bytes that are to stay free on the disk.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, reserve: int = 0) -> None:
         super().__init__(path, "xb", opener=_open_private)
         self.path = path
         self.size = 0
+        self._reserve = reserve
         self._hash = hashlib.sha256()
 
     @property
@@ -48,10 +59,12 @@ class IncomingFile(io.FileIO):
     def write(self, data: ReadableBuffer, /) -> int:
         """Write all of it.
 
-        :raises StorageFullError: if the disk is full.
+        :raises StorageFullError: if the disk is full, or its reserve is reached.
         """
         rest = memoryview(data).cast("B")
         length = len(rest)
+        if self.size // _SPACE_CHECKED_EVERY < (self.size + length) // _SPACE_CHECKED_EVERY:
+            _check_space(self.fileno(), self._reserve)
         self._hash.update(rest)
         with _no_room_named():
             while rest:
@@ -70,24 +83,31 @@ class Storage:
 
     :param files: where they are kept.
     :param incoming: where they arrive; on the same file system.
+    :param reserve: bytes that are to stay free there.
     """
 
-    def __init__(self, files: Path, incoming: Path) -> None:
+    def __init__(self, files: Path, incoming: Path, reserve: int = 0) -> None:
         self.files = files
         self.incoming = incoming
+        self._reserve = reserve
 
     def prepare(self) -> None:
         """Make the folders, and remove what killed processes left behind."""
         for folder in (self.files, self.incoming):
             folder.mkdir(mode=0o700, exist_ok=True)
         for path in self.incoming.iterdir():
-            if time.time() - path.stat().st_mtime > _ABANDONED:
-                path.unlink(missing_ok=True)
+            # Another process may finish with it just now; and a start must not fail for litter.
+            with suppress(OSError):
+                _remove_abandoned(path)
 
     def receive(self) -> IncomingFile:
-        """Open a file to write an upload into."""
+        """Open a file to write an upload into.
+
+        :raises StorageFullError: if the disk is full, or its reserve is reached.
+        """
+        _check_space(self.incoming, self._reserve)
         with _no_room_named():
-            return IncomingFile(self.incoming / secrets.token_hex(16))
+            return IncomingFile(self.incoming / secrets.token_hex(16), self._reserve)
 
     def keep(self, incoming: IncomingFile) -> str:
         """Keep a file that is complete, and give its key. After a crash it is there or not.
@@ -109,6 +129,13 @@ class Storage:
                 raise
         return key
 
+    def holds(self, key: str, size: int) -> bool:
+        """Tell whether a file is there, in the size that it was kept with."""
+        try:
+            return (self.files / self.path(key)).stat().st_size == size
+        except OSError:
+            return False
+
     def delete(self, key: str) -> None:
         """Remove a file, if it is there."""
         (self.files / self.path(key)).unlink(missing_ok=True)
@@ -126,6 +153,20 @@ class Storage:
         except OSError:
             return False
         return True
+
+
+def _remove_abandoned(path: Path) -> None:
+    found = path.lstat()
+    if stat.S_ISREG(found.st_mode) and time.time() - found.st_mtime > _ABANDONED:
+        path.unlink()
+
+
+def _check_space(path: Path | int, reserve: int) -> None:
+    """Keep room for the database: on a full disk it could not even note that a file is deleted."""
+    disk = os.statvfs(path)
+    free = disk.f_bavail * disk.f_frsize
+    if free < reserve:
+        raise StorageFullError(f"{free} bytes are free, {reserve} are kept in reserve")
 
 
 def _open_private(path: str, flags: int) -> int:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import sqlite3
+import logging
 from collections.abc import Iterator
 from typing import IO, Any, cast
 
 from flask import Request, current_app, request
 from sqlalchemy import exists, select
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError
 from werkzeug.exceptions import BadRequest
 
 from . import names
 from .database import db
 from .models import StoredFile
-from .storage import IncomingFile, Storage, StorageFullError
+from .storage import IncomingFile, Storage
+
+logger = logging.getLogger(__name__)
 
 LONGEST_FORM = 64 * 1024
-"""Bytes in a request that carries no upload."""
+"""Bytes in a request that carries no upload, and room for the form around an upload's files."""
 
 
 class UploadRequest(Request):
@@ -34,8 +36,13 @@ class UploadRequest(Request):
 
     def accept_files(self, storage: Storage) -> None:
         """Have the form's files written to the storage, up to ``MAX_CONTENT_LENGTH``."""
-        self.max_content_length = None  # which stands for the application's setting
+        self.max_content_length = current_app.config["MAX_CONTENT_LENGTH"] + LONGEST_FORM
         self._storage = storage
+
+    @property
+    def takes_files(self) -> bool:
+        """Tell whether the view asked for files."""
+        return self._storage is not None
 
     def _get_file_stream(self, *_args: Any, **_kwargs: Any) -> IO[bytes]:
         if self._storage is None:
@@ -60,6 +67,11 @@ def accept_files() -> None:
     cast("UploadRequest", request).accept_files(current_storage())
 
 
+def takes_files() -> bool:
+    """Tell whether this request's view asked for files."""
+    return cast("UploadRequest", request).takes_files
+
+
 def received_files(field: str) -> Iterator[tuple[str, IncomingFile]]:
     """Give the names and files of a form's field. A file input left empty has no name."""
     for part in request.files.getlist(field):
@@ -72,6 +84,7 @@ def add_file(owner_id: int, incoming: IncomingFile, client_name: str) -> StoredF
 
     :param client_name: the name that the client gave it.
     :raises StorageFullError: if the disk is full.
+    :raises sqlalchemy.exc.OperationalError: if the database cannot be written.
     """
     storage = current_storage()
     name = names.clean(client_name)
@@ -85,12 +98,18 @@ def add_file(owner_id: int, incoming: IncomingFile, client_name: str) -> StoredF
     key = stored.storage_key
     try:
         return _commit(stored, owner_id, name)
-    except BaseException as error:
+    except BaseException:
         db.session.rollback()
-        storage.delete(key)
-        if _is_full(error):
-            raise StorageFullError from error
+        remove_content(key)
         raise
+
+
+def remove_content(key: str) -> None:
+    """Remove a file that is not in the database: what cannot be removed is out of reach, too."""
+    try:
+        current_storage().delete(key)
+    except OSError:
+        logger.exception("no longer needed, but left on disk: %s", key)
 
 
 def _commit(stored: StoredFile, owner_id: int, wanted: str) -> StoredFile:
@@ -115,8 +134,3 @@ def _commit(stored: StoredFile, owner_id: int, wanted: str) -> StoredFile:
 def _is_taken(owner_id: int, name: str) -> bool:
     same = exists().where(StoredFile.owner_id == owner_id, StoredFile.name == name)
     return bool(db.session.scalar(select(same)))
-
-
-def _is_full(error: BaseException) -> bool:
-    cause = error.orig if isinstance(error, OperationalError) else None
-    return getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import fcntl
 import io
 import json
+import os
 import re
 import stat
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -135,6 +139,45 @@ def test_demo_prints_the_same_again_and_creates_nothing(
     for name, content in demo.sample_files("alice").items():
         with client.get(links(client)[name]) as response:
             assert response.data == content
+
+
+def test_demos_that_run_at_once_agree(
+    ready: Run, make_app: Callable[..., Flask], data: Path
+) -> None:
+    command = [sys.executable, "-m", "flask", "--app", "portal", "portal", "demo"]
+    environment = {**os.environ, "PORTAL_DATA": str(data)}
+    running = [
+        subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(4)
+    ]
+    answers = [(*process.communicate(), process.returncode) for process in running]
+    assert answers == [(ready("demo")[1], "", 0)] * 4
+    passwords = dict(re.findall(r"demo account: (\w+) (\S+)\n", answers[0][0]))
+    assert set(passwords) == set(demo.NAMES)
+    for name, password in passwords.items():
+        client = client_of(make_app)
+        assert sign_in(client, name, password).status_code == 302
+        assert set(links(client)) == set(demo.sample_files(name))
+
+
+def test_demo_keeps_another_one_waiting(
+    ready: Run, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really, looked = demo.ensure_account, []
+
+    def watched(name: str) -> str:
+        descriptor = os.open(data, os.O_RDONLY)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(descriptor)
+        looked.append(name)
+        return really(name)
+
+    monkeypatch.setattr(demo, "ensure_account", watched)
+    assert ready("demo")[0] == 0
+    assert looked == list(demo.NAMES)
 
 
 def test_demo_leaves_somebody_elses_account_alone(

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from flask import Flask
 from sqlalchemy.exc import IntegrityError, StatementError
@@ -40,12 +44,30 @@ def test_processes_that_upgrade_at_once_do_not_disturb_each_other(
     make_app: Callable[..., Flask], data: Path
 ) -> None:
     app = make_app()
-    command = [sys.executable, "-m", "flask", "--app", "portal", "portal", "upgrade"]
+    words = [sys.executable, "-m", "flask", "--app", "portal", "portal", "upgrade"]
     environment = {**os.environ, "PORTAL_DATA": str(data)}
-    running = [subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) for _ in range(4)]
+    running = [subprocess.Popen(words, env=environment, stderr=subprocess.PIPE) for _ in range(4)]
     assert [process.communicate()[1] for process in running] == [b""] * 4
     assert [process.returncode for process in running] == [0] * 4
     with app.app_context():
+        assert database.schema_is_current()
+
+
+def test_nobody_else_can_write_once_an_upgrade_looks_what_to_do(
+    make_app: Callable[..., Flask], data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app()
+    really = command.upgrade
+
+    def disturbed(config: Config, revision: str) -> None:
+        other = sqlite3.connect(data / "portal.db", timeout=0)
+        with closing(other), pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("BEGIN IMMEDIATE")
+        really(config, revision)
+
+    monkeypatch.setattr(command, "upgrade", disturbed)
+    with app.app_context():
+        database.upgrade()
         assert database.schema_is_current()
 
 

@@ -3,6 +3,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import stat
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -144,6 +146,78 @@ def test_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         create_app({"DATA": str(tmp_path / "file" / "data")})
 
 
+@pytest.mark.parametrize("name", ["", "files", "incoming", "portal.db"])
+@pytest.mark.parametrize("right", [0o020, 0o002])
+def test_folder_that_others_may_write_to_is_refused(name: str, right: int, data: Path) -> None:
+    create_app({"DATA": str(data)})
+    path = data / name
+    path.chmod(path.stat().st_mode | right)
+    with pytest.raises(DataFolderError, match=f"may write to {path} .*: chmod go-w {path}$"):
+        create_app({"DATA": str(data)})
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+@pytest.mark.parametrize("name", ["", "files", "incoming", "portal.db"])
+def test_folder_of_somebody_else_is_refused(name: str, data: Path) -> None:
+    create_app({"DATA": str(data)})
+    os.chown(data / name, 12345, -1)
+    with pytest.raises(DataFolderError, match=r"belongs to user id 12345, .*: chown -R 0"):
+        create_app({"DATA": str(data)})
+
+
+def test_folder_of_another_user_than_the_portals_is_refused(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_app({"DATA": str(data)})
+    other = os.geteuid() + 1
+    monkeypatch.setattr(os, "geteuid", lambda: other)
+    with pytest.raises(DataFolderError, match=f"the portal runs as user id {other}"):
+        create_app({"DATA": str(data)})
+
+
+@pytest.mark.parametrize("character", [chr(code) for code in range(1, 128) if chr(code) != "/"])
+def test_path_that_would_be_refused_later_is_refused_first(character: str, tmp_path: Path) -> None:
+    folder = tmp_path / f"a{character}b"
+    try:
+        create_app({"DATA": str(folder)})
+    except SettingError:
+        assert not folder.exists()
+
+
+def test_path_with_a_nul_is_refused() -> None:
+    with pytest.raises(SettingError, match="PORTAL_DATA"):
+        create_app({"DATA": "/srv/a\0b"})
+
+
+def test_link_to_an_unusable_path_is_refused(tmp_path: Path) -> None:
+    target = tmp_path / "100%"
+    target.mkdir()
+    (tmp_path / "link").symlink_to(target)
+    with pytest.raises(SettingError, match="Apache would misread"):
+        create_app({"DATA": str(tmp_path / "link")})
+    assert list(target.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("PORTAL_DATA", "", "PORTAL_DATA is not set."),
+        ("PORTAL_DATA", "/proc/none", "The data folder /proc/none cannot be made:"),
+        ("PORTAL_MAX_FORM_PARTS", "many", "PORTAL_MAX_FORM_PARTS must be a whole number"),
+        ("PORTAL_DELEGATE_URL", "private", "DELEGATE_URL: 'private' is not"),
+    ],
+)
+def test_command_says_in_one_line_what_is_wrong(
+    name: str, value: str, message: str, data: Path
+) -> None:
+    command = [sys.executable, "-m", "flask", "--app", "portal", "portal", "upgrade"]
+    environment = {**os.environ, "PORTAL_DATA": str(data), name: value}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"Error: {message}")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_remains_of_a_killed_process_are_removed_after_a_day(
     make_app: Callable[..., Flask], data: Path
 ) -> None:
@@ -155,3 +229,20 @@ def test_remains_of_a_killed_process_are_removed_after_a_day(
     make_app()
     assert not old.exists()
     assert young.exists()
+
+
+def test_start_survives_what_lies_in_the_way(
+    make_app: Callable[..., Flask], data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_app()
+    incoming = data / "incoming"
+    (incoming / "folder").mkdir()
+    (incoming / "link").symlink_to(data / "secret_key")
+    (incoming / "old").touch()
+    for path in (*incoming.iterdir(), data / "secret_key"):
+        os.utime(path, times=(0, 0), follow_symlinks=False)
+    listed = [incoming / "finished-meanwhile", *incoming.iterdir()]
+    monkeypatch.setattr(Path, "iterdir", lambda _self: iter(listed))
+    make_app()
+    assert [path.exists() for path in listed[1:]] == [path.name != "old" for path in listed[1:]]
+    assert (data / "secret_key").exists()

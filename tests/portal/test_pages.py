@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable
 
@@ -8,9 +9,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.exceptions import Forbidden
 
-from portal import accounts, database, formats, headers
+from portal import accounts, database, formats, headers, messages
 
-from .conftest import links, signed_in, token, upload
+from .conftest import links, sign_in, signed_in, token, upload
 
 PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self';"
@@ -63,8 +64,67 @@ def test_download_is_delivered_while_a_message_waits(alice: FlaskClient) -> None
 
 def test_messages_are_announced_once(alice: FlaskClient) -> None:
     upload(alice, "a.txt")
-    assert '<p class="note message" role="status">Uploaded: a.txt</p>' in alice.get("/").text
+    assert (
+        '<p class="note message" role="status" id="message">Uploaded: a.txt</p>'
+        in alice.get("/").text
+    )
     assert "Uploaded: a.txt" not in alice.get("/").text
+
+
+def test_messages_of_many_uploads_fit_into_the_cookie(alice: FlaskClient) -> None:
+    names = [f"{n:02} {''.join(map(chr, range(0x20000, 0x20032)))}.txt" for n in range(20)]
+    form_token = token(alice)
+    for _ in range(5):  # without a look at the page, which would take the messages out
+        form = {"csrf_token": form_token, "file": [(io.BytesIO(b"x"), name) for name in names]}
+        response = alice.post("/files", data=form)
+        assert response.status_code == 302
+        assert len(response.headers["Set-Cookie"]) < 3000
+    page = alice.get("/").text
+    assert page.count('class="note') == 1
+    assert "Uploaded: 20 files: 00 " in page.replace(" (5)", "")
+    assert " and 17 more</p>" in page
+
+
+def test_missing_choice_of_a_file_is_told_at_the_field(alice: FlaskClient) -> None:
+    assert "aria-invalid" not in alice.get("/").text
+    upload(alice, "", b"")
+    page = alice.get("/").text
+    assert re.search(r'<p class="note error" role="alert" id="error">Choose a file first', page)
+    assert 'aria-invalid="true" aria-describedby="error limit">' in _input(page, "file")
+    assert 'required aria-describedby="limit">' in _input(alice.get("/").text, "file")
+
+
+@pytest.mark.parametrize(("name", "focused"), [("alice", "password"), ("", "username")])
+def test_failed_sign_in_is_told_at_both_fields(
+    name: str, focused: str, anonymous: FlaskClient
+) -> None:
+    assert "aria-invalid" not in anonymous.get("/sign-in").text
+    page = sign_in(anonymous, name, "wrong password").text
+    for field in ("username", "password"):
+        marked = _input(page, field)
+        assert 'aria-invalid="true" aria-describedby="problem"' in marked
+        assert (" autofocus" in marked) == (field == focused)
+    assert " autofocus" in _input(anonymous.get("/sign-in").text, "username")
+
+
+def _input(page: str, field: str) -> str:
+    found = re.search(rf'<input id="{field}"[^>]*>', page)
+    assert found
+    return found[0]
+
+
+@pytest.mark.parametrize(
+    ("uploaded", "listed"),
+    [
+        (["a.txt"], "a.txt"),
+        (["a", "b"], "2 files: a, b"),
+        (["a", "b", "c"], "3 files: a, b, c"),
+        (["a", "b", "c", "d"], "4 files: a, b, c and 1 more"),
+        (["x" * 60 + ".txt"], "x" * 30 + "…xxxxx.txt"),
+    ],
+)
+def test_uploaded_files_are_listed_in_few_words(uploaded: list[str], listed: str) -> None:
+    assert messages.list_names(uploaded) == listed
 
 
 @pytest.mark.parametrize("path", ["/", "/sign-in", "/nothing", "/sign-out", "delete"])

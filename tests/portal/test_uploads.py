@@ -13,14 +13,16 @@ from urllib.parse import unquote
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
-from portal import uploads
+from portal import accounts, files, storage, uploads
+from portal.access import Action, may
 from portal.database import db
-from portal.models import StoredFile
-from portal.storage import IncomingFile
+from portal.models import Account, StoredFile
+from portal.storage import IncomingFile, Storage
 
 from .conftest import arriving, kept, links, prepare, signed_in, token, upload
 
@@ -67,7 +69,9 @@ def test_row_says_what_was_stored(app: Flask, alice: FlaskClient, data: Path) ->
     upload(alice, "a.txt", content)
     with app.app_context():
         stored = db.session.query(StoredFile).one()
-        assert stored.owner.name == "alice"
+        owner = accounts.find("alice")
+        assert owner
+        assert stored.owner_id == owner.id
         assert stored.size == len(content)
         assert stored.sha256 == hashlib.sha256(content).hexdigest()
         assert stored.mimetype == "text/plain"
@@ -153,7 +157,10 @@ def test_file_sent_to_the_sign_in_form_writes_nothing(
 
 def test_body_of_other_forms_is_limited(anonymous: FlaskClient) -> None:
     form = {"csrf_token": token(anonymous), "username": "x" * uploads.LONGEST_FORM}
-    assert anonymous.post("/sign-in", data=form).status_code == 413
+    response = anonymous.post("/sign-in", data=form)
+    assert response.status_code == 413
+    assert "longer than this form takes" in response.text
+    assert "files" not in response.text.partition("<h1>")[2].partition("My files")[0]
 
 
 @pytest.mark.parametrize("form_token", ["", "wrong"])
@@ -185,9 +192,10 @@ def test_upload_over_the_limit_is_refused_in_words(
     prepare(app)
     alice = signed_in(app, "alice")
     assert "Up to 2 MiB" in alice.get("/").text
-    fits = _body([_part("file", "fits.bin", b"x" * (2 * MIB - 10_000), "any/type")], token(alice))
+    fits = _body([_part("file", "é" * 120, b"x" * 2 * MIB, "any/type")], token(alice))
     assert _post_stream(alice, Counted(fits), "/files").status_code == 302
-    large = _body([_part("file", "large.bin", b"x" * 2 * MIB, "any/type")], token(alice))
+    room = uploads.LONGEST_FORM
+    large = _body([_part("file", "large.bin", b"x" * (2 * MIB + room), "any/type")], token(alice))
     response = _post_stream(alice, Counted(large), "/files")
     assert response.status_code == 413
     assert "The limit is 2 MiB" in response.text
@@ -239,27 +247,40 @@ def test_full_disk_is_507_and_leaves_nothing(
     assert kept(data) == arriving(data) == []
 
 
-def test_disk_that_fills_up_while_receiving_is_507(alice: FlaskClient, data: Path) -> None:
-    form_token = token(alice)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(IncomingFile, "write", _write_full)
-        response = upload_with(alice, form_token)
+def test_disk_that_fills_up_while_receiving_is_507(
+    alice: FlaskClient, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def open_full(path: str, _flags: int) -> int:
+        Path(path).touch()
+        return os.open("/dev/full", os.O_WRONLY)
+
+    monkeypatch.setattr(storage, "_open_private", open_full)
+    response = upload(alice, "a.txt")
     assert response.status_code == 507
+    assert "disk is full" in response.text
     assert kept(data) == arriving(data) == []
 
 
-def test_real_full_device_is_named() -> None:
-    from portal.storage import StorageFullError
+def test_upload_is_on_disk_before_it_is_in_the_database(
+    alice: FlaskClient, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really, synced = os.fsync, []
 
-    class OnFull(IncomingFile):
-        def __init__(self) -> None:
-            io.FileIO.__init__(self, "/dev/full", "wb")
-            self.size = 0
-            self._hash = hashlib.sha256()
+    def recorded(descriptor: int) -> None:
+        synced.append(os.fstat(descriptor).st_ino)
+        really(descriptor)
 
-    with OnFull() as file, pytest.raises(StorageFullError):
-        file.write(b"x")
-    assert file.size == 0
+    really_commit = Session.commit
+
+    def commit(session: Session) -> None:
+        file = kept(data)[0]
+        assert synced == [path.stat().st_ino for path in (file, file.parent, data / "files")]
+        really_commit(session)
+
+    form_token = token(alice)
+    monkeypatch.setattr(os, "fsync", recorded)
+    monkeypatch.setattr(Session, "commit", commit)
+    assert upload_with(alice, form_token).status_code == 302
 
 
 def test_commit_that_fails_removes_the_file(
@@ -312,15 +333,115 @@ def test_delete_removes_row_and_file(alice: FlaskClient, data: Path) -> None:
     assert alice.get(link).status_code == 404
 
 
-def test_file_that_is_gone_from_disk_is_404(alice: FlaskClient, data: Path) -> None:
+def test_content_that_cannot_be_removed_is_logged(
+    alice: FlaskClient,
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     upload(alice, "a.txt")
+    link = links(alice)["a.txt"]
+    form = {"csrf_token": token(alice)}
+
+    def fail(_self: Storage, _key: str) -> None:
+        raise PermissionError(errno.EACCES, "not today")
+
+    monkeypatch.setattr(Storage, "delete", fail)
+    assert alice.post(f"{link}/delete", data=form).status_code == 302
+    page = alice.get("/").text
+    assert "Deleted: a.txt" in page
+    assert "No files yet" in page
+    key = kept(data)[0].name
+    assert _logged(caplog, "ERROR") == [f"no longer needed, but left on disk: {key}"]
+
+
+def _remove(file: Path) -> None:
+    file.unlink()
+
+
+def _cut(file: Path) -> None:
+    os.truncate(file, 3)
+
+
+def _make_folder(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+@pytest.mark.parametrize("damage", [_remove, _cut, _make_folder])
+def test_owner_is_told_that_the_content_is_lost(
+    damage: Callable[[Path], None],
+    alice: FlaskClient,
+    bob: FlaskClient,
+    data: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    upload(alice, "a.txt")
+    link = links(alice)["a.txt"]
+    damage(kept(data)[0])
+    response = alice.get(link)
+    assert response.status_code == 500
+    assert "content is missing or damaged. Tell whoever runs the portal." in response.text
+    lines = _logged(caplog, "ERROR")
+    assert len(lines) == 1
+    assert lines[0].startswith(f"the content of {link.rpartition('/')[2]!r} is lost: ")
+    assert bob.get(link).status_code == 404
+
+
+def test_content_that_is_lost_at_the_last_moment_has_the_same_page(
+    alice: FlaskClient, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload(alice, "a.txt")
+    link = links(alice)["a.txt"]
     kept(data)[0].unlink()
-    assert alice.get(links(alice)["a.txt"]).status_code == 404
+    monkeypatch.setattr(Storage, "holds", lambda *_: True)
+    response = alice.get(link)
+    assert response.status_code == 500
+    assert "content is missing or damaged" in response.text
+
+
+def test_refusals_are_logged_with_who_and_what(
+    alice: FlaskClient, bob: FlaskClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    upload(alice, "a.txt")
+    link = links(alice)["a.txt"]
+    public_id = link.rpartition("/")[2]
+    assert bob.get(link).status_code == 404
+    assert bob.get(f"{link}/delete").status_code == 404
+    assert bob.get("/files/a%0Ab").status_code == 404
+    lines = [
+        record.getMessage()
+        for record in caplog.records
+        if (record.name, record.levelname) == ("portal.files", "WARNING")
+    ]
+    assert lines == [
+        f"refused: read {public_id!r} to 'bob', not theirs",
+        f"refused: delete {public_id!r} to 'bob', not theirs",
+        "refused: read 'a\\nb' to 'bob', no such file",
+    ]
+
+
+def test_download_is_looked_up_and_decided_once(
+    app: Flask, alice: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload(alice, "a.txt")
+    link = links(alice)["a.txt"]
+    statements, decisions = [], []
+
+    def counted(account: Account, action: Action, stored: StoredFile) -> bool:
+        decisions.append(action)
+        return may(account, action, stored)
+
+    monkeypatch.setattr(files, "may", counted)
+    with app.app_context():
+        event.listen(db.engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
+    alice.get(link).close()
+    assert decisions == ["read"]
+    assert sum("FROM stored_file" in statement for statement in statements) == 1
 
 
 def test_stored_files_are_for_their_owner_alone(alice: FlaskClient, data: Path) -> None:
-    os.umask(previous := os.umask(0))
-    os.umask(0)
+    previous = os.umask(0)
     try:
         upload(alice, "a.txt")
     finally:
@@ -347,11 +468,8 @@ def upload_with(client: FlaskClient, form_token: str) -> TestResponse:
     return _post_stream(client, Counted(body), "/files")
 
 
-def _write_full(_self: object, _data: object) -> int:
-    from portal.storage import _no_room_named
-
-    with _no_room_named():
-        raise OSError(errno.ENOSPC, "full")
+def _logged(caplog: pytest.LogCaptureFixture, level: str) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelname == level]
 
 
 def _count_receipts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
