@@ -32,10 +32,15 @@ have() {
     command -v "$1" >/dev/null
 }
 
-# Sets 'state', and 'daemon_user' where Apache gives up root's rights for another user's.
+# Sets 'state', 'daemon_user' where Apache gives up root's rights for another user's, and the words
+# 'as_daemon', which run a command as the user that the portal runs as.
 choose_state() {
+    as_daemon=(env)
     if ((EUID == 0)); then
         daemon_user=www-data
+        # setpriv finds its command with root's rights still; env has lost them.
+        as_daemon=(setpriv "--reuid=$daemon_user" "--regid=$daemon_user" --init-groups
+            --pdeathsig TERM -- env)
         state=/var/lib/flask-delegate
         id -- "$daemon_user" >/dev/null 2>&1 ||
             refuse "there is no user $daemon_user. Create it, or run this as an ordinary user."
@@ -50,29 +55,55 @@ choose_state() {
     mkdir -p -- "$state/venv" || refuse "cannot write to $state."
 }
 
-# as_daemon COMMAND... : run it as the user that the portal runs as.
-as_daemon() {
-    if [[ $daemon_user ]]; then
-        # setpriv finds its command with root's rights still; env has lost them.
-        setpriv --reuid="$daemon_user" --regid="$daemon_user" --init-groups -- env "$@"
-    else
-        "$@"
-    fi
+# start COMMAND... : in the background, in a session of its own: Ctrl-C reaches it through this script
+# only, end_jobs ends all of it, and it ends with this script, should that be killed. COMMAND is no
+# function. The descriptors 8 and 9 are the locks of scripts/run, which are the script's alone.
+start() {
+    setsid setpriv --pdeathsig TERM -- "$@" </dev/null 8>&- 9>&- &
+}
+
+# interruptibly COMMAND... : start it and wait. bash heeds a signal while it waits, but not before a
+# command in the foreground has ended; so everything that may take long runs like this.
+interruptibly() {
+    start "$@"
+    wait "$!"
+}
+
+# Ends what was started, with all that it started itself. 'apache' may have left some behind.
+end_jobs() {
+    local group deadline=$((SECONDS + 15))
+    # A job that was started this instant is not a group yet.
+    for group in ${apache-} $(jobs -p); do
+        signal TERM "$group" || continue
+        while signal 0 "$group" && ((SECONDS < deadline)); do
+            sleep 0.1
+        done
+        signal KILL "$group" || true
+    done
+}
+
+# signal NAME GROUP
+signal() {
+    kill "-$1" -- "-$2" 2>/dev/null || kill "-$1" "$2" 2>/dev/null
 }
 
 # run_quietly COMMAND... : show what it prints only if it fails.
 run_quietly() {
-    local output status=0
-    output=$("$@" </dev/null 2>&1) || status=$?
-    ((status == 0)) || printf '%s\n' "$output" | tail -n 40 >&2
+    local file output status=0
+    file=$(mktemp)
+    exec {output}>"$file"
+    rm -f -- "$file" # nothing is left of it, however this ends
+    "$@" </dev/null >&"$output" 2>&1 || status=$?
+    ((status == 0)) || tail -n 40 "/dev/fd/$output" >&2
+    exec {output}>&-
     return "$status"
 }
 
-# missing_packages COMMAND... : list Debian's packages for what is not there. apache2-bin is Apache
-# without the service that the package apache2 would start. A COMMAND is its package's name, too,
-# unless it ends in .so, which is the package of an Apache module.
+# missing_packages WANTED... : list Debian's packages for what is not there. apache2-bin is Apache
+# without the service that the package apache2 would start. WANTED is a command that has its package's
+# name, or PACKAGE:FILE.
 missing_packages() {
-    local command
+    local wanted
     have apache2 || have httpd || echo apache2-bin
     have apxs || have apxs2 || echo apache2-dev
     have gcc || have cc || printf '%s\n' gcc libc6-dev
@@ -82,20 +113,19 @@ missing_packages() {
 import os, sysconfig
 os.stat(os.path.join(sysconfig.get_path("include"), "Python.h"))' 2>/dev/null || echo python3-dev
     [[ -e /etc/ssl/certs/ca-certificates.crt ]] || echo ca-certificates
-    for command; do
-        case $command in
-            *.so)
-                [[ -e /usr/lib/apache2/modules/$command ]] ||
-                    echo "libapache2-$(tr _ - <<<"${command%.so}")"
-                ;;
-            *) have "$command" || echo "$command" ;;
+    for wanted; do
+        case $wanted in
+            *:*) [[ -e ${wanted#*:} ]] || echo "${wanted%%:*}" ;;
+            *) have "$wanted" || echo "$wanted" ;;
         esac
     done
 }
 
-# install_packages COMMAND... : what Apache, mod_wsgi and a virtual environment need, and COMMANDs.
+# install_packages WANTED... : what Apache, mod_wsgi and a virtual environment need, and what else is
+# WANTED.
 install_packages() {
     local missing sudo=() apt=(env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300)
+    local fetch=(interruptibly "${apt[@]}")
     mapfile -t missing < <(missing_packages "$@")
     ((${#missing[@]})) || return 0
     have apt-get ||
@@ -106,9 +136,14 @@ install_packages() {
             refuse "missing: ${missing[*]}. Without sudo, have root run:" \
                 "apt-get install --no-install-recommends ${missing[*]}"
         sudo=(sudo)
+        fetch=(sudo "${apt[@]}") # which may ask for a password: in the foreground
     fi
     say "installing ${missing[*]} ..."
-    run_quietly "${sudo[@]}" "${apt[@]}" update || fail "apt-get update failed."
+    run_quietly "${fetch[@]}" update || fail "apt-get update failed."
+    # What is fetched can be left half done, what is installed cannot: a signal has to wait then.
+    run_quietly "${fetch[@]}" install --yes --no-install-recommends --download-only \
+        "${missing[@]}" ||
+        fail "apt-get could not fetch ${missing[*]}."
     run_quietly without_services "${apt[@]}" install --yes --no-install-recommends \
         "${missing[@]}" ||
         fail "apt-get could not install ${missing[*]}."
@@ -121,20 +156,24 @@ install_packages() {
 # without_services COMMAND... : run it with root's rights, and let Debian's packages start nothing: a
 # server that is installed for the tests must not listen to the world. Uses 'sudo'.
 without_services() (
-    policy=/usr/sbin/policy-rc.d
-    if [[ ! -e $policy ]]; then
+    policy=/usr/sbin/policy-rc.d mark='# made by Flask-Delegate, for as long as it installs packages'
+    flock 7 # one at a time: the first one to end removes the policy
+    # One with the mark is left from a command that was killed.
+    if [[ ! -e $policy ]] || grep -qxF -- "$mark" "$policy"; then
         trap '"${sudo[@]}" rm -f -- "$policy"' EXIT
-        trap 'exit 143' INT TERM
-        printf '#!/bin/sh\nexit 101\n' | "${sudo[@]}" install -m 0755 /dev/stdin "$policy"
+        trap 'exit 130' INT
+        trap 'exit 143' TERM
+        printf '%s\n' '#!/bin/sh' "$mark" 'exit 101' |
+            "${sudo[@]}" install -m 0755 /dev/stdin "$policy"
     fi
-    "${sudo[@]}" "$@"
-)
+    "${sudo[@]}" "$@" 7>&-
+) 7>>"$state/installing.lock"
 
 check_python() {
     "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
         refuse "$python is $("$python" -V), and 3.11 or later is needed." \
             "Choose another with FLASK_DELEGATE_PYTHON=/path/to/python3."
-    as_daemon "$python" -c '' 2>/dev/null ||
+    "${as_daemon[@]}" "$python" -c '' 2>/dev/null ||
         refuse "the user $daemon_user, which the portal runs as, cannot run $python." \
             "Choose another with FLASK_DELEGATE_PYTHON, such as /usr/bin/python3."
 }
@@ -161,22 +200,27 @@ use_venv() {
     key=$(printf '%s\n' "$requirements" "$(realpath -- "$(command -v "$python")")" \
         "$("$python" -VV)" | sha256sum)
     venv=$state/venv/${key:0:16}
-    [[ -e $venv/complete ]] || (
-        flock 9
-        # Another command may have made it while this one waited.
-        [[ -e $venv/complete ]] || build_venv "$requirements"
-    ) 9>>"$venv.lock"
+    [[ -e $venv/complete ]] || make_venv "$requirements"
 }
 
-# build_venv REQUIREMENTS : in 'venv', afresh; the file 'complete' comes last.
-build_venv() {
+# make_venv REQUIREMENTS : in 'venv', afresh, unless another command makes it meanwhile.
+make_venv() {
+    exec 7>>"$venv.lock"
+    interruptibly flock 7
+    [[ -e $venv/complete ]] || fill_venv "$1"
+    exec 7>&-
+}
+
+# fill_venv REQUIREMENTS : the file 'complete' comes last.
+fill_venv() {
     say "installing Python packages ..."
     rm -rf -- "$venv"
-    run_quietly "$python" -m venv "$venv" || fail "cannot make a virtual environment in $venv."
+    run_quietly interruptibly "$python" -m venv "$venv" ||
+        fail "cannot make a virtual environment in $venv."
     printf '%s\n' "$1" >"$venv/requirements.txt"
     # A mod_wsgi in pip's cache may have been built for another interpreter of the same version.
-    run_quietly "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-        --no-cache-dir --requirement "$venv/requirements.txt" ||
+    run_quietly interruptibly "$venv/bin/python" -m pip install --quiet \
+        --disable-pip-version-check --no-cache-dir --requirement "$venv/requirements.txt" ||
         fail "pip could not install the packages."
     touch -- "$venv/complete"
 }

@@ -8,10 +8,11 @@ import re
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -21,7 +22,7 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from .apache import REPOSITORY, free_port
+from .apache import DAEMON_USER, REPOSITORY, free_port
 from .client import get
 
 RUN = REPOSITORY / "scripts" / "run"
@@ -47,6 +48,11 @@ class Run:
     output: Path
     messages: Path
 
+    @property
+    def folder(self) -> Path:
+        """What it keeps while it runs."""
+        return STATE / "run" / str(self.port)
+
     def password(self, name: str) -> str:
         found = re.search(rf"^demo account: {name} (\S+)$", self.output.read_text(), re.MULTILINE)
         assert found, self.output.read_text()
@@ -58,9 +64,17 @@ class Run:
 
 
 @contextmanager
-def started(data: Path, *options: str, script: Path = RUN) -> Iterator[Run]:
+def started(data: Path, *options: str, script: Path = RUN, port: int = 0) -> Iterator[Run]:
     """Start ``scripts/run`` and wait until it says that it is ready."""
-    port = free_port()
+    with launched(data, *options, script=script, port=port) as run:
+        wait_until_ready(run)
+        yield run
+
+
+@contextmanager
+def launched(data: Path, *options: str, script: Path = RUN, port: int = 0) -> Iterator[Run]:
+    """Start ``scripts/run``."""
+    port = port or free_port()
     command = [str(script), "--port", str(port), "--data", str(data), *options]
     with tempfile.TemporaryDirectory() as folder:
         output, messages = Path(folder, "output"), Path(folder, "messages")
@@ -71,11 +85,11 @@ def started(data: Path, *options: str, script: Path = RUN) -> Iterator[Run]:
                 stdout=out,
                 stderr=err,
                 cwd="/",
+                env={**os.environ, "RUN_OF_A_TEST": str(port)},
                 start_new_session=True,
             )
         run = Run(port, data, process, output, messages)
         try:
-            wait_until_ready(run)
             yield run
         finally:
             end(run)
@@ -99,19 +113,27 @@ def end(run: Run) -> None:
             run.process.wait()
     for pid in processes_of(run):
         os.kill(pid, signal.SIGKILL)
+    # A script that was killed leaves these.
+    shutil.rmtree(run.folder, ignore_errors=True)
+    if run.data.exists():
+        info = run.data.stat()
+        (STATE / "run" / f"data-{info.st_dev}-{info.st_ino}").unlink(missing_ok=True)
 
 
 def processes_of(run: Run) -> list[int]:
-    """List the processes that are the run's by their command line or environment."""
-    marks = (f"/run/{run.port}/".encode(), f"PORTAL_DATA={run.data}\0".encode())
-    found = []
+    """List the processes that are the run's by their environment."""
+    return list(commands_of(run))
+
+
+def commands_of(run: Run) -> dict[int, bytes]:
+    """Give the command line of each of the run's processes."""
+    found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            text = (folder / "cmdline").read_bytes() + (folder / "environ").read_bytes()
+            if b"RUN_OF_A_TEST=%d\0" % run.port in (folder / "environ").read_bytes():
+                found[int(folder.name)] = (folder / "cmdline").read_bytes()
         except OSError:
             continue  # it has ended, or is another user's
-        if any(mark in text for mark in marks):
-            found.append(int(folder.name))
     return found
 
 
@@ -288,31 +310,131 @@ def internal_url(run: Run) -> str:
         for path in run.data.rglob("*")
         if path.is_file() and path.stat().st_size == len(CONTENT) and path.read_bytes() == CONTENT
     )
-    guard = (STATE / "run" / str(run.port) / "guard.conf").read_text()
+    guard = (run.folder / "guard.conf").read_text()
     for url, root in re.findall(r'^Alias "(.+)" "(.+)"$', guard, re.MULTILINE):
         if stored.is_relative_to(root):
             return str(url) + quote(str(stored.relative_to(root)))
     raise AssertionError(f"no alias leads to {stored}")
 
 
+def test_trace_is_refused(uploaded: Uploaded) -> None:
+    assert get(uploaded.run.port, "/", method="TRACE").status == 405
+
+
+def test_every_answer_has_one_header_against_sniffing(uploaded: Uploaded) -> None:
+    answers: tuple[tuple[str, dict[str, str], int], ...] = (
+        ("/", {}, 200),
+        ("/no-such-page", {}, 404),
+        (uploaded.url, {}, 200),
+        (uploaded.url, {"range": "bytes=1-2"}, 206),
+        # Apache's own answers:
+        (uploaded.url, {"range": "bytes=999999-"}, 416),
+        (internal_url(uploaded.run), {}, 403),
+        ("/", {"x_long": "x" * 9000}, 400),
+    )
+    for path, headers, status in answers:
+        response, _ = uploaded.alice.ask(path, None, **headers)
+        assert response.status == status
+        assert response.headers.get_all("X-Content-Type-Options") == ["nosniff"], (path, status)
+
+
+def test_the_callers_settings_do_not_reach_the_portal(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PORTAL_WTF_CSRF_ENABLED", "false")
+    with started(data, "--demo") as run:
+        form = urlencode({"username": "alice", "password": run.password("alice")}).encode()
+        response, _ = Visitor(run.port).ask(
+            "/sign-in", form, content_type="application/x-www-form-urlencoded"
+        )
+        assert response.status == 400
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_everything(data: Path, number: signal.Signals) -> None:
     with started(data) as run:
         # The script, Apache's parent and worker, two daemon processes.
-        assert len(processes_of(run)) >= 4
+        assert len(processes_of(run)) >= 5
         assert run.stop(number) == 0
         assert processes_of(run) == []
+        assert not run.folder.exists()
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", run.port)) != 0
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def wait_until_gone(run: Run) -> None:
+    wait_for(lambda: not processes_of(run))
+
+
+def test_a_signal_stops_a_start_at_any_moment(data: Path) -> None:
+    port = free_port()
+    for delay in (0.05, 0.2, 0.4, 0.7, 1.1, 1.6, 2.2):
+        with launched(data, port=port) as run:
+            time.sleep(delay)
+            # -15 before the script's first line; 0 once Apache was started.
+            assert run.stop() in {-signal.SIGTERM, 128 + signal.SIGTERM, 0}, (
+                run.messages.read_text()
+            )
+            # What ends by itself in an instant may be left.
+            wait_until_gone(run)
+            assert not run.folder.exists()
+            assert run.messages.read_text() == ""
+    with started(data, port=port):
+        pass
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_the_upgrade_of_a_database_that_is_busy(
+    data: Path, number: signal.Signals
+) -> None:
+    with started(data) as run:
+        port = run.port
+        run.stop()
+    with sqlite3.connect(data / "portal.db") as database:
+        database.execute("BEGIN IMMEDIATE")
+        with launched(data, port=port) as run:
+            wait_for(lambda: any(b"upgrade" in line for line in commands_of(run).values()))
+            time.sleep(0.5)
+            asked = time.monotonic()
+            assert run.stop(number) == 128 + number
+            assert time.monotonic() - asked < 5
+            assert processes_of(run) == []
+        database.rollback()
+    database.close()
+    with started(data, port=port):
+        pass
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="otherwise sudo is between")
+def test_a_signal_stops_apt(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, lines in {
+        "apt-get": "sleep 600 & wait",
+        "python3": 'case $2 in *ensurepip*) exit 1 ;; esac; exec /usr/bin/python3 "$@"',
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{lines}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("FLASK_DELEGATE_PYTHON", str(tmp_path / "python3"))
+    with launched(data) as run:
+        wait_for(
+            lambda: any(line.startswith(b"sleep\x00600") for line in commands_of(run).values())
+        )
+        assert run.stop() == 128 + signal.SIGTERM
+        assert processes_of(run) == []
+        assert run.messages.read_text() == "installing python3-venv ...\n"
 
 
 def test_apache_ends_with_a_script_that_was_killed(data: Path) -> None:
     with started(data) as run:
         run.stop(signal.SIGKILL)
-        deadline = time.monotonic() + 30
-        while processes_of(run) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        assert processes_of(run) == []
+        wait_until_gone(run)
 
 
 def test_a_second_start_installs_nothing_and_keeps_the_files(data: Path) -> None:
@@ -339,7 +461,7 @@ def test_it_runs_from_a_clone_that_the_portals_user_cannot_enter(
         assert response.status == 200
 
 
-def refusal(*options: str) -> str:
+def refusal(*options: str, status: int = 2) -> str:
     """Run ``scripts/run``, which has to refuse, and give its words."""
     done = subprocess.run(
         [str(RUN), *options],
@@ -348,9 +470,16 @@ def refusal(*options: str) -> str:
         timeout=300,
         check=False,
     )
-    assert done.returncode == 2, done.stderr.decode()
+    assert done.returncode == status, done.stderr.decode()
     assert done.stdout == b""
     return done.stderr.decode()
+
+
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_help_is_shown(option: str) -> None:
+    done = subprocess.run([str(RUN), option], capture_output=True, check=False)
+    assert done.returncode == 0
+    assert done.stdout.startswith(b"usage: scripts/run ")
 
 
 def test_a_taken_port_is_refused(data: Path) -> None:
@@ -384,6 +513,59 @@ def test_a_folder_of_somebody_elses_files_is_refused() -> None:
     words = refusal("--port", str(free_port()), "--data", "/etc")
     assert "cannot use the folder /etc" in words
     assert "Choose another with --data" in words
+
+
+def give_to_the_portal(path: Path) -> None:
+    if os.geteuid() == 0:
+        shutil.chown(path, str(DAEMON_USER))
+
+
+@pytest.mark.parametrize("mode", [0o720, 0o702, 0o777])
+def test_a_folder_that_others_may_write_to_is_refused(data: Path, mode: int) -> None:
+    data.mkdir()
+    (data / "a file").touch()
+    give_to_the_portal(data)
+    data.chmod(mode)
+    words = refusal("--port", str(free_port()), "--data", str(data))
+    assert f"other users may write to it (mode {mode:o})" in words
+    assert f"chmod go= '{data}'" in words
+    assert "choose another with --data" in words
+
+
+def test_an_empty_folder_is_closed_to_others(data: Path) -> None:
+    data.mkdir()
+    data.chmod(0o777)
+    with started(data):
+        assert data.stat().st_mode & 0o7777 == 0o700
+
+
+@pytest.mark.parametrize("letter", list('"\\*?[]{}$%\n\t\x7f'))
+def test_a_folder_that_apache_would_misread_is_refused(data: Path, letter: str) -> None:
+    for name in (f"a{letter}b", letter):
+        words = refusal("--port", str(free_port()), "--data", f"{data}/{name}")
+        assert "a character in its path that Apache would misread" in words
+        assert "Choose another with --data" in words
+        assert not data.exists()
+
+
+def test_a_second_start_on_the_same_folder_is_refused(data: Path) -> None:
+    with started(data):
+        words = refusal("--port", str(free_port()), "--data", str(data))
+    assert f"another scripts/run uses the folder {data}. Stop it" in words
+    assert "choose another with --data" in words
+
+
+def test_what_the_portal_refuses_it_says_itself(data: Path) -> None:
+    data.mkdir(0o700)
+    (data / "secret_key").write_text("short")
+    (data / "secret_key").chmod(0o600)
+    for path in (data, data / "secret_key"):
+        give_to_the_portal(path)
+    port = free_port()
+    words = refusal("--port", str(port), "--data", str(data), status=1)
+    assert "secret_key holds 5 bytes" in words
+    assert "scripts/run: " not in words
+    assert not (STATE / "run" / str(port)).exists()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root's portal runs as another user")
