@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -76,6 +78,20 @@ def test_each_public_name_has_a_docstring() -> None:
     for name in flask_delegate.__all__:
         item = getattr(flask_delegate, name)
         assert item.__doc__ or name in ("file_delegated", "file_refused")
+
+
+def test_the_reference_has_each_public_name(tmp_path: Path) -> None:
+    script = (REPOSITORY / "scripts" / "reference").read_text()
+    modules = [
+        word.strip("'") for word in script.partition('"$target" \\')[2].split("say")[0].split()
+    ]
+    command = [sys.executable, "-m", "pdoc", "--docformat", "restructuredtext"]
+    subprocess.run([*command, "--output-directory", tmp_path, *modules], check=True, cwd=REPOSITORY)
+    page = (tmp_path / "flask_delegate.html").read_text()
+    for name in flask_delegate.__all__:
+        assert f'id="{name}"' in page
+    assert (tmp_path / "flask_delegate" / "testing.html").exists()
+    assert not (tmp_path / "flask_delegate" / "codec.html").exists()
 
 
 def test_the_readmes_example_is_short_and_works(
