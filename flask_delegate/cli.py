@@ -16,10 +16,12 @@ from flask import current_app
 from flask.cli import AppGroup
 
 from . import receipts
+from .doctor.command import doctor
 from .exceptions import ConfigurationError
 from .server import Marked, apache_document, nginx_document
 
 delegate = AppGroup("delegate", help="Set up the web server that sends private files.")
+delegate.add_command(doctor)
 
 _HEAD = """\
 # {server} configuration for the private files of {name}, made by 'flask delegate {command}'.

@@ -15,6 +15,7 @@ from .areas import Area
 from .backends import Backend, Sending, accel, location, sendfile, stream
 from .cli import delegate as command
 from .config import AUTO, DEFAULTS, Settings, parse
+from .doctor import probe
 from .exceptions import DelegateError, HandoffUnavailable
 from .guard import MINTED, Check, ResponseGuard, StopUnmintedHeader, stop_unminted
 from .handoff import Handoff, describe
@@ -71,6 +72,7 @@ class Delegate:
         )
         app.register_error_handler(DelegateError, errors.answer)
         app.cli.add_command(command)
+        probe.register(app)
 
 
 def send_via_apache(

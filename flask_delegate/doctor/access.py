@@ -1,0 +1,110 @@
+"""What a user may do with files, as the kernel sees it."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+READ = "r"
+WRITE = "w"
+ENTER = "x"
+
+_BITS = {READ: os.R_OK, WRITE: os.W_OK, ENTER: os.X_OK}
+# Prints a letter for each pair of a right and a path.
+_SCRIPT = (
+    'while [ $# -gt 0 ]; do if test "-$1" "$2"; then printf y; else printf n; fi; shift 2; done'
+)
+_MOST = 500  # pairs in one command line
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user of the system, with all its groups."""
+
+    name: str
+    uid: int
+    gid: int
+    groups: frozenset[int]
+
+
+Need = tuple[str, str]
+"""A path and a right to it."""
+
+
+def find_account(name: str | None) -> Account:
+    """Find a user.
+
+    :param name: none: the web server's, which for root is ``www-data`` if there is one, and for
+        anybody else the present one.
+    :raises KeyError: if there is no such user.
+    """
+    if name is None and os.geteuid() == 0:
+        try:
+            return find_account("www-data")
+        except KeyError:
+            pass
+    entry = pwd.getpwuid(os.geteuid()) if name is None else pwd.getpwnam(name)
+    groups = os.getgrouplist(entry.pw_name, entry.pw_gid)
+    return Account(entry.pw_name, entry.pw_uid, entry.pw_gid, frozenset(groups))
+
+
+def parents(path: str) -> list[str]:
+    """List the folders above a path, from ``/`` on."""
+    return [str(parent) for parent in reversed(Path(path).parents)]
+
+
+def denied(account: Account, needs: Sequence[Need]) -> list[Need]:
+    """Tell which rights an account lacks.
+
+    Root asks the kernel in that user's name; others read the permission bits, which do not show
+    access control lists.
+    """
+    if account.uid == os.geteuid():
+        return [
+            (path, right)
+            for path, right in needs
+            if not os.access(path, _BITS[right], effective_ids=True)
+        ]
+    if os.geteuid() != 0:
+        return [(path, right) for path, right in needs if not _bits_allow(account, path, right)]
+    found: list[Need] = []
+    for start in range(0, len(needs), _MOST):
+        found += _asked(account, needs[start : start + _MOST])
+    return found
+
+
+def _asked(account: Account, needs: Sequence[Need]) -> list[Need]:
+    words = [word for path, right in needs for word in (right, path)]
+    result = subprocess.run(  # noqa: S603 -- a constant script; paths are its arguments
+        ["/bin/sh", "-c", _SCRIPT, "sh", *words],
+        user=account.uid,
+        group=account.gid,
+        extra_groups=sorted(account.groups),
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=True,
+    )
+    answers = result.stdout.decode()
+    return [need for need, answer in zip(needs, answers, strict=True) if answer != "y"]
+
+
+def _bits_allow(account: Account, path: str, right: str) -> bool:
+    try:
+        info = Path(path).stat()
+    except OSError:
+        return False
+    if account.uid == 0:
+        return right != ENTER or stat.S_ISDIR(info.st_mode) or bool(info.st_mode & 0o111)
+    if info.st_uid == account.uid:
+        shift = 6
+    elif info.st_gid in account.groups:
+        shift = 3
+    else:
+        shift = 0
+    return bool(info.st_mode >> shift & _BITS[right])

@@ -1,0 +1,79 @@
+"""Requests made of the families' templates: see :mod:`.families`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from . import http2
+from .families import EVERY_TARGET, Family
+
+
+@dataclass(frozen=True, slots=True)
+class Attack:
+    """One direct request."""
+
+    target: bytes
+    method: str = "GET"
+    version: str = "HTTP/1.1"
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def raw(self) -> bytes:
+        """The request to a server on this machine."""
+        return self.to("127.0.0.1")
+
+    def to(self, host: str, scheme: str = "http") -> bytes:
+        """Write the request.
+
+        :param host: what the ``Host`` header says unless the attack has one of its own.
+        :param scheme: of the URL; only HTTP/2 says it.
+        """
+        if self.version == http2.VERSION:
+            return http2.request(self.target, host, scheme)
+        head = f"{self.method} ".encode() + self.target
+        if self.version == "HTTP/0.9":
+            return head + b"\r\n"
+        lines = {"Host": host, "Connection": "close", **self.headers}
+        fields = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        return head + f" {self.version}\r\n{fields}\r\n".encode("latin-1")
+
+
+def targets(url: str, name: str) -> list[bytes]:
+    """Spell an area's URL and a file's name in every way.
+
+    :param url: with a slash at both ends.
+    """
+    return [spell(target, url, name) for target in EVERY_TARGET]
+
+
+def requests(family: Family, url: str, name: str) -> Iterator[Attack]:
+    """Write a family's requests for one file."""
+    for target in family.targets:
+        spelled = spell(target, url, name)
+        for method in family.methods:
+            for version in family.versions:
+                for headers in family.headers:
+                    yield Attack(spelled, method, version, dict(headers))
+
+
+def spell(template: str, url: str, name: str) -> bytes:
+    """Fill in a template."""
+    folder = url.strip("/")
+    filled = template.format(
+        dir=folder,
+        name=name,
+        first=_coded(folder[:1]) + folder[1:],
+        last=folder[:-1] + _coded(folder[-1:]),
+        every="/".join(_coded(part) for part in folder.split("/")),
+        twice=_coded(folder[:1]).replace("%", "%25") + folder[1:],
+        rest=folder[1:],
+        upper=folder.upper(),
+        title=folder.title(),
+        coded=_coded(name[:1]) + name[1:],
+    )
+    return filled.encode("latin-1")
+
+
+def _coded(text: Iterable[str]) -> str:
+    return "".join(f"%{ord(character):02x}" for character in text)

@@ -1,0 +1,142 @@
+"""Requests to the running server: proper ones, and bytes as they are."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from http.client import HTTPException, HTTPMessage, HTTPResponse
+from urllib.parse import quote, urlsplit
+
+from . import http2
+
+_PORTS = {"http": 80, "https": 443}
+_PATIENCE = 30  # seconds for a proper request
+_HURRY = 3  # seconds for an attack, which a server may well leave without an answer
+_MOST = 4 * 1024 * 1024  # bytes of an answer that are read
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The application's root on a running server.
+
+    :param path: with a slash at both ends, quoted.
+    :param verify: whether the certificate must be valid.
+    :param name: what the server wants to be called, if not by its address.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    path: str = "/"
+    verify: bool = True
+    name: str | None = None
+
+    @property
+    def host_header(self) -> str:
+        """What the ``Host`` header says."""
+        if self.name is not None:
+            return self.name
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+
+    def at(self, port: int) -> Target:
+        """Give the same server at another port."""
+        return replace(self, port=port)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A response; header names may be written in any case."""
+
+    status: int
+    headers: HTTPMessage
+    body: bytes
+
+    def header(self, name: str) -> str:
+        """Give a header's values as one, an absent one as empty text."""
+        return ", ".join(str(value) for value in self.headers.get_all(name) or [])
+
+
+def parse_url(url: str, *, name: str | None = None, verify: bool = True) -> Target:
+    """Read the URL of an application's root.
+
+    :raises ValueError: saying what is wrong with it.
+    """
+    parts = urlsplit(url)
+    usable = parts.hostname and parts.hostname.isascii() and not (parts.query or parts.username)
+    if parts.scheme not in _PORTS or not parts.hostname or not usable:
+        raise ValueError(
+            f"{url!r} is not the URL of an application, such as http://127.0.0.1:8000/"
+        )
+    path = quote(parts.path, safe="/%~").strip("/")
+    return Target(
+        parts.scheme,
+        parts.hostname,
+        parts.port or _PORTS[parts.scheme],
+        f"/{path}/" if path else "/",
+        verify,
+        name,
+    )
+
+
+def fetch(
+    target: Target, path: str, *, method: str = "GET", headers: Mapping[str, str] | None = None
+) -> Reply:
+    """Make a proper request.
+
+    :param path: with a slash in front; not below the target's own.
+    :raises OSError: if there is no answer.
+    """
+    fields = {"Host": target.host_header, "Connection": "close", **(headers or {})}
+    head = f"{method} {path} HTTP/1.1\r\n"
+    head += "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    try:
+        with _connect(target, _PATIENCE) as connection:
+            connection.sendall(f"{head}\r\n".encode("latin-1"))
+            response = HTTPResponse(connection, method=method)
+            response.begin()
+            return Reply(response.status, response.headers, response.read(_MOST))
+    except HTTPException as error:
+        raise ConnectionError(f"the answer is not HTTP: {error!r}") from error
+
+
+def answer_to(target: Target, request: bytes, *, use_http2: bool = False) -> bytes | None:
+    """Send bytes and read whatever comes.
+
+    :param use_http2: agree on HTTP/2 where there is TLS, and stop reading after its answer.
+    :returns: nothing if the server left the request without an answer.
+    :raises OSError: if no connection can be made.
+    """
+    received = b""
+    with _connect(target, _HURRY, use_http2=use_http2) as connection:
+        try:
+            connection.sendall(request)
+            while len(received) < _MOST and (chunk := connection.recv(65536)):
+                received += chunk
+                if use_http2 and http2.has_ended(received):
+                    break
+        except TimeoutError:
+            return received or None
+        except OSError:
+            # It was cut off, which is an answer too.
+            return received
+    return received
+
+
+def _connect(target: Target, timeout: float, *, use_http2: bool = False) -> socket.socket:
+    connection = socket.create_connection((target.host, target.port), timeout=timeout)
+    if target.scheme == "http":
+        return connection
+    context = ssl.create_default_context()
+    if use_http2:
+        context.set_alpn_protocols(["h2"])
+    if not target.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    try:
+        return context.wrap_socket(connection, server_hostname=target.name or target.host)
+    except OSError:
+        connection.close()
+        raise

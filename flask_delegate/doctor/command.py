@@ -1,0 +1,105 @@
+"""The command line of the doctor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+from flask import Flask, current_app
+from flask.cli import with_appcontext
+
+from ..exceptions import UnknownArea
+from . import live, offline, report
+from .access import find_account
+from .case import Case
+from .client import Target, parse_url
+from .finding import Finding, without
+from .httpd import ConfigurationUnreadable, read
+
+_FILE = click.Path(dir_okay=False, exists=True, path_type=Path)
+
+
+@click.command("doctor")
+@click.argument("url", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--user",
+    metavar="NAME",
+    help="The user that the web server runs as. The default is www-data for root, otherwise the"
+    " present user.",
+)
+@click.option("--area", metavar="NAME", help="Look at this area only.")
+@click.option("--config", type=_FILE, metavar="FILE", help="The generated file that is in use.")
+@click.option(
+    "--apache-config",
+    type=_FILE,
+    metavar="FILE",
+    help="Apache's main configuration file, such as /etc/apache2/apache2.conf, or httpd.conf in the"
+    " server root of mod_wsgi-express.",
+)
+@click.option("--host", metavar="NAME", help="The server's name, if URL has its address only.")
+@click.option("--insecure", is_flag=True, help="Accept any certificate.")
+@with_appcontext
+def doctor(
+    *,
+    url: str | None,
+    as_json: bool,
+    user: str | None,
+    area: str | None,
+    config: Path | None,
+    apache_config: Path | None,
+    host: str | None,
+    insecure: bool,
+) -> None:
+    """Look for what is wrong with the installation, and with the server at URL.
+
+    URL is the application's root. A probe file is put into each area and taken away again.
+    The exit status is 1 if there is a failure.
+    """
+    target = _target(url, host, verify=not insecure)
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    case = _case(app, area, user, config, apache_config)
+    findings = list(examine(case, target))
+    click.echo(report.as_json(findings) if as_json else report.as_text(findings))
+    if report.failed(findings):
+        click.get_current_context().exit(1)
+
+
+def examine(case: Case, target: Target | None) -> Iterator[Finding]:
+    """Make all checks; no secret is in what they say."""
+    secrets = [token for area in case.state.settings.areas.values() for token in case.tokens(area)]
+    secrets += [key.decode("utf-8", "replace") for key in case.state.settings.secrets]
+    for finding in offline.examine(case):
+        yield without(secrets, finding)
+    if target is not None:
+        for finding in live.examine(case, target):
+            yield without(secrets, finding)
+
+
+def _target(url: str | None, name: str | None, *, verify: bool) -> Target | None:
+    try:
+        return None if url is None else parse_url(url, name=name, verify=verify)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="URL") from error
+
+
+def _case(
+    app: Flask, area: str | None, user: str | None, config: Path | None, apache: Path | None
+) -> Case:
+    from ..extension import state_of
+
+    state = state_of(app)
+    try:
+        areas = (
+            tuple(state.settings.areas.values()) if area is None else (state.settings.area(area),)
+        )
+        account = find_account(user)
+        read_apache = None if apache is None else read(apache)
+    except UnknownArea as error:
+        raise click.BadParameter(str(error), param_hint="--area") from error
+    except KeyError as error:
+        raise click.BadParameter(f"there is no user {user!r}.", param_hint="--user") from error
+    except ConfigurationUnreadable as error:
+        raise click.BadParameter(str(error), param_hint="--apache-config") from error
+    return Case(app, state, areas, account, config, read_apache)

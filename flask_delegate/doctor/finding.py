@@ -1,0 +1,124 @@
+"""What a check reports, and the list of all checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from types import MappingProxyType
+
+from .families import FAMILIES
+
+_SHORTEST = 8  # characters of a secret
+
+
+class Level(StrEnum):
+    """How a check came out."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILURE = "failure"
+    SKIPPED = "skipped"
+
+
+OFFLINE: Mapping[str, str] = MappingProxyType(
+    {
+        "settings": "`SECRET_KEY` is long enough, and debug mode is off.",
+        "root": "Only those who should can write to the area's folder and the folders above it.",
+        "root-link": "The area's folder is given by its real path, without symbolic links.",
+        "permissions": "The web server's user may enter the area's folder and each one above it.",
+        "files": "That user can read the files (a sample), and there are no symbolic links.",
+        "overlap": "No area shares a folder with static files, or with the application's code.",
+        "backend": "The server that the area's backend needs is installed here.",
+        "interpreter": (
+            "The user that runs the application can read the interpreter and the code: the web"
+            " server's, or the one that `WSGIDaemonProcess` names in `--apache-config`."
+        ),
+        "network": "The files are on a local file system, or sendfile is off.",
+        "config": "With `--config`: the file was made for the present settings, and is unaltered.",
+        "config-secret": "With `--config`: others cannot read the file, which holds the token.",
+        "sendfile": "With `--config`: sendfile is on for the area.",
+        "apache-modules": "With `--apache-config`: Apache loads the modules that the area needs.",
+        "apache-paths": (
+            "With `--apache-config`: no `Alias` or `DocumentRoot`, of any virtual host, leads to"
+            " the files past the guard."
+        ),
+    }
+)
+LIVE: Mapping[str, str] = MappingProxyType(
+    {
+        "probe-file": "The doctor can put its probe file into the area.",
+        "reach": "The server answers.",
+        "probe": "The application that answers is this one, with this `SECRET_KEY`.",
+        "agreement": "It runs with the settings that the doctor sees.",
+        "daemon-mode": "mod_wsgi runs in daemon mode.",
+        "guard": "The server shows the fingerprint of the area's present rules.",
+        "handoff": "The probe file arrives, with its name, type and policies.",
+        "head": "HEAD gives the length, and no content.",
+        "range": "A range arrives, also with `If-Range`.",
+        "conditional": "The ETag is strong, and an unchanged file is answered with 304.",
+        "listing": "No spelling of the area's URL shows what is in the folder.",
+        "other-paths": (
+            "With `--apache-config`: the probe file cannot be had through the other virtual hosts,"
+            " aliases and document roots that the configuration names."
+        ),
+    }
+)
+ATTACKS: Mapping[str, str] = MappingProxyType(
+    {f"attack-{family.name}": f"{family.title} {family.why}" for family in FAMILIES}
+)
+CHECKS: Mapping[str, str] = MappingProxyType({**OFFLINE, **LIVE, **ATTACKS})
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check found.
+
+    :param check: its name, a key of :data:`CHECKS`.
+    :param level: how it came out.
+    :param seen: what was seen; for a check that was skipped, the reason.
+    :param why: why it matters.
+    :param fix: what to do.
+    :param area: the area that it is about, if it is about one.
+    """
+
+    check: str
+    level: Level
+    seen: str
+    why: str = ""
+    fix: str = ""
+    area: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.check not in CHECKS:
+            raise ValueError(f"there is no check {self.check!r}")
+
+
+def ok(check: str, seen: str, area: str | None = None) -> Finding:
+    """Report that nothing is wrong."""
+    return Finding(check, Level.OK, seen, area=area)
+
+
+def skipped(check: str, seen: str, fix: str = "", area: str | None = None) -> Finding:
+    """Report that a check could not be made, and why."""
+    return Finding(check, Level.SKIPPED, seen, fix=fix, area=area)
+
+
+def warning(check: str, seen: str, why: str, fix: str, area: str | None = None) -> Finding:
+    """Report what somebody should look at."""
+    return Finding(check, Level.WARNING, seen, why, fix, area)
+
+
+def failure(check: str, seen: str, why: str, fix: str, area: str | None = None) -> Finding:
+    """Report what is wrong."""
+    return Finding(check, Level.FAILURE, seen, why, fix, area)
+
+
+def without(secrets: Iterable[str], finding: Finding) -> Finding:
+    """Take secrets out of what a finding says; shorter ones would be found in any text."""
+    seen, fix = finding.seen, finding.fix
+    for secret in secrets:
+        if len(secret) < _SHORTEST:
+            continue
+        seen, fix = seen.replace(secret, "[secret]"), fix.replace(secret, "[secret]")
+    return replace(finding, seen=seen, fix=fix)

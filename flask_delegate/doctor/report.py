@@ -1,0 +1,64 @@
+"""Findings as text for people and as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from textwrap import wrap
+
+from .finding import Finding, Level
+
+_WIDTH = 100
+
+
+def failed(findings: Sequence[Finding]) -> bool:
+    """Tell whether anything is wrong."""
+    return any(finding.level is Level.FAILURE for finding in findings)
+
+
+def counts(findings: Sequence[Finding]) -> dict[str, int]:
+    """Count the findings of each level."""
+    return {level.value: sum(finding.level is level for finding in findings) for level in Level}
+
+
+def as_json(findings: Sequence[Finding]) -> str:
+    """Write a JSON object: ``ok``, ``summary`` and ``findings``."""
+    document = {
+        "ok": not failed(findings),
+        "summary": counts(findings),
+        "findings": [asdict(finding) for finding in findings],
+    }
+    return json.dumps(document, indent=2)
+
+
+def as_text(findings: Sequence[Finding]) -> str:
+    """Write a paragraph for each finding, and a line that sums up."""
+    lines = [line for finding in findings for line in _paragraph(finding)]
+    number = counts(findings)
+    summary = ", ".join(f"{number[level.value]} {level.value}" for level in Level)
+    return "\n".join([*lines, "", f"{len(findings)} checks: {summary}."])
+
+
+def _paragraph(finding: Finding) -> list[str]:
+    area = "" if finding.area is None else f" [{finding.area}]"
+    lines = _wrapped(f"{finding.level.value:8}{finding.check}{area}: ", finding.seen)
+    if finding.level in (Level.OK, Level.SKIPPED) and not finding.fix:
+        return lines
+    if finding.why:
+        lines += _wrapped("        why: ", finding.why)
+    if finding.fix:
+        lines += _wrapped("        fix: ", finding.fix)
+    return lines
+
+
+def _wrapped(label: str, text: str) -> list[str]:
+    # What a server or a file name says goes to a terminal: no control characters.
+    clean = "".join(character if character.isprintable() else "?" for character in text)
+    return wrap(
+        label + clean,
+        _WIDTH,
+        subsequent_indent=" " * 13,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
