@@ -375,7 +375,7 @@ def wait_until_gone(run: Run) -> None:
 
 def test_a_signal_stops_a_start_at_any_moment(data: Path) -> None:
     port = free_port()
-    for delay in (0.05, 0.2, 0.4, 0.7, 1.1, 1.6, 2.2):
+    for delay in (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.7, 1.1, 1.6, 2.2):
         with launched(data, port=port) as run:
             time.sleep(delay)
             # -15 before the script's first line; 0 once Apache was started.
