@@ -89,10 +89,12 @@ def stop_unminted(environ: WSGIEnvironment, status: str, headers: Headers) -> No
         return
     if any(made in location for made in minted for location in locations):
         reason = _ALTERED
-    elif is_followed and any(location.startswith("/") for location in locations):
-        reason = "with status 200 Apache would serve that URL in its place; use a 3xx to redirect."
-    else:
+    elif not is_followed or not any(location.startswith("/") for location in locations):
         return
+    elif has_status_header:
+        reason = "its Status header may have Apache serve that URL in its place; leave it out."
+    else:
+        reason = "with status 200 Apache would serve that URL in its place; use a 3xx to redirect."
     raise UnmintedRedirect("Location", locations[-1], status, reason)
 
 
