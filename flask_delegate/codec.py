@@ -51,20 +51,17 @@ def encode(delivery: Delivery, token: str) -> str:
 
     :param token: the area's secret mark, which Apache requires.
     """
-    values = {
-        ID: delivery.id,
-        CONTENT_TYPE: delivery.content_type,
-        DISPOSITION: delivery.disposition,
-        MAX_AGE: delivery.max_age,
-        POLICY: delivery.csp,
+    rate = delivery.rate_limit
+    values = (
+        (ID, delivery.id),
+        (CONTENT_TYPE, delivery.content_type),
+        (DISPOSITION, delivery.disposition),
+        (MAX_AGE, delivery.max_age),
+        (POLICY, delivery.csp),
         # Rounded down, so that a limit is never exceeded, to no less than mod_ratelimit's unit.
-        RATE: delivery.rate_limit and max(1, delivery.rate_limit // KIBIBYTE),
-    }
-    pairs = [
-        f"{field.key}={_escape(str(values[field]))}"
-        for field in FIELDS
-        if values[field] is not None
-    ]
+        (RATE, rate and max(1, rate // KIBIBYTE)),
+    )
+    pairs = [f"{field.key}={_escape(str(value))}" for field, value in values if value is not None]
     return "&".join([f"k={token}", *pairs])
 
 
