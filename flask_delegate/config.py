@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -71,7 +71,7 @@ class Settings:
 
     areas: Mapping[str, Area]
     headers: Mapping[str, str]
-    secrets: tuple[bytes, ...]
+    secrets: tuple[bytes, ...] = field(repr=False)
 
     def area(self, name: str | None) -> Area:
         """Find an area; ``None`` is the default one, or the only one.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .areas import Area
 from .exceptions import HandoffUnavailable
@@ -36,7 +36,7 @@ class Mark:
     :param fingerprint: what shows that the right rules are loaded.
     """
 
-    token: str
+    token: str = field(repr=False)
     fingerprint: str
 
 

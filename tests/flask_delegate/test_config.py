@@ -193,3 +193,12 @@ def test_marks_belong_to_secret_and_settings(make_app: Factory, tmp_path: Path) 
     with_headers = marks(DELEGATE_HEADERS={"X-Frame-Options": "DENY"})
     assert with_headers[0] == token
     assert with_headers[1] != fingerprint
+
+
+def test_what_is_kept_of_an_application_does_not_show_its_secrets(make_app: Factory) -> None:
+    """Debug pages and error reports print such things."""
+    state = make_app(SECRET_KEY_FALLBACKS=["an older secret"]).extensions["delegate"]
+    shown = repr(state)
+    assert state.marks["default"].fingerprint in shown
+    for secret in (SECRET, "an older secret", state.marks["default"].token):
+        assert secret not in shown

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import tempfile
 import time
@@ -25,7 +24,6 @@ __all__ = [
     "SECRET",
     "Server",
     "Site",
-    "daemon_ids",
     "express",
     "free_port",
     "new_site",
@@ -152,9 +150,3 @@ def express(
     options = ("--python-path", str(site.app), *options)
     with start(script, *options, include=include, port=port) as apache:
         yield Server(apache)
-
-
-def daemon_ids() -> tuple[int, int]:
-    """Give user and group id of the user that the application runs as."""
-    entry = pwd.getpwnam(DAEMON_USER) if DAEMON_USER else pwd.getpwuid(os.geteuid())
-    return entry.pw_uid, entry.pw_gid

@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from flask_delegate.backends import Keeps, accel, location, sendfile, stream
 from flask_delegate.receipts import NGINX_FORMAT
@@ -45,28 +46,16 @@ class Running:
     mount: str = ""
     tls: bool = False
 
-    def get(
-        self,
-        target: str,
-        *,
-        method: str = "GET",
-        headers: dict[str, str] | None = None,
-        body: bytes = b"",
-    ) -> Reply:
-        """Ask for a URL of the application."""
-        return self.get_directly(self.mount + target, method=method, headers=headers, body=body)
+    def get(self, target: str, **request: Any) -> Reply:
+        """Ask for a URL of the application; the rest is :func:`.client.get`'s."""
+        return self.get_directly(self.mount + target, **request)
 
     def get_directly(
-        self,
-        target: str,
-        *,
-        method: str = "GET",
-        headers: dict[str, str] | None = None,
-        body: bytes = b"",
+        self, target: str, *, headers: dict[str, str] | None = None, **request: Any
     ) -> Reply:
         """Ask for a URL of the server."""
         fields = {"Host": self.host, **(headers or {})}
-        return get(self.port, target, method=method, headers=fields, body=body, tls=self.tls)
+        return get(self.port, target, headers=fields, tls=self.tls, **request)
 
 
 HOST = "delegate.test"
