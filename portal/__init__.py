@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from flask_delegate import ConfigurationError, Delegate
 
@@ -29,6 +30,10 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.request_class = UploadRequest
     settings.load(app, config)
     app.logger.setLevel(logging.INFO)
+    if hops := app.config["PROXIES"]:
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops
+        )
 
     folder = datafolder.prepare(settings.data_folder(app))
     app.secret_key = datafolder.secret_key(folder)

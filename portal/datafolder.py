@@ -35,9 +35,14 @@ def prepare(folder: Path) -> Path:
         raise DataFolderError(
             f"The data folder {folder} cannot be made: {error.strerror}."
         ) from error
-    for path in (folder, folder / "files", folder / "incoming", folder / "portal.db"):
+    files, incoming, database = (folder / name for name in ("files", "incoming", "portal.db"))
+    for path in (folder, files, incoming, database):
         if path.exists():
             _check_own(path)
+    if database.exists():
+        _check_secret(database)
+    if files.exists() and files.stat().st_mode & stat.S_IRGRP:
+        _check_group(files, incoming)
     return folder
 
 
@@ -100,6 +105,34 @@ def _check_own(path: Path) -> None:
         raise DataFolderError(
             f"Other users may write to {path} (mode {stat.S_IMODE(found.st_mode):04o})."
             f" Take that right away: chmod go-w {quoted}"
+        )
+
+
+def _check_secret(path: Path) -> None:
+    """Refuse a database that others could read."""
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        raise DataFolderError(
+            f"Other users may read {path} (mode {mode:04o}), and it holds what people sign in with."
+            f" Take that right away: chmod go= {shlex.quote(str(path))}"
+        )
+
+
+def _check_group(files: Path, incoming: Path) -> None:
+    """Refuse a group that may read the files there are, but could not read new ones.
+
+    A web server that is another user reads by its group. A new file gets its group from the folder
+    that it arrives in, where that has the set-group-ID bit, and else from the process.
+    """
+    wanted, group = files.stat().st_gid, os.getegid()
+    if incoming.exists() and incoming.stat().st_mode & stat.S_ISGID:
+        group = incoming.stat().st_gid
+    if group != wanted:
+        quoted = shlex.quote(str(incoming))
+        raise DataFolderError(
+            f"Group id {wanted} may read {files}, but what arrives in {incoming} would get group id"
+            f" {group}, so a web server in the first group could not send it. Have root run:"
+            f" mkdir -p {quoted} && chown {os.geteuid()}:{wanted} {quoted} && chmod 2700 {quoted}"
         )
 
 

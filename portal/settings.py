@@ -1,9 +1,10 @@
-"""The portal's settings: defaults, then the environment, then what the caller gives."""
+"""The portal's settings: defaults, a file, the environment, what the caller gives; the last wins."""
 
 from __future__ import annotations
 
 import os
 import re
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ DEFAULTS: Mapping[str, Any] = {
     "MAX_CONTENT_LENGTH": 1024**3,  # bytes in one upload
     "DISK_RESERVE": 64 * 1024**2,  # bytes that uploads leave free, so that deleting still works
     "MAX_FORM_PARTS": 100,  # each file of an upload holds a file descriptor until its end
+    "PROXIES": 0,  # how many stand in front, each adding to X-Forwarded-For
     "PERMANENT_SESSION_LIFETIME": 12 * 60 * 60,  # seconds
     "SESSION_COOKIE_HTTPONLY": True,
     "SESSION_COOKIE_SAMESITE": "Lax",
@@ -22,7 +24,13 @@ DEFAULTS: Mapping[str, Any] = {
     # A token is good for as long as its session, so that a page left open still works.
     "WTF_CSRF_TIME_LIMIT": None,
 }
-_NUMBERS = ("DISK_RESERVE", "MAX_CONTENT_LENGTH", "MAX_FORM_PARTS", "PERMANENT_SESSION_LIFETIME")
+_LEAST = {
+    "DISK_RESERVE": 1,
+    "MAX_CONTENT_LENGTH": 1,
+    "MAX_FORM_PARTS": 1,
+    "PERMANENT_SESSION_LIFETIME": 1,
+    "PROXIES": 0,
+}
 
 # What Flask-Delegate refuses in a folder; said here before the folder is made.
 _UNUSABLE = re.compile(r'[\x00-\x1f\x7f"\\*?\[\]{}$%]')
@@ -41,15 +49,37 @@ def load(app: Flask, config: Mapping[str, Any] | None) -> None:
     :raises SettingError: for a setting that is missing or out of its range.
     """
     app.config.update(DEFAULTS)
+    if path := os.environ.get("PORTAL_SETTINGS"):
+        app.config.update(_read(Path(path)))
     app.config.from_prefixed_env("PORTAL")
     app.config.update(config or {})
-    for key in _NUMBERS:
+    for key, least in _LEAST.items():
         value = app.config[key]
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise SettingError(f"PORTAL_{key} must be a whole number from 1 up, not {value!r}.")
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise SettingError(
+                f"PORTAL_{key} must be a whole number from {least} up, not {value!r}."
+            )
     secure = app.config["SESSION_COOKIE_SECURE"]
     if not isinstance(secure, bool):
         raise SettingError(f"PORTAL_SESSION_COOKIE_SECURE must be true or false, not {secure!r}.")
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    """Read the file that PORTAL_SETTINGS names."""
+    try:
+        with path.open("rb") as file:
+            found = tomllib.load(file)
+    except OSError as error:
+        raise SettingError(f"PORTAL_SETTINGS is {path}, which cannot be read: {error}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingError(f"PORTAL_SETTINGS is {path}, which is not TOML: {error}.") from error
+    for key in found:
+        if key != key.upper() or key.startswith("PORTAL_"):
+            raise SettingError(
+                f"{path} sets {key!r}. Names there are in capitals and without PORTAL_,"
+                """ such as DATA = "/srv/portal"."""
+            )
+    return found
 
 
 def data_folder(app: Flask) -> Path:

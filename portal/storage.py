@@ -90,11 +90,17 @@ class Storage:
         self.files = files
         self.incoming = incoming
         self._reserve = reserve
+        self._group_reads = False
 
     def prepare(self) -> None:
-        """Make the folders, and remove what killed processes left behind."""
+        """Make the folders, and remove what killed processes left behind.
+
+        Where the folder of all files is readable for its group, each file will be, too: that is how
+        a web server reads them that is another user.
+        """
         for folder in (self.files, self.incoming):
             folder.mkdir(mode=0o700, exist_ok=True)
+        self._group_reads = bool(self.files.stat().st_mode & stat.S_IRGRP)
         for path in self.incoming.iterdir():
             # Another process may finish with it just now; and a start must not fail for litter.
             with suppress(OSError):
@@ -117,9 +123,10 @@ class Storage:
         key = secrets.token_hex(16)
         target = self.files / self.path(key)
         with _no_room_named():
+            os.fchmod(incoming.fileno(), 0o640 if self._group_reads else 0o600)
             os.fsync(incoming.fileno())
             incoming.close()
-            target.parent.mkdir(mode=0o700, exist_ok=True)
+            self._make_folder(target.parent)
             try:
                 incoming.path.rename(target)
                 _sync_folder(target.parent)
@@ -128,6 +135,12 @@ class Storage:
                 target.unlink(missing_ok=True)
                 raise
         return key
+
+    def _make_folder(self, folder: Path) -> None:
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+            if self._group_reads:
+                folder.chmod(0o750)
 
     def holds(self, key: str, size: int) -> bool:
         """Tell whether a file is there, in the size that it was kept with."""

@@ -17,6 +17,8 @@ from portal import create_app, datafolder
 from portal.datafolder import DataFolderError
 from portal.settings import SettingError
 
+from .conftest import kept, prepare, signed_in, token, upload
+
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,6 +44,7 @@ def test_relative_data_folder_is_refused() -> None:
         ("MAX_CONTENT_LENGTH", 0),
         ("MAX_CONTENT_LENGTH", True),
         ("MAX_FORM_PARTS", None),
+        ("PROXIES", -1),
         ("PERMANENT_SESSION_LIFETIME", -1),
         ("SESSION_COOKIE_SECURE", "no"),
     ],
@@ -61,6 +64,56 @@ def test_settings_come_from_environment_and_argument_wins(
     app = create_app({"SESSION_COOKIE_SECURE": True})
     assert app.config["MAX_CONTENT_LENGTH"] == 12345
     assert app.config["SESSION_COOKIE_SECURE"] is True
+
+
+def test_settings_come_from_the_named_file_and_the_environment_wins(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text(f'DATA = "{data}"\nMAX_CONTENT_LENGTH = 12345\nDISK_RESERVE = 2\n')
+    monkeypatch.setenv("PORTAL_SETTINGS", str(path))
+    monkeypatch.setenv("PORTAL_DISK_RESERVE", "3")
+    app = create_app()
+    assert (app.config["MAX_CONTENT_LENGTH"], app.config["DISK_RESERVE"]) == (12345, 3)
+    assert data.is_dir()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "cannot be read: .*No such file"),
+        (b"DATA = /srv", "not TOML"),
+        (b"\xff", "not TOML"),
+        (b'data = "/srv"', "sets 'data'. Names there are in capitals"),
+        (b'PORTAL_DATA = "/srv"', "sets 'PORTAL_DATA'. Names there are .* without PORTAL_"),
+    ],
+)
+def test_settings_file_that_cannot_be_used_is_named(
+    content: bytes | None, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "settings.toml"
+    if content is not None:
+        path.write_bytes(content)
+    monkeypatch.setenv("PORTAL_SETTINGS", str(path))
+    with pytest.raises(SettingError, match=f"{path}.* {words}"):
+        create_app()
+
+
+@pytest.mark.parametrize(("proxies", "seen"), [(0, "10.0.0.1"), (1, "192.0.2.7"), (2, "6.6.6.6")])
+def test_address_is_taken_from_as_many_proxies_as_there_are(
+    proxies: int, seen: str, make_app: Callable[..., Flask], caplog: pytest.LogCaptureFixture
+) -> None:
+    app = make_app(PROXIES=proxies)
+    prepare(app)
+    client = app.test_client()
+    form_token = token(client)
+    client.post(
+        "/sign-in",
+        data={"csrf_token": form_token, "username": "alice", "password": "wrong password"},
+        headers={"X-Forwarded-For": "6.6.6.6, 192.0.2.7"},
+        environ_base={"REMOTE_ADDR": "10.0.0.1"},
+    )
+    assert f"sign-in failed: 'alice' from {seen}" in caplog.text
 
 
 @pytest.mark.usefixtures("app")
@@ -172,6 +225,57 @@ def test_folder_of_another_user_than_the_portals_is_refused(
     other = os.geteuid() + 1
     monkeypatch.setattr(os, "geteuid", lambda: other)
     with pytest.raises(DataFolderError, match=f"the portal runs as user id {other}"):
+        create_app({"DATA": str(data)})
+
+
+@pytest.mark.usefixtures("app")
+def test_database_open_to_others_is_refused(data: Path) -> None:
+    (data / "portal.db").chmod(0o640)
+    with pytest.raises(DataFolderError, match=r"may read .*portal\.db .*: chmod go= "):
+        create_app({"DATA": str(data)})
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files to any group")
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_web_server_of_another_user_can_read_files_and_nothing_else(
+    umask: int, make_app: Callable[..., Flask], data: Path
+) -> None:
+    for name, mode in (("", 0o710), ("files", 0o2750), ("incoming", 0o2700)):
+        (data / name).mkdir()
+        os.chown(data / name, -1, 12345)
+        (data / name).chmod(mode)
+    before = os.umask(umask)
+    try:
+        app = make_app()
+        prepare(app)
+        upload(signed_in(app, "alice"), "a.txt")
+    finally:
+        os.umask(before)
+
+    stored = kept(data)[0]
+    assert [stat.S_IMODE(path.stat().st_mode) & 0o777 for path in (stored.parent, stored)] == [
+        0o750,
+        0o640,
+    ]
+    assert {path.stat().st_gid for path in (stored.parent, stored)} == {12345}
+    others = {path for path in data.iterdir() if path.is_file()}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in others} == {0o600}
+
+
+@pytest.mark.parametrize("mode", [0o2700, 0o700])
+def test_files_that_the_web_server_could_not_read_are_told_of_at_the_start(
+    mode: int, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_app({"DATA": str(data)})
+    (data / "files").chmod(0o750)
+    (data / "incoming").chmod(mode)
+    create_app({"DATA": str(data)})  # its own group may read them
+    other = os.getegid() + 1
+    monkeypatch.setattr(os, "getegid", lambda: other)
+    if mode & stat.S_ISGID:
+        create_app({"DATA": str(data)})
+        return
+    with pytest.raises(DataFolderError, match=f"would get group id {other}, .*chmod 2700"):
         create_app({"DATA": str(data)})
 
 
