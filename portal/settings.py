@@ -1,4 +1,4 @@
-"""The portal's settings: defaults, a file, the environment, what the caller gives; the last wins."""
+"""The portal's settings: defaults, a file, the environment, and what the caller gives."""
 
 from __future__ import annotations
 
