@@ -5,12 +5,14 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
+import sqlalchemy as sa
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from . import passwords
+from . import entries, names, passwords, sessions
 from .database import db
-from .models import Account, new_token
+from .models import Account, Folder, OneTimeLink, RecoveryCode, Role, SignIn
+from .uploads import remove_content
 
 LONGEST_NAME = 64
 
@@ -19,20 +21,9 @@ class AccountError(Exception):
     """Something about an account cannot be done; the message says why."""
 
 
-def name_key(name: str) -> str:
-    """Map names that look alike by case or compatible characters to one key."""
-    folded = unicodedata.normalize("NFKC", name.strip()).casefold()
-    return unicodedata.normalize("NFKC", folded)
-
-
 def find(name: str) -> Account | None:
     """Find the account of that name."""
-    return db.session.scalar(select(Account).where(Account.name_key == name_key(name)))
-
-
-def find_by_session(session_key: str) -> Account | None:
-    """Find the account that a session refers to."""
-    return db.session.scalar(select(Account).where(Account.session_key == session_key))
+    return db.session.scalar(select(Account).where(Account.name_key == names.fold(name)))
 
 
 def all_accounts() -> Sequence[Account]:
@@ -40,17 +31,27 @@ def all_accounts() -> Sequence[Account]:
     return db.session.scalars(select(Account).order_by(Account.name_key)).all()
 
 
-def create(name: str, password: str) -> Account:
-    """Make an account.
+def create(name: str, password: str, role: Role = Role.MEMBER, quota: int | None = None) -> Account:
+    """Make an account, with the folder that holds all that it will have.
 
+    :param quota: bytes that it may have; none for what ``PORTAL_QUOTA`` says.
     :raises AccountError: for a name that is taken or unusable, or a password of unusable length.
     """
     name = unicodedata.normalize("NFC", name.strip())
     if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
         raise AccountError(f"A name has 1 to {LONGEST_NAME} printable characters.")
-    account = Account(name=name, name_key=name_key(name), password_hash=_hash(password))
+    account = Account(
+        name=name,
+        name_key=names.fold(name),
+        skeleton=names.skeleton(name),
+        password_hash=_hash(password),
+        role=role,
+        quota=quota,
+    )
     db.session.add(account)
     try:
+        db.session.flush()
+        db.session.add(Folder(owner_id=account.id, name="", name_key=""))
         db.session.commit()
     except IntegrityError as error:
         db.session.rollback()
@@ -64,13 +65,18 @@ def set_password(account: Account, password: str) -> None:
     :raises AccountError: for a password of unusable length.
     """
     account.password_hash = _hash(password)
-    end_sessions(account)
+    sessions.end_all(account)
 
 
-def end_sessions(account: Account) -> None:
-    """Sign the account out everywhere: a copied cookie must not outlive that."""
-    account.session_key = new_token()
+def delete(account: Account) -> None:
+    """Delete an account and all that it has, for good."""
+    keys = entries.forget_all(account.id)
+    for model in (SignIn, OneTimeLink, RecoveryCode):
+        db.session.execute(sa.delete(model).where(model.account_id == account.id))
+    db.session.delete(account)
     db.session.commit()
+    for key in keys:
+        remove_content(key)
 
 
 def authenticate(name: str, password: str) -> Account | None:

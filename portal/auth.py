@@ -8,9 +8,11 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Flask, flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 
-from . import accounts
+from . import accounts, sessions
 from .extensions import (
     current_account,
+    current_sign_in,
+    find_session,
     login_manager,
     login_required,
     signed_in_account,
@@ -25,7 +27,7 @@ def init_app(app: Flask) -> None:
     """Set the application up to know who is signed in."""
     # Templates ask signed_in_account() themselves: error pages must do without the database.
     login_manager.init_app(app, add_context_processor=False)
-    login_manager.user_loader(accounts.find_by_session)
+    login_manager.user_loader(find_session)
     login_manager.unauthorized_handler(_ask_to_sign_in)
     app.add_template_global(signed_in_account)
 
@@ -54,12 +56,12 @@ def sign_in() -> ResponseReturnValue:
 @auth.post("/sign-out")
 @login_required
 def sign_out() -> ResponseReturnValue:
-    """End every session of the account, so that no copy of the cookie goes on working."""
-    account = current_account()
-    accounts.end_sessions(account)
+    """End this session, so that no copy of its cookie goes on working."""
+    name = current_account().name
+    sessions.end(current_sign_in())
     session.clear()
-    flash("You are signed out, here and on your other devices.")
-    logger.info("signed out: %.100r", account.name)
+    flash("You are signed out.")
+    logger.info("signed out: %.100r", name)
     return redirect(url_for("auth.sign_in"))
 
 

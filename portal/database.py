@@ -39,15 +39,21 @@ def init_app(app: Flask, path: Path) -> None:
         sa.event.listen(db.engine, "connect", _set_pragmas)
 
 
-def upgrade() -> None:
+def upgrade(revision: str = "head") -> None:
     """Bring the schema up to date. Nothing happens where it is."""
     with db.engine.connect() as connection:
+        # SQLite changes a table by making it anew, and would delete what refers to the old one.
+        # This has no effect inside a transaction.
+        connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
         # Two upgrades at once: the second one waits, and finds nothing left to do.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         config = _config()
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
+        if broken := connection.exec_driver_sql("PRAGMA foreign_key_check").all():
+            raise RuntimeError(f"the upgrade would leave references to nothing: {broken[:5]}")
         connection.commit()
+        connection.exec_driver_sql("PRAGMA foreign_keys = ON")
 
 
 def schema_is_current() -> bool:

@@ -14,6 +14,7 @@ from flask import current_app
 from . import accounts, passwords
 from .accounts import AccountError
 from .datafolder import write_private
+from .entries import root_folder
 from .settings import data_folder
 from .uploads import add_file, current_storage
 
@@ -32,12 +33,12 @@ def ensure_account(name: str) -> str:
         password = remembered.get(name) or secrets.token_urlsafe(12)
         # Remembered first: an account whose password is lost would be of no use.
         _write_passwords({**remembered, name: password})
-        owner_id = accounts.create(name, password).id
+        folder = root_folder(accounts.create(name, password).id)
         for file_name, content in sample_files(name).items():
             incoming = current_storage().receive()
             try:
                 incoming.write(content)
-                add_file(owner_id, incoming, file_name)
+                add_file(folder, incoming, file_name)
             finally:
                 incoming.discard()
         return password

@@ -6,17 +6,21 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
 import flask_login  # type: ignore[import-untyped]
-from flask import session
+from flask import request, session
 from flask_wtf.csrf import CSRFError, CSRFProtect  # type: ignore[import-untyped]
 
+from . import sessions
+
 if TYPE_CHECKING:
-    from .models import Account
+    from .models import Account, SignIn
 
 __all__ = [
     "CSRFError",
     "check_form_in_view",
     "csrf",
     "current_account",
+    "current_sign_in",
+    "find_session",
     "login_manager",
     "login_required",
     "signed_in_account",
@@ -43,21 +47,49 @@ def check_form_in_view(view: Callable[P, R]) -> Callable[P, R]:
     return cast("Callable[P, R]", csrf.exempt(view))
 
 
+class BrowserSession:
+    """What Flask-Login calls the user: the session, by the key that the browser's cookie holds."""
+
+    is_authenticated = True
+    is_active = True
+    is_anonymous = False
+
+    def __init__(self, sign_in: SignIn, key: str) -> None:
+        self.sign_in = sign_in
+        self._key = key
+
+    def get_id(self) -> str:
+        """Give what goes into the cookie."""
+        return self._key
+
+
+def find_session(key: str) -> BrowserSession | None:
+    """Find the session that a cookie means."""
+    sign_in = sessions.find(key)
+    return BrowserSession(sign_in, key) if sign_in else None
+
+
 def signed_in_account() -> Account | None:
     """Give the account that this request is signed in to, if any."""
     user = flask_login.current_user
-    return cast("Account", user._get_current_object()) if user.is_authenticated else None
+    return cast("Account", user.sign_in.account) if user.is_authenticated else None
 
 
 def current_account() -> Account:
     """Give the account that this request is signed in to, in views that need one."""
-    account = signed_in_account()
-    if account is None:
-        raise RuntimeError("current_account() is for views below @login_required")
-    return account
+    return current_sign_in().account
+
+
+def current_sign_in() -> SignIn:
+    """Give this request's session, in views that need one."""
+    user = flask_login.current_user
+    if not user.is_authenticated:
+        raise RuntimeError("current_sign_in() is for views below @login_required")
+    return cast("SignIn", user.sign_in)
 
 
 def start_session(account: Account) -> None:
     """Sign in, in a session that has nothing of the one before, which may be somebody else's."""
     session.clear()
-    flask_login.login_user(account)
+    started = sessions.start(account, request.user_agent.string, request.remote_addr or "")
+    flask_login.login_user(BrowserSession(*started))

@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from flask_delegate import Handoff, delegated
 
+from . import entries
 from .access import Action, may
 from .database import db
 from .extensions import check_form_in_view, csrf, current_account, login_required
@@ -43,10 +44,10 @@ def upload() -> ResponseReturnValue:
     """Keep the files that a form sends."""
     accept_files()
     csrf.protect()
-    owner_id, owner_name = current_account().id, current_account().name
+    folder, owner_name = entries.root_folder(current_account().id), current_account().name
     stored_names = []
     for client_name, incoming in received_files("file"):
-        stored = add_file(owner_id, incoming, client_name)
+        stored = add_file(folder, incoming, client_name)
         stored_names.append(stored.name)
         logger.info("uploaded: %r, %d bytes, by %.100r", stored.name, stored.size, owner_name)
     if stored_names:
@@ -84,16 +85,17 @@ def download(public_id: str) -> Handoff:
 @login_required
 def confirm_delete(public_id: str) -> ResponseReturnValue:
     """Ask whether to delete a file."""
-    return render_template("delete.html", file=file_or_404(public_id, "delete"))
+    return render_template("delete.html", file=file_or_404(public_id, "change"))
 
 
 @files.post("/files/<public_id>/delete")
 @login_required
 def delete(public_id: str) -> ResponseReturnValue:
     """Delete a file."""
-    stored = file_or_404(public_id, "delete")
+    stored = file_or_404(public_id, "change")
     name, key = stored.name, stored.storage_key
     # The row goes first: without it, nobody reaches what a crash might leave on disk.
+    entries.release(stored.owner_id, stored.size)
     db.session.delete(stored)
     db.session.commit()
     remove_content(key)
@@ -120,5 +122,7 @@ def file_or_404(public_id: str, action: Action) -> StoredFile:
 
 
 def _files_of(account: Account) -> Sequence[StoredFile]:
-    mine = select(StoredFile).where(StoredFile.owner_id == account.id)
+    mine = select(StoredFile).where(
+        StoredFile.owner_id == account.id, StoredFile.trash_id.is_(None)
+    )
     return db.session.scalars(mine.order_by(StoredFile.name)).all()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from datetime import UTC, datetime
+from enum import Enum
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 
 class UTCDateTime(sa.types.TypeDecorator[datetime]):
@@ -42,6 +44,18 @@ def new_token() -> str:
     return secrets.token_urlsafe(24)
 
 
+def hash_token(token: str) -> str:
+    """Hash what nobody can guess, for the database: who reads that cannot use it."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+class Role(Enum):
+    """What an account is for."""
+
+    MEMBER = "member"
+    ADMINISTRATOR = "administrator"
+
+
 class Base(DeclarativeBase):
     """The base of all models."""
 
@@ -62,35 +76,130 @@ class Account(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(sa.String(64))
-    # Names that differ only by case or compatible characters are one name: see accounts.name_key.
+    # Names that differ only by case or compatible characters are one name: see names.fold.
     name_key: Mapped[str] = mapped_column(sa.String(255), unique=True)
+    # Names that look alike are not given twice: see names.skeleton.
+    skeleton: Mapped[str] = mapped_column(sa.String(255), unique=True)
     password_hash: Mapped[str] = mapped_column(sa.String(255))
-    # What sessions refer to. A new one ends every session of the account.
-    session_key: Mapped[str] = mapped_column(sa.String(64), unique=True, default=new_token)
+    role: Mapped[Role] = mapped_column(sa.Enum(Role, native_enum=False, length=16))
+    is_active: Mapped[bool] = mapped_column(default=True)
+    # Bytes; none: what PORTAL_QUOTA says.
+    quota: Mapped[int | None] = mapped_column(sa.BigInteger)
+    # Bytes of all its files, those in the trash, too. Kept in step by entries.py alone.
+    used: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    totp_secret: Mapped[str | None] = mapped_column(sa.String(64))
+    # The time step of the last code that was taken, so that none is taken twice.
+    totp_step: Mapped[int | None] = mapped_column(sa.BigInteger)
     created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
 
-    # Flask-Login asks for these.
-    is_authenticated = True
-    is_active = True
-    is_anonymous = False
-
-    def get_id(self) -> str:
-        """Give what the session cookie refers to this account by."""
-        return self.session_key
+    @property
+    def is_administrator(self) -> bool:
+        """Tell whether the account manages others. It never reads their files."""
+        return self.role is Role.ADMINISTRATOR
 
 
-class StoredFile(Base):
-    """A file that somebody uploaded."""
+class SignIn(Base):
+    """A session: one browser that is signed in. What its cookie holds is known as a hash only."""
 
-    __tablename__ = "stored_file"
-    __table_args__ = (sa.UniqueConstraint("owner_id", "name"),)
+    __tablename__ = "sign_in"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[str] = mapped_column(sa.String(64), unique=True, default=new_token)
+    key_hash: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    account_id: Mapped[int] = mapped_column(sa.ForeignKey("account.id"), index=True)
+    user_agent: Mapped[str] = mapped_column(sa.String(255))
+    address: Mapped[str] = mapped_column(sa.String(64))
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
+    used_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
+
+    account: Mapped[Account] = relationship(lazy="joined", innerjoin=True)
+
+
+class OneTimeLink(Base):
+    """A link to hand over: to make an account with, or to choose a new password."""
+
+    __tablename__ = "one_time_link"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[str] = mapped_column(sa.String(64), unique=True, default=new_token)
+    token_hash: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    # The account whose password it resets; none for an invitation.
+    account_id: Mapped[int | None] = mapped_column(sa.ForeignKey("account.id"), index=True)
+    # What an invited account will be.
+    role: Mapped[Role] = mapped_column(sa.Enum(Role, native_enum=False, length=16))
+    quota: Mapped[int | None] = mapped_column(sa.BigInteger)
+    note: Mapped[str] = mapped_column(sa.String(255), default="")
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
+    expires_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class RecoveryCode(Base):
+    """A code that stands in for the second factor, once."""
+
+    __tablename__ = "recovery_code"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    account_id: Mapped[int] = mapped_column(sa.ForeignKey("account.id"), index=True)
+    code_hash: Mapped[str] = mapped_column(sa.String(64))
+
+
+class Entry(Base):
+    """What a folder holds: a file or another folder."""
+
+    __tablename__ = "entry"
+    __table_args__ = (
+        # A name is taken once in a folder; the trash takes none.
+        sa.Index(
+            "uq_entry_parent_id_name_key",
+            "parent_id",
+            "name_key",
+            unique=True,
+            sqlite_where=sa.text("trash_id IS NULL"),
+            postgresql_where=sa.text("trash_id IS NULL"),
+        ),
+        # One folder without a parent for each account.
+        sa.Index(
+            "uq_entry_owner_id_root",
+            "owner_id",
+            unique=True,
+            sqlite_where=sa.text("parent_id IS NULL"),
+            postgresql_where=sa.text("parent_id IS NULL"),
+        ),
+        # A page of a folder, in each order, without reading the folder.
+        sa.Index("ix_entry_by_name", "parent_id", "trash_id", "is_file", "name_key", "id"),
+        sa.Index("ix_entry_by_size", "parent_id", "trash_id", "is_file", "size", "id"),
+        sa.Index("ix_entry_by_time", "parent_id", "trash_id", "is_file", "created_at", "id"),
+        sa.Index("ix_entry_owner_id_trash_id", "owner_id", "trash_id"),
+        sa.Index("ix_entry_trash_id", "trash_id", "trashed_at"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     public_id: Mapped[str] = mapped_column(sa.String(64), unique=True, default=new_token)
     owner_id: Mapped[int] = mapped_column(sa.ForeignKey("account.id"))
+    parent_id: Mapped[int | None] = mapped_column(sa.ForeignKey("entry.id"))
+    is_file: Mapped[bool]
     name: Mapped[str] = mapped_column(sa.String(255))
-    size: Mapped[int] = mapped_column(sa.BigInteger)
-    mimetype: Mapped[str] = mapped_column(sa.String(255))
-    sha256: Mapped[str] = mapped_column(sa.String(64))
-    storage_key: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    name_key: Mapped[str] = mapped_column(sa.String(1024))
+    size: Mapped[int] = mapped_column(sa.BigInteger, default=0)
     created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
+    # What was put into the trash together has the id of the entry that it was put there with.
+    trash_id: Mapped[int | None] = mapped_column(sa.ForeignKey("entry.id"))
+    trashed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+    __mapper_args__ = {"polymorphic_on": "is_file"}  # noqa: RUF012  (SQLAlchemy's way)
+
+
+class Folder(Entry):
+    """A folder. The one without a parent holds all others of its account."""
+
+    __mapper_args__ = {"polymorphic_identity": False}  # noqa: RUF012
+
+
+class StoredFile(Entry):
+    """A file that somebody uploaded."""
+
+    mimetype: Mapped[str] = mapped_column(sa.String(255), nullable=True)
+    sha256: Mapped[str] = mapped_column(sa.String(64), nullable=True)
+    storage_key: Mapped[str] = mapped_column(sa.String(64), unique=True, nullable=True)
+
+    __mapper_args__ = {"polymorphic_identity": True}  # noqa: RUF012

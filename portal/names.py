@@ -1,4 +1,4 @@
-"""File names: what a client sends is made safe to store, show and save under."""
+"""Names: what a client sends is made safe to store, show and save under, and compared."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import mimetypes
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import cache
 from itertools import count
 from posixpath import splitext
+
+from confusable_homoglyphs import confusables  # type: ignore[import-untyped]
 
 LONGEST = 255
 """In bytes of UTF-8: what common file systems take."""
@@ -42,11 +45,42 @@ def numbered(name: str) -> Iterator[str]:
         yield _shorten(name, f" ({number})")
 
 
+def fold(name: str) -> str:
+    """Map names that differ only by case or compatible characters to one key."""
+    folded = unicodedata.normalize("NFKC", name.strip()).casefold()
+    return unicodedata.normalize("NFKC", folded)
+
+
+def skeleton(name: str) -> str:
+    """Map names that look alike, such as with a Cyrillic letter for a Latin one, to one key.
+
+    As in Unicode's technical standard 39, section 4: for comparing only, not for showing.
+    """
+    plain = unicodedata.normalize("NFKC", name.strip())
+    return fold("".join(_prototypes().get(character, character) for character in plain))
+
+
 def guess_mimetype(name: str) -> str:
     """Tell the media type by the name; what is compressed is just bytes."""
     # Only the extension: the function takes a whole name for a URL, where 'data:' is special.
     mimetype, encoding = mimetypes.guess_type(f"file{splitext(name)[1]}")
     return mimetype if mimetype and not encoding else _UNKNOWN_TYPE
+
+
+@cache
+def _prototypes() -> dict[str, str]:
+    """Give the characters that others are confused with, by the characters that are confused.
+
+    The data names each pair twice. Of a pair, the one with more look-alikes is the prototype.
+    """
+    data = confusables.confusables_data
+    alike = {character: {one["c"] for one in found} for character, found in data.items()}
+    return {
+        character: max(
+            {character, *others}, key=lambda one: (len(alike.get(one, ())), -ord(one[0]))
+        )
+        for character, others in alike.items()
+    }
 
 
 def _is_control(character: str) -> bool:

@@ -16,6 +16,7 @@ DEFAULTS: Mapping[str, Any] = {
     "MAX_CONTENT_LENGTH": 1024**3,  # bytes in one upload
     "DISK_RESERVE": 64 * 1024**2,  # bytes that uploads leave free, so that deleting still works
     "MAX_FORM_PARTS": 100,  # each file of an upload holds a file descriptor until its end
+    "QUOTA": 10 * 1024**3,  # bytes that an account may have, where it has no quota of its own
     "PROXIES": 0,  # how many stand in front, each adding to X-Forwarded-For
     "PERMANENT_SESSION_LIFETIME": 12 * 60 * 60,  # seconds
     "SESSION_COOKIE_HTTPONLY": True,
@@ -30,6 +31,7 @@ _LEAST = {
     "MAX_FORM_PARTS": 1,
     "PERMANENT_SESSION_LIFETIME": 1,
     "PROXIES": 0,
+    "QUOTA": 0,
 }
 
 # What Flask-Delegate refuses in a folder; said here before the folder is made.

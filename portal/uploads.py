@@ -7,13 +7,11 @@ from collections.abc import Iterator
 from typing import IO, Any, cast
 
 from flask import Request, current_app, request
-from sqlalchemy import exists, select
-from sqlalchemy.exc import IntegrityError
 from werkzeug.exceptions import BadRequest
 
-from . import names
+from . import entries, names
 from .database import db
-from .models import StoredFile
+from .models import Folder, StoredFile
 from .storage import IncomingFile, Storage
 
 logger = logging.getLogger(__name__)
@@ -79,17 +77,18 @@ def received_files(field: str) -> Iterator[tuple[str, IncomingFile]]:
             yield part.filename, cast("IncomingFile", part.stream)
 
 
-def add_file(owner_id: int, incoming: IncomingFile, client_name: str) -> StoredFile:
+def add_file(folder: Folder, incoming: IncomingFile, client_name: str) -> StoredFile:
     """Keep an incoming file: on disk and in the database, or not at all.
 
     :param client_name: the name that the client gave it.
+    :raises QuotaExceededError: if the folder's owner may not have that many bytes more.
     :raises StorageFullError: if the disk is full.
     :raises sqlalchemy.exc.OperationalError: if the database cannot be written.
     """
     storage = current_storage()
     name = names.clean(client_name)
     stored = StoredFile(
-        owner_id=owner_id,
+        name=name,
         size=incoming.size,
         mimetype=names.guess_mimetype(name),
         sha256=incoming.sha256,
@@ -97,7 +96,7 @@ def add_file(owner_id: int, incoming: IncomingFile, client_name: str) -> StoredF
     )
     key = stored.storage_key
     try:
-        return _commit(stored, owner_id, name)
+        return entries.place(stored, folder)
     except BaseException:
         db.session.rollback()
         remove_content(key)
@@ -110,27 +109,3 @@ def remove_content(key: str) -> None:
         current_storage().delete(key)
     except OSError:
         logger.exception("no longer needed, but left on disk: %s", key)
-
-
-def _commit(stored: StoredFile, owner_id: int, wanted: str) -> StoredFile:
-    """Write the row, under the first name that is free."""
-    for name in names.numbered(wanted):
-        if _is_taken(owner_id, name):
-            continue
-        stored.name = name
-        db.session.add(stored)
-        try:
-            db.session.commit()
-        except IntegrityError:
-            db.session.rollback()
-            # Another upload may have taken the name meanwhile; anything else is an error.
-            if not _is_taken(owner_id, name):
-                raise
-        else:
-            return stored
-    raise AssertionError("unreachable: numbers do not end")
-
-
-def _is_taken(owner_id: int, name: str) -> bool:
-    same = exists().where(StoredFile.owner_id == owner_id, StoredFile.name == name)
-    return bool(db.session.scalar(select(same)))

@@ -224,11 +224,8 @@ def test_account_of_a_lost_database_is_made_again(
 ) -> None:
     out = ready("demo")[1]
     app = make_app()
-    from portal.database import db
-    from portal.models import StoredFile
-
     with app.app_context():
-        db.session.query(StoredFile).delete()
-        db.session.delete(accounts.find("alice"))
-        db.session.commit()
+        account = accounts.find("alice")
+        assert account
+        accounts.delete(account)
     assert ready("demo")[1] == out

@@ -18,9 +18,10 @@ from alembic.runtime.migration import MigrationContext
 from flask import Flask
 from sqlalchemy.exc import IntegrityError, StatementError
 
-from portal import database
+from portal import accounts, database, entries, passwords
+from portal.accounts import AccountError
 from portal.database import db
-from portal.models import Account, Base, StoredFile
+from portal.models import Account, Base, Role, StoredFile
 
 
 def test_models_and_migrated_schema_do_not_differ(app: Flask) -> None:
@@ -108,3 +109,59 @@ def test_time_without_zone_is_refused(app: Flask) -> None:
         db.session.add(Account(name="x", name_key="x", password_hash="", created_at=naive))
         with pytest.raises(StatementError, match="without a time zone"):
             db.session.commit()
+
+
+OLD_DATA = """
+INSERT INTO account VALUES
+    (1, 'alice', 'alice', '{hash}', 'a', '2026-01-02 03:04:05.000000'),
+    (2, 'al\u0456ce', 'x', '{hash}', 'b', '2026-01-02 03:04:05.000000');
+INSERT INTO stored_file VALUES
+    (1, 'p1', 1, 'a.txt', 3, 'text/plain', 'h1', 's1', '2026-01-02 03:04:05.000000'),
+    (2, 'p2', 1, 'A.TXT', 4, 'text/plain', 'h2', 's2', '2026-01-03 03:04:05.000000'),
+    (3, 'p3', 2, 'a.txt', 5, 'text/plain', 'h3', 's3', '2026-01-04 03:04:05.000000');
+"""
+
+
+def test_upgrade_keeps_accounts_and_files_of_the_first_version(
+    make_app: Callable[..., Flask], data: Path
+) -> None:
+    with make_app().app_context():
+        database.upgrade("0001")
+        script = OLD_DATA.format(hash=passwords.hash_password("correct horse"))
+        with closing(sqlite3.connect(data / "portal.db")) as connection:
+            connection.executescript(script)
+        database.upgrade()
+
+        alice = accounts.authenticate("alice", "correct horse")
+        assert alice
+        assert (alice.role, alice.is_active, alice.used) == (Role.MEMBER, True, 7)
+        found = db.session.scalars(sa.select(StoredFile).order_by(StoredFile.id)).all()
+        assert [(file.public_id, file.owner_id, file.name, file.storage_key) for file in found] == [
+            ("p1", 1, "a.txt", "s1"),
+            ("p2", 1, "A (2).TXT", "s2"),
+            ("p3", 2, "a.txt", "s3"),
+        ]
+        assert {file.parent_id for file in found[:2]} == {entries.root_folder(1).id}
+        assert found[2].parent_id == entries.root_folder(2).id
+        assert found[0].created_at == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+        # Twins that there are stay; no more come.
+        with pytest.raises(AccountError, match="already, or one like it"):
+            accounts.create("al\u0456ce", "correct horse")
+
+
+def test_upgrade_that_breaks_references_is_undone(
+    make_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really = command.upgrade
+
+    def breaking(config: Config, revision: str) -> None:
+        really(config, revision)
+        config.attributes["connection"].exec_driver_sql(
+            "INSERT INTO recovery_code (account_id, code_hash) VALUES (7, '')"
+        )
+
+    monkeypatch.setattr(command, "upgrade", breaking)
+    with make_app().app_context():
+        with pytest.raises(RuntimeError, match="references to nothing"):
+            database.upgrade()
+        assert not database.schema_is_current()

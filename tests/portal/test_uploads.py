@@ -18,10 +18,10 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
-from portal import accounts, files, storage, uploads
+from portal import accounts, entries, files, storage, uploads
 from portal.access import Action, may
 from portal.database import db
-from portal.models import Account, StoredFile
+from portal.models import Account, Entry, Folder, StoredFile
 from portal.storage import IncomingFile, Storage
 
 from .conftest import arriving, kept, links, prepare, signed_in, token, upload
@@ -121,13 +121,13 @@ def test_name_taken_at_the_last_moment_gets_a_number(
 ) -> None:
     upload(alice, "a.txt", b"first")
     seen: list[str] = []
-    really = uploads._is_taken
+    really = entries.is_taken
 
-    def too_early(owner_id: int, name: str) -> bool:
+    def too_early(folder: Folder, name: str) -> bool:
         seen.append(name)
-        return really(owner_id, name) if len(seen) > 1 else False
+        return really(folder, name) if len(seen) > 1 else False
 
-    monkeypatch.setattr(uploads, "_is_taken", too_early)
+    monkeypatch.setattr(entries, "is_taken", too_early)
     upload(alice, "a.txt", b"second")
     with alice.get(links(alice)["a (2).txt"]) as response:
         assert response.data == b"second"
@@ -416,7 +416,7 @@ def test_refusals_are_logged_with_who_and_what(
     ]
     assert lines == [
         f"refused: read {public_id!r} to 'bob', not theirs",
-        f"refused: delete {public_id!r} to 'bob', not theirs",
+        f"refused: change {public_id!r} to 'bob', not theirs",
         "refused: read 'a\\nb' to 'bob', no such file",
     ]
 
@@ -428,7 +428,7 @@ def test_download_is_looked_up_and_decided_once(
     link = links(alice)["a.txt"]
     statements, decisions = [], []
 
-    def counted(account: Account, action: Action, stored: StoredFile) -> bool:
+    def counted(account: Account, action: Action, stored: Entry) -> bool:
         decisions.append(action)
         return may(account, action, stored)
 
@@ -437,7 +437,7 @@ def test_download_is_looked_up_and_decided_once(
         event.listen(db.engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
     alice.get(link).close()
     assert decisions == ["read"]
-    assert sum("FROM stored_file" in statement for statement in statements) == 1
+    assert sum("FROM entry" in statement for statement in statements) == 1
 
 
 def test_stored_files_are_for_their_owner_alone(alice: FlaskClient, data: Path) -> None:
