@@ -11,10 +11,11 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from flask_delegate import ConfigurationError, Delegate
 
-from . import auth, cli, database, datafolder, errors, files, formats, headers, health, settings
+from . import cli, database, datafolder, errors, formats, headers, settings
 from .extensions import csrf
 from .storage import Storage
 from .uploads import UploadRequest
+from .views import auth, files, health
 
 __all__ = ["create_app"]
 

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from itsdangerous import TimestampSigner
 
 from portal import accounts, create_app, passwords
-from portal.auth import is_local
+from portal.views.auth import is_local
 
 from .conftest import PASSWORD, prepare, sign_in, signed_in, token
 
@@ -180,7 +180,7 @@ def test_sign_in_is_logged_on_one_line(
     caplog.set_level(logging.INFO)
     sign_in(anonymous, "alice\nsigned in: admin\x1b[31m", "wrong password")
     signed_in(app, "alice")
-    lines = [record.getMessage() for record in caplog.records if record.name == "portal.auth"]
+    lines = [record.getMessage() for record in caplog.records if record.name == "portal.views.auth"]
     assert len(lines) == 2
     assert lines[0].startswith("sign-in failed: 'alice\\nsigned in")
     assert "\n" not in lines[0]

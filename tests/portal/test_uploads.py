@@ -18,11 +18,12 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
-from portal import accounts, entries, files, storage, uploads
+from portal import accounts, entries, storage, uploads
 from portal.access import Action, may
 from portal.database import db
 from portal.models import Account, Entry, Folder, StoredFile
 from portal.storage import IncomingFile, Storage
+from portal.views import files
 
 from .conftest import arriving, kept, links, prepare, signed_in, token, upload
 
@@ -412,7 +413,7 @@ def test_refusals_are_logged_with_who_and_what(
     lines = [
         record.getMessage()
         for record in caplog.records
-        if (record.name, record.levelname) == ("portal.files", "WARNING")
+        if (record.name, record.levelname) == ("portal.views.files", "WARNING")
     ]
     assert lines == [
         f"refused: read {public_id!r} to 'bob', not theirs",
@@ -458,7 +459,9 @@ def test_uploads_and_deletes_are_logged_on_one_line(
     caplog.set_level("INFO")
     upload(alice, "a\u2028.txt", b"12345")
     alice.post(f"{links(alice)['a.txt']}/delete", data={"csrf_token": token(alice)})
-    lines = [record.getMessage() for record in caplog.records if record.name == "portal.files"]
+    lines = [
+        record.getMessage() for record in caplog.records if record.name == "portal.views.files"
+    ]
     assert lines == ["uploaded: 'a.txt', 5 bytes, by 'alice'", "deleted: 'a.txt', by 'alice'"]
 
 

@@ -8,8 +8,8 @@ from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import SQLAlchemyError
 
-from . import database
-from .uploads import current_storage
+from .. import database
+from ..uploads import current_storage
 
 health = Blueprint("health", __name__)
 logger = logging.getLogger(__name__)

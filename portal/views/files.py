@@ -11,14 +11,14 @@ from sqlalchemy import select
 
 from flask_delegate import Handoff, delegated
 
-from . import entries
-from .access import Action, may
-from .database import db
-from .extensions import check_form_in_view, csrf, current_account, login_required
-from .messages import list_names, shorten, tell
-from .models import Account, StoredFile
-from .storage import ContentLostError
-from .uploads import accept_files, add_file, current_storage, received_files, remove_content
+from .. import entries
+from ..access import Action, may
+from ..database import db
+from ..extensions import check_form_in_view, csrf, current_account, login_required
+from ..messages import list_names, shorten, tell
+from ..models import Account, StoredFile
+from ..storage import ContentLostError
+from ..uploads import accept_files, add_file, current_storage, received_files, remove_content
 
 files = Blueprint("files", __name__)
 logger = logging.getLogger(__name__)

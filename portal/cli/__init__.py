@@ -13,9 +13,9 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 
-from . import accounts, database, datafolder, demo, settings
-from .accounts import AccountError
-from .models import Account
+from .. import accounts, database, datafolder, demo, settings
+from ..accounts import AccountError
+from ..models import Account
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Flask, flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 
-from . import accounts, sessions
-from .extensions import (
+from .. import accounts, sessions
+from ..extensions import (
     current_account,
     current_sign_in,
     find_session,

@@ -1,0 +1,1 @@
+"""What the portal answers: a blueprint for each concern."""
