@@ -17,6 +17,8 @@ _INVISIBLE = re.compile(
 # RFC 6266, appendix D: quotes, backslashes and percent signs are read differently by browsers.
 # Letters that are equivalent to a separator become one when they are put into ASCII.
 _NOT_IN_FALLBACK = re.compile(r'["\\%;/]')
+# Names that need none of what is done below: most of them.
+_PLAIN = re.compile(r"(?=.{1,255}$)[A-Za-z0-9_](?:[A-Za-z0-9 ._()+,=@-]*[A-Za-z0-9_()+,=@-])?")
 _ATTR_CHAR = "!#$&+-.^_`|~"  # RFC 8187, 3.2.1
 
 
@@ -25,6 +27,8 @@ def clean_name(name: str) -> str:
 
     Never empty, and never a hidden file.
     """
+    if _PLAIN.fullmatch(name):
+        return name
     name = _INVISIBLE.sub("", _SEPARATORS.sub("_", name)).strip(" ")
     if name.startswith("."):
         name = f"_{name[1:]}" if name.strip(".") else ""
@@ -48,7 +52,7 @@ def content_disposition(kind: str, name: str) -> str:
     :param kind: ``inline`` or ``attachment``.
     :param name: a name from :func:`clean_name`.
     """
-    fallback = _ascii_fallback(name)
+    fallback = name if _PLAIN.fullmatch(name) else _ascii_fallback(name)
     header = f'{kind}; filename="{fallback}"'
     if fallback == name:
         return header

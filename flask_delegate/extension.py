@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from flask import Flask, Response, current_app, request
 
@@ -23,7 +24,11 @@ from .lost import SENT, LostHeaders, Sent
 from .resolve import resolve
 from .signals import file_delegated
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
 _KEY = "delegate"
+_NO_MARK = handshake.Mark("", "")
 _BACKENDS: Mapping[str, Backend] = {
     backend.NAME: backend for backend in (location, accel, sendfile, stream)
 }
@@ -40,7 +45,7 @@ class State:
 
     def mark(self, area: Area) -> handshake.Mark:
         """Give an area's mark; where nothing is handed off, an empty one."""
-        return self.marks.get(area.name, handshake.Mark("", ""))
+        return self.marks.get(area.name, _NO_MARK)
 
 
 class Delegate:
@@ -113,18 +118,20 @@ def send_via_apache(
 
 def send(handoff: Handoff) -> Response:
     """Make the response for a hand-off: see :func:`send_via_apache`."""
-    state = state_of(current_app)
+    # The proxies are looked up once: each use of one costs as much as a look at the disk.
+    app, environ = current_app._get_current_object(), request.environ  # type: ignore[attr-defined]
+    state = state_of(app)
     area = state.settings.area(handoff.area)
     file = resolve(area.root, handoff.path)
     delivery = describe(handoff, file)
-    backend, mark = _choose(state, area)
-    response = current_app.make_response(
-        backend.respond(Sending(delivery, area, mark, request.environ, state.settings.headers))
+    backend, mark = _choose(state, area, environ)
+    response: Response = app.make_response(
+        backend.respond(Sending(delivery, area, mark, environ, state.settings.headers))
     )
     if backend.HEADER:
-        request.environ.setdefault(MINTED, []).append(response.headers[backend.HEADER])
-    request.environ[SENT] = Sent.of(response, delivery, _configured(area).KEEPS)
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
+        environ.setdefault(MINTED, []).append(response.headers[backend.HEADER])
+    headers = response.headers.to_wsgi_list()
+    environ[SENT] = Sent(delivery, response, headers, _configured(area).KEEPS)
     file_delegated.send(app, delivery=delivery, backend=backend.NAME)
     return response
 
@@ -177,13 +184,13 @@ def _configured(area: Area) -> Backend:
     return location if area.backend == AUTO else _BACKENDS[area.backend]
 
 
-def _choose(state: State, area: Area) -> tuple[Backend, handshake.Mark]:
+def _choose(state: State, area: Area, environ: WSGIEnvironment) -> tuple[Backend, handshake.Mark]:
     """Hand off only where this very request shows that the server is ready."""
     backend, mark = _configured(area), state.mark(area)
     try:
-        backend.check(request.environ, area, mark)
+        backend.check(environ, area, mark)
     except HandoffUnavailable as unavailable:
-        if old := _still_loaded(backend, state, area):
+        if old := _still_loaded(backend, state, area, environ):
             return backend, old
         if area.backend != AUTO:
             raise
@@ -192,11 +199,13 @@ def _choose(state: State, area: Area) -> tuple[Backend, handshake.Mark]:
     return backend, mark
 
 
-def _still_loaded(backend: Backend, state: State, area: Area) -> handshake.Mark | None:
+def _still_loaded(
+    backend: Backend, state: State, area: Area, environ: WSGIEnvironment
+) -> handshake.Mark | None:
     """Find the mark from a replaced key that the server still has, until its next restart."""
     for mark in state.old_marks.get(area.name, ()):
         with suppress(HandoffUnavailable):
-            backend.check(request.environ, area, mark)
+            backend.check(environ, area, mark)
             _tell_once(
                 state,
                 area,

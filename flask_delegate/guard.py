@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Headers = list[tuple[str, str]]
 Check = Callable[["WSGIEnvironment", str, Headers], None]
 
-MINTED = "flask_delegate.minted"
+MINTED = "delegate.minted"
 """The environ key of a list: the values that were made for this request's hand-off.
 
 A list, so that middleware which copies the environ shares it.
@@ -128,5 +128,7 @@ class StopUnmintedHeader:
 def _values(headers: Headers, name: str) -> list[str]:
     # To mod_wsgi, a name ends at a NUL.
     return [
-        value.strip() for key, value in headers if key.partition("\0")[0].strip().lower() == name
+        value.strip()
+        for key, value in headers
+        if name in key.lower() and key.partition("\0")[0].strip().lower() == name
     ]

@@ -53,6 +53,9 @@ class Options:
             raise ValueError("csp must be 1 to 2000 printable ASCII characters on one line")
 
 
+_OPTIONS = tuple(field.name for field in dataclasses.fields(Options))
+
+
 @dataclass(frozen=True, slots=True)
 class Handoff(Options):
     """A file to deliver, as a view returns it.
@@ -65,11 +68,11 @@ class Handoff(Options):
     def with_defaults(self, defaults: Options) -> Handoff:
         """Fill what this hand-off leaves open from ``defaults``."""
         missing = {
-            field.name: getattr(defaults, field.name)
-            for field in dataclasses.fields(Options)
-            if getattr(self, field.name) is None
+            name: value
+            for name in _OPTIONS
+            if (value := getattr(defaults, name)) is not None and getattr(self, name) is None
         }
-        return dataclasses.replace(self, **missing)
+        return dataclasses.replace(self, **missing) if missing else self
 
 
 @dataclass(frozen=True, slots=True)

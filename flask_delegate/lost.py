@@ -16,7 +16,7 @@ from .handoff import Delivery
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-SENT = "flask_delegate.sent"
+SENT = "delegate.sent"
 """The environ key under which a request keeps the :class:`Sent` that its view made."""
 
 # What the server answers with of its own, or what passes.
@@ -39,20 +39,19 @@ _PASSES = frozenset(
 class Sent:
     """A delivery and the response that was made for it.
 
-    :param expected: the headers that the extension set, or has the server set, in lower case.
+    :param headers: the response's headers as they were made.
     :param keeps: what passes where the file is handed off, even if this one is streamed.
     """
 
     delivery: Delivery
     response: Response
-    expected: Mapping[str, str]
+    headers: Headers
     keeps: Keeps
 
-    @classmethod
-    def of(cls, response: Response, delivery: Delivery, keeps: Keeps) -> Sent:
-        """Take note of a response that the extension has just made."""
-        made = {**delivery.headers(), **dict(response.headers)}
-        return cls(delivery, response, {name.lower(): made[name] for name in made}, keeps)
+    def expected(self) -> Mapping[str, str]:
+        """Give the headers that the extension set, or has the server set, by lower-case name."""
+        made = [*self.delivery.headers().items(), *self.headers]
+        return {name.lower(): value for name, value in made}
 
 
 class LostHeaders:
@@ -76,12 +75,15 @@ class LostHeaders:
         :raises LostCookies: in debug mode and in tests.
         """
         sent: Sent | None = environ.get(SENT)
-        if sent is None or not _delivers(sent.delivery, status, headers):
+        if sent is None:
             return
-        if not sent.keeps.cookies and (cookies := self._lost_cookies(headers)):
+        added = [header for header in headers if header not in sent.headers]
+        if not added or not _delivers(sent.delivery, status, headers):
+            return
+        if not sent.keeps.cookies and (cookies := self._lost_cookies(added)):
             self._tell_of_cookies(cookies, sent)
         if not sent.keeps.headers:
-            for name, value in headers:
+            for name, value in added:
                 self._tell_of_header(name, value, sent)
 
     def _lost_cookies(self, headers: Headers) -> tuple[str, ...]:
@@ -114,7 +116,7 @@ class LostHeaders:
 
     def _tell_of_header(self, name: str, value: str, sent: Sent) -> None:
         key = name.lower()
-        if key in _PASSES or value in (self._constant.get(key), sent.expected.get(key)):
+        if key in _PASSES or value in (self._constant.get(key), sent.expected().get(key)):
             return
         if self._is_news(key):
             self._app.logger.warning(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mimetypes
 import re
+from functools import lru_cache
 
 UNKNOWN = "application/octet-stream"
 
@@ -46,6 +47,7 @@ def guess(name: str) -> str | None:
     return _CODINGS.get(coding, UNKNOWN) if coding else mimetype
 
 
+@lru_cache(maxsize=256)
 def content_type(mimetype: str) -> str:
     """Write the ``Content-Type`` header; text without a charset is said to be UTF-8.
 
@@ -58,6 +60,7 @@ def content_type(mimetype: str) -> str:
     return mimetype
 
 
+@lru_cache(maxsize=256)
 def sandbox_for(mimetype: str) -> str | None:
     """Give the Content-Security-Policy for types that a browser could run, none for the others.
 

@@ -194,8 +194,9 @@ def _note_delivery(app: Flask, *, delivery: Delivery, **_: object) -> None:
     sent: Sent = request.environ[SENT]
     areas = state_of(app).settings.areas.values()
     area = next(area.name for area in areas if area.root == delivery.file.root)
-    header = next(name for name in _HANDOFFS if name in sent.expected)
-    made = _Delivered(delivery, area, (header, sent.expected[header]))
+    expected = sent.expected()
+    header = next(name for name in _HANDOFFS if name in expected)
+    made = _Delivered(delivery, area, (header, expected[header]))
     _record(request.environ).delivered.append(made)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from pathlib import Path
@@ -114,6 +115,43 @@ def test_the_view_runs_only_when_authorised(app: Flask) -> None:
     assert ran == []
     assert client.get("/file/1").data == CONTENT
     assert ran == [1]
+
+
+class AsyncCallable:
+    async def __call__(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("answer", [lambda: Response("no"), lambda: ("no", 403), AsyncCallable()])
+def test_authorize_that_answers_with_no_answer_lets_nobody_in(
+    app: Flask, answer: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    @app.route("/file")
+    @delegated(answer)
+    def file() -> Any:
+        return "report.txt"
+
+    response = behind_apache(app).get("/file")
+    assert response.status_code == 500
+    assert "Location" not in response.headers
+    assert "authorize answers with true or false" in caplog.text
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_coroutine_functions_are_run_by_flask(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, allowed: bool
+) -> None:
+    async def may_read() -> bool:
+        return allowed
+
+    async def file() -> str:
+        return "report.txt"
+
+    monkeypatch.setattr(app, "async_to_sync", lambda function: lambda: asyncio.run(function()))
+    app.add_url_rule("/file", view_func=delegated(may_read)(file))
+    response = behind_apache(app).get("/file")
+    assert response.status_code == (200 if allowed else 403)
+    assert ("Location" in response.headers) == allowed
 
 
 def test_authorize_may_abort_by_itself(app: Flask) -> None:
