@@ -11,11 +11,41 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from flask_delegate import ConfigurationError, Delegate
 
-from . import cli, database, datafolder, errors, formats, headers, settings
+from . import (
+    archives,
+    attempts,
+    cli,
+    database,
+    datafolder,
+    entries,
+    errors,
+    formats,
+    headers,
+    logs,
+    settings,
+)
+from .activity import record
 from .extensions import csrf
 from .storage import Storage
 from .uploads import UploadRequest
-from .views import auth, files, health
+from .views import (
+    account,
+    admin,
+    auth,
+    files,
+    folders,
+    health,
+    invitations,
+    second_factor,
+)
+from .views.activity import activity
+from .views.archives import archive_pages
+from .views.entries import entry_pages
+from .views.file_requests import file_requests
+from .views.shares import shares
+from .views.trash import trash_pages
+from .views.uploaders import uploaders
+from .views.visitors import visitors
 
 __all__ = ["create_app"]
 
@@ -31,6 +61,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.request_class = UploadRequest
     settings.load(app, config)
     app.logger.setLevel(logging.INFO)
+    logs.init_app(app)
     if hops := app.config["PROXIES"]:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops
@@ -46,12 +77,26 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     database.init_app(app, folder / "portal.db")
     csrf.init_app(app)
     auth.init_app(app)
+    attempts.init_app(app, folder / "throttle.db")
     app.config["DELEGATE_ROOT"] = storage.files
     app.config["DELEGATE_HEADERS"] = headers.CONSTANT
     _set_up_delegate(app)
 
     app.register_blueprint(auth.auth)
+    app.register_blueprint(account.account)
+    app.register_blueprint(second_factor.second_factor)
+    app.register_blueprint(invitations.invitations)
+    app.register_blueprint(admin.admin)
     app.register_blueprint(files.files)
+    app.register_blueprint(folders.folders)
+    app.register_blueprint(entry_pages)
+    app.register_blueprint(trash_pages)
+    app.register_blueprint(archive_pages)
+    for blueprint in (shares, file_requests, visitors, uploaders, activity):
+        app.register_blueprint(blueprint)
+    record.init_app(app)
+    app.add_template_global(entries.quota_of)
+    archives.init_app(app)
     app.register_blueprint(health.health)
     app.cli.add_command(cli.portal)
     formats.init_app(app)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from .models import Account, Entry
+from . import tree
+from .models import Account, Entry, Share
+from .sharing.standing import Standing, standing
 
-Action = Literal["read", "change", "restore"]
-"""To list or download; to add to, rename, move or put into the trash; to take out of the trash, or
-delete for good."""
+Action = Literal["read", "add", "change", "share", "restore"]
+"""To list or download; to put something into; to rename, move or put into the trash; to give others
+a link to; to take out of the trash, or delete for good."""
 
 
 def may(account: Account, action: Action, entry: Entry) -> bool:
@@ -20,10 +22,27 @@ def may(account: Account, action: Action, entry: Entry) -> bool:
     if entry.owner_id != account.id or not account.is_active:
         return False
     match action:
-        case "read" | "change":
+        case "read" | "add":
             return entry.trash_id is None
+        case "change" | "share":
+            # The root folder stays where it is, and with its owner.
+            return entry.trash_id is None and entry.parent_id is not None
         case "restore":
             return entry.trash_id == entry.id
+
+
+def may_visit(share: Share, entry: Entry, *, unlocked: bool) -> bool:
+    """Decide whether somebody who came by a share's link may see a file or folder.
+
+    Whether it may be downloaded, the share's limit decides on top of that.
+
+    :param unlocked: whether the share needs no password, or it was given.
+    """
+    if not unlocked or standing(share) not in {Standing.OPEN, Standing.USED_UP}:
+        return False
+    if entry.trash_id is not None or entry.owner_id != share.owner_id:
+        return False
+    return any(step.id == share.entry_id for step in tree.way_to(entry.id))
 
 
 def may_manage_accounts(account: Account) -> bool:

@@ -6,8 +6,9 @@ import os
 import sqlite3
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import click
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
@@ -26,6 +27,17 @@ _IDENTITY = "portal.database.identity"
 _MIGRATIONS = Path(__file__).with_name("migrations")
 
 
+class Upgrade(NamedTuple):
+    """What an upgrade did to the schema.
+
+    :param before: the revision that it had; none where there was no database.
+    :param after: the revision that it has.
+    """
+
+    before: str | None
+    after: str | None
+
+
 def init_app(app: Flask, path: Path) -> None:
     """Set the application up with the database in ``path``."""
     # SQLite gives its journal files the rights of the database, so it must not make that itself.
@@ -39,21 +51,50 @@ def init_app(app: Flask, path: Path) -> None:
         sa.event.listen(db.engine, "connect", _set_pragmas)
 
 
-def upgrade(revision: str = "head") -> None:
-    """Bring the schema up to date. Nothing happens where it is."""
+class NewerSchemaError(click.ClickException):
+    """The database was written by a newer version of the portal; the message says so.
+
+    A command that ends with it prints the message alone.
+    """
+
+
+def upgrade(revision: str = "head") -> Upgrade:
+    """Bring the schema up to date. Nothing happens where it is.
+
+    :raises NewerSchemaError: if this version does not know it.
+    """
     with db.engine.connect() as connection:
         # SQLite changes a table by making it anew, and would delete what refers to the old one.
         # This has no effect inside a transaction.
         connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
         # Two upgrades at once: the second one waits, and finds nothing left to do.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+        before = _revision(connection)
+        if before and not knows(before):
+            raise NewerSchemaError(
+                f"The database has the schema {before}, which a newer version of the portal made."
+                " Run that version, or restore a backup from before it."
+            )
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
         if broken := connection.exec_driver_sql("PRAGMA foreign_key_check").all():
             raise RuntimeError(f"the upgrade would leave references to nothing: {broken[:5]}")
+        done = Upgrade(before, _revision(connection))
         connection.commit()
         connection.exec_driver_sql("PRAGMA foreign_keys = ON")
+    return done
+
+
+def revision() -> str | None:
+    """Tell the revision of the schema; none for a database that is empty."""
+    with db.engine.connect() as connection:
+        return _revision(connection)
+
+
+def knows(revision: str) -> bool:
+    """Tell whether this version has that revision of the schema, or came after it."""
+    return revision in _known_revisions()
 
 
 def schema_is_current() -> bool:
@@ -61,9 +102,7 @@ def schema_is_current() -> bool:
 
     :raises sqlalchemy.exc.DBAPIError: if the database does not answer.
     """
-    with db.engine.connect() as connection:
-        heads = MigrationContext.configure(connection).get_current_heads()
-    return set(heads) == _known_heads()
+    return revision() == _known_revisions()[0]
 
 
 def check() -> None:
@@ -91,9 +130,15 @@ def is_full(error: sa.exc.DBAPIError) -> bool:
     return getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
 
 
+def _revision(connection: sa.Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
 @cache
-def _known_heads() -> frozenset[str]:
-    return frozenset(ScriptDirectory.from_config(_config()).get_heads())
+def _known_revisions() -> tuple[str, ...]:
+    """Give all revisions, the newest first."""
+    scripts = ScriptDirectory.from_config(_config())
+    return tuple(script.revision for script in scripts.walk_revisions())
 
 
 def _config() -> Config:

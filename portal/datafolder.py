@@ -35,8 +35,10 @@ def prepare(folder: Path) -> Path:
         raise DataFolderError(
             f"The data folder {folder} cannot be made: {error.strerror}."
         ) from error
-    files, incoming, database = (folder / name for name in ("files", "incoming", "portal.db"))
-    for path in (folder, files, incoming, database):
+    files, incoming, database, counters = (
+        folder / name for name in ("files", "incoming", "portal.db", "throttle.db")
+    )
+    for path in (folder, files, incoming, database, counters):
         if path.exists():
             _check_own(path)
     if database.exists():
@@ -71,11 +73,15 @@ def secret_key(folder: Path) -> bytes:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes, and threads, out of what needs the folder locked, too."""
+def locked(folder: Path, operation: int = fcntl.LOCK_EX) -> Iterator[None]:
+    """Keep other processes, and threads, out of what needs the folder locked, too.
+
+    :param operation: as for ``fcntl.flock``.
+    :raises BlockingIOError: if it is locked, and the operation has ``fcntl.LOCK_NB``.
+    """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        fcntl.flock(descriptor, operation)
         yield
     finally:
         os.close(descriptor)

@@ -1,24 +1,34 @@
-"""Accounts and files to try the portal with."""
+"""Accounts and files to try the portal with: something for each thing that it can do."""
 
 from __future__ import annotations
 
 import json
 import secrets
-import struct
-import zlib
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 
 from flask import current_app
 
-from . import accounts, passwords
+from flask_delegate.receipts import Receipt as LogLine
+
+from . import accounts, entries, links, passwords, trash
 from .accounts import AccountError
+from .activity import receipts
+from .activity.record import record
 from .datafolder import write_private
-from .entries import root_folder
+from .models import Account, Entry, Folder, Role, now
+from .samples import pdf, png, wav
 from .settings import data_folder
+from .sharing import requests, shares
 from .uploads import add_file, current_storage
 
-NAMES = ("alice", "bob")
+NAMES = ("alice", "bob", "admin")
+"""The first two are members, bob with a small quota; the last one manages the accounts."""
+
+_BOBS_QUOTA = 20 * 1024**2
+_INVITED_QUOTA = 1024**3
+_TRASHED = ("Drafts", "Old notes.txt")
 
 
 def ensure_account(name: str) -> str:
@@ -33,14 +43,7 @@ def ensure_account(name: str) -> str:
         password = remembered.get(name) or secrets.token_urlsafe(12)
         # Remembered first: an account whose password is lost would be of no use.
         _write_passwords({**remembered, name: password})
-        folder = root_folder(accounts.create(name, password).id)
-        for file_name, content in sample_files(name).items():
-            incoming = current_storage().receive()
-            try:
-                incoming.write(content)
-                add_file(folder, incoming, file_name)
-            finally:
-                incoming.discard()
+        _fill(_make(name, password))
         return password
     if name not in remembered:
         raise AccountError(f"There is an account {name!r} that demo did not make; left alone.")
@@ -50,56 +53,67 @@ def ensure_account(name: str) -> str:
 
 
 def sample_files(name: str) -> Mapping[str, bytes]:
-    """Make the sample files of an account."""
+    """Make the sample files of an account, by their paths."""
     text = f"Hello, {name}!\n\nOnly you can read this file.\n"
     rows = ["month,visits"] + [f"2026-{month:02},{month * 137 % 400}" for month in range(1, 13)]
+    minutes = "# Meeting\n\n- The new portal is ready.\n- Who brings the cake?\n"
     return {
         "Welcome.txt": text.encode(),
         "Sunrise.png": png(320, 200),
         "Visits.csv": ("\r\n".join(rows) + "\r\n").encode(),
         "Letter.pdf": pdf(f"A private letter to {name}"),
         "Übersicht größer 日本.txt": "Names may have any letters: äöü, ñ, 日本語.\n".encode(),
+        "Projects/Plan.pdf": pdf("The plan"),
+        "Projects/Meetings/Minutes.md": minutes.encode(),
+        "Projects/Meetings/2026/Agenda.txt": b"1. Coffee\n2. Cake\n",
+        "Pictures/Night.png": png(160, 240),
+        "Music/Chime.wav": wav(523, 659, 784, 1047),
+        "Drafts/Letter, first attempt.txt": b"Dear all,\n",
+        "Old notes.txt": b"Nobody needs this any more.\n",
     }
 
 
-def png(width: int, height: int) -> bytes:
-    """Make a picture: a gradient from blue to orange."""
-    rows = bytearray()
-    for y in range(height):
-        part = 255 * y // height
-        rows += b"\0" + bytes((40 + part * 200 // 255, 60 + part // 2, 160 - part // 2)) * width
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)  # 8 bits, RGB
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(rows), 9)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_png_chunk(kind, data) for kind, data in chunks)
+def _make(name: str, password: str) -> Account:
+    if name == "admin":
+        account = accounts.create(name, password, Role.ADMINISTRATOR)
+        links.invite(Role.MEMBER, _INVITED_QUOTA, "Carol, the new colleague")
+        return account
+    return accounts.create(name, password, quota=_BOBS_QUOTA if name == "bob" else None)
 
 
-def _png_chunk(kind: bytes, data: bytes) -> bytes:
-    checksum = zlib.crc32(kind + data)
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)
+def _fill(account: Account) -> None:
+    root = entries.root_folder(account.id)
+    made: dict[str, Entry] = {}
+    for path, content in sample_files(account.name).items():
+        folder, (*parts, name) = root, path.split("/")
+        for part in parts:
+            known = made.get(f"{folder.id}/{part}")
+            if not isinstance(known, Folder):
+                known = entries.place(Folder(name=part), folder)
+                made[f"{folder.id}/{part}"] = known
+            folder = known
+        incoming = current_storage().receive()
+        try:
+            incoming.write(content)
+            made[f"{folder.id}/{name}"] = add_file(folder, incoming, name)
+        finally:
+            incoming.discard()
+        record("upload", made[f"{folder.id}/{name}"], actor=account.name)
+    trash.put([made[f"{root.id}/{name}"] for name in _TRASHED])
+    _share(made[f"{root.id}/Letter.pdf"], made[f"{root.id}/Pictures"])
 
 
-def pdf(line: str) -> bytes:
-    """Make a document of one page with one line of ASCII."""
-    safe = line.encode("ascii", "replace").translate(None, b"()\\")
-    stream = b"BT /F1 24 Tf 72 720 Td (" + safe + b") Tj ET"
-    objects = (
-        b"<< /Type /Catalog /Pages 2 0 R >>",
-        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
-        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R"
-        b" /Resources << /Font << /F1 5 0 R >> >> >>",
-        b"<< /Length %d >>\nstream\n%s\nendstream" % (len(stream), stream),
-        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
-    )
-    document = bytearray(b"%PDF-1.4\n")
-    offsets = []
-    for number, content in enumerate(objects, 1):
-        offsets.append(len(document))
-        document += b"%d 0 obj\n%s\nendobj\n" % (number, content)
-    start = len(document)
-    document += b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1)
-    document += b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
-    trailer = b"trailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n"
-    return bytes(document + trailer % (len(objects) + 1, start))
+def _share(letter: Entry, pictures: Entry) -> None:
+    """Make links that were handed over already, and a download that ended well."""
+    soon = now() + timedelta(days=14)
+    terms = shares.Terms(note="For the printers", expires_at=soon, download_limit=3)
+    share, _ = shares.create(letter, terms)
+    shares.count_download(share)
+    handoff = secrets.token_urlsafe(12)
+    record("download", letter, actor="", detail="by a share link", handoff=handoff)
+    receipts.store(LogLine(handoff, now(), "GET", 200, letter.size, None, "completed"))
+    if isinstance(pictures, Folder):
+        requests.create(pictures, requests.Terms(note="Your photos, please", expires_at=soon))
 
 
 def _file() -> Path:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 from flask import Flask, current_app, render_template, request
 from flask.typing import ResponseReturnValue
+from limits.errors import StorageError
 from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from flask_delegate import FileRefused
 
-from . import database
-from .extensions import CSRFError
+from . import database, entries
+from .archives import BusyError
+from .entries import GoneError, QuotaExceededError
+from .extensions import CSRFError, current_account
 from .formats import human_size
-from .storage import ContentLostError, StorageFullError
+from .storage import ContentLostError, OverAllowanceError, StorageFullError
+from .throttle import TooManyAttemptsError
 from .uploads import takes_files
 
 _WORDS = {
@@ -40,7 +46,13 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(CSRFError, _csrf_error)
     app.register_error_handler(RequestEntityTooLarge, _too_large)
     app.register_error_handler(StorageFullError, _storage_full)
+    app.register_error_handler(TooManyAttemptsError, _too_many_attempts)
+    app.register_error_handler(StorageError, _attempts_not_counted)
     app.register_error_handler(OperationalError, _database_error)
+    app.register_error_handler(QuotaExceededError, _over_quota)
+    app.register_error_handler(OverAllowanceError, _over_allowance)
+    app.register_error_handler(GoneError, _gone)
+    app.register_error_handler(BusyError, _busy)
     app.register_error_handler(ContentLostError, _content_lost)
     app.register_error_handler(FileRefused, _content_lost)
 
@@ -71,9 +83,55 @@ def _too_large(_error: RequestEntityTooLarge) -> ResponseReturnValue:
     return _page(413, "Too large", text), 413
 
 
+def _over_quota(error: QuotaExceededError) -> ResponseReturnValue:
+    text = (
+        f"You may have {human_size(error.quota)}, and {human_size(error.used)} of it are used, the"
+        " trash included. So this could not be kept whole. Delete files that you no longer need and"
+        " empty the trash, or ask whoever runs the portal for more."
+    )
+    return _page(413, "Not enough of your storage left", text), 413
+
+
+def _over_allowance(_error: OverAllowanceError) -> ResponseReturnValue:
+    account = current_account()
+    return _over_quota(QuotaExceededError(entries.quota_of(account), account.used))
+
+
+def _gone(_error: GoneError) -> ResponseReturnValue:
+    return _page(404, *_WORDS[404]), 404
+
+
+def _busy(_error: BusyError) -> ResponseReturnValue:
+    text = (
+        "As many ZIPs as the portal makes at once are being made. Try again in a minute, or"
+        " download the files one by one."
+    )
+    return _page(503, "Not possible just now", text, anonymous=False), 503, {"Retry-After": "60"}
+
+
 def _storage_full(error: StorageFullError) -> ResponseReturnValue:
     current_app.logger.error("the disk is full: %s", error.__cause__ or error)
     return _page(507, *_WORDS[507]), 507
+
+
+def _too_many_attempts(error: TooManyAttemptsError) -> ResponseReturnValue:
+    minutes = ceil(error.retry_after / 60)
+    text = (
+        "There were too many attempts that failed, for this name or from your network."
+        f" Try again in {minutes} minute{'' if minutes == 1 else 's'}."
+    )
+    headers = {"Retry-After": str(error.retry_after)}
+    return _page(429, "Too many attempts", text), 429, headers
+
+
+def _attempts_not_counted(error: StorageError) -> ResponseReturnValue:
+    # Who could go on trying without being counted would find any password.
+    current_app.logger.error("attempts to sign in cannot be counted: %s", error.storage_error)
+    text = (
+        "The portal cannot count attempts to sign in, so it lets nobody try. Try again in a while;"
+        " if it stays like this, tell whoever runs the portal."
+    )
+    return _page(503, "Not possible just now", text), 503
 
 
 def _database_error(error: OperationalError) -> ResponseReturnValue:
@@ -94,9 +152,9 @@ def _content_lost(error: ContentLostError | FileRefused) -> ResponseReturnValue:
     return _page(500, "This file is lost", text), 500
 
 
-def _page(code: int, title: str, text: str) -> str:
+def _page(code: int, title: str, text: str, anonymous: bool | None = None) -> str:
     # After such an error, the database may not be there to ask who is signed in.
-    anonymous = code in {500, 507}
+    anonymous = code >= 500 if anonymous is None else anonymous
     return render_template("error.html", title=title, text=text, anonymous=anonymous)
 
 

@@ -6,13 +6,25 @@ from datetime import datetime
 
 from flask import Flask
 
+from .devices import describe
+
+GIB = 1024**3
 _UNITS = ("KiB", "MiB", "GiB", "TiB")
+_LARGEST_QUOTA = 1024**2
+"""In GiB."""
+
+
+class QuotaError(ValueError):
+    """A quota in a form is no size; the message says what is."""
 
 
 def init_app(app: Flask) -> None:
     """Register the template filters."""
     app.add_template_filter(human_size)
     app.add_template_filter(human_time)
+    app.add_template_filter(human_day)
+    app.add_template_filter(groups)
+    app.add_template_filter(describe, "device")
 
 
 def human_size(size: int) -> str:
@@ -31,3 +43,29 @@ def human_size(size: int) -> str:
 def human_time(moment: datetime) -> str:
     """Write a moment, such as ``3 May 2026, 14:05 UTC``."""
     return f"{moment.day} {moment:%b %Y, %H:%M} UTC"
+
+
+def groups(secret: str) -> str:
+    """Write a secret in groups of four, so that it can be typed without getting lost."""
+    return " ".join(secret[start : start + 4] for start in range(0, len(secret), 4))
+
+
+def read_quota(text: str) -> int | None:
+    """Read a quota from a form's field: GiB, or nothing for the usual one.
+
+    :raises QuotaError: for what is no size.
+    """
+    if not text.strip():
+        return None
+    try:
+        size = float(text)
+    except ValueError:
+        size = -1
+    if not 0 <= size <= _LARGEST_QUOTA:  # which refuses 'nan', too
+        raise QuotaError("A quota is a number of GiB, such as 5 or 0.5.")
+    return int(size * GIB)
+
+
+def human_day(moment: datetime) -> str:
+    """Write a day, such as ``3 May 2026``."""
+    return f"{moment.day} {moment:%b %Y}"

@@ -18,7 +18,7 @@ CONSTANT = MappingProxyType(
 """What pages and delivered files have in common."""
 
 _PAGE_POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self';"
+    "default-src 'none'; style-src 'self'; img-src 'self'; media-src 'self'; form-action 'self';"
     " frame-ancestors 'none'; base-uri 'none'"
 )
 

@@ -88,7 +88,8 @@ class Account(Base):
     # Bytes of all its files, those in the trash, too. Kept in step by entries.py alone.
     used: Mapped[int] = mapped_column(sa.BigInteger, default=0)
     totp_secret: Mapped[str | None] = mapped_column(sa.String(64))
-    # The time step of the last code that was taken, so that none is taken twice.
+    # The time step of the last code that was taken, so that none is taken twice. None with a
+    # secret: it waits for the first code, and is not asked for yet.
     totp_step: Mapped[int | None] = mapped_column(sa.BigInteger)
     created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
 
@@ -96,6 +97,11 @@ class Account(Base):
     def is_administrator(self) -> bool:
         """Tell whether the account manages others. It never reads their files."""
         return self.role is Role.ADMINISTRATOR
+
+    @property
+    def has_second_factor(self) -> bool:
+        """Tell whether signing in takes a code, too."""
+        return self.totp_secret is not None and self.totp_step is not None
 
 
 class SignIn(Base):
@@ -203,3 +209,88 @@ class StoredFile(Entry):
     storage_key: Mapped[str] = mapped_column(sa.String(64), unique=True, nullable=True)
 
     __mapper_args__ = {"polymorphic_identity": True}  # noqa: RUF012
+
+
+class HandedLink:
+    """What a link for people without an account has: its token is known as a hash only."""
+
+    public_id: Mapped[str] = mapped_column(sa.String(64), unique=True, default=new_token)
+    token_hash: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    note: Mapped[str] = mapped_column(sa.String(255), default="")
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
+    # None: it does not end by itself.
+    expires_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    revoked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+
+class Share(HandedLink, Base):
+    """A link by which anybody may download a file, or what is in a folder."""
+
+    __tablename__ = "share"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    owner_id: Mapped[int] = mapped_column(sa.ForeignKey("account.id", ondelete="CASCADE"))
+    entry_id: Mapped[int] = mapped_column(sa.ForeignKey("entry.id", ondelete="CASCADE"), index=True)
+    password_hash: Mapped[str | None] = mapped_column(sa.String(255))
+    # None: any number.
+    download_limit: Mapped[int | None]
+    downloads: Mapped[int] = mapped_column(default=0)
+
+    owner: Mapped[Account] = relationship(lazy="joined", innerjoin=True)
+    entry: Mapped[Entry] = relationship(lazy="joined", innerjoin=True)
+
+
+class FileRequest(HandedLink, Base):
+    """A link by which anybody may upload into a folder."""
+
+    __tablename__ = "file_request"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    owner_id: Mapped[int] = mapped_column(sa.ForeignKey("account.id", ondelete="CASCADE"))
+    folder_id: Mapped[int] = mapped_column(
+        sa.ForeignKey("entry.id", ondelete="CASCADE"), index=True
+    )
+    # None: as many, or as much, as the owner's quota has room for.
+    file_limit: Mapped[int | None]
+    size_limit: Mapped[int | None] = mapped_column(sa.BigInteger)
+    files: Mapped[int] = mapped_column(default=0)
+    size: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+
+    owner: Mapped[Account] = relationship(lazy="joined", innerjoin=True)
+    folder: Mapped[Folder] = relationship(lazy="joined", innerjoin=True)
+
+
+class Activity(Base):
+    """Something that somebody did. It is only added to, and outlives account and file."""
+
+    __tablename__ = "activity"
+    __table_args__ = (
+        sa.Index("ix_activity_owner_id", "owner_id", "id"),
+        sa.Index("ix_activity_entry", "entry", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(UTCDateTime, default=now, index=True)
+    action: Mapped[str] = mapped_column(sa.String(32))
+    # Who did it, as the name was then; empty for somebody without an account.
+    actor: Mapped[str] = mapped_column(sa.String(64), default="")
+    address: Mapped[str] = mapped_column(sa.String(64), default="")
+    # Whose file it was. No foreign key: accounts go, this stays.
+    owner_id: Mapped[int | None]
+    # The file or folder: its public id, and its name as it was then.
+    entry: Mapped[str | None] = mapped_column(sa.String(64))
+    name: Mapped[str] = mapped_column(sa.String(255), default="")
+    detail: Mapped[str] = mapped_column(sa.String(255), default="")
+    # Of a download: the hand-off's id, by which its receipts are found.
+    handoff: Mapped[str | None] = mapped_column(sa.String(16), unique=True)
+
+
+class Receipt(Base):
+    """What the web server's log says of a download's end."""
+
+    __tablename__ = "receipt"
+
+    handoff: Mapped[str] = mapped_column(sa.String(16), primary_key=True)
+    outcome: Mapped[str] = mapped_column(sa.String(16))
+    sent: Mapped[int] = mapped_column(sa.BigInteger)
+    at: Mapped[datetime] = mapped_column(UTCDateTime)

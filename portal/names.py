@@ -5,7 +5,7 @@ from __future__ import annotations
 import mimetypes
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import count
 from posixpath import splitext
@@ -43,6 +43,30 @@ def numbered(name: str) -> Iterator[str]:
     yield name
     for number in count(2):
         yield _shorten(name, f" ({number})")
+
+
+def first_free(name: str, is_taken: Callable[[str], bool]) -> str:
+    """Give a name, or the first with a number that is free.
+
+    Not each number is tried: where there are thousands, that would take its time. A gap among the
+    numbers may be left out.
+    """
+    if not is_taken(name):
+        return name
+
+    def with_number(number: int) -> str:
+        return _shorten(name, f" ({number})")
+
+    taken, free = 1, 2
+    while is_taken(with_number(free)):
+        taken, free = free, free * 2
+    while free - taken > 1:
+        middle = (taken + free) // 2
+        if is_taken(with_number(middle)):
+            taken = middle
+        else:
+            free = middle
+    return with_number(free)
 
 
 def fold(name: str) -> str:

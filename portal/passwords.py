@@ -1,4 +1,4 @@
-"""Passwords: how long, how hashed."""
+"""Passwords: which are good enough, how they are hashed."""
 
 from __future__ import annotations
 
@@ -7,26 +7,46 @@ from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
+from zxcvbn import zxcvbn  # type: ignore[import-untyped]
 
-SHORTEST = 8
+SHORTEST = 10
+"""Characters of a new password. Older ones may be shorter, and go on working."""
 LONGEST = 1024
 """In characters. A limit, as hashing a very long password would keep the server busy."""
+
+_FEWEST_GUESSES = 10**6
+_ESTIMATED = 72
+"""Characters that the estimate looks at: it takes long for more."""
 
 hasher = PasswordHasher()
 
 
-def has_usable_length(password: str) -> bool:
-    """Tell whether a password may be hashed at all."""
-    return SHORTEST <= len(password) <= LONGEST
+class PasswordError(ValueError):
+    """A password is not good enough for an account; the message says why."""
+
+
+def check_new(password: str, name: str) -> None:
+    """Refuse a password that is too short, too long, or among the first that somebody would try.
+
+    The estimate knows the passwords that leaked most often, rows of keys and dates, and the name.
+
+    :param name: the account's.
+    :raises PasswordError: for such a password.
+    """
+    if len(password) < SHORTEST:
+        raise PasswordError(f"A password has at least {SHORTEST} characters.")
+    if len(password) > LONGEST:
+        raise PasswordError(f"A password has at most {LONGEST} characters.")
+    guesses = zxcvbn(password[:_ESTIMATED], user_inputs=[name, *name.split()])["guesses"]
+    if guesses < _FEWEST_GUESSES:
+        raise PasswordError(
+            "This password is too easy to guess: many people use it or one like it, or it is made"
+            " of the name."
+        )
 
 
 def hash_password(password: str) -> str:
-    """Hash a password for the database.
-
-    :raises ValueError: if it is too short or too long.
-    """
-    if not has_usable_length(password):
-        raise ValueError(f"A password has {SHORTEST} to {LONGEST} characters.")
+    """Hash a password for the database."""
     return hasher.hash(password)
 
 
@@ -35,7 +55,7 @@ def verify(password_hash: str | None, password: str) -> bool:
 
     :param password_hash: the account's; none for an unknown account.
     """
-    if not has_usable_length(password):
+    if not 0 < len(password) <= LONGEST:
         return False
     # Asked for in either case, so that making it takes its time in either case.
     dummy = dummy_hash()

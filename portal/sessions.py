@@ -54,6 +54,13 @@ def of(account: Account) -> Sequence[SignIn]:
     return db.session.scalars(mine.order_by(SignIn.used_at.desc(), SignIn.id.desc())).all()
 
 
+def find_of(account: Account, public_id: str) -> SignIn | None:
+    """Find one of an account's sessions by the name that it has in URLs."""
+    return db.session.scalar(
+        select(SignIn).where(SignIn.account_id == account.id, SignIn.public_id == public_id)
+    )
+
+
 def end(sign_in: SignIn) -> None:
     """End one session."""
     db.session.delete(sign_in)

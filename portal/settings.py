@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 from flask import Flask
@@ -17,6 +18,12 @@ DEFAULTS: Mapping[str, Any] = {
     "DISK_RESERVE": 64 * 1024**2,  # bytes that uploads leave free, so that deleting still works
     "MAX_FORM_PARTS": 100,  # each file of an upload holds a file descriptor until its end
     "QUOTA": 10 * 1024**3,  # bytes that an account may have, where it has no quota of its own
+    "BASE_URL": None,  # the portal's address, for links that commands print
+    "THROTTLE_STORE": None,  # where attempts are counted; none: in the data folder
+    "ACTIVITY_DAYS": 365,  # until what was done is forgotten
+    "TRASH_DAYS": 30,  # until what is in the trash is deleted for good
+    "ARCHIVE_ENTRIES": 10_000,  # files and folders in one ZIP: its directory is kept in memory
+    "ARCHIVES_AT_ONCE": 4,  # ZIPs that one process sends: each holds a thread
     "PROXIES": 0,  # how many stand in front, each adding to X-Forwarded-For
     "PERMANENT_SESSION_LIFETIME": 12 * 60 * 60,  # seconds
     "SESSION_COOKIE_HTTPONLY": True,
@@ -26,12 +33,16 @@ DEFAULTS: Mapping[str, Any] = {
     "WTF_CSRF_TIME_LIMIT": None,
 }
 _LEAST = {
+    "ARCHIVES_AT_ONCE": 1,
+    "ARCHIVE_ENTRIES": 1,
     "DISK_RESERVE": 1,
     "MAX_CONTENT_LENGTH": 1,
     "MAX_FORM_PARTS": 1,
     "PERMANENT_SESSION_LIFETIME": 1,
     "PROXIES": 0,
     "QUOTA": 0,
+    "ACTIVITY_DAYS": 1,
+    "TRASH_DAYS": 1,
 }
 
 # What Flask-Delegate refuses in a folder; said here before the folder is made.
@@ -64,6 +75,18 @@ def load(app: Flask, config: Mapping[str, Any] | None) -> None:
     secure = app.config["SESSION_COOKIE_SECURE"]
     if not isinstance(secure, bool):
         raise SettingError(f"PORTAL_SESSION_COOKIE_SECURE must be true or false, not {secure!r}.")
+    _check_base_url(app.config["BASE_URL"])
+
+
+def _check_base_url(value: object) -> None:
+    if value is None:
+        return
+    parts = urlsplit(value) if isinstance(value, str) else None
+    if not parts or parts.scheme not in {"http", "https"} or not parts.hostname or parts.query:
+        raise SettingError(
+            "PORTAL_BASE_URL must be the portal's address, such as https://files.example.org/,"
+            f" not {value!r}."
+        )
 
 
 def _read(path: Path) -> Mapping[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import IO, Any, cast
 
 from flask import Request, current_app, request
@@ -11,11 +12,12 @@ from werkzeug.exceptions import BadRequest
 
 from . import entries, names
 from .database import db
-from .models import Folder, StoredFile
-from .storage import IncomingFile, Storage
+from .models import Account, Folder, StoredFile
+from .storage import Allowance, IncomingFile, Storage
 
 logger = logging.getLogger(__name__)
 
+_CHUNK = 64 * 1024
 LONGEST_FORM = 64 * 1024
 """Bytes in a request that carries no upload, and room for the form around an upload's files."""
 
@@ -30,12 +32,17 @@ class UploadRequest(Request):
         super().__init__(*args, **kwargs)
         self.max_content_length = LONGEST_FORM
         self._storage: Storage | None = None
+        self._allowance: Allowance | None = None
         self._incoming: list[IncomingFile] = []
+        self._reads_to_the_end = False
 
-    def accept_files(self, storage: Storage) -> None:
-        """Have the form's files written to the storage, up to ``MAX_CONTENT_LENGTH``."""
+    def accept_files(self, storage: Storage, free: int) -> None:
+        """Have the form's files written to the storage, up to ``MAX_CONTENT_LENGTH``.
+
+        :param free: bytes that their owner may have more.
+        """
         self.max_content_length = current_app.config["MAX_CONTENT_LENGTH"] + LONGEST_FORM
-        self._storage = storage
+        self._storage, self._allowance = storage, Allowance(free)
 
     @property
     def takes_files(self) -> bool:
@@ -45,14 +52,27 @@ class UploadRequest(Request):
     def _get_file_stream(self, *_args: Any, **_kwargs: Any) -> IO[bytes]:
         if self._storage is None:
             raise BadRequest("This form takes no files.")
-        self._incoming.append(self._storage.receive())
+        self._incoming.append(self._storage.receive(self._allowance))
         return self._incoming[-1]
+
+    def read_to_the_end(self) -> None:
+        """Have what is left of the body read, however the request ends.
+
+        A web server in front, other than mod_wsgi's, sends all of it before it looks for an answer,
+        and would tell the client of an error of its own.
+        """
+        is_told = self.environ.get("wsgi.input_terminated")  # where the body ends
+        self._reads_to_the_end = bool(is_told) and "mod_wsgi.version" not in self.environ
 
     def close(self) -> None:
         """Remove what was received and not kept, however the request ended."""
         super().close()
         for incoming in self._incoming:
             incoming.discard()
+        if self._reads_to_the_end:
+            with suppress(OSError):
+                while self.environ["wsgi.input"].read(_CHUNK):
+                    pass
 
 
 def current_storage() -> Storage:
@@ -60,9 +80,28 @@ def current_storage() -> Storage:
     return cast("Storage", current_app.extensions["portal.storage"])
 
 
-def accept_files() -> None:
-    """Have this request's files written to the storage when its form is read."""
-    cast("UploadRequest", request).accept_files(current_storage())
+def accept_files(account: Account) -> None:
+    """Have this request's files written to the storage when its form is read.
+
+    :param account: whose files they will be.
+    :raises QuotaExceededError: if it may not have as many bytes more as the request announces.
+    """
+    if not accept_up_to(entries.free_space(account)):
+        raise entries.QuotaExceededError(entries.quota_of(account), account.used)
+
+
+def accept_up_to(free: int) -> bool:
+    """Have this request's files written to the storage when its form is read.
+
+    :param free: how many bytes they may have.
+    :returns: false, and nothing is accepted, if the request announces more.
+    """
+    cast("UploadRequest", request).read_to_the_end()
+    # Some of a request is the form around its files.
+    if (request.content_length or 0) - LONGEST_FORM > free:
+        return False
+    cast("UploadRequest", request).accept_files(current_storage(), free)
+    return True
 
 
 def takes_files() -> bool:
@@ -81,6 +120,7 @@ def add_file(folder: Folder, incoming: IncomingFile, client_name: str) -> Stored
     """Keep an incoming file: on disk and in the database, or not at all.
 
     :param client_name: the name that the client gave it.
+    :raises GoneError: if the folder is not there any more.
     :raises QuotaExceededError: if the folder's owner may not have that many bytes more.
     :raises StorageFullError: if the disk is full.
     :raises sqlalchemy.exc.OperationalError: if the database cannot be written.

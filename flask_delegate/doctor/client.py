@@ -6,6 +6,7 @@ import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from http.client import HTTPException, HTTPMessage, HTTPResponse
 from urllib.parse import quote, urlsplit
 
@@ -129,14 +130,21 @@ def _connect(target: Target, timeout: float, *, use_http2: bool = False) -> sock
     connection = socket.create_connection((target.host, target.port), timeout=timeout)
     if target.scheme == "http":
         return connection
-    context = ssl.create_default_context()
-    if use_http2:
-        context.set_alpn_protocols(["h2"])
-    if not target.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
+    context = _tls_context(verify=target.verify, use_http2=use_http2)
     try:
         return context.wrap_socket(connection, server_hostname=target.name or target.host)
     except OSError:
         connection.close()
         raise
+
+
+@cache
+def _tls_context(*, verify: bool, use_http2: bool) -> ssl.SSLContext:
+    """Make the settings of TLS once: reading the certificates of all authorities takes long."""
+    context = ssl.create_default_context()
+    if use_http2:
+        context.set_alpn_protocols(["h2"])
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context

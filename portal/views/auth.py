@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hmac
 import logging
+import time
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Flask, flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 
-from .. import accounts, sessions
+from .. import accounts, attempts, secondfactor, sessions
+from ..access import may_manage_accounts
+from ..activity.record import record
+from ..database import db
 from ..extensions import (
     current_account,
     current_sign_in,
@@ -18,9 +23,14 @@ from ..extensions import (
     signed_in_account,
     start_session,
 )
+from ..models import Account, hash_token
 
 auth = Blueprint("auth", __name__)
 logger = logging.getLogger(__name__)
+
+_WAITING = "waiting for the second factor"
+_PATIENCE = 5 * 60
+"""Seconds between the password and the code."""
 
 
 def init_app(app: Flask) -> None:
@@ -30,27 +40,58 @@ def init_app(app: Flask) -> None:
     login_manager.user_loader(find_session)
     login_manager.unauthorized_handler(_ask_to_sign_in)
     app.add_template_global(signed_in_account)
+    app.add_template_global(may_manage_accounts)
 
 
 @auth.route("/sign-in", methods=["GET", "POST"])
 def sign_in() -> ResponseReturnValue:
-    """Show the form, or sign in and go on to where the person was headed."""
+    """Show the form, or check the password and go on to where the person was headed."""
     target = request.values.get("next", "")
     if not is_local(target):
         target = url_for("files.index")
     if signed_in_account():
         return redirect(target)
-    if request.method == "GET":
+    if request.method != "POST":
         return render_template("sign_in.html", target=target)
     name = request.form.get("username", "")
+    attempt = attempts.count_password(name)
     account = accounts.authenticate(name, request.form.get("password", ""))
-    # %r keeps control characters from making lines of their own in the log, .100 keeps it short.
     if account is None:
-        logger.warning("sign-in failed: %.100r from %s", name, request.remote_addr)
+        attempts.log_failure("sign-in", name)
+        _record_failure(accounts.find(name), f"name: {name}")
         return render_template("sign_in.html", target=target, name=name, failed=True), 422
-    start_session(account)
-    logger.info("signed in: %.100r from %s", account.name, request.remote_addr)
-    return redirect(target)
+    attempt.succeeded()
+    if account.has_second_factor:
+        _wait_for_code(account, target)
+        return redirect(url_for("auth.second_factor"))
+    return _signed_in(account, target)
+
+
+@auth.route("/sign-in/code", methods=["GET", "POST"])
+def second_factor() -> ResponseReturnValue:
+    """Ask for the second factor of whoever just gave the password, or check it."""
+    account, target = _waiting()
+    if account is None:
+        flash("Sign in with your password first.")
+        return redirect(url_for("auth.sign_in"))
+    if request.method != "POST":
+        return render_template("second_factor.html")
+    attempt = attempts.count_code(account)
+    by_recovery = bool(request.form.get("recovery_code"))
+    if by_recovery:
+        right = secondfactor.use_recovery_code(account, request.form["recovery_code"])
+    else:
+        right = secondfactor.check(account, request.form.get("code", ""))
+    if not right:
+        attempts.log_failure("second factor", account.name)
+        _record_failure(account, "second factor")
+        return render_template("second_factor.html", failed=True, by_recovery=by_recovery), 422
+    attempt.succeeded()
+    response = _signed_in(account, target)
+    if by_recovery:
+        left = secondfactor.recovery_codes_left(account)
+        flash(f"You have {left} recovery codes left. Make new ones under Account when you can.")
+    return response
 
 
 @auth.post("/sign-out")
@@ -58,6 +99,7 @@ def sign_in() -> ResponseReturnValue:
 def sign_out() -> ResponseReturnValue:
     """End this session, so that no copy of its cookie goes on working."""
     name = current_account().name
+    record("sign out", owner_id=current_account().id)
     sessions.end(current_sign_in())
     session.clear()
     flash("You are signed out.")
@@ -79,6 +121,47 @@ def is_local(target: str) -> bool:
     except ValueError:
         return False
     return not parts.scheme and not parts.netloc
+
+
+def _signed_in(account: Account, target: str) -> ResponseReturnValue:
+    start_session(account)
+    # %r keeps control characters from making lines of their own in the log, .100 keeps it short.
+    record("sign in", owner_id=account.id, actor=account.name)
+    logger.info("signed in: %.100r from %s", account.name, attempts.client_address())
+    return redirect(target)
+
+
+def _record_failure(account: Account | None, detail: str) -> None:
+    record("sign-in failed", owner_id=account.id if account else None, actor="", detail=detail)
+
+
+def _wait_for_code(account: Account, target: str) -> None:
+    """Remember who gave the password, in a session that has nothing of the one before."""
+    session.clear()
+    session[_WAITING] = {
+        "account": account.id,
+        "proof": _proof(account),
+        "until": time.time() + _PATIENCE,
+        "target": target,
+    }
+
+
+def _waiting() -> tuple[Account | None, str]:
+    """Give the account whose password was given not long ago, and where the person was headed."""
+    waiting = session.get(_WAITING)
+    if signed_in_account() or not waiting or waiting["until"] < time.time():
+        return None, ""
+    account = db.session.get(Account, waiting["account"])
+    if account is None or not account.is_active or not account.has_second_factor:
+        return None, ""
+    if not hmac.compare_digest(_proof(account), waiting["proof"]):
+        return None, ""
+    return account, waiting["target"]
+
+
+def _proof(account: Account) -> str:
+    """Make what no longer fits once the password or the second factor changed."""
+    return hash_token(f"{account.password_hash} {account.totp_secret}")
 
 
 def _ask_to_sign_in() -> ResponseReturnValue:

@@ -212,8 +212,11 @@ class Visitor:
             "Content-Type: text/plain\r\n\r\n"
         ).encode()
         body += content + f"\r\n--{boundary}--\r\n".encode()
+        _, start = self.ask("/")
+        action = re.search(r'action="(/folders/[^"/]+/files)"', start.decode())
+        assert action, start.decode()
         response, page = self.ask(
-            "/files", body, content_type=f"multipart/form-data; boundary={boundary}"
+            action[1], body, content_type=f"multipart/form-data; boundary={boundary}"
         )
         assert response.status in {302, 303}, page.decode()
         (url,) = self.files() - before

@@ -12,15 +12,22 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from portal import accounts, create_app, database, passwords
+from portal import accounts, cli, create_app, database, passwords
 
 PASSWORD = "correct horse"
+
+Run = Callable[..., tuple[int, str, str]]
+"""Runs a command: its status, and what it wrote to standard output and standard error."""
+_PREPARED: list[bytes] = []
+
+
+def cheap_hasher() -> PasswordHasher:
+    return PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
 @pytest.fixture(autouse=True)
 def cheap_hashing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-    monkeypatch.setattr(passwords, "hasher", cheap)
+    monkeypatch.setattr(passwords, "hasher", cheap_hasher())
     passwords.dummy_hash.cache_clear()
     yield
     passwords.dummy_hash.cache_clear()
@@ -70,11 +77,40 @@ def bob(app: Flask) -> FlaskClient:
     return signed_in(app, "bob")
 
 
+@pytest.fixture
+def run(make_app: Callable[..., Flask]) -> Run:
+    runner = make_app().test_cli_runner()
+
+    def run(*words: str, stdin: str = "") -> tuple[int, str, str]:
+        result = runner.invoke(cli.portal, words, input=stdin)
+        return result.exit_code, result.stdout, result.stderr
+
+    return run
+
+
+@pytest.fixture
+def ready(run: Run) -> Run:
+    assert run("upgrade")[0] == 0
+    return run
+
+
+def client_of(make_app: Callable[..., Flask]) -> FlaskClient:
+    return make_app().test_client()
+
+
 def prepare(app: Flask) -> None:
+    """Make the database, with the accounts alice and bob: the first time, and then a copy of it."""
+    path = Path(app.config["DATA"]) / "portal.db"
+    if path.stat().st_size == 0 and _PREPARED:
+        path.write_bytes(_PREPARED[0])
+        return
     with app.app_context():
         database.upgrade()
         for name in ("alice", "bob"):
             accounts.create(name, PASSWORD)
+        database.db.session.close()
+        database.db.engine.dispose()  # which ends the journal
+    _PREPARED.append(path.read_bytes())
 
 
 def signed_in(app: Flask, name: str) -> FlaskClient:
@@ -99,20 +135,72 @@ def token(client: FlaskClient) -> str:
     return found[1]
 
 
+def upload_url(client: FlaskClient, page: str = "/") -> str:
+    """Read where a folder's page uploads to."""
+    found = re.search(r'action="(/folders/[^"/]+/files)"', client.get(page).text)
+    assert found
+    return found[1]
+
+
 def upload(
-    client: FlaskClient, name: str, content: bytes = b"content\n", **fields: str
+    client: FlaskClient,
+    name: str,
+    content: bytes = b"content\n",
+    *,
+    page: str = "/",
+    **fields: str,
 ) -> TestResponse:
+    """Upload a file to the folder of a page."""
     form = {"csrf_token": token(client), "file": (io.BytesIO(content), name), **fields}
-    return client.post("/files", data=form, content_type="multipart/form-data")
+    return client.post(upload_url(client, page), data=form, content_type="multipart/form-data")
 
 
-def links(client: FlaskClient) -> dict[str, str]:
+def post_folder(client: FlaskClient, name: str, page: str = "/") -> TestResponse:
+    """Send the form for a new folder in the folder of a page."""
+    form = {"csrf_token": token(client), "name": name}
+    return client.post(f"{upload_url(client, page).removesuffix('files')}folders", data=form)
+
+
+def make_folder(client: FlaskClient, name: str, page: str = "/") -> str:
+    """Make a folder in the folder of a page, and give its own page."""
+    before = set(folders(client, page).values())
+    post_folder(client, name, page)
+    (made,) = set(folders(client, page).values()) - before
+    return made
+
+
+def links(client: FlaskClient, page: str = "/") -> dict[str, str]:
     """Read the list of files: download links by name."""
-    page = client.get("/").text
-    return {
-        name: link
-        for link, name in re.findall(r'<a href="(/files/[^"/]+)"><bdi>([^<]*)</bdi></a>', page)
-    }
+    return _listed(client.get(page).text, "files")
+
+
+def folders(client: FlaskClient, page: str = "/") -> dict[str, str]:
+    """Read the list of folders: their pages by name."""
+    table = client.get(page).text.partition("<tbody>")[2]
+    return _listed(table, "folders")
+
+
+def _listed(page: str, kind: str) -> dict[str, str]:
+    found = re.findall(rf'<a href="(/{kind}/[^"/]+)"><bdi>([^<]*)</bdi></a>', page)
+    return {name: link for link, name in found}
+
+
+def public_id(link: str) -> str:
+    """Give the name that a file or folder has in URLs."""
+    return link.split("/")[2]
+
+
+def choose(client: FlaskClient, action: str, *chosen: str, **fields: str) -> TestResponse:
+    """Send what is chosen, by its links, to ``trash``, ``move`` or ``zip``."""
+    form = {"csrf_token": token(client), "entry": [public_id(link) for link in chosen], **fields}
+    return client.post(f"/selection/{action}", data=form)
+
+
+def delete_for_good(client: FlaskClient, link: str) -> TestResponse:
+    """Put a file or folder into the trash, by its link, and delete it there."""
+    choose(client, "trash", link)
+    form = {"csrf_token": token(client)}
+    return client.post(f"/trash/{public_id(link)}/delete", data=form)
 
 
 def kept(data: Path) -> list[Path]:

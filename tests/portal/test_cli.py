@@ -1,60 +1,63 @@
 from __future__ import annotations
 
-import fcntl
-import io
+import hashlib
 import json
-import os
 import re
-import stat
-import subprocess
+import sqlite3
 import sys
-import zlib
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
+import click
 import pytest
 from flask import Flask
-from flask.testing import FlaskClient, FlaskCliRunner
 
-from portal import accounts, demo
+from portal import accounts, database, passwords, trash
 from portal.cli import portal
+from portal.cli.progress import progress
+from portal.cli.sizes import SIZE
 
-from .conftest import links, sign_in
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(make_app: Callable[..., Flask]) -> Run:
-    app = make_app()
-    return _runner(app.test_cli_runner())
+from .conftest import Run, client_of, kept, links, sign_in, upload
+from .stored import store
 
 
-def _runner(runner: FlaskCliRunner) -> Run:
-    def run(*words: str, stdin: str = "") -> tuple[int, str, str]:
-        result = runner.invoke(portal, words, input=stdin)
-        return result.exit_code, result.stdout, result.stderr
-
-    return run
-
-
-@pytest.fixture
-def ready(run: Run) -> Run:
+def test_upgrade_says_what_it_did_and_can_be_repeated(run: Run) -> None:
+    newest = database._known_revisions()[0]
+    assert run("upgrade") == (0, f"Made the database, schema {newest}.\n", "")
     assert run("upgrade") == (0, "", "")
-    return run
 
 
-def client_of(make_app: Callable[..., Flask]) -> FlaskClient:
-    return make_app().test_client()
+def test_upgrade_says_which_schema_it_found(run: Run, make_app: Callable[..., Flask]) -> None:
+    with make_app().app_context():
+        database.upgrade("0001")
+    newest = database._known_revisions()[0]
+    assert run("upgrade") == (0, f"Brought the database from schema 0001 to {newest}.\n", "")
 
 
-def test_upgrade_is_quiet_and_can_be_repeated(run: Run) -> None:
-    assert run("upgrade") == (0, "", "")
-    assert run("upgrade") == (0, "", "")
+def test_database_of_a_newer_version_is_refused_in_words(
+    ready: Run, make_app: Callable[..., Flask]
+) -> None:
+    with make_app().app_context(), database.db.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    code, out, err = ready("upgrade")
+    assert (code, out) == (1, "")
+    assert re.fullmatch(r"Error: .* schema 9999, which a newer version .*\n", err)
 
 
 @pytest.mark.parametrize(
-    "words", [["create-account", "x"], ["set-password", "x"], ["accounts"], ["demo"]]
+    "words",
+    [
+        ["create-account", "x"],
+        ["set-password", "x"],
+        ["accounts"],
+        ["demo"],
+        ["backup", "x"],
+        ["check"],
+        ["cleanup"],
+        ["quota"],
+        ["trash"],
+    ],
 )
 def test_commands_ask_for_the_upgrade_first(words: list[str], run: Run) -> None:
     code, out, err = run(*words)
@@ -95,12 +98,12 @@ def test_set_password_ends_sessions(ready: Run, make_app: Callable[..., Flask]) 
 @pytest.mark.parametrize(
     ("words", "stdin", "message"),
     [
-        (["create-account", "x", "--password-stdin"], "short\n", "8 to 1024 characters"),
-        (["create-account", "x", "--password-stdin"], "", "8 to 1024 characters"),
+        (["create-account", "x", "--password-stdin"], "short\n", "at least 10 characters"),
+        (["create-account", "x", "--password-stdin"], "", "at least 10 characters"),
         (["create-account", "", "--generate"], "", "1 to 64 printable"),
         (["create-account", "Carol", "--generate"], "", "already"),
         (["set-password", "nobody", "--generate"], "", "no account 'nobody'"),
-        (["set-password", "carol", "--password-stdin"], "short\n", "8 to 1024 characters"),
+        (["set-password", "carol", "--password-stdin"], "short\n", "at least 10 characters"),
         (["set-password", "carol", "--generate", "--password-stdin"], "", "either"),
     ],
 )
@@ -119,113 +122,129 @@ def test_accounts_are_listed(ready: Run) -> None:
     assert [line.split()[-1] for line in out.splitlines()] == ["Ann", "zoe"]
     rows = json.loads(ready("accounts", "--json")[1])
     assert [row["name"] for row in rows] == ["Ann", "zoe"]
-    assert set(rows[0]) == {"name", "created_at"}
+    assert rows[0].pop("created_at")
+    assert rows[0] == {
+        "name": "Ann",
+        "role": "member",
+        "active": True,
+        "second_factor": False,
+        "used": 0,
+        "quota": 10 * 1024**3,
+        "last_used_at": None,
+    }
 
 
-def test_demo_prints_the_same_again_and_creates_nothing(
-    ready: Run, make_app: Callable[..., Flask], data: Path
+def test_quota_lists_what_accounts_have_and_may_have(
+    ready: Run, make_app: Callable[..., Flask]
 ) -> None:
-    code, out, err = ready("demo")
-    assert (code, err) == (0, "")
-    found = re.fullmatch(r"demo account: alice (\S+)\ndemo account: bob (\S+)\n", out)
-    assert found
-    before = sorted(data.rglob("*"))
-    assert ready("demo") == (0, out, "")
-    assert sorted(data.rglob("*")) == before
-    assert stat.S_IMODE((data / "demo_accounts.json").stat().st_mode) == 0o600
-    client = client_of(make_app)
-    assert sign_in(client, "alice", found[1]).status_code == 302
-    assert set(links(client)) == set(demo.sample_files("alice"))
-    for name, content in demo.sample_files("alice").items():
-        with client.get(links(client)[name]) as response:
-            assert response.data == content
-
-
-def test_demos_that_run_at_once_agree(
-    ready: Run, make_app: Callable[..., Flask], data: Path
-) -> None:
-    command = [sys.executable, "-m", "flask", "--app", "portal", "portal", "demo"]
-    environment = {**os.environ, "PORTAL_DATA": str(data)}
-    running = [
-        subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        for _ in range(4)
+    with make_app().app_context():
+        accounts.create("carol", "some password")
+        accounts.create("dave", "some password", quota=2048)
+        store("carol", "a.txt", bytes(1024))
+    assert ready("quota") == (
+        0,
+        "     1 KiB of     10 GiB  carol\n   0 bytes of      2 KiB  dave\n",
+        "",
+    )
+    assert json.loads(ready("quota", "--json")[1]) == [
+        {"name": "carol", "used": 1024, "quota": 10 * 1024**3},
+        {"name": "dave", "used": 0, "quota": 2048},
     ]
-    answers = [(*process.communicate(), process.returncode) for process in running]
-    assert answers == [(ready("demo")[1], "", 0)] * 4
-    passwords = dict(re.findall(r"demo account: (\w+) (\S+)\n", answers[0][0]))
-    assert set(passwords) == set(demo.NAMES)
-    for name, password in passwords.items():
-        client = client_of(make_app)
-        assert sign_in(client, name, password).status_code == 302
-        assert set(links(client)) == set(demo.sample_files(name))
 
 
-def test_demo_keeps_another_one_waiting(
-    ready: Run, data: Path, monkeypatch: pytest.MonkeyPatch
+def test_trash_is_listed_and_emptied(
+    ready: Run, make_app: Callable[..., Flask], data: Path
 ) -> None:
-    really, looked = demo.ensure_account, []
+    with make_app().app_context():
+        for name in ("carol", "dave"):
+            accounts.create(name, "some password")
+            trash.put([store(name, "a.txt", bytes(1024)), store(name, "b.txt", b"b")])
+            store(name, "kept.txt")
+    assert ready("trash")[1].splitlines() == [
+        "     1 KiB in 2 files  carol",
+        "     1 KiB in 2 files  dave",
+    ]
+    expected = [{"name": name, "files": 2, "bytes": 1025} for name in ("carol", "dave")]
+    assert json.loads(ready("trash", "--json")[1]) == expected
+    assert ready("trash", "--empty", "CAROL") == (0, "2 files, 1 KiB: deleted for good.\n", "")
+    assert json.loads(ready("trash", "--json")[1]) == expected[1:]
+    assert json.loads(ready("trash", "--empty", "dave", "--json")[1]) == {"files": 2, "bytes": 1025}
+    assert len(kept(data)) == 2
+    code, out, err = ready("trash", "--empty", "nobody")
+    assert (code, out) == (1, "")
+    assert "no account 'nobody'" in err
 
-    def watched(name: str) -> str:
-        descriptor = os.open(data, os.O_RDONLY)
-        with pytest.raises(BlockingIOError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.close(descriptor)
-        looked.append(name)
-        return really(name)
 
-    monkeypatch.setattr(demo, "ensure_account", watched)
-    assert ready("demo")[0] == 0
-    assert looked == list(demo.NAMES)
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("0", 0),
+        ("500", 500),
+        ("1.5M", 1572864),
+        ("10g", 10 * 1024**3),
+        ("10 GiB", 10 * 1024**3),
+        ("10GB", 10 * 1024**3),
+        ("7B", 7),
+        (str(2**63 - 1), 2**63 - 1),
+    ],
+)
+def test_sizes_are_understood(text: str, size: int) -> None:
+    assert SIZE.convert(text, None, None) == size
 
 
-def test_demo_leaves_somebody_elses_account_alone(
-    ready: Run, make_app: Callable[..., Flask]
+@pytest.mark.parametrize("text", ["", "-1", "G", "10X", "1.3", "1e3", "٣", "9999999T", str(2**63)])
+def test_what_is_no_size_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(click.BadParameter, match=r"is not a size. Write it like 500M"):
+        SIZE.convert(text, None, None)
+
+
+def test_progress_is_shown_on_a_terminal_only(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ready("create-account", "Alice", "--password-stdin", stdin="some password\n")
-    code, out, err = ready("demo")
-    assert code == 0
-    assert re.fullmatch(r"demo account: bob \S+\n", out)
-    assert "'alice' that demo did not make" in err
+    for terminal in (False, True):
+        monkeypatch.setattr(sys.stderr, "isatty", lambda shown=terminal: shown)
+        with progress("Counting", 10) as advance:
+            advance(10)
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert ("Counting" in err) is terminal
+
+
+def test_data_folder_of_the_first_version_works_after_the_upgrade(
+    run: Run, make_app: Callable[..., Flask], data: Path
+) -> None:
+    content, key = b"kept since the first version\n", "0123456789abcdef" * 2
+    with make_app().app_context():
+        database.upgrade("0001")
+        database.db.engine.dispose()
+    path = data / "files" / key[:2] / key
+    path.parent.mkdir(mode=0o700)
+    path.write_bytes(content)
+    path.chmod(0o600)
+    created = "2026-01-02 03:04:05.000000"
+    with closing(sqlite3.connect(data / "portal.db")) as connection:
+        connection.execute(
+            "INSERT INTO account VALUES (1, 'alice', 'alice', ?, 'a', ?)",
+            (passwords.hash_password("correct horse"), created),
+        )
+        connection.execute(
+            "INSERT INTO stored_file VALUES (1, 'p', 1, 'a.txt', ?, 'text/plain', ?, ?, ?)",
+            (len(content), hashlib.sha256(content).hexdigest(), key, created),
+        )
+        connection.commit()
+
+    assert run("upgrade")[0] == 0
+    assert run("check", "--content") == (0, "", "")
     client = client_of(make_app)
-    sign_in(client, "alice", "some password")
-    assert links(client) == {}
+    assert sign_in(client, "alice", "correct horse").status_code == 302
+    with client.get(links(client)["a.txt"]) as response:
+        assert response.data == content
+    upload(client, "b.txt")
+    assert set(links(client)) == {"a.txt", "b.txt"}
 
 
-def test_demo_does_not_print_a_password_that_is_no_longer_right(ready: Run) -> None:
-    ready("demo")
-    ready("set-password", "bob", "--generate")
-    _, out, err = ready("demo")
-    assert re.fullmatch(r"demo account: alice \S+\n", out)
-    assert "'bob' has another password" in err
-
-
-def test_sample_picture_and_document_are_valid() -> None:
-    picture = io.BytesIO(demo.png(3, 2))
-    assert picture.read(8) == b"\x89PNG\r\n\x1a\n"
-    chunks = {}
-    while length := picture.read(4):
-        kind = picture.read(4)
-        chunks[kind] = picture.read(int.from_bytes(length, "big"))
-        assert int.from_bytes(picture.read(4), "big") == zlib.crc32(kind + chunks[kind])
-    assert list(chunks) == [b"IHDR", b"IDAT", b"IEND"]
-    assert len(zlib.decompress(chunks[b"IDAT"])) == 2 * (1 + 3 * 3)
-
-    document = demo.pdf("Hello (x)")
-    start = int(document.rsplit(b"startxref\n", 1)[1].split()[0])
-    assert document[start:].startswith(b"xref\n0 6\n")
-    for number, line in enumerate(document[start:].splitlines()[3:8], 1):
-        assert document[int(line[:10]) :].startswith(b"%d 0 obj" % number)
-
-
-def test_account_of_a_lost_database_is_made_again(
-    ready: Run, make_app: Callable[..., Flask]
-) -> None:
-    out = ready("demo")[1]
-    app = make_app()
-    with app.app_context():
-        account = accounts.find("alice")
-        assert account
-        accounts.delete(account)
-    assert ready("demo")[1] == out
+@pytest.mark.parametrize("name", sorted(portal.commands))
+def test_each_command_is_documented(name: str) -> None:
+    docs = Path(__file__).parents[2] / "docs"
+    pages = [path.read_text(encoding="utf-8") for path in docs.glob("*.md")]
+    assert any(re.search(rf"flask --app portal portal {name}\b(?!-)", page) for page in pages)

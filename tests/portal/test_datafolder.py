@@ -113,7 +113,7 @@ def test_address_is_taken_from_as_many_proxies_as_there_are(
         headers={"X-Forwarded-For": "6.6.6.6, 192.0.2.7"},
         environ_base={"REMOTE_ADDR": "10.0.0.1"},
     )
-    assert f"sign-in failed: 'alice' from {seen}" in caplog.text
+    assert f"sign-in failed from {seen}: 'alice'" in caplog.text
 
 
 @pytest.mark.usefixtures("app")

@@ -11,10 +11,10 @@ from werkzeug.exceptions import Forbidden
 
 from portal import accounts, database, formats, headers, messages
 
-from .conftest import links, sign_in, signed_in, token, upload
+from .conftest import choose, links, public_id, sign_in, signed_in, token, upload, upload_url
 
 PAGE_POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self';"
+    "default-src 'none'; style-src 'self'; img-src 'self'; media-src 'self'; form-action 'self';"
     " frame-ancestors 'none'; base-uri 'none'"
 )
 
@@ -73,10 +73,10 @@ def test_messages_are_announced_once(alice: FlaskClient) -> None:
 
 def test_messages_of_many_uploads_fit_into_the_cookie(alice: FlaskClient) -> None:
     names = [f"{n:02} {''.join(map(chr, range(0x20000, 0x20032)))}.txt" for n in range(20)]
-    form_token = token(alice)
+    form_token, url = token(alice), upload_url(alice)
     for _ in range(5):  # without a look at the page, which would take the messages out
         form = {"csrf_token": form_token, "file": [(io.BytesIO(b"x"), name) for name in names]}
-        response = alice.post("/files", data=form)
+        response = alice.post(url, data=form)
         assert response.status_code == 302
         assert len(response.headers["Set-Cookie"]) < 3000
     page = alice.get("/").text
@@ -127,10 +127,13 @@ def test_uploaded_files_are_listed_in_few_words(uploaded: list[str], listed: str
     assert messages.list_names(uploaded) == listed
 
 
-@pytest.mark.parametrize("path", ["/", "/sign-in", "/nothing", "/sign-out", "delete"])
+@pytest.mark.parametrize("path", ["/", "/sign-in", "/nothing", "/sign-out", "details", "delete"])
 def test_pages_have_the_same_frame(path: str, alice: FlaskClient, anonymous: FlaskClient) -> None:
     upload(alice, "a.txt")
-    target = f"{links(alice)['a.txt']}/delete" if path == "delete" else path
+    entry = public_id(links(alice)["a.txt"])
+    if path == "delete":
+        choose(alice, "trash", links(alice)["a.txt"])
+    target = {"details": f"/entries/{entry}", "delete": f"/trash/{entry}/delete"}.get(path, path)
     client = anonymous if path == "/sign-in" else alice
     page = client.get(target).text
     assert page.startswith('<!doctype html>\n<html lang="en">')
@@ -139,15 +142,16 @@ def test_pages_have_the_same_frame(path: str, alice: FlaskClient, anonymous: Fla
     assert "<script" not in page
     assert " style=" not in page
     inputs = set(re.findall(r'<input id="([^"]+)"', page))
-    assert inputs == set(re.findall(r'<label for="([^"]+)"', page))
+    assert inputs == set(re.findall(r'<label[^>]* for="([^"]+)"', page))
 
 
 def test_list_of_files_is_a_table_and_says_when_it_is_empty(alice: FlaskClient) -> None:
     assert "No files yet" in alice.get("/").text
     upload(alice, "a.txt", b"x" * 1500)
     page = alice.get("/").text
-    assert "<caption>1 file, 1.5 KiB in all</caption>" in page
-    assert page.count('<th scope="col"') == 4
+    assert "<caption>1 item</caption>" in page
+    assert "<span>1.5 KiB of 10 GiB used</span>" in page
+    assert page.count('<th scope="col"') == 3
     assert page.count('<th scope="row"') == 1
     assert re.search(r'<time datetime="\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00">', page)
 

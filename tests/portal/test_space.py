@@ -16,7 +16,17 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
-from .conftest import arriving, kept, links, prepare, signed_in, token
+from .conftest import (
+    arriving,
+    choose,
+    delete_for_good,
+    kept,
+    links,
+    prepare,
+    signed_in,
+    token,
+    upload_url,
+)
 
 MIB = 1024**2
 
@@ -29,7 +39,9 @@ def upload(client: FlaskClient, name: str, content: bytes = b"content") -> TestR
     ]
     lines = [b"--boundary\r\nContent-Disposition: form-data; " + part for part in parts]
     body = b"\r\n".join([*lines, b"--boundary--\r\n"])
-    return client.post("/files", data=body, content_type="multipart/form-data; boundary=boundary")
+    return client.post(
+        upload_url(client), data=body, content_type="multipart/form-data; boundary=boundary"
+    )
 
 
 def leave_free(monkeypatch: pytest.MonkeyPatch, *amounts: int) -> None:
@@ -83,7 +95,7 @@ def test_free_space_is_not_looked_at_for_each_piece(
     assert upload(alice, "small.bin", bytes(7 * MIB)).status_code == 302
 
 
-@pytest.mark.parametrize("path", ["/sign-out", "delete"])
+@pytest.mark.parametrize("path", ["/sign-out", "trash"])
 def test_database_without_room_is_507_whatever_was_asked(
     path: str, alice: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,7 +104,7 @@ def test_database_without_room_is_507_whatever_was_asked(
     form = {"csrf_token": token(alice)}
     with monkeypatch.context() as patch:
         patch.setattr(Session, "commit", _no_room)
-        response = alice.post(f"{link}/delete" if path == "delete" else path, data=form)
+        response = choose(alice, "trash", link) if path == "trash" else alice.post(path, data=form)
     assert response.status_code == 507
     assert "disk is full" in response.text
     assert list(links(alice)) == ["a.txt"]
@@ -138,8 +150,7 @@ def test_files_can_be_deleted_when_no_more_can_be_uploaded(
         pass
     assert upload(alice, "small.bin", b"x").status_code == 507
     for link in links(alice).values():
-        form = {"csrf_token": token(alice)}
-        assert alice.post(f"{link}/delete", data=form).status_code == 302
+        assert delete_for_good(alice, link).status_code == 302
     assert upload(alice, "a.bin", bytes(MIB)).status_code == 302
 
 

@@ -5,27 +5,41 @@ import hashlib
 import io
 import os
 import stat
+import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import event
+from sqlalchemy import event, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
-from portal import accounts, entries, storage, uploads
+from portal import accounts, names, storage, uploads
 from portal.access import Action, may
 from portal.database import db
 from portal.models import Account, Entry, Folder, StoredFile
 from portal.storage import IncomingFile, Storage
-from portal.views import files
+from portal.views import lookup
 
-from .conftest import arriving, kept, links, prepare, signed_in, token, upload
+from .conftest import (
+    arriving,
+    choose,
+    delete_for_good,
+    kept,
+    links,
+    prepare,
+    public_id,
+    signed_in,
+    token,
+    upload,
+    upload_url,
+)
 
 MIB = 1024**2
 BOUNDARY = "boundary-of-the-test"
@@ -94,7 +108,7 @@ def test_several_files_are_stored(alice: FlaskClient) -> None:
         "csrf_token": token(alice),
         "file": [(io.BytesIO(b"1"), "a.txt"), (io.BytesIO(b"2"), "b.txt")],
     }
-    alice.post("/files", data=form)
+    alice.post(upload_url(alice), data=form)
     assert set(links(alice)) == {"a.txt", "b.txt"}
 
 
@@ -117,21 +131,35 @@ def test_taken_name_gets_a_number(alice: FlaskClient, bob: FlaskClient) -> None:
     assert list(links(bob)) == ["a.txt"]
 
 
-def test_name_taken_at_the_last_moment_gets_a_number(
-    alice: FlaskClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    upload(alice, "a.txt", b"first")
-    seen: list[str] = []
-    really = entries.is_taken
+def test_thousands_of_files_with_one_name_are_numbered_with_few_questions() -> None:
+    taken = {"a.txt", *(f"a ({number}).txt" for number in range(2, 5000))}
+    asked = []
 
-    def too_early(folder: Folder, name: str) -> bool:
-        seen.append(name)
-        return really(folder, name) if len(seen) > 1 else False
+    def is_taken(name: str) -> bool:
+        asked.append(name)
+        return name in taken
 
-    monkeypatch.setattr(entries, "is_taken", too_early)
-    upload(alice, "a.txt", b"second")
-    with alice.get(links(alice)["a (2).txt"]) as response:
-        assert response.data == b"second"
+    assert names.first_free("a.txt", is_taken) == "a (5000).txt"
+    assert len(asked) < 30
+
+
+def test_uploads_of_one_name_at_once_are_both_kept(app: Flask, alice: FlaskClient) -> None:
+    upload(alice, "b.txt")
+    with app.app_context():
+        folder_id = db.session.scalars(select(StoredFile.parent_id)).one()
+    barrier = threading.Barrier(8)
+
+    def add(number: int) -> None:
+        with app.app_context():
+            folder = db.session.get_one(Folder, folder_id)
+            incoming = uploads.current_storage().receive()
+            incoming.write(b"%d" % number)
+            barrier.wait()
+            uploads.add_file(folder, incoming, "a.txt")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(add, range(8)))
+    assert set(links(alice)) == {"a.txt", "b.txt", *(f"a ({number}).txt" for number in range(2, 9))}
 
 
 def test_anonymous_upload_writes_nothing(
@@ -139,7 +167,7 @@ def test_anonymous_upload_writes_nothing(
 ) -> None:
     received = _count_receipts(monkeypatch)
     stream = Counted(_body([_part("file", "a.txt", b"x" * MIB, "text/plain")], "any"))
-    response = _post_stream(anonymous, stream, "/files")
+    response = _post_stream(anonymous, stream, f"/folders/{'x' * 32}/files")
     assert response.location == "/sign-in"
     assert stream.given == 0
     assert received == []
@@ -169,7 +197,7 @@ def test_upload_without_its_token_is_refused(
     form_token: str, alice: FlaskClient, data: Path
 ) -> None:
     body = _body([_part("file", "a.txt", b"x" * MIB, "text/plain")], form_token)
-    assert _post_stream(alice, Counted(body), "/files").status_code == 400
+    assert _post_stream(alice, Counted(body), upload_url(alice)).status_code == 400
     assert kept(data) == arriving(data) == []
     assert links(alice) == {}
 
@@ -181,7 +209,7 @@ def test_upload_cut_short_leaves_nothing(
 ) -> None:
     whole = _body([_part("file", "a.txt", b"x" * 200_000, "text/plain")], token(alice))
     length = len(whole) if claims_all else len(whole) - cut
-    response = _post_stream(alice, Counted(whole[:-cut]), "/files", length)
+    response = _post_stream(alice, Counted(whole[:-cut]), upload_url(alice), length)
     assert response.status_code == 400
     assert kept(data) == arriving(data) == []
 
@@ -194,10 +222,10 @@ def test_upload_over_the_limit_is_refused_in_words(
     alice = signed_in(app, "alice")
     assert "Up to 2 MiB" in alice.get("/").text
     fits = _body([_part("file", "é" * 120, b"x" * 2 * MIB, "any/type")], token(alice))
-    assert _post_stream(alice, Counted(fits), "/files").status_code == 302
+    assert _post_stream(alice, Counted(fits), upload_url(alice)).status_code == 302
     room = uploads.LONGEST_FORM
     large = _body([_part("file", "large.bin", b"x" * (2 * MIB + room), "any/type")], token(alice))
-    response = _post_stream(alice, Counted(large), "/files")
+    response = _post_stream(alice, Counted(large), upload_url(alice))
     assert response.status_code == 413
     assert "The limit is 2 MiB" in response.text
     assert len(kept(data)) == 1
@@ -209,7 +237,7 @@ def test_too_many_files_are_refused(make_app: Callable[..., Flask], data: Path) 
     prepare(app)
     alice = signed_in(app, "alice")
     parts = [_part("file", f"{n}.txt", b"x", "text/plain") for n in range(3)]
-    response = _post_stream(alice, Counted(_body(parts, token(alice))), "/files")
+    response = _post_stream(alice, Counted(_body(parts, token(alice))), upload_url(alice))
     assert response.status_code == 413
     assert "2 files at once" in response.text
     assert kept(data) == arriving(data) == []
@@ -222,7 +250,7 @@ def test_large_upload_and_download_need_little_memory(alice: FlaskClient) -> Non
     stream = Generated(start, size, end)
     tracemalloc.start()
     try:
-        response = _post_stream(alice, stream, "/files", len(start) + size + len(end))
+        response = _post_stream(alice, stream, upload_url(alice), len(start) + size + len(end))
         with alice.get(links(alice)["large.bin"], buffered=False) as download:
             received = sum(len(chunk) for chunk in download.iter_encoded())
         peak = tracemalloc.get_traced_memory()[1]
@@ -325,11 +353,11 @@ def test_full_database_is_507(
 def test_delete_removes_row_and_file(alice: FlaskClient, data: Path) -> None:
     upload(alice, "a.txt")
     link = links(alice)["a.txt"]
-    page = alice.get(f"{link}/delete").text
-    assert "a.txt" in page
-    assert len(kept(data)) == 1
-    alice.post(f"{link}/delete", data={"csrf_token": token(alice)})
+    choose(alice, "trash", link)
     assert links(alice) == {}
+    assert len(kept(data)) == 1
+    assert "a.txt" in alice.get(f"/trash/{public_id(link)}/delete").text
+    alice.post(f"/trash/{public_id(link)}/delete", data={"csrf_token": token(alice)})
     assert kept(data) == []
     assert alice.get(link).status_code == 404
 
@@ -342,16 +370,15 @@ def test_content_that_cannot_be_removed_is_logged(
 ) -> None:
     upload(alice, "a.txt")
     link = links(alice)["a.txt"]
-    form = {"csrf_token": token(alice)}
 
     def fail(_self: Storage, _key: str) -> None:
         raise PermissionError(errno.EACCES, "not today")
 
     monkeypatch.setattr(Storage, "delete", fail)
-    assert alice.post(f"{link}/delete", data=form).status_code == 302
-    page = alice.get("/").text
+    assert delete_for_good(alice, link).status_code == 302
+    page = alice.get("/trash").text
     assert "Deleted: a.txt" in page
-    assert "No files yet" in page
+    assert "The trash is empty" in page
     key = kept(data)[0].name
     assert _logged(caplog, "ERROR") == [f"no longer needed, but left on disk: {key}"]
 
@@ -406,19 +433,18 @@ def test_refusals_are_logged_with_who_and_what(
 ) -> None:
     upload(alice, "a.txt")
     link = links(alice)["a.txt"]
-    public_id = link.rpartition("/")[2]
     assert bob.get(link).status_code == 404
-    assert bob.get(f"{link}/delete").status_code == 404
+    assert choose(bob, "trash", link).status_code == 404
     assert bob.get("/files/a%0Ab").status_code == 404
     lines = [
         record.getMessage()
         for record in caplog.records
-        if (record.name, record.levelname) == ("portal.views.files", "WARNING")
+        if (record.name, record.levelname) == ("portal.views.lookup", "WARNING")
     ]
     assert lines == [
-        f"refused: read {public_id!r} to 'bob', not theirs",
-        f"refused: change {public_id!r} to 'bob', not theirs",
-        "refused: read 'a\\nb' to 'bob', no such file",
+        f"refused: read {public_id(link)!r} to 'bob', not theirs",
+        f"refused: change {public_id(link)!r} to 'bob', not theirs",
+        "refused: read 'a\\nb' to 'bob', no such entry",
     ]
 
 
@@ -433,7 +459,7 @@ def test_download_is_looked_up_and_decided_once(
         decisions.append(action)
         return may(account, action, stored)
 
-    monkeypatch.setattr(files, "may", counted)
+    monkeypatch.setattr(lookup, "may", counted)
     with app.app_context():
         event.listen(db.engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
     alice.get(link).close()
@@ -458,17 +484,20 @@ def test_uploads_and_deletes_are_logged_on_one_line(
 ) -> None:
     caplog.set_level("INFO")
     upload(alice, "a\u2028.txt", b"12345")
-    alice.post(f"{links(alice)['a.txt']}/delete", data={"csrf_token": token(alice)})
-    lines = [
-        record.getMessage() for record in caplog.records if record.name == "portal.views.files"
+    delete_for_good(alice, links(alice)["a.txt"])
+    views = ("portal.views.files", "portal.views.entries", "portal.views.trash")
+    lines = [record.getMessage() for record in caplog.records if record.name in views]
+    assert lines == [
+        "uploaded: 'a.txt', 5 bytes, by 'alice'",
+        "into the trash: 'a.txt', by 'alice'",
+        "deleted: 'a.txt', 1 files, 5 bytes, by 'alice'",
     ]
-    assert lines == ["uploaded: 'a.txt', 5 bytes, by 'alice'", "deleted: 'a.txt', by 'alice'"]
 
 
 def upload_with(client: FlaskClient, form_token: str) -> TestResponse:
     """Upload with a token from before something was broken."""
     body = _body([_part("file", "a.txt", b"x" * 1000, "text/plain")], form_token)
-    return _post_stream(client, Counted(body), "/files")
+    return _post_stream(client, Counted(body), upload_url(client))
 
 
 def _logged(caplog: pytest.LogCaptureFixture, level: str) -> list[str]:
@@ -552,7 +581,7 @@ def _body(parts: list[bytes], form_token: str) -> bytes:
 
 
 def _post(client: FlaskClient, part: bytes) -> TestResponse:
-    return _post_stream(client, Counted(_body([part], token(client))), "/files")
+    return _post_stream(client, Counted(_body([part], token(client))), upload_url(client))
 
 
 def _post_stream(

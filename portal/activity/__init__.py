@@ -1,0 +1,1 @@
+"""Who did what to which file, from where, and how the downloads ended."""

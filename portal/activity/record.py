@@ -1,0 +1,158 @@
+"""The record: rows are only added, and outlive the account and the file that they tell of."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import Literal, NamedTuple, Protocol
+
+from flask import Flask, current_app, g, has_request_context, request
+from sqlalchemy import delete
+from sqlalchemy.exc import OperationalError
+
+from flask_delegate import file_delegated
+from flask_delegate.handoff import Delivery
+
+from ..attempts import client_address
+from ..database import db
+from ..extensions import signed_in_account
+from ..models import Activity, Entry, Receipt, now
+
+Action = Literal[
+    "upload",
+    "download",
+    "resume",
+    "view",
+    "archive",
+    "create folder",
+    "rename",
+    "move",
+    "trash",
+    "restore",
+    "delete",
+    "share",
+    "change share",
+    "revoke share",
+    "request files",
+    "change request",
+    "revoke request",
+    "sign in",
+    "sign-in failed",
+    "sign out",
+    "change account",
+]
+"""``resume`` is the rest of a download, ``view`` a file shown in the browser."""
+
+logger = logging.getLogger(__name__)
+
+
+class Recorded(Protocol):
+    """What is kept of a file or folder: an entry has it, and so has a :class:`Thing`."""
+
+    @property
+    def owner_id(self) -> int:
+        """Whose it is."""
+
+    @property
+    def public_id(self) -> str:
+        """What it is called in URLs."""
+
+    @property
+    def name(self) -> str:
+        """What it is called now."""
+
+
+class Thing(NamedTuple):
+    """A file or folder that may be gone when it is recorded."""
+
+    owner_id: int
+    public_id: str
+    name: str
+
+    @classmethod
+    def of(cls, entry: Entry) -> Thing:
+        """Take down what is kept of an entry."""
+        return cls(entry.owner_id, entry.public_id, entry.name)
+
+
+def init_app(app: Flask) -> None:
+    """Record each file that the extension delivers."""
+    file_delegated.connect(_record_delivery, app)
+
+
+def record(
+    action: Action,
+    entry: Recorded | None = None,
+    *,
+    owner_id: int | None = None,
+    detail: str = "",
+    actor: str | None = None,
+    handoff: str | None = None,
+) -> None:
+    """Note what was done just now, by whoever made this request.
+
+    A full disk must not keep anybody from deleting, so what cannot be noted is logged.
+
+    :param entry: to which file or folder.
+    :param owner_id: whose thing it was, where there is no entry.
+    :param detail: what else there is to say, in few words.
+    :param actor: who, where it is not who is signed in.
+    :param handoff: the id of a download's hand-off.
+    """
+    row = Activity(
+        action=action,
+        actor=_actor() if actor is None else actor,
+        address=client_address() if has_request_context() else "",
+        owner_id=entry.owner_id if entry else owner_id,
+        entry=entry.public_id if entry else None,
+        name=entry.name if entry else "",
+        detail=detail[:255],
+        handoff=handoff,
+    )
+    db.session.add(row)
+    try:
+        db.session.commit()
+    except OperationalError:
+        db.session.rollback()
+        logger.exception("not recorded: %s of %.100r by %.100r", action, row.name, row.actor)
+
+
+def delivering(entry: Entry, action: Literal["download", "view"], detail: str = "") -> None:
+    """Have the file that this request is about to deliver recorded, with its hand-off's id."""
+    g.delivering = (entry, action, detail)
+
+
+def forget_old() -> int:
+    """Delete what is older than ``PORTAL_ACTIVITY_DAYS``, and tell how many rows."""
+    oldest = now() - timedelta(days=current_app.config["ACTIVITY_DAYS"])
+    forgotten = db.session.scalars(
+        delete(Activity).where(Activity.at < oldest).returning(Activity.id)
+    ).all()
+    db.session.execute(delete(Receipt).where(Receipt.at < oldest))
+    db.session.commit()
+    return len(forgotten)
+
+
+def _record_delivery(_app: Flask, delivery: Delivery, **_more: object) -> None:
+    found = g.pop("delivering", None)
+    if found is None or request.method != "GET":
+        return
+    entry, action, detail = found
+    if not _from_the_beginning():
+        # A player asks for hundreds of parts; a download manager for the rest.
+        if action == "view":
+            return
+        action = "resume"
+    record(action, entry, detail=detail, handoff=delivery.id)
+
+
+def _from_the_beginning() -> bool:
+    wanted = request.range
+    return wanted is None or not wanted.ranges or wanted.ranges[0][0] == 0
+
+
+def _actor() -> str:
+    if not has_request_context():
+        return "command line"
+    account = signed_in_account()
+    return account.name if account else ""

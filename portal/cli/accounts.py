@@ -1,0 +1,237 @@
+"""Commands that manage accounts, invitations and links for new passwords."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import ParamSpec, TypeVar
+
+import click
+from flask import current_app
+
+from .. import accounts, links, names, secondfactor
+from ..accounts import AccountError
+from ..entries import quota_of
+from ..formats import human_size, human_time
+from ..models import Account, OneTimeLink, Role
+from .group import needs_schema, portal
+from .sizes import SIZE
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_LONGEST_VALIDITY = 365
+
+
+def takes_password(command: Callable[P, R]) -> Callable[P, R]:
+    """Add the options that say where a password comes from."""
+    stdin = click.option(
+        "--password-stdin", is_flag=True, help="Read the password from standard input, one line."
+    )
+    generate = click.option("--generate", is_flag=True, help="Make a password up and print it.")
+    return stdin(generate(command))
+
+
+takes_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+takes_administrator = click.option(
+    "--administrator", is_flag=True, help="The account will manage the others."
+)
+
+
+@contextmanager
+def errors_in_words() -> Iterator[None]:
+    """Print what cannot be done with an account, and end."""
+    try:
+        yield
+    except AccountError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@portal.command("create-account")
+@click.argument("name")
+@takes_administrator
+@takes_password
+@needs_schema
+def create_account(name: str, administrator: bool, password_stdin: bool, generate: bool) -> None:
+    """Create the account NAME. The password is asked for, unless an option says otherwise."""
+    if accounts.find(name):
+        raise click.ClickException(f"There is an account {name!r} already, or one like it.")
+    password = _password(password_stdin, generate)
+    with errors_in_words():
+        accounts.create(name, password, _role(administrator))
+    _tell(password, generate)
+
+
+@portal.command("set-password")
+@click.argument("name")
+@takes_password
+@needs_schema
+def set_password(name: str, password_stdin: bool, generate: bool) -> None:
+    """Give the account NAME a new password, and sign it out everywhere."""
+    account = _find(name)
+    password = _password(password_stdin, generate)
+    with errors_in_words():
+        accounts.set_password(account, password)
+    _tell(password, generate)
+
+
+@portal.command("accounts")
+@takes_json
+@needs_schema
+def list_accounts(as_json: bool) -> None:
+    """List the accounts."""
+    found = accounts.with_last_use()
+    if as_json:
+        rows = [
+            {
+                "name": one.name,
+                "created_at": one.created_at.isoformat(),
+                "role": one.role.value,
+                "active": one.is_active,
+                "second_factor": one.has_second_factor,
+                "used": one.used,
+                "quota": quota_of(one),
+                "last_used_at": used_at.isoformat() if used_at else None,
+            }
+            for one, used_at in found
+        ]
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for one, _ in found:
+        notes = [one.role.value] if one.is_administrator else []
+        notes += [] if one.is_active else ["deactivated"]
+        note = f" ({', '.join(notes)})" if notes else ""
+        click.echo(f"{one.created_at:%Y-%m-%d %H:%M} UTC  {one.name}{note}")
+
+
+@portal.command("invite")
+@takes_administrator
+@click.option("--quota", type=SIZE, help="What the account may keep, such as 5G.")
+@click.option("--note", default="", help="Whom the invitation is for. Administrators see it.")
+@click.option(
+    "--days",
+    type=click.IntRange(1, _LONGEST_VALIDITY),
+    default=links.INVITATION_DAYS,
+    show_default=True,
+    help="How long the link works.",
+)
+@takes_json
+@needs_schema
+def invite(administrator: bool, quota: int | None, note: str, days: int, as_json: bool) -> None:
+    """Make a link that a new person makes an account with, once."""
+    link, token = links.invite(_role(administrator), quota, note, days)
+    _tell_link(link, links.address("invitation", token), as_json)
+
+
+@portal.command("reset-link")
+@click.argument("name")
+@takes_json
+@needs_schema
+def reset_link(name: str, as_json: bool) -> None:
+    """Make a link that NAME chooses a new password with, once, within a day."""
+    with errors_in_words():
+        link, token = links.allow_reset(_find(name))
+    _tell_link(link, links.address("reset", token), as_json)
+
+
+@portal.command("deactivate")
+@click.argument("name")
+@needs_schema
+def deactivate(name: str) -> None:
+    """Sign the account NAME out everywhere, and let nobody sign in to it. Its files stay."""
+    with errors_in_words():
+        accounts.deactivate(_find(name))
+
+
+@portal.command("activate")
+@click.argument("name")
+@needs_schema
+def activate(name: str) -> None:
+    """Let the deactivated account NAME sign in again."""
+    accounts.activate(_find(name))
+
+
+@portal.command("set-role")
+@click.argument("name")
+@click.argument("role", type=click.Choice([role.value for role in Role]))
+@needs_schema
+def set_role(name: str, role: str) -> None:
+    """Make the account NAME a member or an administrator."""
+    with errors_in_words():
+        accounts.set_role(_find(name), Role(role))
+
+
+@portal.command("set-quota")
+@click.argument("name")
+@click.argument("size")
+@needs_schema
+def set_quota(name: str, size: str) -> None:
+    """Let the account NAME keep SIZE, such as 5G; 'default' is what PORTAL_QUOTA says."""
+    accounts.set_quota(_find(name), None if size == "default" else SIZE.convert(size, None, None))
+
+
+@portal.command("second-factor-off")
+@click.argument("name")
+@needs_schema
+def second_factor_off(name: str) -> None:
+    """Let NAME, whose phone is lost, sign in with the password alone, and sign it out now."""
+    secondfactor.reset_lost(_find(name))
+
+
+@portal.command("delete-account")
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@needs_schema
+def delete_account(name: str, yes: bool) -> None:
+    """Delete the account NAME and all its files, for good."""
+    account = _find(name)
+    number, size = accounts.count_files(account)
+    if not yes:
+        what = f"{number} {'file' if number == 1 else 'files'}, {human_size(size)}"
+        typed = click.prompt(f"This deletes {what}, for good. Type the account's name to go on")
+        if names.fold(typed) != account.name_key:
+            raise click.ClickException("That is another name; nothing was deleted.")
+    with errors_in_words():
+        accounts.delete(account)
+
+
+def _role(administrator: bool) -> Role:
+    return Role.ADMINISTRATOR if administrator else Role.MEMBER
+
+
+def _find(name: str) -> Account:
+    account = accounts.find(name)
+    if account is None:
+        raise click.ClickException(f"There is no account {name!r}.")
+    return account
+
+
+def _password(from_stdin: bool, generate: bool) -> str:
+    if from_stdin and generate:
+        raise click.ClickException("Use either --password-stdin or --generate.")
+    if generate:
+        return secrets.token_urlsafe(15)
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\r\n")
+    return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
+
+
+def _tell(password: str, generated: bool) -> None:
+    """Print a password that nobody else knows; the bare word, for scripts."""
+    if generated:
+        click.echo(password)
+
+
+def _tell_link(link: OneTimeLink, path: str, as_json: bool) -> None:
+    """Print a link; without PORTAL_BASE_URL, only its path is known."""
+    if as_json:
+        row = {"id": link.public_id, "url": path, "expires_at": link.expires_at.isoformat()}
+        click.echo(json.dumps(row, indent=2))
+        return
+    click.echo(path)
+    click.echo(f"It works once, until {human_time(link.expires_at)}.", err=True)
+    if not current_app.config["BASE_URL"]:
+        click.echo("Put the portal's address in front, or set PORTAL_BASE_URL.", err=True)

@@ -1,0 +1,96 @@
+"""Commands that make backups and bring them back."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from flask import current_app
+
+from .. import backup, database, restore, settings
+from ..backup import BackupError
+from ..formats import human_size
+from ..uploads import current_storage
+from .group import needs_schema, portal
+from .progress import progress
+
+
+@portal.command("backup")
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@needs_schema
+def make_backup(target: Path, as_json: bool) -> None:
+    """Write the database, all files and the secret key to TARGET, one new file.
+
+    The portal may run meanwhile. Ends with status 1 if a file is damaged; the backup is made all
+    the same, with that file as it is.
+    """
+    data = settings.data_folder(current_app)
+    with _errors_in_words(), _ends_when_terminated():
+        size, needed = backup.room_needed(data / backup.DATABASE)
+        free = backup.check_target(target, data, needed)
+        click.echo(
+            f"Needs about {human_size(needed)} in {target.absolute().parent},"
+            f" {human_size(free)} are free.",
+            err=True,
+        )
+        with progress("Backing up", size) as advance:
+            report = backup.make(
+                target, data, current_storage(), database.revision() or "", advance
+            )
+    if as_json:
+        click.echo(json.dumps({"path": str(target.absolute()), **vars(report)}, indent=2))
+    else:
+        click.echo(f"{report.files} files, {human_size(report.size)}: {target}")
+    for line in report.damaged:
+        click.echo(f"Damaged: {line}", err=True)
+    if report.damaged:
+        sys.exit(1)
+
+
+@portal.command("restore")
+@click.argument("source", type=click.Path(path_type=Path))
+def restore_backup(source: Path) -> None:
+    """Bring the backup SOURCE back, into a data folder that is new or empty.
+
+    Nothing is changed if anything is wrong with the backup. Everybody has to sign in again, and
+    invitations and links for new passwords no longer work.
+    """
+    data = settings.data_folder(current_app)
+    with _errors_in_words(), _ends_when_terminated():
+        if not source.is_file():
+            raise BackupError(f"There is no file {source}.")
+        schema = restore.schema_of(source)
+        if not database.knows(schema):
+            raise BackupError(
+                f"{source} was made by a newer version of the portal (schema {schema})."
+                " Restore it with that version."
+            )
+        with progress("Restoring", source.stat().st_size) as advance:
+            count = restore.restore(source, data, current_storage(), advance)
+    database.db.engine.dispose()
+    database.upgrade()
+    click.echo(f"{count} files restored into {data}.")
+
+
+@contextmanager
+def _errors_in_words() -> Iterator[None]:
+    try:
+        yield
+    except (BackupError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+@contextmanager
+def _ends_when_terminated() -> Iterator[None]:
+    """Have SIGTERM end the block as an exception does, so that drafts are removed."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

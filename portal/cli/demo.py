@@ -1,0 +1,29 @@
+"""The command that makes accounts to try the portal with."""
+
+from __future__ import annotations
+
+import click
+from flask import current_app
+
+from .. import datafolder, demo, settings
+from ..accounts import AccountError
+from .group import needs_schema, portal
+
+
+@portal.command("demo")
+@needs_schema
+def make_demo() -> None:
+    """Create accounts with sample files, and print their passwords.
+
+    They are alice, bob and the administrator admin. Run again, it prints the same and creates
+    nothing.
+    """
+    # Two at once would each record a password, and only one of them would be the account's.
+    with datafolder.locked(settings.data_folder(current_app)):
+        for name in demo.NAMES:
+            try:
+                password = demo.ensure_account(name)
+            except AccountError as error:
+                click.echo(str(error), err=True)
+            else:
+                click.echo(f"demo account: {name} {password}")

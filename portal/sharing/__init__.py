@@ -1,0 +1,1 @@
+"""Links for people without an account: to download (shares), and to upload (file requests)."""

@@ -1,0 +1,103 @@
+"""Shares: made, changed, revoked, and counted when something is downloaded through them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import or_, select, update
+
+from .. import passwords
+from ..database import db
+from ..models import Account, Entry, Share, hash_token, now
+from . import tokens
+
+LONGEST_NOTE = 255
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """On what terms a share is given.
+
+    :param note: shown to whoever opens it.
+    :param expires_at: when it ends; none: not by itself.
+    :param download_limit: how many downloads there may be; none: any number.
+    """
+
+    note: str = ""
+    expires_at: datetime | None = None
+    download_limit: int | None = None
+
+
+def create(entry: Entry, terms: Terms, password: str | None = None) -> tuple[Share, str]:
+    """Share a file or folder of its owner's, and give the share with its token.
+
+    The token is not kept: nobody can read it again.
+
+    :param password: what is asked for before anything is shown.
+    :raises ValueError: for a password that cannot be hashed.
+    """
+    token = tokens.make(Share)
+    share = Share(token_hash=hash_token(token), entry_id=entry.id, owner_id=entry.owner_id)
+    _set_terms(share, terms)
+    share.password_hash = passwords.hash_password(password) if password else None
+    db.session.add(share)
+    db.session.commit()
+    return share, token
+
+
+def change(share: Share, terms: Terms) -> None:
+    """Change the terms; the link stays the same."""
+    _set_terms(share, terms)
+    db.session.commit()
+
+
+def set_password(share: Share, password: str | None) -> None:
+    """Set another password, or none. What the old one had unlocked is locked again.
+
+    :raises ValueError: for a password that cannot be hashed.
+    """
+    share.password_hash = passwords.hash_password(password) if password else None
+    db.session.commit()
+
+
+def revoke(share: Share) -> None:
+    """End a share for good."""
+    if share.revoked_at is None:
+        share.revoked_at = now()
+        db.session.commit()
+
+
+def of_owner(account: Account) -> Sequence[Share]:
+    """Give an account's shares, the latest first."""
+    mine = select(Share).where(Share.owner_id == account.id)
+    return db.session.scalars(mine.order_by(Share.id.desc())).all()
+
+
+def of_entry(entry: Entry) -> Sequence[Share]:
+    """Give the shares of one file or folder, the latest first."""
+    of_it = select(Share).where(Share.entry_id == entry.id)
+    return db.session.scalars(of_it.order_by(Share.id.desc())).all()
+
+
+def count_download(share: Share) -> bool:
+    """Count a download, unless the limit is reached: of many at once, no more than that.
+
+    :returns: whether there may be the download.
+    """
+    counted = db.session.scalar(
+        update(Share)
+        .where(Share.id == share.id)
+        .where(or_(Share.download_limit.is_(None), Share.downloads < Share.download_limit))
+        .values(downloads=Share.downloads + 1)
+        .returning(Share.downloads)
+    )
+    db.session.commit()
+    return counted is not None
+
+
+def _set_terms(share: Share, terms: Terms) -> None:
+    share.note = terms.note[:LONGEST_NOTE]
+    share.expires_at = terms.expires_at
+    share.download_limit = terms.download_limit

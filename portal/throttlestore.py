@@ -1,0 +1,127 @@
+"""Counters of attempts in SQLite, which all processes of the portal share without a service."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from limits.storage import Storage
+
+SCHEME = "portal-sqlite"
+_BUSY_TIMEOUT = 5
+"""Seconds that an attempt waits for another one's count."""
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS counter (
+    key TEXT PRIMARY KEY, count INTEGER NOT NULL, expires_at REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS counter_expires_at ON counter (expires_at);
+"""
+
+
+class SQLiteStorage(Storage):
+    """Counters in a file.
+
+    Each call opens it anew: attempts are rare, and nothing is left open across a fork.
+
+    :param uri: ``portal-sqlite:`` and the file's absolute path, quoted.
+    """
+
+    STORAGE_SCHEME = [SCHEME]  # noqa: RUF012  (as the library declares it)
+
+    def __init__(
+        self, uri: str, wrap_exceptions: bool = False, **options: float | str | bool
+    ) -> None:
+        super().__init__(uri, wrap_exceptions=wrap_exceptions, **options)
+        self._path = Path(unquote(urlsplit(uri).path))
+        if self._is_broken():  # after a power cut
+            self._path.unlink()
+        # SQLite would make it readable for everybody.
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+
+    @property
+    def base_exceptions(self) -> type[Exception] | tuple[type[Exception], ...]:
+        """Name what a call may end with."""
+        return sqlite3.Error
+
+    def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+        """Count, and tell how many there are now.
+
+        :param expiry: seconds after which a new counter is forgotten.
+        """
+        now = time.time()
+        with self._writing() as connection:
+            connection.execute("DELETE FROM counter WHERE expires_at <= ?", (now,))
+            row = connection.execute(
+                "INSERT INTO counter VALUES (?, ?, ?)"
+                " ON CONFLICT (key) DO UPDATE SET count = count + excluded.count RETURNING count",
+                (key, amount, now + expiry),
+            ).fetchone()
+            return int(row[0])
+
+    def get(self, key: str) -> int:
+        """Tell how many there are."""
+        row = self._find(key)
+        return int(row[0]) if row else 0
+
+    def get_expiry(self, key: str) -> float:
+        """Tell when a counter is forgotten, in seconds since 1970."""
+        row = self._find(key)
+        return float(row[1]) if row else time.time()
+
+    def check(self) -> bool:
+        """Tell whether counting works."""
+        try:
+            with self._writing():
+                return True
+        except sqlite3.Error:
+            return False
+
+    def reset(self) -> int:
+        """Forget all counters, and tell how many there were."""
+        with self._writing() as connection:
+            return connection.execute("DELETE FROM counter").rowcount
+
+    def clear(self, key: str) -> None:
+        """Forget one counter."""
+        with self._writing() as connection:
+            connection.execute("DELETE FROM counter WHERE key = ?", (key,))
+
+    def _is_broken(self) -> bool:
+        if not self._path.exists():
+            return False
+        try:
+            with self._open() as connection:
+                return bool(connection.execute("PRAGMA quick_check").fetchone() != ("ok",))
+        except sqlite3.OperationalError:
+            return False  # locked, or no room: that passes
+        except sqlite3.DatabaseError:
+            return True
+
+    def _find(self, key: str) -> tuple[int, float] | None:
+        with self._open() as connection:
+            found: tuple[int, float] | None = connection.execute(
+                "SELECT count, expires_at FROM counter WHERE key = ? AND expires_at > ?",
+                (key, time.time()),
+            ).fetchone()
+            return found
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with self._open() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield connection
+            connection.execute("COMMIT")
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        connection = sqlite3.connect(self._path, timeout=_BUSY_TIMEOUT, isolation_level=None)
+        with closing(connection):
+            # What a power cut loses here is no loss: no need to wait for the disk.
+            connection.execute("PRAGMA synchronous = OFF")
+            connection.executescript(_SCHEMA)
+            yield connection

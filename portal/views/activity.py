@@ -1,0 +1,94 @@
+"""The record of what was done: one's own, and for administrators everybody's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import get_args
+
+from flask import Blueprint, Response, render_template, request, stream_with_context, url_for
+from flask.typing import ResponseReturnValue
+
+from ..activity import report
+from ..activity.record import Action
+from ..extensions import current_account, login_required
+from .admin import for_administrators
+
+activity = Blueprint("activity", __name__)
+
+
+@activity.get("/activity")
+@login_required
+def index() -> ResponseReturnValue:
+    """Show what was done with my things."""
+    return _page(_filter(current_account().id), "activity.index", "activity.download_csv")
+
+
+@activity.get("/activity.csv")
+@login_required
+def download_csv() -> ResponseReturnValue:
+    """Give what was done with my things as a table."""
+    return _csv(_filter(current_account().id))
+
+
+@activity.get("/accounts/activity")
+@for_administrators
+def of_all() -> ResponseReturnValue:
+    """Show what was done by anybody."""
+    return _page(_filter(None), "activity.of_all", "activity.all_csv")
+
+
+@activity.get("/accounts/activity.csv")
+@for_administrators
+def all_csv() -> ResponseReturnValue:
+    """Give what was done by anybody as a table."""
+    return _csv(_filter(None))
+
+
+def _filter(owner_id: int | None) -> report.Filter:
+    until = _day("until")
+    return report.Filter(
+        owner_id=owner_id,
+        actor=request.args.get("actor", "").strip(),
+        action=request.args.get("action", ""),
+        name=request.args.get("name", "").strip(),
+        since=_day("since"),
+        until=until + timedelta(days=1) if until else None,
+    )
+
+
+def _day(field: str) -> datetime | None:
+    """Read a day; what is none does not matter."""
+    try:
+        day = date.fromisoformat(request.args.get(field, ""))
+    except ValueError:
+        return None
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def _page(wanted: report.Filter, here: str, csv: str) -> str:
+    before = request.args.get("before", type=int)
+    lines = report.page(wanted, before)
+    given = {key: value for key, value in request.args.items() if value and key != "before"}
+    return render_template(
+        "activity.html",
+        lines=lines,
+        given=given,
+        actions=get_args(Action),
+        here=here,
+        csv=url_for(csv, **given),  # type: ignore[arg-type]
+        next_page=_next(lines, here, given),
+        is_all=wanted.owner_id is None,
+    )
+
+
+def _next(lines: Sequence[report.Line], here: str, given: dict[str, str]) -> str | None:
+    if len(lines) < report.PAGE:
+        return None
+    return url_for(here, **given, before=lines[-1].activity.id)  # type: ignore[arg-type]
+
+
+def _csv(wanted: report.Filter) -> Response:
+    response = Response(stream_with_context(report.as_csv(wanted)), mimetype="text/csv")
+    response.headers["Content-Disposition"] = 'attachment; filename="activity.csv"'
+    return response

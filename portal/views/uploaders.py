@@ -1,0 +1,115 @@
+"""What somebody sees who was asked for files: a form, and nothing that is there already."""
+
+from __future__ import annotations
+
+import logging
+
+from flask import Blueprint, abort, current_app, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy import select
+
+from .. import attempts, entries, names
+from ..activity.record import record
+from ..database import db
+from ..entries import QuotaExceededError
+from ..extensions import check_form_in_view, csrf
+from ..messages import list_names, tell
+from ..models import FileRequest
+from ..sharing import requests as requests_of
+from ..sharing import tokens, visits
+from ..sharing.standing import Standing, standing
+from ..storage import IncomingFile, OverAllowanceError
+from ..uploads import accept_up_to, add_file, received_files
+
+uploaders = Blueprint("uploaders", __name__)
+logger = logging.getLogger(__name__)
+
+
+@uploaders.get("/r/<token>")
+def enter(token: str) -> ResponseReturnValue:
+    """Keep a link's token, and go on to a page that has it in no address."""
+    asked = tokens.find(FileRequest, token)
+    if asked is None:
+        attempts.count_link()
+        attempts.log_failure("link", "")
+        return render_template("link_closed.html", standing=None), 404
+    visits.enter(asked)
+    return redirect(url_for("uploaders.show", public_id=asked.public_id))
+
+
+@uploaders.get("/requested/<public_id>")
+def show(public_id: str) -> ResponseReturnValue:
+    """Show who asks for files, and the form for them."""
+    asked = _entered_or_404(public_id)
+    now = standing(asked)
+    if now is not Standing.OPEN:
+        return render_template("link_closed.html", standing=now), 410
+    return render_template("requested.html", asked=asked, limit=_room(asked))
+
+
+# As in files.upload: the form's token can only be checked once it is known who asks.
+@uploaders.post("/requested/<public_id>/files")
+@check_form_in_view
+def upload(public_id: str) -> ResponseReturnValue:
+    """Keep the files that a form sends, as far as the request's limits go."""
+    asked = _entered_or_404(public_id)
+    if (now := standing(asked)) is not Standing.OPEN:
+        return render_template("link_closed.html", standing=now), 410
+    kept: list[str] = []
+    no_room = not accept_up_to(_room(asked))
+    if not no_room:
+        try:
+            csrf.protect()
+            for name, incoming in received_files("file"):
+                no_room |= not _keep(asked, name, incoming, kept)
+        except (OverAllowanceError, QuotaExceededError):
+            no_room = True
+    _say(kept, no_room=no_room)
+    return redirect(url_for("uploaders.show", public_id=public_id))
+
+
+def _keep(asked: FileRequest, client_name: str, incoming: IncomingFile, kept: list[str]) -> bool:
+    """Keep a file, if the limits have room for it, and note the name that the uploader knows."""
+    size = incoming.size
+    if not requests_of.reserve(asked, size):
+        return False
+    try:
+        stored = add_file(asked.folder, incoming, client_name)
+    except BaseException:
+        db.session.rollback()
+        requests_of.give_back(asked, size)
+        raise
+    # Not the name that it got: a number would tell that there was another one.
+    kept.append(names.clean(client_name))
+    record("upload", stored, detail="by a link for uploads")
+    logger.info("uploaded: %r, %d bytes, by a link of %.100r", stored.name, size, asked.owner.name)
+    return True
+
+
+def _say(kept: list[str], *, no_room: bool) -> None:
+    """Say what came of it; how much room its owner has is not for the uploader to know."""
+    received = f"Received: {list_names(kept)}. " if kept else ""
+    if no_room:
+        rest = "the rest" if kept else "this"
+        cure = "Send fewer or smaller files, or ask for more room."
+        tell(f"{received}There was no room for {rest}. {cure}", "error")
+    elif kept:
+        tell(f"{received}Thank you.")
+    else:
+        tell("Choose a file first, then send it.", "error")
+
+
+def _room(asked: FileRequest) -> int:
+    """Tell how many bytes may be sent now."""
+    room = min(int(current_app.config["MAX_CONTENT_LENGTH"]), entries.free_space(asked.owner))
+    if asked.size_limit is not None:
+        room = min(room, max(asked.size_limit - asked.size, 0))
+    return room
+
+
+def _entered_or_404(public_id: str) -> FileRequest:
+    """Give a request to whoever came by its link."""
+    asked = db.session.scalar(select(FileRequest).where(FileRequest.public_id == public_id))
+    if asked is None or not visits.has_entered(asked):
+        abort(404)
+    return asked

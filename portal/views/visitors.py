@@ -1,0 +1,164 @@
+"""What somebody sees who opens a share's link: no account, and nothing but what is shared."""
+
+from __future__ import annotations
+
+import logging
+from typing import TypeVar
+
+from flask import Blueprint, abort, g, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy import select
+
+from flask_delegate import Handoff, delegated
+
+from .. import attempts, listing, tree
+from ..access import may_visit
+from ..activity.record import delivering, record
+from ..database import db
+from ..models import Entry, Folder, Share, StoredFile
+from ..sharing import shares as shares_of
+from ..sharing import tokens, visits
+from ..sharing.standing import Standing, standing
+from .archives import send_archive
+from .files import path_of
+
+visitors = Blueprint("visitors", __name__)
+logger = logging.getLogger(__name__)
+
+E = TypeVar("E", bound=Entry)
+
+
+@visitors.get("/s/<token>")
+def enter(token: str) -> ResponseReturnValue:
+    """Keep a link's token, and go on to a page that has it in no address."""
+    share = tokens.find(Share, token)
+    if share is None:
+        attempts.count_link()
+        attempts.log_failure("link", "")
+        return _closed(None), 404
+    visits.enter(share)
+    return redirect(url_for("visitors.show", public_id=share.public_id))
+
+
+@visitors.get("/shared/<public_id>")
+def show(public_id: str) -> ResponseReturnValue:
+    """Show what is shared, and by whom; or ask for the password first."""
+    share = _entered_or_404(public_id)
+    if _is_closed(share):
+        return _closed(share), 410
+    if not visits.is_unlocked(share):
+        return render_template("share_password.html", share=share)
+    return _show(share, share.entry)
+
+
+@visitors.post("/shared/<public_id>/unlock")
+def unlock(public_id: str) -> ResponseReturnValue:
+    """Check a share's password. It opens this share, and no other."""
+    share = _entered_or_404(public_id)
+    if _is_closed(share):
+        return _closed(share), 410
+    attempt = attempts.count_password(f"share {public_id}", "share password")
+    if not visits.unlock(share, request.form.get("password", "")):
+        attempts.log_failure("share password", "")
+        return render_template("share_password.html", share=share, failed=True), 422
+    attempt.succeeded()
+    return redirect(url_for("visitors.show", public_id=public_id))
+
+
+@visitors.get("/shared/<public_id>/folders/<entry_id>")
+def folder(public_id: str, entry_id: str) -> ResponseReturnValue:
+    """Show a folder in the one that is shared."""
+    share = _entered_or_404(public_id)
+    return _show(share, _entry_or_404(Folder, share, entry_id))
+
+
+@visitors.post("/shared/<public_id>/files/<entry_id>")
+def count(public_id: str, entry_id: str) -> ResponseReturnValue:
+    """Count a download, and go on to it. Looking, and resuming, counts nothing."""
+    share = _entered_or_404(public_id)
+    entry = _entry_or_404(StoredFile, share, entry_id)
+    if not visits.has_grant(share, entry):
+        if not shares_of.count_download(share):
+            return _closed(share), 410
+        visits.grant(share, entry)
+    return redirect(url_for("visitors.download", public_id=public_id, entry_id=entry_id), 303)
+
+
+def may_download(public_id: str, entry_id: str) -> bool:
+    """Decide whether this visitor may have the file now, and keep it at hand for the view."""
+    g.share = _entered_or_404(public_id)
+    g.file = _entry_or_404(StoredFile, g.share, entry_id)
+    return True
+
+
+@visitors.get("/shared/<public_id>/files/<entry_id>")
+@delegated(may_download, conceal=True)
+def download(public_id: str, entry_id: str) -> Handoff | ResponseReturnValue:  # noqa: ARG001
+    """Send a file whose download was counted; to others, show the page to begin one on."""
+    stored: StoredFile = g.file
+    if not visits.has_grant(g.share, stored):
+        return redirect(url_for("visitors.show", public_id=public_id))
+    delivering(stored, "download", detail="by a share link")
+    return Handoff(
+        path_of(stored),
+        as_attachment=True,
+        download_name=stored.name,
+        mimetype=stored.mimetype,
+        csp="default-src 'none'; sandbox",
+    )
+
+
+@visitors.post("/shared/<public_id>/folders/<entry_id>/zip")
+def archive(public_id: str, entry_id: str) -> ResponseReturnValue:
+    """Count a download, and send a folder as a ZIP."""
+    share = _entered_or_404(public_id)
+    entry = _entry_or_404(Folder, share, entry_id)
+    if not shares_of.count_download(share):
+        return _closed(share), 410
+    record("archive", entry, detail="by a share link")
+    page = url_for("visitors.show", public_id=public_id)
+    # No account has such a number: visitors of one share have places of their own.
+    return send_archive([entry], entry.name, page, (-share.id, "a visitor"))
+
+
+def _show(share: Share, entry: Entry) -> ResponseReturnValue:
+    page = None
+    if isinstance(entry, Folder):
+        mark = request.args.get("after")
+        page = listing.page(
+            entry,
+            listing.Order(),
+            mark=_entry_or_404(Entry, share, mark) if mark else None,
+        )
+    way = tree.way_to(entry.id) if page else []
+    start = next((n for n, step in enumerate(way) if step.id == share.entry_id), 0)
+    return render_template("shared.html", share=share, entry=entry, page=page, way=way[start:])
+
+
+def _entered_or_404(public_id: str) -> Share:
+    """Give a share to whoever came by its link."""
+    share = db.session.scalar(select(Share).where(Share.public_id == public_id))
+    if share is None or not visits.has_entered(share):
+        abort(404)
+    return share
+
+
+def _entry_or_404(kind: type[E], share: Share, public_id: str) -> E:
+    """Give a file or folder that is shared, to whoever may see it now."""
+    entry = db.session.scalar(select(kind).where(kind.public_id == public_id))
+    if entry is None or not may_visit(share, entry, unlocked=visits.is_unlocked(share)):
+        logger.warning("refused: %.100r by a share link", public_id)
+        abort(404)
+    return entry
+
+
+def _is_closed(share: Share) -> bool:
+    now = standing(share)
+    # Who made the last download may look at the page again.
+    return now is not Standing.OPEN and not (
+        now is Standing.USED_UP and visits.has_any_grant(share)
+    )
+
+
+def _closed(share: Share | None) -> str:
+    return render_template("link_closed.html", standing=standing(share) if share else None)

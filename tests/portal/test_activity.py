@@ -1,0 +1,129 @@
+"""The record of what was done, below the pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from sqlalchemy.exc import IntegrityError
+
+from flask_delegate.receipts import Outcome
+from flask_delegate.receipts import Receipt as LogLine
+from portal import accounts
+from portal.activity import receipts, report
+from portal.activity.record import forget_old, record
+from portal.database import db
+from portal.models import Activity, Receipt, StoredFile, now
+
+from .conftest import signed_in, upload
+
+
+@pytest.fixture
+def file(app: Flask) -> Iterator[StoredFile]:
+    upload(signed_in(app, "alice"), "a.txt")
+    with app.app_context():
+        yield db.session.query(StoredFile).one()
+
+
+def download(
+    file: StoredFile,
+    handoff: str,
+    outcome: Outcome | None,
+    actor: str = "alice",
+    action: str = "download",
+) -> None:
+    record(action, file, actor=actor, handoff=handoff.ljust(16, "x"))  # type: ignore[arg-type]
+    if outcome:
+        assert receipts.store(line(handoff, outcome))
+
+
+def line(handoff: str, outcome: Outcome) -> LogLine:
+    return LogLine(handoff.ljust(16, "x"), datetime.now(UTC), "GET", 200, 5, None, outcome)
+
+
+def test_what_was_done_cannot_be_written_anew(file: StoredFile) -> None:
+    record("trash", file, actor="alice")
+    with pytest.raises(IntegrityError, match="only added to"):
+        db.session.execute(sa.update(Activity).values(actor="bob"))
+
+
+def test_record_outlives_file_and_account(file: StoredFile) -> None:
+    record("trash", file, actor="alice")
+    account = accounts.find("alice")
+    assert account
+    accounts.delete(account)
+    assert [one.name for one in db.session.query(Activity).filter_by(action="trash")] == ["a.txt"]
+
+
+def test_record_is_forgotten_after_its_time(app: Flask, file: StoredFile) -> None:
+    old = now() - timedelta(days=app.config["ACTIVITY_DAYS"], minutes=1)
+    db.session.add(Activity(action="trash", at=old, name="old"))
+    db.session.add(Receipt(handoff="x" * 16, outcome="completed", sent=1, at=old))
+    db.session.commit()
+    record("trash", file, actor="alice")
+    assert forget_old() == 1
+    assert db.session.query(Activity).filter_by(name="old").count() == 0
+    assert db.session.query(Activity).filter_by(action="trash").count() == 1
+    assert db.session.query(Receipt).count() == 0
+
+
+def test_receipt_of_another_application_is_not_kept(file: StoredFile) -> None:
+    assert not receipts.store(line("other", "completed"))
+    download(file, "mine", None)
+    assert receipts.store(line("mine", "completed"))
+    assert not receipts.store(line("mine", "cut short"))  # the log is read again
+    assert db.session.query(Receipt).one().outcome == "completed"
+
+
+def test_downloads_are_counted_by_how_they_ended(file: StoredFile) -> None:
+    assert report.downloads(file) == report.Downloads(0, 0, 0, None)
+    download(file, "1", "completed")
+    download(file, "2", "cut short", actor="bob")
+    download(file, "3", None, actor="carol")
+    found = report.downloads(file)
+    assert (found.completed, found.incomplete, found.unknown) == (1, 1, 1)
+    assert found.last
+
+
+def test_resumed_download_counts_once(file: StoredFile) -> None:
+    download(file, "1", "cut short", actor="bob")
+    download(file, "2", "cut short", actor="bob", action="resume")
+    download(file, "3", "completed", actor="bob", action="resume")
+    found = report.downloads(file)
+    assert (found.completed, found.incomplete, found.unknown) == (1, 0, 0)
+
+
+def test_rows_are_filtered_and_paged(file: StoredFile) -> None:
+    for number in range(report.PAGE + 5):
+        record("rename", file, actor="alice" if number % 2 else "bob", detail=str(number))
+    record("sign in", owner_id=99, actor="carol")
+    everything = report.page(report.Filter())
+    assert everything[0].activity.action == "sign in"
+    assert len(everything) == report.PAGE
+    rest = report.page(report.Filter(), before=everything[-1].activity.id)
+    assert rest[-1].activity.id < rest[0].activity.id < everything[-1].activity.id
+
+    def details(**wanted: object) -> int:
+        return len(report.page(report.Filter(action="rename", **wanted)))  # type: ignore[arg-type]
+
+    assert details(actor="bob") == 53
+    assert details(owner_id=99) == 0
+    assert details(name="A.TX") == 100
+    assert details(name="%") == 0
+    assert details(since=now() + timedelta(seconds=1)) == 0
+    assert details(until=now() - timedelta(hours=1)) == 0
+
+
+def test_csv_has_every_row_and_no_formula(file: StoredFile) -> None:
+    file.name = "=1+1"
+    record("rename", file, actor="alice", detail="+x")
+    download(file, "1", "cut short")
+    download(file, "2", None)
+    rows = "".join(report.as_csv(report.Filter())).splitlines()
+    assert rows[0] == "time,action,by,address,name,detail,outcome,bytes sent"
+    assert rows[-3].endswith(",rename,alice,,'=1+1,'+x,,")
+    assert rows[-2].endswith(",download,alice,,'=1+1,,cut short,5")
+    assert rows[-1].endswith(",download,alice,,'=1+1,,unknown,")
