@@ -1,5 +1,5 @@
-# What scripts/run, scripts/test and scripts/check share: messages, the folder that they keep their
-# state in, the packages and the virtual environment that they need. To be sourced by bash.
+# What scripts/* and deploy/install share: messages, the folder that they keep their state in, the
+# packages and the virtual environment that they need. To be sourced by bash.
 # shellcheck shell=bash
 
 set -euo pipefail
@@ -10,6 +10,8 @@ unset PYTHONPATH PYTHONHOME
 export PATH="$PATH:/usr/sbin:/sbin"
 
 clone=$(realpath -- "${BASH_SOURCE[0]%/*}/..")
+program=$(realpath -- "$0")
+program=${program#"$clone/"}
 python=${FLASK_DELEGATE_PYTHON:-/usr/bin/python3}
 
 say() {
@@ -18,13 +20,13 @@ say() {
 
 # refuse MESSAGE... : it cannot work like this; the message says what to change.
 refuse() {
-    say "scripts/${0##*/}: $*"
+    say "$program: $*"
     exit 2
 }
 
 # fail MESSAGE... : it should have worked.
 fail() {
-    say "scripts/${0##*/}: $*"
+    say "$program: $*"
     exit 1
 }
 
@@ -99,30 +101,33 @@ run_quietly() {
     return "$status"
 }
 
-# missing_packages WANTED... : list Debian's packages for what is not there. apache2-bin is Apache
-# without the service that the package apache2 would start. WANTED is a command that has its package's
-# name, or PACKAGE:FILE.
+# missing_packages WANTED... : list Debian's packages for what is not there. WANTED is mod_wsgi, for
+# what pip builds that with; or a command that has its package's name; or PACKAGE:FILE.
 missing_packages() {
     local wanted
-    have apache2 || have httpd || echo apache2-bin
-    have apxs || have apxs2 || echo apache2-dev
-    have gcc || have cc || printf '%s\n' gcc libc6-dev
     have "$python" || echo python3
     "$python" -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
-    "$python" -c '
-import os, sysconfig
-os.stat(os.path.join(sysconfig.get_path("include"), "Python.h"))' 2>/dev/null || echo python3-dev
     [[ -e /etc/ssl/certs/ca-certificates.crt ]] || echo ca-certificates
     for wanted; do
         case $wanted in
+            mod_wsgi) missing_for_mod_wsgi ;;
             *:*) [[ -e ${wanted#*:} ]] || echo "${wanted%%:*}" ;;
             *) have "$wanted" || echo "$wanted" ;;
         esac
     done
 }
 
-# install_packages WANTED... : what Apache, mod_wsgi and a virtual environment need, and what else is
-# WANTED.
+# apache2-bin is Apache without the service that the package apache2 would start.
+missing_for_mod_wsgi() {
+    have apache2 || have httpd || echo apache2-bin
+    have apxs || have apxs2 || echo apache2-dev
+    have gcc || have cc || printf '%s\n' gcc libc6-dev
+    "$python" -c '
+import os, sysconfig
+os.stat(os.path.join(sysconfig.get_path("include"), "Python.h"))' 2>/dev/null || echo python3-dev
+}
+
+# install_packages WANTED... : what a virtual environment needs, and what else is WANTED.
 install_packages() {
     local missing sudo=() apt=(env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300)
     local fetch=(interruptibly "${apt[@]}")
@@ -218,9 +223,19 @@ fill_venv() {
     run_quietly interruptibly "$python" -m venv "$venv" ||
         fail "cannot make a virtual environment in $venv."
     printf '%s\n' "$1" >"$venv/requirements.txt"
-    # A mod_wsgi in pip's cache may have been built for another interpreter of the same version.
-    run_quietly interruptibly "$venv/bin/python" -m pip install --quiet \
-        --disable-pip-version-check --no-cache-dir --requirement "$venv/requirements.txt" ||
-        fail "pip could not install the packages."
+    # A mod_wsgi in pip's cache may have been built for another interpreter of the same version. What
+    # is built here stays in 'wheels': the tests of deploy/ install from there, without a network.
+    local pip=("$venv/bin/python" -m pip --quiet --disable-pip-version-check --no-cache-dir)
+    run_quietly interruptibly "${pip[@]}" wheel --use-pep517 \
+        --wheel-dir "$venv/wheels" --requirement "$venv/requirements.txt" ||
+        fail "pip could not fetch the packages."
+    run_quietly interruptibly "${pip[@]}" install --no-index --find-links "$venv/wheels" \
+        --requirement "$venv/requirements.txt" || fail "pip could not install the packages."
     touch -- "$venv/complete"
+}
+
+# body_limit BYTES : what a server in front of the portal takes, above the portal's own limit for an
+# upload, so that a little too much gets the portal's answer.
+body_limit() {
+    echo $(($1 + 64 * 1024 ** 2))
 }

@@ -1,0 +1,11 @@
+"""How gunicorn runs the portal; systemd hands it the socket and starts it."""
+
+workers = 2
+worker_class = "gthread"
+threads = 8
+# Where workers show that they live: not on a disk, which may be slow.
+worker_tmp_dir = "/run/portal-gunicorn"
+# Nobody but the web server can connect to the socket.
+forwarded_allow_ips = "*"
+control_socket_disable = True
+graceful_timeout = 25

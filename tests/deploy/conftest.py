@@ -1,0 +1,22 @@
+"""An installed portal for each server, each in a container of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from .container import booted
+from .installed import SERVERS, Installed, installed_with
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "deploy" in item.path.parts:
+            item.add_marker(pytest.mark.root)
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def installed(request: pytest.FixtureRequest) -> Iterator[Installed]:
+    with booted() as container:
+        yield installed_with(container, request.param)

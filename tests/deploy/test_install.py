@@ -1,0 +1,257 @@
+"""``deploy/install``: what a machine with the portal on it does, and lets nobody do."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+
+from .container import CLONE, HOST
+from .installed import CONTENT, FILES, FRONTS, NAME, UNITS, Installed, ask, sign_in, upload
+
+pytestmark = pytest.mark.timeout(600)
+
+# What systemd-analyze says at most; 10 is a service without any protection.
+EXPOSURE = {"portal-gunicorn.service": 0.6, "portal-express.service": 1.5}
+
+
+def test_the_doctor_finds_nothing(installed: Installed) -> None:
+    assert re.search(r"^\d+ checks: \d+ ok, 0 warning, 0 failure", installed.messages, re.MULTILINE)
+    assert "create the first account: portal create-account NAME" in installed.messages
+
+
+def test_the_owner_downloads_the_file_and_the_server_sends_it(installed: Installed) -> None:
+    reply = installed.ask(installed.url)
+    assert (reply.status, reply.body) == (200, CONTENT)
+    assert NAME in reply.header("Content-Disposition")
+    # The servers write size and time, and mod_xsendfile the inode, in hexadecimal digits; Python
+    # would not.
+    # Apache's tag is weak for a file younger than a second.
+    tag = re.fullmatch(r'(?:W/)?"([0-9a-f]+(?:-[0-9a-f]+)+)"', reply.header("ETag"))
+    assert tag, reply.head
+    assert f"{len(CONTENT):x}" in tag[1].split("-")
+    assert reply.header("X-Content-Type-Options") == "nosniff"
+
+
+def test_the_owner_is_told_how_the_download_ended(installed: Installed) -> None:
+    details = installed.url.replace("/files/", "/entries/")
+    assert installed.ask(installed.url).status == 200
+    deadline = time.monotonic() + 30
+    wanted = "not known" if installed.server == "xsendfile" else "completed, 24.4 KiB sent"
+    while wanted not in (page := installed.ask(details).body):
+        assert time.monotonic() < deadline, page
+        time.sleep(0.5)
+    assert "Downloaded " in page
+
+
+def test_no_log_has_the_links_that_were_opened(installed: Installed) -> None:
+    for kind in ("s", "r", "invitation", "reset"):
+        for spelling in (f"/{kind}/secret-token", f"//{kind}/secret-token"):
+            ask(installed.container, spelling)
+    ask(installed.container, "/sign-in?opened")
+    logs = "/var/log/apache2", "/var/log/nginx", "/var/log/portal", "/run/portal-express"
+    found = installed.container.run("grep", "-r", "-l", "secret-token", *logs).stdout
+    assert found == ""
+    assert "secret-token" not in installed.container.must("journalctl", "--no-pager")
+    if installed.server != "apache-express":
+        assert installed.container.run("grep", "-r", "-q", "sign-in?opened", *logs).returncode == 0
+
+
+def test_what_is_over_is_removed_daily(installed: Installed) -> None:
+    must = installed.container.must
+    assert must("systemctl", "is-active", "portal-cleanup.timer").strip() == "active"
+    must("systemctl", "start", "portal-cleanup.service")
+    must("logrotate", "--debug", "/etc/logrotate.d/portal")
+
+
+def test_nobody_else_gets_the_file(installed: Installed) -> None:
+    internal = f"/private/{installed.stored.removeprefix(f'{FILES}/')}"
+    for target in (installed.url, internal, f"/{internal}", f"/%70{internal[2:]}"):
+        reply = ask(installed.container, target)
+        assert reply.status in {302, 403, 404}, target
+        assert CONTENT not in reply.body
+    assert installed.ask(internal).status in {403, 404}
+
+
+def test_plain_http_leads_to_https(installed: Installed) -> None:
+    reply = ask(installed.container, f"http://{HOST}/sign-in?next=/a")
+    assert reply.status in {301, 302}
+    location = reply.header("Location").replace(f"{HOST}:443", HOST)
+    assert location == f"https://{HOST}/sign-in?next=/a"
+    assert "max-age=" in ask(installed.container, "/sign-in").header("Strict-Transport-Security")
+
+
+def test_the_portal_believes_no_name_and_no_address_of_the_clients(installed: Installed) -> None:
+    lies = ("X-Forwarded-Host: evil.example", "X-Forwarded-For: 6.6.6.6", "Host: evil.example")
+    reply = ask(installed.container, "/", *(w for lie in lies for w in ("--header", lie)))
+    assert reply.status in {302, 403}
+    assert "evil.example" not in reply.head
+    form = ("--data", "username=mallory", "--header", lies[1])
+    ask(installed.container, "/sign-in", *form)
+    assert "6.6.6.6" not in installed.container.must("journalctl", "--no-pager")
+
+
+def test_the_web_servers_user_reads_the_files_and_nothing_else(installed: Installed) -> None:
+    run, stored = installed.container.run, installed.stored
+    assert run("cat", stored, user="www-data").stdout == CONTENT
+    folder = stored.rpartition("/")[0]
+    for command in (
+        ("sh", "-c", f"echo more >>{stored}"),
+        ("rm", "-f", stored),
+        ("touch", f"{folder}/new"),
+        ("touch", f"{FILES}/new"),
+        ("ls", "/srv/portal"),
+        ("ls", "/srv/portal/incoming"),
+        ("cat", "/srv/portal/portal.db"),
+        ("cat", "/srv/portal/secret_key"),
+        ("cat", "/etc/portal/guard.conf"),
+        ("cat", "/etc/portal/settings.toml"),
+    ):
+        done = run(*command, user="www-data")
+        assert done.returncode != 0, command
+        assert "Permission denied" in done.stderr, command
+    assert run("cat", stored).stdout == CONTENT
+    assert "Permission denied" in run("cat", stored, user="nobody").stderr
+
+
+def test_the_portal_cannot_change_its_code_or_settings(installed: Installed) -> None:
+    for path in (
+        "/opt/portal/app/portal/__init__.py",
+        "/opt/portal/python/bin/flask",
+        "/etc/portal/settings.toml",
+        "/etc/portal/environment",
+        "/etc/portal/guard.conf",
+        "/etc/portal/tls.key",
+        "/usr/local/sbin/portal",
+    ):
+        assert installed.container.run("test", "-e", path).returncode == 0, path
+        assert installed.container.run("test", "-w", path, user="portal").returncode != 0, path
+    for path in ("/etc/portal/guard.conf", "/etc/portal/tls.key"):
+        assert installed.container.run("test", "-r", path, user="portal").returncode != 0, path
+    for folder in ("/opt/portal", "/opt/portal/app", "/opt/portal/app/portal", "/etc/portal"):
+        assert installed.container.run("test", "-w", folder, user="portal").returncode != 0, folder
+
+
+def test_the_code_runs_as_the_portals_user(installed: Installed) -> None:
+    listed = installed.container.must("ps", "axo", "user:32=,args=").splitlines()
+    owners = {line.split()[0] for line in listed if re.search(r"\(wsgi:portal\)|gunicorn", line)}
+    assert owners == {"portal"}
+
+
+def test_the_units_are_clean_and_closed(installed: Installed) -> None:
+    run = installed.container.run
+    for unit in UNITS[installed.server]:
+        verified = run("systemd-analyze", "verify", unit)
+        assert (verified.returncode, verified.stdout + verified.stderr) == (0, "")
+        if unit in EXPOSURE:
+            said = run("systemd-analyze", "security", "--no-pager", unit).stdout
+            level = re.search(r"Overall exposure level .*: ([0-9.]+) ", said)
+            assert level, said
+            assert float(level[1]) <= EXPOSURE[unit]
+    assert run("systemctl", "--failed", "--plain", "--no-legend").stdout == ""
+
+
+def test_only_the_web_server_reaches_gunicorn(installed: Installed) -> None:
+    socket = "/run/portal/gunicorn.sock"
+    for user in ("nobody", "portal") if UNITS[installed.server][1:] else ():
+        command = ("curl", "--silent", "--unix-socket", socket, "http://portal/healthz")
+        assert installed.container.run(*command, user=user).returncode == 7
+        assert installed.container.run(*command, user="www-data").returncode == 0
+
+
+def test_what_the_server_refuses_changes_nothing(installed: Installed) -> None:
+    container, before, clone = installed.container, files_of(installed), "/root/clone"
+    container.must("cp", "-r", str(CLONE), clone)
+    for name in ("apache/server.conf", "nginx/portal.conf"):
+        container.must("sh", "-c", f"echo nonsense >>{clone}/deploy/{name}")
+    done = container.run(f"{clone}/deploy/install", installed.server, "other.example.org")
+    assert done.returncode == 1
+    assert "refuses its new configuration. What ran before runs on unchanged" in done.stderr
+    assert files_of(installed) == before
+    assert installed.ask(installed.url).body == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [("tls.crt", "tls.crt is no certificate"), ("tls.key", "tls.key is not the key of tls.crt")],
+)
+def test_a_certificate_that_no_server_starts_with_is_refused(
+    installed: Installed, broken: str, said: str
+) -> None:
+    container, before = installed.container, files_of(installed)
+    container.must("cp", "-a", f"/etc/portal/{broken}", "/root/good")
+    container.must("sh", "-c", f"echo nonsense >/etc/portal/{broken}")
+    done = container.install(installed.server, "other.example.org")
+    container.must("cp", "-a", "/root/good", f"/etc/portal/{broken}")
+    assert done.returncode == 1
+    assert f"{said}. What ran before runs on unchanged" in done.stderr
+    assert files_of(installed) == before
+    assert installed.ask(installed.url).body == CONTENT
+
+
+def test_what_the_portal_refuses_changes_nothing(installed: Installed) -> None:
+    container, before = installed.container, files_of(installed)
+    container.must("chmod", "0644", "/srv/portal/portal.db")
+    done = container.install(installed.server)
+    container.must("chmod", "0600", "/srv/portal/portal.db")
+    assert done.returncode == 1
+    assert "Other users may read /srv/portal/portal.db" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert files_of(installed) == before
+    assert installed.ask(installed.url).body == CONTENT
+
+
+def files_of(installed: Installed) -> str:
+    """Sum up what an installation writes, and the server's own settings."""
+    folders = "/etc/portal /etc/apache2/sites-* /etc/apache2/conf-* /etc/nginx /opt/portal/app"
+    command = f"find -L {folders} -type f ! -name '*.pyc' -exec sha256sum {{}} +"
+    return installed.container.must("sh", "-c", f"{command} | sort")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "it takes two words"),
+        (("lighttpd", HOST), "there is no SERVER 'lighttpd'"),
+        (("nginx", "files"), "'files' is no name of a machine"),
+        (("nginx", "files.example.org;"), "is no name of a machine"),
+    ],
+)
+def test_wrong_words_are_refused(installed: Installed, words: tuple[str, ...], said: str) -> None:
+    done = installed.container.run(str(CLONE / "deploy/install"), *words)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_another_run_keeps_everything_and_takes_new_settings(installed: Installed) -> None:
+    container, limit = installed.container, 100_000
+    container.must("sh", "-c", f"echo MAX_CONTENT_LENGTH = {limit} >>/etc/portal/settings.toml")
+    done = container.install(installed.server)
+    assert done.returncode == 0, done.stderr
+    assert "installing" not in done.stderr
+    assert "create the first account" not in done.stderr
+    assert installed.ask(installed.url).body == CONTENT
+    sign_in(container, installed.password)
+    assert installed.ask(installed.url).body == CONTENT
+    environment = container.must("cat", "/etc/portal/environment")
+    assert f"\nBODY_LIMIT={limit + 64 * 1024**2}\n" in environment
+    container.must("truncate", "--size", str(limit * 300), "/root/large")
+    reply = upload(container, "/root/large")
+    assert reply.status == 413
+    assert "<html" in reply.body
+
+
+def test_it_comes_back_after_a_restart(installed: Installed) -> None:
+    installed.restart()
+    wait_until_healthy(installed)
+    assert installed.ask(installed.url).body == CONTENT
+    enabled = [*UNITS[installed.server], FRONTS[installed.server]]
+    installed.container.must("systemctl", "is-enabled", *enabled)
+
+
+def wait_until_healthy(installed: Installed) -> None:
+    # While a server starts, nothing may listen, or one that is in front may answer for it.
+    retry = ["--retry", "30", "--retry-delay", "1", "--retry-all-errors", "--fail"]
+    url = f"https://{HOST}/healthz"
+    installed.container.must("curl", "--silent", "--insecure", *retry, url)
