@@ -1,0 +1,111 @@
+"""Sharing and the record of downloads, with the portal behind the real Apache."""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from urllib.parse import quote, urlencode
+
+import pytest
+
+from .test_run_command import Run, Visitor, shared_folder, signed_in, started
+
+FORM = "application/x-www-form-urlencoded"
+NAME = "Größe 日本.bin"
+CONTENT = bytes(range(256)) * 4096 * 8  # more than fits in the sockets' buffers
+
+
+@dataclass
+class Shared:
+    """A portal in which alice shares a file.
+
+    :param file: its page in the list of the owner.
+    :param link: the share's.
+    """
+
+    run: Run
+    alice: Visitor
+    file: str
+    link: str
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Shared]:
+    with shared_folder() as folder, started(folder / "data", "--demo") as run:
+        alice = signed_in(run, "alice")
+        file = alice.upload(NAME, CONTENT)
+        public_id = file.rpartition("/")[2]
+        page = send(alice, f"/entries/{public_id}/share", download_limit="2", until="")
+        found = re.search(r">http://127\.0\.0\.1:[0-9]+(/s/[^<]+)<", page[1].decode())
+        assert found, page[1].decode()
+        yield Shared(run, alice, file, found[1])
+
+
+def send(visitor: Visitor, path: str, /, to: str = "", **form: str):  # type: ignore[no-untyped-def]
+    fields = {"csrf_token": visitor.token(path), **form}
+    return visitor.ask(to or path, urlencode(fields).encode(), content_type=FORM)
+
+
+def begin(shared: Shared) -> tuple[Visitor, str]:
+    """Press the download button as somebody without an account, and give where it leads."""
+    visitor = Visitor(shared.run.port)
+    home = visitor.ask(shared.link)[0].headers["Location"]
+    page = visitor.ask(home)[1].decode()
+    assert "<bdi>alice</bdi></strong> shares a file with you" in page
+    button = re.search(r'action="(/shared/[^"]+/files/[^"]+)"', page)
+    assert button
+    response, _ = send(visitor, home, to=button[1])
+    assert response.status == 303
+    return visitor, response.headers["Location"]
+
+
+def details(shared: Shared) -> str:
+    return shared.alice.ask(shared.file.replace("/files/", "/entries/"))[1].decode()
+
+
+def wait_for(condition: Callable[[], bool], shared: Shared) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, details(shared)
+        time.sleep(0.2)
+
+
+def test_a_shared_file_comes_from_apache_and_its_end_is_known(shared: Shared) -> None:
+    visitor, url = begin(shared)
+    response, content = visitor.ask(url)
+    assert (response.status, content) == (200, CONTENT)
+    assert f"filename*=UTF-8''{quote(NAME)}" in response.headers["Content-Disposition"]
+    assert re.fullmatch(r'(W/)?"[0-9a-f]+-[0-9a-f]+"', response.headers["ETag"])  # Apache's
+    wait_for(lambda: "completed, 8 MiB sent" in details(shared), shared)
+    page = details(shared)
+    assert "Downloaded 1\u00d7" in page
+    assert "somebody without an account" in page
+    assert "by a share link" in page
+
+
+def test_a_download_that_is_cut_short_and_resumed_counts_once(shared: Shared) -> None:
+    visitor, url = begin(shared)
+    cookies = "; ".join(f"{name}={value}" for name, value in visitor.cookies.items())
+    with socket.create_connection(("127.0.0.1", shared.run.port), timeout=60) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        lines = [f"GET {url} HTTP/1.1", "Host: 127.0.0.1", f"Cookie: {cookies}", "", ""]
+        connection.sendall("\r\n".join(lines).encode())
+        assert connection.recv(100).startswith(b"HTTP/1.1 200")
+    wait_for(lambda: "cut short" in details(shared), shared)
+    assert "1\u00d7 incomplete" in details(shared)
+
+    response, rest = visitor.ask(url, range="bytes=1000-")
+    assert (response.status, rest) == (206, CONTENT[1000:])
+    wait_for(lambda: "Downloaded 2\u00d7" in details(shared), shared)
+    assert "incomplete" not in details(shared)
+
+
+def test_the_limit_is_reached_for_others(shared: Shared) -> None:
+    late = Visitor(shared.run.port)
+    home = late.ask(shared.link)[0].headers["Location"]
+    response, page = late.ask(home)
+    assert response.status == 410
+    assert b"This link is used up" in page
