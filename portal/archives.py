@@ -16,9 +16,10 @@ from sqlalchemy import select
 from zipstream import ZipStream  # type: ignore[import-untyped]
 
 from . import names
+from .contentstore import ContentStore
 from .database import db
 from .models import Entry, StoredFile
-from .storage import ContentLostError, Storage
+from .storage import ContentLostError
 from .uploads import current_storage
 
 logger = logging.getLogger(__name__)
@@ -115,7 +116,7 @@ def members(chosen: Sequence[Entry]) -> Sequence[Member]:
     return listed
 
 
-def stream(listed: Iterable[Member], storage: Storage) -> tuple[int, Iterator[bytes]]:
+def stream(listed: Iterable[Member], storage: ContentStore) -> tuple[int, Iterator[bytes]]:
     """Give the length of a ZIP, and the ZIP, which is read from the storage piece by piece.
 
     If a file vanishes meanwhile, the ZIP ends there: too short, and without the directory that
@@ -139,7 +140,7 @@ def safe_name(name: str) -> str:
     return _UNSAFE.sub("_", name).rstrip(". ") or "unnamed"
 
 
-def _content(storage: Storage, key: str, size: int) -> Iterator[bytes]:
+def _content(storage: ContentStore, key: str, size: int) -> Iterator[bytes]:
     """Read a file: as many bytes as were announced, or an error."""
     left = size
     try:

@@ -11,6 +11,7 @@ from flask import Request, current_app, request
 from werkzeug.exceptions import BadRequest
 
 from . import entries, names
+from .contentstore import ContentStore
 from .database import db
 from .models import Account, Folder, StoredFile
 from .storage import Allowance, IncomingFile, Storage
@@ -31,12 +32,12 @@ class UploadRequest(Request):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.max_content_length = LONGEST_FORM
-        self._storage: Storage | None = None
+        self._storage: ContentStore | None = None
         self._allowance: Allowance | None = None
         self._incoming: list[IncomingFile] = []
         self._reads_to_the_end = False
 
-    def accept_files(self, storage: Storage, free: int) -> None:
+    def accept_files(self, storage: ContentStore, free: int) -> None:
         """Have the form's files written to the storage, up to ``MAX_CONTENT_LENGTH``.
 
         :param free: bytes that their owner may have more.
@@ -75,8 +76,13 @@ class UploadRequest(Request):
                     pass
 
 
-def current_storage() -> Storage:
-    """Give the application's storage."""
+def current_storage() -> ContentStore:
+    """Give the store that the files' content is in."""
+    return disk_storage()
+
+
+def disk_storage() -> Storage:
+    """Give that store for what is about the disk itself: backups, checks, cleaning up."""
     return cast("Storage", current_app.extensions["portal.storage"])
 
 

@@ -15,7 +15,7 @@ from flask import current_app
 from .. import backup, database, restore, settings
 from ..backup import BackupError
 from ..formats import human_size
-from ..uploads import current_storage
+from ..uploads import disk_storage
 from .group import needs_schema, portal
 from .progress import progress
 
@@ -40,9 +40,7 @@ def make_backup(target: Path, as_json: bool) -> None:
             err=True,
         )
         with progress("Backing up", size) as advance:
-            report = backup.make(
-                target, data, current_storage(), database.revision() or "", advance
-            )
+            report = backup.make(target, data, disk_storage(), database.revision() or "", advance)
     if as_json:
         click.echo(json.dumps({"path": str(target.absolute()), **vars(report)}, indent=2))
     else:
@@ -72,7 +70,7 @@ def restore_backup(source: Path) -> None:
                 " Restore it with that version."
             )
         with progress("Restoring", source.stat().st_size) as advance:
-            count = restore.restore(source, data, current_storage(), advance)
+            count = restore.restore(source, data, disk_storage(), advance)
     database.db.engine.dispose()
     database.upgrade()
     click.echo(f"{count} files restored into {data}.")

@@ -12,7 +12,7 @@ from flask import current_app
 
 from .. import bookkeeping, cleanup, database, integrity, settings
 from ..integrity import Problem
-from ..uploads import current_storage
+from ..uploads import disk_storage
 from .group import needs_schema, portal
 from .progress import progress
 
@@ -57,7 +57,7 @@ def check(repair: bool, content: bool, as_json: bool) -> None:
 
 
 def _problems(repair: bool, content: bool) -> Iterator[Problem]:
-    storage = current_storage()
+    storage = disk_storage()
     size = integrity.total_size()
     # The first may find in the content that no row claims what the second would move aside.
     with progress("Checking", size) as advance:
@@ -79,7 +79,7 @@ def clean_up(as_json: bool) -> None:
 
     To be run each day; the portal may run meanwhile.
     """
-    removed = cleanup.clean_up(settings.data_folder(current_app), current_storage())
+    removed = cleanup.clean_up(settings.data_folder(current_app), disk_storage())
     if as_json:
         click.echo(json.dumps(removed, indent=2))
         return

@@ -24,7 +24,7 @@ from portal.backup import BackupError
 from portal.cli import portal
 from portal.database import db
 from portal.models import OneTimeLink, Role, SignIn, StoredFile
-from portal.uploads import current_storage
+from portal.uploads import disk_storage
 
 from .conftest import PASSWORD, arriving, kept
 from .stored import contents, path_of, store
@@ -129,7 +129,7 @@ def test_backup_overwrites_nothing_that_comes_meanwhile(
     with app.app_context():
         store("alice", "a.txt")
         with pytest.raises(BackupError, match="meanwhile"):
-            backup.make(target, data, current_storage(), "", lambda _size: target.touch())
+            backup.make(target, data, disk_storage(), "", lambda _size: target.touch())
     assert target.stat().st_size == 0
     assert list(target.parent.iterdir()) == [target]
 
@@ -290,7 +290,7 @@ def test_backups_while_files_come_and_go_are_whole(
 ) -> None:
     made = []
     with app.app_context(), hammering(data) as deleted:
-        storage, deadline = current_storage(), time.monotonic() + 30
+        storage, deadline = disk_storage(), time.monotonic() + 30
         while len(kept(data)) < 15:
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -327,7 +327,7 @@ def test_file_deleted_during_a_backup_is_in_it_and_gone_after_it(
                 trash.purge(entry)
                 going.remove(entry)
 
-        report = backup.make(target, data, current_storage(), "", delete)
+        report = backup.make(target, data, disk_storage(), "", delete)
     assert report.damaged == []
     assert b"going" in members(target).values()
     assert kept(data) == []
@@ -338,7 +338,7 @@ def test_second_backup_at_once_is_refused(
     app: Flask, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("portal.deletions._PATIENCE", 0.1)
-    with app.app_context(), current_storage().deletions.put_off():
+    with app.app_context(), disk_storage().deletions.put_off():
         code, out, err = run(app, "backup", str(target))
     assert (code, out) == (1, "")
     assert "Another backup is being made" in err
@@ -349,9 +349,9 @@ def test_deletions_that_a_killed_backup_put_off_are_done_by_the_cleanup(
 ) -> None:
     with app.app_context():
         stored = store("alice", "a.txt")
-        deletions = current_storage().deletions
+        deletions = disk_storage().deletions
         with deletions._locked_alone():
-            current_storage().delete(stored.storage_key)
+            disk_storage().delete(stored.storage_key)
             assert deletions.finish() == 0
         assert len(list(deletions.aside.iterdir())) == 1
         assert kept(data) == []
@@ -643,7 +643,7 @@ def test_restore_brings_an_older_schema_up_to_date(
         database.upgrade("0002")
         accounts.create("alice", PASSWORD)
         store("alice", "a.txt", b"old")
-        backup.make(target, data, current_storage(), "0002", lambda _size: None)
+        backup.make(target, data, disk_storage(), "0002", lambda _size: None)
     assert run(new, "restore", str(target))[0] == 0
     with new.app_context():
         assert database.schema_is_current()

@@ -18,7 +18,7 @@ from portal import entries, integrity, links, sessions, trash
 from portal.cli import portal
 from portal.database import db
 from portal.models import Account, Activity, Base, Entry, Folder, OneTimeLink, Role, SignIn, now
-from portal.uploads import current_storage
+from portal.uploads import disk_storage
 
 from .conftest import kept
 from .stored import contents, path_of, root, store
@@ -119,7 +119,7 @@ def test_content_of_no_row_is_moved_aside_and_found_again(app: Flask, data: Path
 
 def test_upload_under_way_is_left_alone(app: Flask, data: Path) -> None:
     with app.app_context():
-        storage = current_storage()
+        storage = disk_storage()
         incoming = storage.receive()
         incoming.write(b"arrived long ago, kept just now")
         os.utime(incoming.path, (0, 0))
@@ -133,7 +133,7 @@ def test_deletion_under_way_is_finished_wherever_a_check_moved_the_file(
     app: Flask, data: Path
 ) -> None:
     with app.app_context():
-        storage = current_storage()
+        storage = disk_storage()
         incoming = storage.receive()
         incoming.write(b"secret")
         key = storage.keep(incoming)
@@ -174,7 +174,7 @@ def test_files_that_the_web_server_cannot_read_are_found(app: Flask, data: Path)
         os.chown(data / name, -1, 12345)
         (data / name).chmod(mode)
     with app.app_context():
-        current_storage().prepare()
+        disk_storage().prepare()
     assert check(app) == [("rights", None)] * 2
     check(app, "--repair")
     assert check(app) == []

@@ -18,7 +18,7 @@ from portal import links as one_time_links
 from portal.database import db
 from portal.models import Account, FileRequest, Folder, Role, Share, SignIn, StoredFile
 from portal.sharing import requests, shares
-from portal.uploads import current_storage
+from portal.uploads import disk_storage
 
 from .conftest import (
     PASSWORD,
@@ -173,7 +173,7 @@ class People:
             copy = StoredFile(name="b.txt", size=file.size, mimetype="text/plain", sha256="")
             # The same content: for the matrix, only the place in the folder matters.
             copy.storage_key = "zz" + file.storage_key[2:]
-            storage = current_storage()
+            storage = disk_storage()
             target = storage.files / storage.path(copy.storage_key)
             target.parent.mkdir(exist_ok=True)
             target.write_bytes((storage.files / storage.path(file.storage_key)).read_bytes())
