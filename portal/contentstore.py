@@ -1,8 +1,8 @@
 """What a store of files' content has to do for the pages; :class:`.storage.Storage` is one on disk.
 
 An upload arrives on the local disk in any case, where it is counted and hashed; a store takes it
-over once it is complete. So another store, such as one for objects, needs no more than this. Backups
-and checks are about the data folder, and go on using :func:`.uploads.disk_storage`.
+over once it is complete. So another store, such as one for objects, needs no more than this.
+Backups and checks are about the data folder, and go on using :func:`.uploads.disk_storage`.
 """
 
 from __future__ import annotations
