@@ -46,28 +46,34 @@ def all_csv() -> ResponseReturnValue:
 
 
 def _filter(owner_id: int | None) -> report.Filter:
-    until = _day("until")
     return report.Filter(
         owner_id=owner_id,
         actor=request.args.get("actor", "").strip(),
         action=request.args.get("action", ""),
         name=request.args.get("name", "").strip(),
         since=_day("since"),
-        until=until + timedelta(days=1) if until else None,
+        until=_day("until", timedelta(days=1)),
     )
 
 
-def _day(field: str) -> datetime | None:
+def _day(field: str, later: timedelta = timedelta()) -> datetime | None:
     """Read a day; what is none does not matter."""
     try:
         day = date.fromisoformat(request.args.get(field, ""))
-    except ValueError:
+        return datetime(day.year, day.month, day.day, tzinfo=UTC) + later
+    except (ValueError, OverflowError):
         return None
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def _row_id(text: str) -> int:
+    number = int(text)
+    if not 0 <= number < 2**63:
+        raise ValueError("no number of a row")
+    return number
 
 
 def _page(wanted: report.Filter, here: str, csv: str) -> str:
-    before = request.args.get("before", type=int)
+    before = request.args.get("before", type=_row_id)
     lines = report.page(wanted, before)
     given = {key: value for key, value in request.args.items() if value and key != "before"}
     return render_template(

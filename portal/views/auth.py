@@ -58,7 +58,7 @@ def sign_in() -> ResponseReturnValue:
     account = accounts.authenticate(name, request.form.get("password", ""))
     if account is None:
         attempts.log_failure("sign-in", name)
-        _record_failure(accounts.find(name), f"name: {name}")
+        _record_failure(accounts.find(name), "password")
         return render_template("sign_in.html", target=target, name=name, failed=True), 422
     attempt.succeeded()
     if account.has_second_factor:
@@ -131,7 +131,9 @@ def _signed_in(account: Account, target: str) -> ResponseReturnValue:
     return redirect(target)
 
 
-def _record_failure(account: Account | None, detail: str) -> None:
+def _record_failure(account: Account | None, what: str) -> None:
+    # What was typed for an unknown name is not kept: now and then it is somebody's password.
+    detail = f"{what}, for {account.name}" if account else "an unknown name"
     record("sign-in failed", owner_id=account.id if account else None, actor="", detail=detail)
 
 

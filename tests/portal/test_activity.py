@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 from flask import Flask
+from flask.testing import FlaskClient
 from sqlalchemy.exc import IntegrityError
 
 from flask_delegate.receipts import Outcome
@@ -16,9 +17,9 @@ from portal import accounts
 from portal.activity import receipts, report
 from portal.activity.record import forget_old, record
 from portal.database import db
-from portal.models import Activity, Receipt, StoredFile, now
+from portal.models import Activity, Receipt, Role, StoredFile, now
 
-from .conftest import signed_in, upload
+from .conftest import PASSWORD, sign_in, signed_in, upload
 
 
 @pytest.fixture
@@ -127,3 +128,53 @@ def test_csv_has_every_row_and_no_formula(file: StoredFile) -> None:
     assert rows[-3].endswith(",rename,alice,,'=1+1,'+x,,")
     assert rows[-2].endswith(",download,alice,,'=1+1,,cut short,5")
     assert rows[-1].endswith(",download,alice,,'=1+1,,unknown,")
+
+
+def test_what_was_typed_for_an_unknown_name_is_not_kept(app: Flask) -> None:
+    client = app.test_client()
+    sign_in(client, "my secret password", "whatever it was")
+    sign_in(client, "alice", "whatever it was")
+    with app.app_context():
+        rows = db.session.query(Activity).filter_by(action="sign-in failed").order_by(Activity.id)
+        assert [(row.actor, row.detail) for row in rows] == [
+            ("", "an unknown name"),
+            ("", "password, for alice"),
+        ]
+
+
+def test_each_sees_what_was_done_with_their_things_and_administrators_all(
+    app: Flask, alice: FlaskClient, bob: FlaskClient
+) -> None:
+    upload(alice, "of alice.txt")
+    upload(bob, "of bob.txt")
+    with app.app_context():
+        accounts.create("root", PASSWORD, Role.ADMINISTRATOR)
+    root = signed_in(app, "root")
+    mine = alice.get("/activity").text
+    assert "of alice.txt" in mine
+    assert "of bob.txt" not in mine
+    assert "of bob.txt" not in alice.get("/activity.csv").text
+    everything = root.get("/accounts/activity?action=upload").text
+    assert "of alice.txt" in everything
+    assert "of bob.txt" in everything
+    rows = root.get("/accounts/activity.csv?name=alice&action=upload").text.splitlines()
+    assert len(rows) == 2
+    assert ",upload,alice,127.0.0.1,of alice.txt," in rows[1]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "since=x",
+        "until=9999-12-31",
+        "since=0001-01-01",
+        "before=x",
+        "before=99999999999999999999",
+        "action=%00",
+        "name=%ff",
+        "name=" + "x" * 5000,
+    ],
+)
+def test_strange_filters_break_nothing(query: str, alice: FlaskClient) -> None:
+    assert alice.get(f"/activity?{query}").status_code == 200
+    assert alice.get(f"/activity.csv?{query}").status_code == 200
