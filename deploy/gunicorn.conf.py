@@ -7,5 +7,7 @@ threads = 8
 worker_tmp_dir = "/run/portal-gunicorn"
 # Nobody but the web server can connect to the socket.
 forwarded_allow_ips = "*"
+# Its default believes SCRIPT_NAME and PATH_INFO, too, which Apache passes on from clients.
+forwarder_headers = ""
 control_socket_disable = True
 graceful_timeout = 25

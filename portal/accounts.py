@@ -14,6 +14,7 @@ from sqlalchemy.orm import aliased
 from . import entries, names, passwords, sessions
 from .database import db
 from .models import Account, Folder, OneTimeLink, RecoveryCode, Role, SignIn, StoredFile
+from .sessions import Proof
 from .uploads import remove_content
 
 LONGEST_NAME = 64
@@ -25,6 +26,20 @@ class AccountError(Exception):
 
 class UnusableNameError(AccountError):
     """An account cannot have that name."""
+
+
+class ChangedMeanwhileError(AccountError):
+    """Somebody else changed the account while this was done."""
+
+    def __init__(self) -> None:
+        super().__init__("The account was changed meanwhile, and your change was not made.")
+
+
+class RightLostError(AccountError):
+    """Who does this managed the accounts when it began, and does no longer."""
+
+    def __init__(self) -> None:
+        super().__init__("You do not manage the accounts any more.")
 
 
 class LastAdministratorError(AccountError):
@@ -78,11 +93,14 @@ def create(name: str, password: str, role: Role = Role.MEMBER, quota: int | None
 def prepare(name: str, password: str) -> Account:
     """Check the name and the password of a new account, and hash it: what takes time.
 
-    :raises AccountError: for a name that is unusable, or a password that is not good.
+    :raises AccountError: for a name that is taken or unusable, or a password that is not good.
     """
     name = unicodedata.normalize("NFC", name.strip())
     if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
         raise UnusableNameError(f"A name has 1 to {LONGEST_NAME} printable characters.")
+    if names.has_invisible(name) or not names.can_be_seen(name):
+        raise UnusableNameError("A name has no invisible characters, and more than marks.")
+    _refuse_taken(name)  # before the hash, which keeps the server busy
     return Account(
         name=name,
         name_key=names.fold(name),
@@ -91,38 +109,51 @@ def prepare(name: str, password: str) -> Account:
     )
 
 
-def add(account: Account) -> None:
+def add(account: Account) -> Proof:
     """Put a new account into the database, with the folder that holds all that it will have.
 
     What else this transaction did is undone if that fails.
 
+    :returns: what a first session needs.
     :raises AccountError: for a name that is taken.
     """
     db.session.add(account)
     try:
         db.session.flush()
+        proof = Proof.of(account)
         db.session.add(Folder(owner_id=account.id, name="", name_key=""))
         db.session.commit()
     except IntegrityError as error:
         db.session.rollback()
-        raise UnusableNameError(
-            f"There is an account {account.name!r} already, or one like it."
-        ) from error
+        raise _taken(account.name) from error
+    return proof
 
 
-def set_password(account: Account, password: str) -> None:
+def set_password(account: Account, password: str, seen: str | None = None) -> Proof:
     """Change an account's password, end its sessions, and void links that would change it.
 
-    :raises AccountError: for a password that is not good.
+    :param seen: the hash of the password that was given for this; none where none was asked for.
+    :raises AccountError: for a password that is not good, or if another one was set meanwhile.
     """
-    replace_hash(account, hash_new(password, account.name))
+    return replace_hash(account, hash_new(password, account.name), seen)
 
 
-def replace_hash(account: Account, password_hash: str) -> None:
-    """Let another password be the account's, with all that goes with it."""
-    account.password_hash = password_hash
-    db.session.execute(sa.delete(OneTimeLink).where(OneTimeLink.account_id == account.id))
+def replace_hash(account: Account, password_hash: str, seen: str | None = None) -> Proof:
+    """Let another password be the account's, with all that goes with it.
+
+    :param seen: as for :func:`set_password`.
+    :returns: what a new session needs.
+    :raises ChangedMeanwhileError: if another password was set meanwhile.
+    """
+    expected = Account.password_hash == seen if seen else sa.true()
+    if not _update(account, expected, password_hash=password_hash):
+        db.session.rollback()
+        raise ChangedMeanwhileError
+    db.session.refresh(account)
+    proof = Proof.of(account)
+    db.session.execute(sa.delete(OneTimeLink).where(OneTimeLink.account_id == proof.account_id))
     sessions.end_all(account)
+    return proof
 
 
 def hash_new(password: str, name: str) -> str:
@@ -156,9 +187,9 @@ def set_role(account: Account, role: Role) -> None:
 
 
 def activate(account: Account) -> None:
-    """Let somebody sign in again."""
+    """Let somebody sign in again. No session of before comes back."""
     account.is_active = True
-    db.session.commit()
+    sessions.end_all(account)
 
 
 def deactivate(account: Account) -> None:
@@ -185,8 +216,8 @@ def delete(account: Account) -> None:
         remove_content(key)
 
 
-def authenticate(name: str, password: str) -> Account | None:
-    """Give the account if it is active and the password is its own.
+def authenticate(name: str, password: str) -> Proof | None:
+    """Give what a session needs if the account is active and the password is its own.
 
     The password is hashed anew where that is due.
     """
@@ -195,10 +226,51 @@ def authenticate(name: str, password: str) -> Account | None:
         return None
     if account is None or not account.is_active:
         return None
-    if passwords.needs_rehash(account.password_hash):
-        account.password_hash = passwords.hash_password(password)
-        db.session.commit()
-    return account
+    proof = Proof.of(account)
+    if not passwords.needs_rehash(proof.password_hash):
+        return proof
+    # Hashing takes its time: another password that was set meanwhile stays.
+    renewed = passwords.hash_password(password)
+    done = _update(account, Account.password_hash == proof.password_hash, password_hash=renewed)
+    db.session.commit()
+    # Most often, it was this password's hash that somebody else renewed meanwhile.
+    return proof._replace(password_hash=renewed) if done else authenticate(name, password)
+
+
+def hold_right(account_id: int) -> None:
+    """Make sure, to the end of the present transaction, that an account manages the others.
+
+    What is handed out then cannot outlive the right: who takes that withdraws it.
+
+    :raises RightLostError: if it does not; the transaction is undone.
+    """
+    held = (
+        sa.update(Account)
+        .where(Account.id == account_id, Account.role == Role.ADMINISTRATOR, Account.is_active)
+        .values(role=Role.ADMINISTRATOR)
+        .execution_options(synchronize_session=False)
+    )
+    if db.session.scalar(held.returning(Account.id)) is None:
+        db.session.rollback()
+        raise RightLostError
+
+
+def _update(account: Account, expected: sa.ColumnElement[bool], **values: object) -> bool:
+    """Change an account if it is as expected, and tell whether it was."""
+    change = sa.update(Account).where(Account.id == account.id, expected).values(**values)
+    options = {"synchronize_session": False}
+    found = db.session.scalar(change.returning(Account.id), execution_options=options)
+    return found is not None
+
+
+def _refuse_taken(name: str) -> None:
+    like = sa.or_(Account.name_key == names.fold(name), Account.skeleton == names.skeleton(name))
+    if db.session.scalar(select(Account.id).where(like).limit(1)) is not None:
+        raise _taken(name)
+
+
+def _taken(name: str) -> UnusableNameError:
+    return UnusableNameError(f"There is an account {name!r} already, or one like it.")
 
 
 def _take_rights(account: Account, **values: object) -> None:

@@ -69,10 +69,19 @@ def count_link() -> Attempt:
     return _count(throttle.link_attempt(_storage(), client_address()), "link", "")
 
 
-def forget_failures(account: Account) -> None:
+def count_choice(what: str, name: str = "") -> Attempt:
+    """Count an attempt to choose a name or a password.
+
+    :param what: as for :func:`count_password`.
+    :raises TooManyAttemptsError: if it must not be made.
+    """
+    return _count(throttle.choice_attempt(_storage(), client_address()), what, name)
+
+
+def forget_failures(account_id: int, name: str) -> None:
     """Let an account be signed in to from here again, after its password was changed."""
-    throttle.password_attempt(_storage(), account.name, client_address()).forget_failures()
-    throttle.code_attempt(_storage(), account.id, client_address()).forget_failures()
+    throttle.password_attempt(_storage(), name, client_address()).forget_failures()
+    throttle.code_attempt(_storage(), account_id, client_address()).forget_failures()
 
 
 def log_failure(what: str, name: str) -> None:

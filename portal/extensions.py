@@ -13,13 +13,14 @@ from . import sessions
 
 if TYPE_CHECKING:
     from .models import Account, SignIn
+    from .sessions import Proof
 
 __all__ = [
     "CSRFError",
     "check_form_in_view",
     "csrf",
     "current_account",
-    "current_sign_in",
+    "current_sign_in_id",
     "find_session",
     "login_manager",
     "login_required",
@@ -55,7 +56,9 @@ class BrowserSession:
     is_anonymous = False
 
     def __init__(self, sign_in: SignIn, key: str) -> None:
-        self.sign_in = sign_in
+        # Not the row: another request may end the session while this one is under way.
+        self.sign_in_id = sign_in.id
+        self.account = sign_in.account
         self._key = key
 
     def get_id(self) -> str:
@@ -72,24 +75,33 @@ def find_session(key: str) -> BrowserSession | None:
 def signed_in_account() -> Account | None:
     """Give the account that this request is signed in to, if any."""
     user = flask_login.current_user
-    return cast("Account", user.sign_in.account) if user.is_authenticated else None
+    return cast("Account", user.account) if user.is_authenticated else None
 
 
 def current_account() -> Account:
     """Give the account that this request is signed in to, in views that need one."""
-    return current_sign_in().account
+    account = signed_in_account()
+    if account is None:
+        raise RuntimeError("current_account() is for views below @login_required")
+    return account
 
 
-def current_sign_in() -> SignIn:
-    """Give this request's session, in views that need one."""
+def current_sign_in_id() -> int:
+    """Give the id of this request's session, in views that need one."""
     user = flask_login.current_user
     if not user.is_authenticated:
-        raise RuntimeError("current_sign_in() is for views below @login_required")
-    return cast("SignIn", user.sign_in)
+        raise RuntimeError("current_sign_in_id() is for views below @login_required")
+    return cast("int", user.sign_in_id)
 
 
-def start_session(account: Account) -> None:
-    """Sign in, in a session that has nothing of the one before, which may be somebody else's."""
+def start_session(proof: Proof) -> None:
+    """Sign in, in a session that has nothing of the one before, which may be somebody else's.
+
+    :raises sessions.OutdatedProofError: if the account was changed since.
+    """
     session.clear()
-    started = sessions.start(account, request.user_agent.string, request.remote_addr or "")
-    flask_login.login_user(BrowserSession(*started))
+    key = sessions.start(proof, request.user_agent.string, request.remote_addr or "")[1]
+    started = find_session(key)
+    if started is None:
+        raise sessions.OutdatedProofError
+    flask_login.login_user(started)

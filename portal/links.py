@@ -12,6 +12,7 @@ from . import accounts
 from .accounts import AccountError
 from .database import db
 from .models import Account, OneTimeLink, Role, hash_token, new_token, now
+from .sessions import Proof
 
 INVITATION_DAYS = 7
 _RESET_VALIDITY = timedelta(days=1)
@@ -41,20 +42,33 @@ class LinkExpiredError(LinkError):
 
 
 def invite(
-    role: Role, quota: int | None, note: str, days: int = INVITATION_DAYS
+    role: Role,
+    quota: int | None,
+    note: str,
+    days: int = INVITATION_DAYS,
+    actor: Account | None = None,
 ) -> tuple[OneTimeLink, str]:
-    """Make an invitation, and give it with its token, which nobody can read again."""
+    """Make an invitation, and give it with its token, which nobody can read again.
+
+    :param actor: the administrator who does it; none on the command line.
+    :raises AccountError: if the actor does not manage the accounts any more.
+    """
     validity = timedelta(days=days)
+    if actor:
+        accounts.hold_right(actor.id)
     return _make(validity, role=role, quota=quota, note=_one_line(note))
 
 
-def allow_reset(account: Account) -> tuple[OneTimeLink, str]:
+def allow_reset(account: Account, actor: Account | None = None) -> tuple[OneTimeLink, str]:
     """Make a link to choose a new password with, in place of any older one.
 
-    :raises AccountError: if the account is deactivated.
+    :param actor: as for :func:`invite`.
+    :raises AccountError: if the account is deactivated, or as for :func:`invite`.
     """
     if not account.is_active:
         raise AccountError(f"The account {account.name!r} is deactivated. Activate it first.")
+    if actor:
+        accounts.hold_right(actor.id)
     db.session.execute(delete(OneTimeLink).where(OneTimeLink.account_id == account.id))
     return _make(_RESET_VALIDITY, role=account.role, account_id=account.id)
 
@@ -67,15 +81,14 @@ def open_invitations() -> Sequence[OneTimeLink]:
     return db.session.scalars(query.order_by(OneTimeLink.id.desc())).all()
 
 
-def withdraw(public_id: str) -> OneTimeLink | None:
-    """Let an invitation not be used, and give it as it was."""
-    query = select(OneTimeLink).where(
+def withdraw(public_id: str) -> bool:
+    """Let an invitation not be used, and tell whether it could be until now."""
+    withdrawn = delete(OneTimeLink).where(
         OneTimeLink.public_id == public_id, OneTimeLink.account_id.is_(None)
     )
-    if link := db.session.scalar(query):
-        db.session.delete(link)
-        db.session.commit()
-    return link
+    found = db.session.scalar(withdrawn.returning(OneTimeLink.id))
+    db.session.commit()
+    return found is not None
 
 
 def find_invitation(token: str) -> OneTimeLink:
@@ -101,7 +114,7 @@ def find_reset(token: str) -> tuple[OneTimeLink, Account]:
     return link, account
 
 
-def accept(token: str, name: str, password: str) -> Account:
+def accept(token: str, name: str, password: str) -> Proof:
     """Make the account that somebody was invited to. Of two who try at once, one is too late.
 
     :raises LinkError: if the invitation cannot be used.
@@ -111,11 +124,10 @@ def accept(token: str, name: str, password: str) -> Account:
     account = accounts.prepare(name, password)  # first, as it takes longer than others may wait
     account.role, account.quota = link.role, link.quota
     _use_up(link)
-    accounts.add(account)
-    return account
+    return accounts.add(account)
 
 
-def reset(token: str, password: str) -> Account:
+def reset(token: str, password: str) -> Proof:
     """Change the password of the account that a link was made for.
 
     :raises LinkError: if it cannot be used.
@@ -124,8 +136,7 @@ def reset(token: str, password: str) -> Account:
     link, account = find_reset(token)
     password_hash = accounts.hash_new(password, account.name)
     _use_up(link)
-    accounts.replace_hash(account, password_hash)
-    return account
+    return accounts.replace_hash(account, password_hash)
 
 
 def address(kind: str, token: str) -> str:

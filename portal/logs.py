@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import logging
+import re
 
 from flask import Flask
 from flask.logging import default_handler
+
+# What opens a share or an invitation: Flask logs the address with an exception.
+_LINK = re.compile(r"(/(?:s|r|invitation|reset)/)[^\s/]+")
 
 
 class OneLineFormatter(logging.Formatter):
@@ -20,11 +24,11 @@ class OneLineFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  (the library's name)
         """Write the first line."""
-        return escape(super().formatMessage(record))
+        return escape(_masked(super().formatMessage(record)))
 
     def formatException(self, ei: object) -> str:  # noqa: N802
         """Write the traceback."""
-        lines = super().formatException(ei).splitlines()  # type: ignore[arg-type]
+        lines = _masked(super().formatException(ei)).splitlines()  # type: ignore[arg-type]
         return "\n".join(f"    {escape(line)}" for line in lines)
 
 
@@ -32,6 +36,10 @@ def init_app(app: Flask) -> None:
     """Have the application's own handler write such lines; others are their owner's concern."""
     if default_handler in app.logger.handlers:
         default_handler.setFormatter(OneLineFormatter())
+
+
+def _masked(text: str) -> str:
+    return _LINK.sub(r"\1…", text)
 
 
 def escape(text: str) -> str:

@@ -69,10 +69,16 @@ class Base(DeclarativeBase):
     )
 
 
+# SQLite gives a deleted row's id to the next one otherwise, and with it what refers to it by its id
+# and outlives it: the record of activity, requests that are under way.
+NEVER_AGAIN = {"sqlite_autoincrement": True}
+
+
 class Account(Base):
     """A person who may sign in."""
 
     __tablename__ = "account"
+    __table_args__ = NEVER_AGAIN
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(sa.String(64))
@@ -177,6 +183,7 @@ class Entry(Base):
         sa.Index("ix_entry_by_time", "parent_id", "trash_id", "is_file", "created_at", "id"),
         sa.Index("ix_entry_owner_id_trash_id", "owner_id", "trash_id"),
         sa.Index("ix_entry_trash_id", "trash_id", "trashed_at"),
+        NEVER_AGAIN,
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -227,9 +234,12 @@ class Share(HandedLink, Base):
     """A link by which anybody may download a file, or what is in a folder."""
 
     __tablename__ = "share"
+    __table_args__ = NEVER_AGAIN
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    owner_id: Mapped[int] = mapped_column(sa.ForeignKey("account.id", ondelete="CASCADE"))
+    owner_id: Mapped[int] = mapped_column(
+        sa.ForeignKey("account.id", ondelete="CASCADE"), index=True
+    )
     entry_id: Mapped[int] = mapped_column(sa.ForeignKey("entry.id", ondelete="CASCADE"), index=True)
     password_hash: Mapped[str | None] = mapped_column(sa.String(255))
     # None: any number.
@@ -240,13 +250,30 @@ class Share(HandedLink, Base):
     entry: Mapped[Entry] = relationship(lazy="joined", innerjoin=True)
 
 
+class ShareDownload(Base):
+    """A download that was counted: for a while its visitor may resume it, uncounted."""
+
+    __tablename__ = "share_download"
+    __table_args__ = (sa.UniqueConstraint("share_id", "entry_id", "visitor"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    share_id: Mapped[int] = mapped_column(sa.ForeignKey("share.id", ondelete="CASCADE"))
+    entry_id: Mapped[int] = mapped_column(sa.ForeignKey("entry.id", ondelete="CASCADE"), index=True)
+    # Whom: a hash of what the visitor's cookie says.
+    visitor: Mapped[str] = mapped_column(sa.String(64))
+    counted_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
+
+
 class FileRequest(HandedLink, Base):
     """A link by which anybody may upload into a folder."""
 
     __tablename__ = "file_request"
+    __table_args__ = NEVER_AGAIN
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    owner_id: Mapped[int] = mapped_column(sa.ForeignKey("account.id", ondelete="CASCADE"))
+    owner_id: Mapped[int] = mapped_column(
+        sa.ForeignKey("account.id", ondelete="CASCADE"), index=True
+    )
     folder_id: Mapped[int] = mapped_column(
         sa.ForeignKey("entry.id", ondelete="CASCADE"), index=True
     )
@@ -292,5 +319,10 @@ class Receipt(Base):
 
     handoff: Mapped[str] = mapped_column(sa.String(16), primary_key=True)
     outcome: Mapped[str] = mapped_column(sa.String(16))
+    status: Mapped[int]
+    # Bytes, an upper bound of what arrived; and of a part, where in the file it began.
     sent: Mapped[int] = mapped_column(sa.BigInteger)
+    start: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    # Bytes of the whole file, where the log tells.
+    total: Mapped[int | None] = mapped_column(sa.BigInteger)
     at: Mapped[datetime] = mapped_column(UTCDateTime)

@@ -19,9 +19,14 @@ _UNNAMED = "unnamed"
 _UNKNOWN_TYPE = "application/octet-stream"
 # Marks that turn the reading direction, so that 'exe.txt' can look like 'txt.exe'.
 _DIRECTION_MARKS = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
-# Nothing to see by themselves: fillers, a blank pattern, and what is set aside for such use.
+# Nothing to see by themselves: fillers, a blank pattern, and what Unicode says may be ignored.
 _BLANKS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 _IGNORABLE = range(0xE0000, 0xE1000)
+_IGNORABLES = re.compile(
+    "[\u00ad\u034f\u061c\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    "\ufe00-\ufe0f\ufeff\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e0fff]"
+)
 _LONGEST_EXTENSION = 64
 
 
@@ -78,10 +83,21 @@ def fold(name: str) -> str:
 def skeleton(name: str) -> str:
     """Map names that look alike, such as with a Cyrillic letter for a Latin one, to one key.
 
-    As in Unicode's technical standard 39, section 4: for comparing only, not for showing.
+    As in Unicode's technical standard 39, section 4: for comparing only, not for showing. What can
+    be overlooked is left out, too: lines and points at another script's letters.
     """
-    plain = unicodedata.normalize("NFKC", name.strip())
+    plain = "".join(_without_foreign_marks(unicodedata.normalize("NFKC", name.strip())))
     return fold("".join(_prototypes().get(character, character) for character in plain))
+
+
+def has_invisible(name: str) -> bool:
+    """Tell whether there is something in a name that nobody sees."""
+    return bool(_IGNORABLES.search(name)) or not _BLANKS.isdisjoint(name)
+
+
+def can_be_seen(name: str) -> bool:
+    """Tell whether there is more in a name than blanks and what is set at other characters."""
+    return any(_can_be_seen(character) for character in name)
 
 
 def guess_mimetype(name: str) -> str:
@@ -105,6 +121,23 @@ def _prototypes() -> dict[str, str]:
         )
         for character, others in alike.items()
     }
+
+
+def _without_foreign_marks(name: str) -> Iterator[str]:
+    """Leave out what is set at a letter of another script, such as a line below it.
+
+    The vowel signs of Indian scripts are such characters, too: at letters of theirs, they stay.
+    """
+    script = ""
+    for character in name:
+        if _IGNORABLES.match(character) or character in _BLANKS:
+            continue
+        its_own = unicodedata.name(character, "").partition(" ")[0]
+        if unicodedata.category(character)[0] != "M":
+            script = its_own
+        elif its_own != script:
+            continue
+        yield character
 
 
 def _is_control(character: str) -> bool:

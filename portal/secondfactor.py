@@ -28,8 +28,13 @@ _GROUPS, _GROUP = 4, 4
 
 
 def begin(account: Account) -> None:
-    """Choose a secret. Signing in takes no code until the first one was right."""
-    account.totp_secret, account.totp_step = pyotp.random_base32(), None
+    """Choose a secret, unless one is in use: it may be since the page was shown.
+
+    Signing in takes no code until the first one was right.
+    """
+    unused = sa.or_(Account.totp_secret.is_(None), Account.totp_step.is_(None))
+    chosen = update(Account).where(Account.id == account.id, unused)
+    db.session.execute(chosen.values(totp_secret=pyotp.random_base32(), totp_step=None))
     db.session.commit()
 
 
@@ -68,9 +73,9 @@ def use_recovery_code(account: Account, code: str) -> bool:
     return found is not None
 
 
-def recovery_codes_left(account: Account) -> int:
+def recovery_codes_left(account_id: int) -> int:
     """Count an account's recovery codes."""
-    mine = RecoveryCode.account_id == account.id
+    mine = RecoveryCode.account_id == account_id
     return db.session.scalar(select(func.count(RecoveryCode.id)).where(mine)) or 0
 
 
@@ -85,14 +90,13 @@ def renew_recovery_codes(account: Account) -> Sequence[str]:
 
 def switch_off(account: Account) -> None:
     """Let the password alone be enough."""
-    account.totp_secret = account.totp_step = None
-    _forget_recovery_codes(account)
+    _forget(account)
     db.session.commit()
 
 
 def reset_lost(account: Account) -> None:
     """Switch off the second factor of somebody who lost it, and end the sessions."""
-    switch_off(account)
+    _forget(account)
     sessions.end_all(account)
 
 
@@ -126,6 +130,11 @@ def _note_step(account: Account, step: int, condition: sa.ColumnElement[bool]) -
     found = db.session.scalar(noted.returning(Account.id))
     db.session.commit()
     return found is not None
+
+
+def _forget(account: Account) -> None:
+    account.totp_secret = account.totp_step = None
+    _forget_recovery_codes(account)
 
 
 def _forget_recovery_codes(account: Account) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple, Self
 
+import sqlalchemy as sa
 from flask import current_app
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import OperationalError
 
 from .database import db
@@ -17,13 +19,40 @@ _NOTED_EVERY = timedelta(minutes=5)
 """How much later than the last noted use the next one is: most requests only read."""
 
 
-def start(account: Account, user_agent: str, address: str) -> tuple[SignIn, str]:
-    """Begin a session, and give it with the key that its cookie holds."""
+class OutdatedProofError(Exception):
+    """The account was changed since somebody proved to be its owner."""
+
+
+class Proof(NamedTuple):
+    """What of an account somebody has proven to know, as it was then.
+
+    :param totp_secret: the second factor's; none where it is off.
+    """
+
+    account_id: int
+    name: str
+    password_hash: str
+    totp_secret: str | None
+
+    @classmethod
+    def of(cls, account: Account) -> Self:
+        """Take down what has to be known now."""
+        secret = account.totp_secret if account.has_second_factor else None
+        return cls(account.id, account.name, account.password_hash, secret)
+
+
+def start(proof: Proof, user_agent: str, address: str) -> tuple[SignIn, str]:
+    """Begin a session, and give it with the key that its cookie holds.
+
+    :raises OutdatedProofError: if the account has another password or second factor by now, or
+        nobody may sign in to it.
+    """
     db.session.execute(delete(SignIn).where(SignIn.created_at < _oldest()))
+    _hold(proof)
     key = secrets.token_urlsafe(32)
     sign_in = SignIn(
         key_hash=hash_token(key),
-        account_id=account.id,
+        account_id=proof.account_id,
         user_agent=user_agent[:255],
         address=address[:64],
     )
@@ -34,7 +63,7 @@ def start(account: Account, user_agent: str, address: str) -> tuple[SignIn, str]
 
 def find(key: str) -> SignIn | None:
     """Find the session that a cookie means, if it lasts still and its account is active."""
-    sign_in = db.session.scalar(
+    query = (
         select(SignIn)
         .join(Account)
         .where(
@@ -43,8 +72,10 @@ def find(key: str) -> SignIn | None:
             Account.is_active,
         )
     )
+    sign_in = db.session.scalar(query)
     if sign_in and now() - sign_in.used_at > _NOTED_EVERY:
-        _note_use(sign_in)
+        _note_use(sign_in.id)
+        return db.session.scalar(query)  # it may have ended meanwhile
     return sign_in
 
 
@@ -61,9 +92,9 @@ def find_of(account: Account, public_id: str) -> SignIn | None:
     )
 
 
-def end(sign_in: SignIn) -> None:
-    """End one session."""
-    db.session.delete(sign_in)
+def end(sign_in_id: int) -> None:
+    """End one session, if it did not end already."""
+    db.session.execute(delete(SignIn).where(SignIn.id == sign_in_id))
     db.session.commit()
 
 
@@ -77,9 +108,33 @@ def _oldest() -> datetime:
     return now() - current_app.permanent_session_lifetime
 
 
-def _note_use(sign_in: SignIn) -> None:
-    sign_in.used_at = now()
+def _hold(proof: Proof) -> None:
+    """Make sure, to the end of the present transaction, that what was proven is so still."""
+    if proof.totp_secret is None:
+        second_factor = sa.or_(Account.totp_secret.is_(None), Account.totp_step.is_(None))
+    else:
+        second_factor = sa.and_(
+            Account.totp_secret == proof.totp_secret, Account.totp_step.is_not(None)
+        )
+    held = (
+        update(Account)
+        .where(
+            Account.id == proof.account_id,
+            Account.password_hash == proof.password_hash,
+            Account.is_active,
+            second_factor,
+        )
+        .values(password_hash=proof.password_hash)
+        .execution_options(synchronize_session=False)
+    )
+    if db.session.scalar(held.returning(Account.id)) is None:
+        db.session.rollback()
+        raise OutdatedProofError
+
+
+def _note_use(sign_in_id: int) -> None:
     try:
+        db.session.execute(update(SignIn).where(SignIn.id == sign_in_id).values(used_at=now()))
         db.session.commit()
     except OperationalError:
         db.session.rollback()  # a full disk is no reason to refuse who only reads

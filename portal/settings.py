@@ -7,7 +7,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import click
@@ -44,6 +44,13 @@ _LEAST = {
     "ACTIVITY_DAYS": 1,
     "TRASH_DAYS": 1,
 }
+_LONGEST = 36_500
+"""Days. So long before today, and so long after, there still are dates to compute with."""
+_MOST = {
+    "ACTIVITY_DAYS": _LONGEST,
+    "PERMANENT_SESSION_LIFETIME": _LONGEST * 24 * 60 * 60,
+    "TRASH_DAYS": _LONGEST,
+}
 
 # What Flask-Delegate refuses in a folder; said here before the folder is made.
 _UNUSABLE = re.compile(r'[\x00-\x1f\x7f"\\*?\[\]{}$%]')
@@ -67,15 +74,19 @@ def load(app: Flask, config: Mapping[str, Any] | None) -> None:
     app.config.from_prefixed_env("PORTAL")
     app.config.update(config or {})
     for key, least in _LEAST.items():
-        value = app.config[key]
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise SettingError(
-                f"PORTAL_{key} must be a whole number from {least} up, not {value!r}."
-            )
+        _check_number(key, app.config[key], least, _MOST.get(key))
     secure = app.config["SESSION_COOKIE_SECURE"]
     if not isinstance(secure, bool):
         raise SettingError(f"PORTAL_SESSION_COOKIE_SECURE must be true or false, not {secure!r}.")
     _check_base_url(app.config["BASE_URL"])
+
+
+def _check_number(key: str, value: object, least: int, most: int | None) -> None:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if whole and least <= cast("int", value) <= (most or cast("int", value)):
+        return
+    end = f"to {most}" if most else "up"
+    raise SettingError(f"PORTAL_{key} must be a whole number from {least} {end}, not {value!r}.")
 
 
 def _check_base_url(value: object) -> None:

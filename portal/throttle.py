@@ -25,6 +25,9 @@ CODE = parse("10 per hour")
 LINK = parse("30 per 15 minutes")
 """Of a network, to open links that there are not."""
 
+CHOICE = parse("30 per 15 minutes")
+"""Of a network, to choose a name or a password that is refused: to look that up takes its time."""
+
 _IPV6_PREFIX = 64
 """Bits that one customer has at the least: the others can be chosen at will."""
 
@@ -73,13 +76,21 @@ class Attempt:
                 reset_at = limiter.get_window_stats(counter.limit, counter.key).reset_time
                 raise TooManyAttemptsError(max(1, ceil(reset_at - time.time())))
 
+    def take_back(self) -> None:
+        """Take it back, and nothing that others did."""
+        for counter in self._counters:
+            self._uncount(counter)
+
     def succeeded(self) -> None:
         """Take it back, and forget the failures before it that were its account's."""
         for counter in self._counters:
             if counter.shared:
-                key = counter.limit.key_for(counter.key)
-                self._storage.incr(key, counter.limit.get_expiry(), amount=-1)
+                self._uncount(counter)
         self.forget_failures()
+
+    def _uncount(self, counter: Counter) -> None:
+        key = counter.limit.key_for(counter.key)
+        self._storage.incr(key, counter.limit.get_expiry(), amount=-1)
 
     def forget_failures(self) -> None:
         """Forget the account's failures."""
@@ -111,6 +122,11 @@ def code_attempt(storage: Storage, account_id: int, address: str) -> Attempt:
 def link_attempt(storage: Storage, address: str) -> Attempt:
     """Make an attempt to open a link."""
     return Attempt(storage, Counter(LINK, f"link/{network_of(address)}", shared=True))
+
+
+def choice_attempt(storage: Storage, address: str) -> Attempt:
+    """Make an attempt to choose a name or a password."""
+    return Attempt(storage, Counter(CHOICE, f"choice/{network_of(address)}", shared=True))
 
 
 def network_of(address: str) -> str:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import aliased
 
 from . import entries, tree
+from .activity.record import Thing, record
 from .database import db
 from .entries import GoneError
 from .models import Entry, Folder, StoredFile, now
@@ -119,6 +120,12 @@ def purge(entry: Entry) -> Purged:
     return _purge(entry.id, entry.owner_id)
 
 
+def tops(owner_id: int) -> Sequence[Entry]:
+    """Give what an account put into the trash, without what was in it."""
+    mine = select(Entry).where(Entry.owner_id == owner_id, Entry.trash_id == Entry.id)
+    return db.session.scalars(mine.order_by(Entry.id)).all()
+
+
 def empty(owner_id: int) -> Purged:
     """Delete all that an account has in the trash for good."""
     with entries.changing(owner_id):
@@ -136,9 +143,11 @@ def purge_expired(older_than_days: int | None = None, most: int | None = None) -
     files = size = 0
     for entry_id, owner_id in _expired(older_than_days, most):
         try:
+            thing = Thing.of(_in_trash(entry_id))
             purged = _purge(entry_id, owner_id)
         except GoneError:  # restored, or purged by somebody else, just now
             continue
+        record("delete", thing, detail="its time in the trash was over", by_itself=True)
         files, size = files + purged.files, size + purged.bytes
     return Purged(files, size)
 

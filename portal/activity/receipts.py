@@ -18,10 +18,14 @@ def store(line: LogLine) -> bool:
     """
     if not db.session.scalar(select(exists().where(Activity.handoff == line.id))):
         return False
+    start, _, total = line.part or (0, 0, None)
     values = {
         "handoff": line.id,
         "outcome": line.outcome,
+        "status": line.status,
         "sent": line.sent,
+        "start": start,
+        "total": total,
         "at": line.time,
     }
     added = db.session.scalar(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Literal, NamedTuple, Protocol
 
@@ -38,6 +39,7 @@ Action = Literal[
     "revoke request",
     "sign in",
     "sign-in failed",
+    "wrong password",
     "sign out",
     "change account",
 ]
@@ -88,6 +90,7 @@ def record(
     detail: str = "",
     actor: str | None = None,
     handoff: str | None = None,
+    by_itself: bool = False,
 ) -> None:
     """Note what was done just now, by whoever made this request.
 
@@ -98,23 +101,19 @@ def record(
     :param detail: what else there is to say, in few words.
     :param actor: who, where it is not who is signed in.
     :param handoff: the id of a download's hand-off.
+    :param by_itself: whether the portal did it, and nobody asked for it.
     """
-    row = Activity(
-        action=action,
-        actor=_actor() if actor is None else actor,
-        address=client_address() if has_request_context() else "",
-        owner_id=entry.owner_id if entry else owner_id,
-        entry=entry.public_id if entry else None,
-        name=entry.name if entry else "",
-        detail=detail[:255],
-        handoff=handoff,
-    )
-    db.session.add(row)
-    try:
-        db.session.commit()
-    except OperationalError:
-        db.session.rollback()
-        logger.exception("not recorded: %s of %.100r by %.100r", action, row.name, row.actor)
+    row = _row(action, entry, actor, owner_id=owner_id, detail=detail, handoff=handoff)
+    if by_itself:
+        row.actor = row.address = ""
+    _keep([row])
+
+
+def record_all(
+    action: Action, things: Sequence[Recorded], *, detail: str = "", actor: str | None = None
+) -> None:
+    """Note that the same was done to several files or folders: see :func:`record`."""
+    _keep([_row(action, thing, actor, detail=detail) for thing in things])
 
 
 def delivering(entry: Entry, action: Literal["download", "view"], detail: str = "") -> None:
@@ -131,6 +130,30 @@ def forget_old() -> int:
     db.session.execute(delete(Receipt).where(Receipt.at < oldest))
     db.session.commit()
     return len(forgotten)
+
+
+def _row(
+    action: Action, entry: Recorded | None, actor: str | None, **more: int | str | None
+) -> Activity:
+    row = Activity(
+        action=action,
+        actor=_actor() if actor is None else actor,
+        address=client_address() if has_request_context() else "command line",
+        **more,
+    )
+    row.detail = row.detail[:255]
+    if entry:
+        row.owner_id, row.entry, row.name = entry.owner_id, entry.public_id, entry.name
+    return row
+
+
+def _keep(rows: Sequence[Activity]) -> None:
+    db.session.add_all(rows)
+    try:
+        db.session.commit()
+    except OperationalError:
+        db.session.rollback()
+        logger.exception("not recorded: %s", [row.action for row in rows])
 
 
 def _record_delivery(_app: Flask, delivery: Delivery, **_more: object) -> None:
@@ -152,7 +175,5 @@ def _from_the_beginning() -> bool:
 
 
 def _actor() -> str:
-    if not has_request_context():
-        return "command line"
-    account = signed_in_account()
+    account = signed_in_account() if has_request_context() else None
     return account.name if account else ""

@@ -7,13 +7,15 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 from typing import NamedTuple
 
 from sqlalchemy import Select, select
 
 from ..database import db
-from ..models import Activity, Entry, Receipt
+from ..models import Activity, Entry, Receipt, StoredFile
 
+_MOST_COUNTED = 1000
 PAGE = 100
 """Rows of a page."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -30,10 +32,10 @@ class Line(NamedTuple):
 class Downloads:
     """How often a file was downloaded.
 
-    :param completed: how often the server sent all of it; a resumed download counts once.
-    :param incomplete: how often the connection ended before, and nobody resumed it.
+    :param completed: how often the server sent all of it.
+    :param incomplete: to how many it sent a part, and not the rest.
     :param unknown: how often nothing is known of the end: it goes on, or the server was killed.
-    :param last: when the last one began.
+    :param last: when the last request came.
     """
 
     completed: int
@@ -68,31 +70,44 @@ def of_file(entry: Entry) -> Sequence[Line]:
     return _read(rows.order_by(Activity.id.desc()).limit(PAGE))
 
 
-def downloads(entry: Entry) -> Downloads:
-    """Count a file's downloads."""
+def downloads(file: StoredFile) -> Downloads:
+    """Count a file's downloads, among the latest thousand requests for it.
+
+    A download is complete when what the server sent to one person from one address covers the file,
+    in one piece or in several: a resumed one counts once, as does one that was fetched in segments.
+    """
     rows = _lines().where(
-        Activity.entry == entry.public_id, Activity.action.in_(["download", "resume"])
+        Activity.entry == file.public_id, Activity.action.in_(["download", "resume"])
     )
-    completed = incomplete = unknown = 0
+    latest = _read(rows.order_by(Activity.id.desc()).limit(_MOST_COUNTED))[::-1]
+    completed = unknown = 0
     last = None
-    # By whom a download was cut short, as long as the rest was not fetched.
-    waiting: dict[tuple[str, str], int] = {}
-    for activity, receipt in _read(rows.order_by(Activity.id)):
-        who = (activity.actor, activity.address)
-        outcome = receipt.outcome if receipt else "unknown"
-        if activity.action == "download":
-            last = activity.at
-        elif waiting.get(who):
-            waiting[who] -= 1
-            incomplete -= 1
-        if outcome == "completed":
-            completed += 1
-        elif outcome == "unknown":
+    sent_to: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    for activity, receipt in latest:
+        if receipt and receipt.status == HTTPStatus.NOT_MODIFIED:
+            continue  # the browser had it already
+        last = activity.at
+        if receipt is None or receipt.outcome == "unknown":
             unknown += 1
-        else:
-            incomplete += 1
-            waiting[who] = waiting.get(who, 0) + 1
+            continue
+        pieces = sent_to.setdefault((activity.actor, activity.address), [])
+        if receipt.outcome != "failed":
+            pieces.append((receipt.start, receipt.start + receipt.sent))
+        if receipt.outcome == "completed" and _covers(pieces, receipt.total or file.size):
+            completed += 1
+            pieces.clear()
+    incomplete = sum(1 for pieces in sent_to.values() if pieces)
     return Downloads(completed, incomplete, unknown, last)
+
+
+def _covers(pieces: Sequence[tuple[int, int]], size: int) -> bool:
+    """Tell whether pieces, from one byte up to another, make up the whole."""
+    reached = 0
+    for start, end in sorted(pieces):
+        if start > reached:
+            return False
+        reached = max(reached, end)
+    return reached >= size
 
 
 def page(wanted: Filter, before: int | None = None) -> Sequence[Line]:
@@ -108,6 +123,7 @@ def page(wanted: Filter, before: int | None = None) -> Sequence[Line]:
 
 def as_csv(wanted: Filter) -> Iterator[str]:
     """Write all rows, the oldest first, in pieces: there may be very many."""
+    yield "\ufeff"  # by which spreadsheets know UTF-8
     yield _csv_row("time", "action", "by", "address", "name", "detail", "outcome", "bytes sent")
     after = 0
     while lines := _read(
@@ -154,7 +170,8 @@ def _read(rows: Select[Activity, Receipt]) -> Sequence[Line]:
 
 def _csv_row(*cells: str) -> str:
     # Spreadsheets would run a cell that begins like a formula; names are anybody's.
-    safe = [f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in cells]
+    safe = [f"'{cell}" if cell.lstrip().startswith(_FORMULA) else cell for cell in cells]
     text = io.StringIO()
-    csv.writer(text).writerow(safe)
+    # In quotes, as many a spreadsheet takes a semicolon for the end of a cell.
+    csv.writer(text, quoting=csv.QUOTE_ALL).writerow(safe)
     return text.getvalue()

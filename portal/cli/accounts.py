@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import secrets
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import wraps
 from typing import ParamSpec, TypeVar
 
 import click
@@ -14,6 +14,7 @@ from flask import current_app
 
 from .. import accounts, links, names, secondfactor
 from ..accounts import AccountError
+from ..activity.record import record
 from ..entries import quota_of
 from ..formats import human_size, human_time
 from ..models import Account, OneTimeLink, Role
@@ -41,46 +42,55 @@ takes_administrator = click.option(
 )
 
 
-@contextmanager
-def errors_in_words() -> Iterator[None]:
-    """Print what cannot be done with an account, and end."""
-    try:
-        yield
-    except AccountError as error:
-        raise click.ClickException(str(error)) from error
+def in_words(command: Callable[P, R]) -> Callable[P, R]:
+    """Have a command say what cannot be done with an account, or while the schema is old."""
+
+    @wraps(command)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except AccountError as error:
+            raise click.ClickException(str(error)) from error
+        except UnicodeError as error:
+            raise click.ClickException(
+                "Something here is not UTF-8, and nothing was changed. Check the terminal's"
+                " character set."
+            ) from error
+
+    return needs_schema(checked)
 
 
 @portal.command("create-account")
 @click.argument("name")
 @takes_administrator
 @takes_password
-@needs_schema
+@in_words
 def create_account(name: str, administrator: bool, password_stdin: bool, generate: bool) -> None:
     """Create the account NAME. The password is asked for, unless an option says otherwise."""
     if accounts.find(name):
         raise click.ClickException(f"There is an account {name!r} already, or one like it.")
     password = _password(password_stdin, generate)
-    with errors_in_words():
-        accounts.create(name, password, _role(administrator))
+    account = accounts.create(name, password, _role(administrator))
+    _record(account, "created")
     _tell(password, generate)
 
 
 @portal.command("set-password")
 @click.argument("name")
 @takes_password
-@needs_schema
+@in_words
 def set_password(name: str, password_stdin: bool, generate: bool) -> None:
     """Give the account NAME a new password, and sign it out everywhere."""
     account = _find(name)
     password = _password(password_stdin, generate)
-    with errors_in_words():
-        accounts.set_password(account, password)
+    accounts.set_password(account, password)
+    _record(account, "password")
     _tell(password, generate)
 
 
 @portal.command("accounts")
 @takes_json
-@needs_schema
+@in_words
 def list_accounts(as_json: bool) -> None:
     """List the accounts."""
     found = accounts.with_last_use()
@@ -119,72 +129,82 @@ def list_accounts(as_json: bool) -> None:
     help="How long the link works.",
 )
 @takes_json
-@needs_schema
+@in_words
 def invite(administrator: bool, quota: int | None, note: str, days: int, as_json: bool) -> None:
     """Make a link that a new person makes an account with, once."""
     link, token = links.invite(_role(administrator), quota, note, days)
+    record("change account", detail="an invitation")
     _tell_link(link, links.address("invitation", token), as_json)
 
 
 @portal.command("reset-link")
 @click.argument("name")
 @takes_json
-@needs_schema
+@in_words
 def reset_link(name: str, as_json: bool) -> None:
     """Make a link that NAME chooses a new password with, once, within a day."""
-    with errors_in_words():
-        link, token = links.allow_reset(_find(name))
+    account = _find(name)
+    link, token = links.allow_reset(account)
+    _record(account, "reset link")
     _tell_link(link, links.address("reset", token), as_json)
 
 
 @portal.command("deactivate")
 @click.argument("name")
-@needs_schema
+@in_words
 def deactivate(name: str) -> None:
     """Sign the account NAME out everywhere, and let nobody sign in to it. Its files stay."""
-    with errors_in_words():
-        accounts.deactivate(_find(name))
+    account = _find(name)
+    accounts.deactivate(account)
+    _record(account, "deactivated")
 
 
 @portal.command("activate")
 @click.argument("name")
-@needs_schema
+@in_words
 def activate(name: str) -> None:
     """Let the deactivated account NAME sign in again."""
-    accounts.activate(_find(name))
+    account = _find(name)
+    accounts.activate(account)
+    _record(account, "activated")
 
 
 @portal.command("set-role")
 @click.argument("name")
 @click.argument("role", type=click.Choice([role.value for role in Role]))
-@needs_schema
+@in_words
 def set_role(name: str, role: str) -> None:
     """Make the account NAME a member or an administrator."""
-    with errors_in_words():
-        accounts.set_role(_find(name), Role(role))
+    account = _find(name)
+    accounts.set_role(account, Role(role))
+    _record(account, f"role {role}")
 
 
 @portal.command("set-quota")
 @click.argument("name")
 @click.argument("size")
-@needs_schema
+@in_words
 def set_quota(name: str, size: str) -> None:
     """Let the account NAME keep SIZE, such as 5G; 'default' is what PORTAL_QUOTA says."""
-    accounts.set_quota(_find(name), None if size == "default" else SIZE.convert(size, None, None))
+    account = _find(name)
+    accounts.set_quota(account, None if size == "default" else SIZE.convert(size, None, None))
+    _record(account, "quota")
 
 
 @portal.command("second-factor-off")
 @click.argument("name")
-@needs_schema
+@in_words
 def second_factor_off(name: str) -> None:
     """Let NAME, whose phone is lost, sign in with the password alone, and sign it out now."""
-    secondfactor.reset_lost(_find(name))
+    account = _find(name)
+    secondfactor.reset_lost(account)
+    _record(account, "second factor off")
 
 
 @portal.command("delete-account")
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@needs_schema
+@in_words
 def delete_account(name: str, yes: bool) -> None:
     """Delete the account NAME and all its files, for good."""
     account = _find(name)
@@ -194,8 +214,9 @@ def delete_account(name: str, yes: bool) -> None:
         typed = click.prompt(f"This deletes {what}, for good. Type the account's name to go on")
         if names.fold(typed) != account.name_key:
             raise click.ClickException("That is another name; nothing was deleted.")
-    with errors_in_words():
-        accounts.delete(account)
+    own_name, account_id = account.name, account.id
+    accounts.delete(account)
+    record("change account", owner_id=account_id, detail=f"{own_name}: deleted")
 
 
 def _role(administrator: bool) -> Role:
@@ -207,6 +228,10 @@ def _find(name: str) -> Account:
     if account is None:
         raise click.ClickException(f"There is no account {name!r}.")
     return account
+
+
+def _record(account: Account, what: str) -> None:
+    record("change account", owner_id=account.id, detail=f"{account.name}: {what}")
 
 
 def _password(from_stdin: bool, generate: bool) -> str:

@@ -31,7 +31,7 @@ def make_backup(target: Path, as_json: bool) -> None:
     the same, with that file as it is.
     """
     data = settings.data_folder(current_app)
-    with _errors_in_words(), _ends_when_terminated():
+    with _errors_in_words(), _ends_at_signals():
         size, needed = backup.room_needed(data / backup.DATABASE)
         free = backup.check_target(target, data, needed)
         click.echo(
@@ -60,7 +60,7 @@ def restore_backup(source: Path) -> None:
     invitations and links for new passwords no longer work.
     """
     data = settings.data_folder(current_app)
-    with _errors_in_words(), _ends_when_terminated():
+    with _errors_in_words(), _ends_at_signals():
         if not source.is_file():
             raise BackupError(f"There is no file {source}.")
         schema = restore.schema_of(source)
@@ -85,10 +85,20 @@ def _errors_in_words() -> Iterator[None]:
 
 
 @contextmanager
-def _ends_when_terminated() -> Iterator[None]:
-    """Have SIGTERM end the block as an exception does, so that drafts are removed."""
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+def _ends_at_signals() -> Iterator[None]:
+    """Have signals end the block as an exception does, so that drafts are removed.
+
+    What is ignored already, as nohup has it for a terminal that closes, stays so.
+    """
+    before = {
+        number: found
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        if (found := signal.getsignal(number)) is not signal.SIG_IGN
+    }
+    for number in before:
+        signal.signal(number, lambda number, _frame: sys.exit(128 + number))
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, found in before.items():
+            signal.signal(number, found)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import click
+from sqlalchemy.exc import OperationalError
 
 from flask_delegate import receipts as logs
 
 from ..activity import receipts
+from ..database import db
 from .group import needs_schema, portal
+
+_PATIENCE = 5
+"""Seconds."""
 
 
 @portal.command("receipts")
@@ -24,8 +30,21 @@ def read_receipts(log: Path, follow: bool) -> None:
     """
     try:
         for line in logs.follow(log) if follow else logs.read(log):
-            receipts.store(line)
+            _store(line)
     except OSError as error:
         raise click.ClickException(f"{log} cannot be read: {error.strerror}.") from error
     except KeyboardInterrupt:
         raise SystemExit(0) from None
+
+
+def _store(line: logs.Receipt) -> None:
+    """Note a line, and wait where the database is locked or the disk full: it passes."""
+    while True:
+        try:
+            receipts.store(line)
+        except OperationalError as error:
+            db.session.rollback()
+            click.echo(f"The database cannot be written: {error.orig}. Trying again.", err=True)
+            time.sleep(_PATIENCE)
+        else:
+            return

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import exists, or_, select, update
 
 from ..database import db
 from ..models import Account, FileRequest, Folder, hash_token, now
@@ -71,6 +71,10 @@ def reserve(request: FileRequest, size: int) -> bool:
     counted = db.session.scalar(
         update(FileRequest)
         .where(FileRequest.id == request.id)
+        # An upload takes its time, and its end counts.
+        .where(FileRequest.revoked_at.is_(None))
+        .where(or_(FileRequest.expires_at.is_(None), FileRequest.expires_at > now()))
+        .where(exists().where(Account.id == FileRequest.owner_id, Account.is_active))
         .where(or_(FileRequest.file_limit.is_(None), FileRequest.files < FileRequest.file_limit))
         .where(
             or_(FileRequest.size_limit.is_(None), FileRequest.size + size <= FileRequest.size_limit)
@@ -82,11 +86,11 @@ def reserve(request: FileRequest, size: int) -> bool:
     return counted is not None
 
 
-def give_back(request: FileRequest, size: int) -> None:
+def give_back(request_id: int, size: int) -> None:
     """Take back what was counted for a file that could not be kept."""
     db.session.execute(
         update(FileRequest)
-        .where(FileRequest.id == request.id)
+        .where(FileRequest.id == request_id)
         .values(files=FileRequest.files - 1, size=FileRequest.size - size)
     )
     db.session.commit()

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import or_, select, update
+from flask import current_app
+from sqlalchemy import Select, or_, select, update
+from sqlalchemy.dialects.sqlite import insert
 
 from .. import passwords
 from ..database import db
-from ..models import Account, Entry, Share, hash_token, now
+from ..models import Account, Entry, Share, ShareDownload, hash_token, now
 from . import tokens
 
 LONGEST_NOTE = 255
@@ -81,11 +83,71 @@ def of_entry(entry: Entry) -> Sequence[Share]:
     return db.session.scalars(of_it.order_by(Share.id.desc())).all()
 
 
-def count_download(share: Share) -> bool:
-    """Count a download, unless the limit is reached: of many at once, no more than that.
+def begin_download(share: Share, entry: Entry, visitor: str) -> bool:
+    """Count a download, unless this visitor's was counted not long ago, or the limit is reached.
+
+    Of many at once, no more than the limit get through; of one visitor's, one is counted.
 
     :returns: whether there may be the download.
     """
+    if may_download(share, entry, visitor):
+        return True
+    if not _count(share):
+        db.session.rollback()
+        # Pressed twice: the other one was counted meanwhile.
+        return may_download(share, entry, visitor)
+    values = {"share_id": share.id, "entry_id": entry.id, "visitor": visitor, "counted_at": now()}
+    row = insert(ShareDownload).values(values)
+    fresh = ShareDownload.counted_at < _oldest_grant()
+    counted = db.session.scalar(
+        row.on_conflict_do_update(
+            index_elements=["share_id", "entry_id", "visitor"],
+            set_={"counted_at": row.excluded.counted_at},
+            where=fresh,
+        ).returning(ShareDownload.id)
+    )
+    if counted is None:
+        db.session.rollback()
+        return True
+    db.session.commit()
+    return True
+
+
+def count_download(share: Share) -> bool:
+    """Count a download that cannot be resumed, unless the limit is reached.
+
+    :returns: whether there may be the download.
+    """
+    counted = _count(share)
+    db.session.commit()
+    return counted
+
+
+def may_download(share: Share, entry: Entry, visitor: str) -> bool:
+    """Tell whether a visitor's download of a file was counted not long ago."""
+    of_it = _grants(share, visitor).where(ShareDownload.entry_id == entry.id)
+    return bool(db.session.scalar(select(of_it.exists())))
+
+
+def has_begun(share: Share, visitor: str) -> bool:
+    """Tell whether any download of a visitor's was counted not long ago."""
+    return bool(db.session.scalar(select(_grants(share, visitor).exists())))
+
+
+def _grants(share: Share, visitor: str) -> Select[ShareDownload]:
+    return select(ShareDownload).where(
+        ShareDownload.share_id == share.id,
+        ShareDownload.visitor == visitor,
+        ShareDownload.counted_at >= _oldest_grant(),
+    )
+
+
+def _oldest_grant() -> datetime:
+    # The visitor's cookie lasts no longer.
+    return now() - current_app.permanent_session_lifetime
+
+
+def _count(share: Share) -> bool:
     counted = db.session.scalar(
         update(Share)
         .where(Share.id == share.id)
@@ -93,7 +155,6 @@ def count_download(share: Share) -> bool:
         .values(downloads=Share.downloads + 1)
         .returning(Share.downloads)
     )
-    db.session.commit()
     return counted is not None
 
 

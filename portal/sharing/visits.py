@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import time
-
 from flask import session
 
 from .. import passwords
-from ..models import Entry, FileRequest, Share, hash_token
+from ..models import FileRequest, Share, hash_token, new_token
 
+_VISITOR = "visitor"
 _ENTERED = "entered"
 _UNLOCKED = "unlocked"
-_GRANTS = "grants"
 _MOST = 20
 """Of each, the latest: a cookie has to stay small."""
-GRANT_LIFETIME = 24 * 60 * 60
-"""Seconds in which a download that was counted may be resumed."""
 
 
 def enter(link: Share | FileRequest) -> None:
     """Remember that the visitor has a link's token, so that it need not be in any address."""
+    session.setdefault(_VISITOR, new_token())
     _remember(_ENTERED, link.public_id, link.token_hash[:16])
 
 
@@ -43,31 +40,14 @@ def unlock(share: Share, password: str) -> bool:
     return True
 
 
-def grant(share: Share, entry: Entry) -> None:
-    """Remember that a download of a file was counted."""
-    _remember(_GRANTS, _grant_key(share, entry), int(time.time()) + GRANT_LIFETIME)
-
-
-def has_grant(share: Share, entry: Entry) -> bool:
-    """Tell whether a download of a file was counted not long ago."""
-    return bool(session.get(_GRANTS, {}).get(_grant_key(share, entry), 0) > time.time())
-
-
-def has_any_grant(share: Share) -> bool:
-    """Tell whether some download by a share was counted not long ago."""
-    grants = session.get(_GRANTS, {})
-    return any(
-        key.startswith(f"{share.id}/") and until > time.time() for key, until in grants.items()
-    )
+def visitor() -> str:
+    """Tell one visitor from another; the same one for as long as the cookie lasts."""
+    return hash_token(session.get(_VISITOR, ""))
 
 
 def _remember(kind: str, key: str, value: str | int) -> None:
     kept = [(name, old) for name, old in session.get(kind, {}).items() if name != key]
     session[kind] = dict([*kept[1 - _MOST :], (key, value)])
-
-
-def _grant_key(share: Share, entry: Entry) -> str:
-    return f"{share.id}/{entry.id}"
 
 
 def _fingerprint(share: Share) -> str:

@@ -11,8 +11,9 @@ from .. import accounts, attempts, passwords, secondfactor, sessions
 from ..accounts import AccountError
 from ..activity.record import record
 from ..entries import quota_of
-from ..extensions import current_account, current_sign_in, login_required, start_session
+from ..extensions import current_account, current_sign_in_id, login_required, start_session
 from ..messages import tell
+from ..sessions import OutdatedProofError
 
 account = Blueprint("account", __name__)
 logger = logging.getLogger(__name__)
@@ -30,18 +31,24 @@ def index() -> ResponseReturnValue:
 def change_password() -> ResponseReturnValue:
     """Change my password, which ends all other sessions."""
     mine = current_account()
+    seen = mine.password_hash
     new, again = request.form.get("new_password", ""), request.form.get("again", "")
     if not is_my_password():
         return _page(current_problem="This is not your present password."), 422
+    attempt = attempts.count_choice("password check", mine.name)
     if new != again:
         return _page(again_problem="This is not the same password as above."), 422
     try:
-        accounts.set_password(mine, new)
+        proof = accounts.set_password(mine, new, seen)
     except AccountError as error:
         return _page(new_problem=str(error)), 422
-    record("change account", owner_id=mine.id, detail="password")
-    logger.info("password changed: %.100r", mine.name)
-    start_session(mine)
+    attempt.succeeded()
+    record("change account", owner_id=proof.account_id, actor=proof.name, detail="password")
+    logger.info("password changed: %.100r", proof.name)
+    try:
+        start_session(proof)
+    except OutdatedProofError:
+        return _signed_out("Your password is changed. Sign in with it now.")
     tell("Your password is changed. Wherever else you were signed in, you are signed out.")
     return redirect(url_for("account.index"))
 
@@ -53,8 +60,8 @@ def end_session(public_id: str) -> ResponseReturnValue:
     found = sessions.find_of(current_account(), public_id)
     if found is None:
         abort(404)
-    this_one = found.id == current_sign_in().id
-    sessions.end(found)
+    this_one = found.id == current_sign_in_id()
+    sessions.end(found.id)
     if this_one:
         return _signed_out("You are signed out.")
     tell("That device is signed out.")
@@ -87,9 +94,9 @@ def _page(**problems: str) -> str:
     return render_template(
         "account.html",
         sessions=sessions.of(mine),
-        this_session=current_sign_in(),
+        this_session=current_sign_in_id(),
         quota=quota_of(mine),
-        codes_left=secondfactor.recovery_codes_left(mine),
+        codes_left=secondfactor.recovery_codes_left(mine.id),
         shortest=passwords.SHORTEST,
         longest=passwords.LONGEST,
         **problems,

@@ -16,6 +16,8 @@ from .admin import for_administrators
 
 activity = Blueprint("activity", __name__)
 
+_FIELDS = ("action", "name", "actor", "since", "until")
+
 
 @activity.get("/activity")
 @login_required
@@ -75,7 +77,7 @@ def _row_id(text: str) -> int:
 def _page(wanted: report.Filter, here: str, csv: str) -> str:
     before = request.args.get("before", type=_row_id)
     lines = report.page(wanted, before)
-    given = {key: value for key, value in request.args.items() if value and key != "before"}
+    given = {key: request.args[key] for key in _FIELDS if request.args.get(key)}
     return render_template(
         "activity.html",
         lines=lines,

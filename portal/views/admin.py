@@ -12,7 +12,7 @@ from flask.typing import ResponseReturnValue
 
 from .. import accounts, entries, links, names, secondfactor
 from ..access import may_manage_accounts
-from ..accounts import AccountError
+from ..accounts import AccountError, RightLostError
 from ..activity.record import record
 from ..database import db
 from ..extensions import current_account, login_required
@@ -24,6 +24,8 @@ admin = Blueprint("admin", __name__)
 logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
+_LARGEST_ID = 2**63 - 1
+"""What the database takes for a number."""
 _LONGEST_VALIDITY = 90
 """Days that an invitation made here may last."""
 
@@ -52,7 +54,9 @@ def with_account(
     @for_administrators
     def found(account_id: int, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
         # Noted now: who deactivates himself is not signed in afterwards.
-        g.actor = current_account()
+        g.actor, g.actor_name = current_account(), current_account().name
+        if account_id > _LARGEST_ID:
+            abort(404)
         account = db.session.get(Account, account_id) or abort(404)
         try:
             return view(account, *args, **kwargs)
@@ -124,6 +128,7 @@ def activate(account: Account) -> ResponseReturnValue:
 @with_account
 def second_factor_off(account: Account) -> ResponseReturnValue:
     """Let somebody who lost the second factor sign in with the password alone."""
+    _refuse_own(account)
     secondfactor.reset_lost(account)
     return _done(
         account, "second factor off", f"{account.name} can sign in with the password alone now."
@@ -134,7 +139,8 @@ def second_factor_off(account: Account) -> ResponseReturnValue:
 @with_account
 def reset_link(account: Account) -> ResponseReturnValue:
     """Make a link that somebody chooses a new password with, and show it this once."""
-    link, token = links.allow_reset(account)
+    _refuse_own(account)
+    link, token = links.allow_reset(account, g.actor)
     _log("reset link", account)
     return render_template(
         "link.html", link=link, address=links.address("reset", token), account_of=account
@@ -154,9 +160,9 @@ def delete(account: Account) -> ResponseReturnValue:
     """Delete an account and all its files, for good."""
     if names.fold(request.form.get("name", "")) != account.name_key:
         return _delete_page(account, problem="This is not the account's name."), 422
-    name, actor, account_id = account.name, g.actor.name, account.id
+    name, actor, account_id = account.name, g.actor_name, account.id
     accounts.delete(account)
-    record("change account", owner_id=account_id, detail=f"{name}: deleted")
+    record("change account", owner_id=account_id, actor=actor, detail=f"{name}: deleted")
     logger.info("account deleted: %.100r, by %.100r", name, actor)
     tell(f"Deleted: {shorten(name)}, with all files.")
     return redirect(url_for("admin.index"))
@@ -181,7 +187,10 @@ def invite() -> ResponseReturnValue:
     days = form.get("days", links.INVITATION_DAYS, type=int)
     days = min(max(days, 1), _LONGEST_VALIDITY)
     role = Role.ADMINISTRATOR if form.get("administrator") else Role.MEMBER
-    link, token = links.invite(role, quota, form.get("note", ""), days)
+    try:
+        link, token = links.invite(role, quota, form.get("note", ""), days, current_account())
+    except RightLostError:
+        abort(403)
     record("change account", detail="an invitation")
     logger.info("invitation: %s, by %.100r", link.public_id, current_account().name)
     return render_template("link.html", link=link, address=links.address("invitation", token))
@@ -191,7 +200,7 @@ def invite() -> ResponseReturnValue:
 @for_administrators
 def withdraw(public_id: str) -> ResponseReturnValue:
     """Let an invitation not be used."""
-    if links.withdraw(public_id) is None:
+    if not links.withdraw(public_id):
         abort(404)
     logger.info("invitation withdrawn: %.100r, by %.100r", public_id, current_account().name)
     tell("The invitation is withdrawn. Its link no longer works.")
@@ -229,8 +238,21 @@ def _done(account: Account, what: str, message: str) -> ResponseReturnValue:
 
 
 def _log(what: str, account: Account) -> None:
-    record("change account", owner_id=account.id, detail=f"{account.name}: {what}")
-    logger.info("%s: %.100r, by %.100r", what, account.name, g.actor.name)
+    detail = f"{account.name}: {what}"
+    record("change account", owner_id=account.id, actor=g.actor_name, detail=detail)
+    logger.info("%s: %.100r, by %.100r", what, account.name, g.actor_name)
+
+
+def _refuse_own(account: Account) -> None:
+    """Refuse, for one's own account, what would need no password here.
+
+    :raises AccountError: if it is one's own.
+    """
+    if account.id == g.actor.id:
+        raise AccountError(
+            "This is your own account. Change your password and your second factor under Account,"
+            " where your present password is asked for."
+        )
 
 
 def _back(account_id: int) -> ResponseReturnValue:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
-from flask import Blueprint, Response, redirect
+from flask import Blueprint, Response, redirect, request
 from flask.typing import ResponseReturnValue
 
 from flask_delegate.disposition import clean_name, content_disposition
@@ -31,8 +31,12 @@ logger = logging.getLogger(__name__)
 def download_folder(public_id: str) -> ResponseReturnValue:
     """Send a folder, with all that is in it."""
     folder = entry_or_404(Folder, public_id, "read")
-    record("archive", folder)
-    return send_archive([folder], folder.name or "My files", folder_url(folder), _me())
+
+    def begin() -> None:
+        if request.method == "GET":
+            record("archive", folder)
+
+    return send_archive([folder], folder.name or "My files", folder_url(folder), _me(), begin)
 
 
 @archive_pages.post("/selection/zip")
@@ -42,10 +46,13 @@ def download_selection() -> ResponseReturnValue:
     chosen = chosen_or_404("read")
     if not chosen:
         return nothing_chosen()
-    for entry in chosen:
-        record("archive", entry)
+
+    def begin() -> None:
+        for entry in chosen:
+            record("archive", entry)
+
     name = chosen[0].name if len(chosen) == 1 else "Files"
-    return send_archive(chosen, name, back(), _me())
+    return send_archive(chosen, name, back(), _me(), begin)
 
 
 def _me() -> tuple[int, str]:
@@ -53,12 +60,17 @@ def _me() -> tuple[int, str]:
 
 
 def send_archive(
-    chosen: Sequence[Entry], name: str, page: str, who: tuple[int, str]
+    chosen: Sequence[Entry],
+    name: str,
+    page: str,
+    who: tuple[int, str],
+    begin: Callable[[], object],
 ) -> ResponseReturnValue:
     """Send a ZIP, or say on a page why there is none.
 
     :param page: where to say it.
     :param who: whose place among the ZIPs it takes, and the name for the log.
+    :param begin: called once it is sure that there will be one.
     """
     slots, (account_id, reader) = archives.current_slots(), who
     slots.take(account_id)
@@ -68,6 +80,7 @@ def send_archive(
             listed = archives.members(chosen)
         except (archives.TooManyEntriesError, ContentLostError) as error:
             return _refuse(error, page)
+        begin()
         length, pieces = archives.stream(listed, current_storage())
         response = Response(pieces, mimetype="application/zip")
         response.call_on_close(taken.pop_all().close)

@@ -16,7 +16,7 @@ from ..activity.record import record
 from ..database import db
 from ..extensions import (
     current_account,
-    current_sign_in,
+    current_sign_in_id,
     find_session,
     login_manager,
     login_required,
@@ -24,6 +24,7 @@ from ..extensions import (
     start_session,
 )
 from ..models import Account, hash_token
+from ..sessions import OutdatedProofError, Proof
 
 auth = Blueprint("auth", __name__)
 logger = logging.getLogger(__name__)
@@ -31,6 +32,8 @@ logger = logging.getLogger(__name__)
 _WAITING = "waiting for the second factor"
 _PATIENCE = 5 * 60
 """Seconds between the password and the code."""
+_LONGEST_TARGET = 1024
+"""Bytes of an address to go on to. It waits for the code in a cookie, which browsers keep short."""
 
 
 def init_app(app: Flask) -> None:
@@ -55,16 +58,17 @@ def sign_in() -> ResponseReturnValue:
         return render_template("sign_in.html", target=target)
     name = request.form.get("username", "")
     attempt = attempts.count_password(name)
-    account = accounts.authenticate(name, request.form.get("password", ""))
-    if account is None:
-        attempts.log_failure("sign-in", name)
-        _record_failure(accounts.find(name), "password")
-        return render_template("sign_in.html", target=target, name=name, failed=True), 422
+    proof = accounts.authenticate(name, request.form.get("password", ""))
+    if proof is None:
+        return _failed(name, target)
     attempt.succeeded()
-    if account.has_second_factor:
-        _wait_for_code(account, target)
+    if proof.totp_secret:
+        _wait_for_code(proof, target)
         return redirect(url_for("auth.second_factor"))
-    return _signed_in(account, target)
+    try:
+        return _signed_in(proof, target)
+    except OutdatedProofError:
+        return _failed(name, target)
 
 
 @auth.route("/sign-in/code", methods=["GET", "POST"])
@@ -72,8 +76,8 @@ def second_factor() -> ResponseReturnValue:
     """Ask for the second factor of whoever just gave the password, or check it."""
     account, target = _waiting()
     if account is None:
-        flash("Sign in with your password first.")
-        return redirect(url_for("auth.sign_in"))
+        return _password_first()
+    proof = Proof.of(account)
     if request.method != "POST":
         return render_template("second_factor.html")
     attempt = attempts.count_code(account)
@@ -83,13 +87,16 @@ def second_factor() -> ResponseReturnValue:
     else:
         right = secondfactor.check(account, request.form.get("code", ""))
     if not right:
-        attempts.log_failure("second factor", account.name)
-        _record_failure(account, "second factor")
+        attempts.log_failure("second factor", proof.name)
+        _record_failure(proof, "second factor")
         return render_template("second_factor.html", failed=True, by_recovery=by_recovery), 422
     attempt.succeeded()
-    response = _signed_in(account, target)
+    try:
+        response = _signed_in(proof, target)
+    except OutdatedProofError:
+        return _password_first()
     if by_recovery:
-        left = secondfactor.recovery_codes_left(account)
+        left = secondfactor.recovery_codes_left(proof.account_id)
         flash(f"You have {left} recovery codes left. Make new ones under Account when you can.")
     return response
 
@@ -100,7 +107,7 @@ def sign_out() -> ResponseReturnValue:
     """End this session, so that no copy of its cookie goes on working."""
     name = current_account().name
     record("sign out", owner_id=current_account().id)
-    sessions.end(current_sign_in())
+    sessions.end(current_sign_in_id())
     session.clear()
     flash("You are signed out.")
     logger.info("signed out: %.100r", name)
@@ -108,13 +115,13 @@ def sign_out() -> ResponseReturnValue:
 
 
 def is_local(target: str) -> bool:
-    r"""Tell whether a redirect to it stays on this site.
+    r"""Tell whether a redirect to it stays on this site, and is short enough to wait for a code.
 
     Browsers read ``//host`` and ``/\host`` as another site, and drop control characters first.
     """
     if not target.startswith("/") or target.startswith("//"):
         return False
-    if "\\" in target or not target.isprintable():
+    if "\\" in target or not target.isprintable() or len(target.encode()) > _LONGEST_TARGET:
         return False
     try:
         parts = urlsplit(target)
@@ -123,26 +130,38 @@ def is_local(target: str) -> bool:
     return not parts.scheme and not parts.netloc
 
 
-def _signed_in(account: Account, target: str) -> ResponseReturnValue:
-    start_session(account)
+def _signed_in(proof: Proof, target: str) -> ResponseReturnValue:
+    start_session(proof)
     # %r keeps control characters from making lines of their own in the log, .100 keeps it short.
-    record("sign in", owner_id=account.id, actor=account.name)
-    logger.info("signed in: %.100r from %s", account.name, attempts.client_address())
+    record("sign in", owner_id=proof.account_id, actor=proof.name)
+    logger.info("signed in: %.100r from %s", proof.name, attempts.client_address())
     return redirect(target)
 
 
-def _record_failure(account: Account | None, what: str) -> None:
+def _failed(name: str, target: str) -> ResponseReturnValue:
+    attempts.log_failure("sign-in", name)
+    account = accounts.find(name)
+    _record_failure(Proof.of(account) if account else None, "password")
+    return render_template("sign_in.html", target=target, name=name, failed=True), 422
+
+
+def _password_first() -> ResponseReturnValue:
+    flash("Sign in with your password first.")
+    return redirect(url_for("auth.sign_in"))
+
+
+def _record_failure(found: Proof | None, what: str) -> None:
     # What was typed for an unknown name is not kept: now and then it is somebody's password.
-    detail = f"{what}, for {account.name}" if account else "an unknown name"
-    record("sign-in failed", owner_id=account.id if account else None, actor="", detail=detail)
+    detail = f"{what}, for {found.name}" if found else "an unknown name"
+    record("sign-in failed", owner_id=found.account_id if found else None, actor="", detail=detail)
 
 
-def _wait_for_code(account: Account, target: str) -> None:
+def _wait_for_code(proof: Proof, target: str) -> None:
     """Remember who gave the password, in a session that has nothing of the one before."""
     session.clear()
     session[_WAITING] = {
-        "account": account.id,
-        "proof": _proof(account),
+        "account": proof.account_id,
+        "proof": _hashed(proof),
         "until": time.time() + _PATIENCE,
         "target": target,
     }
@@ -156,14 +175,14 @@ def _waiting() -> tuple[Account | None, str]:
     account = db.session.get(Account, waiting["account"])
     if account is None or not account.is_active or not account.has_second_factor:
         return None, ""
-    if not hmac.compare_digest(_proof(account), waiting["proof"]):
+    if not hmac.compare_digest(_hashed(Proof.of(account)), waiting["proof"]):
         return None, ""
     return account, waiting["target"]
 
 
-def _proof(account: Account) -> str:
+def _hashed(proof: Proof) -> str:
     """Make what no longer fits once the password or the second factor changed."""
-    return hash_token(f"{account.password_hash} {account.totp_secret}")
+    return hash_token(f"{proof.password_hash} {proof.totp_secret}")
 
 
 def _ask_to_sign_in() -> ResponseReturnValue:

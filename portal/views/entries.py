@@ -10,10 +10,10 @@ from flask.typing import ResponseReturnValue
 
 from .. import entries, listing, names, trash, tree
 from ..activity import report
-from ..activity.record import Thing, record
+from ..activity.record import Thing, record, record_all
 from ..extensions import current_account, login_required
 from ..messages import list_names, shorten, tell
-from ..models import Entry, Folder
+from ..models import Entry, Folder, StoredFile
 from ..previews import preview_of
 from ..sharing import shares
 from ..sharing.standing import standing
@@ -35,7 +35,7 @@ def details(public_id: str) -> ResponseReturnValue:
         entry=entry,
         way=tree.way_to(entry.parent_id or 0),
         preview=preview_of(entry.name) if entry.is_file else None,
-        downloads=report.downloads(entry) if entry.is_file else None,
+        downloads=report.downloads(entry) if isinstance(entry, StoredFile) else None,
         lines=report.of_file(entry),
         shares=shares.of_entry(entry),
         standing=standing,
@@ -70,8 +70,7 @@ def put_into_trash() -> ResponseReturnValue:
     put = [entry.name for entry in chosen]
     things = [Thing.of(entry) for entry in chosen]
     moment = trash.put(chosen)
-    for thing in things:
-        record("trash", thing)
+    record_all("trash", things)
     for name in put:
         logger.info("into the trash: %r, by %.100r", name, current_account().name)
     trash.purge_now_and_then()

@@ -13,7 +13,7 @@ from ..messages import tell
 from ..models import FileRequest, Folder
 from ..sharing import requests as requests_of
 from .lookup import entry_or_404, mine_or_404
-from .terms import FormError, last_day, read_count, read_mebibytes, read_note, read_until
+from .terms import FormError, last_day, mebibytes, read_count, read_mebibytes, read_note, read_until
 
 file_requests = Blueprint("file_requests", __name__)
 logger = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ def _terms(asked: FileRequest | None = None) -> requests_of.Terms:
         note=read_note(),
         expires_at=read_until(asked.expires_at if asked else None),
         file_limit=read_count("file_limit"),
-        size_limit=read_mebibytes("size_limit"),
+        size_limit=read_mebibytes("size_limit", asked.size_limit if asked else None),
     )
 
 
@@ -80,5 +80,6 @@ def _form(folder: Folder, asked: FileRequest | None = None, error: FormError | N
         folder=folder,
         asked=asked,
         until=last_day(asked),
+        size_limit=mebibytes(asked.size_limit if asked else None),
         problems={error.field: str(error)} if error else {},
     )

@@ -12,9 +12,10 @@ from flask.typing import ResponseReturnValue
 from .. import attempts, links, passwords, sessions
 from ..accounts import AccountError, UnusableNameError
 from ..activity.record import record
-from ..extensions import current_sign_in, signed_in_account, start_session
+from ..extensions import current_sign_in_id, signed_in_account, start_session
 from ..links import LinkError, LinkUnknownError
 from ..messages import tell
+from ..sessions import OutdatedProofError
 
 invitations = Blueprint("invitations", __name__)
 logger = logging.getLogger(__name__)
@@ -80,35 +81,43 @@ def _find(find: Callable[[str], T], token: str) -> T:
 
 def _accept(token: str) -> ResponseReturnValue:
     name, password = request.form.get("username", ""), request.form.get("password", "")
+    attempt = attempts.count_choice("link")
     if password != request.form.get("again", ""):
         return _form("invitation.html", name=name, again_problem=_NOT_THE_SAME), 422
     try:
-        account = links.accept(token, name, password)
+        proof = links.accept(token, name, password)
     except UnusableNameError as error:
         return _form("invitation.html", name=name, name_problem=str(error)), 422
     except AccountError as error:
         return _form("invitation.html", name=name, password_problem=str(error)), 422
-    record("change account", owner_id=account.id, actor=account.name, detail="by an invitation")
-    logger.info("invitation accepted: %.100r from %s", account.name, attempts.client_address())
+    attempt.succeeded()
+    detail = "by an invitation"
+    record("change account", owner_id=proof.account_id, actor=proof.name, detail=detail)
+    logger.info("invitation accepted: %.100r from %s", proof.name, attempts.client_address())
     if signed_in_account():
-        sessions.end(current_sign_in())
-    start_session(account)
+        sessions.end(current_sign_in_id())
+    try:
+        start_session(proof)
+    except OutdatedProofError:
+        return redirect(url_for("auth.sign_in"))
     tell("Your account is ready, and you are signed in.")
     return redirect(url_for("files.index"))
 
 
 def _reset(token: str, name: str) -> ResponseReturnValue:
     password = request.form.get("password", "")
+    attempt = attempts.count_choice("link")
     if password != request.form.get("again", ""):
         return _form("reset.html", name=name, again_problem=_NOT_THE_SAME), 422
     try:
-        account = links.reset(token, password)
+        proof = links.reset(token, password)
     except AccountError as error:
         return _form("reset.html", name=name, password_problem=str(error)), 422
-    attempts.forget_failures(account)
+    attempt.succeeded()
+    attempts.forget_failures(proof.account_id, proof.name)
     detail = "password, by a link"
-    record("change account", owner_id=account.id, actor=account.name, detail=detail)
-    logger.info("password reset: %.100r from %s", account.name, attempts.client_address())
+    record("change account", owner_id=proof.account_id, actor=proof.name, detail=detail)
+    logger.info("password reset: %.100r from %s", proof.name, attempts.client_address())
     session.pop(_RESET, None)
     flash("Your password is changed. Sign in with it now.")
     return redirect(url_for("auth.sign_in"))

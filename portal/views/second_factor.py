@@ -59,6 +59,7 @@ def confirm() -> ResponseReturnValue:
     attempt = attempts.count_code(mine)
     codes = secondfactor.confirm(mine, request.form.get("code", ""))
     if codes is None:
+        attempts.log_failure("second factor", mine.name)
         return _page(code_problem=_WRONG_CODE), 422
     attempt.succeeded()
     record("change account", owner_id=mine.id, detail="second factor on")
@@ -97,7 +98,7 @@ def _page(**problems: str) -> str:
     return render_template(
         "second_factor_settings.html",
         pending=secondfactor.is_pending(mine),
-        codes_left=secondfactor.recovery_codes_left(mine),
+        codes_left=secondfactor.recovery_codes_left(mine.id),
         **problems,
     )
 

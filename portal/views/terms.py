@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from flask import request
 
@@ -11,7 +12,8 @@ from ..models import FileRequest, Share, now
 
 _USUAL = timedelta(days=14)
 _LONGEST_NOTE = 255
-_MOST = 2**31 - 1
+_COUNT = re.compile("0{0,9}[1-9][0-9]{0,8}", re.ASCII)
+_MEBIBYTES = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?", re.ASCII)
 
 
 class FormError(Exception):
@@ -65,23 +67,29 @@ def read_count(field: str) -> int | None:
     text = request.form.get(field, "").strip()
     if not text:
         return None
-    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text[:12]) <= _MOST:
+    if not _COUNT.fullmatch(text):
         raise FormError(field, "Write a whole number from 1 up, or leave it empty.")
     return int(text)
 
 
-def read_mebibytes(field: str) -> int | None:
+def read_mebibytes(field: str, before: int | None = None) -> int | None:
     """Read a size in MiB, and give it in bytes; empty for none.
 
+    :param before: what it is so far: the field shows it rounded, and unchanged it stays as it was.
     :raises FormError: for anything else.
     """
     text = request.form.get(field, "").strip().replace(",", ".")
     if not text:
         return None
-    try:
-        size = int(Decimal(text) * 1024**2)
-    except (InvalidOperation, ValueError, OverflowError):
-        size = 0
-    if not 0 < size < 2**62:
+    if before is not None and text == mebibytes(before):
+        return before
+    # No exponents: a number of a million digits would keep the whole process busy.
+    size = int(Decimal(text) * 1024**2) if _MEBIBYTES.fullmatch(text) else 0
+    if size < 1:
         raise FormError(field, "Write a size in MiB, such as 500, or leave it empty.")
     return size
+
+
+def mebibytes(size: int | None) -> str:
+    """Write a size in MiB, as the form has it."""
+    return "" if size is None else f"{Decimal(size) / 1024**2:.6f}".rstrip("0").rstrip(".")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from datetime import datetime
+from datetime import UTC, datetime
 
 from flask import Blueprint, abort, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from .. import listing, trash
-from ..activity.record import Thing, record
+from .. import listing, trash, tree
+from ..activity.record import Thing, record, record_all
 from ..extensions import current_account, login_required
 from ..messages import list_names, shorten, tell
 from ..models import Entry, Folder
@@ -45,11 +45,14 @@ def undo() -> ResponseReturnValue:
     """Take what was just put into the trash out again."""
     try:
         moment = datetime.fromisoformat(request.form.get("moment", ""))
-    except ValueError:
+        if moment.tzinfo is None:
+            abort(404)
+        moment = moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         abort(404)
-    if moment.tzinfo is None:
-        abort(404)
+    # What is around others comes first, or they would find no folder to go back to.
     found = trash.put_at(current_account().id, moment)
+    found = sorted(found, key=lambda entry: tree.depth(entry.id))
     if not found:
         abort(404)
     return _restore(*found)
@@ -94,8 +97,9 @@ def confirm_empty() -> ResponseReturnValue:
 @login_required
 def empty() -> ResponseReturnValue:
     """Delete all that is in the trash for good."""
+    things = [Thing.of(entry) for entry in trash.tops(current_account().id)]
     purged = trash.empty(current_account().id)
-    record("delete", owner_id=current_account().id, detail=f"the trash: {purged.files} files")
+    record_all("delete", things, detail="with the trash")
     logger.info("emptied the trash: %d files, %d bytes, by %.100r", *purged, current_account().name)
     tell("The trash is empty.")
     return redirect(url_for("trash.show"))

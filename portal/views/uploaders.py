@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import logging
 
-from flask import Blueprint, abort, current_app, redirect, render_template, url_for
+from flask import (
+    Blueprint,
+    abort,
+    current_app,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from .. import attempts, entries, names
 from ..activity.record import record
@@ -44,7 +54,7 @@ def show(public_id: str) -> ResponseReturnValue:
     now = standing(asked)
     if now is not Standing.OPEN:
         return render_template("link_closed.html", standing=now), 410
-    return render_template("requested.html", asked=asked, limit=_room(asked))
+    return render_template("requested.html", asked=asked, limit=_limit(asked))
 
 
 # As in files.upload: the form's token can only be checked once it is known who asks.
@@ -56,33 +66,44 @@ def upload(public_id: str) -> ResponseReturnValue:
     if (now := standing(asked)) is not Standing.OPEN:
         return render_template("link_closed.html", standing=now), 410
     kept: list[str] = []
-    no_room = not accept_up_to(_room(asked))
-    if not no_room:
-        try:
+    no_room = not _accept(asked)
+    try:
+        if not no_room:
             csrf.protect()
             for name, incoming in received_files("file"):
                 no_room |= not _keep(asked, name, incoming, kept)
-        except (OverAllowanceError, QuotaExceededError):
-            no_room = True
-    _say(kept, no_room=no_room)
+    except (OverAllowanceError, QuotaExceededError, RequestEntityTooLarge):
+        no_room = True
+    finally:
+        # However it ends, the next page tells what was kept.
+        _say(kept, no_room=no_room)
     return redirect(url_for("uploaders.show", public_id=public_id))
+
+
+def _accept(asked: FileRequest) -> bool:
+    """Have as much written to disk as there may be; nothing where there may be nothing."""
+    room = min(_limit(asked), entries.free_space(asked.owner))
+    if asked.file_limit is not None:
+        most = asked.file_limit - asked.files + 1  # one is the form's token
+        request.max_form_parts = min(most, int(current_app.config["MAX_FORM_PARTS"]))
+    return room > 0 and accept_up_to(room)
 
 
 def _keep(asked: FileRequest, client_name: str, incoming: IncomingFile, kept: list[str]) -> bool:
     """Keep a file, if the limits have room for it, and note the name that the uploader knows."""
-    size = incoming.size
+    size, asked_id, owner_name = incoming.size, asked.id, asked.owner.name
     if not requests_of.reserve(asked, size):
         return False
     try:
         stored = add_file(asked.folder, incoming, client_name)
     except BaseException:
         db.session.rollback()
-        requests_of.give_back(asked, size)
+        requests_of.give_back(asked_id, size)
         raise
     # Not the name that it got: a number would tell that there was another one.
     kept.append(names.clean(client_name))
     record("upload", stored, detail="by a link for uploads")
-    logger.info("uploaded: %r, %d bytes, by a link of %.100r", stored.name, size, asked.owner.name)
+    logger.info("uploaded: %r, %d bytes, by a link of %.100r", stored.name, size, owner_name)
     return True
 
 
@@ -99,17 +120,15 @@ def _say(kept: list[str], *, no_room: bool) -> None:
         tell("Choose a file first, then send it.", "error")
 
 
-def _room(asked: FileRequest) -> int:
-    """Tell how many bytes may be sent now."""
-    room = min(int(current_app.config["MAX_CONTENT_LENGTH"]), entries.free_space(asked.owner))
-    if asked.size_limit is not None:
-        room = min(room, max(asked.size_limit - asked.size, 0))
-    return room
+def _limit(asked: FileRequest) -> int:
+    """Tell how many bytes the request's terms leave; how much room its owner has is not told."""
+    most = int(current_app.config["MAX_CONTENT_LENGTH"])
+    return most if asked.size_limit is None else min(most, max(asked.size_limit - asked.size, 0))
 
 
 def _entered_or_404(public_id: str) -> FileRequest:
     """Give a request to whoever came by its link."""
     asked = db.session.scalar(select(FileRequest).where(FileRequest.public_id == public_id))
     if asked is None or not visits.has_entered(asked):
-        abort(404)
+        abort(make_response(render_template("link_closed.html", standing=None), 404))
     return asked

@@ -5,7 +5,16 @@ from __future__ import annotations
 import logging
 from typing import TypeVar
 
-from flask import Blueprint, abort, g, redirect, render_template, request, url_for
+from flask import (
+    Blueprint,
+    abort,
+    g,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
@@ -60,8 +69,10 @@ def unlock(public_id: str) -> ResponseReturnValue:
     attempt = attempts.count_password(f"share {public_id}", "share password")
     if not visits.unlock(share, request.form.get("password", "")):
         attempts.log_failure("share password", "")
+        record("wrong password", share.entry, detail="of a share link")
         return render_template("share_password.html", share=share, failed=True), 422
-    attempt.succeeded()
+    # Not forgotten are the failures of others, who may be guessing.
+    attempt.take_back()
     return redirect(url_for("visitors.show", public_id=public_id))
 
 
@@ -69,6 +80,8 @@ def unlock(public_id: str) -> ResponseReturnValue:
 def folder(public_id: str, entry_id: str) -> ResponseReturnValue:
     """Show a folder in the one that is shared."""
     share = _entered_or_404(public_id)
+    if _is_closed(share):
+        return _closed(share), 410
     return _show(share, _entry_or_404(Folder, share, entry_id))
 
 
@@ -77,10 +90,8 @@ def count(public_id: str, entry_id: str) -> ResponseReturnValue:
     """Count a download, and go on to it. Looking, and resuming, counts nothing."""
     share = _entered_or_404(public_id)
     entry = _entry_or_404(StoredFile, share, entry_id)
-    if not visits.has_grant(share, entry):
-        if not shares_of.count_download(share):
-            return _closed(share), 410
-        visits.grant(share, entry)
+    if not shares_of.begin_download(share, entry, visits.visitor()):
+        return _closed(share), 410
     return redirect(url_for("visitors.download", public_id=public_id, entry_id=entry_id), 303)
 
 
@@ -96,7 +107,7 @@ def may_download(public_id: str, entry_id: str) -> bool:
 def download(public_id: str, entry_id: str) -> Handoff | ResponseReturnValue:  # noqa: ARG001
     """Send a file whose download was counted; to others, show the page to begin one on."""
     stored: StoredFile = g.file
-    if not visits.has_grant(g.share, stored):
+    if not shares_of.may_download(g.share, stored, visits.visitor()):
         return redirect(url_for("visitors.show", public_id=public_id))
     delivering(stored, "download", detail="by a share link")
     return Handoff(
@@ -113,12 +124,15 @@ def archive(public_id: str, entry_id: str) -> ResponseReturnValue:
     """Count a download, and send a folder as a ZIP."""
     share = _entered_or_404(public_id)
     entry = _entry_or_404(Folder, share, entry_id)
-    if not shares_of.count_download(share):
-        return _closed(share), 410
-    record("archive", entry, detail="by a share link")
+
+    def begin() -> None:
+        if not shares_of.count_download(share):
+            abort(make_response(_closed(share), 410))
+        record("archive", entry, detail="by a share link")
+
     page = url_for("visitors.show", public_id=public_id)
-    # No account has such a number: visitors of one share have places of their own.
-    return send_archive([entry], entry.name, page, (-share.id, "a visitor"))
+    # All visitors together have the places among the ZIPs of one account; none has this id.
+    return send_archive([entry], entry.name, page, (0, "a visitor"), begin)
 
 
 def _show(share: Share, entry: Entry) -> ResponseReturnValue:
@@ -128,18 +142,24 @@ def _show(share: Share, entry: Entry) -> ResponseReturnValue:
         page = listing.page(
             entry,
             listing.Order(),
-            mark=_entry_or_404(Entry, share, mark) if mark else None,
+            mark=_mark(share, mark),
         )
     way = tree.way_to(entry.id) if page else []
     start = next((n for n, step in enumerate(way) if step.id == share.entry_id), 0)
     return render_template("shared.html", share=share, entry=entry, page=page, way=way[start:])
 
 
+def _mark(share: Share, public_id: str | None) -> Entry | None:
+    """Give the entry that a page begins after, which may have gone from the folder meanwhile."""
+    wanted = select(Entry).where(Entry.public_id == public_id, Entry.owner_id == share.owner_id)
+    return db.session.scalar(wanted) if public_id else None
+
+
 def _entered_or_404(public_id: str) -> Share:
     """Give a share to whoever came by its link."""
     share = db.session.scalar(select(Share).where(Share.public_id == public_id))
     if share is None or not visits.has_entered(share):
-        abort(404)
+        abort(make_response(_closed(None), 404))
     return share
 
 
@@ -156,7 +176,7 @@ def _is_closed(share: Share) -> bool:
     now = standing(share)
     # Who made the last download may look at the page again.
     return now is not Standing.OPEN and not (
-        now is Standing.USED_UP and visits.has_any_grant(share)
+        now is Standing.USED_UP and shares_of.has_begun(share, visits.visitor())
     )
 
 

@@ -8,7 +8,18 @@ import time
 import pytest
 
 from .container import CLONE, HOST
-from .installed import CONTENT, FILES, FRONTS, NAME, UNITS, Installed, ask, sign_in, upload
+from .installed import (
+    CONTENT,
+    FILES,
+    FRONTS,
+    NAME,
+    SERVERS,
+    UNITS,
+    Installed,
+    ask,
+    sign_in,
+    upload,
+)
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -19,6 +30,8 @@ EXPOSURE = {"portal-gunicorn.service": 0.6, "portal-express.service": 1.5}
 def test_the_doctor_finds_nothing(installed: Installed) -> None:
     assert re.search(r"^\d+ checks: \d+ ok, 0 warning, 0 failure", installed.messages, re.MULTILINE)
     assert "create the first account: portal create-account NAME" in installed.messages
+    # What ran before runs unchanged until then.
+    assert installed.messages.index("switching ...") < installed.messages.index("Made the database")
 
 
 def test_the_owner_downloads_the_file_and_the_server_sends_it(installed: Installed) -> None:
@@ -49,8 +62,19 @@ def test_no_log_has_the_links_that_were_opened(installed: Installed) -> None:
     for kind in ("s", "r", "invitation", "reset"):
         for spelling in (f"/{kind}/secret-token", f"//{kind}/secret-token"):
             ask(installed.container, spelling)
+            ask(installed.container, f"http://{HOST}{spelling}")
+        # What the page of a link loads names the page.
+        page = ("--referer", f"https://{HOST}/{kind}/secret-token")
+        ask(installed.container, "/no-such-page", *page)
+        ask(installed.container, "/sign-in", *page, "--data", "username=mallory&password=wrong")
     ask(installed.container, "/sign-in?opened")
-    logs = "/var/log/apache2", "/var/log/nginx", "/var/log/portal", "/run/portal-express"
+    if len(UNITS[installed.server]) > 1:  # nor those that nothing answered
+        installed.container.must("systemctl", "stop", "portal-gunicorn.socket", "portal-gunicorn")
+        assert ask(installed.container, "/s/secret-token").status in {502, 503}
+        installed.container.must("systemctl", "start", *UNITS[installed.server])
+        wait_until_healthy(installed)
+    logs = ["/var/log/apache2", "/var/log/nginx", "/var/log/portal", "/var/log/portal-express"]
+    logs.append("/run/portal-express")
     found = installed.container.run("grep", "-r", "-l", "secret-token", *logs).stdout
     assert found == ""
     assert "secret-token" not in installed.container.must("journalctl", "--no-pager")
@@ -90,6 +114,12 @@ def test_the_portal_believes_no_name_and_no_address_of_the_clients(installed: In
     form = ("--data", "username=mallory", "--header", lies[1])
     ask(installed.container, "/sign-in", *form)
     assert "6.6.6.6" not in installed.container.must("journalctl", "--no-pager")
+
+
+def test_the_portal_believes_no_path_of_the_clients(installed: Installed) -> None:
+    moved = ("--header", "SCRIPT_NAME: /x", "--header", "PATH_INFO: /healthz")
+    assert ask(installed.container, "/x/sign-in", *moved).status == 404
+    assert ask(installed.container, "/sign-in", *moved).status == 200
 
 
 def test_the_web_servers_user_reads_the_files_and_nothing_else(installed: Installed) -> None:
@@ -207,6 +237,56 @@ def files_of(installed: Installed) -> str:
     folders = "/etc/portal /etc/apache2/sites-* /etc/apache2/conf-* /etc/nginx /opt/portal/app"
     command = f"find -L {folders} -type f ! -name '*.pyc' -exec sha256sum {{}} +"
     return installed.container.must("sh", "-c", f"{command} | sort")
+
+
+def test_a_link_in_the_place_of_a_folder_leads_root_nowhere(installed: Installed) -> None:
+    container, files, aside = installed.container, str(FILES), "/srv/portal/aside"
+    for target in ("/etc/portal", "/srv/portal/nowhere"):
+        container.must("mv", files, aside, user="portal")
+        container.must("ln", "-s", target, files, user="portal")
+        done = container.install(installed.server)
+        container.must("rm", files, user="portal")
+        container.must("mv", aside, files, user="portal")
+        assert done.returncode == 1
+        assert f"{files} has to be a folder, and no link to one" in done.stderr
+        assert container.must("stat", "-c", "%U %G %a", "/etc/portal") == "root portal 750\n"
+        assert container.run("test", "-e", "/srv/portal/nowhere").returncode != 0
+
+
+def test_no_process_of_the_portal_has_a_hand_in_the_guard(installed: Installed) -> None:
+    # The key is the portal's; whatever it says, nothing but a token comes of it.
+    container, key = installed.container, "/srv/portal/secret_key"
+    container.must("cp", "-a", key, "/root/key")
+    before = container.must("cat", "/etc/portal/guard.conf")
+    spoil = f"printf '\"\\n\\nLoadFile /tmp/evil.so\\n%0100d' 0 >{key}"
+    container.must("sh", "-c", spoil, user="portal")
+    try:
+        done = container.install(installed.server)
+        assert done.returncode == 0, done.stderr
+        after = container.must("cat", "/etc/portal/guard.conf")
+    finally:
+        container.must("cp", "-a", "/root/key", key)
+        again = container.install(installed.server)
+    assert "evil" not in after
+    assert re.sub("[0-9a-f]{32}", "", after) == re.sub("[0-9a-f]{32}", "", before)
+    assert again.returncode == 0, again.stderr
+    assert container.must("cat", "/etc/portal/guard.conf") == before
+
+
+def test_only_root_writes_where_root_opens_logs(installed: Installed) -> None:
+    container, logs = installed.container, "/var/log/portal"
+    assert container.must("stat", "-c", "%U %G %a", logs) == "root portal 750\n"
+    # As an earlier installation left it.
+    container.must("chown", "portal", logs)
+    for server in SERVERS:
+        planted = f"{logs}/{server}.log"
+        container.run("mv", planted, f"{planted}.1", user="portal")
+        container.must("ln", "-s", "/etc/planted", planted, user="portal")
+    done = container.install(installed.server)
+    assert done.returncode == 0, done.stderr
+    assert container.must("stat", "-c", "%U %G %a", logs) == "root portal 750\n"
+    assert container.must("find", logs, "-type", "l") == ""
+    assert container.run("test", "-e", "/etc/planted").returncode != 0
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,12 @@ from datetime import datetime, timedelta
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
 from portal import accounts, links, secondfactor
 from portal.cli import portal
-from portal.models import Account, Role, now
+from portal.database import db
+from portal.models import Account, Activity, Role, now
 from portal.settings import SettingError
 
 from .conftest import PASSWORD, sign_in, signed_in, upload
@@ -184,6 +186,65 @@ def test_what_cannot_be_done_is_said_in_words(
     assert out == ""
     assert message in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("words", "stdin"),
+    [
+        (["create-account", "d\udce4", "--generate"], ""),
+        (["create-account", "dora", "--password-stdin"], b"gr\xfcne Otter am Fluss\n"),
+        (["set-password", "alice", "--password-stdin"], b"gr\xfcne Otter am Fluss\n"),
+        (["set-password", "\udce4", "--generate"], ""),
+        (["deactivate", "\udce4"], ""),
+        (["delete-account", "\udce4", "--yes"], ""),
+        (["reset-link", "\udce4"], ""),
+    ],
+)
+def test_bytes_that_are_no_utf_8_are_refused_in_words(
+    words: list[str], stdin: str | bytes, app: Flask
+) -> None:
+    result = app.test_cli_runner().invoke(portal, words, input=stdin)
+    assert result.exit_code == 1
+    assert "not UTF-8" in result.stderr
+    with app.app_context():
+        assert [one.name for one, _ in accounts.with_last_use()] == ["alice", "bob"]
+
+
+def test_what_commands_change_is_recorded(run: Run, app: Flask) -> None:
+    with app.app_context():
+        accounts.create("root", PASSWORD, Role.ADMINISTRATOR)
+    run("create-account", "Dora", "--generate")
+    run("set-password", "dora", "--generate")
+    run("invite")
+    run("reset-link", "dora")
+    run("set-role", "dora", "administrator")
+    run("set-quota", "dora", "1G")
+    run("second-factor-off", "dora")
+    run("set-role", "dora", "member")
+    run("deactivate", "dora")
+    run("activate", "dora")
+    number = look(app, "dora").id
+    run("deactivate", "nobody")
+    run("delete-account", "dora", "--yes")
+    run("accounts")
+    with app.app_context():
+        found = db.session.scalars(select(Activity).order_by(Activity.id)).all()
+        assert {(one.action, one.actor, one.address) for one in found} == {
+            ("change account", "", "command line")
+        }
+        assert [(one.owner_id, one.detail) for one in found] == [
+            (number, "Dora: created"),
+            (number, "Dora: password"),
+            (None, "an invitation"),
+            (number, "Dora: reset link"),
+            (number, "Dora: role administrator"),
+            (number, "Dora: quota"),
+            (number, "Dora: second factor off"),
+            (number, "Dora: role member"),
+            (number, "Dora: deactivated"),
+            (number, "Dora: activated"),
+            (number, "Dora: deleted"),
+        ]
 
 
 def test_reset_link_for_a_deactivated_account_is_refused(run: Run) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -13,13 +16,14 @@ from sqlalchemy.exc import IntegrityError
 
 from flask_delegate.receipts import Outcome
 from flask_delegate.receipts import Receipt as LogLine
-from portal import accounts
+from portal import accounts, trash
 from portal.activity import receipts, report
 from portal.activity.record import forget_old, record
 from portal.database import db
+from portal.logs import OneLineFormatter
 from portal.models import Activity, Receipt, Role, StoredFile, now
 
-from .conftest import PASSWORD, sign_in, signed_in, upload
+from .conftest import PASSWORD, choose, sign_in, signed_in, upload
 
 
 @pytest.fixture
@@ -42,7 +46,8 @@ def download(
 
 
 def line(handoff: str, outcome: Outcome) -> LogLine:
-    return LogLine(handoff.ljust(16, "x"), datetime.now(UTC), "GET", 200, 5, None, outcome)
+    sent = 8 if outcome == "completed" else 5
+    return LogLine(handoff.ljust(16, "x"), datetime.now(UTC), "GET", 200, sent, None, outcome)
 
 
 def test_what_was_done_cannot_be_written_anew(file: StoredFile) -> None:
@@ -62,7 +67,7 @@ def test_record_outlives_file_and_account(file: StoredFile) -> None:
 def test_record_is_forgotten_after_its_time(app: Flask, file: StoredFile) -> None:
     old = now() - timedelta(days=app.config["ACTIVITY_DAYS"], minutes=1)
     db.session.add(Activity(action="trash", at=old, name="old"))
-    db.session.add(Receipt(handoff="x" * 16, outcome="completed", sent=1, at=old))
+    db.session.add(Receipt(handoff="x" * 16, outcome="completed", status=200, sent=1, at=old))
     db.session.commit()
     record("trash", file, actor="alice")
     assert forget_old() == 1
@@ -89,12 +94,34 @@ def test_downloads_are_counted_by_how_they_ended(file: StoredFile) -> None:
     assert found.last
 
 
-def test_resumed_download_counts_once(file: StoredFile) -> None:
-    download(file, "1", "cut short", actor="bob")
-    download(file, "2", "cut short", actor="bob", action="resume")
-    download(file, "3", "completed", actor="bob", action="resume")
+@pytest.mark.parametrize(
+    ("requests", "completed", "incomplete"),
+    [
+        # Of 8 bytes: status, first byte, bytes sent.
+        ([(200, 0, 8)], 1, 0),
+        ([(206, 0, 1)], 0, 1),
+        ([(206, 4, 4), (206, 0, 4)], 1, 0),
+        ([(206, 0, 2), (206, 2, 2), (206, 4, 2), (206, 6, 2)], 1, 0),
+        ([(206, 7, 1)], 0, 1),
+        ([(206, 0, 4), (206, 5, 3)], 0, 1),
+        ([(304, 0, 0)], 0, 0),
+        ([(200, 0, 8), (304, 0, 0), (206, 0, 8)], 2, 0),
+        ([(200, 0, 5), (206, 3, 5)], 1, 0),
+    ],
+)
+def test_parts_make_up_a_download_when_they_cover_the_file(
+    requests: list[tuple[int, int, int]], completed: int, incomplete: int, file: StoredFile
+) -> None:
+    assert file.size == 8
+    for number, (status, start, sent) in enumerate(requests):
+        handoff = f"{number}".ljust(16, "x")
+        record("resume" if start else "download", file, actor="bob", handoff=handoff)
+        part = (start, start + sent - 1, 8) if status == 206 else None
+        outcome: Outcome = "cut short" if (status, sent) == (200, 5) else "completed"
+        receipts.store(LogLine(handoff, datetime.now(UTC), "GET", status, sent, part, outcome))
     found = report.downloads(file)
-    assert (found.completed, found.incomplete, found.unknown) == (1, 0, 0)
+    assert (found.completed, found.incomplete) == (completed, incomplete)
+    assert bool(found.last) == any(status != 304 for status, _, _ in requests)
 
 
 def test_rows_are_filtered_and_paged(file: StoredFile) -> None:
@@ -123,11 +150,14 @@ def test_csv_has_every_row_and_no_formula(file: StoredFile) -> None:
     record("rename", file, actor="alice", detail="+x")
     download(file, "1", "cut short")
     download(file, "2", None)
-    rows = "".join(report.as_csv(report.Filter())).splitlines()
-    assert rows[0] == "time,action,by,address,name,detail,outcome,bytes sent"
-    assert rows[-3].endswith(",rename,alice,,'=1+1,'+x,,")
-    assert rows[-2].endswith(",download,alice,,'=1+1,,cut short,5")
-    assert rows[-1].endswith(",download,alice,,'=1+1,,unknown,")
+    text = "".join(report.as_csv(report.Filter()))
+    assert text.startswith("\ufeff")
+    rows = list(csv.reader(text.removeprefix("\ufeff").splitlines()))
+    assert ",".join(rows[0]) == "time,action,by,address,name,detail,outcome,bytes sent"
+    assert rows[-3][1:] == ["rename", "alice", rows[-3][3], "'=1+1", "'+x", "", ""]
+    assert rows[-2][4:] == ["'=1+1", "", "cut short", "5"]
+    assert rows[-1][4:] == ["'=1+1", "", "unknown", ""]
+    assert all(line.startswith('"') for line in text.removeprefix("\ufeff").splitlines())
 
 
 def test_what_was_typed_for_an_unknown_name_is_not_kept(app: Flask) -> None:
@@ -159,7 +189,7 @@ def test_each_sees_what_was_done_with_their_things_and_administrators_all(
     assert "of bob.txt" in everything
     rows = root.get("/accounts/activity.csv?name=alice&action=upload").text.splitlines()
     assert len(rows) == 2
-    assert ",upload,alice,127.0.0.1,of alice.txt," in rows[1]
+    assert '"upload","alice","127.0.0.1","of alice.txt",' in rows[1]
 
 
 @pytest.mark.parametrize(
@@ -173,8 +203,45 @@ def test_each_sees_what_was_done_with_their_things_and_administrators_all(
         "action=%00",
         "name=%ff",
         "name=" + "x" * 5000,
+        "endpoint=x",
+        "_method=POST&_anchor=x",
     ],
 )
 def test_strange_filters_break_nothing(query: str, alice: FlaskClient) -> None:
     assert alice.get(f"/activity?{query}").status_code == 200
     assert alice.get(f"/activity.csv?{query}").status_code == 200
+
+
+def test_what_the_portal_does_by_itself_and_what_commands_do_is_told_apart(
+    alice: FlaskClient, file: StoredFile
+) -> None:
+    public_id = file.public_id
+    record("rename", file, detail="by a command")
+    choose(alice, "trash", f"/files/{public_id}")
+    trash.purge_expired(older_than_days=-1)
+    rows = db.session.query(Activity).filter(Activity.entry == public_id).order_by(Activity.id)
+    assert [(row.action, row.actor, row.address) for row in rows][1:] == [
+        ("rename", "", "command line"),
+        ("trash", "alice", "127.0.0.1"),
+        ("delete", "", ""),
+    ]
+    page = alice.get("/activity").text
+    assert "<em>the portal</em>" in page
+    assert "<em>a command</em>" in page
+
+
+def test_log_has_no_link_that_was_opened(app: Flask) -> None:
+    def fail(token: str) -> str:
+        raise RuntimeError(f"something about /s/{token}")
+
+    client = app.test_client()
+    app.config["PROPAGATE_EXCEPTIONS"] = app.testing = False
+    app.view_functions["visitors.enter"] = fail
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(OneLineFormatter())
+    app.logger.addHandler(handler)
+    assert client.get("/s/secret-token").status_code == 500
+    app.logger.removeHandler(handler)
+    assert "Exception on /s/" in stream.getvalue()
+    assert "secret-token" not in stream.getvalue()

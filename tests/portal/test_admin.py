@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from portal import accounts, secondfactor
 from portal.accounts import LastAdministratorError
 from portal.database import db
-from portal.models import Account, Role
+from portal.models import Account, Activity, OneTimeLink, Role
 
 from .conftest import PASSWORD, kept, links, sign_in, signed_in, token, upload
 
@@ -216,3 +217,45 @@ def test_member_sees_no_way_to_the_accounts(alice: FlaskClient, root: FlaskClien
     assert 'href="/accounts"' not in alice.get("/").text
     assert 'href="/accounts"' in root.get("/").text
     assert alice.get("/accounts/999").status_code == 403  # the same, whether there is one or not
+
+
+@pytest.mark.parametrize("action", ["second-factor-off", "reset-link"])
+def test_administrators_own_password_and_second_factor_are_no_matter_of_this_page(
+    action: str, app: Flask, root: FlaskClient
+) -> None:
+    with app.app_context():
+        account = accounts.find("root")
+        assert account
+        secondfactor.begin(account)
+        account.totp_step = 1
+        secondfactor.renew_recovery_codes(account)
+    answer = send(app, root, "root", action)
+    assert answer.status_code == 200
+    assert "This is your own account" in answer.text
+    assert 'href="/account"' in answer.text
+    assert f"/{action}" not in answer.text
+    with app.app_context():
+        account = accounts.find("root")
+        assert account
+        assert account.has_second_factor
+        assert db.session.scalars(select(OneTimeLink)).all() == []
+
+
+def test_what_happens_to_accounts_is_recorded_with_its_actor(app: Flask, root: FlaskClient) -> None:
+    with app.app_context():
+        accounts.create("second", PASSWORD, Role.ADMINISTRATOR)
+    send(app, root, "alice", "second-factor-off")
+    send(app, root, "root", "deactivate")
+    with app.app_context():
+        found = db.session.execute(
+            select(Activity.actor, Activity.detail).where(Activity.action == "change account")
+        ).all()
+    assert [tuple(row) for row in found] == [
+        ("root", "alice: second factor off"),
+        ("root", "root: deactivated"),
+    ]
+
+
+@pytest.mark.parametrize("number", ["9223372036854775808", "9" * 23, "9" * 5000])
+def test_number_that_no_account_can_have(number: str, root: FlaskClient) -> None:
+    assert root.get(f"/accounts/{number}").status_code == 404

@@ -57,13 +57,29 @@ def test_name_is_found_whatever_its_case_and_width(name: str, anonymous: FlaskCl
     assert sign_in(anonymous, name).status_code == 302
 
 
-@pytest.mark.parametrize("name", ["Alice", "ａlice", "ALICE"])  # noqa: RUF001
+@pytest.mark.parametrize("name", ["Alice", "ａlice", "ALICE", "alice\u0332"])  # noqa: RUF001
 def test_account_that_looks_like_another_is_refused(name: str, app: Flask) -> None:
     with app.app_context(), pytest.raises(accounts.AccountError):
         accounts.create(name, PASSWORD)
 
 
-@pytest.mark.parametrize("name", ["", " ", "a\nb", "a\u202eb", "x" * 65])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        " ",
+        "a\nb",
+        "a\u202eb",
+        "x" * 65,
+        "dora\ufe0f",
+        "dora\u034f",
+        "\u3164",
+        "\u2800",
+        "do\u2800ra",
+        "\u0332\u0333",
+        "\U000e0100a",
+    ],
+)
 def test_unusable_account_name_is_refused(name: str, app: Flask) -> None:
     with app.app_context(), pytest.raises(accounts.AccountError):
         accounts.create(name, PASSWORD)
@@ -144,6 +160,15 @@ def test_cookie_copied_before_sign_out_is_worthless(app: Flask, alice: FlaskClie
     ],
 )
 def test_sign_in_redirects_to_this_site_only(target: str, anonymous: FlaskClient) -> None:
+    assert not is_local(target)
+    assert sign_in(anonymous, "alice", next=target).location == "/"
+
+
+@pytest.mark.parametrize("target", ["/" + "x" * 1024, "/" + "é" * 512])
+def test_sign_in_goes_on_to_no_address_that_is_too_long_for_a_cookie(
+    target: str, anonymous: FlaskClient
+) -> None:
+    assert is_local(target[:-1])
     assert not is_local(target)
     assert sign_in(anonymous, "alice", next=target).location == "/"
 

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import stat
 import subprocess
@@ -21,7 +22,7 @@ from sqlalchemy import select
 
 from portal import accounts, backup, database, links, sessions, trash
 from portal.backup import BackupError
-from portal.cli import portal
+from portal.cli import backups, portal
 from portal.database import db
 from portal.models import OneTimeLink, Role, SignIn, StoredFile
 from portal.uploads import disk_storage
@@ -246,7 +247,10 @@ def test_failed_backup_leaves_nothing(
     assert list(target.parent.iterdir()) == []
 
 
-def test_terminated_backup_leaves_nothing(app: Flask, target: Path, data: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_terminated_backup_leaves_nothing(
+    number: signal.Signals, app: Flask, target: Path, data: Path
+) -> None:
     with app.app_context():
         store("alice", "large.bin", bytes(200 * 1024**2))
     words = [sys.executable, "-m", "flask", "--app", "portal", "portal", "backup", str(target)]
@@ -255,10 +259,20 @@ def test_terminated_backup_leaves_nothing(app: Flask, target: Path, data: Path) 
         while not any(path.stat().st_size for path in target.parent.rglob("backup.tar")):
             assert process.poll() is None
             time.sleep(0.005)
-        process.terminate()
+        process.send_signal(number)
         process.communicate()
-    assert process.returncode == 143
+    assert process.returncode == 128 + number
     assert list(target.parent.iterdir()) == []
+
+
+def test_backup_goes_on_where_the_end_of_the_terminal_is_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with backups._ends_at_signals():
+            signal.raise_signal(signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @contextmanager
@@ -382,7 +396,7 @@ def test_sessions_and_links_are_not_restored(app: Flask, target: Path, new: Flas
     with app.app_context():
         account = accounts.find("alice")
         assert account
-        sessions.start(account, "browser", "127.0.0.1")
+        sessions.start(sessions.Proof.of(account), "browser", "127.0.0.1")
         links.invite(Role.MEMBER, None, "for Carol")
     assert run(app, "backup", str(target))[0] == 0
     assert run(new, "restore", str(target))[0] == 0

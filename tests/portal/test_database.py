@@ -18,7 +18,7 @@ from alembic.runtime.migration import MigrationContext
 from flask import Flask
 from sqlalchemy.exc import IntegrityError, StatementError
 
-from portal import accounts, database, entries, passwords
+from portal import accounts, database, entries, names, passwords
 from portal.accounts import AccountError
 from portal.database import db
 from portal.models import Account, Base, Role, StoredFile
@@ -132,7 +132,8 @@ def test_upgrade_keeps_accounts_and_files_of_the_first_version(
             connection.executescript(script)
         database.upgrade()
 
-        alice = accounts.authenticate("alice", "correct horse")
+        assert accounts.authenticate("alice", "correct horse")
+        alice = accounts.find("alice")
         assert alice
         assert (alice.role, alice.is_active, alice.used) == (Role.MEMBER, True, 7)
         found = db.session.scalars(sa.select(StoredFile).order_by(StoredFile.id)).all()
@@ -147,6 +148,24 @@ def test_upgrade_keeps_accounts_and_files_of_the_first_version(
         # Twins that there are stay; no more come.
         with pytest.raises(AccountError, match="already, or one like it"):
             accounts.create("al\u0456ce", "correct horse")
+
+
+def test_upgrade_finds_a_free_key_for_each_look_alike(
+    make_app: Callable[..., Flask], data: Path
+) -> None:
+    with make_app().app_context():
+        database.upgrade("0001")
+        people = ["alice", "alice 3", "al\u0456ce", "alice 5", "\u0430lice", "alice 5 5"]
+        rows = [(number, name, name, str(number)) for number, name in enumerate(people, 1)]
+        with closing(sqlite3.connect(data / "portal.db")) as connection:
+            insert = "INSERT INTO account VALUES (?, ?, ?, '', ?, '2026-01-02 03:04:05.000000')"
+            connection.executemany(insert, rows)
+            connection.commit()
+        database.upgrade()
+        found = db.session.scalars(sa.select(Account).order_by(Account.id)).all()
+        assert [one.name for one in found] == people
+        for one in (found[0], found[1], found[3], found[5]):
+            assert one.skeleton == names.skeleton(one.name)
 
 
 def test_upgrade_that_breaks_references_is_undone(

@@ -46,6 +46,9 @@ def test_relative_data_folder_is_refused() -> None:
         ("MAX_FORM_PARTS", None),
         ("PROXIES", -1),
         ("PERMANENT_SESSION_LIFETIME", -1),
+        ("PERMANENT_SESSION_LIFETIME", 10**12),
+        ("TRASH_DAYS", 36_501),
+        ("ACTIVITY_DAYS", 10**30),
         ("SESSION_COOKIE_SECURE", "no"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
@@ -13,7 +14,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from portal import accounts, links, sessions
+from portal import accounts, links, passwords, sessions, throttle
 from portal.accounts import AccountError
 from portal.database import db
 from portal.links import LinkError, LinkUnknownError
@@ -368,3 +369,85 @@ def test_quota_that_is_no_size_is_refused(quota: str, root: FlaskClient) -> None
     assert answer.status_code == 422
     assert "number of GiB" in answer.text
     assert "No open invitations" in answer.text
+
+
+def test_taken_name_is_refused_before_the_password_is_hashed(
+    app: Flask, anonymous: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follow(anonymous, "invitation", invite(app))
+    monkeypatch.setattr(passwords, "hasher", None)  # whoever uses it fails
+    for name in ("Alice", "a1ice"):
+        assert send(anonymous, "invitation", username=name).status_code == 422
+
+
+@pytest.mark.parametrize("kind", ["invitation", "reset", "account/password"])
+def test_refused_choices_are_throttled(kind: str, app: Flask, alice: FlaskClient) -> None:
+    if kind != "account/password":
+        follow(alice, kind, invite(app) if kind == "invitation" else allow_reset(app))
+    form = {
+        "csrf_token": token(alice),
+        "username": "alice",
+        "password": PASSWORD if kind == "account/password" else "1234567890",
+        "new_password": "1234567890",
+        "again": "1234567890",
+    }
+    answers = [
+        alice.post(f"/{kind}", data=form).status_code for _ in range(throttle.CHOICE.amount + 1)
+    ]
+    assert answers == [422] * throttle.CHOICE.amount + [429]
+
+
+def test_accepted_choices_are_not_throttled(app: Flask) -> None:
+    for number in range(throttle.CHOICE.amount + 1):
+        client = app.test_client()
+        follow(client, "invitation", invite(app))
+        assert send(client, "invitation", username=f"Person {number}").status_code == 302
+
+
+@pytest.mark.parametrize("take_rights", [_demote, _deactivate])
+@pytest.mark.parametrize("kind", ["invitation", "reset link"])
+def test_link_made_while_the_right_is_taken_is_none(
+    kind: str,
+    take_rights: Callable[[str], None],
+    app: Flask,
+    root: FlaskClient,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    form, path = {"csrf_token": token(root)}, "/invitations"
+    with app.app_context():
+        accounts.create("second", PASSWORD, Role.ADMINISTRATOR)
+        alice = accounts.find("alice")
+        assert alice
+        if kind == "reset link":
+            path = f"/accounts/{alice.id}/reset-link"
+    makes = "invite" if kind == "invitation" else "allow_reset"
+    really = getattr(links, makes)
+
+    def late(*args: object) -> object:
+        with app.app_context():
+            take_rights("root")
+        return really(*args)
+
+    monkeypatch.setattr(links, makes, late)
+    assert root.post(path, data=form).status_code == (403 if kind == "invitation" else 302)
+    with app.app_context():
+        assert db.session.scalars(select(OneTimeLink)).all() == []
+
+
+def test_invitation_withdrawn_by_several_at_once_is_withdrawn_once(app: Flask) -> None:
+    with app.app_context():
+        public_id = links.invite(Role.MEMBER, None, "")[0].public_id
+    answers: list[bool] = []
+    start = threading.Barrier(4)
+
+    def withdraw() -> None:
+        with app.app_context():
+            start.wait()
+            answers.append(links.withdraw(public_id))
+
+    threads = [threading.Thread(target=withdraw) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(answers) == [False, False, False, True]

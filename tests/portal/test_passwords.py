@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from argon2 import PasswordHasher
 from flask import Flask
@@ -52,6 +54,17 @@ def test_part_of_a_long_name_is_no_password() -> None:
 @pytest.mark.parametrize("length", [1023, 1024])
 def test_estimate_of_a_long_password_does_not_keep_the_server_busy(length: int) -> None:
     passwords.check_new((WORDS * 60)[:length], "alice")
+
+
+@pytest.mark.parametrize("letters", ["4@8({[<369|1!$50+7%2", "|1!7+({[<4@$569", "4(36915078%2"])
+@pytest.mark.parametrize("length", [20, 32, 72, 1024])
+def test_estimate_of_a_hostile_password_does_not_keep_the_server_busy(
+    letters: str, length: int
+) -> None:
+    passwords.check_new("a first password", "alice")  # which reads the lists
+    began = time.process_time()
+    passwords.check_new((letters * 60)[:length], "alice")
+    assert time.process_time() - began < 0.2
 
 
 def test_older_password_that_is_too_short_for_a_new_one_signs_in_and_is_rehashed(

@@ -314,4 +314,27 @@ def test_it_is_switched_off_with_the_password(app: Flask, alice: FlaskClient, ph
     assert post(alice, "/off", off_password=PASSWORD)[0] == 302
     signed_in(app, "alice")
     with app.app_context():
-        assert secondfactor.recovery_codes_left(find()) == 0
+        assert secondfactor.recovery_codes_left(find().id) == 0
+
+
+def test_secret_that_was_confirmed_in_another_tab_stays(
+    app: Flask, alice: FlaskClient, clock: list[float]
+) -> None:
+    post(alice, "/begin", password=PASSWORD)
+    with app.app_context():
+        late = find()
+        secret = late.totp_secret
+        assert secret
+        with app.app_context():
+            assert secondfactor.confirm(find(), pyotp.TOTP(secret).at(int(clock[0])))
+        assert not late.has_second_factor  # as far as it was read
+        secondfactor.begin(late)
+    with app.app_context():
+        assert find().totp_secret == secret
+        assert find().has_second_factor
+
+
+def test_wrong_first_code_is_logged(alice: FlaskClient, caplog: pytest.LogCaptureFixture) -> None:
+    post(alice, "/begin", password=PASSWORD)
+    assert post(alice, "/confirm", code="000000")[0] == 422
+    assert caplog.messages[-1] == "second factor failed from 127.0.0.1: 'alice'"

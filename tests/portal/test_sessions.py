@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import select
 
-from portal import accounts, devices, sessions
+from portal import accounts, devices, passwords, secondfactor, sessions
 from portal.database import db
-from portal.models import Account
+from portal.models import Account, SignIn, now
+from portal.views import auth
 
 from .conftest import PASSWORD, sign_in, signed_in, token
 
@@ -210,3 +215,155 @@ def test_extra_fields_of_forms_change_nothing(app: Flask, alice: FlaskClient) ->
 )
 def test_device_is_described(user_agent: str, device: str) -> None:
     assert devices.describe(user_agent) == device
+
+
+# What changes while a request is under way.
+
+
+def meanwhile(
+    monkeypatch: pytest.MonkeyPatch, app: Flask, where: Any, what: str, change: Callable[[], Any]
+) -> None:
+    """Have something else happen, once, when a function was called and is about to answer."""
+    really, done = getattr(where, what), list[bool]()
+
+    def interrupted(*args: Any, **kwargs: Any) -> Any:
+        answer = really(*args, **kwargs)
+        if not done:
+            done.append(True)
+            with app.app_context():
+                change()
+        return answer
+
+    monkeypatch.setattr(where, what, interrupted)
+
+
+def find() -> Account:
+    account = accounts.find("alice")
+    assert account
+    return account
+
+
+def sessions_there_are(app: Flask) -> int:
+    with app.app_context():
+        return len(db.session.scalars(select(SignIn)).all())
+
+
+def _switch_second_factor_on() -> None:
+    secondfactor.begin(find())
+    account = find()
+    account.totp_step = 1
+    db.session.commit()
+
+
+CHANGES: list[Callable[[], Any]] = [
+    lambda: accounts.set_password(find(), NEW),
+    lambda: accounts.deactivate(find()),
+    lambda: accounts.delete(find()),
+    _switch_second_factor_on,
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_sign_in_under_way_survives_no_change(
+    change: Callable[[], Any], app: Flask, anonymous: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meanwhile(monkeypatch, app, passwords, "verify", change)
+    answer = sign_in(anonymous, "alice")
+    assert answer.status_code == 422
+    assert "The name or the password is not right" in answer.text
+    assert not works(anonymous)
+    assert sessions_there_are(app) == 0
+
+
+@pytest.mark.parametrize("change", CHANGES[:3])
+def test_code_given_while_the_account_changes_does_not_sign_in(
+    change: Callable[[], Any], app: Flask, anonymous: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with app.app_context():
+        _switch_second_factor_on()
+        codes = secondfactor.renew_recovery_codes(find())
+    assert sign_in(anonymous, "alice").location == "/sign-in/code"
+    meanwhile(monkeypatch, app, secondfactor, "use_recovery_code", change)
+    form = {"csrf_token": token(anonymous), "recovery_code": codes[0]}
+    assert anonymous.post("/sign-in/code", data=form).location == "/sign-in"
+    assert sessions_there_are(app) == 0
+
+
+def test_due_rehash_does_not_bring_an_old_password_back(
+    app: Flask, anonymous: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passwords, "hasher", PasswordHasher(1, 16, 1))
+    meanwhile(
+        monkeypatch, app, passwords, "needs_rehash", lambda: accounts.set_password(find(), NEW)
+    )
+    assert sign_in(anonymous, "alice").status_code == 422
+    assert sign_in(anonymous, "alice").status_code == 422
+    assert sign_in(anonymous, "alice", NEW).status_code == 302
+
+
+def test_due_rehash_of_two_sign_ins_at_once_lets_both_in(
+    app: Flask, anonymous: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passwords, "hasher", PasswordHasher(1, 16, 1))
+    meanwhile(
+        monkeypatch,
+        app,
+        passwords,
+        "needs_rehash",
+        lambda: accounts.authenticate("alice", PASSWORD),
+    )
+    assert sign_in(anonymous, "alice").status_code == 302
+
+
+def test_password_change_does_not_replace_one_that_was_set_meanwhile(
+    app: Flask, alice: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_link = "seven calm otters"
+    meanwhile(
+        monkeypatch, app, passwords, "check_new", lambda: accounts.set_password(find(), by_link)
+    )
+    assert post(alice, "/account/password", password=PASSWORD, new_password=NEW, again=NEW) == 422
+    assert sign_in(app.test_client(), "alice", by_link).status_code == 302
+
+
+def test_activation_brings_no_session_back(app: Flask, alice: FlaskClient) -> None:
+    with app.app_context():
+        account = find()
+        account.is_active = False  # as a version did that left the sessions
+        db.session.commit()
+        accounts.activate(account)
+    assert not works(alice)
+
+
+def _end_sessions() -> None:
+    sessions.end_all(find())
+
+
+def test_sign_out_while_the_session_ends(
+    app: Flask, alice: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    form = {"csrf_token": token(alice)}
+    meanwhile(monkeypatch, app, auth, "record", _end_sessions)
+    answer = alice.post("/sign-out", data=form)
+    assert answer.location == "/sign-in"
+    assert not works(alice)
+
+
+@pytest.mark.parametrize("ends", ["before it is noted", "after it was noted"])
+def test_session_that_ends_when_its_use_is_noted_is_over(
+    ends: str, app: Flask, alice: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = now() + timedelta(hours=1)
+    monkeypatch.setattr(sessions, "now", lambda: later)
+    where = (sessions, "_oldest") if ends.startswith("before") else (sessions, "_note_use")
+    meanwhile(monkeypatch, app, *where, _end_sessions)
+    assert alice.get("/").status_code == 302
+
+
+def test_session_can_be_ended_twice(app: Flask, alice: FlaskClient) -> None:
+    with app.app_context():
+        (found,) = sessions.of(find())
+        number = found.id
+        for _ in range(2):
+            sessions.end(number)
+    assert not works(alice)

@@ -15,7 +15,7 @@ from portal.models import Entry, FileRequest, Folder, Share, StoredFile, now
 from portal.sharing import requests, shares, tokens, visits
 from portal.sharing.standing import Standing, standing
 
-from .conftest import signed_in, upload
+from .conftest import PASSWORD, signed_in, upload
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def test_limits_of_a_request_hold_for_uploads_at_once(app: Flask, folder: Folder
     assert sum(counted) == 2
     db.session.refresh(asked)
     assert (asked.files, asked.size) == (2, 20)
-    requests.give_back(asked, 10)
+    requests.give_back(asked.id, 10)
     assert requests.reserve(asked, 15)
     assert standing(asked) is Standing.USED_UP
 
@@ -168,9 +168,70 @@ def test_what_a_visitor_has_opened_stays_small(share: Share, file: StoredFile) -
     assert visits.has_entered(share)
 
 
-def test_grant_is_for_one_file_of_one_share(share: Share, file: StoredFile) -> None:
-    other, _ = shares.create(file, shares.Terms())
-    visits.grant(share, file)
-    assert visits.has_grant(share, file)
-    assert not visits.has_grant(share, share.entry)
-    assert not visits.has_grant(other, file)
+def test_download_is_counted_once_for_each_visitor(share: Share, file: StoredFile) -> None:
+    shares.change(share, shares.Terms(download_limit=2))
+    assert not shares.may_download(share, file, "one")
+    assert shares.begin_download(share, file, "one")
+    assert shares.begin_download(share, file, "one")
+    assert share.downloads == 1
+    assert shares.may_download(share, file, "one")
+    assert not shares.may_download(share, share.entry, "one")
+    assert shares.begin_download(share, file, "two")
+    assert not shares.begin_download(share, file, "three")
+    assert not shares.may_download(share, file, "three")
+    assert shares.begin_download(share, file, "one")
+
+
+def test_one_visitors_downloads_at_once_are_counted_once(
+    app: Flask, share: Share, file: StoredFile
+) -> None:
+    shares.change(share, shares.Terms(download_limit=1))
+    ids, allowed = (share.id, file.id), []
+
+    def download() -> None:
+        with app.app_context():
+            found = db.session.get_one(Share, ids[0]), db.session.get_one(Entry, ids[1])
+            allowed.append(shares.begin_download(*found, "one"))
+
+    threads = [threading.Thread(target=download) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert allowed == [True] * 8
+    db.session.refresh(share)
+    assert share.downloads == 1
+
+
+def test_request_that_ended_meanwhile_takes_nothing(folder: Folder) -> None:
+    for values in (
+        {"revoked_at": now()},
+        {"expires_at": now() - timedelta(seconds=1)},
+    ):
+        asked, _ = requests.create(folder, requests.Terms())
+        for name, value in values.items():
+            setattr(asked, name, value)
+        db.session.commit()
+        assert not requests.reserve(asked, 1)
+    asked, _ = requests.create(folder, requests.Terms())
+    assert requests.reserve(asked, 1)
+    asked.owner.is_active = False
+    db.session.commit()
+    assert not requests.reserve(asked, 1)
+
+
+def test_ids_are_never_given_again(folder: Folder) -> None:
+    before = accounts.create("carol", PASSWORD).id
+    carol = accounts.find("carol")
+    assert carol
+    accounts.delete(carol)
+    assert accounts.create("dave", PASSWORD).id > before
+    share, _ = shares.create(folder, shares.Terms())
+    ids = share.id, folder.id
+    trash.put([folder])
+    trash.purge(db.session.get_one(Entry, ids[1]))
+    dave = accounts.find("dave")
+    assert dave
+    made = entries.place(Folder(name="x"), entries.root_folder(dave.id))
+    assert made.id > ids[1]
+    assert shares.create(made, shares.Terms())[0].id > ids[0]

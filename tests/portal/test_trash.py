@@ -109,7 +109,32 @@ def test_deleting_can_be_undone_by_a_button(alice: FlaskClient) -> None:
     assert alice.post("/trash/undo", data=form).status_code == 404
 
 
-@pytest.mark.parametrize("moment", ["", "x", "2026-01-01", "2026-01-01T00:00:00", "9" * 99])
+def test_undo_puts_what_was_in_one_another_back_so(alice: FlaskClient) -> None:
+    inner = make_folder(alice, "Alpha")
+    outer = make_folder(alice, "Alphabet")
+    choose(alice, "move", inner)
+    form = {"csrf_token": token(alice), "entry": public_id(inner), "folder": public_id(outer)}
+    alice.post("/move", data=form)
+    choose(alice, "trash", inner, outer)
+    found = re.search(r'name="moment" value="([^"]+)"', alice.get("/").text)
+    assert found
+    alice.post("/trash/undo", data={"csrf_token": token(alice), "moment": found[1]})
+    assert list(folders(alice)) == ["Alphabet"]
+    assert list(folders(alice, outer)) == ["Alpha"]
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "",
+        "x",
+        "2026-01-01",
+        "2026-01-01T00:00:00",
+        "9" * 99,
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31T23:59:59-14:00",
+    ],
+)
 def test_undo_of_nothing_is_404(moment: str, alice: FlaskClient) -> None:
     form = {"csrf_token": token(alice), "moment": moment}
     assert alice.post("/trash/undo", data=form).status_code == 404

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import re
+import time
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -13,8 +15,12 @@ from flask.testing import FlaskClient
 from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
+from portal import archives
 from portal.database import db
-from portal.models import Account, Activity, FileRequest, Share, now
+from portal.models import Account, Activity, FileRequest, Folder, Share, StoredFile, now
+from portal.storage import IncomingFile, StorageFullError
+from portal.uploads import accept_up_to, add_file
+from portal.views import uploaders
 
 from .conftest import choose, folders, kept, links, make_folder, public_id, token, upload
 
@@ -346,6 +352,7 @@ def test_uploader_does_not_learn_how_full_it_is(
     with app.app_context():
         db.session.execute(update(Account).values(quota=100))
         db.session.commit()
+    assert "100 bytes" not in visitor.get(home).text
     for size in (101, 200_000):
         said = send(visitor, home, "a.txt", b"x" * size)
         assert said.status_code == 200
@@ -365,3 +372,148 @@ def test_request_dies_with_its_folder(alice: FlaskClient, visit: Visitor) -> Non
     page = visitor.get(home)
     assert page.status_code == 410
     assert "This is no longer shared" in page.text
+
+
+def test_request_takes_nothing_that_ended_while_it_was_sent(
+    alice: FlaskClient, visit: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_folder(alice, "Inbox")
+    visitor = visit(link := ask(alice, folder))
+    home = home_of(visitor, link)
+    really = accept_up_to
+
+    def revoked_then(free: int) -> bool:
+        db.session.execute(update(FileRequest).values(revoked_at=now()))
+        db.session.commit()
+        return really(free)
+
+    monkeypatch.setattr(uploaders, "accept_up_to", revoked_then)
+    assert "This link was withdrawn" in send(visitor, home, "late.txt", b"late").text
+    assert links(alice, folder) == {}
+
+
+def test_upload_that_breaks_tells_what_was_kept(
+    alice: FlaskClient, visit: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_folder(alice, "Inbox")
+    visitor = visit(link := ask(alice, folder))
+    home = home_of(visitor, link)
+    really = add_file
+
+    def full(into: Folder, incoming: IncomingFile, name: str) -> StoredFile:
+        if name == "b.txt":
+            raise StorageFullError
+        return really(into, incoming, name)
+
+    monkeypatch.setattr(uploaders, "add_file", full)
+    found = re.search(r'name="csrf_token" value="([^"]+)"', visitor.get(home).text)
+    assert found
+    two = [(io.BytesIO(b"x"), "a.txt"), (io.BytesIO(b"y"), "b.txt")]
+    form = {"csrf_token": found[1], "file": two}
+    assert visitor.post(f"{home}/files", data=form).status_code == 507
+    assert "Received: a.txt." in visitor.get(home).text
+    assert list(links(alice, folder)) == ["a.txt"]
+
+
+def test_more_files_than_may_come_are_not_written_to_disk(
+    alice: FlaskClient, visit: Visitor, data: Path
+) -> None:
+    folder = make_folder(alice, "Inbox")
+    visitor = visit(link := ask(alice, folder, file_limit="2"))
+    home = home_of(visitor, link)
+    found = re.search(r'name="csrf_token" value="([^"]+)"', visitor.get(home).text)
+    assert found
+    many = [(io.BytesIO(b"x"), f"{n}.txt") for n in range(5)]
+    form = {"csrf_token": found[1], "file": many}
+    said = visitor.post(f"{home}/files", data=form, follow_redirects=True)
+    assert "There was no room for this." in said.text
+    assert kept(data) == []
+
+
+def test_archive_that_is_refused_counts_nothing(
+    app: Flask, alice: FlaskClient, visit: Visitor
+) -> None:
+    folder = make_folder(alice, "Shared")
+    upload(alice, "a.txt", page=folder)
+    visitor = visit(link := share(alice, folder, download_limit="1"))
+    home = home_of(visitor, link)
+    url, page = f"{home}/folders/{public_id(folder)}/zip", visitor.get(home).text
+    slots = archives.Slots(2)
+    app.extensions["portal.archives"] = slots
+    slots.take(0)
+    assert _post(visitor, url, page).status_code == 503
+    assert downloads(app) == 0
+    slots.give_back(0)
+    with _post(visitor, url, page) as archive:
+        assert archive.status_code == 200
+        # Visitors do not take the places of those who have an account.
+        slots.take(7)
+    with app.app_context():
+        rows = db.session.scalars(select(Activity.action).where(Activity.action == "archive"))
+        assert len(rows.all()) == 1
+    alice.head(f"{folder}/zip").close()
+    with app.app_context():
+        rows = db.session.scalars(select(Activity.action).where(Activity.action == "archive"))
+        assert len(rows.all()) == 1
+
+
+def test_folder_of_a_used_up_link_is_closed(app: Flask, alice: FlaskClient, visit: Visitor) -> None:
+    folder = make_folder(alice, "Shared")
+    visitor = visit(link := share(alice, folder, download_limit="1"))
+    home = home_of(visitor, link)
+    set_share(app, downloads=1)
+    assert visitor.get(f"{home}/folders/{public_id(folder)}").status_code == 410
+
+
+@pytest.mark.parametrize(
+    "size", ["1e999990", "1e700000", "inf", "nan", "-1", "0", "9" * 40, "1.", "\u0663"]
+)
+def test_strange_sizes_are_refused_at_once(size: str, alice: FlaskClient) -> None:
+    folder = make_folder(alice, "Inbox")
+    form = {"csrf_token": token(alice), "size_limit": size}
+    began = time.process_time()
+    answer = alice.post(f"{folder}/request", data=form)
+    assert answer.status_code == 422
+    assert "Write a size in MiB" in answer.text
+    assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize("number", ["0" * 11 + "1" + "9" * 20, "9" * 5000, "-1", "1.5", "\u0663"])
+def test_strange_numbers_are_refused(number: str, alice: FlaskClient) -> None:
+    upload(alice, "a.txt")
+    entry = public_id(links(alice)["a.txt"])
+    form = {"csrf_token": token(alice), "download_limit": number}
+    assert alice.post(f"/entries/{entry}/share", data=form).status_code == 422
+
+
+def test_unchanged_size_limit_stays_exactly_as_it_was(app: Flask, alice: FlaskClient) -> None:
+    folder = make_folder(alice, "Inbox")
+    ask(alice, folder, size_limit="5")
+    with app.app_context():
+        db.session.execute(update(FileRequest).values(size_limit=1_234_567))
+        db.session.commit()
+    change = re.search(r'href="(/links/requests/[^"]+)"', alice.get("/links").text)
+    assert change
+    shown = re.search(r'name="size_limit"[^>]*value="([^"]*)"', alice.get(change[1]).text)
+    assert shown
+    form = {"csrf_token": token(alice), "size_limit": shown[1], "note": "new"}
+    assert alice.post(change[1], data=form).status_code == 302
+    with app.app_context():
+        assert db.session.scalars(select(FileRequest.size_limit)).one() == 1_234_567
+
+
+def test_success_of_one_visitor_forgets_no_failures_of_others(
+    alice: FlaskClient, visit: Visitor
+) -> None:
+    upload(alice, "a.txt")
+    link = share(alice, links(alice)["a.txt"], password="four words in it")
+    guesser, friend = visit(link), visit(link)
+    home = home_of(guesser, link)
+    answers = []
+    for n in range(12):
+        page = guesser.get(home).text
+        answers.append(_post(guesser, f"{home}/unlock", page, password=f"guess {n}").status_code)
+        if n == 5:
+            right = {"password": "four words in it"}
+            _post(friend, f"{home}/unlock", friend.get(home).text, **right)
+    assert answers[-1] == 429

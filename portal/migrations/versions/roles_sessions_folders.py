@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from itertools import count
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,6 +13,8 @@ from portal.names import fold, numbered, skeleton
 revision = "0002"
 down_revision = "0001"
 
+# The ids of deleted rows are not given again.
+NEVER_AGAIN = {"sqlite_autoincrement": True}
 NOT_TRASHED = sa.text("trash_id IS NULL")
 NO_PARENT = sa.text("parent_id IS NULL")
 
@@ -26,7 +29,7 @@ def upgrade() -> None:
 
 
 def _extend_accounts() -> None:
-    with op.batch_alter_table("account") as table:
+    with op.batch_alter_table("account", table_kwargs=NEVER_AGAIN) as table:
         table.add_column(sa.Column("skeleton", sa.String(255), nullable=True))
         table.add_column(sa.Column("role", sa.String(16), nullable=False, server_default="MEMBER"))
         table.add_column(
@@ -39,19 +42,36 @@ def _extend_accounts() -> None:
         table.drop_constraint("uq_account_session_key", type_="unique")
         table.drop_column("session_key")
     connection = op.get_bind()
-    taken = set()
-    for account_id, name in connection.execute(sa.text("SELECT id, name FROM account")).all():
-        # Look-alikes that there are already keep their names; no new one gets such a name.
-        own = skeleton(name)
-        key = f"{own} {account_id}" if own in taken else own
-        taken.add(key)
-        update = sa.text("UPDATE account SET skeleton = :key WHERE id = :id")
+    update = sa.text("UPDATE account SET skeleton = :key WHERE id = :id")
+    for account_id, key in _skeletons(connection).items():
         connection.execute(update, {"key": key, "id": account_id})
-    with op.batch_alter_table("account") as table:
+    with op.batch_alter_table("account", table_kwargs=NEVER_AGAIN) as table:
         table.alter_column("skeleton", existing_type=sa.String(255), nullable=False)
         table.create_unique_constraint("uq_account_skeleton", ["skeleton"])
         for column in ("role", "is_active", "used"):
             table.alter_column(column, server_default=None)
+
+
+def _skeletons(connection: sa.Connection) -> dict[int, str]:
+    """Give each account its skeleton, or, if it looks like an earlier one, a key that is free.
+
+    Look-alikes that there are already keep their names; no new one gets such a name.
+    """
+    query = sa.text("SELECT id, name FROM account ORDER BY id")
+    found = {account_id: skeleton(name) for account_id, name in connection.execute(query)}
+    keys: dict[int, str] = {}
+    taken = set(found.values())
+    seen = set()
+    for account_id, own in found.items():
+        key = own
+        if own in seen:
+            numbers = count(account_id)
+            while key in taken:
+                key = f"{own} {next(numbers)}"
+        seen.add(own)
+        taken.add(key)
+        keys[account_id] = key
+    return keys
 
 
 def _make_sign_in_tables() -> None:
@@ -128,6 +148,7 @@ def _make_entries() -> None:
         sa.ForeignKeyConstraint(["trash_id"], ["entry.id"], name="fk_entry_trash_id_entry"),
         sa.UniqueConstraint("public_id", name="uq_entry_public_id"),
         sa.UniqueConstraint("storage_key", name="uq_entry_storage_key"),
+        **NEVER_AGAIN,
     )
     for name, where, *columns in (
         ("uq_entry_parent_id_name_key", NOT_TRASHED, "parent_id", "name_key"),

@@ -21,8 +21,29 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["entry_id"], ["entry.id"], name="fk_share_entry_id_entry", ondelete="CASCADE"
         ),
+        sqlite_autoincrement=True,
     )
     op.create_index("ix_share_entry_id", "share", ["entry_id"])
+    op.create_index("ix_share_owner_id", "share", ["owner_id"])
+    op.create_table(
+        "share_download",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("share_id", sa.Integer(), nullable=False),
+        sa.Column("entry_id", sa.Integer(), nullable=False),
+        sa.Column("visitor", sa.String(64), nullable=False),
+        sa.Column("counted_at", sa.DateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_share_download"),
+        sa.ForeignKeyConstraint(
+            ["share_id"], ["share.id"], name="fk_share_download_share_id_share", ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["entry_id"], ["entry.id"], name="fk_share_download_entry_id_entry", ondelete="CASCADE"
+        ),
+        sa.UniqueConstraint(
+            "share_id", "entry_id", "visitor", name="uq_share_download_share_id_entry_id_visitor"
+        ),
+    )
+    op.create_index("ix_share_download_entry_id", "share_download", ["entry_id"])
     op.create_table(
         "file_request",
         *_handed_link("file_request"),
@@ -34,8 +55,10 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["folder_id"], ["entry.id"], name="fk_file_request_folder_id_entry", ondelete="CASCADE"
         ),
+        sqlite_autoincrement=True,
     )
     op.create_index("ix_file_request_folder_id", "file_request", ["folder_id"])
+    op.create_index("ix_file_request_owner_id", "file_request", ["owner_id"])
     _make_activity()
 
 
@@ -86,7 +109,10 @@ def _make_activity() -> None:
         "receipt",
         sa.Column("handoff", sa.String(16), nullable=False),
         sa.Column("outcome", sa.String(16), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=False),
         sa.Column("sent", sa.BigInteger(), nullable=False),
+        sa.Column("start", sa.BigInteger(), nullable=False),
+        sa.Column("total", sa.BigInteger(), nullable=True),
         sa.Column("at", sa.DateTime(), nullable=False),
         sa.PrimaryKeyConstraint("handoff", name="pk_receipt"),
     )
