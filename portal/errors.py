@@ -8,6 +8,7 @@ from flask import Flask, current_app, render_template, request
 from flask.typing import ResponseReturnValue
 from limits.errors import StorageError
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm.exc import ObjectDeletedError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from flask_delegate import FileRefused
@@ -52,6 +53,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(QuotaExceededError, _over_quota)
     app.register_error_handler(OverAllowanceError, _over_allowance)
     app.register_error_handler(GoneError, _gone)
+    app.register_error_handler(ObjectDeletedError, _deleted_meanwhile)
     app.register_error_handler(BusyError, _busy)
     app.register_error_handler(ContentLostError, _content_lost)
     app.register_error_handler(FileRefused, _content_lost)
@@ -99,6 +101,11 @@ def _over_allowance(_error: OverAllowanceError) -> ResponseReturnValue:
 
 def _gone(_error: GoneError) -> ResponseReturnValue:
     return _page(404, *_WORDS[404]), 404
+
+
+def _deleted_meanwhile(_error: ObjectDeletedError) -> ResponseReturnValue:
+    # Perhaps the account that asks, so that the page must not look for it.
+    return _page(404, *_WORDS[404], anonymous=True), 404
 
 
 def _busy(_error: BusyError) -> ResponseReturnValue:

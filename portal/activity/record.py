@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple, Protocol
 from flask import Flask, current_app, g, has_request_context, request
 from sqlalchemy import delete
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm.exc import ObjectDeletedError
 
 from flask_delegate import file_delegated
 from flask_delegate.handoff import Delivery
@@ -176,4 +177,7 @@ def _from_the_beginning() -> bool:
 
 def _actor() -> str:
     account = signed_in_account() if has_request_context() else None
-    return account.name if account else ""
+    try:
+        return account.name if account else ""
+    except ObjectDeletedError:  # just now, by an administrator
+        return ""

@@ -16,14 +16,14 @@ from sqlalchemy.exc import IntegrityError
 
 from flask_delegate.receipts import Outcome
 from flask_delegate.receipts import Receipt as LogLine
-from portal import accounts, trash
+from portal import accounts, entries, trash
 from portal.activity import receipts, report
 from portal.activity.record import forget_old, record
 from portal.database import db
 from portal.logs import OneLineFormatter
-from portal.models import Activity, Receipt, Role, StoredFile, now
+from portal.models import Account, Activity, Entry, Receipt, Role, StoredFile, now
 
-from .conftest import PASSWORD, choose, sign_in, signed_in, upload
+from .conftest import PASSWORD, choose, links, public_id, sign_in, signed_in, token, upload
 
 
 @pytest.fixture
@@ -245,3 +245,23 @@ def test_log_has_no_link_that_was_opened(app: Flask) -> None:
     app.logger.removeHandler(handler)
     assert "Exception on /s/" in stream.getvalue()
     assert "secret-token" not in stream.getvalue()
+
+
+def test_account_that_is_deleted_meanwhile_fails_no_request(
+    alice: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload(alice, "a.txt")
+    link = links(alice)["a.txt"]
+    really = entries.rename
+
+    def deleted_then(entry: Entry, wanted: str) -> str:
+        name = really(entry, wanted)
+        db.session.execute(sa.text("PRAGMA foreign_keys = OFF"))
+        db.session.execute(sa.delete(Account).where(Account.name == "alice"))
+        db.session.commit()
+        return name
+
+    monkeypatch.setattr(entries, "rename", deleted_then)
+    form = {"csrf_token": token(alice), "name": "b.txt"}
+    answer = alice.post(f"/entries/{public_id(link)}/rename", data=form)
+    assert answer.status_code < 500
