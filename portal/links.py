@@ -8,7 +8,7 @@ from datetime import timedelta
 from flask import current_app, has_request_context, request
 from sqlalchemy import delete, select
 
-from . import accounts
+from . import accounts, names
 from .accounts import AccountError
 from .database import db
 from .models import Account, OneTimeLink, Role, hash_token, new_token, now
@@ -18,7 +18,6 @@ INVITATION_DAYS = 7
 _RESET_VALIDITY = timedelta(days=1)
 REMEMBERED = timedelta(days=30)
 """How long an expired link can be told from one that never was."""
-_LONGEST_NOTE = 255
 LONGEST_TOKEN = 64
 """Characters: enough for any, and few enough for a cookie."""
 
@@ -56,7 +55,7 @@ def invite(
     validity = timedelta(days=days)
     if actor:
         accounts.hold_right(actor.id)
-    return _make(validity, role=role, quota=quota, note=_one_line(note))
+    return _make(validity, role=role, quota=quota, note=names.one_line(note))
 
 
 def allow_reset(account: Account, actor: Account | None = None) -> tuple[OneTimeLink, str]:
@@ -173,8 +172,3 @@ def _use_up(link: OneTimeLink) -> None:
     if db.session.scalar(used) is None:
         db.session.rollback()
         raise LinkUnknownError
-
-
-def _one_line(note: str) -> str:
-    words = " ".join(note.split())
-    return "".join(character for character in words if character.isprintable())[:_LONGEST_NOTE]

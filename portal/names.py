@@ -15,6 +15,9 @@ from confusable_homoglyphs import confusables  # type: ignore[import-untyped]
 LONGEST = 255
 """In bytes of UTF-8: what common file systems take."""
 
+LONGEST_NOTE = 255
+"""In characters."""
+
 _UNNAMED = "unnamed"
 _UNKNOWN_TYPE = "application/octet-stream"
 # Marks that turn the reading direction, so that 'exe.txt' can look like 'txt.exe'.
@@ -78,6 +81,12 @@ def fold(name: str) -> str:
     """Map names that differ only by case or compatible characters to one key."""
     folded = unicodedata.normalize("NFKC", name.strip()).casefold()
     return unicodedata.normalize("NFKC", folded)
+
+
+def one_line(text: str) -> str:
+    """Make a note of what somebody typed: one line of what can be seen, and not too long."""
+    words = " ".join(text.split())
+    return "".join(one for one in words if one.isprintable())[:LONGEST_NOTE]
 
 
 def skeleton(name: str) -> str:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import exists, or_, select, update
+from sqlalchemy import exists, or_, update
 
 from ..database import db
 from ..models import Account, FileRequest, Folder, hash_token, now
-from . import tokens
-
-LONGEST_NOTE = 255
+from . import handed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +33,7 @@ def create(folder: Folder, terms: Terms) -> tuple[FileRequest, str]:
 
     The token is not kept: nobody can read it again.
     """
-    token = tokens.make(FileRequest)
+    token = handed.make_token(FileRequest)
     made = FileRequest(token_hash=hash_token(token), folder_id=folder.id, owner_id=folder.owner_id)
     _set_terms(made, terms)
     db.session.add(made)
@@ -48,19 +45,6 @@ def change(request: FileRequest, terms: Terms) -> None:
     """Change the terms; the link stays the same."""
     _set_terms(request, terms)
     db.session.commit()
-
-
-def revoke(request: FileRequest) -> None:
-    """End a request for good."""
-    if request.revoked_at is None:
-        request.revoked_at = now()
-        db.session.commit()
-
-
-def of_owner(account: Account) -> Sequence[FileRequest]:
-    """Give an account's requests, the latest first."""
-    mine = select(FileRequest).where(FileRequest.owner_id == account.id)
-    return db.session.scalars(mine.order_by(FileRequest.id.desc())).all()
 
 
 def reserve(request: FileRequest, size: int) -> bool:
@@ -97,6 +81,6 @@ def give_back(request_id: int, size: int) -> None:
 
 
 def _set_terms(request: FileRequest, terms: Terms) -> None:
-    request.note = terms.note[:LONGEST_NOTE]
+    request.note = terms.note
     request.expires_at = terms.expires_at
     request.file_limit, request.size_limit = terms.file_limit, terms.size_limit

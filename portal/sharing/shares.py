@@ -12,10 +12,8 @@ from sqlalchemy.dialects.sqlite import insert
 
 from .. import passwords
 from ..database import db
-from ..models import Account, Entry, Share, ShareDownload, hash_token, now
-from . import tokens
-
-LONGEST_NOTE = 255
+from ..models import Entry, Share, ShareDownload, hash_token, now
+from . import handed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,14 +36,12 @@ def create(entry: Entry, terms: Terms, password: str | None = None) -> tuple[Sha
     The token is not kept: nobody can read it again.
 
     :param password: what is asked for before anything is shown.
-    :raises ValueError: for a password that cannot be hashed.
     """
-    token = tokens.make(Share)
+    token = handed.make_token(Share)
     share = Share(token_hash=hash_token(token), entry_id=entry.id, owner_id=entry.owner_id)
     _set_terms(share, terms)
-    share.password_hash = passwords.hash_password(password) if password else None
     db.session.add(share)
-    db.session.commit()
+    set_password(share, password)
     return share, token
 
 
@@ -56,25 +52,9 @@ def change(share: Share, terms: Terms) -> None:
 
 
 def set_password(share: Share, password: str | None) -> None:
-    """Set another password, or none. What the old one had unlocked is locked again.
-
-    :raises ValueError: for a password that cannot be hashed.
-    """
+    """Set another password, or none. What the old one had unlocked is locked again."""
     share.password_hash = passwords.hash_password(password) if password else None
     db.session.commit()
-
-
-def revoke(share: Share) -> None:
-    """End a share for good."""
-    if share.revoked_at is None:
-        share.revoked_at = now()
-        db.session.commit()
-
-
-def of_owner(account: Account) -> Sequence[Share]:
-    """Give an account's shares, the latest first."""
-    mine = select(Share).where(Share.owner_id == account.id)
-    return db.session.scalars(mine.order_by(Share.id.desc())).all()
 
 
 def of_entry(entry: Entry) -> Sequence[Share]:
@@ -159,6 +139,6 @@ def _count(share: Share) -> bool:
 
 
 def _set_terms(share: Share, terms: Terms) -> None:
-    share.note = terms.note[:LONGEST_NOTE]
+    share.note = terms.note
     share.expires_at = terms.expires_at
     share.download_limit = terms.download_limit

@@ -11,6 +11,7 @@ from ..activity.record import record
 from ..extensions import current_account, login_required
 from ..messages import tell
 from ..models import FileRequest, Folder
+from ..sharing import handed
 from ..sharing import requests as requests_of
 from .lookup import entry_or_404, mine_or_404
 from .terms import FormError, last_day, mebibytes, read_count, read_mebibytes, read_note, read_until
@@ -59,7 +60,7 @@ def change(public_id: str) -> ResponseReturnValue:
 def revoke(public_id: str) -> ResponseReturnValue:
     """End a file request for good."""
     asked = mine_or_404(FileRequest, public_id)
-    requests_of.revoke(asked)
+    handed.revoke(asked)
     record("revoke request", asked.folder)
     tell("Revoked: nobody can upload by this link any more.")
     return redirect(url_for("shares.index"))

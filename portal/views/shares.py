@@ -11,8 +11,8 @@ from .. import passwords
 from ..activity.record import record
 from ..extensions import current_account, login_required
 from ..messages import shorten, tell
-from ..models import Entry, Share
-from ..sharing import requests as requests_of
+from ..models import Entry, FileRequest, Share
+from ..sharing import handed
 from ..sharing import shares as shares_of
 from ..sharing.standing import standing
 from .lookup import entry_or_404, mine_or_404
@@ -29,8 +29,8 @@ def index() -> ResponseReturnValue:
     account = current_account()
     return render_template(
         "links.html",
-        shares=shares_of.of_owner(account),
-        requests=requests_of.of_owner(account),
+        shares=handed.of_owner(Share, account),
+        requests=handed.of_owner(FileRequest, account),
         standing=standing,
     )
 
@@ -78,7 +78,7 @@ def change(public_id: str) -> ResponseReturnValue:
 def revoke(public_id: str) -> ResponseReturnValue:
     """End a share for good."""
     share = mine_or_404(Share, public_id)
-    shares_of.revoke(share)
+    handed.revoke(share)
     record("revoke share", share.entry)
     tell(f"Revoked: the link to {shorten(share.entry.name)} does not work any more.")
     return redirect(url_for("shares.index"))

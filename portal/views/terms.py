@@ -8,10 +8,10 @@ from decimal import Decimal
 
 from flask import request
 
+from .. import names
 from ..models import FileRequest, Share, now
 
 _USUAL = timedelta(days=14)
-_LONGEST_NOTE = 255
 _COUNT = re.compile("0{0,9}[1-9][0-9]{0,8}", re.ASCII)
 _MEBIBYTES = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?", re.ASCII)
 
@@ -35,9 +35,8 @@ def last_day(link: Share | FileRequest | None) -> str:
 
 
 def read_note() -> str:
-    """Read the field ``note``: one line, without characters that cannot be seen."""
-    words = " ".join(request.form.get("note", "").split())
-    return "".join(one for one in words if one.isprintable())[:_LONGEST_NOTE]
+    """Read the field ``note``."""
+    return names.one_line(request.form.get("note", ""))
 
 
 def read_until(before: datetime | None = None) -> datetime | None:

@@ -6,19 +6,16 @@ import logging
 
 from flask import (
     Blueprint,
-    abort,
     current_app,
-    make_response,
     redirect,
     render_template,
     request,
     url_for,
 )
 from flask.typing import ResponseReturnValue
-from sqlalchemy import select
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from .. import attempts, entries, names
+from .. import entries, names
 from ..activity.record import record
 from ..database import db
 from ..entries import QuotaExceededError
@@ -26,10 +23,10 @@ from ..extensions import check_form_in_view, csrf
 from ..messages import list_names, tell
 from ..models import FileRequest
 from ..sharing import requests as requests_of
-from ..sharing import tokens, visits
 from ..sharing.standing import Standing, standing
 from ..storage import IncomingFile, OverAllowanceError
 from ..uploads import accept_up_to, add_file, received_files
+from .arrival import closed, enter_by, entered_or_404
 
 uploaders = Blueprint("uploaders", __name__)
 logger = logging.getLogger(__name__)
@@ -38,22 +35,15 @@ logger = logging.getLogger(__name__)
 @uploaders.get("/r/<token>")
 def enter(token: str) -> ResponseReturnValue:
     """Keep a link's token, and go on to a page that has it in no address."""
-    asked = tokens.find(FileRequest, token)
-    if asked is None:
-        attempts.count_link()
-        attempts.log_failure("link", "")
-        return render_template("link_closed.html", standing=None), 404
-    visits.enter(asked)
-    return redirect(url_for("uploaders.show", public_id=asked.public_id))
+    return enter_by(FileRequest, token, "uploaders.show")
 
 
 @uploaders.get("/requested/<public_id>")
 def show(public_id: str) -> ResponseReturnValue:
     """Show who asks for files, and the form for them."""
-    asked = _entered_or_404(public_id)
-    now = standing(asked)
-    if now is not Standing.OPEN:
-        return render_template("link_closed.html", standing=now), 410
+    asked = entered_or_404(FileRequest, public_id)
+    if standing(asked) is not Standing.OPEN:
+        return closed(asked), 410
     return render_template("requested.html", asked=asked, limit=_limit(asked))
 
 
@@ -62,9 +52,9 @@ def show(public_id: str) -> ResponseReturnValue:
 @check_form_in_view
 def upload(public_id: str) -> ResponseReturnValue:
     """Keep the files that a form sends, as far as the request's limits go."""
-    asked = _entered_or_404(public_id)
-    if (now := standing(asked)) is not Standing.OPEN:
-        return render_template("link_closed.html", standing=now), 410
+    asked = entered_or_404(FileRequest, public_id)
+    if standing(asked) is not Standing.OPEN:
+        return closed(asked), 410
     kept: list[str] = []
     no_room = not _accept(asked)
     try:
@@ -74,9 +64,12 @@ def upload(public_id: str) -> ResponseReturnValue:
                 no_room |= not _keep(asked, name, incoming, kept)
     except (OverAllowanceError, QuotaExceededError, RequestEntityTooLarge):
         no_room = True
-    finally:
-        # However it ends, the next page tells what was kept.
-        _say(kept, no_room=no_room)
+    except BaseException:
+        # An error page says the rest; the next one tells what was kept.
+        if kept:
+            _say(kept, no_room=False)
+        raise
+    _say(kept, no_room=no_room)
     return redirect(url_for("uploaders.show", public_id=public_id))
 
 
@@ -124,11 +117,3 @@ def _limit(asked: FileRequest) -> int:
     """Tell how many bytes the request's terms leave; how much room its owner has is not told."""
     most = int(current_app.config["MAX_CONTENT_LENGTH"])
     return most if asked.size_limit is None else min(most, max(asked.size_limit - asked.size, 0))
-
-
-def _entered_or_404(public_id: str) -> FileRequest:
-    """Give a request to whoever came by its link."""
-    asked = db.session.scalar(select(FileRequest).where(FileRequest.public_id == public_id))
-    if asked is None or not visits.has_entered(asked):
-        abort(make_response(render_template("link_closed.html", standing=None), 404))
-    return asked

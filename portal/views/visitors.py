@@ -26,9 +26,10 @@ from ..activity.record import delivering, record
 from ..database import db
 from ..models import Entry, Folder, Share, StoredFile
 from ..sharing import shares as shares_of
-from ..sharing import tokens, visits
+from ..sharing import visits
 from ..sharing.standing import Standing, standing
 from .archives import send_archive
+from .arrival import closed, enter_by, entered_or_404
 from .files import path_of
 
 visitors = Blueprint("visitors", __name__)
@@ -40,21 +41,15 @@ E = TypeVar("E", bound=Entry)
 @visitors.get("/s/<token>")
 def enter(token: str) -> ResponseReturnValue:
     """Keep a link's token, and go on to a page that has it in no address."""
-    share = tokens.find(Share, token)
-    if share is None:
-        attempts.count_link()
-        attempts.log_failure("link", "")
-        return _closed(None), 404
-    visits.enter(share)
-    return redirect(url_for("visitors.show", public_id=share.public_id))
+    return enter_by(Share, token, "visitors.show")
 
 
 @visitors.get("/shared/<public_id>")
 def show(public_id: str) -> ResponseReturnValue:
     """Show what is shared, and by whom; or ask for the password first."""
-    share = _entered_or_404(public_id)
+    share = entered_or_404(Share, public_id)
     if _is_closed(share):
-        return _closed(share), 410
+        return closed(share), 410
     if not visits.is_unlocked(share):
         return render_template("share_password.html", share=share)
     return _show(share, share.entry)
@@ -63,9 +58,9 @@ def show(public_id: str) -> ResponseReturnValue:
 @visitors.post("/shared/<public_id>/unlock")
 def unlock(public_id: str) -> ResponseReturnValue:
     """Check a share's password. It opens this share, and no other."""
-    share = _entered_or_404(public_id)
+    share = entered_or_404(Share, public_id)
     if _is_closed(share):
-        return _closed(share), 410
+        return closed(share), 410
     attempt = attempts.count_password(f"share {public_id}", "share password")
     if not visits.unlock(share, request.form.get("password", "")):
         attempts.log_failure("share password", "")
@@ -79,25 +74,25 @@ def unlock(public_id: str) -> ResponseReturnValue:
 @visitors.get("/shared/<public_id>/folders/<entry_id>")
 def folder(public_id: str, entry_id: str) -> ResponseReturnValue:
     """Show a folder in the one that is shared."""
-    share = _entered_or_404(public_id)
+    share = entered_or_404(Share, public_id)
     if _is_closed(share):
-        return _closed(share), 410
+        return closed(share), 410
     return _show(share, _entry_or_404(Folder, share, entry_id))
 
 
 @visitors.post("/shared/<public_id>/files/<entry_id>")
 def count(public_id: str, entry_id: str) -> ResponseReturnValue:
     """Count a download, and go on to it. Looking, and resuming, counts nothing."""
-    share = _entered_or_404(public_id)
+    share = entered_or_404(Share, public_id)
     entry = _entry_or_404(StoredFile, share, entry_id)
     if not shares_of.begin_download(share, entry, visits.visitor()):
-        return _closed(share), 410
+        return closed(share), 410
     return redirect(url_for("visitors.download", public_id=public_id, entry_id=entry_id), 303)
 
 
 def may_download(public_id: str, entry_id: str) -> bool:
     """Decide whether this visitor may have the file now, and keep it at hand for the view."""
-    g.share = _entered_or_404(public_id)
+    g.share = entered_or_404(Share, public_id)
     g.file = _entry_or_404(StoredFile, g.share, entry_id)
     return True
 
@@ -122,12 +117,12 @@ def download(public_id: str, entry_id: str) -> Handoff | ResponseReturnValue:  #
 @visitors.post("/shared/<public_id>/folders/<entry_id>/zip")
 def archive(public_id: str, entry_id: str) -> ResponseReturnValue:
     """Count a download, and send a folder as a ZIP."""
-    share = _entered_or_404(public_id)
+    share = entered_or_404(Share, public_id)
     entry = _entry_or_404(Folder, share, entry_id)
 
     def begin() -> None:
         if not shares_of.count_download(share):
-            abort(make_response(_closed(share), 410))
+            abort(make_response(closed(share), 410))
         record("archive", entry, detail="by a share link")
 
     page = url_for("visitors.show", public_id=public_id)
@@ -138,12 +133,7 @@ def archive(public_id: str, entry_id: str) -> ResponseReturnValue:
 def _show(share: Share, entry: Entry) -> ResponseReturnValue:
     page = None
     if isinstance(entry, Folder):
-        mark = request.args.get("after")
-        page = listing.page(
-            entry,
-            listing.Order(),
-            mark=_mark(share, mark),
-        )
+        page = listing.page(entry, listing.Order(), mark=_mark(share, request.args.get("after")))
     way = tree.way_to(entry.id) if page else []
     start = next((n for n, step in enumerate(way) if step.id == share.entry_id), 0)
     return render_template("shared.html", share=share, entry=entry, page=page, way=way[start:])
@@ -153,14 +143,6 @@ def _mark(share: Share, public_id: str | None) -> Entry | None:
     """Give the entry that a page begins after, which may have gone from the folder meanwhile."""
     wanted = select(Entry).where(Entry.public_id == public_id, Entry.owner_id == share.owner_id)
     return db.session.scalar(wanted) if public_id else None
-
-
-def _entered_or_404(public_id: str) -> Share:
-    """Give a share to whoever came by its link."""
-    share = db.session.scalar(select(Share).where(Share.public_id == public_id))
-    if share is None or not visits.has_entered(share):
-        abort(make_response(_closed(None), 404))
-    return share
 
 
 def _entry_or_404(kind: type[E], share: Share, public_id: str) -> E:
@@ -178,7 +160,3 @@ def _is_closed(share: Share) -> bool:
     return now is not Standing.OPEN and not (
         now is Standing.USED_UP and shares_of.has_begun(share, visits.visitor())
     )
-
-
-def _closed(share: Share | None) -> str:
-    return render_template("link_closed.html", standing=standing(share) if share else None)

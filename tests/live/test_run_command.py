@@ -416,7 +416,7 @@ def test_a_signal_stops_the_upgrade_of_a_database_that_is_busy(
         pass
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="otherwise sudo is between")
+@pytest.mark.root  # otherwise sudo is between
 def test_a_signal_stops_apt(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, lines in {
         "apt-get": "sleep 600 & wait",
@@ -572,7 +572,7 @@ def test_what_the_portal_refuses_it_says_itself(data: Path) -> None:
     assert not (STATE / "run" / str(port)).exists()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root's portal runs as another user")
+@pytest.mark.root  # only root's portal runs as another user
 def test_an_interpreter_that_the_portals_user_cannot_run_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import re
 import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
+from zipfile import ZipFile
 
 import pytest
 
@@ -101,6 +103,18 @@ def test_a_download_that_is_cut_short_and_resumed_counts_once(shared: Shared) ->
     assert (response.status, rest) == (206, CONTENT[1000:])
     wait_for(lambda: "Downloaded 2\u00d7" in details(shared), shared)
     assert "incomplete" not in details(shared)
+
+
+def test_a_zip_comes_whole_through_apache(shared: Shared) -> None:
+    start = shared.alice.ask("/")[1].decode()
+    folder = re.search(r'href="(/folders/[^"/]+)"', start)
+    assert folder
+    response, content = shared.alice.ask(f"{folder[1]}/zip")
+    assert response.status == 200
+    assert int(response.headers["Content-Length"]) == len(content)
+    with ZipFile(io.BytesIO(content)) as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == ["Music/Chime.wav"]
 
 
 def test_the_limit_is_reached_for_others(shared: Shared) -> None:

@@ -228,7 +228,7 @@ def test_a_daemon_that_does_not_come_up_is_not_taken_for_an_answer(site: Site) -
         closed.chmod(0o755)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user's Apache runs as the same user")
+@pytest.mark.root  # an ordinary user's Apache runs as the same user
 def test_a_closed_folder_for_temporary_files_is_named(
     shop: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

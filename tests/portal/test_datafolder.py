@@ -212,7 +212,7 @@ def test_folder_that_others_may_write_to_is_refused(name: str, right: int, data:
         create_app({"DATA": str(data)})
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+@pytest.mark.root  # only root may give files away
 @pytest.mark.parametrize("name", ["", "files", "incoming", "portal.db"])
 def test_folder_of_somebody_else_is_refused(name: str, data: Path) -> None:
     create_app({"DATA": str(data)})
@@ -238,7 +238,7 @@ def test_database_open_to_others_is_refused(data: Path) -> None:
         create_app({"DATA": str(data)})
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files to any group")
+@pytest.mark.root  # only root may give files to any group
 @pytest.mark.parametrize("umask", [0o022, 0o077])
 def test_web_server_of_another_user_can_read_files_and_nothing_else(
     umask: int, make_app: Callable[..., Flask], data: Path

@@ -166,7 +166,7 @@ def test_wrong_rights_are_set(app: Flask, data: Path) -> None:
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+@pytest.mark.root  # only root may give files away
 def test_files_that_the_web_server_cannot_read_are_found(app: Flask, data: Path) -> None:
     with app.app_context():
         path = path_of(data, store("alice", "a.txt"))

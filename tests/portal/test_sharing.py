@@ -12,7 +12,7 @@ from flask import Flask
 from portal import access, accounts, entries, trash
 from portal.database import db
 from portal.models import Entry, FileRequest, Folder, Share, StoredFile, now
-from portal.sharing import requests, shares, tokens, visits
+from portal.sharing import handed, requests, shares, visits
 from portal.sharing.standing import Standing, standing
 
 from .conftest import PASSWORD, signed_in, upload
@@ -47,15 +47,15 @@ def share(folder: Folder, file: StoredFile) -> Share:  # noqa: ARG001
 
 def test_token_finds_its_share_and_is_not_kept(file: StoredFile) -> None:
     share, token = shares.create(file, shares.Terms(note="for you"))
-    assert tokens.find(Share, token) is share
+    assert handed.find(Share, token) is share
     assert token not in {str(value) for value in vars(share).values()}
-    assert tokens.find(Share, token[:-1]) is None
-    assert tokens.find(Share, token.partition(".")[0]) is None
+    assert handed.find(Share, token[:-1]) is None
+    assert handed.find(Share, token.partition(".")[0]) is None
 
 
 def test_token_of_one_kind_is_none_of_the_other(folder: Folder) -> None:
-    assert tokens.find(FileRequest, shares.create(folder, shares.Terms())[1]) is None
-    assert tokens.find(Share, requests.create(folder, requests.Terms())[1]) is None
+    assert handed.find(FileRequest, shares.create(folder, shares.Terms())[1]) is None
+    assert handed.find(Share, requests.create(folder, requests.Terms())[1]) is None
 
 
 def test_link_dies_with_what_it_leads_to(share: Share, folder: Folder) -> None:
@@ -83,7 +83,7 @@ def test_link_ends_when_it_expires_or_is_revoked_and_can_be_extended(share: Shar
     assert standing(share) is Standing.EXPIRED
     shares.change(share, shares.Terms(expires_at=now() + timedelta(minutes=1)))
     assert standing(share) is Standing.OPEN
-    shares.revoke(share)
+    handed.revoke(share)
     assert standing(share) is Standing.REVOKED
 
 

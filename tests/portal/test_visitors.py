@@ -415,6 +415,15 @@ def test_upload_that_breaks_tells_what_was_kept(
     assert list(links(alice, folder)) == ["a.txt"]
 
 
+def test_form_that_is_refused_leaves_no_message(alice: FlaskClient, visit: Visitor) -> None:
+    folder = make_folder(alice, "Inbox")
+    visitor = visit(link := ask(alice, folder))
+    home = home_of(visitor, link)
+    form = {"csrf_token": "wrong", "file": (io.BytesIO(b"x"), "a.txt")}
+    assert visitor.post(f"{home}/files", data=form).status_code == 400
+    assert "Choose a file first" not in visitor.get(home).text
+
+
 def test_more_files_than_may_come_are_not_written_to_disk(
     alice: FlaskClient, visit: Visitor, data: Path
 ) -> None:

@@ -42,9 +42,3 @@ def upgrade() -> None:
         sa.UniqueConstraint("public_id", name="uq_stored_file_public_id"),
         sa.UniqueConstraint("storage_key", name="uq_stored_file_storage_key"),
     )
-
-
-def downgrade() -> None:
-    """Drop the tables."""
-    op.drop_table("stored_file")
-    op.drop_table("account")
