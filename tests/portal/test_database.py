@@ -31,6 +31,20 @@ def test_models_and_migrated_schema_do_not_differ(app: Flask) -> None:
         assert compare_metadata(context, Base.metadata) == []
 
 
+def test_models_and_schema_agree_which_ids_are_never_given_again(app: Flask) -> None:
+    wanted = {
+        table.name
+        for table in Base.metadata.sorted_tables
+        if table.dialect_options["sqlite"]["autoincrement"]
+    }
+    with app.app_context(), db.engine.connect() as connection:
+        made = connection.exec_driver_sql(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE '%AUTOINCREMENT%'"
+        )
+        assert set(made.scalars()) == wanted
+    assert wanted == {"account", "entry", "share", "file_request"}
+
+
 def test_schema_is_current_after_upgrade_only(make_app: Callable[..., Flask]) -> None:
     app = make_app()
     with app.app_context():
