@@ -26,6 +26,7 @@ from . import (
 )
 from .activity import record
 from .extensions import csrf
+from .resumable.parts import Parts
 from .storage import Storage
 from .uploads import UploadRequest
 from .views import (
@@ -42,6 +43,7 @@ from .views.activity import activity
 from .views.archives import archive_pages
 from .views.entries import entry_pages
 from .views.file_requests import file_requests
+from .views.resumable import resumable
 from .views.shares import shares
 from .views.trash import trash_pages
 from .views.uploaders import uploaders
@@ -73,6 +75,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     storage = Storage(folder / "files", folder / "incoming", reserve)
     storage.prepare()
     app.extensions["portal.storage"] = storage
+    app.extensions["portal.parts"] = Parts(storage.incoming, reserve)
 
     database.init_app(app, folder / "portal.db")
     csrf.init_app(app)
@@ -80,6 +83,8 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     attempts.init_app(app, folder / "throttle.db")
     app.config["DELEGATE_ROOT"] = storage.files
     app.config["DELEGATE_HEADERS"] = headers.CONSTANT
+    if app.config.get("DELEGATE_BACKEND", "auto") in {"auto", "mod_wsgi"}:
+        app.config["DELEGATE_SIGNED_URL"] = "/signed/"
     _set_up_delegate(app)
 
     app.register_blueprint(auth.auth)
@@ -92,7 +97,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.register_blueprint(entry_pages)
     app.register_blueprint(trash_pages)
     app.register_blueprint(archive_pages)
-    for blueprint in (shares, file_requests, visitors, uploaders, activity):
+    for blueprint in (resumable, shares, file_requests, visitors, uploaders, activity):
         app.register_blueprint(blueprint)
     record.init_app(app)
     app.add_template_global(entries.quota_of)

@@ -17,6 +17,7 @@ from .activity import record
 from .database import db
 from .models import OneTimeLink, SignIn, now
 from .restore import DRAFT
+from .resumable import uploads as resumable
 from .storage import ABANDONED, Storage
 
 # Of a file that a process was killed before renaming: see datafolder and demo.
@@ -35,6 +36,7 @@ def clean_up(data: Path, storage: Storage) -> dict[str, int]:
         ),
         "links": _delete(OneTimeLink, OneTimeLink.expires_at < now() - links.REMEMBERED),
         "records of activity": record.forget_old(),
+        "unfinished uploads": resumable.remove_expired(),
         "abandoned uploads": storage.remove_abandoned(),
         "deletions put off": storage.deletions.finish(),
         "drafts": sum(_remove(path) for path in _drafts(data, storage)),

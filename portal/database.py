@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from functools import cache
+from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,6 +48,11 @@ def init_app(app: Flask, path: Path) -> None:
     url = sa.URL.create("sqlite", database=str(path))
     app.config["SQLALCHEMY_ENGINES"] = {"default": url}
     db.init_app(app)
+    # The library would start a thread and an event loop at the end of each request, for
+    # asynchronous sessions: nobody here opens one, and they took longer than a download's own work.
+    app.teardown_appcontext_funcs = [
+        function for function in app.teardown_appcontext_funcs if not iscoroutinefunction(function)
+    ]
     with app.app_context():
         sa.event.listen(db.engine, "connect", _set_pragmas)
 

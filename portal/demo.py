@@ -111,7 +111,7 @@ def _share(letter: Entry, pictures: Entry) -> None:
     shares.count_download(share)
     handoff = secrets.token_urlsafe(12)
     record("download", letter, actor="", detail="by a share link", handoff=handoff)
-    receipts.store(LogLine(handoff, now(), "GET", 200, letter.size, None, "completed"))
+    receipts.store([LogLine(handoff, now(), "GET", 200, letter.size, None, "completed")])
     if isinstance(pictures, Folder):
         requests.create(pictures, requests.Terms(note="Your photos, please", expires_at=soon))
 

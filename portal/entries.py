@@ -106,6 +106,26 @@ def place(entry: E, folder: Folder) -> E:
     return entry
 
 
+def subfolder(folder: Folder, name: str) -> Folder:
+    """Give the folder of that name in a folder, made if it is not there; inside :func:`changing`.
+
+    Where a file has the name, the folder gets it with the first number that no file has.
+
+    :raises TooDeepError: if it would lie too deep.
+    """
+    free = names.first_free(name, lambda tried: _is_file(folder.id, tried))
+    here = Folder.parent_id == folder.id, Folder.trash_id.is_(None)
+    found = db.session.scalar(select(Folder).where(*here, Folder.name_key == names.fold(free)))
+    if found:
+        return found
+    tree.check_depth(tree.depth(folder.id) + 1)
+    made = Folder(name=free, name_key=names.fold(free), owner_id=folder.owner_id)
+    made.parent_id = folder.id
+    db.session.add(made)
+    db.session.flush()
+    return made
+
+
 def rename(entry: Entry, wanted: str) -> str:
     """Give an entry another name or, if that is taken, the next that is free; and tell it.
 
@@ -162,6 +182,16 @@ def is_taken(folder_id: int, name: str, by_other_than: int | None = None) -> boo
     )
     if by_other_than is not None:
         same = same.where(Entry.id != by_other_than)
+    return bool(db.session.scalar(select(same)))
+
+
+def _is_file(folder_id: int, name: str) -> bool:
+    same = exists().where(
+        StoredFile.parent_id == folder_id,
+        StoredFile.name_key == names.fold(name),
+        StoredFile.trash_id.is_(None),
+        StoredFile.is_file,
+    )
     return bool(db.session.scalar(select(same)))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import ceil
 
-from flask import Flask, current_app, render_template, request
+from flask import Flask, Response, current_app, render_template, request
 from flask.typing import ResponseReturnValue
 from limits.errors import StorageError
 from sqlalchemy.exc import OperationalError
@@ -62,6 +62,8 @@ def init_app(app: Flask) -> None:
 def _http_error(error: HTTPException) -> ResponseReturnValue:
     code = error.code or 500
     title, text = _WORDS.get(code, (error.name, error.description or ""))
+    if _is_for_program() and type(error).description != error.description:
+        text = error.description or ""  # it was written where it was raised
     return _page(code, title, text), code, _kept_headers(error)
 
 
@@ -73,7 +75,9 @@ def _csrf_error(_error: CSRFError) -> ResponseReturnValue:
     return _page(400, "The form has expired", text), 400
 
 
-def _too_large(_error: RequestEntityTooLarge) -> ResponseReturnValue:
+def _too_large(error: RequestEntityTooLarge) -> ResponseReturnValue:
+    if _is_for_program():
+        return _http_error(error)
     if not takes_files():
         return _page(413, *_WORDS[413]), 413
     limit = human_size(current_app.config["MAX_CONTENT_LENGTH"])
@@ -159,7 +163,14 @@ def _content_lost(error: ContentLostError | FileRefused) -> ResponseReturnValue:
     return _page(500, "This file is lost", text), 500
 
 
-def _page(code: int, title: str, text: str, anonymous: bool | None = None) -> str:
+def _is_for_program() -> bool:
+    """Tell whether a program asked that uploads in pieces; it shows the text itself."""
+    return request.blueprint == "resumable"
+
+
+def _page(code: int, title: str, text: str, anonymous: bool | None = None) -> str | Response:
+    if _is_for_program():
+        return Response(f"{text}\n", mimetype="text/plain")
     # After such an error, the database may not be there to ask who is signed in.
     anonymous = code >= 500 if anonymous is None else anonymous
     return render_template("error.html", title=title, text=text, anonymous=anonymous)

@@ -10,6 +10,22 @@ from .devices import describe
 
 GIB = 1024**3
 _UNITS = ("KiB", "MiB", "GiB", "TiB")
+_ICONS = {
+    "csv": "table",
+    "tab-separated-values": "table",
+    "spreadsheet": "table",
+    "ms-excel": "table",
+    "pdf": "text",
+    "msword": "text",
+    "wordprocessing": "text",
+    "opendocument.text": "text",
+    "rtf": "text",
+    "zip": "archive",
+    "x-tar": "archive",
+    "compressed": "archive",
+    "rar": "archive",
+}
+"""What else than its main type says of a MIME type what it is, by a part of its subtype."""
 _LARGEST_QUOTA = 1024**2
 """In GiB."""
 
@@ -24,6 +40,7 @@ def init_app(app: Flask) -> None:
     app.add_template_filter(human_time)
     app.add_template_filter(human_day)
     app.add_template_filter(groups)
+    app.add_template_filter(icon)
     app.add_template_filter(describe, "device")
 
 
@@ -43,6 +60,14 @@ def human_size(size: int) -> str:
 def human_time(moment: datetime) -> str:
     """Write a moment, such as ``3 May 2026, 14:05 UTC``."""
     return f"{moment.day} {moment:%b %Y, %H:%M} UTC"
+
+
+def icon(mimetype: str) -> str:
+    """Tell what stands for a type of files in lists: the name of a picture in ``static/icons/``."""
+    main, _, subtype = mimetype.partition("/")
+    if main in {"audio", "image", "text", "video"}:
+        return _ICONS.get(subtype, main)
+    return next((name for part, name in _ICONS.items() if part in subtype), "file")
 
 
 def groups(secret: str) -> str:

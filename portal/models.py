@@ -218,6 +218,33 @@ class StoredFile(Entry):
     __mapper_args__ = {"polymorphic_identity": True}  # noqa: RUF012
 
 
+class Upload(Base):
+    """An upload that arrives in pieces; how much is there of it, its file on disk tells."""
+
+    __tablename__ = "upload"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[str] = mapped_column(sa.String(64), unique=True, default=new_token)
+    owner_id: Mapped[int] = mapped_column(
+        sa.ForeignKey("account.id", ondelete="CASCADE"), index=True
+    )
+    folder_id: Mapped[int] = mapped_column(
+        sa.ForeignKey("entry.id", ondelete="CASCADE"), index=True
+    )
+    name: Mapped[str] = mapped_column(sa.String(255))
+    # Bytes that it will have in all.
+    size: Mapped[int] = mapped_column(sa.BigInteger)
+    # As the client wrote it: the protocol wants it told again.
+    client_metadata: Mapped[str] = mapped_column(sa.Text)
+    part_key: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    # When something was last added to it.
+    used_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now, index=True)
+    # Its row stays for a while after that: the client may not have heard of it.
+    finished_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+    folder: Mapped[Folder] = relationship(lazy="joined", innerjoin=True)
+
+
 class HandedLink:
     """What a link for people without an account has: its token is known as a hash only."""
 

@@ -9,8 +9,9 @@ from typing import NamedTuple, Self
 
 import sqlalchemy as sa
 from flask import current_app
-from sqlalchemy import delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import contains_eager
 
 from .database import db
 from .models import Account, SignIn, hash_token, now
@@ -61,21 +62,26 @@ def start(proof: Proof, user_agent: str, address: str) -> tuple[SignIn, str]:
     return sign_in, key
 
 
+# Made once: every request asks this.
+_LASTING = (
+    select(SignIn)
+    .join(Account)
+    .options(contains_eager(SignIn.account))
+    .where(
+        SignIn.key_hash == bindparam("key_hash"),
+        SignIn.created_at >= bindparam("oldest"),
+        Account.is_active,
+    )
+)
+
+
 def find(key: str) -> SignIn | None:
     """Find the session that a cookie means, if it lasts still and its account is active."""
-    query = (
-        select(SignIn)
-        .join(Account)
-        .where(
-            SignIn.key_hash == hash_token(key),
-            SignIn.created_at >= _oldest(),
-            Account.is_active,
-        )
-    )
-    sign_in = db.session.scalar(query)
+    wanted = {"key_hash": hash_token(key), "oldest": _oldest()}
+    sign_in = db.session.scalar(_LASTING, wanted)
     if sign_in and now() - sign_in.used_at > _NOTED_EVERY:
         _note_use(sign_in.id)
-        return db.session.scalar(query)  # it may have ended meanwhile
+        return db.session.scalar(_LASTING, wanted)  # it may have ended meanwhile
     return sign_in
 
 

@@ -14,13 +14,14 @@ import click
 from flask import Flask
 
 DEFAULTS: Mapping[str, Any] = {
-    "MAX_CONTENT_LENGTH": 1024**3,  # bytes in one upload
+    "MAX_CONTENT_LENGTH": 1024**3,  # bytes in one request
     "DISK_RESERVE": 64 * 1024**2,  # bytes that uploads leave free, so that deleting still works
     "MAX_FORM_PARTS": 100,  # each file of an upload holds a file descriptor until its end
     "QUOTA": 10 * 1024**3,  # bytes that an account may have, where it has no quota of its own
     "BASE_URL": None,  # the portal's address, for links that commands print
     "THROTTLE_STORE": None,  # where attempts are counted; none: in the data folder
     "ACTIVITY_DAYS": 365,  # until what was done is forgotten
+    "UPLOAD_DAYS": 3,  # until an upload that nobody goes on with is given up
     "TRASH_DAYS": 30,  # until what is in the trash is deleted for good
     "ARCHIVE_ENTRIES": 10_000,  # files and folders in one ZIP: its directory is kept in memory
     "ARCHIVES_AT_ONCE": 4,  # ZIPs that one process sends: each holds a thread
@@ -43,6 +44,7 @@ _LEAST = {
     "QUOTA": 0,
     "ACTIVITY_DAYS": 1,
     "TRASH_DAYS": 1,
+    "UPLOAD_DAYS": 1,
 }
 _LONGEST = 36_500
 """Days. So long before today, and so long after, there still are dates to compute with."""
@@ -50,6 +52,7 @@ _MOST = {
     "ACTIVITY_DAYS": _LONGEST,
     "PERMANENT_SESSION_LIFETIME": _LONGEST * 24 * 60 * 60,
     "TRASH_DAYS": _LONGEST,
+    "UPLOAD_DAYS": _LONGEST,
 }
 
 # What Flask-Delegate refuses in a folder; said here before the folder is made.

@@ -68,13 +68,20 @@ class Allowance:
 class IncomingFile(io.FileIO):
     """A file on its way in: counted and hashed while it is written, and not read back.
 
-    :param path: where to write; nothing may be there yet.
+    :param path: where to write.
     :param reserve: bytes that are to stay free on the disk.
     :param allowance: what it may have; none: as much as there is room for.
+    :param mode: ``xb`` where nothing may be there yet.
     """
 
-    def __init__(self, path: Path, reserve: int = 0, allowance: Allowance | None = None) -> None:
-        super().__init__(path, "xb", opener=_open_private)
+    def __init__(
+        self,
+        path: Path,
+        reserve: int = 0,
+        allowance: Allowance | None = None,
+        mode: str = "xb",
+    ) -> None:
+        super().__init__(path, mode, opener=_open_private)
         self.path = path
         self.size = 0
         self._reserve = reserve
@@ -97,7 +104,10 @@ class IncomingFile(io.FileIO):
         if self._allowance:
             self._allowance.take(length)
         if self.size // _SPACE_CHECKED_EVERY < (self.size + length) // _SPACE_CHECKED_EVERY:
-            _check_space(self.fileno(), self._reserve)
+            check_space(self.fileno(), self._reserve)
+            # Has what is there written down, without waiting for it: else the end of a large upload
+            # would wait for all of it.
+            os.posix_fadvise(self.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         self._hash.update(rest)
         with _no_room_named():
             while rest:
@@ -164,7 +174,7 @@ class Storage:
         :param allowance: bytes that may arrive in it; none: as many as there is room for.
         :raises StorageFullError: if the disk is full, or its reserve is reached.
         """
-        _check_space(self.incoming, self._reserve)
+        check_space(self.incoming, self._reserve)
         with _no_room_named():
             return IncomingFile(self.incoming / secrets.token_hex(16), self._reserve, allowance)
 
@@ -178,7 +188,6 @@ class Storage:
         with _no_room_named():
             os.fchmod(incoming.fileno(), self.file_mode)
             os.fsync(incoming.fileno())
-            incoming.close()
             self._make_folder(target.parent)
             try:
                 incoming.path.rename(target)
@@ -187,6 +196,8 @@ class Storage:
             except OSError:
                 target.unlink(missing_ok=True)
                 raise
+            # Not before: who has it open may have it locked, too.
+            incoming.close()
         return key
 
     def _make_folder(self, folder: Path) -> None:
@@ -269,8 +280,11 @@ def _remove_abandoned(path: Path) -> bool:
     return True
 
 
-def _check_space(path: Path | int, reserve: int) -> None:
-    """Keep room for the database: on a full disk it could not even note that a file is deleted."""
+def check_space(path: Path | int, reserve: int) -> None:
+    """Keep room for the database: on a full disk it could not even note that a file is deleted.
+
+    :raises StorageFullError: if less than the reserve is free.
+    """
     disk = os.statvfs(path)
     free = disk.f_bavail * disk.f_frsize
     if free < reserve:

@@ -234,6 +234,37 @@ fill_venv() {
     touch -- "$venv/complete"
 }
 
+# use_browser_files [NPM-OPTION...]: sets 'browser' to a folder with the packages of npm that pages use,
+# as the lock file names them. What is fetched stays in 'cache': the tests of deploy/ install from there.
+use_browser_files() {
+    local key
+    key=$(cat -- "$clone"/portal/browser/package*.json <(printf '%s\n' "$@") | sha256sum)
+    browser=$state/browser/${key:0:16}
+    mkdir -p -- "$state/browser"
+    exec 7>>"$browser.lock"
+    interruptibly flock 7
+    [[ -e $browser/complete ]] || fill_browser "$@"
+    exec 7>&-
+}
+
+fill_browser() {
+    say "installing browser packages ..."
+    rm -rf -- "$browser"
+    mkdir -- "$browser"
+    cp -- "$clone"/portal/browser/{package.json,package-lock.json,.npmrc} "$browser"
+    run_quietly interruptibly env "npm_config_cache=${npm_config_cache:-$browser/cache}" \
+        npm ci --prefix "$browser" --ignore-scripts --no-update-notifier "$@" ||
+        fail "npm could not fetch the browser packages."
+    touch -- "$browser/complete"
+}
+
+# put_browser_files APP : what the portal's code in APP sends to browsers. Needs use_browser_files.
+put_browser_files() {
+    install -D -m 0644 -t "$1/portal/static/vendor" -- \
+        "$browser/node_modules/tus-js-client/dist/tus.min.js" ||
+        fail "cannot write to $1/portal/static/vendor."
+}
+
 # body_limit BYTES : what a server in front of the portal takes, above the portal's own limit for an
 # upload, so that a little too much gets the portal's answer.
 body_limit() {

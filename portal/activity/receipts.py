@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import exists, select
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import select
 from sqlalchemy.dialects.sqlite import insert
 
 from flask_delegate.receipts import Receipt as LogLine
@@ -11,15 +14,29 @@ from ..database import db
 from ..models import Activity, Receipt
 
 
-def store(line: LogLine) -> bool:
-    """Note how a download of the portal's ended; a log may be read any number of times.
+def store(lines: Sequence[LogLine]) -> int:
+    """Note how downloads of the portal's ended; a log may be read any number of times.
 
-    :returns: whether it was news.
+    :returns: how many were news.
     """
-    if not db.session.scalar(select(exists().where(Activity.handoff == line.id))):
-        return False
+    mine = set(
+        db.session.scalars(
+            select(Activity.handoff).where(Activity.handoff.in_({line.id for line in lines}))
+        )
+    )
+    values = [_values(line) for line in lines if line.id in mine]
+    if not values:
+        return 0
+    added = db.session.scalars(
+        insert(Receipt).values(values).on_conflict_do_nothing().returning(Receipt.handoff)
+    ).all()
+    db.session.commit()
+    return len(added)
+
+
+def _values(line: LogLine) -> dict[str, Any]:
     start, _, total = line.part or (0, 0, None)
-    values = {
+    return {
         "handoff": line.id,
         "outcome": line.outcome,
         "status": line.status,
@@ -28,8 +45,3 @@ def store(line: LogLine) -> bool:
         "total": total,
         "at": line.time,
     }
-    added = db.session.scalar(
-        insert(Receipt).values(values).on_conflict_do_nothing().returning(Receipt.handoff)
-    )
-    db.session.commit()
-    return added is not None

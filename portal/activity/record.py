@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from flask import Flask, current_app, g, has_request_context, request
-from sqlalchemy import delete
+from sqlalchemy import delete, insert
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm.exc import ObjectDeletedError
 
@@ -106,7 +106,7 @@ def record(
     """
     row = _row(action, entry, actor, owner_id=owner_id, detail=detail, handoff=handoff)
     if by_itself:
-        row.actor = row.address = ""
+        row |= {"actor": "", "address": ""}
     _keep([row])
 
 
@@ -134,27 +134,36 @@ def forget_old() -> int:
 
 
 def _row(
-    action: Action, entry: Recorded | None, actor: str | None, **more: int | str | None
-) -> Activity:
-    row = Activity(
-        action=action,
-        actor=_actor() if actor is None else actor,
-        address=client_address() if has_request_context() else "command line",
-        **more,
-    )
-    row.detail = row.detail[:255]
-    if entry:
-        row.owner_id, row.entry, row.name = entry.owner_id, entry.public_id, entry.name
-    return row
+    action: Action,
+    entry: Recorded | None,
+    actor: str | None,
+    *,
+    owner_id: int | None = None,
+    detail: str = "",
+    handoff: str | None = None,
+) -> dict[str, Any]:
+    return {
+        "action": action,
+        "actor": _actor() if actor is None else actor,
+        "address": client_address() if has_request_context() else "command line",
+        "owner_id": entry.owner_id if entry else owner_id,
+        "entry": entry.public_id if entry else None,
+        "name": entry.name if entry else "",
+        "detail": detail[:255],
+        "handoff": handoff,
+    }
 
 
-def _keep(rows: Sequence[Activity]) -> None:
-    db.session.add_all(rows)
+def _keep(rows: Sequence[dict[str, Any]]) -> None:
+    if not rows:
+        return
     try:
+        # Not as objects: each download comes by here, and this takes half as long.
+        db.session.execute(insert(Activity), rows)
         db.session.commit()
     except OperationalError:
         db.session.rollback()
-        logger.exception("not recorded: %s", [row.action for row in rows])
+        logger.exception("not recorded: %s", [row["action"] for row in rows])
 
 
 def _record_delivery(_app: Flask, delivery: Delivery, **_more: object) -> None:

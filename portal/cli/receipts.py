@@ -15,7 +15,11 @@ from ..database import db
 from .group import needs_schema, portal
 
 _PATIENCE = 5
-"""Seconds."""
+"""Seconds until a database that could not be written is tried again."""
+_PAUSE = 0.5
+"""Seconds until the log is looked at again where there was nothing new."""
+_MOST = 500
+"""Lines that are noted in one transaction."""
 
 
 @portal.command("receipts")
@@ -29,22 +33,36 @@ def read_receipts(log: Path, follow: bool) -> None:
     with --receipts.
     """
     try:
-        for line in logs.follow(log) if follow else logs.read(log):
-            _store(line)
+        _read(log, follow=follow)
     except OSError as error:
         raise click.ClickException(f"{log} cannot be read: {error.strerror}.") from error
     except KeyboardInterrupt:
         raise SystemExit(0) from None
 
 
-def _store(line: logs.Receipt) -> None:
-    """Note a line, and wait where the database is locked or the disk full: it passes."""
-    while True:
+def _read(log: Path, *, follow: bool) -> None:
+    """Note many lines at once, so that the portal has the database for itself in between."""
+    waiting: list[logs.Receipt] = []
+
+    def rest() -> None:
+        _store(waiting)
+        time.sleep(_PAUSE)
+
+    for line in logs.follow(log, wait=rest) if follow else logs.read(log):
+        waiting.append(line)
+        if len(waiting) >= _MOST:
+            _store(waiting)
+    _store(waiting)
+
+
+def _store(lines: list[logs.Receipt]) -> None:
+    """Note lines, and forget them; wait while the database is locked or the disk full."""
+    while lines:
         try:
-            receipts.store(line)
+            receipts.store(lines)
         except OperationalError as error:
             db.session.rollback()
             click.echo(f"The database cannot be written: {error.orig}. Trying again.", err=True)
             time.sleep(_PATIENCE)
         else:
-            return
+            lines.clear()

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Flask, flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 
+from flask_delegate import signing
+
 from .. import accounts, attempts, secondfactor, sessions
 from ..access import may_manage_accounts
 from ..activity.record import record
@@ -111,7 +113,10 @@ def sign_out() -> ResponseReturnValue:
     session.clear()
     flash("You are signed out.")
     logger.info("signed out: %.100r", name)
-    return redirect(url_for("auth.sign_in"))
+    response = redirect(url_for("auth.sign_in"))
+    # What pages showed in this browser is shut with it.
+    response.delete_cookie(signing.COOKIE)
+    return response
 
 
 def is_local(target: str) -> bool:

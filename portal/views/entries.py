@@ -18,6 +18,7 @@ from ..previews import preview_of
 from ..sharing import shares
 from ..sharing.standing import standing
 from .auth import is_local
+from .files import url_to_show
 from .folders import folder_url, numbered_hint
 from .lookup import chosen_or_404, entry_or_404
 
@@ -30,11 +31,14 @@ logger = logging.getLogger(__name__)
 def details(public_id: str) -> ResponseReturnValue:
     """Show what is known of a file or folder, and a file itself where that is safe."""
     entry = entry_or_404(Entry, public_id, "change")
+    preview = preview_of(entry.name) if isinstance(entry, StoredFile) else None
+    is_shown = preview is not None and preview.kind != "document"
     return render_template(
         "details.html",
         entry=entry,
         way=tree.way_to(entry.parent_id or 0),
-        preview=preview_of(entry.name) if entry.is_file else None,
+        preview=preview,
+        source=url_to_show(entry) if isinstance(entry, StoredFile) and is_shown else None,
         downloads=report.downloads(entry) if isinstance(entry, StoredFile) else None,
         lines=report.of_file(entry),
         shares=shares.of_entry(entry),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 
-from flask import Blueprint, g, redirect
+from flask import Blueprint, g, redirect, url_for
 from flask.typing import ResponseReturnValue
 
-from flask_delegate import Handoff, delegated
+from flask_delegate import FileRefused, Handoff, HandoffUnavailable, delegated, signed_url
 
 from .. import entries
 from ..activity.record import delivering, record
@@ -21,6 +21,8 @@ from .folders import folder_url, list_folder
 from .lookup import entry_or_404, find_entry
 
 files = Blueprint("files", __name__)
+_SHOWN = 6 * 60 * 60
+"""Seconds for which a page may show a file: longer than a film."""
 logger = logging.getLogger(__name__)
 
 
@@ -33,7 +35,7 @@ def index() -> ResponseReturnValue:
 
 # To check the form's token, the form must be read, and its files with it. The check for all forms
 # comes before anybody knows who is asking, so this view makes it: after @login_required.
-@files.post("/folders/<public_id>/files")
+@files.post("/uploads/folders/<public_id>")
 @check_form_in_view
 @login_required
 def upload(public_id: str) -> ResponseReturnValue:
@@ -96,6 +98,31 @@ def preview(public_id: str) -> Handoff:  # noqa: ARG001
         mimetype=shown.mimetype,
         csp=shown.policy,
     )
+
+
+def url_to_show(stored: StoredFile) -> str:
+    """Give the address by which a page shows a file, and record that it does.
+
+    Where Apache can verify it by itself, not even a film of which hundreds of ranges are asked for
+    comes by here again: for some hours, in this browser, until somebody signs out there.
+    """
+    shown = preview_of(stored.name)
+    if shown is None:
+        raise AssertionError("only what can be shown has such an address")
+    try:
+        url = signed_url(
+            path_of(stored),
+            expires_in=_SHOWN,
+            bind_to_browser=True,
+            download_name=stored.name,
+            mimetype=shown.mimetype,
+            csp=shown.policy,
+        )
+    except (HandoffUnavailable, FileRefused, ContentLostError):
+        # That view says what is wrong, or does it itself.
+        return url_for("files.preview", public_id=stored.public_id)
+    record("view", stored)
+    return url
 
 
 def path_of(stored: StoredFile) -> str:

@@ -48,7 +48,7 @@ def show(public_id: str) -> ResponseReturnValue:
 
 
 # As in files.upload: the form's token can only be checked once it is known who asks.
-@uploaders.post("/requested/<public_id>/files")
+@uploaders.post("/uploads/requested/<public_id>")
 @check_form_in_view
 def upload(public_id: str) -> ResponseReturnValue:
     """Keep the files that a form sends, as far as the request's limits go."""

@@ -19,11 +19,14 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 WHEELS = Path(sys.prefix) / "wheels"
+NPM_CACHE = Path(os.environ.get("NPM_CACHE", "/not given by scripts/test"))
 HOST = "files.example.org"
 
 # Where the container has them: /tmp and /home are its own.
 CLONE = Path("/usr/local/src/portal")
 _WHEELS = Path("/usr/local/src/wheels")
+_NPM = Path("/usr/local/src/npm")
+_NPM_CACHE = Path("/var/cache/npm")  # which npm writes to
 
 # In namespaces of its own for mounts and processes, which end with it: this machine's files below
 # a layer in memory. With an id of its own it is not a first boot, which would switch everything on;
@@ -62,6 +65,8 @@ class Container:
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "PIP_NO_INDEX": "1",
             "PIP_FIND_LINKS": str(_WHEELS),
+            "npm_config_cache": str(_NPM_CACHE),
+            "npm_config_offline": "true",
         }
         return subprocess.run(
             [*enter, "--uts", "--", *become, *command],
@@ -86,7 +91,8 @@ class Container:
 @contextmanager
 def booted() -> Iterator[Container]:
     """Boot a container, until the end of the block."""
-    assert WHEELS.is_dir(), f"there is no {WHEELS}, which scripts/test makes"
+    for made in (WHEELS, NPM_CACHE):
+        assert made.is_dir(), f"there is no {made}, which scripts/test makes"
     for path in ("/etc/portal", "/opt/portal", "/srv/portal"):
         assert not Path(path).exists(), f"a portal is installed on this machine: {path}"
     with tempfile.TemporaryDirectory(prefix="flask-delegate-container-") as folder:
@@ -98,6 +104,7 @@ def booted() -> Iterator[Container]:
             leader = _wait_for_leader(started, log)
             container = Container(leader)
             _wait_until_booted(container, log)
+            container.must("cp", "--recursive", str(_NPM), str(_NPM_CACHE))
             yield container
         finally:
             _end(started, leader)
@@ -106,6 +113,7 @@ def booted() -> Iterator[Container]:
 def _start(root: Path, log: Path) -> subprocess.Popen[bytes]:
     options = ["--private-network", "--register=no", "--keep-unit", "--link-journal=no"]
     options += [f"--bind-ro={REPOSITORY}:{CLONE}", f"--bind-ro={WHEELS}:{_WHEELS}"]
+    options += [f"--bind-ro={NPM_CACHE}:{_NPM}"]
     # With pytest it ends, and the container with it.
     command = ["setpriv", "--pdeathsig", "KILL", "--", "unshare", "--mount", "--pid", "--fork"]
     command += ["--kill-child", "--mount-proc", "sh", "-ec", _BOOT]

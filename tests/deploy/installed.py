@@ -10,11 +10,15 @@ from pathlib import PurePosixPath
 from .container import HOST, Container
 
 SERVERS = ("apache-site", "apache-express", "nginx", "xsendfile")
+_GUNICORN = [
+    *("portal-gunicorn.socket", "portal-uploads.socket"),
+    *("portal-gunicorn.service", "portal-uploads.service"),
+]
 UNITS = {
     "apache-site": [],
     "apache-express": ["portal-express.service"],
-    "nginx": ["portal-gunicorn.socket", "portal-gunicorn.service"],
-    "xsendfile": ["portal-gunicorn.socket", "portal-gunicorn.service"],
+    "nginx": _GUNICORN,
+    "xsendfile": _GUNICORN,
 }
 FRONTS = {
     "apache-site": "apache2.service",
@@ -110,10 +114,20 @@ class Installed:
 
 def ask(container: Container, target: str, *options: str) -> Reply:
     """Ask the server by its name, and trust no certificate but its own."""
+    return reply_of(container, command(target, *options))
+
+
+def command(target: str, *options: str) -> list[str]:
+    """Give the command that asks."""
     url = target if "://" in target else f"https://{HOST}{target}"
     common = ["curl", "--silent", "--show-error", "--include", "--path-as-is", "--max-time", "60"]
     common += ["--referer", f"https://{HOST}/"]  # the portal looks at it when a form is sent
-    output = container.must(*common, "--cacert", "/etc/portal/tls.crt", *options, url)
+    return [*common, "--cacert", "/etc/portal/tls.crt", *options, url]
+
+
+def reply_of(container: Container, command: list[str]) -> Reply:
+    """Run such a command, and read what the server answered."""
+    output = container.must(*command)
     while True:
         head, _, body = output.partition("\n\n")
         status = int(head.split()[1])
@@ -140,12 +154,17 @@ def installed_with(container: Container, server: str) -> Installed:
 
 def upload(container: Container, path: str) -> Reply:
     """Send a file of the container by the form on the first page."""
+    return reply_of(container, upload_command(container, path))
+
+
+def upload_command(container: Container, path: str) -> list[str]:
+    """Give the command that sends a file of the container."""
     form = _Page(ask(container, "/", *_COOKIES, "--location").body).form("file")
     # The token comes before the file, as on the page.
     fields = [f"{name}={value}" for name, value in form.fields.items() if value]
     fields += [f"{form.types['file']}=@{path};type=text/plain"]
     words = [word for field in fields for word in ("--form", field)]
-    return ask(container, form.action, *_COOKIES, *words)
+    return command(form.action, *_COOKIES, *words)
 
 
 def sign_in(container: Container, password: str) -> None:

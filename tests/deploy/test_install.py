@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import time
 
 import pytest
@@ -19,12 +20,17 @@ from .installed import (
     ask,
     sign_in,
     upload,
+    upload_command,
 )
 
 pytestmark = pytest.mark.timeout(600)
 
 # What systemd-analyze says at most; 10 is a service without any protection.
-EXPOSURE = {"portal-gunicorn.service": 0.6, "portal-express.service": 1.5}
+EXPOSURE = {
+    "portal-gunicorn.service": 0.6,
+    "portal-uploads.service": 0.6,
+    "portal-express.service": 1.5,
+}
 
 
 def test_the_doctor_finds_nothing(installed: Installed) -> None:
@@ -183,11 +189,29 @@ def test_the_units_are_clean_and_closed(installed: Installed) -> None:
 
 
 def test_only_the_web_server_reaches_gunicorn(installed: Installed) -> None:
-    socket = "/run/portal/gunicorn.sock"
-    for user in ("nobody", "portal") if UNITS[installed.server][1:] else ():
+    for name in ("gunicorn", "uploads") if UNITS[installed.server][1:] else ():
+        socket = f"/run/portal/{name}.sock"
         command = ("curl", "--silent", "--unix-socket", socket, "http://portal/healthz")
-        assert installed.container.run(*command, user=user).returncode == 7
+        for user in ("nobody", "portal"):
+            assert installed.container.run(*command, user=user).returncode == 7
         assert installed.container.run(*command, user="www-data").returncode == 0
+
+
+def test_slow_uploads_stop_no_page(installed: Installed) -> None:
+    container = installed.container
+    container.must("truncate", "--size", "1M", "/root/slow")
+    command = upload_command(container, "/root/slow")
+    slow = shlex.join([*command, "--limit-rate", "2k"])
+    many = f"for i in $(seq 40); do {slow} >/dev/null 2>&1 & echo $!; done"
+    processes = container.must("sh", "-c", many).split()
+    try:
+        begun = time.monotonic()
+        while time.monotonic() - begun < 5:
+            assert installed.ask("/sign-in").status in {200, 302}
+        answered = container.run("kill", "-0", *processes)
+        assert answered.returncode == 0, "they ended before the pages were asked for"
+    finally:
+        container.run("kill", *processes)
 
 
 def test_what_the_server_refuses_changes_nothing(installed: Installed) -> None:

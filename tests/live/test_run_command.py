@@ -213,7 +213,7 @@ class Visitor:
         ).encode()
         body += content + f"\r\n--{boundary}--\r\n".encode()
         _, start = self.ask("/")
-        action = re.search(r'action="(/folders/[^"/]+/files)"', start.decode())
+        action = re.search(r'action="(/uploads/folders/[^"/]+)"', start.decode())
         assert action, start.decode()
         response, page = self.ask(
             action[1], body, content_type=f"multipart/form-data; boundary={boundary}"

@@ -137,9 +137,14 @@ def token(client: FlaskClient) -> str:
 
 def upload_url(client: FlaskClient, page: str = "/") -> str:
     """Read where a folder's page uploads to."""
-    found = re.search(r'action="(/folders/[^"/]+/files)"', client.get(page).text)
+    found = re.search(r'action="(/uploads/folders/[^"/]+)"', client.get(page).text)
     assert found
     return found[1]
+
+
+def folder_id(client: FlaskClient, page: str = "/") -> str:
+    """Read the name that a page's folder has in URLs."""
+    return upload_url(client, page).rpartition("/")[2]
 
 
 def upload(
@@ -158,7 +163,7 @@ def upload(
 def post_folder(client: FlaskClient, name: str, page: str = "/") -> TestResponse:
     """Send the form for a new folder in the folder of a page."""
     form = {"csrf_token": token(client), "name": name}
-    return client.post(f"{upload_url(client, page).removesuffix('files')}folders", data=form)
+    return client.post(f"/folders/{folder_id(client, page)}/folders", data=form)
 
 
 def make_folder(client: FlaskClient, name: str, page: str = "/") -> str:

@@ -42,7 +42,7 @@ def download(
 ) -> None:
     record(action, file, actor=actor, handoff=handoff.ljust(16, "x"))  # type: ignore[arg-type]
     if outcome:
-        assert receipts.store(line(handoff, outcome))
+        assert receipts.store([line(handoff, outcome)])
 
 
 def line(handoff: str, outcome: Outcome) -> LogLine:
@@ -77,10 +77,10 @@ def test_record_is_forgotten_after_its_time(app: Flask, file: StoredFile) -> Non
 
 
 def test_receipt_of_another_application_is_not_kept(file: StoredFile) -> None:
-    assert not receipts.store(line("other", "completed"))
+    assert not receipts.store([line("other", "completed")])
     download(file, "mine", None)
-    assert receipts.store(line("mine", "completed"))
-    assert not receipts.store(line("mine", "cut short"))  # the log is read again
+    assert receipts.store([line("mine", "completed")])
+    assert not receipts.store([line("mine", "cut short")])  # the log is read again
     assert db.session.query(Receipt).one().outcome == "completed"
 
 
@@ -118,7 +118,7 @@ def test_parts_make_up_a_download_when_they_cover_the_file(
         record("resume" if start else "download", file, actor="bob", handoff=handoff)
         part = (start, start + sent - 1, 8) if status == 206 else None
         outcome: Outcome = "cut short" if (status, sent) == (200, 5) else "completed"
-        receipts.store(LogLine(handoff, datetime.now(UTC), "GET", status, sent, part, outcome))
+        receipts.store([LogLine(handoff, datetime.now(UTC), "GET", status, sent, part, outcome)])
     found = report.downloads(file)
     assert (found.completed, found.incomplete) == (completed, incomplete)
     assert bool(found.last) == any(status != 304 for status, _, _ in requests)

@@ -26,7 +26,7 @@ from portal.database import db
 from portal.models import Account, Entry, Folder, StoredFile
 from portal.storage import ContentLostError, Storage
 
-from .conftest import choose, kept, links, make_folder, prepare, signed_in, upload, upload_url
+from .conftest import choose, folder_id, kept, links, make_folder, prepare, signed_in, upload
 
 MIB = 1024**2
 
@@ -82,13 +82,13 @@ def test_folder_comes_whole(tree_of_alice: str, alice: FlaskClient, tmp_path: Pa
 def test_all_of_the_root_folder_comes(tree_of_alice: str, alice: FlaskClient) -> None:
     assert tree_of_alice
     upload(alice, "top.txt", b"1")
-    response = alice.get(upload_url(alice).replace("/files", "/zip"))
+    response = alice.get(f"/folders/{folder_id(alice)}/zip")
     assert {"top.txt", "Übersicht/a.txt"} < set(unzipped(response))
     assert "My files.zip" in response.headers["Content-Disposition"]
 
 
 def test_empty_root_folder_is_an_empty_zip(alice: FlaskClient) -> None:
-    assert unzipped(alice.get(upload_url(alice).replace("/files", "/zip"))) == {}
+    assert unzipped(alice.get(f"/folders/{folder_id(alice)}/zip")) == {}
 
 
 def test_selection_comes(tree_of_alice: str, alice: FlaskClient) -> None:
@@ -238,7 +238,7 @@ def test_only_so_many_are_made_at_once(make_app: Callable[..., Flask]) -> None:
     app = make_app(ARCHIVES_AT_ONCE=2)
     prepare(app)
     alice, bob = signed_in(app, "alice"), signed_in(app, "bob")
-    url = {client: upload_url(client).replace("/files", "/zip") for client in (alice, bob)}
+    url = {client: f"/folders/{folder_id(client)}/zip" for client in (alice, bob)}
     running = alice.get(url[alice], buffered=False)
     refused = alice.get(url[alice])
     assert refused.status_code == 503

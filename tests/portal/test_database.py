@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
+from inspect import iscoroutinefunction
 from pathlib import Path
 
 import pytest
@@ -198,3 +199,8 @@ def test_upgrade_that_breaks_references_is_undone(
         with pytest.raises(RuntimeError, match="references to nothing"):
             database.upgrade()
         assert not database.schema_is_current()
+
+
+def test_the_end_of_a_request_starts_no_event_loop(app: Flask) -> None:
+    assert app.teardown_appcontext_funcs
+    assert not any(iscoroutinefunction(one) for one in app.teardown_appcontext_funcs)

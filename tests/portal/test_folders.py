@@ -21,6 +21,7 @@ from portal.models import Entry, Folder
 
 from .conftest import (
     choose,
+    folder_id,
     folders,
     links,
     make_folder,
@@ -28,7 +29,6 @@ from .conftest import (
     public_id,
     token,
     upload,
-    upload_url,
 )
 
 
@@ -39,7 +39,7 @@ def rename(client: FlaskClient, link: str, name: str) -> TestResponse:
 
 def move(client: FlaskClient, target: str, *chosen: str) -> TestResponse:
     """Move to a folder by its link; ``/`` is the root."""
-    folder = public_id(upload_url(client) if target == "/" else target)
+    folder = folder_id(client) if target == "/" else public_id(target)
     entry = [public_id(link) for link in chosen]
     form = {"csrf_token": token(client), "folder": folder, "entry": entry}
     return client.post("/move", data=form)
@@ -213,10 +213,10 @@ def test_depth_is_limited_in_words(alice: FlaskClient, monkeypatch: pytest.Monke
 
 def test_folder_that_has_gone_takes_nothing(app: Flask, alice: FlaskClient) -> None:
     page = make_folder(alice, "Gone")
-    url = upload_url(alice, page)
+    url = f"/folders/{folder_id(alice, page)}/folders"
     choose(alice, "trash", page)
     form = {"csrf_token": token(alice), "name": "x"}
-    assert alice.post(url.replace("/files", "/folders"), data=form).status_code == 404
+    assert alice.post(url, data=form).status_code == 404
     with app.app_context():
         folder = db.session.scalars(select(Folder).where(Folder.name == "Gone")).one()
         with pytest.raises(entries.GoneError):
@@ -224,7 +224,7 @@ def test_folder_that_has_gone_takes_nothing(app: Flask, alice: FlaskClient) -> N
 
 
 def test_root_folder_stays_as_it_is(alice: FlaskClient) -> None:
-    root = public_id(upload_url(alice))
+    root = folder_id(alice)
     form = {"csrf_token": token(alice), "name": "x", "entry": root}
     assert alice.post(f"/entries/{root}/rename", data=form).status_code == 404
     assert alice.post("/selection/trash", data=form).status_code == 404
@@ -249,7 +249,7 @@ def test_nothing_is_written_into_anothers_folder(alice: FlaskClient, bob: FlaskC
     upload(bob, "b.txt")
     form = {"csrf_token": token(bob), "name": "x"}
     assert bob.post(f"{theirs}/folders", data=form).status_code == 404
-    assert bob.post(f"{theirs}/files", data=form).status_code == 404
+    assert bob.post(f"/uploads{theirs}", data=form).status_code == 404
     assert move(bob, theirs, links(bob)["b.txt"]).status_code == 404
     assert list(links(bob)) == ["b.txt"]
     assert links(alice, theirs) == folders(alice, theirs) == {}

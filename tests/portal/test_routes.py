@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from portal import accounts, create_app, entries, passwords, sessions
 from portal import links as one_time_links
 from portal.database import db
 from portal.models import Account, FileRequest, Folder, Role, Share, SignIn, StoredFile
+from portal.resumable.headers import CONTENT_TYPE
 from portal.sharing import requests, shares
 from portal.uploads import disk_storage
 
@@ -24,13 +26,13 @@ from .conftest import (
     PASSWORD,
     cheap_hasher,
     choose,
+    folder_id,
     links,
     prepare,
     public_id,
     signed_in,
     token,
     upload,
-    upload_url,
 )
 
 SIGN_IN = "-> /sign-in"
@@ -62,7 +64,12 @@ EXPECTED: dict[tuple[str, str], Answers] = {
     ("GET", "/files/<public_id>"): Answers(SIGN_IN, 200, 404, 404),
     ("GET", "/files/<public_id>/preview"): Answers(SIGN_IN, 200, 404, 404),
     ("GET", "/folders/<public_id>"): Answers(SIGN_IN, 200, 404, 404),
-    ("POST", "/folders/<public_id>/files"): Answers(SIGN_IN, 302, 404, 404),
+    ("POST", "/uploads/folders/<public_id>"): Answers(SIGN_IN, 302, 404, 404),
+    # Uploads in pieces, for programs.
+    ("POST", "/uploads/"): Answers(401, 201, 404, 404),
+    ("GET", "/uploads/<public_id>"): Answers(401, 200, 404, 404),
+    ("PATCH", "/uploads/<public_id>"): Answers(401, 204, 404, 404),
+    ("DELETE", "/uploads/<public_id>"): Answers(401, 204, 404, 404),
     ("POST", "/folders/<public_id>/folders"): Answers(SIGN_IN, 302, 404, 404),
     ("GET", "/folders/<public_id>/zip"): Answers(SIGN_IN, 200, 404, 404),
     ("GET", "/entries/<public_id>"): Answers(SIGN_IN, 200, 404, 404),
@@ -137,7 +144,7 @@ LINKS: dict[tuple[str, str], Answers] = {
     ("POST", "/shared/<public_id>/files/<entry_id>"): Answers(404, 404, 404, 404, visitor=303),
     ("GET", "/r/<token>"): Answers(404, 404, 404, 404),
     ("GET", "/requested/<public_id>"): Answers(404, 404, 404, 404, visitor=200),
-    ("POST", "/requested/<public_id>/files"): Answers(404, 404, 404, 404, visitor=302),
+    ("POST", "/uploads/requested/<public_id>"): Answers(404, 404, 404, 404, visitor=302),
     ("GET", "/activity"): Answers(SIGN_IN, 200, 200, 200),
     ("GET", "/activity.csv"): Answers(SIGN_IN, 200, 200, 200),
     ("GET", "/accounts/activity"): Answers(SIGN_IN, 403, 403, 200),
@@ -212,7 +219,7 @@ def file_id(people: People) -> str:
 
 
 def root_id(people: People) -> str:
-    return upload_url(people.owner).split("/")[2]
+    return folder_id(people.owner)
 
 
 def trashed_id(people: People) -> str:
@@ -245,6 +252,12 @@ def account_id(people: People) -> str:
         return str(bob.id)
 
 
+def begin_upload(people: People) -> str:
+    begun = send_piece(people.owner, "POST", "/uploads/", {"folder": root_id(people)})
+    assert begun.status_code == 201
+    return begun.location.rpartition("/")[2]
+
+
 def invitation_id(people: People) -> str:
     with people.app.app_context():
         return one_time_links.invite(Role.MEMBER, None, "")[0].public_id
@@ -268,6 +281,9 @@ PARAMETERS: dict[str, Callable[[People], str]] = {
     "/s/": lambda _people: "x",
     "/r/": lambda _people: "x",
     "/shared/": lambda people: people.share,
+    "/uploads/": lambda people: begin_upload(people),
+    "/uploads/folders/": root_id,
+    "/uploads/requested/": lambda people: people.file_request,
     "/requested/": lambda people: people.file_request,
 }
 
@@ -279,6 +295,7 @@ FIELDS: dict[str, tuple[str, Callable[[People], str]]] = {
     "/selection/zip": ("entry", file_id),
     "/move": ("entry", file_id),
     "/trash/undo": ("moment", moment_of_trash),
+    "/uploads/": ("folder", root_id),
 }
 
 
@@ -292,10 +309,36 @@ def fields_of(rule: str, people: People) -> dict[str, str]:
 def send(
     client: FlaskClient, method: str, url: str, fields: dict[str, str], *, form_token: bool = True
 ) -> TestResponse:
+    if PIECES.fullmatch(url):
+        return send_piece(client, method, url, fields, form_token=form_token)
     if method == "GET":
         return client.get(url, query_string=fields)
     own = {"csrf_token": token(client)} if form_token else {}
     return client.post(url, data={**fields, **own})
+
+
+PIECES = re.compile(r"/uploads/[^/]*")
+"""Uploads in pieces: what a form has in fields, they have in headers."""
+
+
+def send_piece(
+    client: FlaskClient, method: str, url: str, fields: dict[str, str], *, form_token: bool = True
+) -> TestResponse:
+    headers = {
+        "Tus-Resumable": "1.0.0",
+        "Upload-Length": "3",
+        "Upload-Offset": "0",
+        "Upload-Metadata": ",".join(
+            f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in fields.items()
+        ),
+        "X-CSRFToken": token(client) if form_token else fields.get("csrf_token", ""),
+    }
+    body, kind = (b"abc", CONTENT_TYPE) if method == "PATCH" else (b"", "")
+    return client.open(url, method=method, headers=headers, data=body, content_type=kind)
+
+
+def head(client: FlaskClient, _method: str, url: str, fields: dict[str, str]) -> TestResponse:
+    return client.head(url, query_string=fields)
 
 
 def url_of(rule: str, people: People) -> str:
@@ -414,7 +457,7 @@ def test_form_without_its_token_is_refused(rule: str, form: dict[str, str], peop
     fields = {**fields_of(rule, people), **form}
     response = send(client, "POST", url_of(rule, people), fields, form_token=False)
     assert response.status_code == 400
-    assert "The form has expired" in response.text
+    assert "did not come from a page of your present session" in response.text
     assert "a.txt" in links(people.owner)
 
 
@@ -423,7 +466,8 @@ def test_head_answers_like_get_and_does_nothing(rule: str, people: People) -> No
     client = people.visitor if EXPECTED["GET", rule].visitor else people.owner
     expected = EXPECTED["GET", rule].visitor or EXPECTED["GET", rule].owner
     url, fields = url_of(rule, people), fields_of(rule, people)
-    with client.head(url, query_string=fields) as response:
+    send_head = send if PIECES.fullmatch(url) else head
+    with send_head(client, "HEAD", url, fields) as response:
         assert response.status_code == (302 if expected == SIGN_IN else expected)
         assert response.data == b""
     with people.app.app_context():
@@ -442,8 +486,11 @@ def test_wrong_method_is_405_with_allow(alice: FlaskClient) -> None:
     assert "<h1>Not possible here</h1>" in response.text
 
 
+_TOKEN = re.compile("csrf_token|data-token=")
+
+
 def _without_token(text: str) -> str:
-    return "\n".join(line for line in text.splitlines() if "csrf_token" not in line)
+    return "\n".join(line for line in text.splitlines() if not _TOKEN.search(line))
 
 
 def _constant(headers: object) -> list[tuple[str, str]]:

@@ -167,7 +167,7 @@ def test_anonymous_upload_writes_nothing(
 ) -> None:
     received = _count_receipts(monkeypatch)
     stream = Counted(_body([_part("file", "a.txt", b"x" * MIB, "text/plain")], "any"))
-    response = _post_stream(anonymous, stream, f"/folders/{'x' * 32}/files")
+    response = _post_stream(anonymous, stream, f"/uploads/folders/{'x' * 32}")
     assert response.location == "/sign-in"
     assert stream.given == 0
     assert received == []

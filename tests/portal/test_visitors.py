@@ -324,7 +324,7 @@ def send(client: FlaskClient, home: str, name: str, content: bytes) -> TestRespo
     found = re.search(r'name="csrf_token" value="([^"]+)"', page)
     assert found
     form = {"csrf_token": found[1], "file": (io.BytesIO(content), name)}
-    return client.post(f"{home}/files", data=form, follow_redirects=True)
+    return client.post(f"/uploads{home}", data=form, follow_redirects=True)
 
 
 def test_limits_of_a_request_hold(app: Flask, alice: FlaskClient, visit: Visitor) -> None:
@@ -410,7 +410,7 @@ def test_upload_that_breaks_tells_what_was_kept(
     assert found
     two = [(io.BytesIO(b"x"), "a.txt"), (io.BytesIO(b"y"), "b.txt")]
     form = {"csrf_token": found[1], "file": two}
-    assert visitor.post(f"{home}/files", data=form).status_code == 507
+    assert visitor.post(f"/uploads{home}", data=form).status_code == 507
     assert "Received: a.txt." in visitor.get(home).text
     assert list(links(alice, folder)) == ["a.txt"]
 
@@ -420,7 +420,7 @@ def test_form_that_is_refused_leaves_no_message(alice: FlaskClient, visit: Visit
     visitor = visit(link := ask(alice, folder))
     home = home_of(visitor, link)
     form = {"csrf_token": "wrong", "file": (io.BytesIO(b"x"), "a.txt")}
-    assert visitor.post(f"{home}/files", data=form).status_code == 400
+    assert visitor.post(f"/uploads{home}", data=form).status_code == 400
     assert "Choose a file first" not in visitor.get(home).text
 
 
@@ -434,7 +434,7 @@ def test_more_files_than_may_come_are_not_written_to_disk(
     assert found
     many = [(io.BytesIO(b"x"), f"{n}.txt") for n in range(5)]
     form = {"csrf_token": found[1], "file": many}
-    said = visitor.post(f"{home}/files", data=form, follow_redirects=True)
+    said = visitor.post(f"/uploads{home}", data=form, follow_redirects=True)
     assert "There was no room for this." in said.text
     assert kept(data) == []
 

@@ -1,0 +1,83 @@
+"""What the headers of tus 1.0 say, section by section of https://tus.io/protocols/resumable-upload."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+VERSION = "1.0.0"
+EXTENSIONS = "creation,creation-with-upload,expiration,checksum,termination"
+ALGORITHMS = ("sha1", "sha256", "sha512")
+CONTENT_TYPE = "application/offset+octet-stream"
+
+_NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
+_LONGEST_METADATA = 16 * 1024
+
+
+class HeaderError(ValueError):
+    """A header is missing or not as the protocol has it; the message says which."""
+
+
+class Checksum(NamedTuple):
+    """What the bytes of one request hash to.
+
+    :param algorithm: one of :data:`ALGORITHMS`.
+    :param digest: the hash, as bytes.
+    """
+
+    algorithm: str
+    digest: bytes
+
+    def begin(self) -> _Hash:
+        """Begin to hash what arrives."""
+        return hashlib.new(self.algorithm, usedforsecurity=False)
+
+
+def parse_number(name: str, value: str | None) -> int:
+    """Read a number of bytes.
+
+    :raises HeaderError: for anything but decimal digits.
+    """
+    if value is None or not _NUMBER.fullmatch(value):
+        raise HeaderError(f"{name} must be a whole number of bytes, from 0 up.")
+    return int(value)
+
+
+def parse_metadata(value: str) -> Mapping[str, str]:
+    """Read ``filename d29ybGQ=,folder eA==``: keys, each with its value in base64.
+
+    :raises HeaderError: for what is not base64 of UTF-8, for a key that comes twice, or too much.
+    """
+    if len(value) > _LONGEST_METADATA:
+        raise HeaderError(f"Upload-Metadata may have {_LONGEST_METADATA} characters.")
+    metadata: dict[str, str] = {}
+    for pair in filter(None, (pair.strip() for pair in value.split(","))):
+        key, _, encoded = pair.partition(" ")
+        if key in metadata:
+            raise HeaderError("Upload-Metadata has a key twice.")
+        try:
+            metadata[key] = base64.b64decode(encoded.strip(), validate=True).decode()
+        except (binascii.Error, UnicodeDecodeError) as error:
+            raise HeaderError("Upload-Metadata is not UTF-8 in base64.") from error
+    return metadata
+
+
+def parse_checksum(value: str) -> Checksum:
+    """Read ``sha1 Kq5sNclPz7QV2+lfQIuc6R7oRu0=``.
+
+    :raises HeaderError: for an algorithm that is not supported, or what is not base64.
+    """
+    algorithm, _, encoded = value.strip().partition(" ")
+    if algorithm not in ALGORITHMS:
+        raise HeaderError(f"Upload-Checksum must be by one of {', '.join(ALGORITHMS)}.")
+    try:
+        return Checksum(algorithm, base64.b64decode(encoded, validate=True))
+    except binascii.Error as error:
+        raise HeaderError("Upload-Checksum is not in base64.") from error

@@ -1,0 +1,48 @@
+/**
+ * While something is uploaded, other pages are shown in the place of this one instead of leaving it.
+ * Where the browser has no Navigation API, it warns before it leaves.
+ */
+
+/** @param {() => boolean} isNeeded whether this page has to stay */
+export function keepOnNavigation(isNeeded) {
+  window.navigation?.addEventListener("navigate", (event) => {
+    if (isNeeded() && canBeKept(event)) event.intercept({ handler: () => show(event) });
+  });
+}
+
+function canBeKept(event) {
+  return (
+    event.canIntercept &&
+    !event.hashChange &&
+    event.downloadRequest === null &&
+    event.navigationType !== "reload" &&
+    !isDownload(new URL(event.destination.url).pathname)
+  );
+}
+
+/** Tell whether an address answers with a file, or ends the session. */
+function isDownload(path) {
+  return /^\/(files|static)\/|\/zip$|^\/activity\.csv$|^\/sign-out$/.test(path);
+}
+
+async function show(event) {
+  const options = event.formData ? { method: "POST", body: body(event.formData) } : {};
+  const response = await fetch(event.destination.url, { ...options, signal: event.signal });
+  if (!response.headers.get("Content-Type")?.startsWith("text/html")) {
+    location.assign(event.destination.url);
+    return;
+  }
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  if (response.redirected) history.replaceState(null, "", response.url);
+  for (const part of ["header.bar", "main", "footer.storage"]) {
+    document.querySelector(part)?.replaceWith(page.querySelector(part) ?? "");
+  }
+  document.title = page.title;
+  document.dispatchEvent(new Event("portal:page"));
+}
+
+/** Forms without files are sent as the browser sends them. */
+function body(formData) {
+  const fields = [...formData];
+  return fields.some(([, value]) => value instanceof File) ? formData : new URLSearchParams(fields);
+}

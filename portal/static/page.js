@@ -1,0 +1,84 @@
+/** Small comforts of every page. What they improve works without them. */
+
+const MOMENT = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const DAY = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
+
+/** Write times in the reader's zone; the server's, in UTC, stay as their title. */
+function localTimes() {
+  for (const time of document.querySelectorAll("time[datetime]:not([title])")) {
+    const text = time.textContent;
+    const format = text.includes(":") ? MOMENT : DAY;
+    time.title = text;
+    time.textContent = format.format(new Date(time.dateTime));
+  }
+}
+
+/** Copy what is to be handed over, and say so. */
+async function copy(button) {
+  const [link, said] = [document.getElementById(button.dataset.copy), button.nextElementSibling];
+  try {
+    await navigator.clipboard.writeText(link.value);
+    said.textContent = "Copied.";
+  } catch {
+    link.select();
+    said.textContent = "It is selected: copy it with the keyboard.";
+  }
+}
+
+/** Say how many are chosen, and offer nothing to do with none. */
+function selection() {
+  const group = document.querySelector("[data-chosen]");
+  if (!group) return;
+  const count = document.querySelectorAll("[name=entry]:checked").length;
+  group.querySelector("output").textContent = count ? `${count} chosen` : "Nothing chosen";
+  for (const button of group.querySelectorAll("button")) button.disabled = count === 0;
+}
+
+/** Move between the rows' boxes by arrow keys; with Shift, or a click with Shift, choose what lies between. */
+let lastBox;
+function chooseRange(box, checked) {
+  const boxes = [...document.querySelectorAll("[name=entry]")];
+  const [from, to] = [boxes.indexOf(lastBox ?? box), boxes.indexOf(box)].sort((a, b) => a - b);
+  for (const one of boxes.slice(Math.max(from, 0), to + 1)) one.checked = checked;
+}
+
+document.addEventListener("click", (event) => {
+  if (event.target.dataset.copy) copy(event.target);
+  if (event.target.name !== "entry") return;
+  if (event.shiftKey) chooseRange(event.target, event.target.checked);
+  lastBox = event.target;
+  selection();
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.target.name !== "entry") return;
+  const boxes = [...document.querySelectorAll("[name=entry]")];
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (step) {
+    event.preventDefault();
+    const next = boxes[boxes.indexOf(event.target) + step];
+    if (!next) return;
+    if (event.shiftKey) {
+      lastBox = event.target;
+      chooseRange(next, true);
+    }
+    next.focus();
+  } else if (event.key === "a" && (event.ctrlKey || event.metaKey)) {
+    event.preventDefault();
+    for (const box of boxes) box.checked = true;
+  } else if (event.key === "Escape") {
+    for (const box of boxes) box.checked = false;
+  } else if (event.key === "Delete") {
+    document.querySelector("[data-chosen] button[data-delete]:not(:disabled)")?.click();
+  }
+  selection();
+});
+
+function improve() {
+  localTimes();
+  selection();
+}
+
+document.addEventListener("change", selection);
+document.addEventListener("portal:page", improve);
+improve();

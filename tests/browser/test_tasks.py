@@ -1,0 +1,178 @@
+"""What people do, in a browser: with and without JavaScript, with a keyboard, on a phone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import av
+from playwright.sync_api import Page, Response, expect
+
+from .conftest import Portal, choose_files, make_folder, wait_until_uploaded
+
+NAME = "Übersicht 日本 (2026).txt"
+CONTENT = b"What the file says.\n"
+
+
+def upload(page: Page, name: str = NAME) -> None:
+    choose_files(page, {"name": name, "mimeType": "text/plain", "buffer": CONTENT})
+    wait_until_uploaded(page, name)
+
+
+def test_plain_form_uploads_without_javascript(portal: Portal) -> None:
+    page = portal.sign_in(java_script_enabled=False)
+    make_folder(page, "Plain")
+    page.get_by_text("Up to 1 GiB at once").wait_for()
+    choose_files(page, {"name": NAME, "mimeType": "text/plain", "buffer": CONTENT})
+    page.get_by_role("button", name="Upload").click()
+    page.get_by_text(f"Uploaded: {NAME}").wait_for()
+    page.get_by_role("link", name=NAME, exact=True).wait_for()
+
+
+def test_download_has_its_name_and_its_bytes(portal: Portal) -> None:
+    page = portal.sign_in()
+    make_folder(page, "Downloads")
+    upload(page)
+    with page.expect_download() as download:
+        page.get_by_role("link", name=NAME, exact=True).click()
+    assert download.value.suggested_filename == NAME
+    assert Path(download.value.path()).read_bytes() == CONTENT
+
+
+def test_shared_file_arrives_in_another_profile(portal: Portal) -> None:
+    page = portal.sign_in(permissions=["clipboard-read", "clipboard-write"])
+    make_folder(page, "Shared by browser")
+    upload(page)
+    page.get_by_role("link", name=f"Details of {NAME}").click()
+    page.get_by_role("link", name="Share", exact=True).click()
+    page.get_by_role("button", name="Make the link").click()
+    page.get_by_role("button", name="Copy the link").click()
+    page.get_by_text("Copied.").wait_for()
+    link = page.evaluate("navigator.clipboard.readText()")
+    assert link == page.get_by_label("Link", exact=True).input_value()
+
+    visitor = portal.context().new_page()
+    visitor.goto(link)
+    with visitor.expect_download() as download:
+        visitor.get_by_role("button", name="Download").click()
+    assert download.value.suggested_filename == NAME
+    assert Path(download.value.path()).read_bytes() == CONTENT
+
+
+def test_deleted_file_comes_back(portal: Portal) -> None:
+    page = portal.sign_in()
+    make_folder(page, "Deleted")
+    upload(page)
+    page.get_by_label(f"Choose {NAME}").check()
+    page.get_by_text("1 chosen").wait_for()
+    page.get_by_role("button", name="Move to trash").click()
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("link", name=NAME, exact=True).wait_for()
+
+
+def test_film_is_searched_by_ranges(portal: Portal, tmp_path: Path) -> None:
+    page = portal.sign_in()
+    make_folder(page, "Film")
+    choose_files(page, long_film(tmp_path / "long.webm"))
+    wait_until_uploaded(page, "long.webm")
+    answers: list[Response] = []
+    page.on("response", lambda answer: answers.append(answer))
+    page.get_by_role("link", name="Details of long.webm").click()
+    film = page.locator("video")
+    expect(film).to_have_js_property("duration", 30)
+    film.evaluate("film => { film.currentTime = 25; }")
+    expect(film).to_have_js_property("seeking", False)
+    film.evaluate("film => { film.muted = true; return film.play(); }")
+    page.wait_for_function("film => film.currentTime > 25.2", arg=film.element_handle())
+    assert 206 in {answer.status for answer in answers if "/signed/" in answer.url}
+    address = film.get_attribute("src") or ""
+    assert page.request.get(portal.url + address).ok
+    assert portal.context().request.get(portal.url + address).status == 403
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_text("You are signed out.").wait_for()
+    assert page.request.get(portal.url + address).status == 403
+
+
+def long_film(path: Path) -> Path:
+    """Write half a minute of snow: 20 MB, which no browser loads before it is asked to go on."""
+    with av.open(str(path), "w") as film:
+        stream = film.add_stream("libvpx", rate=10, options={"deadline": "realtime"})
+        stream.width, stream.height, stream.bit_rate, stream.gop_size = 320, 240, 6_000_000, 10
+        for _ in range(300):
+            frame = av.VideoFrame(320, 240, "yuv420p")
+            for plane in frame.planes:
+                plane.update(os.urandom(plane.buffer_size))
+            film.mux(stream.encode(frame))
+        film.mux(stream.encode())
+    return path
+
+
+def tab_to(page: Page, name: str, role: str = "") -> None:
+    """Press the tabulator until what has this name has the focus, which has to be seen."""
+    wanted = page.get_by_role(role, name=name) if role else page.get_by_label(name)  # type: ignore[arg-type]
+    handle = wanted.first.element_handle()
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        if page.evaluate("element => element === document.activeElement", handle):
+            style = "element => [getComputedStyle(element).outlineStyle, element.tagName].join()"
+            assert not page.evaluate(style, handle).startswith("none"), name
+            return
+    raise AssertionError(f"the tabulator does not reach {name}")
+
+
+def test_everything_is_done_by_keyboard_alone(portal: Portal) -> None:
+    page = portal.context().new_page()
+    # Some time before the key is pressed: the browser hears of it in its own time.
+    page.on("filechooser", lambda _: None)
+    page.goto(f"{portal.url}/sign-in")
+    tab_to(page, "Name")
+    page.keyboard.type("alice")
+    tab_to(page, "Password")
+    page.keyboard.type(portal.run.password("alice"))
+    page.keyboard.press("Enter")
+    page.locator("form[data-taken]").wait_for()
+
+    tab_to(page, "Upload files", "button")
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    name = "by keyboard.txt"
+    chooser.value.set_files({"name": name, "mimeType": "text/plain", "buffer": CONTENT})
+    wait_until_uploaded(page, name)
+
+    tab_to(page, name, "link")
+    with page.expect_download():
+        page.keyboard.press("Enter")
+
+    tab_to(page, f"Details of {name}", "link")
+    page.keyboard.press("Enter")
+    tab_to(page, "Share", "link")
+    page.keyboard.press("Enter")
+    tab_to(page, "Make the link", "button")
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="The link is ready").wait_for()
+
+    page.goto(portal.url)
+    tab_to(page, f"Choose {name}")
+    page.keyboard.press("Space")
+    page.keyboard.press("Delete")
+    page.get_by_role("button", name="Undo").wait_for()
+    tab_to(page, "Trash", "link")
+    page.keyboard.press("Enter")
+    tab_to(page, f"Restore {name}", "button")
+    page.keyboard.press("Enter")
+    page.get_by_text("Restored").wait_for()
+
+
+def test_times_are_in_the_readers_zone(portal: Portal) -> None:
+    page = portal.sign_in(timezone_id="Asia/Tokyo", locale="en-GB")
+    time = page.locator("#entries time").first
+    utc = time.get_attribute("title") or ""
+    assert utc.endswith("UTC")
+    moment = time.get_attribute("datetime")
+    shown = page.evaluate(
+        """moment => new Intl.DateTimeFormat("en-GB",
+          { dateStyle: "medium", timeStyle: "short", timeZone: "Asia/Tokyo" }
+        ).format(new Date(moment))""",
+        moment,
+    )
+    expect(time).to_have_text(shown)
