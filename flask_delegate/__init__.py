@@ -15,7 +15,7 @@ from .exceptions import (
     UnknownArea,
     UnmintedRedirect,
 )
-from .extension import Delegate, send_via_apache
+from .extension import Delegate, send_via_apache, signed_url
 from .handoff import Handoff
 from .signals import file_delegated, file_refused
 
@@ -38,4 +38,5 @@ __all__ = [
     "file_delegated",
     "file_refused",
     "send_via_apache",
+    "signed_url",
 ]

@@ -117,7 +117,10 @@ def _deliver(output: Path | None, server: str, write: Callable[[Marked, Any], st
     from .extension import state_of
 
     state = state_of(current_app)
-    areas = [(area, state.mark(area)) for area in state.settings.areas.values()]
+    areas = [
+        (area, (state.mark(area), *state.old_marks.get(area.name, ())))
+        for area in state.settings.areas.values()
+    ]
     try:
         text = write(areas, state.settings.headers)
     except ConfigurationError as error:

@@ -41,7 +41,8 @@ DISPOSITION = Field("cd", "DELEGATE_CD", _ESCAPED, required=True)
 MAX_AGE = Field("ma", "DELEGATE_MA", "[0-9]{1,10}")
 POLICY = Field("csp", "DELEGATE_CSP", _ESCAPED)
 RATE = Field("rl", "rate-limit", "[0-9]{1,12}")
-FIELDS = (ID, CONTENT_TYPE, DISPOSITION, MAX_AGE, POLICY, RATE)
+DESCRIBED = (CONTENT_TYPE, DISPOSITION, MAX_AGE, POLICY, RATE)
+FIELDS = (ID, *DESCRIBED)
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._~/-]")
 
@@ -51,9 +52,13 @@ def encode(delivery: Delivery, token: str) -> str:
 
     :param token: the area's secret mark, which Apache requires.
     """
+    return "&".join([f"k={token}", f"{ID.key}={delivery.id}", *described(delivery)])
+
+
+def described(delivery: Delivery) -> list[str]:
+    """Write what a query says of a file: a field each of :data:`DESCRIBED`."""
     rate = delivery.rate_limit
     values = (
-        (ID, delivery.id),
         (CONTENT_TYPE, delivery.content_type),
         (DISPOSITION, delivery.disposition),
         (MAX_AGE, delivery.max_age),
@@ -61,8 +66,7 @@ def encode(delivery: Delivery, token: str) -> str:
         # Rounded down, so that a limit is never exceeded, to no less than mod_ratelimit's unit.
         (RATE, rate and max(1, rate // KIBIBYTE)),
     )
-    pairs = [f"{field.key}={_escape(str(value))}" for field, value in values if value is not None]
-    return "&".join([f"k={token}", *pairs])
+    return [f"{field.key}={_escape(str(value))}" for field, value in values if value is not None]
 
 
 @lru_cache(maxsize=1024)
@@ -76,6 +80,11 @@ def _escape(value: str) -> str:
 def query_pattern(token: str) -> str:
     """Give the regular expression that a whole query must match, a group for each field."""
     return f"^k={re.escape(token)}" + "".join(_group(field) for field in FIELDS) + "$"
+
+
+def optional(field: Field) -> str:
+    """Give the expression for a field that may be there, without a group."""
+    return f"(?:&{field.key}={field.pattern})?"
 
 
 def _group(field: Field) -> str:

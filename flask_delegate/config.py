@@ -23,6 +23,7 @@ DEFAULTS: Mapping[str, Any] = MappingProxyType(
     {
         "DELEGATE_ROOT": None,
         "DELEGATE_URL": "/private/",
+        "DELEGATE_SIGNED_URL": None,
         "DELEGATE_AREAS": {},
         "DELEGATE_BACKEND": AUTO,
         "DELEGATE_HEADERS": {},
@@ -112,8 +113,10 @@ def _areas(config: Mapping[str, Any]) -> list[Area]:
                 config["DELEGATE_ROOT"],
                 config["DELEGATE_URL"],
                 backend,
+                config["DELEGATE_SIGNED_URL"],
                 root_key="DELEGATE_ROOT",
                 url_key="DELEGATE_URL",
+                signed_url_key="DELEGATE_SIGNED_URL",
             )
         )
     for name, entry in _named(config["DELEGATE_AREAS"]).items():
@@ -125,8 +128,10 @@ def _areas(config: Mapping[str, Any]) -> list[Area]:
                 entry["root"],
                 entry["url"],
                 _backend(entry.get("backend", backend), f"{key} backend"),
+                entry.get("signed_url"),
                 root_key=f"{key} root",
                 url_key=f"{key} url",
+                signed_url_key=f"{key} signed_url",
             )
         )
     check_disjoint(areas)
@@ -150,9 +155,13 @@ def _check_entry(name: object, entry: Any, key: str) -> None:
             "is not a usable name.",
             f"Use letters, digits and '_'; {DEFAULT_AREA!r} is the area of DELEGATE_ROOT.",
         )
-    if not isinstance(entry, Mapping) or set(entry) - {"backend"} != {"root", "url"}:
+    if not isinstance(entry, Mapping) or set(entry) - {"backend", "signed_url"} != {
+        *("root", "url")
+    }:
         raise ConfigurationError(
-            key, f"{entry!r} does not fit.", "Give it 'root', 'url' and, if need be, 'backend'."
+            key,
+            f"{entry!r} does not fit.",
+            "Give it 'root', 'url' and, if need be, 'backend' and 'signed_url'.",
         )
 
 
@@ -168,13 +177,15 @@ def _check_not_static(app: Flask, area: Area) -> None:
             f"{area.root!r} overlaps the static folder {static!r}, which is public.",
             "Keep private files elsewhere.",
         )
-    url = f"{app.static_url_path}/"
-    if url.startswith(area.url) or area.url.startswith(url):
-        raise ConfigurationError(
-            "DELEGATE_URL" if default else f"DELEGATE_AREAS[{area.name!r}] url",
-            f"{area.url!r} overlaps the static files' URL {url!r}.",
-            "Choose a URL that nothing else has.",
-        )
+    static_url = f"{app.static_url_path}/"
+    for url in area.urls:
+        if static_url.startswith(url) or url.startswith(static_url):
+            kind = "url" if url == area.url else "signed_url"
+            raise ConfigurationError(
+                f"DELEGATE_{kind.upper()}" if default else f"DELEGATE_AREAS[{area.name!r}] {kind}",
+                f"{url!r} overlaps the static files' URL {static_url!r}.",
+                "Choose a URL that nothing else has.",
+            )
 
 
 def _backend(value: Any, key: str) -> str:

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from flask import Flask, Response, current_app, request
+from flask import Flask, Response, current_app, has_request_context, request
 
-from . import errors, handshake, server
+from . import errors, handshake, server, signing
 from .areas import Area
 from .backends import Backend, Sending, accel, location, sendfile, stream
 from .cli import delegate as command
@@ -136,6 +136,61 @@ def send(handoff: Handoff) -> Response:
     return response
 
 
+def signed_url(
+    path: str | os.PathLike[str],
+    *,
+    expires_in: int,
+    area: str | None = None,
+    bind_to_browser: bool = False,
+    **options: Any,
+) -> str:
+    """Make a URL by which Apache sends a private file without asking the application again.
+
+    The caller has decided that whoever is given it may have the file until then; nobody can take it
+    back, except by a new ``SECRET_KEY``. Within a request, the server has to show that it verifies
+    such URLs; elsewhere this is taken for granted.
+
+    :param path: relative to the area's root.
+    :param expires_in: seconds, 31 days at most. The URL ends up to a tenth of them earlier, so that
+        it stays the same for a while and browsers can keep the file.
+    :param area: one for which ``DELEGATE_SIGNED_URL`` or its ``signed_url`` is set.
+    :param bind_to_browser: let it work only in the browser that makes this request. This sets a
+        cookie.
+    :param options: those of :class:`~flask_delegate.Handoff`.
+    :returns: a path with a query, to put into a page of the same host.
+    :raises FileRefused: if it is not a readable regular file below the root.
+    :raises HandoffUnavailable: if the area has no signed URLs, or the server does not verify them.
+    :raises UnknownArea: if there is no such area.
+    :raises ValueError: if an argument is out of its range.
+    """
+    state = state_of(current_app)
+    where = state.settings.area(area)
+    if not where.signed_url:
+        raise HandoffUnavailable(
+            where.name,
+            "signed URLs are not switched on for it.",
+            "Set DELEGATE_SIGNED_URL to a prefix such as /signed/, or the area's 'signed_url'.",
+        )
+    mark = state.mark(where)
+    if has_request_context():
+        mark = _verifying(state, where, request.environ)
+    expires = signing.expiry(expires_in)
+    delivery = describe(Handoff(path, area=area, **options), resolve(where.root, path))
+    browser = signing.browser_value() if bind_to_browser else ""
+    return signing.sign(delivery, where, mark.signing_key, expires, browser)
+
+
+def _verifying(state: State, area: Area, environ: WSGIEnvironment) -> handshake.Mark:
+    """Find the mark whose key the server verifies signatures with."""
+    try:
+        location.check(environ, area, state.mark(area))
+    except HandoffUnavailable:
+        if old := _still_loaded(location, state, area, environ):
+            return old
+        raise
+    return state.mark(area)
+
+
 def state_of(app: Flask) -> State:
     """Find what the extension keeps of an application.
 
@@ -165,8 +220,9 @@ def _marks(
 
 def _mark(secret: bytes, area: Area, settings: Settings) -> handshake.Mark:
     token = handshake.derive_token(secret, area)
-    rules = server.rules(area, token, settings.headers)
-    return handshake.Mark(token, handshake.derive_fingerprint(secret, area, rules))
+    key = handshake.derive_signing_key(secret, area)
+    rules = server.rules(area, token, settings.headers, key)
+    return handshake.Mark(token, handshake.derive_fingerprint(secret, area, rules), key)
 
 
 def _checks(app: Flask, settings: Settings) -> list[Check]:

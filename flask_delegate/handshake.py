@@ -34,15 +34,24 @@ class Mark:
 
     :param token: what a hand-off must carry for the server to serve it; secret.
     :param fingerprint: what shows that the right rules are loaded.
+    :param signing_key: what signed URLs are signed with; secret.
     """
 
     token: str = field(repr=False)
     fingerprint: str
+    signing_key: str = field(default="", repr=False)
 
 
 def derive_token(secret: bytes, area: Area) -> str:
     """Derive an area's token: 128 bits in hexadecimal."""
     return _derive(secret, "token", area.url, area.root)
+
+
+def derive_signing_key(secret: bytes, area: Area) -> str:
+    """Derive the key of an area's signed URLs: 128 bits in hexadecimal; none without such URLs."""
+    if not area.signed_url:
+        return ""
+    return _derive(secret, "signed-url", area.signed_url, area.root)
 
 
 def derive_fingerprint(secret: bytes, area: Area, rules: str) -> str:

@@ -12,7 +12,12 @@ _LONGEST = 16_000  # bytes; mod_wsgi reads at most 32 KiB of response headers
 def internal_url(sending: Sending) -> str:
     """Give a file's internal URL, each byte outside RFC 3986's unreserved set quoted once."""
     relative = sending.delivery.file.relative.encode("utf-8", "surrogateescape")
-    return sending.area.url + quote_from_bytes(relative, safe="/")
+    return sending.area.url + quoted(relative)
+
+
+def quoted(path: bytes) -> str:
+    """Quote each byte outside RFC 3986's unreserved set once, and leave slashes."""
+    return quote_from_bytes(path, safe="/")
 
 
 def check_length(url: str) -> None:

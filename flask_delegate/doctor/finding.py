@@ -57,6 +57,11 @@ LIVE: Mapping[str, str] = MappingProxyType(
         "head": "HEAD gives the length, and no content.",
         "range": "A range arrives, also with `If-Range`.",
         "conditional": "The ETag is strong, and an unchanged file is answered with 304.",
+        "signed-url": "With `DELEGATE_SIGNED_URL`: Apache serves what was signed.",
+        "signed-url-forged": (
+            "Nor does it serve what is expired, altered, unsigned, made with another key or for"
+            " another browser, in any spelling."
+        ),
         "listing": "No spelling of the area's URL shows what is in the folder.",
         "other-paths": (
             "With `--apache-config`: the probe file cannot be had through the other virtual hosts,"

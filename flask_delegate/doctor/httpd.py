@@ -213,7 +213,7 @@ def ways(configuration: Configuration, area: Area, tokens: Collection[str]) -> I
             text = os.path.normpath(folder)
             is_plain = lies_within(area.root, text) or lies_within(text, area.root)
             is_guarded = is_plain and bool({0, directive.host} & hosts)
-            if is_guarded and url == area.url and text == area.root:
+            if is_guarded and url in area.urls and text == area.root:
                 continue
             below = os.path.relpath(area.root, real) + "/" if lies_within(area.root, real) else ""
             below = "" if below == "./" else below

@@ -16,6 +16,7 @@ from .client import Reply, Target, fetch
 from .delivery import Visit, delivery
 from .finding import Finding, failure, ok, skipped, warning
 from .probe import probe_file
+from .signed import signed_urls
 
 _SAME_KEY = "Run the doctor with the application, the settings and the SECRET_KEY of the server."
 
@@ -82,6 +83,7 @@ def _application(visit: Visit) -> Iterator[Finding]:
     yield _daemon_mode(visit.area, report)
     yield _guard(visit.area, report, seen)
     yield from delivery(visit, report)
+    yield from signed_urls(visit)
 
 
 def _read_report(reply: Reply) -> dict[str, Any] | None:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..areas import Area
 from ..exceptions import ConfigurationError
 from ..handshake import Mark
 from . import apache, nginx, xsendfile
 
-Marked = Iterable[tuple[Area, Mark]]
+Marked = Iterable[tuple[Area, Sequence[Mark]]]
+"""Areas, each with its mark, and those from keys that were replaced."""
 
 
-def rules(area: Area, token: str, headers: Mapping[str, str]) -> str:
+def rules(area: Area, token: str, headers: Mapping[str, str], signing_key: str) -> str:
     """Write the rules that a server has for an area, with the default options.
 
     :param token: the area's token.
     :param headers: constant headers for every file.
+    :param signing_key: the key of its signed URLs, if it has them.
     """
     match area.backend:
         case "nginx":
@@ -26,7 +28,7 @@ def rules(area: Area, token: str, headers: Mapping[str, str]) -> str:
         case "stream":
             return ""
         case _:
-            return apache.area_rules(area, token, headers)
+            return apache.area_rules(area, token, headers, [signing_key])
 
 
 def apache_document(
@@ -47,7 +49,7 @@ def apache_document(
     modules: dict[str, None] = {}
     parts = []
     redirected = []
-    for area, mark in areas:
+    for area, (mark, *old) in areas:
         if area.backend == "xsendfile":
             modules |= dict.fromkeys(xsendfile.MODULES)
             parts.append(xsendfile.handshake_rules(area, mark.fingerprint))
@@ -57,12 +59,19 @@ def apache_document(
             modules |= dict.fromkeys(apache.MODULES)
             parts.append(apache.handshake_rule(area, mark.fingerprint, process_group))
             if not load_modules:
-                parts.append(apache.rewrite_rule(area))
+                parts.append(apache.rewrite_rules(area))
             parts.append(
                 apache.area_rules(
-                    area, mark.token, headers, process_group=process_group, sendfile=sendfile
+                    area,
+                    mark.token,
+                    headers,
+                    [one.signing_key for one in (mark, *old)],
+                    process_group=process_group,
+                    sendfile=sendfile,
                 )
             )
+    if any(area.signed_url for area in redirected):
+        parts.insert(0, apache.TIME_RULE)
     if receipts and redirected:
         modules |= dict.fromkeys(apache.RECEIPT_MODULES)
         parts.append(apache.receipts_rule(redirected, receipts))
@@ -78,7 +87,7 @@ def nginx_document(
     :param receipts: the path of a log of hand-offs.
     :raises ConfigurationError: if nginx sends the files of no area.
     """
-    chosen = [(area, mark) for area, mark in areas if area.backend == "nginx"]
+    chosen = [(area, mark) for area, (mark, *_) in areas if area.backend == "nginx"]
     parts = [
         nginx.area_rules(area, mark.token, headers, sendfile=sendfile, receipts=receipts)
         for area, mark in chosen

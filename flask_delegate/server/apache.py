@@ -9,15 +9,19 @@ expressions.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from textwrap import indent
 
-from .. import codec
+from .. import codec, signing
 from ..areas import Area
 from ..exceptions import ConfigurationError
 from ..handshake import environ_key
 from ..receipts import APACHE_FORMAT
 
+TIME_RULE = (
+    "# The time of a request, which signed URLs are held to, and which no client can send.\n"
+    f'RequestHeader set {signing.TIME_HEADER} "%t" early\n'
+)
 RECEIPT_MODULES = ("log_config", "logio")
 MODULES = ("alias", "authz_core", "env", "headers", "ratelimit", "setenvif")
 # Extensions that a server may map to a Content-Encoding, which no rule on headers could take away.
@@ -33,6 +37,7 @@ def area_rules(
     area: Area,
     token: str,
     headers: Mapping[str, str],
+    signing_keys: Sequence[str] = (),
     *,
     process_group: str | None = None,
     sendfile: bool = True,
@@ -41,14 +46,21 @@ def area_rules(
 
     :param token: what a hand-off's query must carry.
     :param headers: constant headers for every file.
+    :param signing_keys: of its signed URLs, if it has them: the one in use, then replaced ones.
     :param process_group: the one daemon process group that may hand off; none: any of the server.
     :param sendfile: let the kernel send the file. Without it each slow download holds a thread;
         network file systems may need it off.
     :raises ConfigurationError: if ``process_group`` could not be a group's name.
     """
-    condition = _condition(token, process_group)
+    handoff = _condition(token, process_group)
+    opened_by, ways = {area.url: handoff}, [handoff]
+    if area.signed_url:
+        opened_by[area.signed_url] = signing.condition(signing_keys)
+        # The signature is looked at once, by the URL's own guard below.
+        ways.append(f"%{{REQUEST_URI}} =~ m#^{re.escape(area.signed_url)}#")
+    condition = " || ".join(f"({one})" for one in ways)
     lines = [
-        f'Alias "{area.url}" "{area.root}/"',
+        *(f'Alias "{url}" "{area.root}/"' for url in opened_by),
         f'<Directory "{area.root}/">',
         *_indented(_closed_folder(sendfile=sendfile)),
         f'    <If "{condition}">',
@@ -60,16 +72,22 @@ def area_rules(
         *_indented(_denied(), 2),
         "    </Else>",
         "</Directory>",
+        *(line for url, one in opened_by.items() for line in _guarded_url(url, one)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _guarded_url(url: str, condition: str) -> list[str]:
+    return [
         # The folder's guard covers the files through any alias. Sections for a URL are merged after
         # those for a folder, so this one also outlives an .htaccess file that somebody switched on.
-        f'<Location "{area.url}">',
+        f'<Location "{url}">',
         *_indented(_if_module("proxy", ['ProxyPass "!"'])),
         f'    <If "!({condition})">',
         *_indented(_denied(), 2),
         "    </If>",
         "</Location>",
     ]
-    return "\n".join(lines) + "\n"
 
 
 def handshake_rule(area: Area, fingerprint: str, process_group: str | None) -> str:
@@ -92,10 +110,10 @@ def receipts_rule(areas: Iterable[Area], log: str) -> str:
     )
 
 
-def rewrite_rule(area: Area) -> str:
+def rewrite_rules(area: Area) -> str:
     """Keep the rewrite rules that follow from redirecting a hand-off, token and all, elsewhere."""
-    rule = f'RewriteRule "^{re.escape(area.url)}" - [END]'
-    return "\n".join(_if_module("rewrite", ["RewriteEngine On", rule])) + "\n"
+    rules = [f'RewriteRule "^{re.escape(url)}" - [END]' for url in area.urls]
+    return "\n".join(_if_module("rewrite", ["RewriteEngine On", *rules])) + "\n"
 
 
 def module_rules(names: Iterable[str], *, load: bool) -> str:

@@ -82,6 +82,13 @@ def healthy(site: Site) -> Iterator[Patient]:
 
 
 @contextmanager
+def healthy_with_signed_urls(site: Site) -> Iterator[Patient]:
+    site.settings["DELEGATE_SIGNED_URL"] = "/signed/"
+    with apache(site, site.apache_config(**site.settings)) as patient:
+        yield patient
+
+
+@contextmanager
 def healthy_under_a_path(site: Site) -> Iterator[Patient]:
     with apache(site, site.apache_config(), "--mount-point", "/portal") as patient:
         yield Patient(f"{patient.url}portal", patient.options)
@@ -103,7 +110,16 @@ def healthy_xsendfile(site: Site) -> Iterator[Patient]:
         yield patient
 
 
-@pytest.mark.parametrize("plant", [healthy, healthy_under_a_path, healthy_nginx, healthy_xsendfile])
+@pytest.mark.parametrize(
+    "plant",
+    [
+        healthy,
+        healthy_with_signed_urls,
+        healthy_under_a_path,
+        healthy_nginx,
+        healthy_xsendfile,
+    ],
+)
 def test_nothing_is_wrong_with_a_healthy_server(site: Site, plant: Plant) -> None:
     site.write("report.txt")
     with plant(site) as patient:
@@ -113,6 +129,8 @@ def test_nothing_is_wrong_with_a_healthy_server(site: Site, plant: Plant) -> Non
     assert (code, report["ok"]) == (0, True)
     seen = {item["check"] for item in report["findings"] if item["level"] == "ok"}
     assert "attack-http2" in seen or plant is not healthy
+    signed = {"signed-url", "signed-url-forged"} & seen
+    assert len(signed) == (2 if plant is healthy_with_signed_urls else 0)
     assert {"probe", "agreement", "guard", "handoff", "head", "range", "conditional"} <= seen
     assert len([check for check in seen if check.startswith("attack-")]) >= 10
     assert [path.name for path in site.root.iterdir()] == ["report.txt"]
@@ -426,6 +444,28 @@ def proxy_that_does_not_say_so(site: Site) -> Iterator[Patient]:
             yield Patient(f"http://127.0.0.1:{server.port}")
 
 
+def with_signed_urls(site: Site, before: str, after: str) -> str:
+    """Write the configuration with signed URLs, and alter it."""
+    site.settings["DELEGATE_SIGNED_URL"] = "/signed/"
+    written = site.apache_config(**site.settings)
+    assert before in written
+    return written.replace(before, after)
+
+
+@contextmanager
+def signed_urls_for_ever(site: Site) -> Iterator[Patient]:
+    with apache(site, with_signed_urls(site, "$3 -gt $1", "true")) as patient:
+        yield patient
+
+
+@contextmanager
+def no_time_for_signed_urls(site: Site) -> Iterator[Patient]:
+    with apache(
+        site, with_signed_urls(site, "RequestHeader set", "# RequestHeader set")
+    ) as patient:
+        yield patient
+
+
 FAULTS: dict[str, tuple[Plant, set[tuple[str, str]]]] = {
     "mod_wsgi's manual's guard": (
         manuals_guard,
@@ -439,6 +479,8 @@ FAULTS: dict[str, tuple[Plant, set[tuple[str, str]]]] = {
         guard_in_another_host,
         {("guard", FAILURE), ("attack-plain", FAILURE), ("apache-paths", FAILURE)},
     ),
+    "signed URLs for ever": (signed_urls_for_ever, {("signed-url-forged", FAILURE)}),
+    "no time for signed URLs": (no_time_for_signed_urls, {("signed-url", FAILURE)}),
     "no configuration": (no_configuration, {("guard", FAILURE), ("config", FAILURE)}),
     "a stale fingerprint": (stale_fingerprint, {("guard", FAILURE), ("config", FAILURE)}),
     "altered rules": (altered_rules, {("attack-plain", FAILURE), ("config", FAILURE)}),
