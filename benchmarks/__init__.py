@@ -1,0 +1,1 @@
+"""What ``scripts/bench`` measures: ours and the alternatives, side by side, in one run."""

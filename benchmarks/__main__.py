@@ -1,0 +1,78 @@
+"""``scripts/bench``: see its ``--help``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from . import machine
+from .downloads import downloads, signed_urls
+from .own_time import own_time
+from .people import beside_copyparty, portal_download, portal_list, portal_upload
+from .results import Table
+from .slow import slow_downloads
+
+MIB = 1024**2
+Experiment = Callable[[], Iterator[Table]]
+
+
+def experiments(*, quick: bool) -> dict[str, Experiment]:
+    """List what can be measured; a quick run has fewer and shorter rounds, and smaller files."""
+    rounds, seconds = (3, 1.0) if quick else (5, 2.0)
+    return {
+        "own-time": lambda: own_time(rounds=rounds, requests=500 if quick else 5000),
+        "downloads": lambda: downloads(
+            rounds=rounds, seconds=seconds, large=(100 if quick else 1024) * MIB
+        ),
+        "signed-urls": lambda: signed_urls(rounds=rounds, seconds=seconds),
+        "portal-download": lambda: portal_download(rounds=rounds, seconds=seconds),
+        "portal-list": lambda: portal_list(
+            rounds=rounds, seconds=seconds, files=10_000 if quick else 100_000
+        ),
+        "portal-upload": lambda: portal_upload(rounds=rounds, size=(256 if quick else 1024) * MIB),
+        "copyparty": lambda: beside_copyparty(
+            rounds=rounds, seconds=seconds, large=100 * MIB, files=1000 if quick else 10_000
+        ),
+        "slow-downloads": lambda: slow_downloads(
+            counts=[1000] if quick else [1000, 5000, 10_000], pages=500
+        ),
+    }
+
+
+def main() -> None:
+    """Measure, print, and write what was measured."""
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="end within five minutes")
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="write JSON and plots there")
+    parser.add_argument(
+        "experiment", nargs="*", choices=[[], *experiments(quick=True)], help="only these"
+    )
+    given = parser.parse_args()
+    made = experiments(quick=given.quick)
+    tables = []
+    print(f"# Measured on {datetime.now(UTC):%Y-%m-%d}\n")
+    print("\n".join(f"- {name}: {value}" for name, value in machine.describe().items()), "\n")
+    for name in given.experiment or made:
+        for table in made[name]():
+            print(table.text(), flush=True)
+            tables.append(table)
+            if given.output:
+                write(given.output, tables)
+
+
+def write(folder: Path, tables: list[Table]) -> None:
+    """Write what was measured, for programs and as plots."""
+    from .plots import plot
+
+    folder.mkdir(parents=True, exist_ok=True)
+    found = {"machine": machine.describe(), "tables": [table.as_json() for table in tables]}
+    (folder / "results.json").write_text(json.dumps(found, indent=2) + "\n")
+    for table in tables:
+        plot(table, folder / f"{table.file_name}.svg")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""Small and large files, in every way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tests.live.apache import new_site
+
+from .load import bytes_per_second, requests_per_second
+from .results import Table
+from .servers import LARGE, SMALL, alternatives, apaches, fill, ours
+
+MIB = 1024**2
+
+
+def downloads(*, rounds: int, seconds: float, large: int) -> Iterator[Table]:
+    """Measure both, each round one alternative after the other.
+
+    :param large: bytes of the large file.
+    """
+    small_table = Table(
+        "small file",
+        "Requests a second for a file of 1 kB, on 8 connections. A hand-off costs the application's"
+        " own work; a signed URL does not wake Python at all.",
+        "requests/s",
+        baseline="Apache, static",
+        ours="handed off",
+        targets={"django-sendfile2": 1.1, "nginx, gunicorn": 1.0},
+    )
+    large_table = Table(
+        "large file",
+        f"MB a second of a file of {large // MIB} MiB, on 2 connections. What Python reads and"
+        " writes itself is limited by its threads; what is handed off is not.",
+        "MB/s",
+        baseline="Apache, static",
+        ours="handed off",
+        targets={"Apache, static": 0.98},
+    )
+    with alternatives(large) as ways:
+        for _ in range(rounds):
+            for way in ways.values():
+                small_table.add(way.name, requests_per_second(way.of(SMALL), seconds))
+                if way.name != "an empty Flask view":
+                    large_table.add(way.name, bytes_per_second(way.of(LARGE), seconds) / 1e6)
+    yield from (small_table, large_table)
+
+
+def signed_urls(*, rounds: int, seconds: float) -> Iterator[Table]:
+    """Compare URLs that Apache verifies by itself with the same file, served to everybody."""
+    table = Table(
+        "signed URLs",
+        "Requests a second for a file of 1 kB, on 8 connections: served to everybody, and by a URL"
+        " that Apache verifies by itself.",
+        "requests/s",
+        baseline="Apache, static",
+        ours="signed URL",
+        targets={"Apache, static": 0.8},
+    )
+    with new_site() as site:
+        fill(site, 0)
+        with ours(site) as port:
+            ways = [way for way in apaches(port) if way.name in {table.baseline, table.ours}]
+            for _ in range(rounds):
+                for way in ways:
+                    table.add(way.name, requests_per_second(way.of(SMALL), seconds))
+    yield table

@@ -1,0 +1,150 @@
+"""The servers that are compared, each with two processes of five threads, and set up well."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from flask_delegate.testing.apache import free_port
+from tests.live.apache import REPOSITORY, Site, express, new_site
+from tests.live.client import get
+from tests.live.servers import nginx_in_front, process
+
+from . import applications
+
+SMALL, LARGE = "small.txt", "large.txt"
+_EXPRESS = (
+    *("--processes", "2", "--threads", "5", "--process-group", "bench"),
+    *("--max-clients", "64", "--enable-sendfile", "--log-level", "error"),
+)
+_STATIC = """
+Alias "/static/" "{root}/"
+<Location "/static/">
+    Require all granted
+</Location>
+"""
+_MANUALS_GUARD = """
+Alias "/private/" "{root}/"
+<Directory "{root}/">
+    Require all granted
+    EnableSendfile On
+</Directory>
+"""
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """A way to send a file.
+
+    :param url: with ``{name}`` for the file's name.
+    """
+
+    name: str
+    url: str
+
+    def of(self, name: str) -> str:
+        """Give a file's URL."""
+        return self.url.format(name=name)
+
+
+@contextmanager
+def alternatives(size: int) -> Iterator[dict[str, Alternative]]:
+    """Start all of them.
+
+    :param size: bytes of the large file.
+    """
+    with ExitStack() as stack:
+        sites = [stack.enter_context(new_site()) for _ in range(4)]
+        for site in sites:
+            fill(site, size)
+        started = [
+            *apaches(stack.enter_context(ours(sites[0]))),
+            _django(stack, sites[1]),
+            _xsendfile(stack, sites[2]),
+            *_gunicorns(stack, sites[3]),
+        ]
+        yield {one.name: one for one in started}
+
+
+def fill(site: Site, size: int) -> None:
+    """Put the two files into a site's folder."""
+    site.write(SMALL, b"x" * 1023 + b"\n")
+    large = site.write(LARGE, b"")
+    with large.open("wb") as file:
+        file.truncate(size)
+
+
+@contextmanager
+def ours(site: Site, *options: str) -> Iterator[int]:
+    """Run Apache with mod_wsgi and our application, and give its port."""
+    site.settings["DELEGATE_SIGNED_URL"] = "/signed/"
+    include = site.apache_config("--process-group", "bench", **site.settings)
+    include += _STATIC.format(root=_copy(site))
+    include += (REPOSITORY / "deploy" / "apache" / "server.conf").read_text()
+    with express(site, applications.OURS, *_EXPRESS, *options, include=include) as server:
+        yield server.port
+
+
+def _copy(site: Site) -> Path:
+    """Make the same files public elsewhere: the guard is on the folder."""
+    public = site.folder / "public"
+    public.mkdir(exist_ok=True)
+    for file in site.root.iterdir():
+        (public / file.name).hardlink_to(file)
+    return public
+
+
+def apaches(port: int) -> Iterator[Alternative]:
+    """List what our application's Apache offers."""
+    base = f"http://127.0.0.1:{port}"
+    yield Alternative("Apache, static", f"{base}/static/{{name}}")
+    yield Alternative("handed off", f"{base}/handoff/{{name}}")
+    signed = {name: get(port, f"/sign/{name}").body.decode() for name in (SMALL, LARGE)}
+    yield _Signed("signed URL", base, signed)
+    yield Alternative("wsgi.file_wrapper", f"{base}/wrapper/{{name}}")
+    yield Alternative("generator", f"{base}/generator/{{name}}")
+    yield Alternative("an empty Flask view", f"{base}/empty")
+
+
+@dataclass(frozen=True)
+class _Signed(Alternative):
+    paths: dict[str, str]
+
+    def of(self, name: str) -> str:
+        return self.url + self.paths[name]
+
+
+def _django(stack: ExitStack, site: Site) -> Alternative:
+    include = _MANUALS_GUARD.format(root=site.root)
+    server = stack.enter_context(express(site, applications.DJANGO, *_EXPRESS, include=include))
+    return Alternative("django-sendfile2", f"http://127.0.0.1:{server.port}/file/{{name}}")
+
+
+def _xsendfile(stack: ExitStack, site: Site) -> Alternative:
+    site.settings["DELEGATE_BACKEND"] = "xsendfile"
+    include = site.apache_config(**site.settings)
+    server = stack.enter_context(express(site, applications.OURS, *_EXPRESS, include=include))
+    return Alternative("mod_xsendfile", f"http://127.0.0.1:{server.port}/handoff/{{name}}")
+
+
+def _gunicorns(stack: ExitStack, site: Site) -> Iterator[Alternative]:
+    port = stack.enter_context(gunicorn(site, "sending", applications.SEND_FILE))
+    yield Alternative("gunicorn, send_file", f"http://127.0.0.1:{port}/file/{{name}}")
+    site.settings["DELEGATE_BACKEND"] = "nginx"
+    upstream = stack.enter_context(gunicorn(site, "accelerated", applications.OURS))
+    front = stack.enter_context(nginx_in_front(site, upstream))
+    yield Alternative("nginx, gunicorn", f"http://127.0.0.1:{front}/handoff/{{name}}")
+
+
+@contextmanager
+def gunicorn(site: Site, name: str, application: str) -> Iterator[int]:
+    """Run an application under gunicorn, and give its port."""
+    (site.app / f"{name}.py").write_text(site.source(application))
+    port = free_port()
+    command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}"]
+    command += ["--workers", "2", "--threads", "5", f"{name}:application"]
+    with process(command, port, site.app, site.folder / f"{name}.log"):
+        yield port
