@@ -20,7 +20,7 @@ Outcome = Literal["completed", "cut short", "failed", "unknown"]
 
 APACHE_FORMAT = (
     "flask-delegate id=%{DELEGATE_ID}e time=%{sec}t method=%{DELEGATE_METHOD}e status=%>s"
-    ' end=%X body=%B sent=%O range=\\"%{Content-Range}o\\"'
+    ' protocol=%H end=%X body=%B sent=%O range=\\"%{Content-Range}o\\"'
 )
 """For Apache's ``LogFormat``; ``%O`` is mod_logio's."""
 
@@ -34,7 +34,8 @@ NGINX_FORMAT = (
 _LINE = re.compile(
     r"flask-delegate id=(?P<id>[A-Za-z0-9_-]{16}) time=(?P<time>[0-9]+)[0-9.]*"
     r" method=(?P<method>\S+) status=(?P<status>[0-9]{3})"
-    r" end=(?P<end>\S*) body=(?P<body>[0-9]+|-) sent=(?P<sent>[0-9]+)"
+    r"(?: protocol=(?P<protocol>\S+))? end=(?P<end>\S*)"
+    r" body=(?P<body>[0-9]+|-) sent=(?P<sent>[0-9]+)"
     r' range="(?:bytes (?P<first>[0-9]+)-(?P<last>[0-9]+)/(?P<total>[0-9]+)|[^"]*)"'
 )
 _DELIVERED = frozenset({200, 206, 304})
@@ -78,17 +79,27 @@ def parse(line: str) -> Receipt | None:
     if not found:
         return None
     status = int(found["status"])
-    body = 0 if found["body"] == "-" else int(found["body"])
+    # Apache's %B is what was to be sent, and %O what was, with the headers; nginx counts both.
+    asked = 0 if found["method"] == "HEAD" or found["body"] == "-" else int(found["body"])
+    sent = int(found["sent"])
     return Receipt(
         id=found["id"],
         time=datetime.fromtimestamp(int(found["time"]), UTC),
         method=found["method"],
         status=status,
-        # Apache's %B is what was to be sent, and %O what was, with the headers; nginx counts both.
-        sent=0 if found["method"] == "HEAD" else min(body, int(found["sent"])),
+        sent=min(asked, sent),
         part=_part(found),
-        outcome=_ENDS.get(found["end"], "unknown") if status in _DELIVERED else "failed",
+        outcome=_outcome(found, whole=sent > asked) if status in _DELIVERED else "failed",
     )
+
+
+def _outcome(found: re.Match[str], *, whole: bool) -> Outcome:
+    # Over HTTP/2 Apache also says "X" where the client had everything and hung up before Apache was
+    # done with the request, as curl does. There %O counts neither frames nor TLS, so it tells: at
+    # least the headers come on top.
+    if whole and found["protocol"] == "HTTP/2.0":
+        return "completed"
+    return _ENDS.get(found["end"], "unknown")
 
 
 def _part(found: re.Match[str]) -> tuple[int, int, int] | None:

@@ -84,6 +84,18 @@ def everything(port: int, request: bytes) -> bytes:
         return received
 
 
+def request_over_http2(
+    target: str, headers: dict[str, str] | None = None, *, host: str = "127.0.0.1"
+) -> tuple[h2.connection.H2Connection, bytes]:
+    """Write the first bytes of a connection that asks for one target, on its stream 1."""
+    config = h2.config.H2Configuration(validate_outbound_headers=False)
+    h2c = h2.connection.H2Connection(config=config)
+    h2c.initiate_connection()
+    pseudo = {":method": "GET", ":scheme": "http", ":authority": host, ":path": target}
+    h2c.send_headers(1, [*pseudo.items(), *(headers or {}).items()], end_stream=True)
+    return h2c, h2c.data_to_send()
+
+
 def over_http2(
     port: int,
     target: str,
@@ -93,14 +105,10 @@ def over_http2(
     tls: bool = False,
 ) -> tuple[int, bytes]:
     """Send one request over HTTP/2; the path goes out as it is."""
-    config = h2.config.H2Configuration(validate_outbound_headers=False)
-    h2c = h2.connection.H2Connection(config=config)
-    h2c.initiate_connection()
-    pseudo = {":method": "GET", ":scheme": "http", ":authority": host, ":path": target}
-    h2c.send_headers(1, [*pseudo.items(), *(headers or {}).items()], end_stream=True)
+    h2c, request = request_over_http2(target, headers, host=host)
     status, body, done = 0, b"", False
     with connect(port, tls=tls, protocol="h2") as connection:
-        connection.sendall(h2c.data_to_send())
+        connection.sendall(request)
         while not done and (received := connection.recv(65536)):
             for event in h2c.receive_data(received):
                 if isinstance(event, h2.events.ResponseReceived):

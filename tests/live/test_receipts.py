@@ -14,7 +14,7 @@ from flask_delegate.receipts import Receipt, follow, read
 
 from .apache import Site, express
 from .application import APPLICATION
-from .client import file_url, get
+from .client import connect, file_url, get, over_http2, request_over_http2
 from .servers import GUNICORN, nginx_in_front, python_server
 
 LARGE = 40 * 2**20  # more than the sockets' buffers hold
@@ -46,7 +46,8 @@ def server(request: pytest.FixtureRequest, site: Site) -> Iterator[Logging]:
     log = site.folder / "receipts.log"
     if request.param == "apache":
         include = site.apache_config("--receipts", str(log))
-        with express(site, APPLICATION, "--enable-sendfile", include=include) as running:
+        options = ("--enable-sendfile", "--http2")
+        with express(site, APPLICATION, *options, include=include) as running:
             yield Logging(running.port, log)
     else:
         site.settings["DELEGATE_BACKEND"] = "nginx"
@@ -105,6 +106,29 @@ def test_a_large_download_that_arrived_is_completed(server: Logging) -> None:
     assert len(get(server.port, file_url("large.bin")).body) == LARGE
     (found,) = server.receipts(1)
     assert (found.sent, found.outcome) == (LARGE, "completed")
+
+
+@pytest.mark.parametrize("server", ["apache"], indirect=True)
+def test_a_client_of_http2_may_hang_up_as_soon_as_it_has_everything(server: Logging) -> None:
+    for _ in range(60):
+        assert over_http2(server.port, file_url("report.txt"))[0] == 200
+    found = server.receipts(60)
+    assert {(one.sent, one.outcome) for one in found} == {(16, "completed")}
+    # Apache itself took some of them for cut short: the other sign was needed.
+    assert " end=X " in server.log.read_text()
+
+
+@pytest.mark.parametrize("server", ["apache"], indirect=True)
+def test_a_download_over_http2_that_was_cut_short_is_told(server: Logging) -> None:
+    with connect(server.port) as connection:
+        _, request = request_over_http2(file_url("large.bin"))
+        connection.sendall(request)
+        received = 0
+        while received < 60_000:
+            received += len(connection.recv(65536))
+    (found,) = server.receipts(1)
+    assert (found.status, found.outcome) == (200, "cut short")
+    assert received - 1000 < found.sent < LARGE
 
 
 def test_the_id_is_the_one_that_the_signal_gave(site: Site) -> None:
