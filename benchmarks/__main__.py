@@ -6,6 +6,7 @@ import argparse
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from . import machine
@@ -13,7 +14,7 @@ from .downloads import downloads, signed_urls
 from .own_time import own_time
 from .people import beside_copyparty, portal_download, portal_list, portal_upload
 from .results import Table
-from .slow import slow_downloads
+from .slow import WAYS, slow_downloads
 
 MIB = 1024**2
 Experiment = Callable[[], Iterator[Table]]
@@ -22,6 +23,12 @@ Experiment = Callable[[], Iterator[Table]]
 def experiments(*, quick: bool) -> dict[str, Experiment]:
     """List what can be measured; a quick run has fewer and shorter rounds, and smaller files."""
     rounds, seconds = (3, 1.0) if quick else (5, 2.0)
+
+    def slow(name: str) -> Experiment:
+        most = [1000, 10_000, 40_000, 80_000] if name == "plain" else [2000, 10_000]
+        counts = [1000] if quick else most
+        return partial(slow_downloads, WAYS[name], counts=counts, pages=200 if quick else 500)
+
     return {
         "own-time": lambda: own_time(rounds=rounds, requests=500 if quick else 5000),
         "downloads": lambda: downloads(
@@ -36,9 +43,7 @@ def experiments(*, quick: bool) -> dict[str, Experiment]:
         "copyparty": lambda: beside_copyparty(
             rounds=rounds, seconds=seconds, large=100 * MIB, files=1000 if quick else 10_000
         ),
-        "slow-downloads": lambda: slow_downloads(
-            counts=[1000] if quick else [1000, 5000, 10_000], pages=500
-        ),
+        **{f"slow-{name}": slow(name) for name in WAYS},
     }
 
 

@@ -45,8 +45,12 @@ def memory_of(processes: Iterable[int]) -> int:
     return total
 
 
-def session_of(leader: int) -> list[int]:
-    """List the processes of a session: all of a server that was started in one."""
+def server_on(port: int) -> list[int]:
+    """List the processes of the server that listens on a port: all of its session."""
+    shown = subprocess.run(
+        ["ss", "-Hltnp", f"sport = :{port}"], capture_output=True, text=True, check=True
+    )
+    leader = os.getsid(int(shown.stdout.partition("pid=")[2].partition(",")[0]))
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -55,3 +59,25 @@ def session_of(leader: int) -> list[int]:
         except ProcessLookupError:
             continue
     return found
+
+
+def aborted_for_memory() -> int:
+    """Count the connections that the kernel has ended as it has no more memory for TCP.
+
+    How much that may be is ``net.ipv4.tcp_mem``, an eleventh of the machine's by default.
+    """
+    names, values = [
+        line.split()
+        for line in Path("/proc/net/netstat").read_text().splitlines()
+        if line.startswith("TcpExt:")
+    ]
+    return int(values[names.index("TCPAbortOnMemory")])
+
+
+def daemons_on(port: int) -> list[int]:
+    """List those of a server's processes that are mod_wsgi's and run Python."""
+    return [pid for pid in server_on(port) if "(wsgi:" in _command(pid)]
+
+
+def _command(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text(errors="replace")

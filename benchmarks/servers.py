@@ -8,10 +8,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.sizing import EXPECTED, Machine, sizes
 from flask_delegate.testing.apache import free_port
 from tests.live.apache import REPOSITORY, Site, express, new_site
 from tests.live.client import get
-from tests.live.servers import nginx_in_front, process
+from tests.live.servers import HOST, make_certificate, nginx_in_front, process
 
 from . import applications
 
@@ -25,6 +26,35 @@ Alias "/static/" "{root}/"
 <Location "/static/">
     Require all granted
 </Location>
+"""
+_NGINX = """
+daemon off;
+pid {base}/pid;
+error_log {base}/error.log;
+worker_processes auto;
+user www-data;
+worker_rlimit_nofile {SIZE_DESCRIPTORS};
+events {{ worker_connections {SIZE_CONNECTIONS}; }}
+http {{
+    access_log off;
+    client_body_temp_path {base}/body;
+    proxy_temp_path {base}/proxy;
+    fastcgi_temp_path {base}/fastcgi;
+    uwsgi_temp_path {base}/uwsgi;
+    scgi_temp_path {base}/scgi;
+    server {{
+        listen 127.0.0.1:{port} ssl http2;
+        server_name {host};
+        ssl_certificate {site}/server.crt;
+        ssl_certificate_key {site}/server.key;
+        include {base}/delegate.conf;
+        location / {{
+            proxy_pass http://127.0.0.1:{upstream};
+            proxy_set_header Host $http_host;
+            proxy_set_header X-Flask-Delegate $flask_delegate;
+        }}
+    }}
+}}
 """
 _MANUALS_GUARD = """
 Alias "/private/" "{root}/"
@@ -83,9 +113,50 @@ def ours(site: Site, *options: str) -> Iterator[int]:
     site.settings["DELEGATE_SIGNED_URL"] = "/signed/"
     include = site.apache_config("--process-group", "bench", **site.settings)
     include += _STATIC.format(root=_copy(site))
-    include += (REPOSITORY / "deploy" / "apache" / "server.conf").read_text()
+    include += _sized("run", EXPECTED)
     with express(site, applications.OURS, *_EXPRESS, *options, include=include) as server:
         yield server.port
+
+
+@contextmanager
+def ours_at(site: Site, clients: int, *, tls: bool = False) -> Iterator[int]:
+    """Run Apache with mod_wsgi, as large as the portal's would be for so many slow clients."""
+    include = site.apache_config() + _sized("apache-express" if tls else "run", clients)
+    options = [*_EXPRESS, "--server-name", HOST]
+    if tls:
+        make_certificate(site.folder)
+        port = free_port()
+        options += ["--https-port", str(port), "--http2"]
+        options += ["--ssl-certificate", str(site.folder / "server")]
+    with express(site, applications.OURS, *options, include=include) as server:
+        yield port if tls else server.port
+
+
+@contextmanager
+def ours_behind_nginx(site: Site, clients: int) -> Iterator[int]:
+    """Run gunicorn and nginx with TLS, as large as for the portal."""
+    make_certificate(site.folder)
+    site.settings["DELEGATE_BACKEND"] = "nginx"
+    found = sizes(Machine.this(), "nginx", clients)
+    with gunicorn(site, f"slow_{clients}", applications.OURS) as upstream:
+        port = free_port()
+        base = site.folder / f"nginx-{port}"
+        base.mkdir(mode=0o755)
+        (base / "delegate.conf").write_text(site.nginx_config())
+        filled = _NGINX.format(
+            base=base, host=HOST, port=port, site=site.folder, upstream=upstream, **found
+        )
+        (base / "nginx.conf").write_text(filled)
+        command = ["nginx", "-e", f"{base}/start.log", "-c", f"{base}/nginx.conf"]
+        with process(command, port, base, base / "output"):
+            yield port
+
+
+def _sized(server: str, clients: int) -> str:
+    """Give what the portal's Apache is configured with as a whole, for so many slow clients."""
+    found = sizes(Machine.this(), server, clients)
+    defined = "".join(f"Define {name} {value}\n" for name, value in found.items())
+    return defined + (REPOSITORY / "deploy" / "apache" / "server.conf").read_text()
 
 
 def _copy(site: Site) -> Path:

@@ -1,8 +1,12 @@
 """How gunicorn runs the portal; systemd hands it the socket and starts it."""
 
-workers = 2
+import os
+
+workers = int(os.environ["SIZE_PROCESSES"])
 worker_class = "gthread"
-threads = 8
+threads = int(os.environ["SIZE_THREADS"])
+# As many as the web server in front passes on at once, whatever threads there are.
+worker_connections = int(os.environ["SIZE_WORKERS"])
 # Where workers show that they live: not on a disk, which may be slow.
 worker_tmp_dir = "/run/portal-gunicorn"
 # Nobody but the web server can connect to the socket.

@@ -107,6 +107,9 @@ def accept_up_to(free: int) -> bool:
     if (request.content_length or 0) - LONGEST_FORM > free:
         return False
     cast("UploadRequest", request).accept_files(current_storage(), free)
+    # Nothing was written yet. While the body comes, which may take hours, no transaction holds one
+    # of few connections and keeps the journal from being cleared.
+    db.session.rollback()
     return True
 
 

@@ -265,6 +265,16 @@ put_browser_files() {
         fail "cannot write to $1/portal/static/vendor."
 }
 
+# choose_sizes SERVER [CLIENTS] : sets and exports SIZE_..., as deploy/sizing.py finds them.
+choose_sizes() {
+    local found line
+    found=$("$python" -I "$clone/deploy/sizing.py" "$1" ${2:+--clients "$2"} 2>&1) ||
+        refuse "${found##*$'\n'}"
+    while IFS= read -r line; do
+        export "${line?}"
+    done <<<"$found"
+}
+
 # body_limit BYTES : what a server in front of the portal takes, above the portal's own limit for an
 # upload, so that a little too much gets the portal's answer.
 body_limit() {

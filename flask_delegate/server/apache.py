@@ -208,9 +208,22 @@ def _metadata(headers: Mapping[str, str]) -> list[str]:
 def _captures() -> Iterable[str]:
     # mod_wsgi has made the method a GET by now; the request line still tells.
     yield 'SetEnvIfExpr "%{THE_REQUEST} =~ m#^([A-Z]+) #" DELEGATE_METHOD=$1'
+    # What each query has is found at once. A signed URL has no id.
+    named, *described = (field for field in codec.FIELDS if field.required)
+    always = f"(?:{_capture(named)}&)?" + "&".join(map(_capture, described))
+    names = (f"{field.variable}=${n}" for n, field in enumerate((named, *described), 1))
+    yield f'SetEnvIfExpr "{_in_query(always)}" {" ".join(names)}'
     for field in codec.FIELDS:
-        condition = f"%{{QUERY_STRING}} =~ m#&{field.key}=({field.pattern})(?:&|$)#"
-        yield f'SetEnvIfExpr "{condition}" {field.variable}=$1'
+        if not field.required:
+            yield f'SetEnvIfExpr "{_in_query(_capture(field))}" {field.variable}=$1'
+
+
+def _capture(field: codec.Field) -> str:
+    return f"{field.key}=({field.pattern})"
+
+
+def _in_query(pattern: str) -> str:
+    return f"%{{QUERY_STRING}} =~ m#&{pattern}(?:&|$)#"
 
 
 def _unescaped(field: codec.Field) -> str:

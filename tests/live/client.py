@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 import h2.config
 import h2.connection
 import h2.events
+import h2.settings
 
 
 @dataclass(frozen=True)
@@ -85,12 +86,22 @@ def everything(port: int, request: bytes) -> bytes:
 
 
 def request_over_http2(
-    target: str, headers: dict[str, str] | None = None, *, host: str = "127.0.0.1"
+    target: str,
+    headers: dict[str, str] | None = None,
+    *,
+    host: str = "127.0.0.1",
+    window: int | None = None,
 ) -> tuple[h2.connection.H2Connection, bytes]:
-    """Write the first bytes of a connection that asks for one target, on its stream 1."""
+    """Write the first bytes of a connection that asks for one target, on its stream 1.
+
+    :param window: bytes of a body that the server may send before it is allowed more; none: what is
+        usual.
+    """
     config = h2.config.H2Configuration(validate_outbound_headers=False)
     h2c = h2.connection.H2Connection(config=config)
     h2c.initiate_connection()
+    if window:
+        h2c.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: window})
     pseudo = {":method": "GET", ":scheme": "http", ":authority": host, ":path": target}
     h2c.send_headers(1, [*pseudo.items(), *(headers or {}).items()], end_stream=True)
     return h2c, h2c.data_to_send()

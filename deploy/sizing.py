@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+"""How large the servers are made: one rule, from processors, memory and expected slow clients.
+
+docs/sizing.md has the rule and where its figures come from. Prints lines ``SIZE_...=NUMBER`` for
+scripts/run and deploy/install, and for Apache's and gunicorn's configuration, which read them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+MIB = 1024**2
+EXPECTED = 1000
+"""Slow clients at once, where nobody says how many to expect."""
+OTHERS = 200
+"""Requests of everybody else beside them; and how many nginx takes from one address."""
+_THREADS = 8
+_PER_SERVER = 64
+"""Threads of one process of Apache."""
+_ASYNC_FACTOR = 31
+"""So that a process has up to 2048 connections, and with a file for each 4096 descriptors."""
+_MOST_SPARE = 8
+"""Processes of Apache that wait for work at most."""
+_MOST_UPLOADS = 2048
+"""Threads of the one Python process that takes them."""
+_PYTHON = 110 * MIB
+"""Of each process that has the portal in it."""
+_PER_CLIENT = {"apache": 64 * 1024, "apache-tls": 288 * 1024, "nginx": 128 * 1024}
+"""Bytes of all processes together for one slow download, by what it is connected to."""
+_FRONTS = {
+    "run": "apache",
+    "apache-site": "apache-tls",
+    "apache-express": "apache-tls",
+    "xsendfile": "apache-tls",
+    "nginx": "nginx",
+}
+
+
+class TooSmallError(Exception):
+    """The machine cannot hold so many; the message says how many it can."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What there is.
+
+    :param cores: processors.
+    :param memory: bytes.
+    """
+
+    cores: int
+    memory: int
+
+    @classmethod
+    def this(cls) -> Machine:
+        """Look at this one, and at the limit of the control group that we are in."""
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        limit = Path("/sys/fs/cgroup/memory.max")
+        if limit.exists() and (text := limit.read_text().strip()).isdigit():
+            memory = min(memory, int(text))
+        return cls(len(os.sched_getaffinity(0)), memory)
+
+
+def most_clients(machine: Machine, server: str) -> int:
+    """Tell for how many slow clients three quarters of the memory are enough."""
+    left = machine.memory * 3 // 4 - (_processes(machine) + 1) * _PYTHON
+    return max(left // _PER_CLIENT[_FRONTS[server]] - OTHERS, 0)
+
+
+def sizes(machine: Machine, server: str, clients: int | None = None) -> Mapping[str, int]:
+    """Apply the rule.
+
+    :param server: as deploy/install calls it, or ``run`` for scripts/run.
+    :param clients: slow clients at once; none: what is usual, or less on a small machine.
+    :raises TooSmallError: if the memory is not enough for them.
+    """
+    most = most_clients(machine, server)
+    if clients is None:
+        clients = min(EXPECTED, most)
+    if not 0 < clients <= most:
+        raise TooSmallError(
+            f"{machine.memory // MIB} MiB of memory are enough for {most} slow clients at once with"
+            f" {server}, not for {max(clients, 1)}. Expect fewer with --clients, or add memory."
+        )
+    servers = _servers(clients, tls=_FRONTS[server] == "apache-tls")
+    spare = min(-(-servers // 4), _MOST_SPARE)
+    workers, connections = servers * _PER_SERVER, 2 * (clients + OTHERS)
+    return {
+        "SIZE_CLIENTS": clients,
+        "SIZE_PER_ADDRESS": OTHERS,
+        "SIZE_PROCESSES": _processes(machine),
+        "SIZE_THREADS": _THREADS,
+        "SIZE_SERVERS": servers,
+        "SIZE_THREADS_PER_SERVER": _PER_SERVER,
+        "SIZE_WORKERS": workers,
+        "SIZE_SPARE_SERVERS": spare,
+        "SIZE_SPARE_THREADS": spare * _PER_SERVER,
+        "SIZE_ASYNC_FACTOR": _ASYNC_FACTOR,
+        # Each body that is slow to come holds one: no fewer than Apache's own.
+        "SIZE_UPLOAD_THREADS": min(workers, _MOST_UPLOADS),
+        # nginx has one process for each processor, and the kernel shares connections out unevenly;
+        # each has one to gunicorn for as long as that answers.
+        "SIZE_CONNECTIONS": connections,
+        "SIZE_DESCRIPTORS": 2 * connections,
+    }
+
+
+def _servers(clients: int, *, tls: bool) -> int:
+    """Tell how many processes Apache may have.
+
+    With TLS each slow download holds a thread. Without, it holds a connection only; but a request
+    that is slow to come holds a thread always.
+    """
+    threads = (clients if tls else min(clients, EXPECTED)) + OTHERS
+    connections = _PER_SERVER * (_ASYNC_FACTOR + 1)
+    return max(-(-threads // _PER_SERVER), -(-(clients + OTHERS) // connections))
+
+
+def _processes(machine: Machine) -> int:
+    """Tell how many processes compute pages: Python uses one processor in each."""
+    return max(2, machine.cores)
+
+
+def main() -> None:
+    """Print the sizes for this machine."""
+    parser = argparse.ArgumentParser(prog="deploy/sizing.py", description=__doc__.split("\n")[0])
+    parser.add_argument("server", choices=_FRONTS)
+    parser.add_argument("--clients", type=int, metavar="N", help="slow clients at once")
+    given = parser.parse_args()
+    try:
+        found = sizes(Machine.this(), given.server, given.clients)
+    except TooSmallError as error:
+        sys.exit(str(error))
+    sys.stdout.writelines(f"{name}={value}\n" for name, value in found.items())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from deploy.sizing import MIB, OTHERS, Machine, TooSmallError, most_clients, sizes
+
+from .container import REPOSITORY
+from .installed import SERVERS
+
+LARGE = Machine(cores=8, memory=32 * 1024 * MIB)
+SMALL = Machine(cores=1, memory=1024 * MIB)
+
+
+@pytest.mark.parametrize("server", [*SERVERS, "run"])
+@pytest.mark.parametrize("machine", [SMALL, LARGE])
+@pytest.mark.parametrize("clients", [None, 1, 500])
+def test_everybody_finds_a_place(server: str, machine: Machine, clients: int | None) -> None:
+    found = sizes(machine, server, clients)
+    wanted = found["SIZE_CLIENTS"] + OTHERS
+    assert found["SIZE_WORKERS"] >= wanted
+    assert found["SIZE_WORKERS"] >= found["SIZE_SPARE_THREADS"]
+    assert found["SIZE_WORKERS"] == found["SIZE_SERVERS"] * found["SIZE_THREADS_PER_SERVER"]
+    # However unevenly they are shared out among nginx's processes, and with one to gunicorn each.
+    assert found["SIZE_CONNECTIONS"] >= 2 * wanted
+    assert found["SIZE_DESCRIPTORS"] >= 2 * found["SIZE_CONNECTIONS"]
+    # Whoever has got to Apache gets to the application.
+    assert found["SIZE_UPLOAD_THREADS"] >= found["SIZE_WORKERS"]
+    assert found["SIZE_PROCESSES"] >= max(2, machine.cores)
+
+
+def test_a_small_machine_expects_fewer_unless_told() -> None:
+    tiny = Machine(cores=1, memory=768 * MIB)
+    usual = sizes(tiny, "apache-site")["SIZE_CLIENTS"]
+    assert usual == most_clients(tiny, "apache-site") < 1000
+    with pytest.raises(TooSmallError, match=f"768 MiB of memory are enough for {usual} slow"):
+        sizes(tiny, "apache-site", usual + 1)
+
+
+def test_too_little_memory_is_told() -> None:
+    with pytest.raises(TooSmallError, match="enough for 0 slow clients at once with nginx"):
+        sizes(Machine(cores=2, memory=128 * MIB), "nginx")
+
+
+def test_tls_in_apache_costs_most() -> None:
+    most = {server: most_clients(LARGE, server) for server in SERVERS}
+    assert most["nginx"] > most["apache-site"] == most["apache-express"] == most["xsendfile"]
+
+
+def test_it_prints_what_the_scripts_read() -> None:
+    command = [sys.executable, "-I", str(REPOSITORY / "deploy/sizing.py"), "nginx"]
+    done = subprocess.run([*command, "--clients", "300"], capture_output=True, text=True)
+    assert "SIZE_CLIENTS=300\n" in done.stdout
+    assert dict(line.split("=") for line in done.stdout.splitlines()) == {
+        name: str(value) for name, value in sizes(Machine.this(), "nginx", 300).items()
+    }
+    refused = subprocess.run([*command, "--clients", "9" * 9], capture_output=True, text=True)
+    assert refused.returncode == 1
+    assert "Expect fewer with --clients" in refused.stderr
+
+
+def test_without_tls_a_slow_download_holds_no_thread() -> None:
+    found = sizes(LARGE, "run", 40_000)
+    connections = found["SIZE_WORKERS"] * (found["SIZE_ASYNC_FACTOR"] + 1)
+    assert connections >= 40_000 + OTHERS > 10 * found["SIZE_WORKERS"]
+    assert sizes(LARGE, "apache-site", 10_000)["SIZE_WORKERS"] >= 10_000 + OTHERS
