@@ -64,7 +64,7 @@ def server_on(port: int) -> list[int]:
 def aborted_for_memory() -> int:
     """Count the connections that the kernel has ended as it has no more memory for TCP.
 
-    How much that may be is ``net.ipv4.tcp_mem``, an eleventh of the machine's by default.
+    How much that may be is ``net.ipv4.tcp_mem``, about a tenth of the machine's by default.
     """
     names, values = [
         line.split()

@@ -51,7 +51,7 @@ class Table:
     @property
     def file_name(self) -> str:
         """What its picture is called, without an ending."""
-        return self.name.replace(",", "").replace(" ", "-")
+        return self.name.replace(",", "").replace(" ", "-").replace("/", "-")
 
     def add(self, name: str, figure: float) -> None:
         """Note a round's figure."""

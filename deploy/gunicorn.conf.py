@@ -5,8 +5,8 @@ import os
 workers = int(os.environ["SIZE_PROCESSES"])
 worker_class = "gthread"
 threads = int(os.environ["SIZE_THREADS"])
-# As many as the web server in front passes on at once, whatever threads there are.
-worker_connections = int(os.environ["SIZE_WORKERS"])
+# More than there are threads: the web server in front keeps connections open between requests.
+worker_connections = 2 * int(os.environ["SIZE_WORKERS"])
 # Where workers show that they live: not on a disk, which may be slow.
 worker_tmp_dir = "/run/portal-gunicorn"
 # Nobody but the web server can connect to the socket.

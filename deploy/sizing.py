@@ -24,12 +24,14 @@ _PER_SERVER = 64
 """Threads of one process of Apache."""
 _ASYNC_FACTOR = 31
 """So that a process has up to 2048 connections, and with a file for each 4096 descriptors."""
-_MOST_SPARE = 8
+_MOST_SPARE = 16
 """Processes of Apache that wait for work at most."""
 _MOST_UPLOADS = 2048
 """Threads of the one Python process that takes them."""
 _PYTHON = 110 * MIB
-"""Of each process that has the portal in it."""
+"""Of each process that computes pages."""
+_UPLOADS = 256 * MIB
+"""Of the one with all the threads for requests with a body, when all have been used."""
 _PER_CLIENT = {"apache": 64 * 1024, "apache-tls": 288 * 1024, "nginx": 128 * 1024}
 """Bytes of all processes together for one slow download, by what it is connected to."""
 _FRONTS = {
@@ -68,7 +70,7 @@ class Machine:
 
 def most_clients(machine: Machine, server: str) -> int:
     """Tell for how many slow clients three quarters of the memory are enough."""
-    left = machine.memory * 3 // 4 - (_processes(machine) + 1) * _PYTHON
+    left = machine.memory * 3 // 4 - _processes(machine) * _PYTHON - _UPLOADS
     return max(left // _PER_CLIENT[_FRONTS[server]] - OTHERS, 0)
 
 
@@ -81,14 +83,14 @@ def sizes(machine: Machine, server: str, clients: int | None = None) -> Mapping[
     """
     most = most_clients(machine, server)
     if clients is None:
-        clients = min(EXPECTED, most)
-    if not 0 < clients <= most:
+        clients = max(1, min(EXPECTED, most))
+    if clients > most:
         raise TooSmallError(
             f"{machine.memory // MIB} MiB of memory are enough for {most} slow clients at once with"
-            f" {server}, not for {max(clients, 1)}. Expect fewer with --clients, or add memory."
+            f" {server}, not for {clients}. Expect fewer with --clients, or add memory."
         )
     servers = _servers(clients, tls=_FRONTS[server] == "apache-tls")
-    spare = min(-(-servers // 4), _MOST_SPARE)
+    spare = min(-(-servers // 2), _MOST_SPARE)
     workers, connections = servers * _PER_SERVER, 2 * (clients + OTHERS)
     return {
         "SIZE_CLIENTS": clients,
@@ -101,6 +103,7 @@ def sizes(machine: Machine, server: str, clients: int | None = None) -> Mapping[
         "SIZE_SPARE_SERVERS": spare,
         "SIZE_SPARE_THREADS": spare * _PER_SERVER,
         "SIZE_ASYNC_FACTOR": _ASYNC_FACTOR,
+        "SIZE_H2_WORKERS": 6 * _PER_SERVER,
         # Each body that is slow to come holds one: no fewer than Apache's own.
         "SIZE_UPLOAD_THREADS": min(workers, _MOST_UPLOADS),
         # nginx has one process for each processor, and the kernel shares connections out unevenly;
@@ -132,6 +135,8 @@ def main() -> None:
     parser.add_argument("server", choices=_FRONTS)
     parser.add_argument("--clients", type=int, metavar="N", help="slow clients at once")
     given = parser.parse_args()
+    if given.clients is not None and given.clients < 1:
+        sys.exit(f"--clients is {given.clients}. Give it a number from 1 up.")
     try:
         found = sizes(Machine.this(), given.server, given.clients)
     except TooSmallError as error:

@@ -270,6 +270,7 @@ choose_sizes() {
     local found line
     found=$("$python" -I "$clone/deploy/sizing.py" "$1" ${2:+--clients "$2"} 2>&1) ||
         refuse "${found##*$'\n'}"
+    unset "${!SIZE_@}"
     while IFS= read -r line; do
         export "${line?}"
     done <<<"$found"

@@ -114,10 +114,10 @@ class Installed:
 
 def ask(container: Container, target: str, *options: str) -> Reply:
     """Ask the server by its name, and trust no certificate but its own."""
-    return reply_of(container, command(target, *options))
+    return reply_of(container, asking(target, *options))
 
 
-def command(target: str, *options: str) -> list[str]:
+def asking(target: str, *options: str) -> list[str]:
     """Give the command that asks."""
     url = target if "://" in target else f"https://{HOST}{target}"
     common = ["curl", "--silent", "--show-error", "--include", "--path-as-is", "--max-time", "60"]
@@ -164,7 +164,7 @@ def upload_command(container: Container, path: str) -> list[str]:
     fields = [f"{name}={value}" for name, value in form.fields.items() if value]
     fields += [f"{form.types['file']}=@{path};type=text/plain"]
     words = [word for field in fields for word in ("--form", field)]
-    return command(form.action, *_COOKIES, *words)
+    return asking(form.action, *_COOKIES, *words)
 
 
 def sign_in(container: Container, password: str) -> None:

@@ -18,6 +18,7 @@ from .installed import (
     UNITS,
     Installed,
     ask,
+    asking,
     sign_in,
     upload,
     upload_command,
@@ -210,6 +211,25 @@ def test_slow_uploads_stop_no_page(installed: Installed) -> None:
             assert installed.ask("/sign-in").status in {200, 302}
         # They hold none of the few connections to the database, either.
         assert upload(container, f"/root/{NAME}").status in {302, 303}
+        answered = container.run("kill", "-0", *processes)
+        assert answered.returncode == 0, "they ended before the pages were asked for"
+    finally:
+        container.run("kill", *processes)
+
+
+def test_slow_forms_stop_no_page(installed: Installed) -> None:
+    """Longer ones than a proxy keeps back until they are whole."""
+    container = installed.container
+    container.must("truncate", "--size", "60K", "/root/form")
+    slow = shlex.join(asking("/sign-in", "--data-binary", "@/root/form", "--limit-rate", "4k"))
+    many = f"for i in $(seq 40); do {slow} >/dev/null 2>&1 & echo $!; done"
+    processes = container.must("sh", "-c", many).split()
+    try:
+        time.sleep(6)  # by now more than 16 KiB of each have come
+        for _ in range(10):
+            begun = time.monotonic()
+            assert installed.ask("/").status == 200
+            assert time.monotonic() - begun < 2
         answered = container.run("kill", "-0", *processes)
         assert answered.returncode == 0, "they ended before the pages were asked for"
     finally:

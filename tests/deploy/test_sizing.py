@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from deploy import sizing
 from deploy.sizing import MIB, OTHERS, Machine, TooSmallError, most_clients, sizes
 
 from .container import REPOSITORY
@@ -44,6 +45,14 @@ def test_too_little_memory_is_told() -> None:
         sizes(Machine(cores=2, memory=128 * MIB), "nginx")
 
 
+@pytest.mark.parametrize("clients", ["0", "-5"])
+def test_nobody_is_not_expected(clients: str) -> None:
+    command = [sys.executable, str(REPOSITORY / "deploy/sizing.py"), "nginx"]
+    done = subprocess.run([*command, f"--clients={clients}"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f"--clients is {clients}. Give it a number from 1 up." in done.stderr
+
+
 def test_tls_in_apache_costs_most() -> None:
     most = {server: most_clients(LARGE, server) for server in SERVERS}
     assert most["nginx"] > most["apache-site"] == most["apache-express"] == most["xsendfile"]
@@ -66,3 +75,18 @@ def test_without_tls_a_slow_download_holds_no_thread() -> None:
     connections = found["SIZE_WORKERS"] * (found["SIZE_ASYNC_FACTOR"] + 1)
     assert connections >= 40_000 + OTHERS > 10 * found["SIZE_WORKERS"]
     assert sizes(LARGE, "apache-site", 10_000)["SIZE_WORKERS"] >= 10_000 + OTHERS
+
+
+def test_the_page_has_the_figures_of_the_rule() -> None:
+    page = (REPOSITORY / "docs/sizing.md").read_text()
+    workers = sizes(LARGE, "run", 1000)["SIZE_WORKERS"]
+    spare = sizes(LARGE, "apache-site", 10_000)["SIZE_SPARE_THREADS"]
+    uploads = sizes(LARGE, "apache-site", 10_000)["SIZE_UPLOAD_THREADS"]
+    assert f"the same, at most {workers // 100 * 100} |" in page
+    assert f"half of all, at most {spare} |" in page
+    assert f"as many as Apache has, at most {uploads} |" in page
+    assert f"Without `--clients` it is {sizing.EXPECTED}" in page
+    assert f"slow clients and {OTHERS} for everybody else" in page
+    kibibytes = [f"{size // 1024} KiB" for size in sizing._PER_CLIENT.values()]
+    for figure in [*kibibytes, "110 MiB", "256 MiB"]:
+        assert figure in page
