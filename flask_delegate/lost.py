@@ -83,8 +83,10 @@ class LostHeaders:
         if not sent.keeps.cookies and (cookies := self._lost_cookies(added)):
             self._tell_of_cookies(cookies, sent)
         if not sent.keeps.headers:
+            expected = sent.expected()
             for name, value in added:
-                self._tell_of_header(name, value, sent)
+                if not self._passes(name.lower(), value, expected):
+                    self._tell_of_header(name, sent)
 
     def _lost_cookies(self, headers: Headers) -> tuple[str, ...]:
         """Name the cookies whose loss would be noticed.
@@ -114,11 +116,11 @@ class LostHeaders:
         if self._is_news(f"cookies {names}"):
             self._app.logger.warning("%s", error)
 
-    def _tell_of_header(self, name: str, value: str, sent: Sent) -> None:
-        key = name.lower()
-        if key in _PASSES or value in (self._constant.get(key), sent.expected().get(key)):
-            return
-        if self._is_news(key):
+    def _passes(self, key: str, value: str, expected: Mapping[str, str]) -> bool:
+        return key in _PASSES or value in (self._constant.get(key), expected.get(key))
+
+    def _tell_of_header(self, name: str, sent: Sent) -> None:
+        if self._is_news(name.lower()):
             self._app.logger.warning(
                 "the header %s, set on the response that delivers %r, is lost where the web server"
                 " answers in its place. Use the hand-off's options, or, if it is the same for"

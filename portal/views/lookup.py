@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import TypeVar
+from functools import cache
+from typing import TypeVar, cast
 
 from flask import abort, request
-from sqlalchemy import select
+from sqlalchemy import Select, bindparam, select
 
 from ..access import Action, may
 from ..database import db
@@ -20,9 +21,15 @@ E = TypeVar("E", bound=Entry)
 L = TypeVar("L", Share, FileRequest)
 
 
+@cache
+def _by_public_id(kind: type[Entry]) -> Select[Entry]:
+    """Make the statement once: every download asks this."""
+    return select(kind).where(kind.public_id == bindparam("public_id"))
+
+
 def find_entry(kind: type[E], public_id: str, action: Action) -> E | None:
     """Find a file or folder, for whoever may do that with it."""
-    entry = db.session.scalar(select(kind).where(kind.public_id == public_id))
+    entry = cast("E | None", db.session.scalar(_by_public_id(kind), {"public_id": public_id}))
     if entry and may(current_account(), action, entry):
         return entry
     _log_refusal(public_id, action, entry)
