@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 import time
 
 import pytest
@@ -26,6 +27,23 @@ from .installed import (
 
 pytestmark = pytest.mark.timeout(600)
 
+# Prints what a server says of itself when a connection over HTTP/2 begins.
+SETTINGS = """
+import socket, ssl, sys
+import h2.connection, h2.events
+
+context = ssl.create_default_context(cafile="/etc/portal/tls.crt")
+context.set_alpn_protocols(["h2"])
+plain = socket.create_connection((sys.argv[1], 443), timeout=30)
+with context.wrap_socket(plain, server_hostname=sys.argv[1]) as connection:
+    h2c = h2.connection.H2Connection()
+    h2c.initiate_connection()
+    connection.sendall(h2c.data_to_send())
+    for event in h2c.receive_data(connection.recv(65536)):
+        if isinstance(event, h2.events.RemoteSettingsChanged):
+            for one in event.changed_settings.values():
+                print(f"{one.setting.name}={one.new_value}")
+"""
 # What systemd-analyze says at most; 10 is a service without any protection.
 EXPOSURE = {
     "portal-gunicorn.service": 0.6,
@@ -234,6 +252,26 @@ def test_slow_forms_stop_no_page(installed: Installed) -> None:
         assert answered.returncode == 0, "they ended before the pages were asked for"
     finally:
         container.run("kill", *processes)
+
+
+def test_the_number_of_clients_is_remembered(installed: Installed) -> None:
+    run, install = installed.container.run, str(CLONE / "deploy" / "install")
+    refused = run(install, "--clients", "0", installed.server, HOST)
+    assert refused.returncode == 2
+    assert "'0' is no number of clients" in refused.stderr
+    for words in (["--clients", "300"], []):
+        done = run(install, *words, installed.server, HOST)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "\nSIZE_CLIENTS=300\n" in installed.container.must("cat", "/etc/portal/environment")
+    done = run(install, "--clients=", installed.server, HOST)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "\nSIZE_CLIENTS=300\n" not in installed.container.must("cat", "/etc/portal/environment")
+
+
+def test_one_connection_over_http2_has_few_threads(installed: Installed) -> None:
+    settings = installed.container.must(sys.executable, "-c", SETTINGS, HOST)
+    most = 128 if installed.server == "nginx" else 32  # nginx has no threads, and this by default
+    assert f"MAX_CONCURRENT_STREAMS={most}\n" in settings
 
 
 def test_what_the_server_refuses_changes_nothing(installed: Installed) -> None:
