@@ -11,7 +11,7 @@ from flask import Flask
 from werkzeug.test import create_environ
 
 from flask_delegate import Delegate, delegated
-from flask_delegate.handshake import environ_key
+from flask_delegate.servers.handshake import environ_key
 from tests.live.apache import SECRET, new_site
 
 from .results import Table

@@ -9,7 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from flask_delegate import Delegate
-from flask_delegate.handshake import environ_key
+from flask_delegate.servers.handshake import environ_key
 
 SECRET = "a secret for the tests only"
 Factory = Callable[..., Flask]

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flask_delegate import Handoff
-from flask_delegate.codec import FIELDS, encode, query_pattern
 from flask_delegate.handoff import describe
 from flask_delegate.resolve import PrivateFile
+from flask_delegate.servers.codec import FIELDS, encode, query_pattern
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 FILE = PrivateFile("/srv/files", "x", "x", 1, 0, (1, 1))

@@ -16,8 +16,14 @@ import click
 import pytest
 from flask import Blueprint, Flask
 
-from flask_delegate.doctor import files, live, probe, report
-from flask_delegate.doctor.access import (
+from flask_delegate.doctor import report
+from flask_delegate.doctor import route as probe
+from flask_delegate.doctor.apache_config import ConfigurationUnreadable, read, ways
+from flask_delegate.doctor.case import Case
+from flask_delegate.doctor.checks import running as live
+from flask_delegate.doctor.checks import server as files
+from flask_delegate.doctor.command import doctor
+from flask_delegate.doctor.file_access import (
     ENTER,
     READ,
     Account,
@@ -26,13 +32,10 @@ from flask_delegate.doctor.access import (
     find_account,
     parents,
 )
-from flask_delegate.doctor.attacks import requests, targets
-from flask_delegate.doctor.case import Case
-from flask_delegate.doctor.client import Reply, parse_url
-from flask_delegate.doctor.command import doctor
-from flask_delegate.doctor.families import FAMILIES, SPELLINGS
 from flask_delegate.doctor.finding import CHECKS, Finding, Level, failure, ok, without
-from flask_delegate.doctor.httpd import ConfigurationUnreadable, read, ways
+from flask_delegate.doctor.requests.client import Reply, parse_url
+from flask_delegate.doctor.requests.families import FAMILIES, SPELLINGS
+from flask_delegate.doctor.requests.spelling import requests, targets
 
 from .conftest import SECRET, Factory, behind_apache
 

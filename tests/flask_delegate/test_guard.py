@@ -7,7 +7,7 @@ import pytest
 from flask import Flask, Response
 
 from flask_delegate import Delegate, UnmintedRedirect, delegated, send_via_apache
-from flask_delegate.guard import MINTED, ResponseGuard, stop_unminted
+from flask_delegate.guards.redirects import MINTED, ResponseGuard, stop_unminted
 
 from .conftest import Factory, behind_apache
 

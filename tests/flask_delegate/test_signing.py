@@ -10,7 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from flask import Flask
 
-from flask_delegate import FileMissing, HandoffUnavailable, UnknownArea, signed_url, signing
+from flask_delegate import FileMissing, HandoffUnavailable, UnknownArea, signed_url
+from flask_delegate.servers import signing
 
 from .conftest import SECRET, Factory, behind_apache
 from .test_config import refused

@@ -16,7 +16,7 @@ import sys
 from flask import Flask
 
 from flask_delegate import Delegate, Handoff, delegated
-from flask_delegate.handshake import environ_key
+from flask_delegate.servers.handshake import environ_key
 
 root, path = sys.argv[1:]
 app = Flask("counted", static_folder=None)

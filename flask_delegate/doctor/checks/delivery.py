@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..areas import Area
-from ..handoff import describe
-from ..resolve import resolve
-from . import probe as probes
-from .case import Case
-from .client import Reply, Target, fetch
-from .finding import Finding, failure, ok
-from .probe import Probe
+from ...areas import Area
+from ...handoff import describe
+from ...resolve import resolve
+from .. import route as probes
+from ..case import Case
+from ..finding import Finding, failure, ok
+from ..requests.client import Reply, Target, fetch
+from ..route import Probe
 
 
 @dataclass(frozen=True, slots=True)

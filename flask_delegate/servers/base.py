@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response
 
 from ..areas import Area
 from ..handoff import Delivery
-from ..handshake import Mark
+from .handshake import Mark
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,12 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
-from ..areas import Area, lies_within
-from ..config import DEFAULT_AREA
-from .access import ENTER, READ, Account, denied, find_account, parents
-from .case import Case
-from .files import apache_modules, apache_paths, backend, config, network
-from .finding import Finding, failure, ok, skipped, warning
+from ...areas import Area, lies_within
+from ...config import DEFAULT_AREA
+from ..case import Case
+from ..file_access import ENTER, READ, Account, denied, find_account, parents
+from ..finding import Finding, failure, ok, skipped, warning
+from .server import apache_modules, apache_paths, backend, config, network
 
 _SAMPLE = 1000  # files that are looked at
 _SHOWN = 3
@@ -71,7 +71,7 @@ def interpreter(case: Case) -> Finding:
     if all(area.backend in ("nginx", "stream") for area in case.areas):
         return skipped("interpreter", "another server than the web server runs the application")
     binary = os.path.realpath(sys.executable)
-    package = str(Path(__file__).resolve().parents[1])
+    package = str(Path(__file__).resolve().parents[2])
     places = [binary, os.path.realpath(sys.prefix), package, os.path.realpath(case.app.root_path)]
     needs = [(parent, ENTER) for place in places for parent in parents(place)]
     needs += [(binary, ENTER), *((place, READ) for place in places[1:])]

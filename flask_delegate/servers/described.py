@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from werkzeug.wrappers import Response
 
 from ..resolve import PrivateFile
-from . import Sending
+from .base import Sending
 
 
 def describing_response(sending: Sending) -> Response:

@@ -17,10 +17,10 @@ from collections.abc import Iterable
 
 from flask import Response, after_this_request, g, request
 
+from ..areas import Area
+from ..handoff import Delivery
 from . import codec
-from .areas import Area
-from .backends.internal import quoted
-from .handoff import Delivery
+from .internal import quoted
 
 LONGEST = 31 * 24 * 3600
 """Seconds that a URL may be good for: nobody can take it back."""

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from .handoff import Delivery
+from ..handoff import Delivery
 
 KIBIBYTE = 1024
 

@@ -12,8 +12,8 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .areas import Area
-from .exceptions import HandoffUnavailable
+from ..areas import Area
+from ..exceptions import HandoffUnavailable
 
 PROXY_HEADER = "X-Flask-Delegate"
 """The request header in which a proxy shows fingerprints, separated by blanks or commas."""

@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from .exceptions import UnmintedRedirect
-from .handshake import in_daemon_mode
+from ..exceptions import UnmintedRedirect
+from ..servers.handshake import in_daemon_mode
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

@@ -9,12 +9,12 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..areas import Area, lies_within
-from ..handshake import Mark
-from ..server import apache, xsendfile
-from .case import Case
-from .finding import Finding, failure, ok, skipped, warning
-from .httpd import ways
+from ...areas import Area, lies_within
+from ...server import apache, xsendfile
+from ...servers.handshake import Mark
+from ..apache_config import ways
+from ..case import Case
+from ..finding import Finding, failure, ok, skipped, warning
 
 _MODULES = ("/usr/lib/apache2/modules", "/usr/lib64/httpd/modules", "/usr/libexec/apache2")
 _NETWORK = re.compile(

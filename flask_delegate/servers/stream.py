@@ -12,9 +12,9 @@ from werkzeug.wrappers import Response
 from werkzeug.wsgi import FileWrapper, wrap_file
 
 from ..areas import Area
-from ..handshake import Mark
-from . import Keeps, Sending
+from .base import Keeps, Sending
 from .described import describing_response, set_validators
+from .handshake import Mark
 
 NAME = "stream"
 HEADER = None

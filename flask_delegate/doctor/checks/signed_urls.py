@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from .. import signing
-from ..handoff import describe
-from ..resolve import resolve
-from . import probe as probes
-from .attacks import Attack, targets
-from .client import answer_to, fetch
+from ...handoff import describe
+from ...resolve import resolve
+from ...servers import signing
+from .. import route as probes
+from ..finding import Finding, failure, ok, skipped
+from ..requests.client import answer_to, fetch
+from ..requests.spelling import Attack, targets
 from .delivery import Visit
-from .finding import Finding, failure, ok, skipped
 
 _LIFE = 60  # seconds
 _BROWSER = "0" * 32

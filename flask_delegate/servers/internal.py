@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote_from_bytes
 
-from . import Sending
+from .base import Sending
 
 _LONGEST = 16_000  # bytes; mod_wsgi reads at most 32 KiB of response headers
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from flask import Flask, Response, has_request_context, request, session
 
-from .backends import Keeps
-from .exceptions import LostCookies
-from .guard import Headers
-from .handoff import Delivery
+from ..exceptions import LostCookies
+from ..handoff import Delivery
+from ..servers.base import Keeps
+from .redirects import Headers
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment

@@ -12,9 +12,9 @@ from flask import Response
 from werkzeug.datastructures import Headers
 
 from ..areas import Area
-from ..codec import encode
-from ..handshake import Mark, check_daemon_mode
-from . import Keeps, Sending
+from .base import Keeps, Sending
+from .codec import encode
+from .handshake import Mark, check_daemon_mode
 from .internal import check_length, internal_url
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ KEEPS = Keeps(cookies=False, headers=False, rate_limit=True, several_ranges=True
 
 
 def check(environ: Mapping[str, object], area: Area, mark: Mark) -> None:
-    """See :class:`~flask_delegate.backends.Backend`."""
+    """See :class:`~flask_delegate.servers.base.Backend`."""
     check_daemon_mode(environ, area, mark)
 
 

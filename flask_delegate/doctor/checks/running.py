@@ -8,15 +8,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..areas import Area
-from . import probe as probes
-from .assault import assault, listings, other_paths
-from .case import Case
-from .client import Reply, Target, fetch
+from ...areas import Area
+from .. import route as probes
+from ..case import Case
+from ..finding import Finding, failure, ok, skipped, warning
+from ..requests.client import Reply, Target, fetch
+from ..route import probe_file
+from .attacks import assault, listings, other_paths
 from .delivery import Visit, delivery
-from .finding import Finding, failure, ok, skipped, warning
-from .probe import probe_file
-from .signed import signed_urls
+from .signed_urls import signed_urls
 
 _SAME_KEY = "Run the doctor with the application, the settings and the SECRET_KEY of the server."
 

@@ -13,9 +13,9 @@ from werkzeug.wrappers import Response
 
 from ..areas import Area
 from ..exceptions import HandoffUnavailable
-from ..handshake import Mark, check_proxy
-from . import Keeps, Sending
+from .base import Keeps, Sending
 from .described import describing_response, set_validators
+from .handshake import Mark, check_proxy
 
 NAME = "xsendfile"
 HEADER = "X-Sendfile"
@@ -26,7 +26,7 @@ _UNSENDABLE = re.compile(r"[\x00-\x1f\x7f]|\s$")
 
 
 def check(environ: Mapping[str, object], area: Area, mark: Mark) -> None:
-    """See :class:`~flask_delegate.backends.Backend`."""
+    """See :class:`~flask_delegate.servers.base.Backend`."""
     check_proxy(environ, area, mark, command="apache-config")
 
 

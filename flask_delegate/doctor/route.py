@@ -22,10 +22,13 @@ from flask import Flask, Response, abort, current_app, jsonify, request
 from itsdangerous import BadData, URLSafeTimedSerializer
 
 from ..areas import Area
-from ..backends import accel, location, sendfile, stream
 from ..exceptions import HandoffUnavailable
 from ..handoff import Handoff
-from ..handshake import Mark
+from ..servers import mod_wsgi as location
+from ..servers import nginx as accel
+from ..servers import stream
+from ..servers import xsendfile as sendfile
+from ..servers.handshake import Mark
 
 ROUTE = "/.well-known/flask-delegate/"
 MAX_AGE = 60  # seconds
@@ -35,7 +38,7 @@ FILE = "file"
 
 _NAME = re.compile(re.escape(PREFIX) + "[0-9a-f]{32}")
 _ENDPOINT = "flask_delegate.probe"
-_SALT = "flask_delegate.doctor.probe"
+_SALT = "flask_delegate.doctor.route"
 _BACKENDS = {backend.NAME: backend for backend in (location, accel, sendfile, stream)}
 _LINES = 128
 

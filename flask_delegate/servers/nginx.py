@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from werkzeug.wrappers import Response
 
 from ..areas import Area
-from ..handshake import Mark, check_proxy
-from . import Keeps, Sending
+from .base import Keeps, Sending
 from .described import describing_response
+from .handshake import Mark, check_proxy
 from .internal import check_length, internal_url
 
 NAME = "nginx"
@@ -21,7 +21,7 @@ KEEPS = Keeps(cookies=True, headers=False, rate_limit=True, several_ranges=True)
 
 
 def check(environ: Mapping[str, object], area: Area, mark: Mark) -> None:
-    """See :class:`~flask_delegate.backends.Backend`."""
+    """See :class:`~flask_delegate.servers.base.Backend`."""
     check_proxy(environ, area, mark, command="nginx-config")
 
 

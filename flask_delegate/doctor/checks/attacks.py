@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import quote
 
-from ..areas import Area
-from . import http2
-from .attacks import Attack, requests, spell
-from .case import Case
-from .client import Target, answer_to
-from .families import FAMILIES, LISTINGS, Family
-from .finding import Finding, failure, ok, skipped, warning
-from .httpd import Configuration, Way, ways
-from .probe import Probe
+from ...areas import Area
+from ..apache_config import Configuration, Way, ways
+from ..case import Case
+from ..finding import Finding, failure, ok, skipped, warning
+from ..requests import http2
+from ..requests.client import Target, answer_to
+from ..requests.families import FAMILIES, LISTINGS, Family
+from ..requests.spelling import Attack, requests, spell
+from ..route import Probe
 
 _SHOWN = 3
 _SILENCES = 3  # unanswered requests of a family, after which the rest is not tried
