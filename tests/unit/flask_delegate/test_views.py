@@ -24,8 +24,7 @@ from flask_delegate import (
     file_refused,
     send_via_apache,
 )
-
-from .conftest import Factory, behind_apache
+from tests.support.extension import Factory, behind_apache
 
 CONTENT = b"private content\n"
 

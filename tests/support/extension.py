@@ -1,3 +1,5 @@
+"""What the tests of the extension share."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -8,9 +10,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from flask_delegate import Delegate
+from flask_delegate import ConfigurationError, Delegate
 from flask_delegate.servers.handshake import environ_key
 
+REPOSITORY = Path(__file__).parents[2]
 SECRET = "a secret for the tests only"
 Factory = Callable[..., Flask]
 
@@ -22,35 +25,8 @@ class BufferingClient(FlaskClient):
         return super().open(*args, **{"buffered": True, **kwargs})
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    folder = tmp_path.resolve() / "files"
-    folder.mkdir()
-    (folder / "report.txt").write_bytes(b"private content\n")
-    return folder
-
-
-@pytest.fixture
-def make_app(root: Path) -> Factory:
-    """Make applications that are set up with the extension."""
-
-    def make(**settings: Any) -> Flask:
-        app = Flask("under_test", static_folder=None)
-        app.test_client_class = BufferingClient
-        app.config.update({"SECRET_KEY": SECRET, "DELEGATE_ROOT": root, **settings})
-        Delegate(app)
-        return app
-
-    return make
-
-
-@pytest.fixture
-def app(make_app: Factory) -> Flask:
-    return make_app()
-
-
 def behind_apache(app: Flask, area: str = "default") -> FlaskClient:
-    """Give a client whose requests look as under mod_wsgi with the right configuration.
+    """Return a client whose requests look as under mod_wsgi with the right configuration.
 
     What the web server itself does is for the live tests.
     """
@@ -63,3 +39,13 @@ def behind_apache(app: Flask, area: str = "default") -> FlaskClient:
         }
     )
     return client
+
+
+def refused(**settings: Any) -> ConfigurationError:
+    """Return the error of a set-up that must fail."""
+    app = Flask("under_test", static_folder=settings.pop("static_folder", None))
+    app.config.update(settings)
+    with pytest.raises(ConfigurationError) as caught:
+        Delegate(app)
+    assert "delegate" not in app.extensions
+    return caught.value

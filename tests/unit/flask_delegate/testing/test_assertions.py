@@ -16,10 +16,8 @@ from werkzeug.wrappers import Response
 
 from flask_delegate import Handoff, delegated, send_via_apache
 from flask_delegate.testing import assert_delegated, assert_refused
+from tests.support.extension import REPOSITORY, Factory, behind_apache
 
-from .conftest import Factory, behind_apache
-
-REPOSITORY = Path(__file__).parents[2]
 OPTIONS: dict[str, Any] = {
     "download_name": "Größe/1.pdf",
     "mimetype": "text/css",

@@ -36,10 +36,8 @@ from flask_delegate.doctor.finding import CHECKS, Finding, Level, failure, ok, w
 from flask_delegate.doctor.requests.client import Reply, parse_url
 from flask_delegate.doctor.requests.families import FAMILIES, SPELLINGS
 from flask_delegate.doctor.requests.spelling import requests, targets
+from tests.support.extension import REPOSITORY, SECRET, Factory, behind_apache
 
-from .conftest import SECRET, Factory, behind_apache
-
-REPOSITORY = Path(__file__).parents[2]
 NAME = probe.PREFIX + "0" * 32
 
 

@@ -8,8 +8,7 @@ from flask import Flask, Response
 
 from flask_delegate import Delegate, UnmintedRedirect, delegated, send_via_apache
 from flask_delegate.guards.redirects import MINTED, ResponseGuard, stop_unminted
-
-from .conftest import Factory, behind_apache
+from tests.support.extension import Factory, behind_apache
 
 DAEMON: dict[str, Any] = {"mod_wsgi.process_group": "localhost:8000"}
 LOCATION = "/private/x?k=t"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from .conftest import Factory
+from tests.support.extension import Factory
 
 
 def run(app: Flask, *arguments: str) -> tuple[int, str]:

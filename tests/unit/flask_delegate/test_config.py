@@ -6,18 +6,8 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from flask_delegate import ConfigurationError, Delegate, UnknownArea
-
-from .conftest import SECRET, Factory
-
-
-def refused(**settings: Any) -> ConfigurationError:
-    app = Flask("under_test", static_folder=settings.pop("static_folder", None))
-    app.config.update(settings)
-    with pytest.raises(ConfigurationError) as caught:
-        Delegate(app)
-    assert "delegate" not in app.extensions
-    return caught.value
+from flask_delegate import Delegate, UnknownArea
+from tests.support.extension import SECRET, Factory, refused
 
 
 def test_a_root_is_needed() -> None:

@@ -12,9 +12,7 @@ from flask import Flask
 
 from flask_delegate import FileMissing, HandoffUnavailable, UnknownArea, signed_url
 from flask_delegate.servers import signing
-
-from .conftest import SECRET, Factory, behind_apache
-from .test_config import refused
+from tests.support.extension import SECRET, Factory, behind_apache, refused
 
 SIGNED = {"DELEGATE_SIGNED_URL": "/signed/"}
 
