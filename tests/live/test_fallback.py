@@ -92,7 +92,7 @@ def test_it_refuses_where_streaming_is_ruled_out(site: Site, mode: str) -> None:
 
 def test_a_request_cannot_claim_that_the_guard_is_there(site: Site) -> None:
     site.write("report.txt", CONTENT)
-    fingerprint = site.configure().extensions["delegate"].marks["default"].fingerprint
+    fingerprint = site.configure().extensions["delegate"].keys["default"][0].fingerprint
     key = f"flask_delegate.{fingerprint}"
     with express(site, APPLICATION) as running:
         for name in (key, key.replace(".", "-"), key.replace(".", "_")):

@@ -38,9 +38,9 @@ def test_without_its_server_nothing_is_handed_off(behind_nothing: tuple[Site, in
 
 def test_a_client_that_plays_the_server_gets_nothing(behind_nothing: tuple[Site, int]) -> None:
     site, port = behind_nothing
-    mark = site.configure().extensions["delegate"].marks["default"]
-    for value in ("1", "0" * 32, mark.token, "/private/"):
-        for name in ("X-Flask-Delegate", f"flask_delegate.{mark.fingerprint}"):
+    keys = site.configure().extensions["delegate"].keys["default"][0]
+    for value in ("1", "0" * 32, keys.token, "/private/"):
+        for name in ("X-Flask-Delegate", f"flask_delegate.{keys.fingerprint}"):
             assert_refused(get(port, file_url(NAME), headers={name: value}))
 
 
