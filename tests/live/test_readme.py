@@ -33,4 +33,4 @@ def test_the_example_is_handed_off(site: Site, monkeypatch: pytest.MonkeyPatch) 
         reply = get(running.port, "/reports/a.pdf", headers={"Cookie": signed_in_cookie()})
         assert (reply.status, reply.body) == (200, b"%PDF-1.4")
         assert reply["Content-Disposition"] == 'attachment; filename="a.pdf"'
-        assert "streamed by Python meanwhile" not in running.logged()
+        assert "Python streams the files" not in running.logged()
