@@ -22,16 +22,13 @@ Returned = str | os.PathLike[str] | Handoff | BaseResponse
 """What a decorated view returns."""
 
 
-# A bool is an object, too; the checker takes the first that fits.
+# A bool is an object, too; a type checker takes the first that fits.
 @overload
 def delegated(  # type: ignore[overload-overlap]
-    authorize: Callable[..., bool], *, conceal: bool = False, **defaults: Unpack[Options]
-) -> Callable[[Callable[P, Returned | Awaitable[Returned]]], Callable[P, Response]]: ...
-
-
-@overload
-def delegated(  # type: ignore[overload-overlap]
-    authorize: Callable[..., Awaitable[bool]], *, conceal: bool = False, **defaults: Unpack[Options]
+    authorize: Callable[..., bool | Awaitable[bool]],
+    *,
+    conceal: bool = False,
+    **defaults: Unpack[Options],
 ) -> Callable[[Callable[P, Returned | Awaitable[Returned]]], Callable[P, Response]]: ...
 
 
