@@ -110,7 +110,7 @@ def delegated(
 
 
 def _synchronous(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Have Flask run a coroutine function; any other is called as it is."""
+    """Have Flask run a coroutine function; return any other unchanged."""
     if not iscoroutinefunction(function):
         return function
     return lambda *args, **kwargs: current_app.ensure_sync(function)(*args, **kwargs)

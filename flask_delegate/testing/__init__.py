@@ -1,7 +1,7 @@
-"""What an application's own tests need: assertions on responses, and a real Apache.
+"""Help for an application's own tests: assertions on responses, and a real Apache.
 
-The assertions need nothing beside the extension. The fixture needs pytest, mod_wsgi and Apache, and
-is loaded when it is asked for.
+The assertions need nothing but the extension. The fixture needs pytest, mod_wsgi and Apache, and is
+imported on first use.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A real Apache on the loopback interface: mod_wsgi-express, from its start to its end."""
+"""A real Apache on the loopback interface, run by mod_wsgi-express."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Apache:
     """A running server, which :meth:`stop` or the end of a ``with`` block stops.
 
     :param port: where it listens on 127.0.0.1.
-    :param folder: what it keeps its files in; removed at the end.
+    :param folder: its files; deleted at the end.
     :param process: Apache's parent process.
     """
 
@@ -50,7 +50,7 @@ class Apache:
         return f"http://127.0.0.1:{self.port}"
 
     def log(self) -> str:
-        """Give Apache's error log, in which the application's own log is."""
+        """Return Apache's error log, which contains the application's."""
         if self._last_log is not None:
             return self._last_log
         log = self._folder / "server" / "error_log"
@@ -78,7 +78,7 @@ class Apache:
     def wait(self) -> None:
         """Wait until something answers.
 
-        :raises RuntimeError: with Apache's own words, if it does not.
+        :raises RuntimeError: with Apache's output, if it does not.
         """
         deadline = time.monotonic() + _PATIENCE
         answer = b""
@@ -88,7 +88,7 @@ class Apache:
             if answer:
                 break
             time.sleep(0.05)
-        # Apache's word for a daemon process that does not come up; no application says it of "/".
+        # Apache's answer for a daemon process that does not start; no application gives it for "/".
         gone = answer.split(b" ")[1:2] == [b"504"]
         if gone or not answer:
             output = (self._folder / "output").read_text(errors="replace")
@@ -97,7 +97,7 @@ class Apache:
             raise RuntimeError(f"Apache did not start:\n{output}\n{self.log()}\n{advice}".rstrip())
 
     def _ask(self) -> bytes:
-        # Apache takes its time to say that a daemon process does not come up.
+        # Apache takes long to notice that a daemon process does not start.
         with socket.create_connection(("127.0.0.1", self.port), timeout=_PATIENCE) as connection:
             connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
             return connection.recv(100)
@@ -117,7 +117,7 @@ def start(
     :param include: the text of a file for ``--include-file``.
     :param env: the server's environment; none: this process's.
     :param port: where to listen; none: anywhere.
-    :raises RuntimeError: with Apache's own words, if it does not start.
+    :raises RuntimeError: with Apache's output, if it does not start.
     """
     command = [_express(), "start-server"]
     port = port or free_port()
@@ -148,7 +148,7 @@ def start(
 
 
 def _express() -> str:
-    """Find the mod_wsgi-express of this interpreter, or else any."""
+    """Return the mod_wsgi-express of this interpreter, or else any."""
     search = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     found = shutil.which("mod_wsgi-express", path=search)
     if found is None:
@@ -157,7 +157,7 @@ def _express() -> str:
 
 
 def _prepare(folder: Path, script: str, include: str | None) -> list[str]:
-    """Write the server's files; give the options that name them, and the user."""
+    """Write the server's files; return the options that name them, and the user."""
     folder.chmod(0o755)
     options = [str(folder / "app.wsgi"), "--server-root", str(folder / "server")]
     options += ["--locale", "C.UTF-8", "--log-level", "info"]
@@ -185,7 +185,7 @@ def _check_open(folder: Path, user: str) -> None:
 
 
 def daemon_user() -> str | None:
-    """Name the user that Apache gives up root's rights for; none where this is not root.
+    """Return the user that Apache drops root's rights for; none where this is not root.
 
     :raises RuntimeError: if the system has no such user.
     """
@@ -198,7 +198,7 @@ def daemon_user() -> str | None:
 
 
 def free_port() -> int:
-    """Find a port of 127.0.0.1 that nothing listens on."""
+    """Return a port of 127.0.0.1 that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
