@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 from flask import Flask, Response
@@ -119,3 +120,50 @@ def test_an_old_key_works_until_the_configuration_is_written_anew(
     assert "made with a key that is now in SECRET_KEY_FALLBACKS" in caplog.text
     location = behind_apache(app).get("/file").headers["Location"]
     assert f"k={app.extensions['delegate'].keys['default'][0].token}&" in location
+
+
+def test_each_option_of_send_via_apache_arrives(make_app: Factory, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "a.bin").write_bytes(b"other")
+    app = make_app(DELEGATE_AREAS={"other": {"root": other, "url": "/in/other/"}})
+
+    @app.get("/file")
+    def file() -> Response:
+        return send_via_apache(
+            "a.bin",
+            area="other",
+            as_attachment=True,
+            download_name="b.txt",
+            mimetype="text/css",
+            max_age=7,
+            csp="default-src 'self'",
+            rate_limit=2048,
+        )
+
+    location = behind_apache(app, "other").get("/file").headers["Location"]
+    assert location.startswith("/in/other/a.bin?")
+    assert (
+        parse_qs(location.partition("?")[2]).items()
+        >= {
+            "ct": ["text/css; charset=utf-8"],
+            "cd": ['attachment; filename="b.txt"'],
+            "ma": ["7"],
+            "csp": ["default-src 'self'"],
+            "rl": ["2"],
+        }.items()
+    )
+
+
+@pytest.mark.parametrize("backend", ["nginx", "xsendfile"])
+def test_a_proxy_has_to_show_the_fingerprint(make_app: Factory, backend: str) -> None:
+    app = make_app(DELEGATE_BACKEND=backend)
+    serve(app, "report.txt")
+    fingerprint = app.extensions["delegate"].keys["default"][0].fingerprint
+    client = app.test_client()
+    for shown, status in ((None, 500), ("0" * 32, 500), (f"other, {fingerprint}", 200)):
+        headers = {"X-Flask-Delegate": shown} if shown else {}
+        response = client.get("/file", headers=headers)
+        assert response.status_code == status
+        if status == 200:
+            assert response.headers["Vary"] == "Cookie"

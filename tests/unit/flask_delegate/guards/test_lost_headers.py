@@ -145,3 +145,22 @@ def test_other_pages_may_set_what_they_like(
 
     assert app.test_client().get("/page").data == b"a page after all"
     assert "X-Other" not in caplog.text
+
+
+def test_a_cookie_that_nginx_keeps_is_not_lost(
+    make_app: Factory, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = make_app(DELEGATE_BACKEND="nginx", TESTING=True)
+
+    @app.get("/file")
+    def file() -> Response:
+        response = send_via_apache("report.txt")
+        response.set_cookie("seen", "1")
+        response.headers["X-Other"] = "1"
+        return response
+
+    shown = {"X-Flask-Delegate": app.extensions["delegate"].keys["default"][0].fingerprint}
+    response = app.test_client().get("/file", headers=shown)
+    assert "seen=1" in response.headers["Set-Cookie"]
+    assert "X-Other" in caplog.text
+    assert "seen" not in caplog.text

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 from flask import Flask
 
@@ -53,3 +56,15 @@ def test_a_failed_precondition_has_no_body(app: Flask) -> None:
     serve(app, "report.txt")
     response = app.test_client().get("/file", headers={"If-Match": '"other"'})
     assert (response.status_code, response.data) == (412, b"")
+
+
+def test_the_validators_are_the_files(app: Flask, root: Path) -> None:
+    os.utime(root / "report.txt", (1_700_000_000, 1_700_000_000))
+    serve(app, "report.txt")
+    response = app.test_client().get("/file")
+    assert response.headers["Last-Modified"] == "Tue, 14 Nov 2023 22:13:20 GMT"
+    first = response.headers["ETag"]
+    assert first.startswith('"')
+    os.utime(root / "report.txt", (1_700_000_001, 1_700_000_001))
+    assert app.test_client().get("/file").headers["ETag"] != first
+    assert response.headers["Vary"] == "Cookie"
