@@ -12,7 +12,7 @@ import importlib.util
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from textwrap import indent
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from flask import Response
 from werkzeug.datastructures import Headers
@@ -108,17 +108,27 @@ class ModWsgi(Server):
     """See the module."""
 
     name = "mod_wsgi"
-    keeps = Keeps(cookies=False, headers=False, rate_limit=True, several_ranges=True)
-    header = "Location"
+    keeps: ClassVar[Keeps] = Keeps(
+        cookies=False, headers=False, rate_limit=True, several_ranges=True
+    )
+    header: ClassVar[str] = "Location"
     verifies = True
     product = apache.PRODUCT
-    command = apache.COMMAND
-    choices = ("site", "process_group", "sendfile", "receipts")
+    command: ClassVar[str] = apache.COMMAND
+    choices: ClassVar[tuple[str, ...]] = ("site", "process_group", "sendfile", "receipts")
     software = "mod_wsgi"
-    modules = ("alias", "authz_core", "env", "headers", "ratelimit", "setenvif", "wsgi")
+    modules: ClassVar[tuple[str, ...]] = (
+        "alias",
+        "authz_core",
+        "env",
+        "headers",
+        "ratelimit",
+        "setenvif",
+        "wsgi",
+    )
     runs_python = True
     needs_daemon_mode = True
-    sendfile_lines = ("EnableSendfile On", "EnableSendfile Off")
+    sendfile_lines: ClassVar[tuple[str, str]] = ("EnableSendfile On", "EnableSendfile Off")
 
     def check(self, environ: Mapping[str, object], area: Area, keys: Keys) -> None:
         """Check that mod_wsgi follows a ``Location``, and that the area's guard is loaded.
