@@ -10,9 +10,10 @@ from pathlib import Path
 
 from deploy.sizing import EXPECTED, Machine, sizes
 from flask_delegate.testing.apache import free_port
-from tests.live.apache import REPOSITORY, Site, express, new_site
-from tests.live.client import get
-from tests.live.servers import HOST, make_certificate, nginx_in_front, process
+from tests.support.clients import get
+from tests.support.repository import REPOSITORY
+from tests.support.servers import HOST, make_certificate, nginx_in_front, process
+from tests.support.sites import Site, express, new_site
 
 from . import applications
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
-from pathlib import Path
 
 import pytest
 
 from benchmarks.own_time import own_time
 from benchmarks.results import Table
-
-REPOSITORY = Path(__file__).resolve().parents[1]
+from tests.support.repository import REPOSITORY
 
 
 @pytest.fixture

@@ -19,15 +19,9 @@ from flask_delegate.cli import delegate
 from flask_delegate.config import BACKENDS, DEFAULTS
 from flask_delegate.handoff import Options
 from flask_delegate.receipts import NGINX_FORMAT
+from tests.support.repository import REPOSITORY, readme_example
 
-REPOSITORY = Path(__file__).parents[1]
 CONFIGURATION = (REPOSITORY / "docs" / "configuration.md").read_text()
-
-
-def readme_example() -> str:
-    found = re.search(r"```python\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.DOTALL)
-    assert found
-    return found[1]
 
 
 @pytest.mark.parametrize("key", [*DEFAULTS, "SECRET_KEY"])

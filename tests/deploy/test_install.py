@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from .container import CLONE, HOST
-from .installed import (
+from tests.support.containers import CLONE, HOST
+from tests.support.installed import (
     CONTENT,
     FILES,
     FRONTS,

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from .container import REPOSITORY, booted
-from .installed import CONTENT, FILES, Installed, installed_with, sign_in
+from tests.support.containers import booted
+from tests.support.installed import CONTENT, FILES, Installed, installed_with, sign_in
+from tests.support.repository import REPOSITORY
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -7,9 +7,8 @@ import pytest
 
 from deploy import sizing
 from deploy.sizing import MIB, OTHERS, Machine, TooSmallError, most_clients, sizes
-
-from .container import REPOSITORY
-from .installed import SERVERS
+from tests.support.installed import SERVERS
+from tests.support.repository import REPOSITORY
 
 LARGE = Machine(cores=8, memory=32 * 1024 * MIB)
 SMALL = Machine(cores=1, memory=1024 * MIB)

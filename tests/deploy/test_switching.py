@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from .container import REPOSITORY, booted
-from .installed import CONTENT, Installed, installed_with
+from tests.support.containers import booted
+from tests.support.installed import CONTENT, Installed, installed_with
+from tests.support.repository import REPOSITORY
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from flask_delegate.testing import ServeWithApache, serve_with_apache
-
-from .apache import Server, Site, new_site
-from .application import APPLICATION
+from tests.support.application import APPLICATION
+from tests.support.sites import Server, Site, new_site
 
 __all__ = ["serve_with_apache"]
 

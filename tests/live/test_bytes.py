@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from .apache import Server, Site, express, new_site
-from .application import APPLICATION
-from .client import file_url, get
+from tests.support.application import APPLICATION
+from tests.support.clients import file_url, get
+from tests.support.sites import Server, Site, express, new_site
 
 # A server set up to run, decode, negotiate, translate, describe and compress what it can.
 EAGER = """

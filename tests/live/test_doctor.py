@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from .apache import SECRET, Site, express, free_port
-from .application import APPLICATION
-from .client import get
-from .servers import GUNICORN, PROXY, SERVERS, nginx_in_front, python_server
+from tests.support.application import APPLICATION
+from tests.support.clients import get
+from tests.support.servers import GUNICORN, PROXY, SERVERS, nginx_in_front, python_server
+from tests.support.sites import SECRET, Site, express, free_port
 
 FAILURE = "failure"
 WARNING = "warning"

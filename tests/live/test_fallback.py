@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from .apache import Server, Site, express
-from .application import APPLICATION
-from .client import Reply, file_url, get
+from tests.support.application import APPLICATION
+from tests.support.clients import Reply, file_url, get
+from tests.support.sites import Server, Site, express
 
 CONTENT = b"private content\n"
 

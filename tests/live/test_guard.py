@@ -7,10 +7,10 @@ from urllib.parse import urlencode
 
 import pytest
 
-from .apache import Server, Site, express, free_port
-from .application import APPLICATION
-from .client import everything, file_url, get, over_http2
-from .spellings import MARK, SPOOFED, attacks, targets
+from tests.support.application import APPLICATION
+from tests.support.clients import everything, file_url, get, over_http2
+from tests.support.sites import Server, Site, express, free_port
+from tests.support.spellings import MARK, SPOOFED, attacks, targets
 
 NAME = "report.txt"
 

@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from .apache import Server, Site, express
-from .application import APPLICATION
-from .client import Reply, file_url, get, over_http2
+from tests.support.application import APPLICATION
+from tests.support.clients import Reply, file_url, get, over_http2
+from tests.support.sites import Server, Site, express
 
 CONTENT = b"private content\n"
 SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"

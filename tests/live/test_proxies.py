@@ -7,11 +7,11 @@ from urllib.parse import urlencode
 
 import pytest
 
-from .apache import Site, express
-from .application import APPLICATION
-from .client import Reply, file_url, get
-from .servers import GUNICORN, nginx_in_front, python_server
-from .spellings import MARK, attacks, targets
+from tests.support.application import APPLICATION
+from tests.support.clients import Reply, file_url, get
+from tests.support.servers import GUNICORN, nginx_in_front, python_server
+from tests.support.sites import Site, express
+from tests.support.spellings import MARK, attacks, targets
 
 NAME = "report.txt"
 HEADERS = {"nginx": "X-Accel-Redirect", "xsendfile": "X-Sendfile"}

@@ -8,10 +8,9 @@ import pytest
 from flask import Flask
 from flask.sessions import SecureCookieSessionInterface
 
-from tests.test_documentation import readme_example
-
-from .apache import SECRET, Site, express
-from .client import get
+from tests.support.clients import get
+from tests.support.repository import readme_example
+from tests.support.sites import SECRET, Site, express
 
 
 def signed_in_cookie() -> str:

@@ -11,11 +11,10 @@ import pytest
 
 from flask_delegate import signing
 from flask_delegate.doctor.attacks import Attack, targets
-
-from .apache import SECRET, Server, Site, express
-from .application import APPLICATION
-from .client import everything, get, over_http2
-from .spellings import MARK
+from tests.support.application import APPLICATION
+from tests.support.clients import everything, get, over_http2
+from tests.support.sites import SECRET, Server, Site, express
+from tests.support.spellings import MARK
 
 NAME = "report.txt"
 ODD_NAMES = [

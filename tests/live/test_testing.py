@@ -15,9 +15,8 @@ from urllib.request import urlopen
 import pytest
 
 from flask_delegate.testing import Apache, ServeWithApache, apache
-from tests.test_documentation import readme_example
-
-from .apache import REPOSITORY, SECRET, Site
+from tests.support.repository import REPOSITORY, readme_example
+from tests.support.sites import SECRET, Site
 
 SHOP = """
 import os

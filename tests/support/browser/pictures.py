@@ -1,4 +1,4 @@
-"""Pictures of the portal's pages: ``python -m tests.browser.pictures FOLDER [PAGE...]``.
+"""Pictures of the portal's pages: ``python -m tests.support.browser.pictures FOLDER [PAGE...]``.
 
 Without a PAGE, of all of them in each scheme and size; else of those, such as ``files-wide-light``.
 """
@@ -8,9 +8,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tests.live.test_run_command import shared_folder, started
-
-from .conftest import chromium, opened
+from ..portal_process import shared_folder, started
+from .portal import chromium, opened
 from .tour import looks, tour
 
 

@@ -19,9 +19,9 @@ from typing import Any
 from flask_delegate.backends import Keeps, accel, location, sendfile, stream
 from flask_delegate.receipts import NGINX_FORMAT
 
-from .apache import DAEMON_USER, Site, express, free_port
 from .application import APPLICATION
-from .client import Reply, get
+from .clients import Reply, get
+from .sites import DAEMON_USER, Site, express, free_port
 
 PROXY = """
 LoadModule proxy_module "${{MOD_WSGI_MODULES_DIRECTORY}}/mod_proxy.so"

@@ -17,7 +17,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from .repository import REPOSITORY
+
 WHEELS = Path(sys.prefix) / "wheels"
 NPM_CACHE = Path(os.environ.get("NPM_CACHE", "/not given by scripts/test"))
 HOST = "files.example.org"

@@ -18,9 +18,10 @@ from flask_delegate import Delegate
 from flask_delegate.testing import Apache
 from flask_delegate.testing.apache import daemon_user, free_port, start
 
+from .repository import REPOSITORY
+
 __all__ = [
     "DAEMON_USER",
-    "REPOSITORY",
     "SECRET",
     "Server",
     "Site",
@@ -29,7 +30,6 @@ __all__ = [
     "new_site",
 ]
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 SECRET = "a secret for the tests only"
 DAEMON_USER = daemon_user()
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pyotp
 from playwright.sync_api import Page, ViewportSize
 
-from .conftest import Portal, choose_files, make_folder, sign_in
+from .portal import Portal, choose_files, make_folder, sign_in
 
 SCHEMES = ("light", "dark")
 SIZES = {"wide": ViewportSize(width=1280, height=800), "phone": ViewportSize(width=390, height=844)}

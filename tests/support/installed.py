@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import PurePosixPath
 
-from .container import HOST, Container
+from .containers import HOST, Container
 
 SERVERS = ("apache-site", "apache-express", "nginx", "xsendfile")
 _GUNICORN = [
