@@ -10,6 +10,7 @@ import pytest
 from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
+from jinja2 import FileSystemBytecodeCache
 from werkzeug.test import TestResponse
 
 from portal import accounts, cli, create_app, database, passwords
@@ -33,19 +34,28 @@ def cheap_hashing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     passwords.dummy_hash.cache_clear()
 
 
+@pytest.fixture(scope="session")
+def compiled_templates(tmp_path_factory: pytest.TempPathFactory) -> FileSystemBytecodeCache:
+    """Keep templates compiled from one application to the next."""
+    return FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
+
+
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     return tmp_path.resolve() / "data"
 
 
 @pytest.fixture
-def make_app(data: Path) -> Iterator[Callable[..., Flask]]:
+def make_app(
+    data: Path, compiled_templates: FileSystemBytecodeCache
+) -> Iterator[Callable[..., Flask]]:
     made = []
 
     def make(**settings: Any) -> Flask:
         app = create_app(
             {"TESTING": True, "DATA": str(data), "SESSION_COOKIE_SECURE": False, **settings}
         )
+        app.jinja_env.bytecode_cache = compiled_templates
         made.append(app)
         return app
 
