@@ -14,11 +14,10 @@ from sqlalchemy.orm.exc import ObjectDeletedError
 
 from flask_delegate import file_delegated
 from flask_delegate.handoff import Delivery
-
-from ..attempts import client_address
-from ..database import db
-from ..extensions import signed_in_account
-from ..models import Activity, Entry, Receipt, now
+from portal.core.database import db
+from portal.core.models import Activity, Entry, Receipt, now
+from portal.identity.attempts import client_address
+from portal.identity.current_user import signed_in_account
 
 Action = Literal[
     "upload",

@@ -12,7 +12,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from portal import accounts, cli, create_app, database, passwords
+from portal import cli, create_app
+from portal.accounts import accounts
+from portal.core import database
+from portal.identity import passwords
 
 PASSWORD = "correct horse"
 

@@ -10,9 +10,10 @@ import random
 import sys
 import threading
 
-from portal import create_app, trash
-from portal.database import db
-from portal.models import StoredFile
+from portal import create_app
+from portal.core.database import db
+from portal.core.models import StoredFile
+from portal.files import trash
 
 from .stored import store
 

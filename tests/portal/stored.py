@@ -6,10 +6,11 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from portal import accounts, entries
-from portal.database import db
-from portal.models import Folder, StoredFile
-from portal.uploads import add_file, current_storage
+from portal.accounts import accounts
+from portal.core.database import db
+from portal.core.models import Folder, StoredFile
+from portal.files import entries
+from portal.files.uploads import add_file, current_storage
 
 
 def store(owner: str, name: str, content: bytes = b"content\n") -> StoredFile:

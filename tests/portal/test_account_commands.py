@@ -11,11 +11,12 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from portal import accounts, links, secondfactor
+from portal.accounts import accounts, invitations
 from portal.cli import portal
-from portal.database import db
-from portal.models import Account, Activity, Role, now
-from portal.settings import SettingError
+from portal.core.database import db
+from portal.core.models import Account, Activity, Role, now
+from portal.core.settings import SettingError
+from portal.identity import second_factor
 
 from .conftest import PASSWORD, sign_in, signed_in, upload
 from .conftest import links as file_links
@@ -57,10 +58,10 @@ def test_invitation_prints_a_link_that_works(run: Run, app: Flask) -> None:
     assert "It works once" in err
     assert "PORTAL_BASE_URL" in err
     with app.app_context():
-        link = links.find_invitation(found[1])
+        link = invitations.find_invitation(found[1])
         assert (link.role, link.quota, link.note) == (Role.MEMBER, 2 * 1024**3, "Dora")
         assert timedelta(days=1.9) < link.expires_at - now() < timedelta(days=2)
-        links.accept(found[1], "dora", NEW)
+        invitations.accept(found[1], "dora", NEW)
     assert look(app, "dora").quota == 2 * 1024**3
 
 
@@ -89,7 +90,7 @@ def test_reset_link_prints_a_link_that_works(run: Run, app: Flask) -> None:
     code, out, _ = run("reset-link", "alice")
     assert code == 0
     with app.app_context():
-        links.reset(out.strip().rpartition("/")[2], NEW)
+        invitations.reset(out.strip().rpartition("/")[2], NEW)
     assert sign_in(app.test_client(), "alice", NEW).status_code == 302
 
 
@@ -132,9 +133,9 @@ def test_second_factor_is_switched_off(run: Run, app: Flask) -> None:
     with app.app_context():
         account = accounts.find("alice")
         assert account
-        secondfactor.begin(account)
+        second_factor.begin(account)
         account.totp_step = 1
-        secondfactor.renew_recovery_codes(account)
+        second_factor.renew_recovery_codes(account)
     assert run("second-factor-off", "alice") == (0, "", "")
     signed_in(app, "alice")
 

@@ -16,12 +16,13 @@ from sqlalchemy.exc import IntegrityError
 
 from flask_delegate.receipts import Outcome
 from flask_delegate.receipts import Receipt as LogLine
-from portal import accounts, entries, trash
+from portal.accounts import accounts
 from portal.activity import receipts, report
 from portal.activity.record import forget_old, record
-from portal.database import db
-from portal.logs import OneLineFormatter
-from portal.models import Account, Activity, Entry, Receipt, Role, StoredFile, now
+from portal.core.database import db
+from portal.core.logs import OneLineFormatter
+from portal.core.models import Account, Activity, Entry, Receipt, Role, StoredFile, now
+from portal.files import entries, trash
 
 from .conftest import PASSWORD, choose, links, public_id, sign_in, signed_in, token, upload
 

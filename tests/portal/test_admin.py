@@ -12,10 +12,11 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from portal import accounts, secondfactor
-from portal.accounts import LastAdministratorError
-from portal.database import db
-from portal.models import Account, Activity, OneTimeLink, Role
+from portal.accounts import accounts
+from portal.accounts.accounts import LastAdministratorError
+from portal.core.database import db
+from portal.core.models import Account, Activity, OneTimeLink, Role
+from portal.identity import second_factor
 
 from .conftest import PASSWORD, kept, links, sign_in, signed_in, token, upload
 
@@ -96,9 +97,9 @@ def test_lost_second_factor_is_switched_off(app: Flask, root: FlaskClient) -> No
     with app.app_context():
         account = accounts.find("alice")
         assert account
-        secondfactor.begin(account)
+        second_factor.begin(account)
         account.totp_step = 1
-        secondfactor.renew_recovery_codes(account)
+        second_factor.renew_recovery_codes(account)
     assert sign_in(app.test_client(), "alice").location == "/sign-in/code"
     send(app, root, "alice", "second-factor-off")
     assert sign_in(app.test_client(), "alice").location == "/"
@@ -226,9 +227,9 @@ def test_administrators_own_password_and_second_factor_are_no_matter_of_this_pag
     with app.app_context():
         account = accounts.find("root")
         assert account
-        secondfactor.begin(account)
+        second_factor.begin(account)
         account.totp_step = 1
-        secondfactor.renew_recovery_codes(account)
+        second_factor.renew_recovery_codes(account)
     answer = send(app, root, "root", action)
     assert answer.status_code == 200
     assert "This is your own account" in answer.text

@@ -20,11 +20,11 @@ from flask.testing import FlaskClient
 from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
-from portal import archives, entries
-from portal.archives import BusyError, Member, Slots
-from portal.database import db
-from portal.models import Account, Entry, Folder, StoredFile
-from portal.storage import ContentLostError, Storage
+from portal.core.database import db
+from portal.core.models import Account, Entry, Folder, StoredFile
+from portal.files import entries, zips
+from portal.files.zips import BusyError, Member, Slots
+from portal.storage.disk import ContentLostError, Storage
 
 from .conftest import choose, folder_id, kept, links, make_folder, prepare, signed_in, upload
 
@@ -130,7 +130,7 @@ def test_trash_is_left_out(tree_of_alice: str, alice: FlaskClient) -> None:
     ],
 )
 def test_name_stays_one_component(name: str, safe: str) -> None:
-    assert archives.safe_name(name) == safe
+    assert zips.safe_name(name) == safe
 
 
 def test_harmful_names_in_the_database_do_no_harm(
@@ -231,7 +231,7 @@ def test_too_many_entries_are_refused_in_words(make_app: Callable[..., Flask]) -
     text = alice.get(page).text
     assert "A ZIP may have 3 files and folders in it" in text
     with app.app_context():
-        archives.current_slots().take(1)  # the refused one holds none
+        zips.current_slots().take(1)  # the refused one holds none
 
 
 def test_only_so_many_are_made_at_once(make_app: Callable[..., Flask]) -> None:
@@ -286,7 +286,7 @@ def test_zip_needs_little_memory(alice: FlaskClient, app: Flask, data: Path) -> 
 class Zeros(io.BytesIO):
     """What stands for a large file: a real one would take its time to read."""
 
-    piece = bytes(archives._CHUNK)
+    piece = bytes(zips._CHUNK)
 
     def read(self, size: int | None = -1, /) -> bytes:
         return self.piece if size == len(self.piece) else self.piece[:size]
@@ -303,7 +303,7 @@ def test_files_beyond_4_gib_come_whole(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(Storage, "open", open_fake)
     size = 4 * 1024**3 + 4096
     listed = [Member("large.bin", "large", size), Member("after.txt", "small", 12)]
-    length, pieces = archives.stream(listed, Storage(tmp_path, tmp_path))
+    length, pieces = zips.stream(listed, Storage(tmp_path, tmp_path))
     # A hole instead of zeros, so that this needs no room.
     with (tmp_path / "a.zip").open("wb") as file:
         for piece in pieces:
@@ -334,5 +334,5 @@ def test_ten_thousand_files_are_listed_quickly(app: Flask, alice: FlaskClient) -
         )
         db.session.commit()
         start = time.perf_counter()
-        assert len(archives.members([entries.current(folder)])) == 9_999
+        assert len(zips.members([entries.current(folder)])) == 9_999
         assert time.perf_counter() - start < 5

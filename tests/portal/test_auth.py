@@ -10,8 +10,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from itsdangerous import TimestampSigner
 
-from portal import accounts, create_app, passwords
-from portal.views.auth import is_local
+from portal import create_app
+from portal.accounts import accounts
+from portal.identity import passwords
+from portal.web.account.sign_in import is_local
 
 from .conftest import PASSWORD, prepare, sign_in, signed_in, token
 
@@ -213,7 +215,7 @@ def test_sign_in_is_logged_on_one_line(
     caplog.set_level(logging.INFO)
     sign_in(anonymous, "alice\nsigned in: admin\x1b[31m", "wrong password")
     signed_in(app, "alice")
-    own = {"portal.views.auth", "portal.attempts"}
+    own = {"portal.web.account.sign_in", "portal.identity.attempts"}
     lines = [record.getMessage() for record in caplog.records if record.name in own]
     assert len(lines) == 2
     assert lines[0].startswith("sign-in failed from 127.0.0.1: 'alice\\nsigned in")

@@ -20,12 +20,16 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from portal import accounts, backup, database, links, sessions, trash
-from portal.backup import BackupError
+from portal.accounts import accounts, invitations
 from portal.cli import backups, portal
-from portal.database import db
-from portal.models import OneTimeLink, Role, SignIn, StoredFile
-from portal.uploads import disk_storage
+from portal.core import database
+from portal.core.database import db
+from portal.core.models import OneTimeLink, Role, SignIn, StoredFile
+from portal.files import trash
+from portal.files.uploads import disk_storage
+from portal.identity import sessions
+from portal.maintenance import backup
+from portal.maintenance.backup import BackupError
 
 from .conftest import PASSWORD, arriving, kept
 from .stored import contents, path_of, store
@@ -351,7 +355,7 @@ def test_file_deleted_during_a_backup_is_in_it_and_gone_after_it(
 def test_second_backup_at_once_is_refused(
     app: Flask, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("portal.deletions._PATIENCE", 0.1)
+    monkeypatch.setattr("portal.storage.deferred_delete._PATIENCE", 0.1)
     with app.app_context(), disk_storage().deletions.put_off():
         code, out, err = run(app, "backup", str(target))
     assert (code, out) == (1, "")
@@ -397,7 +401,7 @@ def test_sessions_and_links_are_not_restored(app: Flask, target: Path, new: Flas
         account = accounts.find("alice")
         assert account
         sessions.start(sessions.Proof.of(account), "browser", "127.0.0.1")
-        links.invite(Role.MEMBER, None, "for Carol")
+        invitations.invite(Role.MEMBER, None, "for Carol")
     assert run(app, "backup", str(target))[0] == 0
     assert run(new, "restore", str(target))[0] == 0
     with new.app_context():

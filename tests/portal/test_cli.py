@@ -13,10 +13,13 @@ import click
 import pytest
 from flask import Flask
 
-from portal import accounts, database, passwords, trash
+from portal.accounts import accounts
 from portal.cli import portal
 from portal.cli.progress import progress
 from portal.cli.sizes import SIZE
+from portal.core import database
+from portal.files import trash
+from portal.identity import passwords
 
 from .conftest import Run, client_of, kept, links, sign_in, upload
 from .stored import store

@@ -19,10 +19,13 @@ from alembic.runtime.migration import MigrationContext
 from flask import Flask
 from sqlalchemy.exc import IntegrityError, StatementError
 
-from portal import accounts, database, entries, names, passwords
-from portal.accounts import AccountError
-from portal.database import db
-from portal.models import Account, Base, Role, StoredFile
+from portal.accounts import accounts, usernames
+from portal.accounts.accounts import AccountError
+from portal.core import database
+from portal.core.database import db
+from portal.core.models import Account, Base, Role, StoredFile
+from portal.files import entries
+from portal.identity import passwords
 
 
 def test_models_and_migrated_schema_do_not_differ(app: Flask) -> None:
@@ -180,7 +183,7 @@ def test_upgrade_finds_a_free_key_for_each_look_alike(
         found = db.session.scalars(sa.select(Account).order_by(Account.id)).all()
         assert [one.name for one in found] == people
         for one in (found[0], found[1], found[3], found[5]):
-            assert one.skeleton == names.skeleton(one.name)
+            assert one.skeleton == usernames.skeleton(one.name)
 
 
 def test_upgrade_that_breaks_references_is_undone(

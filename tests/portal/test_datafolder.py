@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from portal import create_app, datafolder
-from portal.datafolder import DataFolderError
-from portal.settings import SettingError
+from portal import create_app
+from portal.core import datafolder
+from portal.core.datafolder import DataFolderError
+from portal.core.settings import SettingError
 
 from .conftest import kept, prepare, signed_in, token, upload
 

@@ -18,8 +18,9 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from portal import accounts, demo, samples
-from portal.links import open_invitations
+from portal.accounts import accounts
+from portal.accounts.invitations import open_invitations
+from portal.demo import create, samples
 
 from .conftest import Run, client_of, folders, links, sign_in
 
@@ -39,7 +40,7 @@ def test_demo_prints_the_same_again_and_creates_nothing(
     assert stat.S_IMODE((data / "demo_accounts.json").stat().st_mode) == 0o600
     client = client_of(make_app)
     assert sign_in(client, "alice", found[1]).status_code == 302
-    shown = {name: data for name, data in demo.sample_files("alice").items() if "/" not in name}
+    shown = {name: data for name, data in create.sample_files("alice").items() if "/" not in name}
     del shown["Old notes.txt"]  # which is in the trash
     assert set(links(client)) == set(shown)
     assert set(folders(client)) == {"Music", "Pictures", "Projects"}
@@ -76,7 +77,7 @@ def test_demos_that_run_at_once_agree(
     answers = [(*process.communicate(), process.returncode) for process in running]
     assert answers == [(ready("demo")[1], "", 0)] * 4
     passwords = dict(re.findall(r"demo account: (\w+) (\S+)\n", answers[0][0]))
-    assert set(passwords) == set(demo.NAMES)
+    assert set(passwords) == set(create.NAMES)
     for name, password in passwords.items():
         client = client_of(make_app)
         assert sign_in(client, name, password).status_code == 302
@@ -87,7 +88,7 @@ def test_demos_that_run_at_once_agree(
 def test_demo_keeps_another_one_waiting(
     ready: Run, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    really, looked = demo.ensure_account, []
+    really, looked = create.ensure_account, []
 
     def watched(name: str) -> str:
         descriptor = os.open(data, os.O_RDONLY)
@@ -97,9 +98,9 @@ def test_demo_keeps_another_one_waiting(
         looked.append(name)
         return really(name)
 
-    monkeypatch.setattr(demo, "ensure_account", watched)
+    monkeypatch.setattr(create, "ensure_account", watched)
     assert ready("demo")[0] == 0
-    assert looked == list(demo.NAMES)
+    assert looked == list(create.NAMES)
 
 
 def test_demo_leaves_somebody_elses_account_alone(

@@ -14,7 +14,9 @@ from flask import Flask
 from flask.logging import default_handler
 from flask.testing import FlaskClient
 
-from portal import accounts, logs, secondfactor
+from portal.accounts import accounts
+from portal.core import logs
+from portal.identity import second_factor
 
 from .conftest import sign_in, signed_in, token
 
@@ -95,9 +97,9 @@ def test_failures_are_found_with_their_address(
     with app.app_context():
         account = accounts.find("alice")
         assert account
-        secondfactor.begin(account)
+        second_factor.begin(account)
         account.totp_step = 1
-        secondfactor.renew_recovery_codes(account)
+        second_factor.renew_recovery_codes(account)
     client = app.test_client()
     fail(client, "alice")
     fail(client, "nobody\N{SNOWMAN}")

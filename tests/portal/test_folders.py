@@ -15,9 +15,9 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from portal import entries, listing, trash, tree
-from portal.database import db
-from portal.models import Entry, Folder
+from portal.core.database import db
+from portal.core.models import Entry, Folder
+from portal.files import entries, listing, trash, tree
 
 from .conftest import (
     choose,

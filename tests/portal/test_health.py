@@ -10,8 +10,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from portal import database
-from portal.database import db
+from portal.core import database
+from portal.core.database import db
 
 
 def test_healthy(anonymous: FlaskClient) -> None:

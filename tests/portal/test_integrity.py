@@ -14,11 +14,24 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
-from portal import entries, integrity, links, sessions, trash
+from portal.accounts import invitations
 from portal.cli import portal
-from portal.database import db
-from portal.models import Account, Activity, Base, Entry, Folder, OneTimeLink, Role, SignIn, now
-from portal.uploads import disk_storage
+from portal.core.database import db
+from portal.core.models import (
+    Account,
+    Activity,
+    Base,
+    Entry,
+    Folder,
+    OneTimeLink,
+    Role,
+    SignIn,
+    now,
+)
+from portal.files import entries, trash
+from portal.files.uploads import disk_storage
+from portal.identity import sessions
+from portal.maintenance import check_files
 
 from .conftest import kept
 from .stored import contents, path_of, root, store
@@ -40,7 +53,7 @@ def check(app: Flask, *options: str) -> list[tuple[str, str | None]]:
 @pytest.fixture
 def old(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have all content be of an age in which no upload can still be under way."""
-    monkeypatch.setattr(integrity, "YOUNG", -1)
+    monkeypatch.setattr(check_files, "YOUNG", -1)
 
 
 def make_folder(owner: str, name: str, parent: Folder | None = None) -> Folder:
@@ -148,9 +161,9 @@ def test_file_that_is_deleted_during_the_check_is_not_missed(
     with app.app_context():
         stored = store("alice", "a.txt")
         trash.put([stored])
-        rows = list(integrity._rows())
+        rows = list(check_files._rows())
         trash.purge(stored)
-    monkeypatch.setattr(integrity, "_rows", lambda: iter(rows))
+    monkeypatch.setattr(check_files, "_rows", lambda: iter(rows))
     assert check(app) == []
 
 
@@ -289,7 +302,7 @@ def test_cleanup_removes_rows_that_are_over(app: Flask, data: Path) -> None:
             stored = store("alice", "a.txt")
             trash.put([stored])
             sign_in, _ = sessions.start(sessions.Proof.of(account), "browser", "127.0.0.1")
-            link, _ = links.invite(Role.MEMBER, None, "")
+            link, _ = invitations.invite(Role.MEMBER, None, "")
             made.append((stored, sign_in, link))
         (stored, sign_in, link), kept_rows = made
         long_ago = now() - timedelta(days=1000)
@@ -346,7 +359,7 @@ def test_cleanup_removes_what_killed_processes_left_a_day_ago(app: Flask, data: 
 def test_each_kind_of_problem_is_documented() -> None:
     project = Path(__file__).parents[2]
     page = (project / "docs" / "operations.md").read_text(encoding="utf-8")
-    sources = [project / "portal" / f"{name}.py" for name in ("integrity", "bookkeeping")]
+    sources = (project / "portal" / "maintenance").glob("check_*.py")
     kinds = {
         kind
         for path in sources

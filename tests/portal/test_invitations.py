@@ -14,11 +14,12 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from portal import accounts, links, passwords, sessions, throttle
-from portal.accounts import AccountError
-from portal.database import db
-from portal.links import LinkError, LinkUnknownError
-from portal.models import OneTimeLink, Role, now
+from portal.accounts import accounts, invitations
+from portal.accounts.accounts import AccountError
+from portal.accounts.invitations import LinkError, LinkUnknownError
+from portal.core.database import db
+from portal.core.models import OneTimeLink, Role, now
+from portal.identity import passwords, sessions, throttle
 
 from .conftest import PASSWORD, sign_in, signed_in, token, upload
 
@@ -33,7 +34,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[timedelta]:
     def moment() -> datetime:
         return now() + later[0]
 
-    monkeypatch.setattr(links, "now", moment)
+    monkeypatch.setattr(invitations, "now", moment)
     return later
 
 
@@ -46,14 +47,14 @@ def root(app: Flask) -> FlaskClient:
 
 def invite(app: Flask, role: Role = Role.MEMBER, quota: int | None = None) -> str:
     with app.app_context():
-        return links.invite(role, quota, "")[1]
+        return invitations.invite(role, quota, "")[1]
 
 
 def allow_reset(app: Flask, name: str = "alice") -> str:
     with app.app_context():
         account = accounts.find(name)
         assert account
-        return links.allow_reset(account)[1]
+        return invitations.allow_reset(account)[1]
 
 
 def follow(client: FlaskClient, kind: str, link_token: str) -> TestResponse:
@@ -101,7 +102,7 @@ def test_invitation_used_by_several_at_once_makes_one_account(app: Flask) -> Non
         with app.app_context():
             start.wait()
             try:
-                answers.append(links.accept(link_token, name, NEW).name)
+                answers.append(invitations.accept(link_token, name, NEW).name)
             except LinkError:
                 answers.append(None)
 
@@ -243,13 +244,13 @@ def test_refused_password_does_not_use_the_reset_up(app: Flask, anonymous: Flask
 def test_reset_is_void_once_another_was_made_or_the_password_changed(app: Flask) -> None:
     first, second = allow_reset(app), allow_reset(app)
     with app.app_context(), pytest.raises(LinkUnknownError):
-        links.find_reset(first)
+        invitations.find_reset(first)
     with app.app_context():
         account = accounts.find("alice")
         assert account
         accounts.set_password(account, NEW)
         with pytest.raises(LinkUnknownError):
-            links.find_reset(second)
+            invitations.find_reset(second)
 
 
 def test_deactivated_account_gets_no_new_password(app: Flask) -> None:
@@ -259,18 +260,18 @@ def test_deactivated_account_gets_no_new_password(app: Flask) -> None:
         assert account
         accounts.deactivate(account)
         with pytest.raises(LinkUnknownError):
-            links.reset(link_token, NEW)
+            invitations.reset(link_token, NEW)
         with pytest.raises(AccountError, match="deactivated"):
-            links.allow_reset(account)
+            invitations.allow_reset(account)
 
 
 def test_link_of_one_kind_is_none_of_the_other(app: Flask) -> None:
     invitation, reset = invite(app), allow_reset(app)
     with app.app_context():
         with pytest.raises(LinkUnknownError):
-            links.find_reset(invitation)
+            invitations.find_reset(invitation)
         with pytest.raises(LinkUnknownError):
-            links.accept(reset, "dora", NEW)
+            invitations.accept(reset, "dora", NEW)
 
 
 def _demote(name: str) -> None:
@@ -295,9 +296,12 @@ def test_links_do_not_outlive_an_administrators_rights(
     with app.app_context():
         accounts.create("second", PASSWORD, Role.ADMINISTRATOR)
         _deactivate("bob")
-        links.find_invitation(invitation)  # as bob never managed anybody
+        invitations.find_invitation(invitation)  # as bob never managed anybody
         take_rights("root")
-        for find, link_token in ((links.find_invitation, invitation), (links.find_reset, reset)):
+        for find, link_token in (
+            (invitations.find_invitation, invitation),
+            (invitations.find_reset, reset),
+        ):
             with pytest.raises(LinkUnknownError):
                 find(link_token)
 
@@ -421,14 +425,14 @@ def test_link_made_while_the_right_is_taken_is_none(
         if kind == "reset link":
             path = f"/accounts/{alice.id}/reset-link"
     makes = "invite" if kind == "invitation" else "allow_reset"
-    really = getattr(links, makes)
+    really = getattr(invitations, makes)
 
     def late(*args: object) -> object:
         with app.app_context():
             take_rights("root")
         return really(*args)
 
-    monkeypatch.setattr(links, makes, late)
+    monkeypatch.setattr(invitations, makes, late)
     assert root.post(path, data=form).status_code == (403 if kind == "invitation" else 302)
     with app.app_context():
         assert db.session.scalars(select(OneTimeLink)).all() == []
@@ -436,14 +440,14 @@ def test_link_made_while_the_right_is_taken_is_none(
 
 def test_invitation_withdrawn_by_several_at_once_is_withdrawn_once(app: Flask) -> None:
     with app.app_context():
-        public_id = links.invite(Role.MEMBER, None, "")[0].public_id
+        public_id = invitations.invite(Role.MEMBER, None, "")[0].public_id
     answers: list[bool] = []
     start = threading.Barrier(4)
 
     def withdraw() -> None:
         with app.app_context():
             start.wait()
-            answers.append(links.withdraw(public_id))
+            answers.append(invitations.withdraw(public_id))
 
     threads = [threading.Thread(target=withdraw) for _ in range(4)]
     for thread in threads:

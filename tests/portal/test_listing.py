@@ -15,10 +15,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import event, insert, select
 from sqlalchemy.engine import Connection
 
-from portal import listing
-from portal.database import db
-from portal.listing import Order, Page
-from portal.models import Account, Entry, Folder, new_token
+from portal.core.database import db
+from portal.core.models import Account, Entry, Folder, new_token
+from portal.files import listing
+from portal.files.listing import Order, Page
 
 from .conftest import make_folder, public_id
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portal import names
+from portal.accounts import usernames
+from portal.files import names
 
 
 @pytest.mark.parametrize(
@@ -95,7 +96,7 @@ def test_type_is_told_by_the_name(name: str, mimetype: str) -> None:
     ],
 )
 def test_marks_and_what_nobody_sees_make_no_other_name(name: str) -> None:
-    assert names.skeleton(name) == names.skeleton("alice")
+    assert usernames.skeleton(name) == usernames.skeleton("alice")
 
 
 @pytest.mark.parametrize(
@@ -103,4 +104,4 @@ def test_marks_and_what_nobody_sees_make_no_other_name(name: str) -> None:
     [("सुमन", "समन"), ("राम", "रीम"), ("José", "Jose"), ("กิ", "กี"), ("が", "か")],
 )
 def test_marks_that_are_letters_of_their_script_make_another_name(one: str, other: str) -> None:
-    assert names.skeleton(one) != names.skeleton(other)
+    assert usernames.skeleton(one) != usernames.skeleton(other)

@@ -9,7 +9,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.exceptions import Forbidden
 
-from portal import accounts, database, formats, headers, messages
+from portal.accounts import accounts
+from portal.core import database
+from portal.web import filters, flashes, headers
 
 from .conftest import choose, links, public_id, sign_in, signed_in, token, upload, upload_url
 
@@ -124,7 +126,7 @@ def _input(page: str, field: str) -> str:
     ],
 )
 def test_uploaded_files_are_listed_in_few_words(uploaded: list[str], listed: str) -> None:
-    assert messages.list_names(uploaded) == listed
+    assert flashes.list_names(uploaded) == listed
 
 
 @pytest.mark.parametrize("path", ["/", "/sign-in", "/nothing", "/sign-out", "details", "delete"])
@@ -204,4 +206,4 @@ def test_token_is_good_for_the_whole_session(app: Flask, alice: FlaskClient) -> 
     ],
 )
 def test_sizes_read_well(size: int, words: str) -> None:
-    assert formats.human_size(size) == words
+    assert filters.human_size(size) == words

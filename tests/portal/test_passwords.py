@@ -7,9 +7,10 @@ from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
 
-from portal import accounts, passwords
-from portal.database import db
-from portal.passwords import PasswordError
+from portal.accounts import accounts
+from portal.core.database import db
+from portal.identity import passwords
+from portal.identity.passwords import PasswordError
 
 from .conftest import sign_in
 

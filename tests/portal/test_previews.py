@@ -9,9 +9,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import update
 
-from portal.database import db
-from portal.models import StoredFile
-from portal.previews import preview_of
+from portal.core.database import db
+from portal.core.models import StoredFile
+from portal.web.previews import preview_of
 
 from .conftest import links, public_id, upload
 

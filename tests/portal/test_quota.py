@@ -13,10 +13,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
-from portal import entries, uploads
-from portal.database import db
-from portal.models import Account, Folder
-from portal.storage import Allowance, IncomingFile, OverAllowanceError
+from portal.core.database import db
+from portal.core.models import Account, Folder
+from portal.files import entries, uploads
+from portal.storage.disk import Allowance, IncomingFile, OverAllowanceError
 
 from .conftest import (
     arriving,
@@ -156,7 +156,7 @@ def test_what_was_kept_before_the_rest_failed_is_told(
             raise entries.QuotaExceededError(200 * KIB, 200 * KIB)
         return really(folder, incoming, client_name)
 
-    monkeypatch.setattr("portal.views.files.add_file", fail)
+    monkeypatch.setattr("portal.web.files.files.add_file", fail)
     files = [(io.BytesIO(b"1"), "a.txt"), (io.BytesIO(b"2"), "b.txt")]
     form = {"csrf_token": token(alice), "file": files}
     response = alice.post(upload_url(alice), data=form)

@@ -21,12 +21,15 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import OperationalError
 from werkzeug.test import TestResponse
 
-from portal import accounts, cleanup, entries, storage
-from portal.database import db
-from portal.models import Account, Activity, Folder, StoredFile, Upload, now
-from portal.resumable import headers, parts, uploads
-from portal.resumable.headers import CONTENT_TYPE, HeaderError
-from portal.uploads import disk_storage
+from portal.accounts import accounts
+from portal.core.database import db
+from portal.core.models import Account, Activity, Folder, StoredFile, Upload, now
+from portal.files import entries
+from portal.files.uploads import disk_storage
+from portal.maintenance import cleanup
+from portal.storage import disk
+from portal.tus import headers, parts, uploads
+from portal.tus.headers import CONTENT_TYPE, HeaderError
 
 from .conftest import choose, folder_id, folders, kept, links, make_folder, sign_in, token, upload
 
@@ -229,7 +232,7 @@ def test_more_than_announced_is_refused_where_it_was_not_counted_before(
     with app.app_context():
         upload_row = db.session.scalars(select(Upload)).one()
         stream = io.BytesIO(b"12345678901")
-        with pytest.raises(storage.OverAllowanceError):
+        with pytest.raises(disk.OverAllowanceError):
             uploads.append(upload_row, 0, stream, None)
     assert tus.offset(url) == 0
 
@@ -591,7 +594,7 @@ def set_quota(app: Flask, quota: int) -> None:
         db.session.commit()
 
 
-def disk_storage_of(app: Flask) -> storage.Storage:
+def disk_storage_of(app: Flask) -> disk.Storage:
     with app.app_context():
         return disk_storage()
 

@@ -14,13 +14,16 @@ from flask.testing import FlaskClient
 from sqlalchemy import delete, update
 from werkzeug.test import TestResponse
 
-from portal import accounts, create_app, entries, passwords, sessions
-from portal import links as one_time_links
-from portal.database import db
-from portal.models import Account, FileRequest, Folder, Role, Share, SignIn, StoredFile
-from portal.resumable.headers import CONTENT_TYPE
-from portal.sharing import requests, shares
-from portal.uploads import disk_storage
+from portal import create_app
+from portal.accounts import accounts
+from portal.accounts import invitations as one_time_links
+from portal.core.database import db
+from portal.core.models import Account, FileRequest, Folder, Role, Share, SignIn, StoredFile
+from portal.files import entries
+from portal.files.uploads import disk_storage
+from portal.identity import passwords, sessions
+from portal.sharing import file_requests, shares
+from portal.tus.headers import CONTENT_TYPE
 
 from .conftest import (
     PASSWORD,
@@ -186,7 +189,7 @@ class People:
             target.write_bytes((storage.files / storage.path(file.storage_key)).read_bytes())
             entries.place(copy, folder)
             share, share_token = shares.create(folder, shares.Terms())
-            asked, request_token = requests.create(folder, requests.Terms())
+            asked, request_token = file_requests.create(folder, file_requests.Terms())
             ids = share.public_id, asked.public_id, folder.public_id, copy.public_id
         self.visitor = self.app.test_client()
         assert self.visitor.get(f"/s/{share_token}").status_code == 302

@@ -12,10 +12,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
-from portal import accounts, secondfactor, throttle
-from portal.database import db
-from portal.models import Account, RecoveryCode
-from portal.views import auth
+from portal.accounts import accounts
+from portal.core.database import db
+from portal.core.models import Account, RecoveryCode
+from portal.identity import second_factor, throttle
+from portal.web.account import sign_in as auth
 
 from .conftest import PASSWORD, sign_in, signed_in, token
 
@@ -39,7 +40,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """A clock that stands still, and seconds that a test lets pass."""
     now = [float(int(time.time()) // STEP * STEP + 3)]
     monkeypatch.setattr(time, "time", lambda: now[0])
-    monkeypatch.setattr(secondfactor, "now", lambda: datetime.fromtimestamp(now[0], UTC))
+    monkeypatch.setattr(second_factor, "now", lambda: datetime.fromtimestamp(now[0], UTC))
     return now
 
 
@@ -53,10 +54,10 @@ def find(name: str = "alice") -> Account:
 def phone(app: Flask, clock: list[float]) -> Phone:
     with app.app_context():
         account = find()
-        secondfactor.begin(account)
+        second_factor.begin(account)
         secret = account.totp_secret
         assert secret
-        codes = secondfactor.confirm(account, pyotp.TOTP(secret).at(int(clock[0])))
+        codes = second_factor.confirm(account, pyotp.TOTP(secret).at(int(clock[0])))
         assert codes
     clock[0] += STEP
     return Phone(secret, list(codes))
@@ -131,7 +132,7 @@ def test_code_sent_twice_at_once_is_accepted_once(app: Flask, phone: Phone) -> N
         with app.app_context():
             account = find()
             start.wait()
-            answers.append(secondfactor.check(account, code))
+            answers.append(second_factor.check(account, code))
 
     threads = [threading.Thread(target=try_code) for _ in range(4)]
     for thread in threads:
@@ -176,8 +177,8 @@ def _change_password(account: Account) -> None:
 
 
 def _choose_another_secret(account: Account) -> None:
-    secondfactor.switch_off(account)
-    secondfactor.begin(account)
+    second_factor.switch_off(account)
+    second_factor.begin(account)
     account.totp_step = 1
     db.session.commit()
 
@@ -214,9 +215,9 @@ def test_recovery_code_of_somebody_else_does_not_work(
 ) -> None:
     with app.app_context():
         bob = find("bob")
-        secondfactor.begin(bob)
+        second_factor.begin(bob)
         bob.totp_step = 1
-        codes = secondfactor.renew_recovery_codes(bob)
+        codes = second_factor.renew_recovery_codes(bob)
     sign_in(anonymous, "alice")
     assert give_code(anonymous, recovery_code=codes[0]) == 422
     assert give_code(anonymous, recovery_code=phone.codes[0]) == 302
@@ -225,7 +226,7 @@ def test_recovery_code_of_somebody_else_does_not_work(
 def test_recovery_codes_are_not_in_the_database(app: Flask, phone: Phone) -> None:
     with app.app_context():
         hashes = db.session.scalars(select(RecoveryCode.code_hash)).all()
-    assert len(hashes) == len(set(phone.codes)) == secondfactor.RECOVERY_CODES
+    assert len(hashes) == len(set(phone.codes)) == second_factor.RECOVERY_CODES
     assert not set(hashes) & {*phone.codes, *(code.replace("-", "") for code in phone.codes)}
 
 
@@ -255,7 +256,7 @@ def test_it_is_switched_on_with_the_first_right_code(
     status, page = post(alice, "/confirm", code=totp.at(int(clock[0])))
     assert status == 200
     codes = re.findall(r"<code>(\w{4}-\w{4}-\w{4}-\w{4})</code>", page)
-    assert len(codes) == secondfactor.RECOVERY_CODES
+    assert len(codes) == second_factor.RECOVERY_CODES
     # Neither the secret nor the codes are shown again.
     assert alice.get("/account/second-factor/qr.svg").status_code == 404
     page = alice.get("/account/second-factor").text
@@ -314,7 +315,7 @@ def test_it_is_switched_off_with_the_password(app: Flask, alice: FlaskClient, ph
     assert post(alice, "/off", off_password=PASSWORD)[0] == 302
     signed_in(app, "alice")
     with app.app_context():
-        assert secondfactor.recovery_codes_left(find().id) == 0
+        assert second_factor.recovery_codes_left(find().id) == 0
 
 
 def test_secret_that_was_confirmed_in_another_tab_stays(
@@ -326,9 +327,9 @@ def test_secret_that_was_confirmed_in_another_tab_stays(
         secret = late.totp_secret
         assert secret
         with app.app_context():
-            assert secondfactor.confirm(find(), pyotp.TOTP(secret).at(int(clock[0])))
+            assert second_factor.confirm(find(), pyotp.TOTP(secret).at(int(clock[0])))
         assert not late.has_second_factor  # as far as it was read
-        secondfactor.begin(late)
+        second_factor.begin(late)
     with app.app_context():
         assert find().totp_secret == secret
         assert find().has_second_factor

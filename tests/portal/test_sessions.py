@@ -13,10 +13,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
-from portal import accounts, devices, passwords, secondfactor, sessions
-from portal.database import db
-from portal.models import Account, SignIn, now
-from portal.views import auth
+from portal.accounts import accounts
+from portal.core.database import db
+from portal.core.models import Account, SignIn, now
+from portal.identity import passwords, second_factor, sessions
+from portal.web import devices
+from portal.web.account import sign_in as auth
 
 from .conftest import PASSWORD, sign_in, signed_in, token
 
@@ -249,7 +251,7 @@ def sessions_there_are(app: Flask) -> int:
 
 
 def _switch_second_factor_on() -> None:
-    secondfactor.begin(find())
+    second_factor.begin(find())
     account = find()
     account.totp_step = 1
     db.session.commit()
@@ -281,9 +283,9 @@ def test_code_given_while_the_account_changes_does_not_sign_in(
 ) -> None:
     with app.app_context():
         _switch_second_factor_on()
-        codes = secondfactor.renew_recovery_codes(find())
+        codes = second_factor.renew_recovery_codes(find())
     assert sign_in(anonymous, "alice").location == "/sign-in/code"
-    meanwhile(monkeypatch, app, secondfactor, "use_recovery_code", change)
+    meanwhile(monkeypatch, app, second_factor, "use_recovery_code", change)
     form = {"csrf_token": token(anonymous), "recovery_code": codes[0]}
     assert anonymous.post("/sign-in/code", data=form).location == "/sign-in"
     assert sessions_there_are(app) == 0

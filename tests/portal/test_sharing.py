@@ -9,11 +9,12 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 
-from portal import access, accounts, entries, trash
-from portal.database import db
-from portal.models import Entry, FileRequest, Folder, Share, StoredFile, now
-from portal.sharing import handed, requests, shares, visits
-from portal.sharing.standing import Standing, standing
+from portal.accounts import accounts
+from portal.core.database import db
+from portal.core.models import Entry, FileRequest, Folder, Share, StoredFile, now
+from portal.files import entries, policy, trash
+from portal.sharing import file_requests, links, shares, visitor
+from portal.sharing.status import Standing, standing
 
 from .conftest import PASSWORD, signed_in, upload
 
@@ -47,15 +48,15 @@ def share(folder: Folder, file: StoredFile) -> Share:  # noqa: ARG001
 
 def test_token_finds_its_share_and_is_not_kept(file: StoredFile) -> None:
     share, token = shares.create(file, shares.Terms(note="for you"))
-    assert handed.find(Share, token) is share
+    assert links.find(Share, token) is share
     assert token not in {str(value) for value in vars(share).values()}
-    assert handed.find(Share, token[:-1]) is None
-    assert handed.find(Share, token.partition(".")[0]) is None
+    assert links.find(Share, token[:-1]) is None
+    assert links.find(Share, token.partition(".")[0]) is None
 
 
 def test_token_of_one_kind_is_none_of_the_other(folder: Folder) -> None:
-    assert handed.find(FileRequest, shares.create(folder, shares.Terms())[1]) is None
-    assert handed.find(Share, requests.create(folder, requests.Terms())[1]) is None
+    assert links.find(FileRequest, shares.create(folder, shares.Terms())[1]) is None
+    assert links.find(Share, file_requests.create(folder, file_requests.Terms())[1]) is None
 
 
 def test_link_dies_with_what_it_leads_to(share: Share, folder: Folder) -> None:
@@ -73,7 +74,7 @@ def test_link_dies_with_its_owners_account(share: Share) -> None:
     share.owner.is_active = False
     db.session.commit()
     assert standing(share) is Standing.GONE
-    assert not access.may_visit(share, share.entry, unlocked=True)
+    assert not policy.may_visit(share, share.entry, unlocked=True)
     accounts.delete(share.owner)
     assert db.session.query(Share).count() == 0
 
@@ -83,7 +84,7 @@ def test_link_ends_when_it_expires_or_is_revoked_and_can_be_extended(share: Shar
     assert standing(share) is Standing.EXPIRED
     shares.change(share, shares.Terms(expires_at=now() + timedelta(minutes=1)))
     assert standing(share) is Standing.OPEN
-    handed.revoke(share)
+    links.revoke(share)
     assert standing(share) is Standing.REVOKED
 
 
@@ -94,15 +95,15 @@ def test_visitor_sees_what_is_shared_and_nothing_beside_it(share: Share, file: S
     seen = [
         entry.name
         for entry in (root, beside, below, file, share.entry)
-        if access.may_visit(share, entry, unlocked=True)
+        if policy.may_visit(share, entry, unlocked=True)
     ]
     assert seen == ["Below", "a.txt", "Shared"]
-    assert not access.may_visit(share, file, unlocked=False)
+    assert not policy.may_visit(share, file, unlocked=False)
 
 
 def test_trashed_file_in_a_shared_folder_is_not_seen(share: Share, file: StoredFile) -> None:
     trash.put([file])
-    assert not access.may_visit(share, db.session.get_one(Entry, file.id), unlocked=True)
+    assert not policy.may_visit(share, db.session.get_one(Entry, file.id), unlocked=True)
 
 
 def test_limit_holds_for_downloads_at_once(app: Flask, share: Share) -> None:
@@ -124,12 +125,12 @@ def test_limit_holds_for_downloads_at_once(app: Flask, share: Share) -> None:
 
 
 def test_limits_of_a_request_hold_for_uploads_at_once(app: Flask, folder: Folder) -> None:
-    asked, _ = requests.create(folder, requests.Terms(file_limit=4, size_limit=25))
+    asked, _ = file_requests.create(folder, file_requests.Terms(file_limit=4, size_limit=25))
     asked_id, counted = asked.id, []
 
     def send() -> None:
         with app.app_context():
-            counted.append(requests.reserve(db.session.get_one(FileRequest, asked_id), 10))
+            counted.append(file_requests.reserve(db.session.get_one(FileRequest, asked_id), 10))
 
     threads = [threading.Thread(target=send) for _ in range(10)]
     for thread in threads:
@@ -139,8 +140,8 @@ def test_limits_of_a_request_hold_for_uploads_at_once(app: Flask, folder: Folder
     assert sum(counted) == 2
     db.session.refresh(asked)
     assert (asked.files, asked.size) == (2, 20)
-    requests.give_back(asked.id, 10)
-    assert requests.reserve(asked, 15)
+    file_requests.give_back(asked.id, 10)
+    assert file_requests.reserve(asked, 15)
     assert standing(asked) is Standing.USED_UP
 
 
@@ -149,23 +150,23 @@ def test_unlocking_opens_one_share_only_and_until_the_password_changes(
 ) -> None:
     shares.set_password(share, "a long password")
     other, _ = shares.create(file, shares.Terms(), "a long password")
-    assert not visits.unlock(share, "another password")
-    assert not visits.is_unlocked(share)
-    assert visits.unlock(share, "a long password")
-    assert visits.is_unlocked(share)
-    assert not visits.is_unlocked(other)
+    assert not visitor.unlock(share, "another password")
+    assert not visitor.is_unlocked(share)
+    assert visitor.unlock(share, "a long password")
+    assert visitor.is_unlocked(share)
+    assert not visitor.is_unlocked(other)
     shares.set_password(share, "another password")
-    assert not visits.is_unlocked(share)
+    assert not visitor.is_unlocked(share)
 
 
 def test_what_a_visitor_has_opened_stays_small(share: Share, file: StoredFile) -> None:
     for _ in range(40):
-        visits.enter(shares.create(file, shares.Terms())[0])
-    visits.enter(share)
+        visitor.enter(shares.create(file, shares.Terms())[0])
+    visitor.enter(share)
     from flask import session
 
     assert len(session["entered"]) == 20
-    assert visits.has_entered(share)
+    assert visitor.has_entered(share)
 
 
 def test_download_is_counted_once_for_each_visitor(share: Share, file: StoredFile) -> None:
@@ -208,16 +209,16 @@ def test_request_that_ended_meanwhile_takes_nothing(folder: Folder) -> None:
         {"revoked_at": now()},
         {"expires_at": now() - timedelta(seconds=1)},
     ):
-        asked, _ = requests.create(folder, requests.Terms())
+        asked, _ = file_requests.create(folder, file_requests.Terms())
         for name, value in values.items():
             setattr(asked, name, value)
         db.session.commit()
-        assert not requests.reserve(asked, 1)
-    asked, _ = requests.create(folder, requests.Terms())
-    assert requests.reserve(asked, 1)
+        assert not file_requests.reserve(asked, 1)
+    asked, _ = file_requests.create(folder, file_requests.Terms())
+    assert file_requests.reserve(asked, 1)
     asked.owner.is_active = False
     db.session.commit()
-    assert not requests.reserve(asked, 1)
+    assert not file_requests.reserve(asked, 1)
 
 
 def test_ids_are_never_given_again(folder: Folder) -> None:

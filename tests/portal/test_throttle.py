@@ -16,9 +16,9 @@ from flask.testing import FlaskClient
 from limits.errors import StorageError
 from limits.storage import Storage, storage_from_string
 
-from portal import passwords, throttle, throttlestore
-from portal.settings import SettingError
-from portal.throttle import TooManyAttemptsError, network_of, password_attempt
+from portal.core.settings import SettingError
+from portal.identity import passwords, throttle, throttle_store
+from portal.identity.throttle import TooManyAttemptsError, network_of, password_attempt
 
 from .conftest import PASSWORD, prepare, sign_in, signed_in, token
 
@@ -28,7 +28,7 @@ FOR_NETWORK = throttle.NETWORK.amount
 
 
 def open_store(path: Path) -> Storage:
-    found = storage_from_string(f"{throttlestore.SCHEME}:{path}", wrap_exceptions=True)
+    found = storage_from_string(f"{throttle_store.SCHEME}:{path}", wrap_exceptions=True)
     assert isinstance(found, Storage)
     return found
 

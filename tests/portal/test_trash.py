@@ -13,11 +13,12 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import OperationalError
 
-from portal import accounts, entries, trash, tree
-from portal.database import db
-from portal.models import Account, Entry, Folder, StoredFile
-from portal.storage import Storage
-from portal.trash import Purged
+from portal.accounts import accounts
+from portal.core.database import db
+from portal.core.models import Account, Entry, Folder, StoredFile
+from portal.files import entries, trash, tree
+from portal.files.trash import Purged
+from portal.storage.disk import Storage
 
 from .conftest import (
     choose,

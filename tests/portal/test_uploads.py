@@ -20,12 +20,14 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
-from portal import accounts, names, storage, uploads
-from portal.access import Action, may
-from portal.database import db
-from portal.models import Account, Entry, Folder, StoredFile
-from portal.storage import IncomingFile, Storage
-from portal.views import lookup
+from portal.accounts import accounts
+from portal.core.database import db
+from portal.core.models import Account, Entry, Folder, StoredFile
+from portal.files import names, uploads
+from portal.files.policy import Action, may
+from portal.storage import disk
+from portal.storage.disk import IncomingFile, Storage
+from portal.web import loaders
 
 from .conftest import (
     arriving,
@@ -283,7 +285,7 @@ def test_disk_that_fills_up_while_receiving_is_507(
         Path(path).touch()
         return os.open("/dev/full", os.O_WRONLY)
 
-    monkeypatch.setattr(storage, "_open_private", open_full)
+    monkeypatch.setattr(disk, "_open_private", open_full)
     response = upload(alice, "a.txt")
     assert response.status_code == 507
     assert "disk is full" in response.text
@@ -439,7 +441,7 @@ def test_refusals_are_logged_with_who_and_what(
     lines = [
         record.getMessage()
         for record in caplog.records
-        if (record.name, record.levelname) == ("portal.views.lookup", "WARNING")
+        if (record.name, record.levelname) == ("portal.web.loaders", "WARNING")
     ]
     assert lines == [
         f"refused: read {public_id(link)!r} to 'bob', not theirs",
@@ -459,7 +461,7 @@ def test_download_is_looked_up_and_decided_once(
         decisions.append(action)
         return may(account, action, stored)
 
-    monkeypatch.setattr(lookup, "may", counted)
+    monkeypatch.setattr(loaders, "may", counted)
     with app.app_context():
         event.listen(db.engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
     alice.get(link).close()
@@ -485,7 +487,7 @@ def test_uploads_and_deletes_are_logged_on_one_line(
     caplog.set_level("INFO")
     upload(alice, "a\u2028.txt", b"12345")
     delete_for_good(alice, links(alice)["a.txt"])
-    views = ("portal.views.files", "portal.views.entries", "portal.views.trash")
+    views = ("portal.web.files.files", "portal.web.files.entries", "portal.web.files.trash")
     lines = [record.getMessage() for record in caplog.records if record.name in views]
     assert lines == [
         "uploaded: 'a.txt', 5 bytes, by 'alice'",

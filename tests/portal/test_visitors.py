@@ -15,12 +15,12 @@ from flask.testing import FlaskClient
 from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
-from portal import archives
-from portal.database import db
-from portal.models import Account, Activity, FileRequest, Folder, Share, StoredFile, now
-from portal.storage import IncomingFile, StorageFullError
-from portal.uploads import accept_up_to, add_file
-from portal.views import uploaders
+from portal.core.database import db
+from portal.core.models import Account, Activity, FileRequest, Folder, Share, StoredFile, now
+from portal.files import zips
+from portal.files.uploads import accept_up_to, add_file
+from portal.storage.disk import IncomingFile, StorageFullError
+from portal.web.sharing import upload_page
 
 from .conftest import choose, folders, kept, links, make_folder, public_id, token, upload
 
@@ -387,7 +387,7 @@ def test_request_takes_nothing_that_ended_while_it_was_sent(
         db.session.commit()
         return really(free)
 
-    monkeypatch.setattr(uploaders, "accept_up_to", revoked_then)
+    monkeypatch.setattr(upload_page, "accept_up_to", revoked_then)
     assert "This link was withdrawn" in send(visitor, home, "late.txt", b"late").text
     assert links(alice, folder) == {}
 
@@ -405,7 +405,7 @@ def test_upload_that_breaks_tells_what_was_kept(
             raise StorageFullError
         return really(into, incoming, name)
 
-    monkeypatch.setattr(uploaders, "add_file", full)
+    monkeypatch.setattr(upload_page, "add_file", full)
     found = re.search(r'name="csrf_token" value="([^"]+)"', visitor.get(home).text)
     assert found
     two = [(io.BytesIO(b"x"), "a.txt"), (io.BytesIO(b"y"), "b.txt")]
@@ -447,7 +447,7 @@ def test_archive_that_is_refused_counts_nothing(
     visitor = visit(link := share(alice, folder, download_limit="1"))
     home = home_of(visitor, link)
     url, page = f"{home}/folders/{public_id(folder)}/zip", visitor.get(home).text
-    slots = archives.Slots(2)
+    slots = zips.Slots(2)
     app.extensions["portal.archives"] = slots
     slots.take(0)
     assert _post(visitor, url, page).status_code == 503
