@@ -9,8 +9,8 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from flask_delegate import signing
-from flask_delegate.doctor.attacks import Attack, targets
+from flask_delegate.doctor.requests.spelling import Attack, targets
+from flask_delegate.servers import signing
 
 from .apache import SECRET, Server, Site, express
 from .application import APPLICATION

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Flask, flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 
-from flask_delegate import signing
+from flask_delegate.servers import signing
 from portal.accounts import accounts
 from portal.activity.record import record
 from portal.core.database import db

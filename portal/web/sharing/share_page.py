@@ -17,6 +17,7 @@ from flask import (
 )
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
+from werkzeug.wrappers import Response
 
 from flask_delegate import Handoff, delegated
 from portal.activity.record import delivering, record
@@ -100,7 +101,7 @@ def may_download(public_id: str, entry_id: str) -> bool:
 
 @visitors.get("/shared/<public_id>/files/<entry_id>")
 @delegated(may_download, conceal=True)
-def download(public_id: str, entry_id: str) -> Handoff | ResponseReturnValue:  # noqa: ARG001
+def download(public_id: str, entry_id: str) -> Handoff | Response:  # noqa: ARG001
     """Send a file whose download was counted; to others, show the page to begin one on."""
     stored: StoredFile = g.file
     if not shares_of.may_download(g.share, stored, visitor.visitor()):
