@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from flask import Blueprint, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
-from portal.activity.record import record
 from portal.core.database import db
 from portal.core.models import Entry, Folder
 from portal.files import entries, listing, names, tree
 from portal.identity.current_user import current_account, login_required
+from portal.web.events import done
 from portal.web.flashes import shorten, tell
 from portal.web.loaders import entry_or_404
 
 folders = Blueprint("folders", __name__)
-logger = logging.getLogger(__name__)
 
 _LONGEST_SEARCH = 255
 
@@ -45,9 +43,11 @@ def create(public_id: str) -> ResponseReturnValue:
     except tree.RefusedError as error:
         tell(str(error), "error")
         return redirect(folder_url(parent))
-    record("create folder", made)
-    logger.info("made a folder: %r, by %.100r", made.name, current_account().name)
-    tell(f"New folder: {shorten(made.name)}" + numbered_hint(wanted, made.name))
+    done(
+        "create folder",
+        made,
+        say=f"New folder: {shorten(made.name)}{numbered_hint(wanted, made.name)}",
+    )
     return redirect(folder_url(parent))
 
 
