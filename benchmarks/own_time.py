@@ -11,7 +11,7 @@ from flask import Flask
 from werkzeug.test import create_environ
 
 from flask_delegate import Delegate, delegated
-from flask_delegate.handshake import environ_key
+from flask_delegate.servers.handshake import environ_key
 from tests.support.sites import SECRET, new_site
 
 from .results import Table
@@ -53,8 +53,8 @@ def _application(root: str) -> Flask:
     app.config.update(SECRET_KEY=SECRET, DELEGATE_ROOT=root)
     Delegate(app)
     app.add_url_rule("/empty", "empty", lambda: "")
-    view: Callable[..., Any] = delegated(lambda name: True)(lambda name: name)  # noqa: ARG005
-    app.add_url_rule("/handoff/<name>", "handoff", view)
+    decorate: Callable[..., Any] = delegated(lambda name: True)  # noqa: ARG005
+    app.add_url_rule("/handoff/<name>", "handoff", decorate(lambda name: name))
     return app
 
 

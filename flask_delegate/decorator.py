@@ -4,51 +4,105 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from inspect import isawaitable, iscoroutine, iscoroutinefunction
-from typing import Any
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 
-from flask import current_app, request
-from flask.typing import ResponseReturnValue
-from werkzeug.wrappers import Response
+from flask import Response, current_app, request
+from werkzeug.wrappers import Response as BaseResponse
 
 from .exceptions import AccessDenied
 from .extension import send
 from .handoff import Handoff, Options
 
-Authorize = Callable[..., Any]
-View = Callable[..., Any]
+Found = TypeVar("Found")
+P = ParamSpec("P")
+
+Returned = str | os.PathLike[str] | Handoff | BaseResponse
+"""What a decorated view returns."""
+
+
+@overload
+def delegated(
+    authorize: Callable[..., bool], *, conceal: bool = False, **defaults: Any
+) -> Callable[[Callable[P, Returned | Awaitable[Returned]]], Callable[P, Response]]: ...
+
+
+@overload
+def delegated(
+    authorize: Callable[..., Awaitable[bool]], *, conceal: bool = False, **defaults: Any
+) -> Callable[[Callable[P, Returned | Awaitable[Returned]]], Callable[P, Response]]: ...
+
+
+@overload
+def delegated(
+    authorize: Callable[..., Awaitable[Found | Literal[False] | None]],
+    *,
+    conceal: bool = False,
+    **defaults: Any,
+) -> Callable[
+    [Callable[Concatenate[Found, P], Returned | Awaitable[Returned]]], Callable[P, Response]
+]: ...
+
+
+@overload
+def delegated(
+    authorize: Callable[..., Found | Literal[False] | None],
+    *,
+    conceal: bool = False,
+    **defaults: Any,
+) -> Callable[
+    [Callable[Concatenate[Found, P], Returned | Awaitable[Returned]]], Callable[P, Response]
+]: ...
 
 
 def delegated(
-    authorize: Authorize, *, conceal: bool = False, **defaults: Any
-) -> Callable[[View], Callable[..., ResponseReturnValue]]:
+    authorize: Callable[..., Any], *, conceal: bool = False, **defaults: Any
+) -> Callable[[Callable[..., Any]], Callable[..., Response]]:
     """Decorate a view that returns the path of a private file.
 
-    The view runs only when ``authorize`` agreed. It returns a path relative to the area's root, a
+    The view runs only if ``authorize`` agrees. It returns a path relative to the area's root, a
     :class:`~flask_delegate.Handoff` with options for this file, or a response, which passes
     through. Put it below ``@app.route`` and ``@login_required``.
 
-    :param authorize: called with the view's arguments. False is answered with 403; it may also
-        abort by itself.
+    ``authorize`` is called with the view's arguments, and may be a coroutine function. It returns
+
+    - ``True``: the view is called with its own arguments.
+    - an object that it looked up, such as a database row: the view gets it as its first positional
+      argument, before its own.
+    - ``False``, ``None`` or anything else that is false, such as ``0`` or an empty list: the view
+      does not run, and the answer is 403.
+
+    ::
+
+        @app.get("/invoices/<int:number>")
+        @delegated(find_invoice)
+        def download(invoice: Invoice, number: int) -> str:
+            return invoice.path
+
+    :param authorize: the function; it may also abort by itself.
     :param conceal: answer 404 instead of 403, the same as for a missing file.
     :param defaults: options of :class:`~flask_delegate.Handoff` for what the view leaves open.
     :raises TypeError: for an unknown option, a view that returns something else, or an
-        ``authorize`` that answers with a response or an awaitable, which would count as a yes.
+        ``authorize`` that returns a response, a tuple or an awaitable, which would pass for an
+        object that it found.
     :raises ValueError: for an option out of its range.
     """
     options = Options(**defaults)
     ask = _synchronous(authorize)
 
-    def decorate(view: View) -> Callable[..., ResponseReturnValue]:
-        find = _synchronous(view)
+    def decorate(view: Callable[..., Any]) -> Callable[..., Response]:
+        run = _synchronous(view)
 
         @functools.wraps(view)
-        def wrapped(*args: Any, **view_args: Any) -> ResponseReturnValue:
-            if not _is_yes(ask(**view_args)):
-                raise AccessDenied(request.endpoint, conceal=conceal)
-            result = find(*args, **view_args)
-            if isinstance(result, Response):
+        def wrapped(*args: Any, **view_args: Any) -> Response:
+            answer = ask(**view_args)
+            if answer is not True:
+                if not _is_found(answer):
+                    raise AccessDenied(request.endpoint, conceal=conceal)
+                args = (*args, answer)
+            result = run(*args, **view_args)
+            if isinstance(result, BaseResponse):
                 return current_app.make_response(result)
             return send(_as_handoff(result).with_defaults(options))
 
@@ -64,14 +118,13 @@ def _synchronous(function: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *args, **kwargs: current_app.ensure_sync(function)(*args, **kwargs)
 
 
-def _is_yes(answer: object) -> bool:
-    if answer is True:
-        return True
-    if isinstance(answer, Response | tuple) or isawaitable(answer):
+def _is_found(answer: object) -> bool:
+    """Return whether ``authorize`` found something."""
+    if isinstance(answer, BaseResponse | tuple) or isawaitable(answer):
         if iscoroutine(answer):
             answer.close()
         raise TypeError(
-            "authorize answers with true or false, or aborts by itself:"
+            "authorize returns true, false or the object that it found, or aborts by itself:"
             f" it must not return {type(answer).__name__}"
         )
     return bool(answer)

@@ -11,17 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, current_app, has_request_context, request
 
-from . import errors, handshake, server, signing
+from . import errors, server
 from .areas import Area
-from .backends import Backend, Sending, accel, location, sendfile, stream
 from .cli import delegate as command
 from .config import AUTO, DEFAULTS, Settings, parse
-from .doctor import probe
+from .doctor import route as probe
 from .exceptions import DelegateError, HandoffUnavailable
-from .guard import MINTED, Check, ResponseGuard, StopUnmintedHeader, stop_unminted
+from .guards.lost_headers import SENT, LostHeaders, Sent
+from .guards.redirects import MINTED, Check, ResponseGuard, StopUnmintedHeader, stop_unminted
 from .handoff import Handoff, describe
-from .lost import SENT, LostHeaders, Sent
 from .resolve import resolve
+from .servers import handshake, signing, stream
+from .servers import mod_wsgi as location
+from .servers import nginx as accel
+from .servers import xsendfile as sendfile
+from .servers.base import Backend, Sending
 from .signals import file_delegated
 
 if TYPE_CHECKING:

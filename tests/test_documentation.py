@@ -14,11 +14,14 @@ from flask import Flask
 
 import flask_delegate
 from flask_delegate import exceptions
-from flask_delegate.backends import accel, location, sendfile, stream
 from flask_delegate.cli import delegate
 from flask_delegate.config import BACKENDS, DEFAULTS
 from flask_delegate.handoff import Options
 from flask_delegate.receipts import NGINX_FORMAT
+from flask_delegate.servers import mod_wsgi as location
+from flask_delegate.servers import nginx as accel
+from flask_delegate.servers import stream
+from flask_delegate.servers import xsendfile as sendfile
 from tests.support.repository import REPOSITORY, readme_example
 
 CONFIGURATION = (REPOSITORY / "docs" / "configuration.md").read_text()

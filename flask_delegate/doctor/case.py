@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from flask import Flask
 
 from ..areas import Area
-from ..handshake import Mark
-from .access import Account
-from .httpd import Configuration
+from ..servers.handshake import Mark
+from .apache_config import Configuration
+from .file_access import Account
 
 if TYPE_CHECKING:
     from ..extension import State

@@ -10,12 +10,14 @@ from flask import Flask, current_app
 from flask.cli import with_appcontext
 
 from ..exceptions import UnknownArea
-from . import live, offline, report
-from .access import find_account
+from . import report
+from .apache_config import ConfigurationUnreadable, read
 from .case import Case
-from .client import Target, parse_url
+from .checks import installation as offline
+from .checks import running as live
+from .file_access import find_account
 from .finding import Finding, without
-from .httpd import ConfigurationUnreadable, read
+from .requests.client import Target, parse_url
 
 _FILE = click.Path(dir_okay=False, exists=True, path_type=Path)
 

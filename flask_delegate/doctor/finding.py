@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
 
-from .families import FAMILIES
+from .requests.families import FAMILIES
 
 _SHORTEST = 8  # characters of a secret
 

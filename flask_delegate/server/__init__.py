@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ..areas import Area
 from ..exceptions import ConfigurationError
-from ..handshake import Mark
+from ..servers.handshake import Mark
 from . import apache, nginx, xsendfile
 
 Marked = Iterable[tuple[Area, Sequence[Mark]]]

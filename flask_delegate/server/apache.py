@@ -12,11 +12,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from textwrap import indent
 
-from .. import codec, signing
 from ..areas import Area
 from ..exceptions import ConfigurationError
-from ..handshake import environ_key
 from ..receipts import APACHE_FORMAT
+from ..servers import codec, signing
+from ..servers.handshake import environ_key
 
 TIME_RULE = (
     "# The time of a request, which signed URLs are held to, and which no client can send.\n"

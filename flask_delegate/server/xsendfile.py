@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..areas import Area
-from ..handshake import PROXY_HEADER, environ_key
+from ..servers.handshake import PROXY_HEADER, environ_key
 
 MODULES = ("xsendfile", "env", "headers")
 

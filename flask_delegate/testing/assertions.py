@@ -14,8 +14,8 @@ from werkzeug.test import TestResponse
 from ..disposition import clean_name
 from ..exceptions import DelegateError
 from ..extension import state_of
+from ..guards.lost_headers import SENT, Sent
 from ..handoff import Delivery
-from ..lost import SENT, Sent
 from ..mediatype import content_type
 from ..signals import file_delegated, file_refused
 

@@ -9,8 +9,8 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from flask_delegate import signing
-from flask_delegate.doctor.attacks import Attack, targets
+from flask_delegate.doctor.requests.spelling import Attack, targets
+from flask_delegate.servers import signing
 from tests.support.application import APPLICATION
 from tests.support.clients import everything, get, over_http2
 from tests.support.sites import SECRET, Server, Site, express

@@ -16,8 +16,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from flask_delegate.backends import Keeps, accel, location, sendfile, stream
 from flask_delegate.receipts import NGINX_FORMAT
+from flask_delegate.servers import mod_wsgi as location
+from flask_delegate.servers import nginx as accel
+from flask_delegate.servers import stream
+from flask_delegate.servers import xsendfile as sendfile
+from flask_delegate.servers.base import Keeps
 
 from .application import APPLICATION
 from .clients import Reply, get

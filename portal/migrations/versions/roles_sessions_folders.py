@@ -8,7 +8,9 @@ from itertools import count
 import sqlalchemy as sa
 from alembic import op
 
-from portal.names import fold, numbered, skeleton
+from portal.accounts.usernames import skeleton
+from portal.core.text import fold
+from portal.files.names import numbered
 
 revision = "0002"
 down_revision = "0001"

@@ -1,0 +1,134 @@
+"""What may leave the application: a look at status and headers where the server takes them over.
+
+mod_wsgi in daemon mode follows a local ``Location`` in a 200 to wherever it points, inside the
+application or outside. Only the one that this package made may pass. Nothing here knows Flask.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from ..exceptions import UnmintedRedirect
+from ..servers.handshake import in_daemon_mode
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+Headers = list[tuple[str, str]]
+Check = Callable[["WSGIEnvironment", str, Headers], None]
+
+MINTED = "delegate.minted"
+"""The environ key of a list: the values that were made for this request's hand-off.
+
+A list, so that middleware which copies the environ shares it.
+"""
+
+_ALTERED = "the hand-off's status or headers were changed after it was made."
+
+# How mod_wsgi reads a status, by C's atoi(): "200 OK", "0200", " 200x" are all 200.
+_TWO_HUNDRED = re.compile(r"\s*\+?0*200(?!\d)")
+
+
+class ResponseGuard:
+    """WSGI middleware that runs checks before a response starts.
+
+    :param application: what is guarded.
+    :param checks: each is called with environ, status line and headers, and raises to object.
+    :param report: told of a redirect that was stopped.
+    """
+
+    def __init__(
+        self,
+        application: WSGIApplication,
+        checks: Iterable[Check],
+        report: Callable[[UnmintedRedirect], object],
+    ) -> None:
+        self._application = application
+        self._checks = tuple(checks)
+        self._report = report
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request; a redirect that was stopped becomes a 500."""
+        environ.setdefault(MINTED, [])
+
+        def checked(status: str, headers: Headers, *exc_info: object) -> object:
+            for check in self._checks:
+                check(environ, status, headers)
+            return start_response(status, headers, *exc_info)  # type: ignore[arg-type]
+
+        try:
+            return self._application(environ, checked)  # type: ignore[arg-type]
+        except UnmintedRedirect as error:
+            self._report(error)
+            body = b"Internal Server Error\n"
+            start_response(
+                "500 Internal Server Error",
+                [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))],
+            )
+            return [body]
+
+
+def stop_unminted(environ: WSGIEnvironment, status: str, headers: Headers) -> None:
+    """Let no local redirect out of a daemon-mode application but the one that was made for it.
+
+    :raises UnmintedRedirect: for any other, and where a hand-off was altered on its way, so that
+        the internal URL would reach the client.
+    """
+    if not in_daemon_mode(environ):
+        return
+    locations = _values(headers, "location")
+    if not locations:
+        return
+    minted: list[str] = environ[MINTED]
+    # A Status header replaces the status line, in spellings that only C's atoi() understands.
+    has_status_header = bool(_values(headers, "status"))
+    is_followed = bool(_TWO_HUNDRED.match(status)) or has_status_header
+    if is_followed and not has_status_header and len(locations) == 1 and locations[0] in minted:
+        return
+    if any(made in location for made in minted for location in locations):
+        reason = _ALTERED
+    elif not is_followed or not any(location.startswith("/") for location in locations):
+        return
+    elif has_status_header:
+        reason = "its Status header may have Apache serve that URL in its place; leave it out."
+    else:
+        reason = "with status 200 Apache would serve that URL in its place; use a 3xx to redirect."
+    raise UnmintedRedirect("Location", locations[-1], status, reason)
+
+
+class StopUnmintedHeader:
+    """Let no header out by which a server sends a file, but the one that was made for a request.
+
+    :param name: the header.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __call__(self, environ: WSGIEnvironment, status: str, headers: Headers) -> None:
+        """Look at one response.
+
+        :raises UnmintedRedirect: for another header, or another status than 200, with which the
+            server would cut the file short.
+        """
+        values = _values(headers, self._name.lower())
+        if not values:
+            return
+        if len(values) > 1 or values[0] not in environ[MINTED]:
+            reason = "the extension did not make it, and the server would send what it names."
+        elif not _TWO_HUNDRED.match(status):
+            reason = _ALTERED
+        else:
+            return
+        raise UnmintedRedirect(self._name, values[-1], status, reason)
+
+
+def _values(headers: Headers, name: str) -> list[str]:
+    # To mod_wsgi, a name ends at a NUL.
+    return [
+        value.strip()
+        for key, value in headers
+        if name in key.lower() and key.partition("\0")[0].strip().lower() == name
+    ]

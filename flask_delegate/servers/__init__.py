@@ -1,0 +1,1 @@
+"""What stands between a view and the server: one module a server, and what they share."""

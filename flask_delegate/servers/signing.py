@@ -1,0 +1,118 @@
+"""URLs that Apache verifies by itself: no request for one wakes Python.
+
+A URL names a file of an area, the second that it ends in, and all that a hand-off would say of the
+file. Its last field is a nested hash over these and the path (and a cookie of the browser, if it is
+bound to one), with a key that the area's configuration has. The hash is SHA-1, the one that
+Apache's expressions have; an outer hash with the same key keeps it from being extended. Both sides
+are hashed once more before they are compared, so that the time which that takes tells nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import time
+from collections.abc import Iterable
+
+from flask import Response, after_this_request, g, request
+
+from ..areas import Area
+from ..handoff import Delivery
+from . import codec
+from .internal import quoted
+
+LONGEST = 31 * 24 * 3600
+"""Seconds that a URL may be good for: nobody can take it back."""
+
+COOKIE = "flask_delegate_browser"
+"""What a URL is bound to, where it is: a random value in the browser's cookies."""
+
+TIME_HEADER = "X-Flask-Delegate-Time"
+"""Where Apache keeps the time of a request in a form that no time zone changes."""
+
+_COOKIE_VALUE = "[0-9a-f]{32}"
+_STEPS = 10
+
+
+def expiry(expires_in: int) -> int:
+    """Tell the second at which a URL ends that is to be good for so long.
+
+    It is rounded down by a tenth of the time at most, so that pages have the same URL for a while
+    and browsers need not fetch the file again.
+
+    :raises ValueError: if it is not between a second and :data:`LONGEST`.
+    """
+    if isinstance(expires_in, bool) or not isinstance(expires_in, int):
+        raise TypeError("expires_in is a number of seconds")
+    if not 1 <= expires_in <= LONGEST:
+        raise ValueError(f"expires_in must be between 1 and {LONGEST} seconds, not {expires_in}")
+    step = max(1, expires_in // _STEPS)
+    return (int(time.time()) + expires_in) // step * step
+
+
+def sign(delivery: Delivery, area: Area, key: str, expires: int, browser: str = "") -> str:
+    """Write a signed URL: a path and a query, without a host.
+
+    :param area: one with a ``signed_url``.
+    :param key: the area's.
+    :param expires: seconds since the epoch.
+    :param browser: the cookie's value that it is bound to, if it is.
+    """
+    relative = delivery.file.relative.encode("utf-8", "surrogateescape")
+    path = f"{area.signed_url}".encode() + relative
+    bound = ["b=1"] if browser else []
+    query = "&".join([f"e={expires}", *bound, *codec.described(delivery)])
+    signed = " ".join([query, *([browser] if browser else [])]).encode()
+    return f"{quoted(path)}?{query}&s={_hash(key, signed + b' ' + path)}"
+
+
+def _hash(key: str, message: bytes) -> str:
+    inner = hashlib.sha1(key.encode() + message, usedforsecurity=False).hexdigest()
+    return hashlib.sha1((key + inner).encode(), usedforsecurity=False).hexdigest()
+
+
+def condition(keys: Iterable[str]) -> str:
+    """Write Apache's condition for a request with a good signature.
+
+    :param keys: the one in use, and those that it has replaced.
+    """
+    return " || ".join(
+        form for key in keys for form in (_form(key, bound=False), _form(key, bound=True))
+    )
+
+
+def _form(key: str, *, bound: bool) -> str:
+    fields = "".join(codec.optional(field) for field in codec.DESCRIBED)
+    subject = f"%{{REQUEST_METHOD}} %{{req:{TIME_HEADER}}} %{{QUERY_STRING}}"
+    query = f"(e=([0-9]{{10}}){'&b=1' if bound else ''}{fields})&s=([0-9a-f]{{40}})"
+    pattern = f"^(?:GET|HEAD) t=([0-9]{{10}})[0-9]{{6}} {query}"
+    signed = "$2 %{REQUEST_URI}"
+    if bound:
+        subject += " ;%{req:Cookie};"
+        pattern += f" .*;[ ]*{COOKIE}=({_COOKIE_VALUE});"
+        signed = "$2 $5 %{REQUEST_URI}"
+    else:
+        pattern += "$"
+    mac = f"%{{sha1:{key}%{{sha1:{key}{signed}}}}}"
+    return (
+        f"('{subject}' =~ m#{pattern}# && $3 -gt $1 && %{{sha1:{key}$4}} == %{{sha1:{key}{mac}}})"
+    )
+
+
+def browser_value() -> str:
+    """Give this browser's value of the cookie, and have it set where it is not there yet."""
+    value = request.cookies.get(COOKIE, "")
+    if re.fullmatch(_COOKIE_VALUE, value):
+        return value
+    if "flask_delegate_browser" not in g:
+        g.flask_delegate_browser = secrets.token_hex(16)
+        after_this_request(_set_cookie)
+    return str(g.flask_delegate_browser)
+
+
+def _set_cookie(response: Response) -> Response:
+    response.set_cookie(
+        COOKIE, g.flask_delegate_browser, secure=request.is_secure, httponly=True, samesite="Lax"
+    )
+    return response

@@ -1,0 +1,51 @@
+"""What the tests of the extension share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from flask_delegate import ConfigurationError, Delegate
+from flask_delegate.servers.handshake import environ_key
+
+REPOSITORY = Path(__file__).parents[2]
+SECRET = "a secret for the tests only"
+Factory = Callable[..., Flask]
+
+
+class BufferingClient(FlaskClient):
+    """Reads each response to its end and closes it, as a server does."""
+
+    def open(self, *args: Any, **kwargs: Any) -> Any:
+        return super().open(*args, **{"buffered": True, **kwargs})
+
+
+def behind_apache(app: Flask, area: str = "default") -> FlaskClient:
+    """Return a client whose requests look as under mod_wsgi with the right configuration.
+
+    What the web server itself does is for the live tests.
+    """
+    state = app.extensions["delegate"]
+    client = app.test_client()
+    client.environ_base.update(
+        {
+            "mod_wsgi.process_group": "localhost:8000",
+            environ_key(state.marks[area].fingerprint): state.settings.areas[area].url,
+        }
+    )
+    return client
+
+
+def refused(**settings: Any) -> ConfigurationError:
+    """Return the error of a set-up that must fail."""
+    app = Flask("under_test", static_folder=settings.pop("static_folder", None))
+    app.config.update(settings)
+    with pytest.raises(ConfigurationError) as caught:
+        Delegate(app)
+    assert "delegate" not in app.extensions
+    return caught.value

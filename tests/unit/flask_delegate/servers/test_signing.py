@@ -1,0 +1,123 @@
+"""Signed URLs as far as the application makes them; what Apache does with them is in tests/live."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from flask import Flask
+
+from flask_delegate import FileMissing, HandoffUnavailable, UnknownArea, signed_url
+from flask_delegate.servers import signing
+from tests.support.extension import SECRET, Factory, behind_apache, refused
+
+SIGNED = {"DELEGATE_SIGNED_URL": "/signed/"}
+
+
+@pytest.fixture
+def app(make_app: Factory) -> Flask:
+    return make_app(**SIGNED)
+
+
+def query(url: str) -> dict[str, list[str]]:
+    return parse_qs(urlsplit(url).query)
+
+
+def test_outside_of_a_request_a_url_is_made(app: Flask) -> None:
+    with app.app_context():
+        url = signed_url("report.txt", expires_in=60, as_attachment=True, max_age=5)
+    assert url.startswith("/signed/report.txt?e=")
+    assert set(query(url)) == {"e", "ct", "cd", "ma", "s"}
+
+
+def test_in_a_request_the_server_has_to_verify_it(app: Flask) -> None:
+    @app.get("/sign")
+    def sign() -> str:
+        return signed_url("report.txt", expires_in=60)
+
+    assert app.test_client().get("/sign").status_code == 500
+    assert behind_apache(app).get("/sign").status_code == 200
+    with app.test_request_context(), pytest.raises(HandoffUnavailable):
+        signed_url("report.txt", expires_in=60)
+
+
+def test_an_area_without_them_has_none(make_app: Factory) -> None:
+    with make_app().app_context():
+        with pytest.raises(HandoffUnavailable, match="Set DELEGATE_SIGNED_URL"):
+            signed_url("report.txt", expires_in=60)
+        with pytest.raises(UnknownArea):
+            signed_url("report.txt", expires_in=60, area="another")
+
+
+def test_a_file_that_is_not_there_has_none(app: Flask) -> None:
+    with app.app_context(), pytest.raises(FileMissing):
+        signed_url("nothing.txt", expires_in=60)
+
+
+@pytest.mark.parametrize("seconds", [0, -1, signing.LONGEST + 1])
+def test_a_life_that_is_no_life_is_refused(seconds: int, app: Flask) -> None:
+    with app.app_context(), pytest.raises(ValueError, match="between 1 and"):
+        signed_url("report.txt", expires_in=seconds)
+
+
+@pytest.mark.parametrize("seconds", [True, 1.5, "60"])
+def test_a_life_is_a_whole_number(seconds: Any, app: Flask) -> None:
+    with app.app_context(), pytest.raises(TypeError):
+        signed_url("report.txt", expires_in=seconds)
+
+
+def test_it_is_never_good_for_longer_and_the_same_for_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ends = []
+    for second in range(1000):
+        monkeypatch.setattr(time, "time", lambda now=1_700_000_000 + second: now + 0.9)
+        end = signing.expiry(1000)
+        assert 900 <= end - (1_700_000_000 + second) <= 1000
+        ends.append(end)
+    assert len(set(ends)) <= 11
+
+
+def test_each_area_and_secret_has_its_own_key(make_app: Factory, tmp_path: Path) -> None:
+    other = tmp_path.resolve() / "other"
+    other.mkdir()
+    areas = {"b": {"root": other, "url": "/b/", "signed_url": "/signed-b/"}}
+    made = [make_app(**SIGNED, DELEGATE_AREAS=areas), make_app(**SIGNED, SECRET_KEY="another")]
+    keys = [m.signing_key for app in made for m in app.extensions["delegate"].marks.values()]
+    assert len(set(keys)) == 3
+    assert all(len(key) == 32 for key in keys)
+    tokens = [m.token for app in made for m in app.extensions["delegate"].marks.values()]
+    assert not set(keys) & set(tokens)
+
+
+def test_switching_them_on_needs_a_new_configuration(make_app: Factory) -> None:
+    prints = {
+        make_app(**one).extensions["delegate"].marks["default"].fingerprint
+        for one in ({}, SIGNED, {"DELEGATE_SIGNED_URL": "/signed-2/"})
+    }
+    assert len(prints) == 3
+
+
+@pytest.mark.parametrize("backend", ["nginx", "xsendfile", "stream"])
+def test_a_server_that_cannot_verify_them_is_refused(backend: str, root: Path) -> None:
+    error = refused(SECRET_KEY=SECRET, DELEGATE_ROOT=root, DELEGATE_BACKEND=backend, **SIGNED)
+    assert error.key == "DELEGATE_SIGNED_URL"
+    assert "cannot verify signed URLs" in error.problem
+
+
+@pytest.mark.parametrize("url", ["/private/", "/private/signed/", "signed/", "/signed", "/"])
+def test_a_prefix_of_their_own_is_needed(url: str, root: Path) -> None:
+    error = refused(SECRET_KEY=SECRET, DELEGATE_ROOT=root, DELEGATE_SIGNED_URL=url)
+    assert error.key == "DELEGATE_SIGNED_URL"
+
+
+def test_two_areas_cannot_share_a_prefix(root: Path, tmp_path: Path) -> None:
+    other = tmp_path.resolve() / "other"
+    other.mkdir()
+    for url, signed in (("/signed/", None), ("/b/", "/signed/"), ("/b/", "/private/")):
+        areas = {"b": {"root": other, "url": url, "signed_url": signed}}
+        error = refused(SECRET_KEY=SECRET, DELEGATE_ROOT=root, DELEGATE_AREAS=areas, **SIGNED)
+        assert "overlap" in error.problem

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from flask_delegate import Delegate, UnknownArea
+from tests.support.extension import SECRET, Factory, refused
+
+
+def test_a_root_is_needed() -> None:
+    error = refused(SECRET_KEY=SECRET)
+    assert (error.key, error.problem) == ("DELEGATE_ROOT", "is not set.")
+
+
+@pytest.mark.parametrize(
+    ("root", "problem"),
+    [
+        ("files", "is a relative path"),
+        ("/no/such/folder", "No such file or directory"),
+        ("/etc/passwd", "is not a folder"),
+        ("/", "is the whole file system"),
+        (7, "is not a path"),
+        (b"/srv", "is not a path"),
+        ("", "is not a path"),
+    ],
+)
+def test_a_root_that_cannot_be_served_is_refused(root: Any, problem: str) -> None:
+    error = refused(SECRET_KEY=SECRET, DELEGATE_ROOT=root)
+    assert error.key == "DELEGATE_ROOT"
+    assert problem in error.problem
+    assert error.cure
+
+
+@pytest.mark.parametrize("character", ["*", "?", "[", "]", '"', "\\", "$", "{", "%", "\n"])
+def test_a_root_that_apache_would_misread_is_refused(tmp_path: Path, character: str) -> None:
+    folder = tmp_path / f"a{character}b"
+    folder.mkdir()
+    assert "would misread" in refused(SECRET_KEY=SECRET, DELEGATE_ROOT=folder).problem
+
+
+def test_a_root_is_pinned_with_its_links_resolved(make_app: Factory, root: Path) -> None:
+    link = root.with_name("current")
+    link.symlink_to(root)
+    app = make_app(DELEGATE_ROOT=str(link) + "/")
+    assert app.extensions["delegate"].settings.areas["default"].root == str(root)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "/", "private/", "/private", "/pri vate/", "/../", "/./x/", "//x/", "/a%2f/", "/x?/", 3],
+)
+def test_an_internal_url_that_is_not_one_is_refused(root: Path, url: Any) -> None:
+    error = refused(SECRET_KEY=SECRET, DELEGATE_ROOT=root, DELEGATE_URL=url)
+    assert error.key == "DELEGATE_URL"
+
+
+def test_several_areas(make_app: Factory, tmp_path: Path) -> None:
+    areas = {}
+    for name in ("reports", "photos"):
+        (tmp_path / name).mkdir()
+        areas[name] = {"root": tmp_path / name, "url": f"/inside/{name}/"}
+    settings = make_app(DELEGATE_AREAS=areas).extensions["delegate"].settings
+    assert settings.area("photos").url == "/inside/photos/"
+    assert settings.area(None).name == "default"
+    with pytest.raises(UnknownArea, match="default, reports, photos"):
+        settings.area("music")
+    alone = make_app(DELEGATE_ROOT=None, DELEGATE_AREAS={"reports": areas["reports"]})
+    assert alone.extensions["delegate"].settings.area(None).name == "reports"
+    both = make_app(DELEGATE_ROOT=None, DELEGATE_AREAS=areas).extensions["delegate"].settings
+    with pytest.raises(UnknownArea, match="no default area"):
+        both.area(None)
+
+
+@pytest.mark.parametrize(
+    "areas",
+    [
+        "reports",
+        {"reports": "/srv/reports"},
+        {"reports": {"root": "/srv"}},
+        {"reports": {"root": "/srv", "url": "/x/", "typo": 1}},
+        {"default": {"root": "/srv", "url": "/x/"}},
+        {"not a name": {"root": "/srv", "url": "/x/"}},
+    ],
+)
+def test_areas_that_do_not_fit_are_refused(areas: Any) -> None:
+    assert refused(SECRET_KEY=SECRET, DELEGATE_AREAS=areas).key.startswith("DELEGATE_AREAS")
+
+
+def test_overlapping_areas_are_refused(root: Path, tmp_path: Path) -> None:
+    inner = root / "inner"
+    inner.mkdir()
+    beside = tmp_path.resolve() / "files-2"
+    beside.mkdir()
+    clash = {"a": {"root": inner, "url": "/a/"}}
+    error = refused(SECRET_KEY=SECRET, DELEGATE_ROOT=root, DELEGATE_AREAS=clash)
+    assert "overlap" in error.problem
+    clash = {"a": {"root": beside, "url": "/private/a/"}}
+    error = refused(SECRET_KEY=SECRET, DELEGATE_ROOT=root, DELEGATE_AREAS=clash)
+    assert "overlap" in error.problem
+    app = Flask("under_test", static_folder=None)
+    areas = {"a": {"root": beside, "url": "/private-2/"}}
+    app.config.update(SECRET_KEY=SECRET, DELEGATE_ROOT=root, DELEGATE_AREAS=areas)
+    Delegate(app)
+
+
+def test_a_root_inside_the_static_folder_is_refused(root: Path) -> None:
+    for static in (root, root.parent):
+        error = refused(SECRET_KEY=SECRET, DELEGATE_ROOT=root, static_folder=str(static))
+        assert "which is public" in error.problem
+
+
+def test_an_internal_url_that_the_static_files_have_is_refused(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "static").mkdir()
+    for url in ("/static/", "/static/private/"):
+        error = refused(
+            SECRET_KEY=SECRET,
+            DELEGATE_ROOT=root,
+            DELEGATE_URL=url,
+            static_folder=str(tmp_path / "static"),
+        )
+        assert (error.key, "overlaps" in error.problem) == ("DELEGATE_URL", True)
+
+
+def test_a_secret_is_needed_to_hand_off(root: Path, make_app: Factory) -> None:
+    assert refused(DELEGATE_ROOT=root).key == "SECRET_KEY"
+    assert refused(DELEGATE_ROOT=root, SECRET_KEY=12345).key == "SECRET_KEY"
+    make_app(SECRET_KEY=None, DELEGATE_BACKEND="stream")
+
+
+def test_an_unknown_backend_is_refused(root: Path) -> None:
+    error = refused(SECRET_KEY=SECRET, DELEGATE_ROOT=root, DELEGATE_BACKEND="sendfile")
+    assert "auto, mod_wsgi, nginx, xsendfile, stream" in error.cure
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        "X-Frame-Options: DENY",
+        {"X Frame": "DENY"},
+        {"Cache-Control": "public"},
+        {"set-cookie": "a=b"},
+        {"X-A": "two\nlines"},
+        {"X-A": "${HOME}"},
+        {"X-A": "expr=%{TIME}"},
+        {"X-A": "ü"},
+        {"X-A": " blank"},
+        {"X-A": ""},
+        {"X-A": 1},
+        {"X-A": "1", "x-a": "2"},
+        {"Trailer": "x"},
+        {"X-Content-Type-Options": "none"},
+    ],
+)
+def test_headers_that_apache_could_not_send_are_refused(root: Path, headers: Any) -> None:
+    error = refused(SECRET_KEY=SECRET, DELEGATE_ROOT=root, DELEGATE_HEADERS=headers)
+    assert error.key.startswith("DELEGATE_HEADERS")
+
+
+def test_a_second_set_up_is_refused(app: Flask) -> None:
+    with pytest.raises(RuntimeError, match="already set up"):
+        Delegate(app)
+
+
+def test_marks_belong_to_secret_and_settings(make_app: Factory, tmp_path: Path) -> None:
+    def marks(**settings: Any) -> tuple[str, str]:
+        mark = make_app(**settings).extensions["delegate"].marks["default"]
+        return mark.token, mark.fingerprint
+
+    token, fingerprint = marks()
+    assert marks() == (token, fingerprint)
+    assert token != fingerprint
+    (tmp_path / "other").mkdir()
+    changes: list[dict[str, Any]] = [
+        {"SECRET_KEY": "another secret"},
+        {"DELEGATE_URL": "/elsewhere/"},
+        {"DELEGATE_ROOT": tmp_path / "other"},
+    ]
+    for change in changes:
+        assert not set(marks(**change)) & {token, fingerprint}
+    with_headers = marks(DELEGATE_HEADERS={"X-Frame-Options": "DENY"})
+    assert with_headers[0] == token
+    assert with_headers[1] != fingerprint
+
+
+def test_what_is_kept_of_an_application_does_not_show_its_secrets(make_app: Factory) -> None:
+    """Debug pages and error reports print such things."""
+    state = make_app(SECRET_KEY_FALLBACKS=["an older secret"]).extensions["delegate"]
+    shown = repr(state)
+    assert state.marks["default"].fingerprint in shown
+    for secret in (SECRET, "an older secret", state.marks["default"].token):
+        assert secret not in shown
