@@ -11,7 +11,7 @@ from pathlib import Path
 from deploy.sizing import EXPECTED, Machine, sizes
 from flask_delegate.testing.apache import free_port
 from tests.support.clients import get
-from tests.support.repository import REPOSITORY
+from tests.support.paths import PROJECT
 from tests.support.servers import HOST, make_certificate, nginx_in_front, process
 from tests.support.sites import Site, express, new_site
 
@@ -157,7 +157,7 @@ def _sized(server: str, clients: int) -> str:
     """Give what the portal's Apache is configured with as a whole, for so many slow clients."""
     found = sizes(Machine.this(), server, clients)
     defined = "".join(f"Define {name} {value}\n" for name, value in found.items())
-    return defined + (REPOSITORY / "deploy" / "apache" / "server.conf").read_text()
+    return defined + (PROJECT / "deploy" / "apache" / "server.conf").read_text()
 
 
 def _copy(site: Site) -> Path:

@@ -9,7 +9,7 @@ from flask import Flask
 from flask.sessions import SecureCookieSessionInterface
 
 from tests.support.clients import get
-from tests.support.repository import readme_example
+from tests.support.readme import readme_example
 from tests.support.sites import SECRET, Site, express
 
 

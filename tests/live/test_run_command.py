@@ -19,6 +19,7 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from tests.support.clients import get
+from tests.support.paths import PROJECT
 from tests.support.portal_process import (
     RUN,
     STATE,
@@ -32,7 +33,6 @@ from tests.support.portal_process import (
     wait_for,
     wait_until_gone,
 )
-from tests.support.repository import REPOSITORY
 from tests.support.sites import DAEMON_USER, free_port
 from tests.support.visitors import Visitor
 
@@ -267,7 +267,7 @@ def test_it_runs_from_a_clone_that_the_portals_user_cannot_enter(
 ) -> None:
     closed = tmp_path / "a closed folder"
     clone = closed / "a clone"
-    shutil.copytree(REPOSITORY, clone, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+    shutil.copytree(PROJECT, clone, ignore=shutil.ignore_patterns(".*", "__pycache__"))
     closed.chmod(0o700)
     with started(data, script=clone / "scripts" / "run") as run:
         response, _ = Visitor(run.port).ask("/healthz")

@@ -15,7 +15,8 @@ from urllib.request import urlopen
 import pytest
 
 from flask_delegate.testing import Apache, ServeWithApache, apache
-from tests.support.repository import REPOSITORY, readme_example
+from tests.support.paths import PROJECT
+from tests.support.readme import readme_example
 from tests.support.sites import SECRET, Site
 
 SHOP = """
@@ -64,7 +65,7 @@ def listens(port: int) -> bool:
 
 
 def documented() -> list[str]:
-    text = (REPOSITORY / "docs" / "testing.md").read_text()
+    text = (PROJECT / "docs" / "testing.md").read_text()
     return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
 
 

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from .repository import REPOSITORY
+from .paths import PROJECT
 
 WHEELS = Path(sys.prefix) / "wheels"
 NPM_CACHE = Path(os.environ.get("NPM_CACHE", "/not given by scripts/test"))
@@ -113,7 +113,7 @@ def booted() -> Iterator[Container]:
 
 def _start(root: Path, log: Path) -> subprocess.Popen[bytes]:
     options = ["--private-network", "--register=no", "--keep-unit", "--link-journal=no"]
-    options += [f"--bind-ro={REPOSITORY}:{CLONE}", f"--bind-ro={WHEELS}:{_WHEELS}"]
+    options += [f"--bind-ro={PROJECT}:{CLONE}", f"--bind-ro={WHEELS}:{_WHEELS}"]
     options += [f"--bind-ro={NPM_CACHE}:{_NPM}"]
     # With pytest it ends, and the container with it.
     command = ["setpriv", "--pdeathsig", "KILL", "--", "unshare", "--mount", "--pid", "--fork"]

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from pathlib import Path
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).resolve().parents[2]

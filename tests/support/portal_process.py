@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from .repository import REPOSITORY
+from .paths import PROJECT
 from .sites import free_port
 from .visitors import Visitor
 
-RUN = REPOSITORY / "scripts" / "run"
+RUN = PROJECT / "scripts" / "run"
 STATE = (
     Path("/var/lib/flask-delegate")
     if os.geteuid() == 0

@@ -18,7 +18,7 @@ from flask_delegate import Delegate
 from flask_delegate.testing import Apache
 from flask_delegate.testing.apache import daemon_user, free_port, start
 
-from .repository import REPOSITORY
+from .paths import PROJECT
 
 __all__ = [
     "DAEMON_USER",
@@ -108,7 +108,7 @@ def new_site(**settings: Any) -> Iterator[Site]:
         site.app.mkdir()
         for package in ("flask_delegate", "portal"):
             shutil.copytree(
-                REPOSITORY / package,
+                PROJECT / package,
                 site.app / package,
                 ignore=shutil.ignore_patterns("__pycache__"),
             )

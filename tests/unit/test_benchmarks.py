@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.own_time import own_time
 from benchmarks.results import Table
-from tests.support.repository import REPOSITORY
+from tests.support.paths import PROJECT
 
 
 @pytest.fixture
@@ -49,14 +49,14 @@ def test_own_time_measures_a_handoff() -> None:
 
 
 def test_the_page_shows_what_was_measured() -> None:
-    page = (REPOSITORY / "docs/performance.md").read_text()
-    found = json.loads((REPOSITORY / "docs/performance/results.json").read_text())
+    page = (PROJECT / "docs/performance.md").read_text()
+    found = json.loads((PROJECT / "docs/performance/results.json").read_text())
     names = {field.name for field in fields(Table)}
     assert len(found["tables"]) > 5
     for one in found["tables"]:
         table = Table(**{name: value for name, value in one.items() if name in names})
         for line in table.text().splitlines():
             assert line in page, line
-        assert (REPOSITORY / f"docs/performance/{table.file_name}.svg").exists()
+        assert (PROJECT / f"docs/performance/{table.file_name}.svg").exists()
     for name, value in found["machine"].items():
         assert f"- {name}: {value}" in page

@@ -22,9 +22,10 @@ from flask_delegate.servers import mod_wsgi as location
 from flask_delegate.servers import nginx as accel
 from flask_delegate.servers import stream
 from flask_delegate.servers import xsendfile as sendfile
-from tests.support.repository import REPOSITORY, readme_example
+from tests.support.paths import PROJECT
+from tests.support.readme import readme_example
 
-CONFIGURATION = (REPOSITORY / "docs" / "configuration.md").read_text()
+CONFIGURATION = (PROJECT / "docs" / "configuration.md").read_text()
 
 
 @pytest.mark.parametrize("key", [*DEFAULTS, "SECRET_KEY"])
@@ -59,7 +60,7 @@ def test_each_exception_is_documented_and_in_the_tree() -> None:
 
 
 def test_the_table_of_servers_is_what_the_backends_declare() -> None:
-    page = (REPOSITORY / "docs" / "backends.md").read_text()
+    page = (PROJECT / "docs" / "backends.md").read_text()
     for backend in (location, accel, sendfile, stream):
         keeps = dataclasses.astuple(backend.KEEPS)
         words = " | ".join("yes" if kept else "no" for kept in keeps)
@@ -67,7 +68,7 @@ def test_the_table_of_servers_is_what_the_backends_declare() -> None:
 
 
 def test_the_log_format_for_nginx_is_the_one_that_is_read() -> None:
-    page = (REPOSITORY / "docs" / "receipts.md").read_text()
+    page = (PROJECT / "docs" / "receipts.md").read_text()
     assert f"log_format flask_delegate '{NGINX_FORMAT}';" in page
 
 
@@ -78,12 +79,12 @@ def test_each_public_name_has_a_docstring() -> None:
 
 
 def test_the_reference_has_each_public_name(tmp_path: Path) -> None:
-    script = (REPOSITORY / "scripts" / "reference").read_text()
+    script = (PROJECT / "scripts" / "reference").read_text()
     modules = [
         word.strip("'") for word in script.partition('"$target" \\')[2].split("say")[0].split()
     ]
     command = [sys.executable, "-m", "pdoc", "--docformat", "restructuredtext"]
-    subprocess.run([*command, "--output-directory", tmp_path, *modules], check=True, cwd=REPOSITORY)
+    subprocess.run([*command, "--output-directory", tmp_path, *modules], check=True, cwd=PROJECT)
     page = (tmp_path / "flask_delegate.html").read_text()
     for name in flask_delegate.__all__:
         assert f'id="{name}"' in page
@@ -114,6 +115,6 @@ def test_the_readmes_example_is_short_and_works(
 
 
 def test_links_between_pages_lead_somewhere() -> None:
-    for page in [REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md")]:
+    for page in [PROJECT / "README.md", *(PROJECT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"

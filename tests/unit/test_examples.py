@@ -10,7 +10,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
+from tests.support.paths import PROJECT
+
+EXAMPLES = PROJECT / "docs" / "examples"
 
 
 @pytest.fixture(autouse=True)
