@@ -51,14 +51,14 @@ def test_own_time_measures_a_handoff() -> None:
 
 
 def test_the_page_shows_what_was_measured() -> None:
-    page = (REPOSITORY / "docs/performance.md").read_text()
-    found = json.loads((REPOSITORY / "docs/performance/results.json").read_text())
+    page = (REPOSITORY / "docs/project/performance.md").read_text()
+    found = json.loads((REPOSITORY / "docs/project/performance/results.json").read_text())
     names = {field.name for field in fields(Table)}
     assert len(found["tables"]) > 5
     for one in found["tables"]:
         table = Table(**{name: value for name, value in one.items() if name in names})
         for line in table.text().splitlines():
             assert line in page, line
-        assert (REPOSITORY / f"docs/performance/{table.file_name}.svg").exists()
+        assert (REPOSITORY / f"docs/project/performance/{table.file_name}.svg").exists()
     for name, value in found["machine"].items():
         assert f"- {name}: {value}" in page

@@ -21,7 +21,7 @@ from flask_delegate.handoff import Options
 from flask_delegate.receipts import NGINX_FORMAT
 
 REPOSITORY = Path(__file__).parents[1]
-CONFIGURATION = (REPOSITORY / "docs" / "configuration.md").read_text()
+CONFIGURATION = (REPOSITORY / "docs/extension/configuration.md").read_text()
 
 
 def readme_example() -> str:
@@ -62,7 +62,7 @@ def test_each_exception_is_documented_and_in_the_tree() -> None:
 
 
 def test_the_table_of_servers_is_what_the_backends_declare() -> None:
-    page = (REPOSITORY / "docs" / "backends.md").read_text()
+    page = (REPOSITORY / "docs/extension/servers.md").read_text()
     for backend in (location, accel, sendfile, stream):
         keeps = dataclasses.astuple(backend.KEEPS)
         words = " | ".join("yes" if kept else "no" for kept in keeps)
@@ -70,7 +70,7 @@ def test_the_table_of_servers_is_what_the_backends_declare() -> None:
 
 
 def test_the_log_format_for_nginx_is_the_one_that_is_read() -> None:
-    page = (REPOSITORY / "docs" / "receipts.md").read_text()
+    page = (REPOSITORY / "docs/extension/receipts.md").read_text()
     assert f"log_format flask_delegate '{NGINX_FORMAT}';" in page
 
 
@@ -117,6 +117,6 @@ def test_the_readmes_example_is_short_and_works(
 
 
 def test_links_between_pages_lead_somewhere() -> None:
-    for page in [REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md")]:
+    for page in [REPOSITORY / "README.md", *(REPOSITORY / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"

@@ -9,7 +9,7 @@ import pytest
 from portal import create_app
 from portal.settings import DEFAULTS
 
-PAGE = (Path(__file__).parents[2] / "docs" / "portal.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs/portal/settings.md").read_text(encoding="utf-8")
 FIXED = {"SESSION_COOKIE_HTTPONLY", "SESSION_COOKIE_SAMESITE", "WTF_CSRF_TIME_LIMIT"}
 
 
