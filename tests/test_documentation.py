@@ -135,3 +135,13 @@ def test_the_readmes_commands_are_there() -> None:
         assert os.access(REPOSITORY / script, os.X_OK)
     for name in re.findall(r"flask --app hello delegate ([a-z-]+)", text):
         assert name in delegate.commands
+
+
+def test_what_went_wrong_elsewhere_names_tests_that_there_are() -> None:
+    page = (REPOSITORY / "docs/project/elsewhere.md").read_text()
+    named = set(re.findall(r"`(test_\w+)`", page))
+    written: set[str] = set()
+    for path in (REPOSITORY / "tests").rglob("test_*.py"):
+        written.update(re.findall(r"^def (test_\w+)", path.read_text(), re.MULTILINE))
+    assert len(named) > 60
+    assert named <= written, named - written
