@@ -25,5 +25,5 @@ def test_what_the_portal_sets_itself_is_not_called_a_setting(
 ) -> None:
     monkeypatch.setenv(f"PORTAL_{key}", "mine")
     assert create_app({"DATA": str(data)}).config[key] != "mine"
-    excepted = PAGE.partition("These cannot,")[2].partition("\n\n")[0]
+    excepted = PAGE.partition("These cannot be set,")[2].partition("\n\n")[0]
     assert f"`{key}`" in excepted
