@@ -24,7 +24,7 @@ def backed_up() -> Iterator[Installed]:
 
 def block(heading: str) -> str:
     """Take the commands that come first under a heading of the readme."""
-    text = (PROJECT / "deploy/README.md").read_text().partition(f"{heading}\n")[2]
+    text = (PROJECT / "docs/portal/install.md").read_text().partition(f"{heading}\n")[2]
     return text.partition("\n\n    ")[2].partition("\n\n")[0]
 
 

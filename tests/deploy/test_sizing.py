@@ -77,7 +77,7 @@ def test_without_tls_a_slow_download_holds_no_thread() -> None:
 
 
 def test_the_page_has_the_figures_of_the_rule() -> None:
-    page = (PROJECT / "docs/sizing.md").read_text()
+    page = (PROJECT / "docs/portal/sizing.md").read_text()
     workers = sizes(LARGE, "run", 1000)["SIZE_WORKERS"]
     spare = sizes(LARGE, "apache-site", 10_000)["SIZE_SPARE_THREADS"]
     uploads = sizes(LARGE, "apache-site", 10_000)["SIZE_UPLOAD_THREADS"]

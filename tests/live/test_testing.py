@@ -65,7 +65,7 @@ def listens(port: int) -> bool:
 
 
 def documented() -> list[str]:
-    text = (PROJECT / "docs" / "testing.md").read_text()
+    text = (PROJECT / "docs/extension/testing.md").read_text()
     return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
 
 

@@ -10,7 +10,7 @@ from portal import create_app
 from portal.core.settings import DEFAULTS
 from tests.support.paths import PROJECT
 
-PAGE = (PROJECT / "docs" / "portal.md").read_text(encoding="utf-8")
+PAGE = (PROJECT / "docs/portal/settings.md").read_text(encoding="utf-8")
 FIXED = {"SESSION_COOKIE_HTTPONLY", "SESSION_COOKIE_SAMESITE", "WTF_CSRF_TIME_LIMIT"}
 
 
@@ -26,5 +26,5 @@ def test_what_the_portal_sets_itself_is_not_called_a_setting(
 ) -> None:
     monkeypatch.setenv(f"PORTAL_{key}", "mine")
     assert create_app({"DATA": str(data)}).config[key] != "mine"
-    excepted = PAGE.partition("These cannot,")[2].partition("\n\n")[0]
+    excepted = PAGE.partition("These cannot be set,")[2].partition("\n\n")[0]
     assert f"`{key}`" in excepted

@@ -584,13 +584,13 @@ def test_a_case_can_be_made_by_hand(app: Flask) -> None:
 
 
 def test_the_table_of_checks_is_the_one_that_is_made() -> None:
-    page = (PROJECT / "docs" / "doctor.md").read_text()
+    page = (PROJECT / "docs/extension/doctor.md").read_text()
     rows = dict(re.findall(r"^\| `([a-z][a-z0-9-]+)` \| (.+) \|$", page, re.MULTILINE))
     assert rows == dict(CHECKS)
 
 
 def test_each_option_is_documented() -> None:
-    page = (PROJECT / "docs" / "doctor.md").read_text()
+    page = (PROJECT / "docs/extension/doctor.md").read_text()
     for parameter in doctor.params:
         if isinstance(parameter, click.Option):
             assert all(f"| `{option}" in page for option in parameter.opts)

@@ -249,5 +249,5 @@ def test_data_folder_of_the_first_version_works_after_the_upgrade(
 @pytest.mark.parametrize("name", sorted(portal.commands))
 def test_each_command_is_documented(name: str) -> None:
     docs = PROJECT / "docs"
-    pages = [path.read_text(encoding="utf-8") for path in docs.glob("*.md")]
+    pages = [path.read_text(encoding="utf-8") for path in docs.rglob("*.md")]
     assert any(re.search(rf"flask --app portal portal {name}\b(?!-)", page) for page in pages)

@@ -338,7 +338,7 @@ def test_cleanup_removes_what_killed_processes_left_a_day_ago(app: Flask, data: 
 
 def test_each_kind_of_problem_is_documented() -> None:
     project = PROJECT
-    page = (project / "docs" / "operations.md").read_text(encoding="utf-8")
+    page = (project / "docs/portal/operations.md").read_text(encoding="utf-8")
     sources = (project / "portal" / "maintenance").glob("check_*.py")
     kinds = {
         kind
