@@ -94,7 +94,7 @@ def test_it_works_where_only_flask_is(built: Path, tmp_path: Path) -> None:
 
 
 def run_unit_tests(python: Path) -> None:
-    tests = PROJECT / "tests" / "flask_delegate"
+    tests = PROJECT / "tests" / "unit" / "flask_delegate"
     told = run(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", tests, cwd=PROJECT)
     assert " passed" in told
 

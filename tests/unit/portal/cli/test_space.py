@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,7 +18,6 @@ from werkzeug.test import TestResponse
 from tests.support.portal import (
     arriving,
     choose,
-    delete_for_good,
     kept,
     links,
     prepare,
@@ -125,33 +123,6 @@ def test_other_errors_of_the_database_are_500(
     response = alice.post("/sign-out", data=form)
     assert response.status_code == 500
     assert "Something went wrong" in response.text
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount a small disk")
-    disk = tmp_path.resolve() / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "portal-test", str(disk)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        pytest.skip("nothing can be mounted here")
-    yield disk
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)
-
-
-def test_files_can_be_deleted_when_no_more_can_be_uploaded(
-    small_disk: Path, make_app: Callable[..., Flask]
-) -> None:
-    app = make_app(DATA=str(small_disk / "data"), DISK_RESERVE=MIB)
-    prepare(app)
-    alice = signed_in(app, "alice")
-    while upload(alice, "a.bin", bytes(MIB // 4)).status_code == 302:
-        pass
-    assert upload(alice, "small.bin", b"x").status_code == 507
-    for link in links(alice).values():
-        assert delete_for_good(alice, link).status_code == 302
-    assert upload(alice, "a.bin", bytes(MIB)).status_code == 302
 
 
 def _no_room(_session: object) -> None:

@@ -17,7 +17,7 @@ from portal import create_app
 from portal.core import datafolder
 from portal.core.datafolder import DataFolderError
 from portal.core.settings import SettingError
-from tests.support.portal import kept, prepare, signed_in, token, upload
+from tests.support.portal import prepare, token
 
 
 @pytest.fixture(autouse=True)
@@ -212,15 +212,6 @@ def test_folder_that_others_may_write_to_is_refused(name: str, right: int, data:
         create_app({"DATA": str(data)})
 
 
-@pytest.mark.root  # only root may give files away
-@pytest.mark.parametrize("name", ["", "files", "incoming", "portal.db"])
-def test_folder_of_somebody_else_is_refused(name: str, data: Path) -> None:
-    create_app({"DATA": str(data)})
-    os.chown(data / name, 12345, -1)
-    with pytest.raises(DataFolderError, match=r"belongs to user id 12345, .*: chown -R 0"):
-        create_app({"DATA": str(data)})
-
-
 def test_folder_of_another_user_than_the_portals_is_refused(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,33 +227,6 @@ def test_database_open_to_others_is_refused(data: Path) -> None:
     (data / "portal.db").chmod(0o640)
     with pytest.raises(DataFolderError, match=r"may read .*portal\.db .*: chmod go= "):
         create_app({"DATA": str(data)})
-
-
-@pytest.mark.root  # only root may give files to any group
-@pytest.mark.parametrize("umask", [0o022, 0o077])
-def test_web_server_of_another_user_can_read_files_and_nothing_else(
-    umask: int, make_app: Callable[..., Flask], data: Path
-) -> None:
-    for name, mode in (("", 0o710), ("files", 0o2750), ("incoming", 0o2700)):
-        (data / name).mkdir()
-        os.chown(data / name, -1, 12345)
-        (data / name).chmod(mode)
-    before = os.umask(umask)
-    try:
-        app = make_app()
-        prepare(app)
-        upload(signed_in(app, "alice"), "a.txt")
-    finally:
-        os.umask(before)
-
-    stored = kept(data)[0]
-    assert [stat.S_IMODE(path.stat().st_mode) & 0o777 for path in (stored.parent, stored)] == [
-        0o750,
-        0o640,
-    ]
-    assert {path.stat().st_gid for path in (stored.parent, stored)} == {12345}
-    others = {path for path in data.iterdir() if path.is_file()}
-    assert {stat.S_IMODE(path.stat().st_mode) for path in others} == {0o600}
 
 
 @pytest.mark.parametrize("mode", [0o2700, 0o700])

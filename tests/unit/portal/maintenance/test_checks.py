@@ -179,26 +179,6 @@ def test_wrong_rights_are_set(app: Flask, data: Path) -> None:
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
-@pytest.mark.root  # only root may give files away
-def test_files_that_the_web_server_cannot_read_are_found(app: Flask, data: Path) -> None:
-    with app.app_context():
-        path = path_of(data, store("alice", "a.txt"))
-    for name, mode in (("files", 0o2750), ("incoming", 0o2700)):
-        os.chown(data / name, -1, 12345)
-        (data / name).chmod(mode)
-    with app.app_context():
-        disk_storage().prepare()
-    assert check(app) == [("rights", None)] * 2
-    check(app, "--repair")
-    assert check(app) == []
-    assert [stat.S_IMODE(one.stat().st_mode) for one in (path.parent, path)] == [0o750, 0o640]
-    assert {one.stat().st_gid for one in (path.parent, path)} == {12345}
-    os.chown(path, 54321, -1)
-    assert check(app) == [("rights", None)]
-    check(app, "--repair")
-    assert path.stat().st_uid == 0
-
-
 def test_bytes_that_are_counted_wrong_are_counted_again(app: Flask) -> None:
     with app.app_context():
         store("alice", "a.txt", b"12345")
