@@ -11,6 +11,7 @@ from pathlib import Path
 
 from . import machine
 from .downloads import downloads, signed_urls
+from .import_time import import_time
 from .own_time import own_time
 from .people import beside_copyparty, portal_download, portal_list, portal_upload
 from .results import Table
@@ -31,6 +32,7 @@ def experiments(*, quick: bool) -> dict[str, Experiment]:
 
     return {
         "own-time": lambda: own_time(rounds=rounds, requests=500 if quick else 5000),
+        "import-time": lambda: import_time(starts=30),
         "downloads": lambda: downloads(
             rounds=rounds, seconds=seconds, large=(100 if quick else 1024) * MIB
         ),

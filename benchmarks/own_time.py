@@ -60,8 +60,8 @@ def _application(root: str) -> Flask:
 
 def _as_under_apache(app: Flask) -> dict[str, Any]:
     state = app.extensions["delegate"]
-    mark = state.marks["default"].fingerprint
-    return {"mod_wsgi.process_group": "bench", environ_key(mark): "/private/"}
+    fingerprint = state.keys["default"][0].fingerprint
+    return {"mod_wsgi.process_group": "bench", environ_key(fingerprint): "/private/"}
 
 
 def _check(app: Flask, environ: dict[str, Any]) -> None:

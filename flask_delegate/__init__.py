@@ -15,8 +15,9 @@ from .exceptions import (
     UnknownArea,
     UnmintedRedirect,
 )
-from .extension import Delegate, send_via_apache, signed_url
+from .extension import Delegate
 from .handoff import Handoff
+from .sending import send_via_apache, signed_url
 from .signals import file_delegated, file_refused
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""``flask delegate …``."""
+"""``flask delegate …``. A command's module is imported when the command runs."""
 
 from __future__ import annotations
 
@@ -7,93 +7,136 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 from flask import current_app
-from flask.cli import AppGroup
+from flask.cli import AppGroup, with_appcontext
 
 from . import receipts
-from .doctor.command import doctor
 from .exceptions import ConfigurationError
-from .server import Marked, apache_document, nginx_document
-
-delegate = AppGroup("delegate", help="Set up the web server that sends private files.")
-delegate.add_command(doctor)
+from .servers import SERVERS, server_of
+from .servers.base import Choices
+from .state import state_of
 
 _HEAD = """\
-# {server} configuration for the private files of {name}, made by 'flask delegate {command}'.
+# {product} configuration for the private files of {name}, made by 'flask delegate {command}'.
 # It holds a secret token: keep it readable by root only. Write it again when the settings change.
 
 """
 
-_output = click.option(
-    "--output",
+
+def _checked_log(_context: click.Context, _parameter: object, path: str | None) -> str | None:
+    if path is not None and not re.fullmatch(r"/[\w./@+ -]+", path):
+        raise click.BadParameter("use an absolute path of letters, digits and . _ - + @ / only.")
+    return path
+
+
+_OUTPUT = click.Option(
+    ["--output"],
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
     help="Write to FILE, readable by its owner only, instead of printing.",
 )
-_sendfile = click.option(
-    "--sendfile/--no-sendfile",
-    default=True,
-    show_default=True,
-    help="Have the kernel send files. Turn it off on a network file system.",
-)
+_CHOICES = {
+    "site": click.Option(
+        ["--site"],
+        is_flag=True,
+        help="For an Apache configuration or <VirtualHost> of your own, which loads its modules"
+        " itself. The default is for mod_wsgi-express --include-file.",
+    ),
+    "process_group": click.Option(
+        ["--process-group"],
+        metavar="NAME",
+        help="Let only this daemon process group hand off. The default is any of the server.",
+    ),
+    "sendfile": click.Option(
+        ["--sendfile/--no-sendfile"],
+        default=True,
+        show_default=True,
+        help="Let the kernel send files. Turn it off on a network file system.",
+    ),
+    "receipts": click.Option(
+        ["--receipts"],
+        metavar="FILE",
+        callback=_checked_log,
+        help="Have the server write how each download ended to FILE.",
+    ),
+}
 
 
-_receipts = click.option(
-    "--receipts",
-    metavar="FILE",
-    callback=lambda _context, _parameter, value: _checked_log(value),
-    help="Have the server write how each download ended to FILE.",
-)
+class _Commands(AppGroup):
+    """The commands that there are, one for each product that needs a configuration included."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        del ctx
+        configured = {server.command for server in SERVERS.values() if server.command}
+        return sorted({"doctor", "receipts", *configured})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command, loaded now."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        if cmd_name == "doctor":
+            from .doctor.command import doctor
+
+            return doctor
+        return show_receipts if cmd_name == "receipts" else _configuration_command(cmd_name)
 
 
-def _checked_log(path: str | None) -> str | None:
-    if path is not None and not re.fullmatch(r"/[\w./@+ -]+", path):
-        raise click.BadParameter("give an absolute path of letters, digits and . _ - + @ / only.")
-    return path
+delegate: AppGroup = _Commands("delegate", help="Set up the web server that sends private files.")
 
 
-@delegate.command("apache-config")
-@_output
-@click.option(
-    "--site",
-    is_flag=True,
-    help="For an Apache configuration or <VirtualHost> of your own, which loads its"
-    " modules itself. The default is for mod_wsgi-express --include-file.",
-)
-@click.option(
-    "--process-group",
-    metavar="NAME",
-    help="Let only this daemon process group hand off. The default is any of the server.",
-)
-@_sendfile
-@_receipts
-def apache_config(output: Path | None, *, site: bool, **options: Any) -> None:
-    """Print the Apache configuration for the application's private areas."""
-    _deliver(
-        output, "Apache", lambda *made: apache_document(*made, load_modules=not site, **options)
+def _configuration_command(name: str) -> click.Command:
+    servers = [server for server in SERVERS.values() if server.command == name]
+    heeded = {choice for server in servers for choice in server.choices}
+    product = servers[0].product
+
+    @with_appcontext
+    def write(output: Path | None, **choices: Any) -> None:
+        text = _configuration(name, product, Choices(**choices))
+        text = _HEAD.format(product=product, name=current_app.import_name, command=name) + text
+        if output is None:
+            click.echo(text, nl=False)
+        else:
+            _write_private(output, text)
+
+    return click.Command(
+        name,
+        callback=write,
+        params=[_OUTPUT, *(option for choice, option in _CHOICES.items() if choice in heeded)],
+        help=f"Print the {product} configuration for the application's private areas.",
     )
 
 
-@delegate.command("nginx-config")
-@_output
-@_sendfile
-@_receipts
-def nginx_config(output: Path | None, **options: Any) -> None:
-    """Print what to include in nginx's server block for the application's private areas."""
-    _deliver(output, "nginx", lambda *made: nginx_document(*made, **options))
+def _configuration(command: str, product: str, choices: Choices) -> str:
+    state = state_of(current_app)
+    servers = [server for server in SERVERS.values() if server.command == command]
+    parts = []
+    for server in servers:
+        areas = [area for area in state.settings.areas.values() if server_of(area) is server]
+        if areas:
+            keyed = [(area, state.keys[area.name]) for area in areas]
+            try:
+                parts.append(server.configuration(keyed, choices))
+            except ConfigurationError as error:
+                raise click.ClickException(str(error)) from error
+    if not parts:
+        names = " or ".join(server.name for server in servers)
+        raise click.ClickException(
+            f"DELEGATE_BACKEND: {product} sends the files of no area. Set it to {names}."
+        )
+    return "\n".join(parts)
 
 
-@delegate.command("receipts")
+@click.command("receipts")
 @click.argument("log", type=click.Path(path_type=Path), metavar="LOGFILE")
 @click.option("--follow", is_flag=True, help="Go on as the log grows, through its rotations.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object for each receipt.")
 def show_receipts(log: Path, *, follow: bool, as_json: bool) -> None:
-    """Tell from a log that --receipts made how downloads ended."""
+    """Report from a log that --receipts made how downloads ended."""
     try:
         for receipt in receipts.follow(log) if follow else receipts.read(log):
             click.echo(_as_json(receipt) if as_json else _as_line(receipt))
@@ -113,30 +156,10 @@ def _as_json(receipt: receipts.Receipt) -> str:
     return json.dumps({**dataclasses.asdict(receipt), "time": receipt.time.isoformat()})
 
 
-def _deliver(output: Path | None, server: str, write: Callable[[Marked, Any], str]) -> None:
-    from .extension import state_of
-
-    state = state_of(current_app)
-    areas = [
-        (area, (state.mark(area), *state.old_marks.get(area.name, ())))
-        for area in state.settings.areas.values()
-    ]
-    try:
-        text = write(areas, state.settings.headers)
-    except ConfigurationError as error:
-        raise click.ClickException(str(error)) from error
-    command = click.get_current_context().info_name
-    text = _HEAD.format(server=server, name=current_app.import_name, command=command) + text
-    if output is None:
-        click.echo(text, nl=False)
-    else:
-        _write_private(output, text)
-
-
 def _write_private(path: Path, text: str) -> None:
     """Write a file that only its owner can read, whole or not at all."""
     if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):
-        raise click.ClickException(f"{path} is there, and is not a regular file.")
+        raise click.ClickException(f"{path} exists and is not a regular file.")
     try:
         # mkstemp makes it 0600 from the start.
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

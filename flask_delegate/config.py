@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 from flask import Flask
 
-from .areas import Area, check_disjoint, lies_within, make_area
+from .areas import (
+    DEFAULT_AREA,
+    Area,
+    check_disjoint,
+    checked_root,
+    checked_url,
+    lies_within,
+    overlap,
+    setting,
+)
 from .exceptions import ConfigurationError, UnknownArea
+from .servers import AUTO, SERVERS, STREAM, server_of
 
-AUTO = "auto"
-STREAM = "stream"
-BACKENDS = (AUTO, "mod_wsgi", "nginx", "xsendfile", STREAM)
-
-DEFAULT_AREA = "default"
 DEFAULTS: Mapping[str, Any] = MappingProxyType(
     {
         "DELEGATE_ROOT": None,
@@ -65,17 +70,15 @@ class Settings:
     """What the configuration says.
 
     :param areas: by name.
-    :param headers: constant headers that every delivered file carries.
     :param secrets: what tokens and fingerprints are derived from: the key in use, then those that
         it has replaced. None where nothing is handed off.
     """
 
     areas: Mapping[str, Area]
-    headers: Mapping[str, str]
     secrets: tuple[bytes, ...] = field(repr=False)
 
     def area(self, name: str | None) -> Area:
-        """Find an area; ``None`` is the default one, or the only one.
+        """Return an area; ``None`` is the default one, or the only one.
 
         :raises UnknownArea: if there is no such area.
         """
@@ -92,106 +95,105 @@ def parse(app: Flask) -> Settings:
 
     :raises ConfigurationError: naming the key and the cure.
     """
-    areas = _areas(app.config)
+    entries = dict(_entries(app.config))
+    headers = _headers(app.config["DELEGATE_HEADERS"])
+    areas = [_area(name, entry, headers) for name, entry in entries.items()]
+    check_disjoint(areas)
     for area in areas:
         _check_not_static(app, area)
     only_streams = all(area.backend == STREAM for area in areas)
     return Settings(
         areas=MappingProxyType({area.name: area for area in areas}),
-        headers=MappingProxyType(_headers(app.config["DELEGATE_HEADERS"])),
         secrets=() if only_streams else _secrets(app),
     )
 
 
-def _areas(config: Mapping[str, Any]) -> list[Area]:
+def _entries(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield each area's name and settings, the default area's first."""
     backend = _backend(config["DELEGATE_BACKEND"], "DELEGATE_BACKEND")
-    areas = []
     if config["DELEGATE_ROOT"] is not None or not config["DELEGATE_AREAS"]:
-        areas.append(
-            make_area(
-                DEFAULT_AREA,
-                config["DELEGATE_ROOT"],
-                config["DELEGATE_URL"],
-                backend,
-                config["DELEGATE_SIGNED_URL"],
-                root_key="DELEGATE_ROOT",
-                url_key="DELEGATE_URL",
-                signed_url_key="DELEGATE_SIGNED_URL",
-            )
-        )
-    for name, entry in _named(config["DELEGATE_AREAS"]).items():
-        key = f"DELEGATE_AREAS[{name!r}]"
-        _check_entry(name, entry, key)
-        areas.append(
-            make_area(
-                name,
-                entry["root"],
-                entry["url"],
-                _backend(entry.get("backend", backend), f"{key} backend"),
-                entry.get("signed_url"),
-                root_key=f"{key} root",
-                url_key=f"{key} url",
-                signed_url_key=f"{key} signed_url",
-            )
-        )
-    check_disjoint(areas)
-    return areas
-
-
-def _named(value: Any) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
+        names = ("root", "url", "signed_url", "backend")
+        yield DEFAULT_AREA, {name: config[setting(DEFAULT_AREA, name)] for name in names}
+    named = config["DELEGATE_AREAS"]
+    if not isinstance(named, Mapping):
         raise ConfigurationError(
             "DELEGATE_AREAS",
-            f"{value!r} is not a mapping.",
+            f"{named!r} is not a mapping.",
             'Write {"reports": {"root": "/srv/reports", "url": "/private/reports/"}}.',
         )
-    return value
+    for name, entry in named.items():
+        _check_entry(name, entry)
+        yield name, {"backend": backend, "signed_url": None, **entry}
 
 
-def _check_entry(name: object, entry: Any, key: str) -> None:
+def _check_entry(name: object, entry: Any) -> None:
+    key = f"DELEGATE_AREAS[{name!r}]"
     if not isinstance(name, str) or name == DEFAULT_AREA or not name.isidentifier():
         raise ConfigurationError(
             key,
             "is not a usable name.",
             f"Use letters, digits and '_'; {DEFAULT_AREA!r} is the area of DELEGATE_ROOT.",
         )
-    if not isinstance(entry, Mapping) or set(entry) - {"backend", "signed_url"} != {
-        *("root", "url")
-    }:
+    if not isinstance(entry, Mapping) or set(entry) - {"backend", "signed_url"} != {"root", "url"}:
         raise ConfigurationError(
             key,
             f"{entry!r} does not fit.",
-            "Give it 'root', 'url' and, if need be, 'backend' and 'signed_url'.",
+            "Set 'root', 'url' and, if needed, 'backend' and 'signed_url'.",
         )
+
+
+def _area(name: str, entry: Mapping[str, Any], headers: Mapping[str, str]) -> Area:
+    area = Area(
+        name,
+        checked_root(entry["root"], setting(name, "root")),
+        checked_url(entry["url"], setting(name, "url")),
+        _backend(entry["backend"], setting(name, "backend")),
+        entry["signed_url"],
+        headers,
+    )
+    if area.signed_url is not None:
+        _check_signed_url(area)
+    return area
+
+
+def _check_signed_url(area: Area) -> None:
+    key = setting(area.name, "signed_url")
+    if not server_of(area).verifies:
+        verifying = [AUTO, *(server.name for server in SERVERS.values() if server.verifies)]
+        raise ConfigurationError(
+            key,
+            f"the backend {area.backend!r} cannot verify signed URLs.",
+            f"Leave it out, or use one of the backends {', '.join(verifying)}.",
+        )
+    checked_url(area.signed_url, key)
 
 
 def _check_not_static(app: Flask, area: Area) -> None:
     """Flask serves its static folder to everybody."""
     if app.static_folder is None:
         return
-    default = area.name == DEFAULT_AREA
     static = os.path.realpath(app.static_folder)
     if lies_within(area.root, static) or lies_within(static, area.root):
         raise ConfigurationError(
-            "DELEGATE_ROOT" if default else f"DELEGATE_AREAS[{area.name!r}] root",
+            setting(area.name, "root"),
             f"{area.root!r} overlaps the static folder {static!r}, which is public.",
             "Keep private files elsewhere.",
         )
     static_url = f"{app.static_url_path}/"
     for url in area.urls:
-        if static_url.startswith(url) or url.startswith(static_url):
-            kind = "url" if url == area.url else "signed_url"
+        if overlap(url, static_url):
             raise ConfigurationError(
-                f"DELEGATE_{kind.upper()}" if default else f"DELEGATE_AREAS[{area.name!r}] {kind}",
+                setting(area.name, "url" if url == area.url else "signed_url"),
                 f"{url!r} overlaps the static files' URL {static_url!r}.",
-                "Choose a URL that nothing else has.",
+                "Choose a URL that nothing else uses.",
             )
 
 
 def _backend(value: Any, key: str) -> str:
-    if value not in BACKENDS:
+    known = (AUTO, *SERVERS)
+    if value not in known:
         raise ConfigurationError(
-            key, f"{value!r} is not a backend.", f"Use one of {', '.join(BACKENDS)}."
+            key, f"{value!r} is not a backend.", f"Use one of {', '.join(known)}."
         )
     return str(value)
 
@@ -212,7 +214,7 @@ def _secret(value: object) -> bytes:
     return value.encode() if isinstance(value, str) else value
 
 
-def _headers(value: Any) -> dict[str, str]:
+def _headers(value: Any) -> Mapping[str, str]:
     if not isinstance(value, Mapping):
         raise ConfigurationError(
             "DELEGATE_HEADERS", f"{value!r} is not a mapping.", 'Write {"Referrer-Policy": "…"}.'
@@ -223,7 +225,7 @@ def _headers(value: Any) -> dict[str, str]:
         raise ConfigurationError(
             "DELEGATE_HEADERS", "names a header twice.", "Upper and lower case are the same."
         )
-    return dict(value)
+    return MappingProxyType(dict(value))
 
 
 def _check_header(name: Any, content: Any) -> None:
@@ -232,10 +234,10 @@ def _check_header(name: Any, content: Any) -> None:
         raise ConfigurationError(key, "is not a header's name.", "Use letters, digits and '-'.")
     if name.lower() in _OWN_HEADERS:
         raise ConfigurationError(
-            key, "is the extension's or the server's to set.", "Take it out of the mapping."
+            key, "is set by the extension or the server.", "Remove it from the mapping."
         )
     if name.lower() == "x-content-type-options" and content != "nosniff":
-        raise ConfigurationError(key, "is always sent as nosniff.", "Take it out of the mapping.")
+        raise ConfigurationError(key, "is always sent as nosniff.", "Remove it from the mapping.")
     if not isinstance(content, str) or not _HEADER_VALUE.fullmatch(content) or "$" in content:
         raise ConfigurationError(
             key,

@@ -6,14 +6,14 @@ import functools
 import os
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable, iscoroutine, iscoroutinefunction
-from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, overload
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, Unpack, overload
 
 from flask import Response, current_app, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from .exceptions import AccessDenied
-from .extension import send
 from .handoff import Handoff, Options
+from .sending import send
 
 Found = TypeVar("Found")
 P = ParamSpec("P")
@@ -22,15 +22,16 @@ Returned = str | os.PathLike[str] | Handoff | BaseResponse
 """What a decorated view returns."""
 
 
+# A bool is an object, too; the checker takes the first that fits.
 @overload
-def delegated(
-    authorize: Callable[..., bool], *, conceal: bool = False, **defaults: Any
+def delegated(  # type: ignore[overload-overlap]
+    authorize: Callable[..., bool], *, conceal: bool = False, **defaults: Unpack[Options]
 ) -> Callable[[Callable[P, Returned | Awaitable[Returned]]], Callable[P, Response]]: ...
 
 
 @overload
-def delegated(
-    authorize: Callable[..., Awaitable[bool]], *, conceal: bool = False, **defaults: Any
+def delegated(  # type: ignore[overload-overlap]
+    authorize: Callable[..., Awaitable[bool]], *, conceal: bool = False, **defaults: Unpack[Options]
 ) -> Callable[[Callable[P, Returned | Awaitable[Returned]]], Callable[P, Response]]: ...
 
 
@@ -39,7 +40,7 @@ def delegated(
     authorize: Callable[..., Awaitable[Found | Literal[False] | None]],
     *,
     conceal: bool = False,
-    **defaults: Any,
+    **defaults: Unpack[Options],
 ) -> Callable[
     [Callable[Concatenate[Found, P], Returned | Awaitable[Returned]]], Callable[P, Response]
 ]: ...
@@ -50,14 +51,14 @@ def delegated(
     authorize: Callable[..., Found | Literal[False] | None],
     *,
     conceal: bool = False,
-    **defaults: Any,
+    **defaults: Unpack[Options],
 ) -> Callable[
     [Callable[Concatenate[Found, P], Returned | Awaitable[Returned]]], Callable[P, Response]
 ]: ...
 
 
 def delegated(
-    authorize: Callable[..., Any], *, conceal: bool = False, **defaults: Any
+    authorize: Callable[..., Any], *, conceal: bool = False, **defaults: Unpack[Options]
 ) -> Callable[[Callable[..., Any]], Callable[..., Response]]:
     """Decorate a view that returns the path of a private file.
 
@@ -88,7 +89,7 @@ def delegated(
         object that it found.
     :raises ValueError: for an option out of its range.
     """
-    options = Options(**defaults)
+    Handoff("", **defaults)  # a mistake is found here, not in a request
     ask = _synchronous(authorize)
 
     def decorate(view: Callable[..., Any]) -> Callable[..., Response]:
@@ -104,7 +105,7 @@ def delegated(
             result = run(*args, **view_args)
             if isinstance(result, BaseResponse):
                 return current_app.make_response(result)
-            return send(_as_handoff(result).with_defaults(options))
+            return send(_as_handoff(result).with_defaults(defaults))
 
         return wrapped
 

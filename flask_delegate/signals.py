@@ -1,18 +1,20 @@
-"""Signals, sent with the application as their sender (Flask's ``signals`` documentation).
-
-``file_delegated(app, delivery, backend)``
-    A file is on its way: the :class:`~flask_delegate.handoff.Delivery`, and ``"mod_wsgi"`` or
-    ``"stream"``. It tells of the decision, not of the download's end.
-
-``file_refused(app, error)``
-    The :class:`~flask_delegate.exceptions.DelegateError` that was answered with an error page.
-"""
+"""Signals, sent with the application as their sender (Flask's ``signals`` documentation)."""
 
 from __future__ import annotations
 
-from blinker import Namespace
+from blinker import NamedSignal, Namespace
 
 _signals = Namespace()
 
-file_delegated = _signals.signal("file-delegated")
-file_refused = _signals.signal("file-refused")
+file_delegated: NamedSignal = _signals.signal(
+    "file-delegated",
+    doc="""Sent for each file that is handed off or streamed, with the
+    :class:`~flask_delegate.delivery.Delivery` as ``delivery`` and the name of the server, such as
+    ``"mod_wsgi"`` or ``"stream"``, as ``backend``. It says that a download was allowed, not that
+    it arrived.""",
+)
+file_refused: NamedSignal = _signals.signal(
+    "file-refused",
+    doc="""Sent with the :class:`~flask_delegate.DelegateError` that was answered with an error
+    page, as ``error``.""",
+)

@@ -1,6 +1,6 @@
 """``flask delegate doctor``: what is wrong with an installation, and what to do about it.
 
-:mod:`.offline` and :mod:`.httpd` look at settings, folders and configuration files, :mod:`.live`
-asks a running server, with the requests of :mod:`.attacks`. All of them report
-:class:`~flask_delegate.doctor.finding.Finding` objects.
+The checks in :mod:`.checks` look at settings, folders and configuration files, and ask a running
+server with :mod:`.requests`. All of them report :class:`.finding.Finding` objects. Requests need
+:mod:`.route` only; the rest is imported when the command runs.
 """

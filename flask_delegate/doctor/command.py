@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import click
 from flask import Flask, current_app
 from flask.cli import with_appcontext
 
+from ..areas import Area
 from ..exceptions import UnknownArea
+from ..state import state_of
 from . import report
 from .apache_config import ConfigurationUnreadable, read
 from .case import Case
-from .checks import installation as offline
-from .checks import running as live
+from .checks import installation, running, server
 from .file_access import find_account
-from .finding import Finding, without
+from .finding import Finding, about, without
 from .requests.client import Target, parse_url
 
+_AREA_CHECKS: tuple[Callable[[Case, Area], Finding], ...] = (
+    installation.root,
+    installation.root_link,
+    installation.permissions,
+    installation.files,
+    installation.overlap,
+    server.backend,
+    server.network,
+    server.config,
+    server.config_secret,
+    server.sendfile,
+    server.apache_modules,
+    server.apache_paths,
+)
 _FILE = click.Path(dir_okay=False, exists=True, path_type=Path)
 
 
@@ -31,7 +47,7 @@ _FILE = click.Path(dir_okay=False, exists=True, path_type=Path)
     help="The user that the web server runs as. The default is www-data for root, otherwise the"
     " present user.",
 )
-@click.option("--area", metavar="NAME", help="Look at this area only.")
+@click.option("--area", metavar="NAME", help="Check this area only.")
 @click.option("--config", type=_FILE, metavar="FILE", help="The generated file that is in use.")
 @click.option(
     "--apache-config",
@@ -56,7 +72,7 @@ def doctor(
 ) -> None:
     """Look for what is wrong with the installation, and with the server at URL.
 
-    URL is the application's root. A probe file is put into each area and taken away again.
+    URL is the application's root. A probe file is put into each area and deleted again.
     The exit status is 1 if there is a failure.
     """
     target = _target(url, host, verify=not insecure)
@@ -69,14 +85,21 @@ def doctor(
 
 
 def examine(case: Case, target: Target | None) -> Iterator[Finding]:
-    """Make all checks; no secret is in what they say."""
+    """Make all checks; what they say contains no secret."""
     secrets = [token for area in case.state.settings.areas.values() for token in case.tokens(area)]
     secrets += [key.decode("utf-8", "replace") for key in case.state.settings.secrets]
-    for finding in offline.examine(case):
-        yield without(secrets, finding)
+    findings = _offline(case)
     if target is not None:
-        for finding in live.examine(case, target):
-            yield without(secrets, finding)
+        findings = chain(findings, running.examine(case, target))
+    for finding in findings:
+        yield without(secrets, finding)
+
+
+def _offline(case: Case) -> Iterator[Finding]:
+    yield installation.settings(case)
+    yield installation.interpreter(case)
+    for area in case.areas:
+        yield from about(area, (check(case, area) for check in _AREA_CHECKS))
 
 
 def _target(url: str | None, name: str | None, *, verify: bool) -> Target | None:
@@ -89,8 +112,6 @@ def _target(url: str | None, name: str | None, *, verify: bool) -> Target | None
 def _case(
     app: Flask, area: str | None, user: str | None, config: Path | None, apache: Path | None
 ) -> Case:
-    from ..extension import state_of
-
     state = state_of(app)
     try:
         areas = (

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
 
+from ..areas import Area
 from .requests.families import FAMILIES
 
 _SHORTEST = 8  # characters of a secret
@@ -84,7 +85,7 @@ class Finding:
     :param seen: what was seen; for a check that was skipped, the reason.
     :param why: why it matters.
     :param fix: what to do.
-    :param area: the area that it is about, if it is about one.
+    :param area: the area that it is about, if any.
     """
 
     check: str
@@ -99,31 +100,36 @@ class Finding:
             raise ValueError(f"there is no check {self.check!r}")
 
 
-def ok(check: str, seen: str, area: str | None = None) -> Finding:
+def ok(check: str, seen: str) -> Finding:
     """Report that nothing is wrong."""
-    return Finding(check, Level.OK, seen, area=area)
+    return Finding(check, Level.OK, seen)
 
 
-def skipped(check: str, seen: str, fix: str = "", area: str | None = None) -> Finding:
+def skipped(check: str, seen: str, fix: str = "") -> Finding:
     """Report that a check could not be made, and why."""
-    return Finding(check, Level.SKIPPED, seen, fix=fix, area=area)
+    return Finding(check, Level.SKIPPED, seen, fix=fix)
 
 
-def warning(check: str, seen: str, why: str, fix: str, area: str | None = None) -> Finding:
+def warning(check: str, seen: str, why: str, fix: str) -> Finding:
     """Report what somebody should look at."""
-    return Finding(check, Level.WARNING, seen, why, fix, area)
+    return Finding(check, Level.WARNING, seen, why, fix)
 
 
-def failure(check: str, seen: str, why: str, fix: str, area: str | None = None) -> Finding:
+def failure(check: str, seen: str, why: str, fix: str) -> Finding:
     """Report what is wrong."""
-    return Finding(check, Level.FAILURE, seen, why, fix, area)
+    return Finding(check, Level.FAILURE, seen, why, fix)
+
+
+def about(area: Area, findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Add the area's name."""
+    for finding in findings:
+        yield replace(finding, area=area.name)
 
 
 def without(secrets: Iterable[str], finding: Finding) -> Finding:
-    """Take secrets out of what a finding says; shorter ones would be found in any text."""
+    """Remove secrets from what a finding says; shorter ones would be found in any text."""
     seen, fix = finding.seen, finding.fix
     for secret in secrets:
-        if len(secret) < _SHORTEST:
-            continue
-        seen, fix = seen.replace(secret, "[secret]"), fix.replace(secret, "[secret]")
+        if len(secret) >= _SHORTEST:
+            seen, fix = seen.replace(secret, "[secret]"), fix.replace(secret, "[secret]")
     return replace(finding, seen=seen, fix=fix)

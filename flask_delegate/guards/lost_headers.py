@@ -1,4 +1,4 @@
-"""What a hand-off would lose of the application's response, said before anybody misses it."""
+"""Warnings of what a hand-off loses of the application's response."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from flask import Flask, Response, has_request_context, request, session
 
+from ..delivery import Delivery
 from ..exceptions import LostCookies
-from ..handoff import Delivery
 from ..servers.base import Keeps
 from .redirects import Headers
 
@@ -49,28 +49,26 @@ class Sent:
     keeps: Keeps
 
     def expected(self) -> Mapping[str, str]:
-        """Give the headers that the extension set, or has the server set, by lower-case name."""
+        """Return the headers that the extension or the server sets, by lower-case name."""
         made = [*self.delivery.headers().items(), *self.headers]
         return {name.lower(): value for name, value in made}
 
 
 class LostHeaders:
-    """A check for :class:`~flask_delegate.guard.ResponseGuard`.
+    """A check for :class:`~flask_delegate.guards.redirects.ResponseGuard`.
 
     Files that are streamed because no server is there are checked as well: what works in
     development should not disappear behind Apache.
 
     :param app: the application, for its session cookie, logger and debug flags.
-    :param constant: the headers that every delivered file carries.
     """
 
-    def __init__(self, app: Flask, constant: Mapping[str, str]) -> None:
+    def __init__(self, app: Flask) -> None:
         self._app = app
-        self._constant = {name.lower(): value for name, value in constant.items()}
         self._warned: set[str] = set()
 
     def __call__(self, environ: WSGIEnvironment, status: str, headers: Headers) -> None:
-        """Look at one response.
+        """Check one response.
 
         :raises LostCookies: in debug mode and in tests.
         """
@@ -81,15 +79,21 @@ class LostHeaders:
         if not added or not _delivers(sent.delivery, status, headers):
             return
         if not sent.keeps.cookies and (cookies := self._lost_cookies(added)):
-            self._tell_of_cookies(cookies, sent)
+            self._report_cookies(cookies, sent)
         if not sent.keeps.headers:
             expected = sent.expected()
             for name, value in added:
-                if not self._passes(name.lower(), value, expected):
-                    self._tell_of_header(name, sent)
+                if name.lower() not in _PASSES and value != expected.get(name.lower()):
+                    self._warn_once(
+                        name.lower(),
+                        f"the header {name}, set on the response that delivers"
+                        f" {sent.delivery.file.relative!r}, is lost where the web server answers"
+                        " in its place. Use the hand-off's options, or, if it is the same for"
+                        " every file, DELEGATE_HEADERS.",
+                    )
 
     def _lost_cookies(self, headers: Headers) -> tuple[str, ...]:
-        """Name the cookies whose loss would be noticed.
+        """Return the names of the cookies whose loss would be noticed.
 
         A session that was not changed, but whose cookie is refreshed, is written again by the
         next page.
@@ -108,35 +112,21 @@ class LostHeaders:
             return False
         return not session.modified or request.cookies.get(name) == value
 
-    def _tell_of_cookies(self, names: tuple[str, ...], sent: Sent) -> None:
+    def _report_cookies(self, names: tuple[str, ...], sent: Sent) -> None:
         error = LostCookies(names)
         if self._app.debug or self._app.testing:
             sent.response.close()
             raise error
-        if self._is_news(f"cookies {names}"):
-            self._app.logger.warning("%s", error)
+        self._warn_once(f"cookies {names}", str(error))
 
-    def _passes(self, key: str, value: str, expected: Mapping[str, str]) -> bool:
-        return key in _PASSES or value in (self._constant.get(key), expected.get(key))
-
-    def _tell_of_header(self, name: str, sent: Sent) -> None:
-        if self._is_news(name.lower()):
-            self._app.logger.warning(
-                "the header %s, set on the response that delivers %r, is lost where the web server"
-                " answers in its place. Use the hand-off's options, or, if it is the same for"
-                " every file, DELEGATE_HEADERS.",
-                name,
-                sent.delivery.file.relative,
-            )
-
-    def _is_news(self, what: str) -> bool:
-        news = what not in self._warned
-        self._warned.add(what)
-        return news
+    def _warn_once(self, what: str, message: str) -> None:
+        if what not in self._warned:
+            self._warned.add(what)
+            self._app.logger.warning("%s", message)
 
 
 def _delivers(delivery: Delivery, status: str, headers: Headers) -> bool:
-    """Tell a delivered file from another response of the same request, such as an error page."""
+    """Return whether this is the delivered file, not another response such as an error page."""
     names = {name.lower(): value for name, value in headers}
     described = names.get("content-disposition") == delivery.disposition
     return status.startswith("2") and (described or "location" in names)

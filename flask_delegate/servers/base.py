@@ -1,46 +1,32 @@
-"""Ways of getting a resolved file to the client, a module each.
-
-A backend is a module with the names of :class:`Backend`. It has no policy and does not look at the
-disk: what it is given has been authorised and resolved.
-"""
+"""What a web server is to the extension: the base of each module beside this one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, ClassVar
 
 from werkzeug.wrappers import Response
 
 from ..areas import Area
-from ..handoff import Delivery
-from .handshake import Mark
+from ..delivery import Delivery
+from ..resolve import PrivateFile
+from .handshake import Keys
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
-@dataclass(frozen=True, slots=True)
-class Sending:
-    """What a backend needs to answer a request.
-
-    :param delivery: the file and what is to be said of it.
-    :param area: where it lies.
-    :param mark: what the area shares with the server's configuration.
-    :param environ: the request's WSGI environ.
-    :param headers: constant headers for every file.
-    """
-
-    delivery: Delivery
-    area: Area
-    mark: Mark
-    environ: Mapping[str, Any]
-    headers: Mapping[str, str]
+Keyed = tuple[Area, Sequence[Keys]]
+"""An area and its keys: the ones in use, then those that they have replaced."""
 
 
 @dataclass(frozen=True, slots=True)
 class Keeps:
-    """What of the application's response, and of the request, a way of sending leaves intact.
+    """What a way of sending leaves intact of the application's response, and of the request.
 
     :param cookies: a cookie that the response sets arrives.
-    :param headers: headers that the extension does not know of arrive.
+    :param headers: headers that the extension does not know arrive.
     :param rate_limit: ``rate_limit`` has an effect.
     :param several_ranges: a request for several ranges gets them, not the whole file.
     """
@@ -51,26 +37,97 @@ class Keeps:
     several_ranges: bool
 
 
-class Backend(Protocol):
-    """What each module has."""
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the operator chooses when the configuration is written: the command's options.
 
-    @property
-    def NAME(self) -> str:  # noqa: N802 -- a module's constant
-        """What ``DELEGATE_BACKEND`` calls it."""
+    :param site: Apache loads its modules elsewhere; otherwise load what is missing, as
+        mod_wsgi-express needs it.
+    :param process_group: the only daemon process group that may hand off; none: any.
+    :param sendfile: let the kernel send files. Without it each slow download holds a thread;
+        network file systems may need it off.
+    :param receipts: the path of a log of hand-offs, for :mod:`flask_delegate.receipts`.
+    """
 
-    @property
-    def KEEPS(self) -> Keeps:  # noqa: N802 -- a module's constant
-        """What passes."""
+    site: bool = False
+    process_group: str | None = None
+    sendfile: bool = True
+    receipts: str | None = None
 
-    @property
-    def HEADER(self) -> str | None:  # noqa: N802 -- a module's constant
-        """The response header by which the file is handed off, none where it is not."""
 
-    def check(self, environ: Mapping[str, object], area: Area, mark: Mark) -> None:
-        """Make sure that the server in front of this request is ready.
+class Server:
+    """All that the extension knows of one server. It has no policy: what it gets is authorised.
+
+    A new server is a module with a subclass, and a line in :mod:`flask_delegate.servers`.
+    """
+
+    name: ClassVar[str]
+    """The value of ``DELEGATE_BACKEND``."""
+    keeps: ClassVar[Keeps]
+    header: ClassVar[str | None] = None
+    """The response header that hands a file off."""
+    verifies: ClassVar[bool] = False
+    """Whether it verifies signed URLs by itself."""
+
+    # The configuration, written by a command that servers of one product share.
+    product: ClassVar[str] = ""
+    command: ClassVar[str | None] = None
+    """``flask delegate COMMAND``; none where nothing needs to be configured."""
+    choices: ClassVar[tuple[str, ...]] = ()
+    """The fields of :class:`Choices` that its configuration heeds."""
+
+    # For the doctor.
+    software: ClassVar[str] = ""
+    """What has to be installed."""
+    modules: ClassVar[tuple[str, ...]] = ()
+    """Apache's modules that it needs, without ``mod_``."""
+    runs_python: ClassVar[bool] = False
+    """Whether the application may run in the web server's own processes."""
+    needs_daemon_mode: ClassVar[bool] = False
+    sendfile_lines: ClassVar[tuple[str, str] | None] = None
+    """The lines of its configuration that switch sendfile on and off."""
+
+    def check(self, environ: Mapping[str, object], area: Area, keys: Keys) -> None:
+        """Check that the server in front of this request is ready.
 
         :raises HandoffUnavailable: saying what was seen and what to do.
         """
+        raise NotImplementedError
 
-    def respond(self, sending: Sending) -> Response:
-        """Make the response."""
+    def respond(self, delivery: Delivery, keys: Keys, environ: WSGIEnvironment) -> Response:
+        """Return the response that has the file sent."""
+        raise NotImplementedError
+
+    def rules(self, area: Area, keys: Sequence[Keys], choices: Choices) -> str:  # noqa: ARG002
+        """Return the rules for one area; the fingerprint is derived from them."""
+        return ""
+
+    def configuration(self, areas: Sequence[Keyed], choices: Choices) -> str:
+        """Return the configuration for all areas of this server."""
+        raise NotImplementedError
+
+    def is_installed(self) -> bool:
+        """Return whether :attr:`software` is found on this machine."""
+        return True
+
+    def fault(self, text: str, area: Area, keys: Keys) -> str:
+        """Return what is wrong with a configuration file, or nothing."""
+        if keys.fingerprint not in text:
+            return "was made for other settings, or by another version of Flask-Delegate"
+        if keys.token in self.rules(area, [keys], Choices()) and keys.token not in text:
+            return "has lost the token of this area"
+        return ""
+
+
+def describing_response(delivery: Delivery) -> Response:
+    """Return a response without a body and with every header that describes the file."""
+    response = Response(status=200, headers=delivery.headers())
+    # Another person gets another answer.
+    response.vary.add("Cookie")
+    return response
+
+
+def set_validators(response: Response, file: PrivateFile) -> None:
+    """Set a strong ETag and Last-Modified."""
+    response.last_modified = datetime.fromtimestamp(file.mtime_ns // 10**9, UTC)
+    response.set_etag(f"{file.size:x}-{file.mtime_ns:x}-{file.identity[1]:x}")

@@ -1,19 +1,22 @@
-"""The query of a hand-off URL: how a download's name, type and policies pass through Apache.
+"""The URL of a hand-off: how a download's name, type and policies pass through Apache.
 
 A hand-off drops every header of the application's response, but keeps the query of the local URL.
 So the query carries the values, always in the order of :data:`FIELDS`, and the generated Apache
-configuration reads them back with the pattern made here. A query of any other form is refused.
+configuration reads them back with the patterns made here. It refuses a query of any other form.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from urllib.parse import quote_from_bytes
 
-from ..handoff import Delivery
+from ..delivery import Delivery
 
-KIBIBYTE = 1024
+_KIBIBYTE = 1024
+_LONGEST = 16_000  # bytes of a URL; mod_wsgi reads at most 32 KiB of response headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +34,18 @@ class Field:
     pattern: str
     required: bool = False
 
+    @property
+    def capture(self) -> str:
+        """The expression that reads it."""
+        return f"{self.key}=({self.pattern})"
 
-# '/' stays as it is: Apache's %{unescape:…} refuses %2F.
+    @property
+    def optional(self) -> str:
+        """The expression for a field that may be there, without a group."""
+        return f"(?:&{self.key}={self.pattern})?"
+
+
+# '/' is not escaped: Apache's %{unescape:…} refuses %2F.
 _ESCAPED = "[A-Za-z0-9._~%/-]+"
 
 ID = Field("id", "DELEGATE_ID", "[A-Za-z0-9_-]{16}", required=True)
@@ -47,16 +60,33 @@ FIELDS = (ID, *DESCRIBED)
 _UNSAFE = re.compile(r"[^A-Za-z0-9._~/-]")
 
 
-def encode(delivery: Delivery, token: str) -> str:
-    """Write the query.
+def internal_url(delivery: Delivery, query: str) -> str:
+    """Return a file's internal URL.
 
-    :param token: the area's secret mark, which Apache requires.
+    :raises ValueError: if it does not fit in a header.
+    """
+    relative = delivery.file.relative.encode("utf-8", "surrogateescape")
+    url = f"{delivery.area.url}{quoted(relative)}?{query}"
+    if len(url) > _LONGEST:
+        raise ValueError(f"the hand-off needs {len(url)} bytes, and {_LONGEST} are the limit")
+    return url
+
+
+def quoted(path: bytes) -> str:
+    """Quote each byte outside RFC 3986's unreserved set once, and leave slashes."""
+    return quote_from_bytes(path, safe="/")
+
+
+def encode(delivery: Delivery, token: str) -> str:
+    """Return the query.
+
+    :param token: the area's secret, which Apache requires.
     """
     return "&".join([f"k={token}", f"{ID.key}={delivery.id}", *described(delivery)])
 
 
 def described(delivery: Delivery) -> list[str]:
-    """Write what a query says of a file: a field each of :data:`DESCRIBED`."""
+    """Return what a query says of a file: each field of :data:`DESCRIBED` that has a value."""
     rate = delivery.rate_limit
     values = (
         (CONTENT_TYPE, delivery.content_type),
@@ -64,29 +94,36 @@ def described(delivery: Delivery) -> list[str]:
         (MAX_AGE, delivery.max_age),
         (POLICY, delivery.csp),
         # Rounded down, so that a limit is never exceeded, to no less than mod_ratelimit's unit.
-        (RATE, rate and max(1, rate // KIBIBYTE)),
+        (RATE, rate and max(1, rate // _KIBIBYTE)),
     )
     return [f"{field.key}={_escape(str(value))}" for field, value in values if value is not None]
 
 
 @lru_cache(maxsize=1024)
 def _escape(value: str) -> str:
-    # Whoever made the value has checked it; this is what keeps a line break out of a header.
+    # Each value has been checked before; this is what keeps a line break out of a header.
     if not (value and value.isascii() and value.isprintable()):
         raise ValueError(f"{value!r} cannot stand in a header")
     return _UNSAFE.sub(lambda found: f"%{ord(found[0]):02X}", value)
 
 
 def query_pattern(token: str) -> str:
-    """Give the regular expression that a whole query must match, a group for each field."""
-    return f"^k={re.escape(token)}" + "".join(_group(field) for field in FIELDS) + "$"
+    """Return the expression that a whole query must match, with a group for each field."""
+    groups = (f"&{one.capture}" if one.required else f"(?:&{one.capture})?" for one in FIELDS)
+    return f"^k={re.escape(token)}{''.join(groups)}$"
 
 
-def optional(field: Field) -> str:
-    """Give the expression for a field that may be there, without a group."""
-    return f"(?:&{field.key}={field.pattern})?"
+def captures() -> Iterator[tuple[str, str]]:
+    """Yield expressions on a query, each with the variables that Apache sets from its groups."""
+    # What each query has is found at once. A signed URL has no id.
+    required = [field for field in FIELDS if field.required]
+    _, *others = (field.capture for field in required)
+    names = " ".join(f"{field.variable}=${number}" for number, field in enumerate(required, 1))
+    yield _in_query(f"(?:{ID.capture}&)?{'&'.join(others)}"), names
+    for field in FIELDS:
+        if not field.required:
+            yield _in_query(field.capture), f"{field.variable}=$1"
 
 
-def _group(field: Field) -> str:
-    group = f"&{field.key}=({field.pattern})"
-    return group if field.required else f"(?:{group})?"
+def _in_query(pattern: str) -> str:
+    return f"%{{QUERY_STRING}} =~ m#&{pattern}(?:&|$)#"

@@ -1,57 +1,320 @@
 """mod_wsgi in daemon mode: an empty 200 whose ``Location`` Apache serves in its place.
 
-See "Delegating File Serving To Apache" in mod_wsgi's documentation; RFC 3875, 6.2.2.
+See "Delegating File Serving To Apache" in mod_wsgi's documentation; RFC 3875, 6.2.2. The rules for
+an area are the alias that makes its files addressable, the guard that grants them to a hand-off of
+this application only, and what turns the hand-off's query into headers. Sources: Apache 2.4's
+manual on sections (``<If>`` is merged last), ``Header``, ``SetEnvIfExpr`` and expressions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import importlib.util
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from textwrap import indent
 from typing import TYPE_CHECKING
 
 from flask import Response
 from werkzeug.datastructures import Headers
 
 from ..areas import Area
-from .base import Keeps, Sending
-from .codec import encode
-from .handshake import Mark, check_daemon_mode
-from .internal import check_length, internal_url
+from ..delivery import Delivery
+from ..exceptions import ConfigurationError, HandoffUnavailable
+from ..receipts import APACHE_FORMAT
+from . import apache, codec, signing
+from .base import Choices, Keeps, Keyed, Server
+from .handshake import PROCESS_GROUP, Keys, environ_key, in_daemon_mode, is_claimed_by_others
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-NAME = "mod_wsgi"
-HEADER = "Location"
-KEEPS = Keeps(cookies=False, headers=False, rate_limit=True, several_ranges=True)
+_REGENERATE = (
+    "Write the Apache configuration with 'flask delegate apache-config --output FILE', load it"
+    " with 'mod_wsgi-express start-server --include-file FILE' or an Include directive, and"
+    " restart Apache."
+)
+_TIME_RULE = (
+    "# The time of a request, which limits signed URLs, and which no client can send.\n"
+    f'RequestHeader set {signing.TIME_HEADER} "%t" early\n'
+)
+_RECEIPT_MODULES = ("log_config", "logio")
+# Extensions that a server may map to a Content-Encoding, which no rule on headers could remove.
+_CODED = ".Z .br .bz2 .deflate .gz .lz .lzma .svgz .taz .tbz .tbz2 .tgz .txz .tz .xz .zst"
+_PROCESS_GROUP = re.compile(r"[A-Za-z0-9._:@/-]+")
+# What another part of the server's configuration sets 'always' is kept apart from what is set on
+# success. It is removed before ours is set, or the client would see the header twice.
+_OWN_HEADERS = ("Content-Disposition", "Cache-Control", "X-Content-Type-Options", "Expires")
 
 
-def check(environ: Mapping[str, object], area: Area, mark: Mark) -> None:
-    """See :class:`~flask_delegate.servers.base.Backend`."""
-    check_daemon_mode(environ, area, mark)
+class ModWsgi(Server):
+    """See the module."""
 
+    name = "mod_wsgi"
+    keeps = Keeps(cookies=False, headers=False, rate_limit=True, several_ranges=True)
+    header = "Location"
+    verifies = True
+    product = apache.PRODUCT
+    command = apache.COMMAND
+    choices = ("site", "process_group", "sendfile", "receipts")
+    software = "mod_wsgi"
+    modules = ("alias", "authz_core", "env", "headers", "ratelimit", "setenvif", "wsgi")
+    runs_python = True
+    needs_daemon_mode = True
+    sendfile_lines = ("EnableSendfile On", "EnableSendfile Off")
 
-def respond(sending: Sending) -> Response:
-    """Answer with the hand-off.
+    def check(self, environ: Mapping[str, object], area: Area, keys: Keys) -> None:
+        """Check that mod_wsgi follows a ``Location``, and that the area's guard is loaded.
 
-    :raises ValueError: if path and metadata do not fit in a header.
-    """
-    delivery = sending.delivery
-    location = f"{internal_url(sending)}?{encode(delivery, sending.mark.token)}"
-    check_length(location)
-    # Where Apache knows no type it keeps this one, which must not be Flask's text/html.
-    headers = {"Content-Type": delivery.content_type, HEADER: location, "Content-Length": "0"}
-    response = HandedOff(status=200, headers=Headers(headers))
-    response.autocorrect_location_header = False  # where the application has its own class
-    return response
+        :raises HandoffUnavailable: saying what was seen and what to do.
+        """
+        shown = str(environ.get(environ_key(keys.fingerprint), ""))
+        url, _, group = shown.partition(" ")
+        if url != area.url or not in_daemon_mode(environ):
+            raise HandoffUnavailable(area.name, *_not_ready(environ, area, keys))
+        # Two guards on one URL would each refuse what the other one's token opens.
+        if is_claimed_by_others(environ, area, keys):
+            raise HandoffUnavailable(
+                area.name,
+                f"two configurations on this server claim {area.url}.",
+                "Remove the old one, or choose another DELEGATE_URL for the other application.",
+            )
+        if group and group != environ.get(PROCESS_GROUP):
+            raise HandoffUnavailable(
+                area.name,
+                f"only the process group {group!r} may hand off,"
+                f" and this one is {environ.get(PROCESS_GROUP)!r}.",
+                "Write the configuration with the right --process-group, or without.",
+            )
+
+    def respond(self, delivery: Delivery, keys: Keys, environ: WSGIEnvironment) -> Response:
+        """Return the hand-off.
+
+        :raises ValueError: if path and metadata do not fit in a header.
+        """
+        del environ
+        location = codec.internal_url(delivery, codec.encode(delivery, keys.token))
+        # Where Apache knows no type it keeps this one, which must not be Flask's text/html.
+        headers = {
+            "Content-Type": delivery.content_type,
+            self.header: location,
+            "Content-Length": "0",
+        }
+        response = HandedOff(status=200, headers=Headers(headers))
+        response.autocorrect_location_header = False  # for an application's own response class
+        return response
+
+    def rules(self, area: Area, keys: Sequence[Keys], choices: Choices) -> str:
+        """Return the rules for one area.
+
+        :raises ConfigurationError: for a process group that cannot be one.
+        """
+        handoff = _condition(keys[0].token, choices.process_group)
+        opened_by, ways = {area.url: handoff}, [handoff]
+        if area.signed_url:
+            opened_by[area.signed_url] = signing.condition(one.signing_key for one in keys)
+            # The signature is checked once, by the URL's own guard below.
+            ways.append(f"%{{REQUEST_URI}} =~ m#^{re.escape(area.signed_url)}#")
+        condition = " || ".join(f"({one})" for one in ways)
+        lines = [
+            *(f'Alias "{url}" "{area.root}/"' for url in opened_by),
+            f'<Directory "{area.root}/">',
+            *_indented(_closed_folder(sendfile=choices.sendfile)),
+            f'    <If "{condition}">',
+            *_indented(_granted(), 2),
+            *_indented(_plain_bytes(), 2),
+            *_indented(_metadata(area.headers), 2),
+            "    </If>",
+            "    <Else>",
+            *_indented(_denied(), 2),
+            "    </Else>",
+            "</Directory>",
+            *(line for url, one in opened_by.items() for line in _guarded_url(url, one)),
+        ]
+        return "\n".join(lines) + "\n"
+
+    def configuration(self, areas: Sequence[Keyed], choices: Choices) -> str:
+        """See :class:`.Server`."""
+        needed = [name for name in self.modules if name != "wsgi"]
+        needed += _RECEIPT_MODULES if choices.receipts else ()
+        parts = [apache.module_rules(needed, load=not choices.site)]
+        if any(area.signed_url for area, _ in areas):
+            parts.append(_TIME_RULE)
+        for area, keys in areas:
+            group = f" {choices.process_group}" if choices.process_group else ""
+            shown = f'SetEnv {environ_key(keys[0].fingerprint)} "{area.url}{group}"\n'
+            parts += [shown, *([_rewrite_rules(area)] if choices.site else [])]
+            parts.append(self.rules(area, keys, choices))
+        if choices.receipts:
+            parts.append(_receipts_rule([area for area, _ in areas], choices.receipts))
+        return "\n".join(parts)
+
+    def is_installed(self) -> bool:
+        """See :class:`.Server`."""
+        return apache.has_module("wsgi") or bool(importlib.util.find_spec("mod_wsgi"))
+
+    def fault(self, text: str, area: Area, keys: Keys) -> str:
+        """Return what is wrong with a configuration file, or nothing."""
+        if problem := super().fault(text, area, keys):
+            return problem
+        return "" if _has_guard(text, area) else "shows the right fingerprint, but altered rules"
 
 
 class HandedOff(Response):
-    """A response whose ``Location`` is for Apache: already a URL, and not to be made absolute.
+    """A response whose ``Location`` is for Apache: already a URL, not to be made absolute.
 
-    Werkzeug would take it apart and quote it once more, in a third of the time that the extension
-    needs for a request.
+    Werkzeug would parse it and quote it once more, in a third of the time that the extension needs
+    for a request.
     """
 
     def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:  # noqa: ARG002
-        """Give the headers as they are."""
+        """Return the headers unchanged."""
         return Headers(self.headers)
+
+
+def _not_ready(environ: Mapping[str, object], area: Area, keys: Keys) -> tuple[str, str]:
+    """Return why this request cannot be handed off, and the cure."""
+    if PROCESS_GROUP not in environ:
+        return "this server is not Apache with mod_wsgi.", "Nothing to do in development."
+    if not in_daemon_mode(environ):
+        return (
+            "mod_wsgi runs in embedded mode, where it does not follow a Location.",
+            "Use daemon mode (WSGIDaemonProcess and WSGIProcessGroup; mod_wsgi-express does).",
+        )
+    if is_claimed_by_others(environ, area, keys):
+        return f"the configuration loaded for {area.url} was made for other settings.", _REGENERATE
+    return f"Apache did not load the configuration that guards {area.url}.", _REGENERATE
+
+
+def _has_guard(text: str, area: Area) -> bool:
+    """Look for the parts without which the files lie open, outside of comments."""
+    lines = [line.strip() for line in text.splitlines()]
+    opening, closing = f'<Directory "{area.root}/">', f'<Location "{area.url}">'
+    if opening not in lines or closing not in lines:
+        return False
+    folder, url = (lines[lines.index(start) :] for start in (opening, closing))
+    folder = folder[: folder.index("</Directory>")] if "</Directory>" in folder else []
+    url = url[: url.index("</Location>")] if "</Location>" in url else []
+    grants = folder.count("Require all granted") + url.count("Require all granted")
+    return grants == 1 and "Require all denied" in folder and "Require all denied" in url
+
+
+def _receipts_rule(areas: Iterable[Area], log: str) -> str:
+    """Have Apache write a line for each hand-off.
+
+    The condition looks at the application's answer; ``env=`` would look at the client's request.
+    """
+    urls = "|".join(re.escape(area.url) for area in areas)
+    return (
+        f'LogFormat "{APACHE_FORMAT}" flask_delegate\n'
+        f'CustomLog "{log}" flask_delegate "expr=%{{resp:Location}} =~ m#^(?:{urls})#"\n'
+    )
+
+
+def _rewrite_rules(area: Area) -> str:
+    """Keep later rewrite rules from redirecting a hand-off, with its token, elsewhere."""
+    rules = [f'RewriteRule "^{re.escape(url)}" - [END]' for url in area.urls]
+    return "\n".join(_if_module("rewrite", ["RewriteEngine On", *rules])) + "\n"
+
+
+def _guarded_url(url: str, condition: str) -> list[str]:
+    return [
+        # The folder's guard covers the files through any alias. Sections for a URL are merged after
+        # those for a folder, so this one also outlives an .htaccess file that somebody switched on.
+        f'<Location "{url}">',
+        *_indented(_if_module("proxy", ['ProxyPass "!"'])),
+        f'    <If "!({condition})">',
+        *_indented(_denied(), 2),
+        "    </If>",
+        "</Location>",
+    ]
+
+
+def _condition(token: str, process_group: str | None) -> str:
+    group = "reqenv('REDIRECT_mod_wsgi.process_group')"
+    if process_group is None:
+        origin = f"-n {group}"
+    elif _PROCESS_GROUP.fullmatch(process_group):
+        origin = f"{group} == '{process_group}'"
+    else:
+        raise ConfigurationError(
+            "--process-group",
+            f"{process_group!r} is not a process group's name.",
+            "Give the name that WSGIDaemonProcess has.",
+        )
+    return f"{origin} && %{{QUERY_STRING}} =~ m#{codec.query_pattern(token)}#"
+
+
+def _closed_folder(*, sendfile: bool) -> list[str]:
+    return [
+        "# No listings, no symbolic links, no .htaccess, no redirects that show this URL.",
+        "Options None",
+        "AllowOverride None",
+        *_if_module("dir", ["DirectorySlash Off", "DirectoryIndex disabled"]),
+        *_if_module("speling", ["CheckSpelling Off"]),
+        f"EnableSendfile {'On' if sendfile else 'Off'}",
+        "FileETag MTime Size",
+    ]
+
+
+def _granted() -> list[str]:
+    return [
+        "# A hand-off by a daemon process of this server, with the token.",
+        "Require all granted",
+        *_if_module("access_compat", ["Satisfy All"]),
+    ]
+
+
+def _denied() -> list[str]:
+    return ["Require all denied", *_if_module("access_compat", ["Satisfy All"])]
+
+
+def _plain_bytes() -> list[str]:
+    return [
+        "# Whatever the name, the file is bytes: no scripts, type maps, codings or compression.",
+        "SetHandler default-handler",
+        "ForceType application/octet-stream",
+        *_if_module("mime", [f"RemoveEncoding {_CODED}"]),
+        "SetEnv no-gzip 1",
+        "SetEnv no-brotli 1",
+        *_if_module("rewrite", ["RewriteEngine Off"]),
+        "SetOutputFilter RATE_LIMIT",
+    ]
+
+
+def _metadata(headers: Mapping[str, str]) -> list[str]:
+    return [
+        "# The query's values, and what every file carries.",
+        # mod_wsgi has made the method a GET by now; the request line still has it.
+        'SetEnvIfExpr "%{THE_REQUEST} =~ m#^([A-Z]+) #" DELEGATE_METHOD=$1',
+        *(f'SetEnvIfExpr "{pattern}" {names}' for pattern, names in codec.captures()),
+        *(f"Header always unset {name}" for name in (*_OWN_HEADERS, *headers)),
+        f"Header always unset Content-Security-Policy env={codec.POLICY.variable}",
+        f'Header set Content-Type "{_unescaped(codec.CONTENT_TYPE)}"',
+        f'Header set Content-Disposition "{_unescaped(codec.DISPOSITION)}"',
+        'Header set Cache-Control "private, no-cache"',
+        f'Header set Cache-Control "expr=private, max-age=%{{reqenv:{codec.MAX_AGE.variable}}}"'
+        f" env={codec.MAX_AGE.variable}",
+        "Header unset Expires",
+        f'Header set Content-Security-Policy "{_unescaped(codec.POLICY)}"'
+        f" env={codec.POLICY.variable}",
+        'Header set X-Content-Type-Options "nosniff"',
+        "Header merge Vary Cookie",
+        *(f'Header set {name} "{_quoted(value)}"' for name, value in headers.items()),
+    ]
+
+
+def _unescaped(field: codec.Field) -> str:
+    return f"expr=%{{unescape:%{{reqenv:{field.variable}}}}}"
+
+
+def _quoted(value: str) -> str:
+    """Quote for the configuration's parser, and for mod_headers, which expands '%'."""
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+
+
+def _if_module(name: str, lines: list[str]) -> list[str]:
+    return [f"<IfModule {name}_module>", *_indented(lines), "</IfModule>"]
+
+
+def _indented(lines: Iterable[str], depth: int = 1) -> list[str]:
+    return [indent(line, "    " * depth) for line in lines]

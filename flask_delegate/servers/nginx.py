@@ -1,39 +1,96 @@
 """nginx: a response whose ``X-Accel-Redirect`` names an internal location.
 
-See nginx's documentation of ``ngx_http_proxy_module`` (``proxy_ignore_headers``) and ``internal``.
+Sources: nginx's documentation of ``internal``, ``alias``, ``add_header``, ``disable_symlinks``,
+``proxy_ignore_headers`` and of the variable ``$upstream_http_name``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from werkzeug.wrappers import Response
 
 from ..areas import Area
-from .base import Keeps, Sending
-from .described import describing_response
-from .handshake import Mark, check_proxy
-from .internal import check_length, internal_url
+from ..delivery import Delivery
+from .base import Choices, Keeps, Keyed, Server, describing_response
+from .codec import internal_url
+from .handshake import Keys, check_proxy
 
-NAME = "nginx"
-HEADER = "X-Accel-Redirect"
-KEEPS = Keeps(cookies=True, headers=False, rate_limit=True, several_ranges=True)
-
-
-def check(environ: Mapping[str, object], area: Area, mark: Mark) -> None:
-    """See :class:`~flask_delegate.servers.base.Backend`."""
-    check_proxy(environ, area, mark, command="nginx-config")
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 
-def respond(sending: Sending) -> Response:
-    """Answer with the hand-off; nginx keeps name, type and cache policy, and asks for the policy.
+class Nginx(Server):
+    """See the module."""
 
-    :raises ValueError: if the path does not fit in a header.
-    """
-    url = f"{internal_url(sending)}?k={sending.mark.token}&id={sending.delivery.id}"
-    check_length(url)
-    response = describing_response(sending)
-    response.headers[HEADER] = url
-    if sending.delivery.rate_limit:
-        response.headers["X-Accel-Limit-Rate"] = str(sending.delivery.rate_limit)
-    return response
+    name = "nginx"
+    keeps = Keeps(cookies=True, headers=False, rate_limit=True, several_ranges=True)
+    header = "X-Accel-Redirect"
+    product = "nginx"
+    command = "nginx-config"
+    choices = ("sendfile", "receipts")
+    software = "nginx"
+    sendfile_lines = ("sendfile on;", "sendfile off;")
+
+    def check(self, environ: Mapping[str, object], area: Area, keys: Keys) -> None:
+        """See :class:`.Server`."""
+        check_proxy(environ, area, keys, command=self.command)
+
+    def respond(self, delivery: Delivery, keys: Keys, environ: WSGIEnvironment) -> Response:
+        """Return the hand-off; nginx keeps name, type and cache policy, and asks for the policy.
+
+        :raises ValueError: if the path does not fit in a header.
+        """
+        del environ
+        response = describing_response(delivery)
+        response.headers[self.header] = internal_url(delivery, f"k={keys.token}&id={delivery.id}")
+        if delivery.rate_limit:
+            response.headers["X-Accel-Limit-Rate"] = str(delivery.rate_limit)
+        return response
+
+    def rules(self, area: Area, keys: Sequence[Keys], choices: Choices) -> str:
+        """Return the ``location`` block for one area."""
+        lines = [
+            f"location ^~ {area.url} {{",
+            "    # For X-Accel-Redirect only, and only for that of this application.",
+            "    internal;",
+            f'    if ($arg_k != "{keys[0].token}") {{',
+            "        return 403;",
+            "    }",
+            f'    alias "{area.root}/";',
+            f'    disable_symlinks on from="{area.root}/";',
+            "    autoindex off;",
+            "    gzip off;",
+            "    types { }",
+            "    default_type application/octet-stream;",
+            f"    sendfile {'on' if choices.sendfile else 'off'};",
+            "    etag on;",
+            "    # nginx keeps the application's name, type and cache policy, and drops the rest.",
+            "    add_header Content-Security-Policy $upstream_http_content_security_policy;",
+            "    add_header X-Content-Type-Options nosniff;",
+            "    add_header Vary Cookie;",
+            *(f"    {line}" for line in _constant(area.headers)),
+            *([f'    access_log "{choices.receipts}" flask_delegate;'] if choices.receipts else []),
+            "}",
+        ]
+        return "\n".join(lines) + "\n"
+
+    def configuration(self, areas: Sequence[Keyed], choices: Choices) -> str:
+        """Return what to include in a ``server`` block."""
+        # The variable that the proxied request has to show.
+        fingerprints = " ".join(keys[0].fingerprint for _, keys in areas)
+        shown = f'set $flask_delegate "{fingerprints}";\n'
+        return "\n".join([shown, *(self.rules(area, keys, choices) for area, keys in areas)])
+
+    def is_installed(self) -> bool:
+        """See :class:`.Server`."""
+        return shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin") is not None
+
+
+def _constant(headers: Mapping[str, str]) -> Iterator[str]:
+    for name, value in headers.items():
+        if name.lower() != "x-content-type-options":
+            escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+            yield f'add_header {name} "{escaped}";'

@@ -1,10 +1,10 @@
 """URLs that Apache verifies by itself: no request for one wakes Python.
 
-A URL names a file of an area, the second that it ends in, and all that a hand-off would say of the
-file. Its last field is a nested hash over these and the path (and a cookie of the browser, if it is
-bound to one), with a key that the area's configuration has. The hash is SHA-1, the one that
-Apache's expressions have; an outer hash with the same key keeps it from being extended. Both sides
-are hashed once more before they are compared, so that the time which that takes tells nothing.
+A URL names a file of an area, the second in which it expires, and all that a hand-off would say of
+the file. Its last field is a nested hash over these and the path (and a cookie of the browser, if
+it is bound to one), with a key from the area's configuration. The hash is SHA-1, the one that
+Apache's expressions have; an outer hash with the same key prevents length extension. Both sides
+are hashed once more before they are compared, so that the time of the comparison reveals nothing.
 """
 
 from __future__ import annotations
@@ -17,16 +17,14 @@ from collections.abc import Iterable
 
 from flask import Response, after_this_request, g, request
 
-from ..areas import Area
-from ..handoff import Delivery
+from ..delivery import Delivery
 from . import codec
-from .internal import quoted
 
 LONGEST = 31 * 24 * 3600
-"""Seconds that a URL may be good for: nobody can take it back."""
+"""Seconds that a URL may be valid: nobody can revoke it."""
 
 COOKIE = "flask_delegate_browser"
-"""What a URL is bound to, where it is: a random value in the browser's cookies."""
+"""The cookie with a random value that URLs may be bound to."""
 
 TIME_HEADER = "X-Flask-Delegate-Time"
 """Where Apache keeps the time of a request in a form that no time zone changes."""
@@ -36,7 +34,7 @@ _STEPS = 10
 
 
 def expiry(expires_in: int) -> int:
-    """Tell the second at which a URL ends that is to be good for so long.
+    """Return the second at which a URL expires.
 
     It is rounded down by a tenth of the time at most, so that pages have the same URL for a while
     and browsers need not fetch the file again.
@@ -51,20 +49,20 @@ def expiry(expires_in: int) -> int:
     return (int(time.time()) + expires_in) // step * step
 
 
-def sign(delivery: Delivery, area: Area, key: str, expires: int, browser: str = "") -> str:
-    """Write a signed URL: a path and a query, without a host.
+def sign(delivery: Delivery, key: str, expires: int, browser: str = "") -> str:
+    """Return a signed URL: a path and a query, without a host.
 
-    :param area: one with a ``signed_url``.
+    :param delivery: in an area with a ``signed_url``.
     :param key: the area's.
     :param expires: seconds since the epoch.
-    :param browser: the cookie's value that it is bound to, if it is.
+    :param browser: the cookie's value that it is bound to, if any.
     """
     relative = delivery.file.relative.encode("utf-8", "surrogateescape")
-    path = f"{area.signed_url}".encode() + relative
+    path = f"{delivery.area.signed_url}".encode() + relative
     bound = ["b=1"] if browser else []
     query = "&".join([f"e={expires}", *bound, *codec.described(delivery)])
     signed = " ".join([query, *([browser] if browser else [])]).encode()
-    return f"{quoted(path)}?{query}&s={_hash(key, signed + b' ' + path)}"
+    return f"{codec.quoted(path)}?{query}&s={_hash(key, signed + b' ' + path)}"
 
 
 def _hash(key: str, message: bytes) -> str:
@@ -73,7 +71,7 @@ def _hash(key: str, message: bytes) -> str:
 
 
 def condition(keys: Iterable[str]) -> str:
-    """Write Apache's condition for a request with a good signature.
+    """Return Apache's condition for a request with a valid signature.
 
     :param keys: the one in use, and those that it has replaced.
     """
@@ -83,7 +81,7 @@ def condition(keys: Iterable[str]) -> str:
 
 
 def _form(key: str, *, bound: bool) -> str:
-    fields = "".join(codec.optional(field) for field in codec.DESCRIBED)
+    fields = "".join(field.optional for field in codec.DESCRIBED)
     subject = f"%{{REQUEST_METHOD}} %{{req:{TIME_HEADER}}} %{{QUERY_STRING}}"
     query = f"(e=([0-9]{{10}}){'&b=1' if bound else ''}{fields})&s=([0-9a-f]{{40}})"
     pattern = f"^(?:GET|HEAD) t=([0-9]{{10}})[0-9]{{6}} {query}"
@@ -101,7 +99,7 @@ def _form(key: str, *, bound: bool) -> str:
 
 
 def browser_value() -> str:
-    """Give this browser's value of the cookie, and have it set where it is not there yet."""
+    """Return this browser's value of the cookie; set the cookie if it has none."""
     value = request.cookies.get(COOKIE, "")
     if re.fullmatch(_COOKIE_VALUE, value):
         return value

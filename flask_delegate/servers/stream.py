@@ -4,59 +4,64 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from http.client import PRECONDITION_FAILED
-from typing import Any, BinaryIO
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from werkzeug.http import parse_range_header
 from werkzeug.wrappers import Response
 from werkzeug.wsgi import FileWrapper, wrap_file
 
 from ..areas import Area
-from .base import Keeps, Sending
-from .described import describing_response, set_validators
-from .handshake import Mark
+from ..delivery import Delivery
+from .base import Keeps, Server, describing_response, set_validators
+from .handshake import Keys
 
-NAME = "stream"
-HEADER = None
-KEEPS = Keeps(cookies=True, headers=True, rate_limit=False, several_ranges=False)
-
-
-def check(_environ: Mapping[str, object], _area: Area, _mark: Mark) -> None:
-    """Every server will do."""
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 
-def respond(sending: Sending) -> Response:
-    """Answer with the file's content.
+class Stream(Server):
+    """See the module."""
 
-    :raises FileRefused: if the file is not there any more.
-    :raises werkzeug.exceptions.RequestedRangeNotSatisfiable: as the name says.
-    """
-    environ = dict(sending.environ)
-    _ignore_unusable_ranges(environ)
-    file = sending.delivery.file
-    with ExitStack() as on_error:
-        opened = on_error.enter_context(file.open())
-        response = describing_response(sending)
-        response.response = _body(environ, opened)
-        response.direct_passthrough = True
-        response.content_length = file.size
-        response.headers["Accept-Ranges"] = "bytes"
-        set_validators(response, file)
-        response.make_conditional(environ, accept_ranges=True, complete_length=file.size)
-        if response.status_code == PRECONDITION_FAILED:
-            response.direct_passthrough = False
-            response.set_data(b"")
-        on_error.pop_all()
-    response.call_on_close(opened.close)
-    return response
+    name = "stream"
+    keeps = Keeps(cookies=True, headers=True, rate_limit=False, several_ranges=False)
+
+    def check(self, environ: Mapping[str, object], area: Area, keys: Keys) -> None:
+        """Do nothing: every server will do."""
+
+    def respond(self, delivery: Delivery, keys: Keys, environ: WSGIEnvironment) -> Response:
+        """Return the file's content.
+
+        :raises FileRefused: if the file is no longer there.
+        :raises werkzeug.exceptions.RequestedRangeNotSatisfiable: as the name says.
+        """
+        del keys
+        environ = dict(environ)
+        _ignore_unusable_ranges(environ)
+        file = delivery.file
+        with ExitStack() as on_error:
+            opened = on_error.enter_context(file.open())
+            response = describing_response(delivery)
+            response.response = _body(environ, opened)
+            response.direct_passthrough = True
+            response.content_length = file.size
+            response.headers["Accept-Ranges"] = "bytes"
+            set_validators(response, file)
+            response.make_conditional(environ, accept_ranges=True, complete_length=file.size)
+            if response.status_code == HTTPStatus.PRECONDITION_FAILED:
+                response.direct_passthrough = False
+                response.set_data(b"")
+            on_error.pop_all()
+        response.call_on_close(opened.close)
+        return response
 
 
-def _body(environ: dict[str, Any], opened: BinaryIO) -> Any:
+def _body(environ: WSGIEnvironment, opened: BinaryIO) -> Any:
     # Werkzeug's wrapper can seek to a range's start; a server's own would be read up to there.
     return FileWrapper(opened) if "HTTP_RANGE" in environ else wrap_file(environ, opened)
 
 
-def _ignore_unusable_ranges(environ: dict[str, Any]) -> None:
+def _ignore_unusable_ranges(environ: WSGIEnvironment) -> None:
     """Send the whole file instead, as RFC 9110, 14.2 allows.
 
     Werkzeug answers one range in bytes, and anything else with 416.

@@ -1,4 +1,4 @@
-"""Apache's mod_xsendfile: a response whose ``X-Sendfile`` names the file on disk.
+"""Apache's mod_xsendfile (Debian's 0.12): a response whose ``X-Sendfile`` names the file on disk.
 
 Always 200 and without a body: the module answers ranges and conditions itself, from the validators
 that are set here, and cuts the body short where the application answered a range before.
@@ -7,43 +7,78 @@ that are set here, and cuts the body short where the application answered a rang
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from werkzeug.wrappers import Response
 
 from ..areas import Area
+from ..delivery import Delivery
 from ..exceptions import HandoffUnavailable
-from .base import Keeps, Sending
-from .described import describing_response, set_validators
-from .handshake import Mark, check_proxy
+from . import apache
+from .base import Choices, Keeps, Keyed, Server, describing_response, set_validators
+from .handshake import PROXY_HEADER, Keys, check_proxy, environ_key
 
-NAME = "xsendfile"
-HEADER = "X-Sendfile"
-KEEPS = Keeps(cookies=True, headers=True, rate_limit=False, several_ranges=True)
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
-# The path is taken as it is. Blanks at its ends would be cut off, and controls end the header.
+# The module takes the path literally. Blanks at its ends would be cut off; controls end the header.
 _UNSENDABLE = re.compile(r"[\x00-\x1f\x7f]|\s$")
 
 
-def check(environ: Mapping[str, object], area: Area, mark: Mark) -> None:
-    """See :class:`~flask_delegate.servers.base.Backend`."""
-    check_proxy(environ, area, mark, command="apache-config")
+class XSendfile(Server):
+    """See the module."""
 
+    name = "xsendfile"
+    keeps = Keeps(cookies=True, headers=True, rate_limit=False, several_ranges=True)
+    header = "X-Sendfile"
+    product = apache.PRODUCT
+    command = apache.COMMAND
+    choices = ("site",)
+    software = "mod_xsendfile"
+    modules = ("xsendfile", "env", "headers")
+    runs_python = True
 
-def respond(sending: Sending) -> Response:
-    """Answer with the hand-off.
+    def check(self, environ: Mapping[str, object], area: Area, keys: Keys) -> None:
+        """See :class:`.Server`."""
+        check_proxy(environ, area, keys, command=self.command)
 
-    :raises HandoffUnavailable: for a name that no header can carry.
-    """
-    path = sending.delivery.file.path
-    if _UNSENDABLE.search(path):
-        raise HandoffUnavailable(
-            sending.area.name,
-            f"X-Sendfile cannot carry the name {path!r}.",
-            "Rename the file, or use another backend.",
-        )
-    response = describing_response(sending)
-    set_validators(response, sending.delivery.file)
-    # WSGI's headers are Latin-1 (PEP 3333); the bytes are those of the file system.
-    response.headers[HEADER] = path.encode("utf-8", "surrogateescape").decode("latin-1")
-    return response
+    def respond(self, delivery: Delivery, keys: Keys, environ: WSGIEnvironment) -> Response:
+        """Return the hand-off.
+
+        :raises HandoffUnavailable: for a name that no header can carry.
+        """
+        del keys, environ
+        path = delivery.file.path
+        if _UNSENDABLE.search(path):
+            raise HandoffUnavailable(
+                delivery.area.name,
+                f"X-Sendfile cannot carry the name {path!r}.",
+                "Rename the file, or use another backend.",
+            )
+        response = describing_response(delivery)
+        set_validators(response, delivery.file)
+        # WSGI's headers are Latin-1 (PEP 3333); the bytes are those of the file system.
+        response.headers[self.header] = path.encode("utf-8", "surrogateescape").decode("latin-1")
+        return response
+
+    def rules(self, area: Area, keys: Sequence[Keys], choices: Choices) -> str:
+        """Return which folder the application may name files of."""
+        del keys, choices
+        return f'XSendFile On\nXSendFilePath "{area.root}"\n'
+
+    def configuration(self, areas: Sequence[Keyed], choices: Choices) -> str:
+        """See :class:`.Server`."""
+        parts = [apache.module_rules(self.modules, load=not choices.site)]
+        for area, keys in areas:
+            # Under mod_wsgi the environ shows the fingerprint, behind mod_proxy a header does.
+            parts.append(
+                f'SetEnv {environ_key(keys[0].fingerprint)} "{area.url}"\n'
+                f"RequestHeader append {PROXY_HEADER} {keys[0].fingerprint}\n"
+            )
+            parts.append(self.rules(area, keys, choices))
+        return "\n".join(parts)
+
+    def is_installed(self) -> bool:
+        """See :class:`.Server`."""
+        return apache.has_module("xsendfile")

@@ -11,36 +11,19 @@ from weakref import WeakKeyDictionary
 from flask import Flask, request
 from werkzeug.test import TestResponse
 
-from ..disposition import clean_name
+from ..delivery import Delivery, clean_name, content_type
 from ..exceptions import DelegateError
-from ..extension import state_of
 from ..guards.lost_headers import SENT, Sent
-from ..handoff import Delivery
-from ..mediatype import content_type
+from ..servers import SERVERS
 from ..signals import file_delegated, file_refused
-
-# By these a server is told what to send; the first that a response should have must be there.
-_HANDOFFS = ("location", "x-accel-redirect", "x-sendfile", "content-disposition")
-
-
-@dataclass(frozen=True, slots=True)
-class _Delivered:
-    """A delivery that a view has made.
-
-    :param area: the area's name.
-    :param header: a response header that shows it, with its value.
-    """
-
-    delivery: Delivery
-    area: str
-    header: tuple[str, str]
 
 
 @dataclass(slots=True)
 class _Record:
     """What the extension did in one request."""
 
-    delivered: list[_Delivered] = field(default_factory=list)
+    delivered: list[tuple[Delivery, tuple[str, str]]] = field(default_factory=list)
+    """Each delivery, and the response header that shows it."""
     error: DelegateError | None = None
 
 
@@ -72,18 +55,18 @@ def assert_delegated(
     :param mimetype: the media type, with or without the charset that text is given.
     :param as_attachment: whether the browser is to save the file.
     :param max_age: seconds.
-    :param csp: the Content-Security-Policy; an empty one: none is sent.
+    :param csp: the Content-Security-Policy; an empty one: none is delivery.
     :param rate_limit: bytes a second.
     :raises AssertionError: saying what was expected and what came.
     """
     __tracebackhide__ = True
-    sent = _delivered_by(response)
+    delivery = _delivered_by(response)
     wanted = os.fspath(path)
-    if sent is None:
+    if delivery is None:
         raise AssertionError(f"expected {wanted!r}, but not delivered: {_outcome(response)}")
-    came = _facts(sent)
+    came = _facts(delivery)
     expected: dict[str, object] = {
-        "path": _real(wanted, sent.delivery),
+        "path": _real(wanted, delivery),
         "area": area,
         "download_name": None if download_name is None else clean_name(download_name),
         "mimetype": None if mimetype is None else content_type(mimetype),
@@ -114,8 +97,8 @@ def assert_refused(response: TestResponse, status: int | None = None) -> None:
     """
     __tracebackhide__ = True
     wanted = "a status from 400 to 499" if status is None else str(status)
-    if sent := _delivered_by(response):
-        came = _facts(sent)
+    if delivery := _delivered_by(response):
+        came = _facts(delivery)
         raise AssertionError(
             f"expected {wanted}, but {came['path']!r} of area {came['area']!r} was delivered:"
             f" {response.status}"
@@ -125,7 +108,7 @@ def assert_refused(response: TestResponse, status: int | None = None) -> None:
         raise AssertionError(f"expected {wanted}, but came {_outcome(response)}")
 
 
-def _delivered_by(response: TestResponse) -> _Delivered | None:
+def _delivered_by(response: TestResponse) -> Delivery | None:
     """Find the delivery that a response carries, and not merely its view has made."""
     # An open file would be a ResourceWarning in a test that does not look at the content.
     response.make_sequence()
@@ -133,10 +116,9 @@ def _delivered_by(response: TestResponse) -> _Delivered | None:
     record = _record_of(response)
     if record is None or response.status_code not in (200, 206, 304):
         return None
-    for made in reversed(record.delivered):
-        name, value = made.header
+    for delivery, (name, value) in reversed(record.delivered):
         if response.headers.getlist(name) == [value]:
-            return made
+            return delivery
     return None
 
 
@@ -157,12 +139,11 @@ def _outcome(response: TestResponse) -> str:
     return response.status
 
 
-def _facts(sent: _Delivered) -> dict[str, object]:
-    delivery = sent.delivery
+def _facts(delivery: Delivery) -> dict[str, object]:
     kind, _, name = delivery.disposition.partition("; ")
     return {
         "path": delivery.file.relative,
-        "area": sent.area,
+        "area": delivery.area.name,
         "download_name": _name_in(name),
         "mimetype": delivery.content_type,
         "as_attachment": kind == "attachment",
@@ -173,7 +154,7 @@ def _facts(sent: _Delivered) -> dict[str, object]:
 
 
 def _name_in(parameters: str) -> str:
-    """Read a name back from what :func:`~flask_delegate.disposition.content_disposition` wrote."""
+    """Read a name back from what :func:`~flask_delegate.delivery.content_disposition` wrote."""
     ascii_name, _, extended = parameters.partition("; filename*=UTF-8''")
     return unquote(extended) or ascii_name.removeprefix('filename="').removesuffix('"')
 
@@ -190,14 +171,13 @@ def _record(environ: dict[str, Any]) -> _Record:
 
 
 @file_delegated.connect
-def _note_delivery(app: Flask, *, delivery: Delivery, **_: object) -> None:
+def _note_delivery(_app: Flask, *, delivery: Delivery, **_: object) -> None:
     sent: Sent = request.environ[SENT]
-    areas = state_of(app).settings.areas.values()
-    area = next(area.name for area in areas if area.root == delivery.file.root)
     expected = sent.expected()
-    header = next(name for name in _HANDOFFS if name in expected)
-    made = _Delivered(delivery, area, (header, expected[header]))
-    _record(request.environ).delivered.append(made)
+    # The header that hands the file off must have arrived; where there is none, its description.
+    handoffs = [server.header.lower() for server in SERVERS.values() if server.header]
+    header = next(name for name in (*handoffs, "content-disposition") if name in expected)
+    _record(request.environ).delivered.append((delivery, (header, expected[header])))
 
 
 @file_refused.connect

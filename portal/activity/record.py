@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm.exc import ObjectDeletedError
 
 from flask_delegate import file_delegated
-from flask_delegate.handoff import Delivery
+from flask_delegate.delivery import Delivery
 from portal.core.database import db
 from portal.core.models import Activity, Entry, Receipt, now
 from portal.identity.attempts import client_address

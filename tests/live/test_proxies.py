@@ -38,9 +38,9 @@ def test_without_its_server_nothing_is_handed_off(behind_nothing: tuple[Site, in
 
 def test_a_client_that_plays_the_server_gets_nothing(behind_nothing: tuple[Site, int]) -> None:
     site, port = behind_nothing
-    mark = site.configure().extensions["delegate"].marks["default"]
-    for value in ("1", "0" * 32, mark.token, "/private/"):
-        for name in ("X-Flask-Delegate", f"flask_delegate.{mark.fingerprint}"):
+    keys = site.configure().extensions["delegate"].keys["default"][0]
+    for value in ("1", "0" * 32, keys.token, "/private/"):
+        for name in ("X-Flask-Delegate", f"flask_delegate.{keys.fingerprint}"):
             assert_refused(get(port, file_url(NAME), headers={name: value}))
 
 
@@ -132,7 +132,7 @@ def test_areas_may_have_different_servers(site: Site) -> None:
     with express(site, APPLICATION, include=site.apache_config()) as running:
         assert get(running.port, file_url(NAME)).body == MARK
         assert get(running.port, file_url(NAME, area="other")).body == b"other"
-        assert "streamed by Python meanwhile" not in running.logged()
+        assert "Python streams the files" not in running.logged()
         for target in (f"/private/{NAME}", f"/other-inside/{NAME}"):
             assert get(running.port, target).status in (403, 404)
 

@@ -77,14 +77,15 @@ def sign(server: Server, path: str = NAME, **options: object) -> str:
 
 def forge(site: Site, path: str = NAME, *, end: int = 60, key: str = "", browser: str = "") -> str:
     """Sign as the application does, with another key or time."""
-    from flask_delegate.handoff import Handoff, describe
+    from flask_delegate.delivery import describe
+    from flask_delegate.handoff import Handoff
     from flask_delegate.resolve import resolve
 
     state = site.configure(**SETTINGS).extensions["delegate"]
     area = state.settings.area(None)
-    delivery = describe(Handoff(path), resolve(area.root, path))
-    key = key or state.mark(area).signing_key
-    return signing.sign(delivery, area, key, int(time.time()) + end, browser)
+    delivery = describe(Handoff(path), area, resolve(area.root, path))
+    key = key or state.keys[area.name][0].signing_key
+    return signing.sign(delivery, key, int(time.time()) + end, browser)
 
 
 @pytest.mark.parametrize("name", [NAME, *ODD_NAMES])

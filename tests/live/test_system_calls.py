@@ -24,8 +24,8 @@ app.config.update(SECRET_KEY="a secret for the tests only", DELEGATE_ROOT=root)
 Delegate(app)
 app.add_url_rule("/empty", "empty", lambda: "")
 app.add_url_rule("/handoff", "handoff", delegated(lambda: True)(lambda: Handoff(path)))
-mark = app.extensions["delegate"].marks["default"].fingerprint
-environ = {"mod_wsgi.process_group": "portal", environ_key(mark): "/private/"}
+fingerprint = app.extensions["delegate"].keys["default"][0].fingerprint
+environ = {"mod_wsgi.process_group": "portal", environ_key(fingerprint): "/private/"}
 
 
 def ask(target):

@@ -33,7 +33,7 @@ def behind_apache(app: Flask, area: str = "default") -> FlaskClient:
     client.environ_base.update(
         {
             "mod_wsgi.process_group": "localhost:8000",
-            environ_key(state.marks[area].fingerprint): state.settings.areas[area].url,
+            environ_key(state.keys[area][0].fingerprint): state.settings.areas[area].url,
         }
     )
     return client

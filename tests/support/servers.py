@@ -17,10 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from flask_delegate.receipts import NGINX_FORMAT
-from flask_delegate.servers import mod_wsgi as location
-from flask_delegate.servers import nginx as accel
-from flask_delegate.servers import stream
-from flask_delegate.servers import xsendfile as sendfile
+from flask_delegate.servers import SERVERS as BACKENDS
 from flask_delegate.servers.base import Keeps
 
 from .application import APPLICATION
@@ -125,7 +122,7 @@ def streaming(*command: str) -> Start:
     @contextmanager
     def start(site: Site) -> Iterator[Running]:
         with python_server(site, *command) as port:
-            yield Running(port, stream.KEEPS)
+            yield Running(port, BACKENDS["stream"].keeps)
 
     return start
 
@@ -135,7 +132,7 @@ def daemon(site: Site) -> Iterator[Running]:
     """Serve with mod_wsgi's daemon mode."""
     options = ("--compress-responses",)
     with express(site, APPLICATION, *options, include=site.apache_config()) as server:
-        yield Running(server.port, location.KEEPS)
+        yield Running(server.port, BACKENDS["mod_wsgi"].keeps)
 
 
 @contextmanager
@@ -143,7 +140,7 @@ def mounted(site: Site) -> Iterator[Running]:
     """Serve with mod_wsgi's daemon mode, the application being one part of the site."""
     options = ("--mount-point", "/part")
     with express(site, APPLICATION, *options, include=site.apache_config()) as server:
-        yield Running(server.port, location.KEEPS, mount="/part")
+        yield Running(server.port, BACKENDS["mod_wsgi"].keeps, mount="/part")
 
 
 @contextmanager
@@ -155,7 +152,7 @@ def over_tls(site: Site) -> Iterator[Running]:
     names = ("--https-port", str(port), "--server-name", HOST, "--ssl-certificate", certificate)
     options = (*names, "--http2")
     with express(site, APPLICATION, *options, include=site.apache_config()):
-        yield Running(port, location.KEEPS, host=HOST, tls=True)
+        yield Running(port, BACKENDS["mod_wsgi"].keeps, host=HOST, tls=True)
 
 
 def make_certificate(folder: Path) -> None:
@@ -171,7 +168,7 @@ def embedded(site: Site) -> Iterator[Running]:
     options = ("--embedded-mode",)
     with express(site, APPLICATION, *options, include=site.apache_config()) as server:
         # Apache answers requests for several ranges itself, from the whole file that it is given.
-        yield Running(server.port, replace(stream.KEEPS, several_ranges=True))
+        yield Running(server.port, replace(BACKENDS["stream"].keeps, several_ranges=True))
 
 
 SITE = """
@@ -217,7 +214,7 @@ def debian_site(site: Site, *, module: Callable[[], str]) -> Iterator[Running]:
         subprocess.run(command, check=True, capture_output=True, env=environment)
     command = ["apache2", "-d", str(base / "etc"), "-DFOREGROUND"]
     with process(command, port, base, base / "output", environment):
-        yield Running(port, location.KEEPS, host=HOST)
+        yield Running(port, BACKENDS["mod_wsgi"].keeps, host=HOST)
 
 
 def debian_environment(base: Path) -> dict[str, str]:
@@ -251,7 +248,7 @@ def xsendfile(site: Site) -> Iterator[Running]:
     site.settings["DELEGATE_BACKEND"] = "xsendfile"
     options = ("--compress-responses",)
     with express(site, APPLICATION, *options, include=site.apache_config()) as server:
-        yield Running(server.port, sendfile.KEEPS)
+        yield Running(server.port, BACKENDS["xsendfile"].keeps)
 
 
 @contextmanager
@@ -262,7 +259,7 @@ def xsendfile_proxy(site: Site) -> Iterator[Running]:
         upstream = stack.enter_context(python_server(site, *GUNICORN))
         include = site.apache_config() + PROXY.format(upstream=upstream)
         server = stack.enter_context(express(site, APPLICATION, include=include))
-        yield Running(server.port, sendfile.KEEPS)
+        yield Running(server.port, BACKENDS["xsendfile"].keeps)
 
 
 @contextmanager
@@ -270,7 +267,7 @@ def nginx(site: Site) -> Iterator[Running]:
     """Serve with nginx in front of gunicorn."""
     site.settings["DELEGATE_BACKEND"] = "nginx"
     with python_server(site, *GUNICORN) as upstream, nginx_in_front(site, upstream) as port:
-        yield Running(port, accel.KEEPS)
+        yield Running(port, BACKENDS["nginx"].keeps)
 
 
 @contextmanager

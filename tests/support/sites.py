@@ -93,7 +93,7 @@ class Site:
 
     def token(self) -> str:
         """Give the default area's token."""
-        token: str = self.configure().extensions["delegate"].marks["default"].token
+        token: str = self.configure().extensions["delegate"].keys["default"][0].token
         return token
 
 

@@ -15,13 +15,10 @@ import flask_delegate.receipts
 import flask_delegate.testing
 from flask_delegate import exceptions
 from flask_delegate.cli import delegate
-from flask_delegate.config import BACKENDS, DEFAULTS
+from flask_delegate.config import DEFAULTS
 from flask_delegate.handoff import Options
 from flask_delegate.receipts import NGINX_FORMAT
-from flask_delegate.servers import mod_wsgi as location
-from flask_delegate.servers import nginx as accel
-from flask_delegate.servers import stream
-from flask_delegate.servers import xsendfile as sendfile
+from flask_delegate.servers import AUTO, SERVERS
 from tests.support.paths import PROJECT
 from tests.support.readme import readme_example
 
@@ -33,18 +30,21 @@ def test_each_setting_is_documented(key: str) -> None:
     assert f"| `{key}` |" in CONFIGURATION
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", [AUTO, *SERVERS])
 def test_each_backend_is_documented(backend: str) -> None:
     assert f"`{backend}`" in CONFIGURATION
 
 
-@pytest.mark.parametrize("option", Options.__dataclass_fields__)
+@pytest.mark.parametrize("option", Options.__annotations__)
 def test_each_option_of_a_handoff_is_documented(option: str) -> None:
     assert f"| `{option}` |" in CONFIGURATION
 
 
 def test_each_command_and_its_options_are_documented() -> None:
-    for name, command in delegate.commands.items():
+    context = click.Context(delegate)
+    for name in delegate.list_commands(context):
+        command = delegate.get_command(context, name)
+        assert command is not None
         assert f"`flask delegate {name}`" in CONFIGURATION
         for parameter in [one for one in command.params if isinstance(one, click.Option)]:
             for option in (*parameter.opts, *parameter.secondary_opts):
@@ -61,10 +61,10 @@ def test_each_exception_is_documented_and_in_the_tree() -> None:
 
 def test_the_table_of_servers_is_what_the_backends_declare() -> None:
     page = (PROJECT / "docs/extension/servers.md").read_text()
-    for backend in (location, accel, sendfile, stream):
-        keeps = dataclasses.astuple(backend.KEEPS)
+    for server in SERVERS.values():
+        keeps = dataclasses.astuple(server.keeps)
         words = " | ".join("yes" if kept else "no" for kept in keeps)
-        assert f"| `{backend.NAME}` | {words} |" in page
+        assert f"| `{server.name}` | {words} |" in page
 
 
 def test_the_log_format_for_nginx_is_the_one_that_is_read() -> None:
@@ -132,7 +132,7 @@ def test_the_readmes_commands_are_there() -> None:
     for script in set(re.findall(r"scripts/\w+", text)):
         assert os.access(PROJECT / script, os.X_OK)
     for name in re.findall(r"flask --app hello delegate ([a-z-]+)", text):
-        assert name in delegate.commands
+        assert name in delegate.list_commands(click.Context(delegate))
 
 
 def test_what_went_wrong_elsewhere_names_tests_that_there_are() -> None:

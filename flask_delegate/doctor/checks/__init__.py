@@ -1,1 +1,1 @@
-"""The checks of the doctor."""
+"""The checks: of the installation and the server's files, and of a running server."""

@@ -3,39 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from ...areas import Area
-from ...handoff import describe
-from ...resolve import resolve
-from .. import route as probes
-from ..case import Case
 from ..finding import Finding, failure, ok
-from ..requests.client import Reply, Target, fetch
-from ..route import Probe
-
-
-@dataclass(frozen=True, slots=True)
-class Visit:
-    """One area of one running server, with a probe file in it."""
-
-    case: Case
-    area: Area
-    target: Target
-    probe: Probe
-
-    def ask(self, kind: str, method: str = "GET", **headers: str) -> Reply:
-        """Ask the probe route; blanks in header names are written as underscores."""
-        token = probes.make_token(self.case.app, kind, self.area.name, self.probe.name)
-        fields = {name.replace("_", "-"): value for name, value in headers.items()}
-        path = self.target.path.rstrip("/") + probes.ROUTE + token
-        return fetch(self.target, path, method=method, headers=fields)
+from ..probe import Visit
+from ..requests.client import Reply
+from ..route import FILE
 
 
 def delivery(visit: Visit, report: Mapping[str, Any]) -> Iterator[Finding]:
     """Ask for the file in each proper way."""
-    reply = visit.ask(probes.FILE)
+    reply = visit.ask(FILE)
     if reply.status != 200 or reply.body != visit.probe.content:
         yield failure(
             "handoff",
@@ -45,7 +23,6 @@ def delivery(visit: Visit, report: Mapping[str, Any]) -> Iterator[Finding]:
             "So are the files of the application's users.",
             "See the findings above, and the server's error log. 403: Apache's user cannot read the"
             " folder, or the guard does not know the token. 500: the application's log says why.",
-            visit.area.name,
         )
         return
     yield _metadata(visit, reply)
@@ -55,42 +32,35 @@ def delivery(visit: Visit, report: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _metadata(visit: Visit, reply: Reply) -> Finding:
-    delivery = describe(
-        probes.handoff(visit.area.name, visit.probe.name),
-        resolve(visit.area.root, visit.probe.name),
-    )
-    expected = {**visit.case.state.settings.headers, **delivery.headers()}
     wrong = [
         f"{name}: {reply.header(name)!r} instead of {value!r}"
-        for name, value in expected.items()
+        for name, value in visit.delivery().headers().items()
         if reply.header(name) != value
     ]
     if "cookie" not in reply.header("Vary").lower():
         wrong.append(f"Vary: {reply.header('Vary')!r} does not name Cookie")
     if not wrong:
-        return ok("handoff", "the file arrives as the application described it", visit.area.name)
+        return ok("handoff", "the file arrives as the application described it")
     return failure(
         "handoff",
         f"the file arrives, but not as described: {'; '.join(wrong)}.",
         "Name, type and policies keep a file from being cached, run or saved under a wrong name.",
         "Look for rules (Header, ForceType, add_header, a cache or proxy in front) that change"
-        " these headers, and take them away from the area.",
-        visit.area.name,
+        " these headers, and remove them from the area.",
     )
 
 
 def _head(visit: Visit, whole: Reply) -> Finding:
-    reply = visit.ask(probes.FILE, "HEAD")
+    reply = visit.ask(FILE, "HEAD")
     length = reply.header("Content-Length")
     if reply.status == 200 and not reply.body and length == str(len(whole.body)):
-        return ok("head", f"200, Content-Length {length}, no content", visit.area.name)
+        return ok("head", f"200, Content-Length {length}, no content")
     return failure(
         "head",
         f"HEAD was answered with {reply.status}, Content-Length {length!r} and"
         f" {len(reply.body)} bytes.",
         "Download managers ask with HEAD before they fetch.",
         "Look for rules that limit methods (Limit, AllowMethods) or compress the area's files.",
-        visit.area.name,
     )
 
 
@@ -98,36 +68,34 @@ def _range(visit: Visit, whole: Reply) -> Finding:
     part = whole.body[100:200]
     wrong = []
     for extra in ({}, {"If_Range": whole.header("ETag")}):
-        reply = visit.ask(probes.FILE, Range="bytes=100-199", **extra)
+        reply = visit.ask(FILE, Range="bytes=100-199", **extra)
         span = f"bytes 100-199/{len(whole.body)}"
         if (reply.status, reply.body, reply.header("Content-Range")) != (206, part, span):
             wrong.append(f"{'with If-Range' if extra else 'a range'}: {reply.status}")
     if not wrong:
-        return ok("range", "206 with the range, also with If-Range", visit.area.name)
+        return ok("range", "206 with the range, also with If-Range")
     return failure(
         "range",
         f"a request for a range was not answered with it ({', '.join(wrong)}).",
-        "A download that broke off starts from the beginning, and players cannot seek.",
+        "An interrupted download starts from the beginning, and players cannot seek.",
         "Look for MaxRanges none, RequestHeader unset Range, Header unset ETag, FileETag None, or a"
         " compressing filter or proxy.",
-        visit.area.name,
     )
 
 
 def _conditional(visit: Visit, whole: Reply) -> Finding:
     etag, modified = whole.header("ETag"), whole.header("Last-Modified")
-    wrong = [] if etag.startswith('"') else [f"the ETag {etag!r} is not a strong one"]
+    wrong = [] if etag.startswith('"') else [f"the ETag {etag!r} is not strong"]
     for name, value in (("If_None_Match", etag), ("If_Modified_Since", modified)):
-        status = visit.ask(probes.FILE, **{name: value}).status
+        status = visit.ask(FILE, **{name: value}).status
         if status != 304:
             wrong.append(f"{name.replace('_', '-')} was answered with {status}")
     if not wrong:
-        return ok("conditional", "a strong ETag, and 304 for what is unchanged", visit.area.name)
+        return ok("conditional", "a strong ETag, and 304 for what is unchanged")
     return failure(
         "conditional",
         f"{'; '.join(wrong)}.",
-        "Browsers fetch files again that did not change, and cannot resume a download safely.",
+        "Browsers fetch unchanged files again, and cannot resume a download safely.",
         "Look for Header unset ETag, FileETag None, RequestHeader unset If-…, or a compressing"
         " filter or proxy.",
-        visit.area.name,
     )

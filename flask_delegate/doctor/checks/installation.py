@@ -5,53 +5,32 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
-from ...areas import Area, lies_within
-from ...config import DEFAULT_AREA
+from ...areas import DEFAULT_AREA, Area, lies_within
+from ...servers import server_of
 from ..case import Case
 from ..file_access import ENTER, READ, Account, denied, find_account, parents
 from ..finding import Finding, failure, ok, skipped, warning
-from .server import apache_modules, apache_paths, backend, config, network
 
+_PACKAGE = Path(__file__).resolve().parents[2]
 _SAMPLE = 1000  # files that are looked at
 _SHOWN = 3
 _SHORT = 16  # characters of a key
 
 
-def examine(case: Case) -> Iterator[Finding]:
-    """Make all checks."""
-    yield settings(case)
-    yield interpreter(case)
-    checks: tuple[Callable[[Case, Area], Iterable[Finding]], ...] = (
-        root,
-        root_link,
-        permissions,
-        files,
-        overlap,
-        backend,
-        network,
-        config,
-        apache_modules,
-        apache_paths,
-    )
-    for area in case.areas:
-        for check in checks:
-            yield from check(case, area)
-
-
 def settings(case: Case) -> Finding:
-    """Look at what the extension could not refuse."""
+    """Check what the extension could not refuse."""
     secret = (*case.state.settings.secrets, None)[0]
     if secret is not None and len(secret) < _SHORT:
         return failure(
             "settings",
             f"SECRET_KEY has {len(secret)} bytes.",
             "The token that opens the files, and all sessions, are derived from it; a short key"
-            " can be found by trying.",
+            " can be guessed.",
             "Set it to the output of python -c 'import secrets; print(secrets.token_hex())', and"
             " write the server's configuration again.",
         )
@@ -67,12 +46,12 @@ def settings(case: Case) -> Finding:
 
 
 def interpreter(case: Case) -> Finding:
-    """Look at Python and the code with the eyes of the user that runs them."""
-    if all(area.backend in ("nginx", "stream") for area in case.areas):
+    """Check that the user that runs Python can read it and the code."""
+    if not any(server_of(area).runs_python for area in case.areas):
         return skipped("interpreter", "another server than the web server runs the application")
     binary = os.path.realpath(sys.executable)
-    package = str(Path(__file__).resolve().parents[2])
-    places = [binary, os.path.realpath(sys.prefix), package, os.path.realpath(case.app.root_path)]
+    code = os.path.realpath(case.app.root_path)
+    places = [binary, os.path.realpath(sys.prefix), str(_PACKAGE), code]
     needs = [(parent, ENTER) for place in places for parent in parents(place)]
     needs += [(binary, ENTER), *((place, READ) for place in places[1:])]
     account = _runs_python(case)
@@ -89,7 +68,7 @@ def interpreter(case: Case) -> Finding:
 
 
 def _runs_python(case: Case) -> Account:
-    """Give the user of the first daemon process group that names one, or the web server's."""
+    """Return the user of the first daemon process group that names one, or the web server's."""
     for directive in case.apache.directives if case.apache else ():
         if directive.name == "wsgidaemonprocess":
             for word in directive.words:
@@ -99,88 +78,80 @@ def _runs_python(case: Case) -> Account:
     return case.account
 
 
-def root(_case: Case, area: Area) -> Iterator[Finding]:
-    """Look for folders that anybody may change."""
+def root(_case: Case, area: Area) -> Finding:
+    """Look for folders that everybody may change."""
     for folder in [*parents(area.root), area.root]:
         mode = Path(folder).stat().st_mode
         is_open = bool(mode & stat.S_IWOTH)
         if is_open and (folder == area.root or not mode & stat.S_ISVTX):
-            yield failure(
+            return failure(
                 "root",
                 f"everybody on this machine may write to {folder} (mode {mode & 0o7777:o}).",
-                "Anybody can put files there, or another folder in this one's place.",
+                "Anybody can put files there, or replace this folder with another.",
                 f"chmod o-w {folder}",
-                area.name,
             )
-            return
-    yield ok("root", f"{area.root} is not open to other users' changes", area.name)
+    return ok("root", f"{area.root} is not open to other users' changes")
 
 
-def root_link(case: Case, area: Area) -> Iterator[Finding]:
-    """Compare the folder as it was written with the folder as it is."""
+def root_link(case: Case, area: Area) -> Finding:
+    """Compare the configured folder with its real path."""
+    config = case.app.config
     default = area.name == DEFAULT_AREA
-    entry = {} if default else case.app.config["DELEGATE_AREAS"][area.name]
-    given = os.fspath(case.app.config["DELEGATE_ROOT"] if default else entry["root"])
+    given = os.fspath(
+        config["DELEGATE_ROOT"] if default else config["DELEGATE_AREAS"][area.name]["root"]
+    )
     if os.path.normpath(given) == area.root:
-        yield ok("root-link", "given by its real path", area.name)
-        return
-    yield warning(
+        return ok("root-link", "given by its real path")
+    return warning(
         "root-link",
         f"{given} leads through a symbolic link to {area.root}.",
-        "The link is followed once, at start-up, and the guard stands on what it led to. After it"
-        " is changed, the old files are served until a restart, and none handed off without a new"
-        " configuration. An Alias of the server through the link goes past the guard.",
+        "The link is followed once, at start-up, and the guard is on its target. After it is"
+        " changed, the old files are served until a restart, and none handed off without a new"
+        " configuration. An Alias of the server through the link bypasses the guard.",
         f"Write {area.root} into the settings, or write the configuration again and restart after"
         " each change of the link.",
-        area.name,
     )
 
 
-def permissions(case: Case, area: Area) -> Iterator[Finding]:
-    """Look at the folder and those above it with the eyes of the web server's user."""
+def permissions(case: Case, area: Area) -> Finding:
+    """Check that the web server's user may enter the folder and those above it."""
     needs = [(folder, ENTER) for folder in [*parents(area.root), area.root]]
     lacking = denied(case.account, needs)
     if not lacking:
-        yield ok("permissions", f"{case.account.name} may enter all of {area.root}", area.name)
-        return
-    folder = lacking[0][0]
-    yield failure(
+        return ok("permissions", f"{case.account.name} may enter all of {area.root}")
+    return failure(
         "permissions",
         f"{case.account.name} {_described(lacking)}.",
         "The web server sends the files as that user: every download is a 403 or 404.",
-        f"setfacl -m u:{case.account.name}:x {folder} (or chgrp and chmod g+x); if the server runs"
-        " as another user, name it with --user.",
-        area.name,
+        f"setfacl -m u:{case.account.name}:x {lacking[0][0]} (or chgrp and chmod g+x); if the"
+        " server runs as another user, name it with --user.",
     )
 
 
-def files(case: Case, area: Area) -> Iterator[Finding]:
-    """Look at some of the files."""
+def files(case: Case, area: Area) -> Finding:
+    """Check a sample of the files."""
     found = list(islice(_walk(area.root), _SAMPLE))
     links = [path for path in found if Path(path).is_symlink()]
     needs = [(path, ENTER if Path(path).is_dir() else READ) for path in found if path not in links]
     lacking = denied(case.account, needs)
+    user = case.account.name
     if lacking:
-        yield failure(
+        return failure(
             "files",
-            f"of {len(found)} files and folders, {case.account.name} {_described(lacking)}.",
+            f"of {len(found)} files and folders, {user} {_described(lacking)}.",
             "The web server cannot send what its user cannot read.",
-            f"Have them written readable for {case.account.name}, by a common group or a default"
-            f" access list: setfacl -R -m u:{case.account.name}:rX -m d:u:{case.account.name}:rX"
-            f" {area.root}",
-            area.name,
+            f"Have them written readable for {user}, by a common group or a default access list:"
+            f" setfacl -R -m u:{user}:rX -m d:u:{user}:rX {area.root}",
         )
-    elif links:
-        yield warning(
+    if links:
+        return warning(
             "files",
             f"{len(links)} symbolic links, such as {links[0]}.",
             "The extension follows those that stay in the area; the web server follows the real"
             " path only. A link that leaves the area is refused.",
             "Put the files themselves there.",
-            area.name,
         )
-    else:
-        yield ok("files", f"{len(found)} looked at; all can be read", area.name)
+    return ok("files", f"{len(found)} looked at; all can be read")
 
 
 def _walk(top: str) -> Iterator[str]:
@@ -189,39 +160,34 @@ def _walk(top: str) -> Iterator[str]:
             yield f"{folder}/{name}"
 
 
-def overlap(case: Case, area: Area) -> Iterator[Finding]:
+def overlap(case: Case, area: Area) -> Finding:
     """Compare with what is public, and with the code."""
     public: dict[str, str | None] = {
         f"the static folder of the blueprint {name!r}": blueprint.static_folder
         for name, blueprint in case.app.blueprints.items()
-        if blueprint.static_folder
     }
     public["the application's static folder"] = case.app.static_folder
+    fix = "Keep private files in a separate folder."
     for what, folder in public.items():
-        if folder and _meet(area.root, os.path.realpath(folder)):
-            yield failure(
+        if folder is None:
+            continue
+        real = os.path.realpath(folder)
+        if lies_within(area.root, real) or lies_within(real, area.root):
+            return failure(
                 "overlap",
                 f"{area.root} overlaps {what}, {folder}.",
                 "Flask serves that folder to everybody.",
-                "Keep private files in a folder of their own.",
-                area.name,
+                fix,
             )
-            return
     code = os.path.realpath(case.app.root_path)
     if lies_within(code, area.root):
-        yield failure(
+        return failure(
             "overlap",
             f"the application's code, {code}, lies in {area.root}.",
-            "Whoever may name a file can have the code, and whoever may store one can change it.",
-            "Keep private files in a folder of their own.",
-            area.name,
+            "Whoever may name a file can read the code, and whoever may store one can change it.",
+            fix,
         )
-        return
-    yield ok("overlap", "shares no folder with static files or code", area.name)
-
-
-def _meet(one: str, other: str) -> bool:
-    return lies_within(one, other) or lies_within(other, one)
+    return ok("overlap", "shares no folder with static files or code")
 
 
 def _described(lacking: list[tuple[str, str]]) -> str:

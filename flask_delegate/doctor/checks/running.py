@@ -9,13 +9,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ...areas import Area
-from .. import route as probes
+from ...servers import AUTO, server_of
 from ..case import Case
-from ..finding import Finding, failure, ok, skipped, warning
+from ..finding import Finding, about, failure, ok, skipped, warning
+from ..probe import Visit, probe_file
 from ..requests.client import Reply, Target, fetch
-from ..route import probe_file
-from .attacks import assault, listings, other_paths
-from .delivery import Visit, delivery
+from ..route import REPORT, ROUTE
+from .attacks import attacks, listings, other_paths
+from .delivery import delivery
 from .signed_urls import signed_urls
 
 _SAME_KEY = "Run the doctor with the application, the settings and the SECRET_KEY of the server."
@@ -29,7 +30,7 @@ def examine(case: Case, target: Target) -> Iterator[Finding]:
         yield failure(
             "reach",
             f"{target.host}:{target.port} does not answer: {error}.",
-            "Nothing can be said of a server that does not answer.",
+            "A server that does not answer cannot be checked.",
             "Start it, or give the URL at which this machine reaches the application's root.",
         )
         return
@@ -38,47 +39,44 @@ def examine(case: Case, target: Target) -> Iterator[Finding]:
         yield skipped("probe", "there is no SECRET_KEY to sign with", "Set SECRET_KEY.")
         return
     for area in case.areas:
-        yield from _examine_area(case, area, target)
+        yield from about(area, _examine_area(case, area, target))
 
 
 def _examine_area(case: Case, area: Area, target: Target) -> Iterator[Finding]:
     try:
-        made = probe_file(area.root)
-        with made as probe:
-            yield ok("probe-file", f"made in {area.root}", area.name)
+        with probe_file(area.root) as probe:
+            yield ok("probe-file", f"created in {area.root}")
             visit = Visit(case, area, target, probe)
             try:
                 yield from _application(visit)
-                yield from assault(target, area, probe)
-                yield from listings(target, area, probe)
-                yield from other_paths(case, target, area, probe)
+                yield from attacks(visit)
+                yield listings(visit)
+                yield other_paths(visit)
             except OSError as error:
                 yield failure(
                     "reach",
                     f"the server stopped answering: {error}.",
                     "The checks that follow could not be made.",
                     "Look into its error log, and run the doctor again.",
-                    area.name,
                 )
     except OSError as error:
         yield failure(
             "probe-file",
-            f"user id {os.geteuid()} cannot make a file in {area.root}: {error.strerror or error}.",
-            "Without a file of its own the doctor cannot try the server.",
+            f"user id {os.geteuid()} cannot create a file in {area.root}:"
+            f" {error.strerror or error}.",
+            "Without its own file the doctor cannot try the server.",
             "Run it as a user who may write there, such as the application's.",
-            area.name,
         )
 
 
 def _application(visit: Visit) -> Iterator[Finding]:
-    reply = visit.ask(probes.REPORT)
+    reply = visit.ask(REPORT)
     report = _read_report(reply)
     if report is None:
-        yield _unknown(visit, reply)
+        yield _unknown(reply)
         return
-    name = visit.area.name
-    yield ok("probe", "the application knows the doctor's token", name)
-    seen: Mapping[str, Any] = report["areas"][name]
+    yield ok("probe", "the application knows the doctor's token")
+    seen: Mapping[str, Any] = report["areas"][visit.area.name]
     yield _agreement(visit, seen)
     yield _daemon_mode(visit.area, report)
     yield _guard(visit.area, report, seen)
@@ -96,7 +94,7 @@ def _read_report(reply: Reply) -> dict[str, Any] | None:
     return report if isinstance(report, dict) and "areas" in report else None
 
 
-def _unknown(visit: Visit, reply: Reply) -> Finding:
+def _unknown(reply: Reply) -> Finding:
     seen = f"the application's root does not know the doctor's token: it answered {reply.status}"
     if 300 <= reply.status < 400:
         seen += f", a redirect to {_place(reply.header('Location'))}"
@@ -104,10 +102,9 @@ def _unknown(visit: Visit, reply: Reply) -> Finding:
         "probe",
         f"{seen}.",
         "Either another application, or an old version, answers at this URL; or its SECRET_KEY is"
-        " not the one that the doctor has, and the web server's configuration is not made for it;"
-        " or something answers before Flask-Delegate does.",
+        " not the doctor's, and the web server's configuration is not made for it; or something"
+        " answers before Flask-Delegate does.",
         f"{_SAME_KEY} Give the URL of its root, below which all its pages lie. Restart it.",
-        visit.area.name,
     )
 
 
@@ -115,70 +112,64 @@ def _place(location: str) -> str:
     """Shorten a redirect's target, which may repeat the token."""
     parts = urlsplit(location)
     place = f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
-    return f"{place}/…" if probes.ROUTE in parts.path else place + parts.path
+    return f"{place}/…" if ROUTE in parts.path else place + parts.path
 
 
 def _agreement(visit: Visit, seen: Mapping[str, Any]) -> Finding:
-    area, mark = visit.area, visit.case.state.mark(visit.area)
+    area, keys = visit.area, visit.case.keys(visit.area)[0]
     here = {"root": area.root, "url": area.url, "backend": area.backend}
     differing = [
         f"{key}: {seen[key]!r} there, {here[key]!r} here" for key in here if seen[key] != here[key]
     ]
-    if not differing and seen["fingerprint"] != mark.fingerprint:
+    if not differing and seen["fingerprint"] != keys.fingerprint:
         differing = ["the rules for the area (DELEGATE_HEADERS, or Flask-Delegate's version)"]
     if not differing:
-        return ok("agreement", "the server's settings are those that the doctor sees", area.name)
+        return ok("agreement", "the server's settings are those that the doctor sees")
     return failure(
         "agreement",
         f"the running application differs: {'; '.join(differing)}.",
-        "It runs with settings, or with a target of a symbolic link, that are not the present ones"
-        " any more; a configuration that is written now does not fit it.",
+        "It runs with old settings, or with an old target of a symbolic link; a configuration that"
+        " is written now does not fit it.",
         f"Restart the server, or: {_SAME_KEY}",
-        area.name,
     )
 
 
 def _daemon_mode(area: Area, report: Mapping[str, Any]) -> Finding:
     group = report["process_group"]
-    if area.backend not in ("auto", "mod_wsgi"):
-        return skipped(
-            "daemon-mode", f"the backend {area.backend} does not need it", area=area.name
-        )
+    if not server_of(area).needs_daemon_mode:
+        return skipped("daemon-mode", f"the backend {area.backend} does not need it")
     if group:
-        return ok("daemon-mode", f"mod_wsgi's process group {group!r}", area.name)
+        return ok("daemon-mode", f"mod_wsgi's process group {group!r}")
     why = "Only a daemon process can have Apache send a file in its place."
     if group is None:
-        tell = warning if area.backend == "auto" else failure
+        tell = warning if area.backend == AUTO else failure
         return tell(
             "daemon-mode",
             "the application does not run under mod_wsgi.",
             f"{why} Python streams the files, or they are refused.",
             "Serve it with mod_wsgi, or set DELEGATE_BACKEND to what fits the server.",
-            area.name,
         )
     return failure(
         "daemon-mode",
         "mod_wsgi runs in embedded mode.",
         f"{why} Embedded, each download holds a thread of Apache and Python.",
         "Use WSGIDaemonProcess and WSGIProcessGroup, or leave out --embedded-mode.",
-        area.name,
     )
 
 
 def _guard(area: Area, report: Mapping[str, Any], seen: Mapping[str, Any]) -> Finding:
-    if area.backend == "stream":
-        return skipped("guard", "the backend stream needs none", area=area.name)
-    if area.backend == "auto" and report["process_group"] is None:
-        return skipped("guard", "no server is there to have one", area=area.name)
+    if server_of(area).command is None:
+        return skipped("guard", f"the backend {area.backend} needs none")
+    if area.backend == AUTO and report["process_group"] is None:
+        return skipped("guard", "there is no server that could have one")
     if seen["problem"] is None:
-        return ok("guard", "the server shows the fingerprint of the present rules", area.name)
+        return ok("guard", "the server shows the fingerprint of the present rules")
     if seen["old_key"]:
         return warning(
             "guard",
-            "the server's configuration was made with a key that is in SECRET_KEY_FALLBACKS now.",
+            "the server's configuration was made with a key that is now in SECRET_KEY_FALLBACKS.",
             "Files are handed off until that key is removed from there.",
             str(seen["cure"]),
-            area.name,
         )
     return failure(
         "guard",
@@ -186,5 +177,4 @@ def _guard(area: Area, report: Mapping[str, Any], seen: Mapping[str, Any]) -> Fi
         "The application does not hand off without its guard: it streams the files, or refuses"
         " them. Files may also lie open, if other rules made them reachable.",
         str(seen["cure"]),
-        area.name,
     )

@@ -1,1 +1,1 @@
-"""Requests to a running server."""
+"""Requests to a running server, proper ones and attacks."""

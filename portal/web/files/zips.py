@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from flask import Blueprint, Response, redirect, request
 from flask.typing import ResponseReturnValue
 
-from flask_delegate.disposition import clean_name, content_disposition
+from flask_delegate.delivery import clean_name, content_disposition
 from portal.activity.record import record
 from portal.core.models import Entry, Folder
 from portal.files import zips

@@ -27,9 +27,9 @@ def test_the_configuration_holds_each_areas_token_and_resolved_folder(
     code, text = run(app)
     assert code == 0
     assert str(link) not in text
-    for mark in app.extensions["delegate"].marks.values():
-        assert mark.token in text
-        assert mark.fingerprint in text
+    for (keys,) in app.extensions["delegate"].keys.values():
+        assert keys.token in text
+        assert keys.fingerprint in text
     assert f'<Directory "{root}/">' in text
     assert 'Alias "/photos-inside/"' in text
 

@@ -165,12 +165,12 @@ def test_a_second_set_up_is_refused(app: Flask) -> None:
 
 
 def test_marks_belong_to_secret_and_settings(make_app: Factory, tmp_path: Path) -> None:
-    def marks(**settings: Any) -> tuple[str, str]:
-        mark = make_app(**settings).extensions["delegate"].marks["default"]
-        return mark.token, mark.fingerprint
+    def keys(**settings: Any) -> tuple[str, str]:
+        found = make_app(**settings).extensions["delegate"].keys["default"][0]
+        return found.token, found.fingerprint
 
-    token, fingerprint = marks()
-    assert marks() == (token, fingerprint)
+    token, fingerprint = keys()
+    assert keys() == (token, fingerprint)
     assert token != fingerprint
     (tmp_path / "other").mkdir()
     changes: list[dict[str, Any]] = [
@@ -179,8 +179,8 @@ def test_marks_belong_to_secret_and_settings(make_app: Factory, tmp_path: Path) 
         {"DELEGATE_ROOT": tmp_path / "other"},
     ]
     for change in changes:
-        assert not set(marks(**change)) & {token, fingerprint}
-    with_headers = marks(DELEGATE_HEADERS={"X-Frame-Options": "DENY"})
+        assert not set(keys(**change)) & {token, fingerprint}
+    with_headers = keys(DELEGATE_HEADERS={"X-Frame-Options": "DENY"})
     assert with_headers[0] == token
     assert with_headers[1] != fingerprint
 
@@ -189,6 +189,6 @@ def test_what_is_kept_of_an_application_does_not_show_its_secrets(make_app: Fact
     """Debug pages and error reports print such things."""
     state = make_app(SECRET_KEY_FALLBACKS=["an older secret"]).extensions["delegate"]
     shown = repr(state)
-    assert state.marks["default"].fingerprint in shown
-    for secret in (SECRET, "an older secret", state.marks["default"].token):
+    assert state.keys["default"][0].fingerprint in shown
+    for secret in (SECRET, "an older secret", state.keys["default"][0].token):
         assert secret not in shown

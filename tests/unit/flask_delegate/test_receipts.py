@@ -180,4 +180,4 @@ def test_a_path_that_the_server_would_misread_is_refused(app: Flask, path: str) 
     for command in ("apache-config", "nginx-config"):
         result = runner.invoke(args=["delegate", command, "--receipts", path])
         assert result.exit_code == 2
-        assert "give an absolute path" in result.output
+        assert "use an absolute path" in result.output

@@ -16,8 +16,7 @@ import click
 import pytest
 from flask import Blueprint, Flask
 
-from flask_delegate.doctor import report
-from flask_delegate.doctor import route as probe
+from flask_delegate.doctor import probe, report, route
 from flask_delegate.doctor.apache_config import ConfigurationUnreadable, read, ways
 from flask_delegate.doctor.case import Case
 from flask_delegate.doctor.checks import running as live
@@ -36,10 +35,11 @@ from flask_delegate.doctor.finding import CHECKS, Finding, Level, failure, ok, w
 from flask_delegate.doctor.requests.client import Reply, parse_url
 from flask_delegate.doctor.requests.families import FAMILIES, SPELLINGS
 from flask_delegate.doctor.requests.spelling import requests, targets
+from flask_delegate.servers import apache
 from tests.support.extension import SECRET, Factory, behind_apache
 from tests.support.paths import PROJECT
 
-NAME = probe.PREFIX + "0" * 32
+NAME = route.PREFIX + "0" * 32
 
 
 @pytest.fixture
@@ -50,8 +50,8 @@ def probed(root: Path) -> Path:
     return path
 
 
-def url(app: Flask, kind: str = probe.FILE, area: str = "default", name: str = NAME) -> str:
-    return probe.ROUTE + probe.make_token(app, kind, area, name)
+def url(app: Flask, kind: str = route.FILE, area: str = "default", name: str = NAME) -> str:
+    return route.ROUTE + route.make_token(app, kind, area, name)
 
 
 def run(app: Flask, *arguments: str) -> tuple[int, str]:
@@ -77,14 +77,14 @@ def test_the_token_opens_the_probe_file(app: Flask) -> None:
 
 @pytest.mark.usefixtures("probed")
 def test_the_report_names_settings_and_no_secret(app: Flask) -> None:
-    response = behind_apache(app).get(url(app, probe.REPORT))
+    response = behind_apache(app).get(url(app, route.REPORT))
     assert response.headers["Cache-Control"] == "no-store"
     told = json.loads(response.data)
     assert told["process_group"] == "localhost:8000"
     assert told["probe"] == "readable"
     assert told["areas"]["default"]["problem"] is None
     state = app.extensions["delegate"]
-    assert state.marks["default"].token not in response.text
+    assert state.keys["default"][0].token not in response.text
     assert SECRET not in response.text
 
 
@@ -95,20 +95,20 @@ def wrong_urls(app: Flask, make_app: Factory) -> list[str]:
         good[:-1],
         good + "x",
         good + "/",
-        good.replace(probe.ROUTE, probe.ROUTE + "x"),
-        probe.ROUTE + "x",
-        probe.ROUTE,
+        good.replace(route.ROUTE, route.ROUTE + "x"),
+        route.ROUTE + "x",
+        route.ROUTE,
         url(other),
         url(app, "other"),
         url(app, area="other"),
         url(app, name="report.txt"),
-        url(app, name=probe.PREFIX + "../report.txt"),
+        url(app, name=route.PREFIX + "../report.txt"),
         url(app, name=NAME + "/../report.txt"),
-        url(app, name=probe.PREFIX + "1" * 32),
-        url(app, probe.REPORT, name="report.txt"),
-        probe.ROUTE + str(probe._serializer(app).dumps("report")),
-        probe.ROUTE + str(probe._serializer(app).dumps({"kind": "file"})),
-        probe.ROUTE + str(probe._serializer(app).dumps(["file", ["default"], {}])),
+        url(app, name=route.PREFIX + "1" * 32),
+        url(app, route.REPORT, name="report.txt"),
+        route.ROUTE + str(route._serializer(app).dumps("report")),
+        route.ROUTE + str(route._serializer(app).dumps({"kind": "file"})),
+        route.ROUTE + str(route._serializer(app).dumps(["file", ["default"], {}])),
     ]
 
 
@@ -159,13 +159,13 @@ def test_a_token_for_one_area_does_not_open_another(make_app: Factory, tmp_path:
 
 def test_the_sessions_signature_is_not_the_doctors(app: Flask) -> None:
     serializer = app.session_interface.get_signing_serializer(app)  # type: ignore[attr-defined]
-    forged = serializer.dumps([probe.FILE, "default", NAME])
-    assert app.test_client().get(probe.ROUTE + forged).status_code == 404
+    forged = serializer.dumps([route.FILE, "default", NAME])
+    assert app.test_client().get(route.ROUTE + forged).status_code == 404
 
 
 def test_without_a_key_there_is_no_token(make_app: Factory) -> None:
     app = make_app(SECRET_KEY=None, DELEGATE_BACKEND="stream")
-    assert app.test_client().get(probe.ROUTE + "x").status_code == 404
+    assert app.test_client().get(route.ROUTE + "x").status_code == 404
 
 
 def test_the_probe_file_is_taken_away(root: Path) -> None:
@@ -231,7 +231,7 @@ def test_only_a_failure_fails(level: Level) -> None:
 
 
 def test_text_is_safe_for_a_terminal() -> None:
-    text = report.as_text([failure("root", "a\x1b[31mb\nc", "why", "fix", "default")])
+    text = report.as_text([replace(failure("root", "a\x1b[31mb\nc", "why", "fix"), area="default")])
     assert "failure root [default]: a?[31mb?c" in text
     assert "why: why" in text
     assert "1 checks: 0 ok, 0 warning, 1 failure, 0 skipped." in text
@@ -302,7 +302,7 @@ def test_an_area_that_the_doctor_may_not_write_to(
     monkeypatch.setattr(live, "probe_file", refuse)
     found = findings(app, "http://127.0.0.1:1/")
     assert found["probe-file"]["level"] == "failure"
-    assert "cannot make a file" in found["probe-file"]["seen"]
+    assert "cannot create a file" in found["probe-file"]["seen"]
     assert "attack-plain" not in found
 
 
@@ -383,7 +383,7 @@ def test_a_backend_that_is_not_there(
     make_app: Factory, monkeypatch: pytest.MonkeyPatch, backend: str
 ) -> None:
     app = make_app(DELEGATE_BACKEND=backend)
-    monkeypatch.setattr(files, "_MODULES", ())
+    monkeypatch.setattr(apache, "_FOLDERS", ())
     monkeypatch.setattr("shutil.which", lambda *_, **__: None)
     monkeypatch.setattr("importlib.util.find_spec", lambda *_: None)
     assert level(app, "backend") == "warning"
@@ -470,7 +470,7 @@ def test_a_configuration_that_others_can_read(app: Flask, tmp_path: Path) -> Non
     code, text = run(app, "--config", str(config))
     assert code == 1
     assert f"chmod 600 {config}" in " ".join(text.split())
-    assert app.extensions["delegate"].marks["default"].token not in text
+    assert app.extensions["delegate"].keys["default"][0].token not in text
 
 
 # Apache's configuration.

@@ -8,16 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flask_delegate import Handoff
-from flask_delegate.handoff import describe
+from flask_delegate.areas import Area
+from flask_delegate.delivery import describe
 from flask_delegate.resolve import PrivateFile
 from flask_delegate.servers.codec import FIELDS, encode, query_pattern
 
 TOKEN = "0123456789abcdef0123456789abcdef"
+AREA = Area("default", "/srv/files", "/private/", "auto")
 FILE = PrivateFile("/srv/files", "x", "x", 1, 0, (1, 1))
 
 
 def encoded(**options: object) -> str:
-    return encode(describe(Handoff("x", **options), FILE), TOKEN)  # type: ignore[arg-type]
+    return encode(describe(Handoff("x", **options), AREA, FILE), TOKEN)  # type: ignore[arg-type]
 
 
 def test_each_value_is_carried() -> None:

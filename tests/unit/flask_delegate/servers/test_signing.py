@@ -86,16 +86,16 @@ def test_each_area_and_secret_has_its_own_key(make_app: Factory, tmp_path: Path)
     other.mkdir()
     areas = {"b": {"root": other, "url": "/b/", "signed_url": "/signed-b/"}}
     made = [make_app(**SIGNED, DELEGATE_AREAS=areas), make_app(**SIGNED, SECRET_KEY="another")]
-    keys = [m.signing_key for app in made for m in app.extensions["delegate"].marks.values()]
+    found = [one for app in made for (one,) in app.extensions["delegate"].keys.values()]
+    keys = [one.signing_key for one in found]
     assert len(set(keys)) == 3
     assert all(len(key) == 32 for key in keys)
-    tokens = [m.token for app in made for m in app.extensions["delegate"].marks.values()]
-    assert not set(keys) & set(tokens)
+    assert not set(keys) & {one.token for one in found}
 
 
 def test_switching_them_on_needs_a_new_configuration(make_app: Factory) -> None:
     prints = {
-        make_app(**one).extensions["delegate"].marks["default"].fingerprint
+        make_app(**one).extensions["delegate"].keys["default"][0].fingerprint
         for one in ({}, SIGNED, {"DELEGATE_SIGNED_URL": "/signed-2/"})
     }
     assert len(prints) == 3

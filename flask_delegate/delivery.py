@@ -1,0 +1,209 @@
+"""What is sent: a private file and everything that the client is told of it.
+
+Media types, sandboxes, download names and the header that carries them (RFC 6266, RFC 8187).
+"""
+
+from __future__ import annotations
+
+import mimetypes
+import re
+import secrets
+import unicodedata
+from dataclasses import dataclass
+from functools import lru_cache
+from urllib.parse import quote
+
+from .areas import Area
+from .handoff import Handoff
+from .resolve import PrivateFile
+
+UNKNOWN = "application/octet-stream"
+
+_NAME = r"[A-Za-z0-9!#$&^_.+-]+"  # RFC 6838, 4.2, with the characters that a parameter needs
+_TYPE = re.compile(rf'{_NAME}/{_NAME}(?:; ?{_NAME}=(?:{_NAME}|"[A-Za-z0-9 ._:/+-]*"))*')
+
+# mimetypes separates a compressed file's inner type from its coding. The compressed file is
+# delivered, so its type is that of the coding.
+_CODINGS = {
+    "br": "application/x-brotli",
+    "bzip2": "application/x-bzip2",
+    "compress": "application/x-compress",
+    "gzip": "application/gzip",
+    "xz": "application/x-xz",
+}
+
+_SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
+
+# Types that browsers show without running anything in the site's name. (A browser's PDF viewer
+# isolates a document's scripts from the site, and does not work inside a sandbox.)
+_PASSIVE = frozenset(
+    {
+        "application/pdf",
+        "image/avif",
+        "image/bmp",
+        "image/gif",
+        "image/jpeg",
+        "image/png",
+        "image/webp",
+        "text/plain",
+        UNKNOWN,
+    }
+)
+_PASSIVE_FAMILIES = ("audio/", "video/")
+
+_LONGEST = 255  # bytes of UTF-8; the limit of the file systems in use
+_DEFAULT = "download"
+# What could leave the folder, or make one name look like another: separators, controls, line
+# separators, surrogates, and the characters that change the direction of writing.
+_SEPARATORS = re.compile(r"[/\\]")
+_INVISIBLE = re.compile(
+    "[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+# RFC 6266, appendix D: quotes, backslashes and percent signs are read differently by browsers.
+# Letters that are equivalent to a separator become one in ASCII.
+_NOT_IN_FALLBACK = re.compile(r'["\\%;/]')
+# Names that need no change: most of them.
+_PLAIN = re.compile(r"(?=.{1,255}$)[A-Za-z0-9_](?:[A-Za-z0-9 ._()+,=@-]*[A-Za-z0-9_()+,=@-])?")
+_ATTR_CHAR = "!#$&+-.^_`|~"  # RFC 8187, 3.2.1
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A resolved file and everything that the client is told of it.
+
+    :param id: 16 characters that find the hand-off in the server's log: see
+        :mod:`flask_delegate.receipts`. Not a secret.
+    :param area: where the file lies.
+    :param file: what to send.
+    :param content_type: the ``Content-Type`` header.
+    :param disposition: the ``Content-Disposition`` header.
+    :param max_age: seconds, or none.
+    :param csp: the ``Content-Security-Policy`` header, or none.
+    :param rate_limit: bytes a second, or none.
+    """
+
+    id: str
+    area: Area
+    file: PrivateFile
+    content_type: str
+    disposition: str
+    max_age: int | None
+    csp: str | None
+    rate_limit: int | None
+
+    def headers(self) -> dict[str, str]:
+        """Return the response headers that say it. The cache policy (RFC 9111) is never public."""
+        fresh = "no-cache" if self.max_age is None else f"max-age={self.max_age}"
+        headers = {
+            **self.area.headers,
+            "Content-Type": self.content_type,
+            "Content-Disposition": self.disposition,
+            "Cache-Control": f"private, {fresh}",
+            "X-Content-Type-Options": "nosniff",
+        }
+        if self.csp:
+            headers["Content-Security-Policy"] = self.csp
+        return headers
+
+
+def describe(handoff: Handoff, area: Area, file: PrivateFile) -> Delivery:
+    """Settle name, type and policies.
+
+    :raises ValueError: if the media type given is not one.
+    """
+    name = clean_name(handoff.download_name or file.name)
+    mimetype = handoff.mimetype or guess(name) or guess(file.name) or UNKNOWN
+    attachment = bool(handoff.as_attachment) or mimetype.lower() == UNKNOWN
+    return Delivery(
+        id=secrets.token_urlsafe(12),
+        area=area,
+        file=file,
+        content_type=content_type(mimetype),
+        disposition=content_disposition("attachment" if attachment else "inline", name),
+        max_age=handoff.max_age,
+        csp=handoff.csp or sandbox_for(mimetype),
+        rate_limit=handoff.rate_limit,
+    )
+
+
+def guess(name: str) -> str | None:
+    """Guess a media type from a file's name."""
+    mimetype, coding = mimetypes.guess_type(name.replace(":", "_"), strict=False)
+    return _CODINGS.get(coding, UNKNOWN) if coding else mimetype
+
+
+@lru_cache(maxsize=256)
+def content_type(mimetype: str) -> str:
+    """Return the ``Content-Type`` header; text without a charset is UTF-8.
+
+    :raises ValueError: if ``mimetype`` is not ``type/subtype`` with parameters.
+    """
+    if not _TYPE.fullmatch(mimetype):
+        raise ValueError(f"mimetype {mimetype!r} is not of the form type/subtype; name=value")
+    if mimetype.lower().startswith("text/") and "charset=" not in mimetype.lower():
+        return f"{mimetype}; charset=utf-8"
+    return mimetype
+
+
+@lru_cache(maxsize=256)
+def sandbox_for(mimetype: str) -> str | None:
+    """Return the Content-Security-Policy for types that a browser could run, none for others.
+
+    The list holds the harmless ones, so that a type nobody thought of is sandboxed.
+    """
+    essence = mimetype.partition(";")[0].strip().lower()
+    if essence in _PASSIVE or essence.startswith(_PASSIVE_FAMILIES):
+        return None
+    return _SANDBOX
+
+
+def clean_name(name: str) -> str:
+    """Return a name that is safe to save under: one component, visible, at most 255 bytes.
+
+    It is never empty, and never a hidden file.
+    """
+    if _PLAIN.fullmatch(name):
+        return name
+    name = _INVISIBLE.sub("", _SEPARATORS.sub("_", name)).strip(" ")
+    if name.startswith("."):
+        name = f"_{name[1:]}" if name.strip(".") else ""
+    return _shorten(name.rstrip(". ")) or _DEFAULT
+
+
+def _shorten(name: str) -> str:
+    """Cut the stem, not the extension, at a whole character."""
+    if len(name.encode()) <= _LONGEST:
+        return name
+    stem, dot, extension = name.rpartition(".")
+    if not dot or len(extension.encode()) > _LONGEST // 4:
+        stem, extension = name, ""
+    room = _LONGEST - len((dot + extension).encode() if extension else b"")
+    return stem.encode()[:room].decode(errors="ignore") + (dot + extension if extension else "")
+
+
+def content_disposition(kind: str, name: str) -> str:
+    """Return the ``Content-Disposition`` header.
+
+    :param kind: ``inline`` or ``attachment``.
+    :param name: a name from :func:`clean_name`.
+    """
+    fallback = name if _PLAIN.fullmatch(name) else _ascii_fallback(name)
+    header = f'{kind}; filename="{fallback}"'
+    if fallback == name:
+        return header
+    return f"{header}; filename*=UTF-8''{quote(name, safe=_ATTR_CHAR)}"
+
+
+def _ascii_fallback(name: str) -> str:
+    stem, dot, extension = name.rpartition(".")
+    if not dot:
+        stem, extension = name, ""
+    stem = _to_ascii(stem).strip(" .") or _DEFAULT
+    extension = _to_ascii(extension)
+    return f"{stem}.{extension}" if extension else stem
+
+
+def _to_ascii(text: str) -> str:
+    decomposed = unicodedata.normalize("NFKD", text)
+    ascii_only = decomposed.encode("ascii", "ignore").decode()
+    return _NOT_IN_FALLBACK.sub("_", ascii_only)

@@ -1,0 +1,97 @@
+"""A file that the doctor puts into an area, and asks the server for."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from ..areas import Area
+from ..delivery import Delivery, describe
+from ..resolve import resolve
+from .case import Case
+from .requests import http2
+from .requests.client import Reply, Target, answer_to, fetch
+from .requests.spelling import Attack
+from .route import PREFIX, ROUTE, make_token, probe_handoff
+
+_LINES = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """The file.
+
+    :param marker: what each line of it contains, and nothing else in the world does.
+    """
+
+    name: str
+    marker: bytes
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One area of one running server, with a probe file in it."""
+
+    case: Case
+    area: Area
+    target: Target
+    probe: Probe
+
+    def ask(self, kind: str, method: str = "GET", **headers: str) -> Reply:
+        """Ask the probe route; blanks in header names are written as underscores."""
+        token = make_token(self.case.app, kind, self.area.name, self.probe.name)
+        fields = {name.replace("_", "-"): value for name, value in headers.items()}
+        path = self.target.path.rstrip("/") + ROUTE + token
+        return fetch(self.target, path, method=method, headers=fields)
+
+    def attack(self, attack: Attack) -> bytes | None:
+        """Return whatever comes, or nothing if the server does not answer."""
+        request = attack.to(self.target.host_header, self.target.scheme)
+        return answer_to(self.target, request, use_http2=attack.version == http2.VERSION)
+
+    def delivery(self) -> Delivery:
+        """Return what the client should be told of the file."""
+        file = resolve(self.area.root, self.probe.name)
+        return describe(probe_handoff(self.area.name, self.probe.name), self.area, file)
+
+
+@contextmanager
+def probe_file(root: str) -> Iterator[Probe]:
+    """Put a probe file into a folder, old enough for a strong ETag, and delete it at the end.
+
+    :raises OSError: if it cannot be created.
+    """
+    marker = secrets.token_hex(16)
+    content = "".join(f"{number:04} {marker}\n" for number in range(_LINES)).encode()
+    probe = Probe(PREFIX + secrets.token_hex(16), marker.encode(), content)
+    folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _write(folder, probe)
+        try:
+            yield probe
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(probe.name, dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+def _write(folder: int, probe: Probe) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(probe.name, flags, 0o600, dir_fd=folder)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(probe.content)
+            file.flush()
+            # Whatever the umask: the application and the web server must be able to read it.
+            os.fchmod(file.fileno(), 0o644)
+            old = time.time() - 3600
+            os.utime(file.fileno(), (old, old))
+    except BaseException:
+        os.unlink(probe.name, dir_fd=folder)
+        raise

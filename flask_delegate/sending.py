@@ -1,0 +1,142 @@
+"""The heart: a file is resolved and described, and the server that is ready sends it."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING, Unpack
+
+from flask import Flask, Response, current_app, has_request_context, request
+
+from .areas import Area
+from .delivery import describe
+from .exceptions import HandoffUnavailable
+from .guards.lost_headers import SENT, Sent
+from .guards.redirects import MINTED
+from .handoff import Handoff, Options
+from .resolve import resolve
+from .servers import AUTO, SERVERS, STREAM, server_of, signing
+from .servers.base import Server
+from .servers.handshake import Keys
+from .signals import file_delegated
+from .state import State, state_of
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+
+def send_via_apache(path: str | os.PathLike[str], **options: Unpack[Options]) -> Response:
+    """Return the response that delivers a private file. The caller has authorised it.
+
+    :param path: relative to the area's root.
+    :param options: those of :class:`~flask_delegate.Handoff`.
+    :raises FileRefused: if it is not a readable regular file below the root.
+    :raises HandoffUnavailable: if streaming is ruled out and the server is not ready.
+    :raises UnknownArea: if there is no such area.
+    :raises ValueError: if an option is out of its range.
+    """
+    return send(Handoff(path, **options))
+
+
+def send(handoff: Handoff) -> Response:
+    """Return the response for a hand-off: see :func:`send_via_apache`."""
+    # The proxies are looked up once: each use of one costs as much as a look at the disk.
+    app, environ = current_app._get_current_object(), request.environ  # type: ignore[attr-defined]
+    state = state_of(app)
+    area = state.settings.area(handoff.area)
+    delivery = describe(handoff, area, resolve(area.root, handoff.path))
+    server, keys = _choose(app, state, area, environ)
+    response: Response = app.make_response(server.respond(delivery, keys, environ))
+    if server.header:
+        environ.setdefault(MINTED, []).append(response.headers[server.header])
+    headers = response.headers.to_wsgi_list()
+    environ[SENT] = Sent(delivery, response, headers, server_of(area).keeps)
+    file_delegated.send(app, delivery=delivery, backend=server.name)
+    return response
+
+
+def signed_url(
+    path: str | os.PathLike[str],
+    *,
+    expires_in: int,
+    bind_to_browser: bool = False,
+    **options: Unpack[Options],
+) -> str:
+    """Return a URL by which Apache sends a private file without asking the application again.
+
+    The caller has decided that whoever gets it may have the file until then; nobody can revoke it,
+    except by a new ``SECRET_KEY``. Within a request, the server has to show that it verifies such
+    URLs; elsewhere this is taken for granted.
+
+    :param path: relative to the area's root.
+    :param expires_in: seconds, 31 days at most. The URL expires up to a tenth of them earlier, so
+        that it stays the same for a while and browsers can keep the file.
+    :param bind_to_browser: let it work only in the browser that makes this request. This sets a
+        cookie.
+    :param options: those of :class:`~flask_delegate.Handoff`. The area needs
+        ``DELEGATE_SIGNED_URL`` or its own ``signed_url``.
+    :returns: a path with a query, for a page of the same host.
+    :raises FileRefused: if it is not a readable regular file below the root.
+    :raises HandoffUnavailable: if the area has no signed URLs, or the server does not verify them.
+    :raises UnknownArea: if there is no such area.
+    :raises ValueError: if an argument is out of its range.
+    """
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    state = state_of(app)
+    handoff = Handoff(path, **options)
+    area = state.settings.area(handoff.area)
+    if not area.signed_url:
+        raise HandoffUnavailable(
+            area.name,
+            "it has no signed URLs.",
+            "Set DELEGATE_SIGNED_URL to a prefix such as /signed/, or the area's 'signed_url'.",
+        )
+    keys = state.keys[area.name][0]
+    if has_request_context():
+        keys = _loaded_keys(app, state, area, request.environ)
+    expires = signing.expiry(expires_in)
+    delivery = describe(handoff, area, resolve(area.root, path))
+    browser = signing.browser_value() if bind_to_browser else ""
+    return signing.sign(delivery, keys.signing_key, expires, browser)
+
+
+def _choose(app: Flask, state: State, area: Area, environ: WSGIEnvironment) -> tuple[Server, Keys]:
+    """Hand off only where this very request shows that the server is ready."""
+    try:
+        return server_of(area), _loaded_keys(app, state, area, environ)
+    except HandoffUnavailable as unavailable:
+        if area.backend != AUTO:
+            raise
+        _warn_once(app, state, area, f"{unavailable} Until then Python streams the files.")
+        return SERVERS[STREAM], Keys()
+
+
+def _loaded_keys(app: Flask, state: State, area: Area, environ: WSGIEnvironment) -> Keys:
+    """Return the keys that the server's configuration has.
+
+    :raises HandoffUnavailable: if it has none of this area's.
+    """
+    server = server_of(area)
+    keys, *replaced = state.keys[area.name]
+    try:
+        server.check(environ, area, keys)
+    except HandoffUnavailable:
+        for old in replaced:
+            with suppress(HandoffUnavailable):
+                server.check(environ, area, old)
+                _warn_once(
+                    app,
+                    state,
+                    area,
+                    f"area {area.name!r}: the server's configuration was made with a key that is"
+                    " now in SECRET_KEY_FALLBACKS. Write it again before you remove that key.",
+                )
+                return old
+        raise
+    return keys
+
+
+def _warn_once(app: Flask, state: State, area: Area, message: str) -> None:
+    if (area.name, message) not in state.warned:
+        state.warned.add((area.name, message))
+        app.logger.warning("%s", message)

@@ -1,0 +1,64 @@
+"""What the extension keeps of one application, in ``app.extensions["delegate"]``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from flask import Flask
+
+from .areas import Area
+from .config import Settings
+from .servers import server_of
+from .servers.base import Choices
+from .servers.handshake import Keys, derive
+
+KEY = "delegate"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """An application's settings, and what follows from them.
+
+    :param keys: by area: the keys in use, then those that they have replaced. Where nothing is
+        handed off they are empty.
+    :param warned: what was logged and is not to be logged again.
+    """
+
+    settings: Settings
+    keys: Mapping[str, tuple[Keys, ...]]
+    warned: set[tuple[str, str]] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, settings: Settings) -> State:
+        """Derive each area's keys."""
+        keys = {
+            name: tuple(_keys(secret, area) for secret in settings.secrets) or (Keys(),)
+            for name, area in settings.areas.items()
+        }
+        return cls(settings, MappingProxyType(keys))
+
+
+def state_of(app: Flask) -> State:
+    """Return what the extension keeps of an application.
+
+    :raises RuntimeError: if it was not set up.
+    """
+    try:
+        state: State = app.extensions[KEY]
+    except KeyError:
+        raise RuntimeError("Delegate is not set up: call Delegate(app) or init_app(app).") from None
+    return state
+
+
+def _keys(secret: bytes, area: Area) -> Keys:
+    keys = Keys(
+        token=derive(secret, "token", area.url, area.root),
+        signing_key=(
+            derive(secret, "signed-url", area.signed_url, area.root) if area.signed_url else ""
+        ),
+    )
+    # Whatever changes the rules changes the fingerprint.
+    rules = server_of(area).rules(area, [keys], Choices())
+    return replace(keys, fingerprint=derive(secret, "fingerprint", area.url, area.root, rules))

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import unicodedata
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flask_delegate import Handoff
+from flask_delegate.areas import Area
+from flask_delegate.delivery import (
+    Delivery,
+    clean_name,
+    content_disposition,
+    content_type,
+    describe,
+    guess,
+    sandbox_for,
+)
+from flask_delegate.resolve import PrivateFile
+
+AREA = Area("default", "/srv", "/private/", "auto")
+
+
+def delivery(name: str, **options: Any) -> Delivery:
+    return describe(Handoff(name, **options), AREA, PrivateFile("/srv", name, name, 1, 0, (1, 1)))
+
+
+def test_the_files_own_name_and_type_are_the_defaults() -> None:
+    made = delivery("report.pdf")
+    assert made.content_type == "application/pdf"
+    assert made.disposition == 'inline; filename="report.pdf"'
+    assert made.headers()["Cache-Control"] == "private, no-cache"
+    assert made.csp is None
+
+
+def test_an_unknown_type_is_an_attachment() -> None:
+    made = delivery("0f3a", as_attachment=False)
+    assert made.content_type == "application/octet-stream"
+    assert made.disposition == 'attachment; filename="0f3a"'
+
+
+def test_a_types_case_does_not_matter() -> None:
+    assert delivery("x", mimetype="Application/Octet-Stream").disposition.startswith("attachment")
+    assert delivery("x", mimetype="TEXT/HTML").content_type == "TEXT/HTML; charset=utf-8"
+    assert delivery("x", mimetype="TEXT/HTML").csp
+
+
+def test_the_download_name_tells_the_type_of_an_opaque_file() -> None:
+    assert delivery("0f3a", download_name="a.png").content_type == "image/png"
+    assert delivery("a.png", download_name="picture").content_type == "image/png"
+
+
+def test_the_cache_policy_is_never_public() -> None:
+    assert delivery("a.txt", max_age=0).headers()["Cache-Control"] == "private, max-age=0"
+    assert delivery("a.txt", max_age=60).headers()["Cache-Control"] == "private, max-age=60"
+
+
+def test_a_policy_of_ones_own_replaces_the_sandbox() -> None:
+    assert "sandbox" in (delivery("a.html").csp or "")
+    assert delivery("a.html", csp="default-src 'self'").csp == "default-src 'self'"
+
+
+# Download names.
+
+
+@pytest.mark.parametrize(
+    ("given_name", "cleaned"),
+    [
+        ("report.pdf", "report.pdf"),
+        ("../../etc/passwd", "_._.._etc_passwd"),
+        ("C:\\temp\\x.txt", "C:_temp_x.txt"),
+        ("a\r\nSet-Cookie: x=1", "aSet-Cookie: x=1"),
+        ("photo\u202egpj.exe", "photogpj.exe"),
+        ("\u2066x\u2069\u200e\u200f\u061c.txt", "x.txt"),
+        (".htaccess", "_htaccess"),
+        ("trailing. . ", "trailing"),
+        ("", "download"),
+        (" ", "download"),
+        ("...", "download"),
+        ("\x00\x1f\x7f\x85", "download"),
+        ("lone \ud800.txt", "lone .txt"),
+        ("👩‍👩‍👧.png", "👩‍👩‍👧.png"),
+        ("می‌خواهم.txt", "می‌خواهم.txt"),
+    ],
+)
+def test_a_name_is_made_safe(given_name: str, cleaned: str) -> None:
+    assert clean_name(given_name) == cleaned
+
+
+def test_a_long_name_keeps_its_extension_and_whole_characters() -> None:
+    name = clean_name("ü" * 200 + ".pdf")
+    assert name == "ü" * 125 + ".pdf"
+    assert len(clean_name("x" * 300).encode()) == 255
+    assert len(clean_name("." + "x" * 300).encode()) <= 255
+    assert len(clean_name("a." + "é" * 300).encode()) <= 255
+
+
+@pytest.mark.parametrize(
+    ("name", "header"),
+    [
+        ("a.txt", 'inline; filename="a.txt"'),
+        ("two words.txt", 'inline; filename="two words.txt"'),
+        ("naïve.txt", "inline; filename=\"naive.txt\"; filename*=UTF-8''na%C3%AFve.txt"),
+        ("日本.pdf", "inline; filename=\"download.pdf\"; filename*=UTF-8''%E6%97%A5%E6%9C%AC.pdf"),
+        ("日本", "inline; filename=\"download\"; filename*=UTF-8''%E6%97%A5%E6%9C%AC"),
+        ('q"q.txt', "inline; filename=\"q_q.txt\"; filename*=UTF-8''q%22q.txt"),
+        (
+            "\uff0essh\uff0e\uff0fkeys",
+            "inline; filename=\"ssh._keys\"; filename*=UTF-8''%EF%BC%8Essh%EF%BC%8E%EF%BC%8Fkeys",
+        ),
+        ("50%.txt", "inline; filename=\"50_.txt\"; filename*=UTF-8''50%25.txt"),
+        ("a;b'c.txt", "inline; filename=\"a_b'c.txt\"; filename*=UTF-8''a%3Bb%27c.txt"),
+    ],
+)
+def test_the_header_carries_the_name(name: str, header: str) -> None:
+    assert content_disposition("inline", name) == header
+
+
+@given(st.text())
+def test_any_name_gives_a_header_that_reads_back(text: str) -> None:
+    name = clean_name(text)
+    assert 1 <= len(name.encode()) <= 255
+    assert clean_name(name) == name
+    assert not any(unicodedata.category(character) == "Cc" for character in name)
+    header = content_disposition("attachment", name)
+    assert header.isascii()
+    assert header.isprintable()
+    fallback, _, extended = header.partition("; filename*=UTF-8''")
+    quoted = fallback.removeprefix('attachment; filename="').removesuffix('"')
+    assert quoted
+    assert not set(quoted) & {'"', "\\", "%", "/"}
+    assert not quoted.startswith(".")
+    assert unquote(extended, errors="strict") == name if extended else quoted == name
+
+
+# Media types.
+
+
+@pytest.mark.parametrize(
+    ("name", "mimetype"),
+    [
+        ("a.txt", "text/plain"),
+        ("A.PDF", "application/pdf"),
+        ("a.tar.gz", "application/gzip"),
+        ("a.html.bz2", "application/x-bzip2"),
+        ("a.svgz", "application/gzip"),
+        ("data:text/html,x", None),
+        ("http://x/a.html", "text/html"),
+        ("opaque", None),
+        ("a.unheard-of", None),
+    ],
+)
+def test_a_type_is_guessed_from_the_name(name: str, mimetype: str | None) -> None:
+    assert guess(name) == mimetype
+
+
+def test_text_is_said_to_be_utf8() -> None:
+    assert content_type("text/plain") == "text/plain; charset=utf-8"
+    assert content_type("text/plain; charset=latin-1") == "text/plain; charset=latin-1"
+    assert content_type("application/json") == "application/json"
+    assert content_type('text/x; title="a b"; charset=utf-8').count("charset") == 1
+
+
+@pytest.mark.parametrize(
+    "wrong", ["", "text", "text/", "a/b\r\nX: y", "a/b;", "a/b; c", "ä/b", "a/b; c=d e", "a/b/c"]
+)
+def test_what_is_not_a_type_is_refused(wrong: str) -> None:
+    with pytest.raises(ValueError, match="not of the form type/subtype"):
+        content_type(wrong)
+
+
+@pytest.mark.parametrize(
+    "active",
+    ["text/html", "TEXT/HTML; charset=utf-8", "image/svg+xml", "application/xml", "text/unknown"],
+)
+def test_what_a_browser_could_run_is_sandboxed(active: str) -> None:
+    policy = sandbox_for(active)
+    assert policy is not None
+    assert "sandbox" in policy
+    assert "default-src 'none'" in policy
+
+
+@pytest.mark.parametrize(
+    "passive", ["image/png", "text/plain; charset=utf-8", "video/mp4", "application/pdf"]
+)
+def test_what_a_browser_only_shows_is_not(passive: str) -> None:
+    assert sandbox_for(passive) is None
