@@ -1,7 +1,7 @@
 """What an application's own tests need: assertions on responses, and a real Apache.
 
-The assertions need nothing beside the extension. The fixture needs pytest, mod_wsgi and Apache, and
-is loaded when it is asked for.
+The assertions need only the extension. The fixture needs pytest, mod_wsgi and Apache, and loads
+when it is used.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from .application import serve
 
 
 class ServeWithApache(Protocol):
-    """What the fixture is: a function that starts a server."""
+    """A function that starts a server."""
 
     def __call__(
         self,
@@ -30,7 +30,7 @@ class ServeWithApache(Protocol):
         :param env: variables to add to the environment.
         :param folder: the working directory; none: pytest's root folder.
         :param options: more options for mod_wsgi-express.
-        :raises RuntimeError: with the words of what failed, if it does not start.
+        :raises RuntimeError: with the output of what failed, if it does not start.
         """
 
 

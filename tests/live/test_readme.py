@@ -25,4 +25,4 @@ def test_the_example_is_handed_off(site: Site, monkeypatch: pytest.MonkeyPatch) 
         reply = get(running.port, "/reports/a.txt", headers={"Cookie": cookie})
         assert (reply.status, reply.body) == (200, b"Ten more than last year.\n")
         assert reply["Content-Disposition"] == 'attachment; filename="a.txt"'
-        assert "Python streams the files" not in running.logged()
+        assert "Python streams the files" not in running.log()

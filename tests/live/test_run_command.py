@@ -18,6 +18,7 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
+from flask_delegate.testing.apache import free_port
 from tests.support.clients import get
 from tests.support.paths import PROJECT
 from tests.support.portal_process import (
@@ -33,7 +34,7 @@ from tests.support.portal_process import (
     wait_for,
     wait_until_gone,
 )
-from tests.support.sites import DAEMON_USER, free_port
+from tests.support.sites import DAEMON_USER
 from tests.support.visitors import Visitor
 
 NAME = "Übersicht 概要.txt"

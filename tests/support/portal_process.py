@@ -14,8 +14,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from flask_delegate.testing.apache import end as end_process
+from flask_delegate.testing.apache import free_port
+
 from .paths import PROJECT
-from .sites import free_port
 from .visitors import Visitor
 
 RUN = PROJECT / "scripts" / "run"
@@ -93,12 +95,7 @@ def wait_until_ready(run: Run) -> None:
 
 def end(run: Run) -> None:
     if run.process.poll() is None:
-        run.process.terminate()
-        try:
-            run.process.wait(30)
-        except subprocess.TimeoutExpired:
-            os.killpg(run.process.pid, signal.SIGKILL)
-            run.process.wait()
+        end_process(run.process, 30)
     for pid in processes_of(run):
         os.kill(pid, signal.SIGKILL)
     # A script that was killed leaves these.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -19,10 +18,11 @@ from typing import Any
 from flask_delegate.receipts import NGINX_FORMAT
 from flask_delegate.servers import SERVERS as BACKENDS
 from flask_delegate.servers.base import Keeps
+from flask_delegate.testing.apache import end, free_port
 
 from .application import APPLICATION
 from .clients import Reply, get
-from .sites import DAEMON_USER, Site, express, free_port
+from .sites import DAEMON_USER, Site, express
 
 PROXY = """
 LoadModule proxy_module "${{MOD_WSGI_MODULES_DIRECTORY}}/mod_proxy.so"
@@ -80,12 +80,7 @@ def process(
         _wait(started, port, output)
         yield
     finally:
-        started.send_signal(signal.SIGTERM)
-        try:
-            started.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(started.pid, signal.SIGKILL)
-            started.wait()
+        end(started)
 
 
 def _wait(started: subprocess.Popen[bytes], port: int, output: Path) -> None:
@@ -101,19 +96,24 @@ def _wait(started: subprocess.Popen[bytes], port: int, output: Path) -> None:
 
 
 @contextmanager
-def python_server(site: Site, *command: str) -> Iterator[int]:
-    """Run a WSGI server in Python; ``{port}`` in the command is replaced."""
-    (site.app / "served.py").write_text(site.source(APPLICATION))
+def python_server(site: Site, *command: str, application: str = APPLICATION) -> Iterator[int]:
+    """Run a WSGI server in Python.
+
+    :param command: a module and its options, in which ``{port}`` and ``{module}`` are replaced.
+    :param application: the source of a module that defines ``app``.
+    """
     port = free_port()
-    words = [word.format(port=port) for word in command]
+    module = f"served_{port}"
+    (site.app / f"{module}.py").write_text(site.source(application))
+    words = [word.format(port=port, module=module) for word in command]
     log = site.folder / f"{words[0]}-{port}.log"
     with process([sys.executable, "-m", *words], port, site.app, log):
         yield port
 
 
-GUNICORN = ("gunicorn", "--bind", "127.0.0.1:{port}", "served:app")
-WAITRESS = ("waitress", "--listen", "127.0.0.1:{port}", "served:app")
-FLASK = ("flask", "--app", "served:app", "run", "--port", "{port}")
+GUNICORN = ("gunicorn", "--bind", "127.0.0.1:{port}", "{module}:app")
+WAITRESS = ("waitress", "--listen", "127.0.0.1:{port}", "{module}:app")
+FLASK = ("flask", "--app", "{module}:app", "run", "--port", "{port}")
 
 
 def streaming(*command: str) -> Start:
@@ -270,28 +270,17 @@ def nginx(site: Site) -> Iterator[Running]:
         yield Running(port, BACKENDS["nginx"].keeps)
 
 
-@contextmanager
-def nginx_in_front(site: Site, upstream: int, include: str | None = None) -> Iterator[int]:
-    """Run nginx with the generated configuration, or another."""
-    port = free_port()
-    base = site.folder / f"nginx-{port}"
-    base.mkdir(mode=0o755)
-    (base / "delegate.conf").write_text(site.nginx_config() if include is None else include)
-    temporary = "".join(
-        f"{kind}_temp_path {base}/{kind};\n"
-        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    (base / "nginx.conf").write_text(
-        f"""daemon off; pid {base}/pid; error_log {base}/error.log; worker_processes 1;
-{f"user {DAEMON_USER};" if DAEMON_USER else ""}
-events {{ }}
+_NGINX = """
+daemon off;
+pid {base}/pid;
+error_log {base}/error.log;
+{main}
+events {{ {events} }}
 http {{
-    access_log {base}/access.log;
-    log_format flask_delegate '{NGINX_FORMAT}';
+    {http}
     {temporary}
-    gzip on; gzip_types *; gzip_min_length 1;
     server {{
-        listen 127.0.0.1:{port};
+        listen 127.0.0.1:{port} {listen};
         include {base}/delegate.conf;
         location / {{
             proxy_pass http://127.0.0.1:{upstream};
@@ -301,9 +290,46 @@ http {{
     }}
 }}
 """
+_LOGGED = """
+    access_log access.log;
+    log_format flask_delegate '%s';
+    gzip on; gzip_types *; gzip_min_length 1;
+"""
+
+
+@contextmanager
+def nginx_in_front(
+    site: Site,
+    upstream: int,
+    include: str | None = None,
+    *,
+    main: str = "worker_processes 1;",
+    events: str = "",
+    http: str = _LOGGED % NGINX_FORMAT,
+    listen: str = "",
+) -> Iterator[int]:
+    """Run nginx in front of another server.
+
+    :param upstream: that server's port.
+    :param include: rules for the server; none: those that the extension generates.
+    :param main: directives outside of every block.
+    :param listen: options of the directive ``listen``.
+    """
+    port = free_port()
+    base = site.folder / f"nginx-{port}"
+    base.mkdir(mode=0o755)
+    (base / "delegate.conf").write_text(site.nginx_config() if include is None else include)
+    temporary = "".join(
+        f"{kind}_temp_path {base}/{kind};\n"
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
-    command = ["nginx", "-e", f"{base}/start.log", "-c", f"{base}/nginx.conf"]
-    with process(command, port, base, base / "output"):
+    main += f" user {DAEMON_USER};" if DAEMON_USER else ""
+    values = {"base": base, "main": main, "events": events, "http": http, "temporary": temporary}
+    (base / "nginx.conf").write_text(
+        _NGINX.format(**values, port=port, listen=listen, upstream=upstream)
+    )
+    command = ["nginx", "-e", f"{base}/start.log", "-p", base, "-c", f"{base}/nginx.conf"]
+    with process([str(word) for word in command], port, base, base / "output"):
         yield port
 
 

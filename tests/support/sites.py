@@ -16,19 +16,9 @@ from flask import Flask
 
 from flask_delegate import Delegate
 from flask_delegate.testing import Apache
-from flask_delegate.testing.apache import daemon_user, free_port, start
+from flask_delegate.testing.apache import daemon_user, start
 
 from .paths import PROJECT
-
-__all__ = [
-    "DAEMON_USER",
-    "SECRET",
-    "Server",
-    "Site",
-    "express",
-    "free_port",
-    "new_site",
-]
 
 SECRET = "a secret for the tests only"
 DAEMON_USER = daemon_user()
@@ -117,20 +107,6 @@ def new_site(**settings: Any) -> Iterator[Site]:
         shutil.rmtree(folder)
 
 
-@dataclass(frozen=True)
-class Server:
-    """A running server."""
-
-    apache: Apache
-
-    @property
-    def port(self) -> int:
-        return self.apache.port
-
-    def logged(self) -> str:
-        return self.apache.log()
-
-
 @contextmanager
 def express(
     site: Site,
@@ -138,7 +114,7 @@ def express(
     *options: str,
     include: str | None = None,
     port: int | None = None,
-) -> Iterator[Server]:
+) -> Iterator[Apache]:
     """Run an application under ``mod_wsgi-express start-server``.
 
     :param application: the source of a module that defines ``application``; ``SITE_ROOT``,
@@ -149,4 +125,4 @@ def express(
     script = site.source(application)
     options = ("--python-path", str(site.app), *options)
     with start(script, *options, include=include, port=port) as apache:
-        yield Server(apache)
+        yield apache
