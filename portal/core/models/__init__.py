@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .account import Account, OneTimeLink, RecoveryCode, Role, SignIn
 from .activity import Activity, Receipt
-from .base import Base, UTCDateTime, hash_token, new_token, now
+from .base import Base, hash_token, new_token, now
 from .entry import Entry, Folder, StoredFile, Upload
 from .share import FileRequest, Share, ShareDownload
 
@@ -23,7 +23,6 @@ __all__ = [
     "ShareDownload",
     "SignIn",
     "StoredFile",
-    "UTCDateTime",
     "Upload",
     "hash_token",
     "new_token",

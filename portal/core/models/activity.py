@@ -7,11 +7,11 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from .base import Base, UTCDateTime, now
+from .base import Base, Bytes, now
 
 
 class Activity(Base):
-    """Something that somebody did. It is only added to, and outlives account and file."""
+    """An event. Rows are only added, and outlive their account and file."""
 
     __tablename__ = "activity"
     __table_args__ = (
@@ -20,32 +20,32 @@ class Activity(Base):
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    at: Mapped[datetime] = mapped_column(UTCDateTime, default=now, index=True)
+    at: Mapped[datetime] = mapped_column(default=now, index=True)
     action: Mapped[str] = mapped_column(sa.String(32))
-    # Who did it, as the name was then; empty for somebody without an account.
+    # The account's name at that moment; empty for a visitor.
     actor: Mapped[str] = mapped_column(sa.String(64), default="")
     address: Mapped[str] = mapped_column(sa.String(64), default="")
-    # Whose file it was. No foreign key: accounts go, this stays.
+    # The owner of the file. No foreign key: the row outlives the account.
     owner_id: Mapped[int | None]
-    # The file or folder: its public id, and its name as it was then.
+    # The file or folder: its public id, and its name at that moment.
     entry: Mapped[str | None] = mapped_column(sa.String(64))
     name: Mapped[str] = mapped_column(sa.String(255), default="")
     detail: Mapped[str] = mapped_column(sa.String(255), default="")
-    # Of a download: the hand-off's id, by which its receipts are found.
+    # Of a download: the id of the hand-off, which its receipts name.
     handoff: Mapped[str | None] = mapped_column(sa.String(16), unique=True)
 
 
 class Receipt(Base):
-    """What the web server's log says of a download's end."""
+    """How a download ended, from the web server's log."""
 
     __tablename__ = "receipt"
 
     handoff: Mapped[str] = mapped_column(sa.String(16), primary_key=True)
     outcome: Mapped[str] = mapped_column(sa.String(16))
     status: Mapped[int]
-    # Bytes, an upper bound of what arrived; and of a part, where in the file it began.
-    sent: Mapped[int] = mapped_column(sa.BigInteger)
-    start: Mapped[int] = mapped_column(sa.BigInteger, default=0)
-    # Bytes of the whole file, where the log tells.
-    total: Mapped[int | None] = mapped_column(sa.BigInteger)
-    at: Mapped[datetime] = mapped_column(UTCDateTime)
+    # At most this much arrived; of a part, from this position in the file.
+    sent: Mapped[Bytes]
+    start: Mapped[Bytes] = mapped_column(default=0)
+    # The size of the whole file, if the log has it.
+    total: Mapped[Bytes | None]
+    at: Mapped[datetime]

@@ -1,24 +1,24 @@
-"""What every model stands on: the base class, moments in UTC, and tokens."""
+"""What every model builds on: the base class, moments in UTC, and tokens."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm import DeclarativeBase, mapped_column
 
 
 class UTCDateTime(sa.types.TypeDecorator[datetime]):
-    """A moment. SQLite keeps no time zone, so it is stored as UTC and read as UTC."""
+    """A moment. SQLite keeps no time zone, so it is stored and read as UTC."""
 
     impl = sa.DateTime
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:  # noqa: ARG002
-        """Store UTC.
+        """Return the moment in UTC, for the database.
 
         :raises ValueError: for a time without a time zone.
         """
@@ -29,22 +29,22 @@ class UTCDateTime(sa.types.TypeDecorator[datetime]):
         return value.astimezone(UTC).replace(tzinfo=None)
 
     def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:  # noqa: ARG002
-        """Read UTC."""
+        """Return the moment with its time zone."""
         return None if value is None else value.replace(tzinfo=UTC)
 
 
 def now() -> datetime:
-    """Give this moment."""
+    """Return this moment."""
     return datetime.now(UTC)
 
 
 def new_token() -> str:
-    """Make a name that nobody guesses, fit for a URL."""
+    """Return an unguessable name for URLs."""
     return secrets.token_urlsafe(24)
 
 
 def hash_token(token: str) -> str:
-    """Hash what nobody can guess, for the database: who reads that cannot use it."""
+    """Hash an unguessable token, so that whoever reads the database cannot use it."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
@@ -59,8 +59,24 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
+    type_annotation_map = {datetime: UTCDateTime}  # noqa: RUF012  (SQLAlchemy's way)
 
 
-# SQLite gives a deleted row's id to the next one otherwise, and with it what refers to it by its id
-# and outlives it: the record of activity, requests that are under way.
-NEVER_AGAIN = {"sqlite_autoincrement": True}
+PublicId = Annotated[str, mapped_column(sa.String(64), unique=True, default=new_token)]
+"""How URLs name a row."""
+TokenHash = Annotated[str, mapped_column(sa.String(64), unique=True)]
+"""All that the database knows of a token."""
+Name = Annotated[str, mapped_column(sa.String(255))]
+"""The name of a file or folder."""
+Note = Annotated[str, mapped_column(sa.String(255), default="")]
+Bytes = Annotated[int, mapped_column(sa.BigInteger)]
+OwnerId = Annotated[int, mapped_column(sa.ForeignKey("account.id", ondelete="CASCADE"), index=True)]
+"""An account, without which the row has no use."""
+EntryId = Annotated[int, mapped_column(sa.ForeignKey("entry.id", ondelete="CASCADE"), index=True)]
+"""A file or folder, without which the row has no use."""
+Moment = Annotated[datetime, mapped_column(UTCDateTime, default=now)]
+"""The moment at which the row was added, unless another one is set."""
+
+# SQLite would otherwise reuse the id of a deleted row, and with it whatever names the row by its id
+# and outlives it: the record of activity, requests in progress.
+IDS_ARE_NEVER_REUSED = {"sqlite_autoincrement": True}

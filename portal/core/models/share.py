@@ -8,35 +8,43 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from .account import Account
-from .base import NEVER_AGAIN, Base, UTCDateTime, new_token, now
+from .base import (
+    IDS_ARE_NEVER_REUSED,
+    Base,
+    Bytes,
+    EntryId,
+    Moment,
+    Note,
+    OwnerId,
+    PublicId,
+    TokenHash,
+)
 from .entry import Entry, Folder
 
 
-class HandedLink:
-    """What a link for people without an account has: its token is known as a hash only."""
+class PublicLink:
+    """What all links for people without an account have."""
 
-    public_id: Mapped[str] = mapped_column(sa.String(64), unique=True, default=new_token)
-    token_hash: Mapped[str] = mapped_column(sa.String(64), unique=True)
-    note: Mapped[str] = mapped_column(sa.String(255), default="")
-    created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
-    # None: it does not end by itself.
-    expires_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
-    revoked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    public_id: Mapped[PublicId]
+    token_hash: Mapped[TokenHash]
+    note: Mapped[Note]
+    created_at: Mapped[Moment]
+    # None: it does not expire.
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
 
 
-class Share(HandedLink, Base):
-    """A link by which anybody may download a file, or what is in a folder."""
+class Share(PublicLink, Base):
+    """A link for downloading a file, or everything in a folder."""
 
     __tablename__ = "share"
-    __table_args__ = NEVER_AGAIN
+    __table_args__ = IDS_ARE_NEVER_REUSED
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    owner_id: Mapped[int] = mapped_column(
-        sa.ForeignKey("account.id", ondelete="CASCADE"), index=True
-    )
-    entry_id: Mapped[int] = mapped_column(sa.ForeignKey("entry.id", ondelete="CASCADE"), index=True)
+    owner_id: Mapped[OwnerId]
+    entry_id: Mapped[EntryId]
     password_hash: Mapped[str | None] = mapped_column(sa.String(255))
-    # None: any number.
+    # None: no limit.
     download_limit: Mapped[int | None]
     downloads: Mapped[int] = mapped_column(default=0)
 
@@ -45,37 +53,33 @@ class Share(HandedLink, Base):
 
 
 class ShareDownload(Base):
-    """A download that was counted: for a while its visitor may resume it, uncounted."""
+    """A counted download. For a while, its visitor may resume it without counting again."""
 
     __tablename__ = "share_download"
     __table_args__ = (sa.UniqueConstraint("share_id", "entry_id", "visitor"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     share_id: Mapped[int] = mapped_column(sa.ForeignKey("share.id", ondelete="CASCADE"))
-    entry_id: Mapped[int] = mapped_column(sa.ForeignKey("entry.id", ondelete="CASCADE"), index=True)
-    # Whom: a hash of what the visitor's cookie says.
+    entry_id: Mapped[EntryId]
+    # A hash of the visitor's cookie.
     visitor: Mapped[str] = mapped_column(sa.String(64))
-    counted_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
+    counted_at: Mapped[Moment]
 
 
-class FileRequest(HandedLink, Base):
-    """A link by which anybody may upload into a folder."""
+class FileRequest(PublicLink, Base):
+    """A link for uploading into a folder."""
 
     __tablename__ = "file_request"
-    __table_args__ = NEVER_AGAIN
+    __table_args__ = IDS_ARE_NEVER_REUSED
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    owner_id: Mapped[int] = mapped_column(
-        sa.ForeignKey("account.id", ondelete="CASCADE"), index=True
-    )
-    folder_id: Mapped[int] = mapped_column(
-        sa.ForeignKey("entry.id", ondelete="CASCADE"), index=True
-    )
-    # None: as many, or as much, as the owner's quota has room for.
+    owner_id: Mapped[OwnerId]
+    folder_id: Mapped[EntryId]
+    # None: only the owner's quota limits it.
     file_limit: Mapped[int | None]
-    size_limit: Mapped[int | None] = mapped_column(sa.BigInteger)
+    size_limit: Mapped[Bytes | None]
     files: Mapped[int] = mapped_column(default=0)
-    size: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    size: Mapped[Bytes] = mapped_column(default=0)
 
     owner: Mapped[Account] = relationship(lazy="joined", innerjoin=True)
     folder: Mapped[Folder] = relationship(lazy="joined", innerjoin=True)
