@@ -29,9 +29,9 @@ def upgrade() -> None:
     """
     done = database.upgrade()
     if done.before is None:
-        click.echo(f"Made the database, schema {done.after}.")
+        click.echo(f"Created the database, schema {done.after}.")
     elif done.before != done.after:
-        click.echo(f"Brought the database from schema {done.before} to {done.after}.")
+        click.echo(f"Upgraded the database from schema {done.before} to {done.after}.")
 
 
 @portal.command()

@@ -21,27 +21,27 @@ from flask_sqlalchemy_lite import SQLAlchemy
 db = SQLAlchemy()
 
 BUSY_TIMEOUT = 10_000
-"""Milliseconds that a request waits for another one's write."""
+"""Milliseconds for which a request waits for another one's write."""
 _CHECK_TIMEOUT = 2_000
 _IDENTITY = "portal.database.identity"
 
 _MIGRATIONS = Path(__file__).parents[1] / "migrations"
 
 
-class Upgrade(NamedTuple):
-    """What an upgrade did to the schema.
+class UnknownSchemaError(click.ClickException):
+    """Another version of the portal wrote the database. A command prints the message alone."""
 
-    :param before: the revision that it had; none where there was no database.
-    :param after: the revision that it has.
-    """
+
+class Upgrade(NamedTuple):
+    """The revisions of the schema before and after an upgrade; None for an empty database."""
 
     before: str | None
     after: str | None
 
 
 def init_app(app: Flask, path: Path) -> None:
-    """Set the application up with the database in ``path``."""
-    # SQLite gives its journal files the rights of the database, so it must not make that itself.
+    """Set up the application with the database in ``path``."""
+    # SQLite gives its journal files the mode of the database, so SQLite must not create that.
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     app.extensions[_IDENTITY] = _identity(os.fstat(descriptor))
     os.close(descriptor)
@@ -49,7 +49,7 @@ def init_app(app: Flask, path: Path) -> None:
     app.config["SQLALCHEMY_ENGINES"] = {"default": url}
     db.init_app(app)
     # The library would start a thread and an event loop at the end of each request, for
-    # asynchronous sessions: nobody here opens one, and they took longer than a download's own work.
+    # asynchronous sessions. The portal opens none, and they took longer than a download's own work.
     app.teardown_appcontext_funcs = [
         function for function in app.teardown_appcontext_funcs if not iscoroutinefunction(function)
     ]
@@ -57,35 +57,29 @@ def init_app(app: Flask, path: Path) -> None:
         sa.event.listen(db.engine, "connect", _set_pragmas)
 
 
-class NewerSchemaError(click.ClickException):
-    """The database was written by a newer version of the portal; the message says so.
-
-    A command that ends with it prints the message alone.
-    """
-
-
 def upgrade(revision: str = "head") -> Upgrade:
-    """Bring the schema up to date. Nothing happens where it is.
+    """Bring the schema up to date; do nothing if it is.
 
-    :raises NewerSchemaError: if this version does not know it.
+    :raises UnknownSchemaError: if this version has no such schema.
     """
     with db.engine.connect() as connection:
-        # SQLite changes a table by making it anew, and would delete what refers to the old one.
+        # SQLite changes a table by making a new one, and would delete what refers to the old one.
         # This has no effect inside a transaction.
         connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
-        # Two upgrades at once: the second one waits, and finds nothing left to do.
+        # Of two upgrades at once, the second one waits, and then has nothing to do.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         before = _revision(connection)
         if before and not knows(before):
-            raise NewerSchemaError(
-                f"The database has the schema {before}, which a newer version of the portal made."
-                " Run that version, or restore a backup from before it."
+            raise UnknownSchemaError(
+                f"The database has the schema {before}, which this version of the portal does not"
+                " know: a newer version created it, or one from before the first release."
+                " Run that version, or restore a backup that this version can read."
             )
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
         if broken := connection.exec_driver_sql("PRAGMA foreign_key_check").all():
-            raise RuntimeError(f"the upgrade would leave references to nothing: {broken[:5]}")
+            raise RuntimeError(f"the upgrade would leave dangling references: {broken[:5]}")
         done = Upgrade(before, _revision(connection))
         connection.commit()
         connection.exec_driver_sql("PRAGMA foreign_keys = ON")
@@ -93,31 +87,38 @@ def upgrade(revision: str = "head") -> Upgrade:
 
 
 def revision() -> str | None:
-    """Tell the revision of the schema; none for a database that is empty."""
+    """Return the revision of the schema; None for an empty database."""
     with db.engine.connect() as connection:
         return _revision(connection)
 
 
 def knows(revision: str) -> bool:
-    """Tell whether this version has that revision of the schema, or came after it."""
-    return revision in _known_revisions()
+    """Return whether this version has that revision of the schema, or an upgrade from it."""
+    return revision in revisions()
 
 
 def schema_is_current() -> bool:
-    """Tell whether every migration was run, and none that this version does not know.
+    """Return whether the schema is the one that this version needs.
 
     :raises sqlalchemy.exc.DBAPIError: if the database does not answer.
     """
-    return revision() == _known_revisions()[0]
+    return revision() == revisions()[0]
+
+
+@cache
+def revisions() -> tuple[str, ...]:
+    """Return all revisions of the schema, newest first."""
+    scripts = ScriptDirectory.from_config(_config())
+    return tuple(script.revision for script in scripts.walk_revisions())
 
 
 def check() -> None:
-    """Prove that the database can be written, and that it is still the one at its path.
+    """Check that the database can be written, and that it is still the one at its path.
 
-    Open connections go on working with a file that was renamed or deleted; what they write is lost.
+    Open connections keep writing to a file that was renamed or deleted, and that is lost.
 
     :raises OSError: if there is another file at its path, or none.
-    :raises sqlalchemy.exc.DBAPIError: if it cannot be written, or somebody keeps it locked.
+    :raises sqlalchemy.exc.DBAPIError: if it cannot be written, or stays locked.
     """
     path = Path(str(db.engine.url.database))
     if _identity(path.stat()) != current_app.extensions[_IDENTITY]:
@@ -132,19 +133,12 @@ def check() -> None:
 
 
 def is_full(error: sa.exc.DBAPIError) -> bool:
-    """Tell whether the database could not be written for want of room on the disk."""
+    """Return whether the error means that the disk is full."""
     return getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
 
 
 def _revision(connection: sa.Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
-
-
-@cache
-def _known_revisions() -> tuple[str, ...]:
-    """Give all revisions, the newest first."""
-    scripts = ScriptDirectory.from_config(_config())
-    return tuple(script.revision for script in scripts.walk_revisions())
 
 
 def _config() -> Config:
@@ -160,9 +154,10 @@ def _identity(found: os.stat_result) -> tuple[int, int]:
 
 
 def _set_pragmas(connection: sqlite3.Connection, _record: Any) -> None:
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")  # first, the next one may wait
-    cursor.execute("PRAGMA journal_mode = WAL")
-    cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.execute("PRAGMA synchronous = NORMAL")
-    cursor.close()
+    for pragma in (
+        f"busy_timeout = {BUSY_TIMEOUT}",  # first, the next one may wait
+        "journal_mode = WAL",
+        "foreign_keys = ON",
+        "synchronous = NORMAL",
+    ):
+        connection.execute(f"PRAGMA {pragma}").close()

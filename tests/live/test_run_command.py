@@ -199,7 +199,7 @@ def test_a_signal_stops_a_start_at_any_moment(data: Path) -> None:
             wait_until_gone(run)
             assert not run.folder.exists()
             said = run.messages.read_text()
-            assert re.fullmatch(r"(Made the database, schema [0-9]+\.\n)?", said), said
+            assert re.fullmatch(r"(Created the database, schema [0-9]+\.\n)?", said), said
     with started(data, port=port):
         pass
 

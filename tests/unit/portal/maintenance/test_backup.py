@@ -30,6 +30,7 @@ from portal.files.uploads import disk_storage
 from portal.identity import sessions
 from portal.maintenance import backup
 from portal.maintenance.backup import BackupError
+from tests.support import schemas
 from tests.support.paths import PROJECT
 from tests.support.portal import PASSWORD, arriving, kept
 from tests.support.stored import contents, path_of, store
@@ -466,7 +467,7 @@ def test_restore_needs_no_data_folder(made: Path, tmp_path: Path) -> None:
 
 
 def _newest() -> str:
-    return database._known_revisions()[0]
+    return database.revisions()[0]
 
 
 def with_line(content: dict[str, bytes], number: int, **values: object) -> None:
@@ -653,16 +654,15 @@ def test_restore_that_fails_at_the_end_changes_nothing(
     assert run(new, "restore", str(made))[0] == 0
 
 
+@pytest.mark.parametrize("revision", schemas.REVISIONS)
 def test_restore_brings_an_older_schema_up_to_date(
-    make_app: Make, target: Path, new: Flask, data: Path
+    revision: str, make_app: Make, target: Path, new: Flask, data: Path
 ) -> None:
-    old = make_app()
-    with old.app_context():
-        database.upgrade("0002")
-        accounts.create("alice", PASSWORD)
-        store("alice", "a.txt", b"old")
-        backup.make(target, data, disk_storage(), "0002", lambda _size: None)
+    schemas.load(revision, data)
+    with make_app().app_context():
+        report = backup.make(target, data, disk_storage(), revision, lambda _size: None)
+    assert report.damaged == []
     assert run(new, "restore", str(target))[0] == 0
     with new.app_context():
         assert database.schema_is_current()
-        assert contents() == {"a.txt": b"old"}
+        assert sorted(contents().values()) == sorted(schemas.FILES.values())
