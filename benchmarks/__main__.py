@@ -53,7 +53,13 @@ def main() -> None:
     """Measure, print, and write what was measured."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="end within five minutes")
-    parser.add_argument("--output", type=Path, metavar="FOLDER", help="write JSON and plots there")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FOLDER",
+        default=Path("build/bench"),
+        help="write results.json there (default: %(default)s)",
+    )
     parser.add_argument(
         "experiment", nargs="*", choices=[[], *experiments(quick=True)], help="only these"
     )
@@ -66,19 +72,14 @@ def main() -> None:
         for table in made[name]():
             print(table.text(), flush=True)
             tables.append(table)
-            if given.output:
-                write(given.output, tables)
+            write(given.output, tables)
 
 
 def write(folder: Path, tables: list[Table]) -> None:
-    """Write what was measured, for programs and as plots."""
-    from .plots import plot
-
+    """Write what was measured, for programs."""
     folder.mkdir(parents=True, exist_ok=True)
     found = {"machine": machine.describe(), "tables": [table.as_json() for table in tables]}
     (folder / "results.json").write_text(json.dumps(found, indent=2) + "\n")
-    for table in tables:
-        plot(table, folder / f"{table.file_name}.svg")
 
 
 if __name__ == "__main__":

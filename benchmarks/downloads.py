@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from tests.live.apache import new_site
+from tests.support.sites import new_site
 
 from .load import bytes_per_second, requests_per_second
 from .machine import daemons_on, memory_of

@@ -15,10 +15,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from flask_delegate.testing.apache import free_port
-from tests.live.apache import express, new_site
-from tests.live.servers import process
-from tests.live.test_resumable import uploads_daemons
-from tests.live.test_run_command import Run, Visitor, shared_folder, started
+from tests.support.portal_process import Run, shared_folder, started, uploads_daemons
+from tests.support.servers import process
+from tests.support.sites import express, new_site
+from tests.support.visitors import Visitor
 
 from .load import bytes_per_second, requests_per_second
 from .machine import memory_of

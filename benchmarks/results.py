@@ -48,11 +48,6 @@ class Table:
     rows: dict[str, list[float]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
-    @property
-    def file_name(self) -> str:
-        """What its picture is called, without an ending."""
-        return self.name.replace(",", "").replace(" ", "-").replace("/", "-")
-
     def add(self, name: str, figure: float) -> None:
         """Note a round's figure."""
         self.rows.setdefault(name, []).append(figure)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -10,9 +9,10 @@ from pathlib import Path
 
 from deploy.sizing import EXPECTED, Machine, sizes
 from flask_delegate.testing.apache import free_port
-from tests.live.apache import REPOSITORY, Site, express, new_site
-from tests.live.client import get
-from tests.live.servers import HOST, make_certificate, nginx_in_front, process
+from tests.support.clients import get
+from tests.support.paths import PROJECT
+from tests.support.servers import GUNICORN, HOST, make_certificate, nginx_in_front, python_server
+from tests.support.sites import Site, express, new_site
 
 from . import applications
 
@@ -27,35 +27,7 @@ Alias "/static/" "{root}/"
     Require all granted
 </Location>
 """
-_NGINX = """
-daemon off;
-pid {base}/pid;
-error_log {base}/error.log;
-worker_processes auto;
-user www-data;
-worker_rlimit_nofile {SIZE_DESCRIPTORS};
-events {{ worker_connections {SIZE_CONNECTIONS}; }}
-http {{
-    access_log off;
-    client_body_temp_path {base}/body;
-    proxy_temp_path {base}/proxy;
-    fastcgi_temp_path {base}/fastcgi;
-    uwsgi_temp_path {base}/uwsgi;
-    scgi_temp_path {base}/scgi;
-    server {{
-        listen 127.0.0.1:{port} ssl http2;
-        server_name {host};
-        ssl_certificate {site}/server.crt;
-        ssl_certificate_key {site}/server.key;
-        include {base}/delegate.conf;
-        location / {{
-            proxy_pass http://127.0.0.1:{upstream};
-            proxy_set_header Host $http_host;
-            proxy_set_header X-Flask-Delegate $flask_delegate;
-        }}
-    }}
-}}
-"""
+_GUNICORN = (*GUNICORN, "--workers", "2", "--threads", "5")
 _MANUALS_GUARD = """
 Alias "/private/" "{root}/"
 <Directory "{root}/">
@@ -138,25 +110,28 @@ def ours_behind_nginx(site: Site, clients: int) -> Iterator[int]:
     make_certificate(site.folder)
     site.settings["DELEGATE_BACKEND"] = "nginx"
     found = sizes(Machine.this(), "nginx", clients)
-    with gunicorn(site, f"slow_{clients}", applications.OURS) as upstream:
-        port = free_port()
-        base = site.folder / f"nginx-{port}"
-        base.mkdir(mode=0o755)
-        (base / "delegate.conf").write_text(site.nginx_config())
-        filled = _NGINX.format(
-            base=base, host=HOST, port=port, site=site.folder, upstream=upstream, **found
-        )
-        (base / "nginx.conf").write_text(filled)
-        command = ["nginx", "-e", f"{base}/start.log", "-c", f"{base}/nginx.conf"]
-        with process(command, port, base, base / "output"):
-            yield port
+    certificate = f"ssl_certificate {site.folder}/server.crt;"
+    certificate += f" ssl_certificate_key {site.folder}/server.key;"
+    main = f"worker_processes auto; worker_rlimit_nofile {found['SIZE_DESCRIPTORS']};"
+    with (
+        python_server(site, *_GUNICORN, application=applications.OURS) as upstream,
+        nginx_in_front(
+            site,
+            upstream,
+            main=main,
+            events=f"worker_connections {found['SIZE_CONNECTIONS']};",
+            http=f"access_log off; {certificate}",
+            listen="ssl http2",
+        ) as port,
+    ):
+        yield port
 
 
 def _sized(server: str, clients: int) -> str:
     """Give what the portal's Apache is configured with as a whole, for so many slow clients."""
     found = sizes(Machine.this(), server, clients)
     defined = "".join(f"Define {name} {value}\n" for name, value in found.items())
-    return defined + (REPOSITORY / "deploy" / "apache" / "server.conf").read_text()
+    return defined + (PROJECT / "deploy" / "apache" / "server.conf").read_text()
 
 
 def _copy(site: Site) -> Path:
@@ -202,20 +177,9 @@ def _xsendfile(stack: ExitStack, site: Site) -> Alternative:
 
 
 def _gunicorns(stack: ExitStack, site: Site) -> Iterator[Alternative]:
-    port = stack.enter_context(gunicorn(site, "sending", applications.SEND_FILE))
+    port = stack.enter_context(python_server(site, *_GUNICORN, application=applications.SEND_FILE))
     yield Alternative("gunicorn, send_file", f"http://127.0.0.1:{port}/file/{{name}}")
     site.settings["DELEGATE_BACKEND"] = "nginx"
-    upstream = stack.enter_context(gunicorn(site, "accelerated", applications.OURS))
+    upstream = stack.enter_context(python_server(site, *_GUNICORN, application=applications.OURS))
     front = stack.enter_context(nginx_in_front(site, upstream))
     yield Alternative("nginx, gunicorn", f"http://127.0.0.1:{front}/handoff/{{name}}")
-
-
-@contextmanager
-def gunicorn(site: Site, name: str, application: str) -> Iterator[int]:
-    """Run an application under gunicorn, and give its port."""
-    (site.app / f"{name}.py").write_text(site.source(application))
-    port = free_port()
-    command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}"]
-    command += ["--workers", "2", "--threads", "5", f"{name}:application"]
-    with process(command, port, site.app, site.folder / f"{name}.log"):
-        yield port

@@ -16,9 +16,9 @@ from multiprocessing.synchronize import Event
 from statistics import quantiles
 from typing import Any
 
-from tests.live.apache import Site, new_site
-from tests.live.client import request_over_http2
-from tests.live.servers import HOST
+from tests.support.clients import request_over_http2
+from tests.support.servers import HOST
+from tests.support.sites import Site, new_site
 
 from .machine import aborted_for_memory, memory_of, server_on
 from .results import Table

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How large the servers are made: one rule, from processors, memory and expected slow clients.
 
-docs/sizing.md has the rule and where its figures come from. Prints lines ``SIZE_...=NUMBER`` for
+docs/portal/sizing.md has the rule and where its figures come from. Prints ``SIZE_...=NUMBER`` for
 scripts/run and deploy/install, and for Apache's and gunicorn's configuration, which read them.
 """
 

@@ -238,7 +238,7 @@ fill_venv() {
 # as the lock file names them. What is fetched stays in 'cache': the tests of deploy/ install from there.
 use_browser_files() {
     local key
-    key=$(cat -- "$clone"/portal/browser/package*.json <(printf '%s\n' "$@") | sha256sum)
+    key=$(cat -- "$clone"/portal/web/browser/package*.json <(printf '%s\n' "$@") | sha256sum)
     browser=$state/browser/${key:0:16}
     mkdir -p -- "$state/browser"
     exec 7>>"$browser.lock"
@@ -251,7 +251,7 @@ fill_browser() {
     say "installing browser packages ..."
     rm -rf -- "$browser"
     mkdir -- "$browser"
-    cp -- "$clone"/portal/browser/{package.json,package-lock.json,.npmrc} "$browser"
+    cp -- "$clone"/portal/web/browser/{package.json,package-lock.json,.npmrc} "$browser"
     run_quietly interruptibly env "npm_config_cache=${npm_config_cache:-$browser/cache}" \
         npm ci --prefix "$browser" --ignore-scripts --no-update-notifier "$@" ||
         fail "npm could not fetch the browser packages."
@@ -260,9 +260,9 @@ fill_browser() {
 
 # put_browser_files APP : what the portal's code in APP sends to browsers. Needs use_browser_files.
 put_browser_files() {
-    install -D -m 0644 -t "$1/portal/static/vendor" -- \
+    install -D -m 0644 -t "$1/portal/web/static/vendor" -- \
         "$browser/node_modules/tus-js-client/dist/tus.min.js" ||
-        fail "cannot write to $1/portal/static/vendor."
+        fail "cannot write to $1/portal/web/static/vendor."
 }
 
 # choose_sizes SERVER [CLIENTS] : sets and exports SIZE_..., as deploy/sizing.py finds them.

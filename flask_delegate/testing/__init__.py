@@ -1,7 +1,7 @@
-"""Help for an application's own tests: assertions on responses, and a real Apache.
+"""What an application's own tests need: assertions on responses, and a real Apache.
 
-The assertions need nothing but the extension. The fixture needs pytest, mod_wsgi and Apache, and is
-imported on first use.
+The assertions need only the extension. The fixture needs pytest, mod_wsgi and Apache, and loads
+when it is used.
 """
 
 from __future__ import annotations

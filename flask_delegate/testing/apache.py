@@ -1,4 +1,4 @@
-"""A real Apache on the loopback interface, run by mod_wsgi-express."""
+"""A real Apache on the loopback interface: mod_wsgi-express, from its start to its end."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class Apache:
     """A running server, which :meth:`stop` or the end of a ``with`` block stops.
 
     :param port: where it listens on 127.0.0.1.
-    :param folder: its files; deleted at the end.
-    :param process: Apache's parent process.
+    :param folder: its files, which :meth:`stop` deletes.
+    :param process: Apache's parent process, which leads a session of its own.
     """
 
     def __init__(self, port: int, folder: Path, process: subprocess.Popen[bytes]) -> None:
         self.port = port
-        self._folder = folder
+        self.folder = folder
         self._process = process
         self._last_log: str | None = None
 
@@ -50,24 +50,19 @@ class Apache:
         return f"http://127.0.0.1:{self.port}"
 
     def log(self) -> str:
-        """Return Apache's error log, which contains the application's."""
+        """Return Apache's error log, which holds the application's log too."""
         if self._last_log is not None:
             return self._last_log
-        log = self._folder / "server" / "error_log"
+        log = self.folder / "server" / "error_log"
         return log.read_text(errors="replace") if log.exists() else ""
 
     def stop(self) -> None:
-        """Stop Apache and everything that it started; they share its session."""
+        """Stop Apache and all that it started, and delete its files."""
         if self._last_log is not None:
             return
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            self._process.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+        end(self._process)
         self._last_log = self.log()
-        shutil.rmtree(self._folder)
+        shutil.rmtree(self.folder)
 
     def __enter__(self) -> Self:
         return self
@@ -76,7 +71,7 @@ class Apache:
         self.stop()
 
     def wait(self) -> None:
-        """Wait until something answers.
+        """Wait until the server answers.
 
         :raises RuntimeError: with Apache's output, if it does not.
         """
@@ -88,16 +83,16 @@ class Apache:
             if answer:
                 break
             time.sleep(0.05)
-        # Apache's answer for a daemon process that does not start; no application gives it for "/".
+        # Apache's status where a daemon process does not come up; no application has it for "/".
         gone = answer.split(b" ")[1:2] == [b"504"]
         if gone or not answer:
-            output = (self._folder / "output").read_text(errors="replace")
+            output = (self.folder / "output").read_text(errors="replace")
             user = daemon_user()
             advice = RIGHTS.format(user=user) if gone and user else ""
             raise RuntimeError(f"Apache did not start:\n{output}\n{self.log()}\n{advice}".rstrip())
 
     def _ask(self) -> bytes:
-        # Apache takes long to notice that a daemon process does not start.
+        # Apache waits long before it reports a daemon process that does not come up.
         with socket.create_connection(("127.0.0.1", self.port), timeout=_PATIENCE) as connection:
             connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
             return connection.recv(100)
@@ -112,11 +107,11 @@ def start(
 ) -> Apache:
     """Run a WSGI script under ``mod_wsgi-express start-server``, and wait until it answers.
 
-    :param script: the text of a module that defines ``application``.
+    :param script: the source of a module that defines ``application``.
     :param options: more options for mod_wsgi-express.
     :param include: the text of a file for ``--include-file``.
     :param env: the server's environment; none: this process's.
-    :param port: where to listen; none: anywhere.
+    :param port: where to listen; none: any free port.
     :raises RuntimeError: with Apache's output, if it does not start.
     """
     command = [_express(), "start-server"]
@@ -148,7 +143,7 @@ def start(
 
 
 def _express() -> str:
-    """Return the mod_wsgi-express of this interpreter, or else any."""
+    """Return the mod_wsgi-express of this interpreter, or else the first on PATH."""
     search = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     found = shutil.which("mod_wsgi-express", path=search)
     if found is None:
@@ -157,7 +152,7 @@ def _express() -> str:
 
 
 def _prepare(folder: Path, script: str, include: str | None) -> list[str]:
-    """Write the server's files; return the options that name them, and the user."""
+    """Write the server's files; return the options that name them and the user."""
     folder.chmod(0o755)
     options = [str(folder / "app.wsgi"), "--server-root", str(folder / "server")]
     options += ["--locale", "C.UTF-8", "--log-level", "info"]
@@ -185,7 +180,7 @@ def _check_open(folder: Path, user: str) -> None:
 
 
 def daemon_user() -> str | None:
-    """Return the user that Apache drops root's rights for; none where this is not root.
+    """Return the user that a root's Apache runs the application as; ``None`` for anyone else.
 
     :raises RuntimeError: if the system has no such user.
     """
@@ -195,6 +190,19 @@ def daemon_user() -> str | None:
         with suppress(KeyError):
             return pwd.getpwnam(name).pw_name
     raise RuntimeError("There is no user for Apache to run as. Run the tests as an ordinary user.")
+
+
+def end(process: subprocess.Popen[bytes], patience: float = 20) -> None:
+    """Terminate a process that leads a session; kill the session if it takes too long.
+
+    :param patience: seconds.
+    """
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(patience)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def free_port() -> int:

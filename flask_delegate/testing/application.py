@@ -1,4 +1,4 @@
-"""A user's own application under Apache, with the configuration that it generates itself."""
+"""A user's application under Apache, with the configuration that it generates."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from . import apache
 from .apache import RIGHTS, Apache
 
-# The 'flask' command; the folder is entered with the rights of the user who runs it.
+# The command 'flask'; the user who runs it enters the folder.
 _FLASK = """\
 import os, sys
 os.chdir(sys.argv[1])
@@ -57,7 +57,7 @@ def serve(app: str, *, folder: Path, env: Mapping[str, str], options: Iterable[s
 def _configuration(app: str, folder: Path, env: Mapping[str, str]) -> str:
     """Run ``flask delegate apache-config`` as the user who will run the application.
 
-    What that user cannot read is an error here, with Python's message.
+    Where that user cannot read something, Python's own message says so here.
     """
     arguments = ["--app", app, "delegate", "apache-config"]
     user = apache.daemon_user()

@@ -14,7 +14,7 @@ from .application import serve
 
 
 class ServeWithApache(Protocol):
-    """The fixture's type: a function that starts a server."""
+    """A function that starts a server."""
 
     def __call__(
         self,

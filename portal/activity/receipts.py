@@ -9,9 +9,8 @@ from sqlalchemy import select
 from sqlalchemy.dialects.sqlite import insert
 
 from flask_delegate.receipts import Receipt as LogLine
-
-from ..database import db
-from ..models import Activity, Receipt
+from portal.core.database import db
+from portal.core.models import Activity, Receipt
 
 
 def store(lines: Sequence[LogLine]) -> int:

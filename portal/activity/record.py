@@ -14,11 +14,10 @@ from sqlalchemy.orm.exc import ObjectDeletedError
 
 from flask_delegate import file_delegated
 from flask_delegate.delivery import Delivery
-
-from ..attempts import client_address
-from ..database import db
-from ..extensions import signed_in_account
-from ..models import Activity, Entry, Receipt, now
+from portal.core.database import db
+from portal.core.models import Activity, Entry, Receipt, now
+from portal.identity.attempts import client_address
+from portal.identity.current_user import signed_in_account
 
 Action = Literal[
     "upload",
@@ -45,6 +44,9 @@ Action = Literal[
     "change account",
 ]
 """``resume`` is the rest of a download, ``view`` a file shown in the browser."""
+
+# The web server's log has downloads; the line of a failed attempt is fail2ban's.
+_UNLOGGED = frozenset({"download", "resume", "view", "sign-in failed", "wrong password"})
 
 logger = logging.getLogger(__name__)
 _INSERT = insert(Activity.metadata.tables[Activity.__tablename__])
@@ -94,9 +96,9 @@ def record(
     handoff: str | None = None,
     by_itself: bool = False,
 ) -> None:
-    """Note what was done just now, by whoever made this request.
+    """Record what whoever made this request did, and log it.
 
-    A full disk must not keep anybody from deleting, so what cannot be noted is logged.
+    A full disk must not keep anybody from deleting, so what cannot be recorded is only logged.
 
     :param entry: to which file or folder.
     :param owner_id: whose thing it was, where there is no entry.
@@ -114,7 +116,7 @@ def record(
 def record_all(
     action: Action, things: Sequence[Recorded], *, detail: str = "", actor: str | None = None
 ) -> None:
-    """Note that the same was done to several files or folders: see :func:`record`."""
+    """Record that the same was done to several files or folders: see :func:`record`."""
     _keep([_row(action, thing, actor, detail=detail) for thing in things])
 
 
@@ -158,6 +160,12 @@ def _row(
 def _keep(rows: Sequence[dict[str, Any]]) -> None:
     if not rows:
         return
+    for row in rows:
+        if row["action"] not in _UNLOGGED:
+            # %r keeps control characters from making lines of their own; .100 keeps it short.
+            logger.info(
+                "%(action)s: %(name).100r %(detail).100r, by %(actor).100r from %(address)s", row
+            )
     try:
         # Not as objects, nor by the session: each download comes by here, and they take longer.
         db.session.connection().execute(_INSERT, list(rows))

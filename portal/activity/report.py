@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from sqlalchemy import Select, select
 
-from ..database import db
-from ..models import Activity, Entry, Receipt, StoredFile
+from portal.core.database import db
+from portal.core.models import Activity, Entry, Receipt, StoredFile
 
 _MOST_COUNTED = 1000
 PAGE = 100

@@ -12,12 +12,15 @@ from typing import ParamSpec, TypeVar
 import click
 from flask import current_app
 
-from .. import accounts, links, names, secondfactor
-from ..accounts import AccountError
+from portal.accounts import accounts, invitations
+from portal.accounts.accounts import AccountError
+from portal.core import text
+from portal.core.models import Account, OneTimeLink, Role
+from portal.files.entries import quota_of
+from portal.identity import second_factor
+from portal.web.filters import human_size, human_time
+
 from ..activity.record import record
-from ..entries import quota_of
-from ..formats import human_size, human_time
-from ..models import Account, OneTimeLink, Role
 from .group import needs_schema, portal
 from .sizes import SIZE
 
@@ -124,7 +127,7 @@ def list_accounts(as_json: bool) -> None:
 @click.option(
     "--days",
     type=click.IntRange(1, _LONGEST_VALIDITY),
-    default=links.INVITATION_DAYS,
+    default=invitations.INVITATION_DAYS,
     show_default=True,
     help="How long the link works.",
 )
@@ -132,9 +135,9 @@ def list_accounts(as_json: bool) -> None:
 @in_words
 def invite(administrator: bool, quota: int | None, note: str, days: int, as_json: bool) -> None:
     """Make a link that a new person makes an account with, once."""
-    link, token = links.invite(_role(administrator), quota, note, days)
+    link, token = invitations.invite(_role(administrator), quota, note, days)
     record("change account", detail="an invitation")
-    _tell_link(link, links.address("invitation", token), as_json)
+    _tell_link(link, invitations.address("invitation", token), as_json)
 
 
 @portal.command("reset-link")
@@ -144,9 +147,9 @@ def invite(administrator: bool, quota: int | None, note: str, days: int, as_json
 def reset_link(name: str, as_json: bool) -> None:
     """Make a link that NAME chooses a new password with, once, within a day."""
     account = _find(name)
-    link, token = links.allow_reset(account)
+    link, token = invitations.allow_reset(account)
     _record(account, "reset link")
-    _tell_link(link, links.address("reset", token), as_json)
+    _tell_link(link, invitations.address("reset", token), as_json)
 
 
 @portal.command("deactivate")
@@ -197,7 +200,7 @@ def set_quota(name: str, size: str) -> None:
 def second_factor_off(name: str) -> None:
     """Let NAME, whose phone is lost, sign in with the password alone, and sign it out now."""
     account = _find(name)
-    secondfactor.reset_lost(account)
+    second_factor.reset_lost(account)
     _record(account, "second factor off")
 
 
@@ -212,7 +215,7 @@ def delete_account(name: str, yes: bool) -> None:
     if not yes:
         what = f"{number} {'file' if number == 1 else 'files'}, {human_size(size)}"
         typed = click.prompt(f"This deletes {what}, for good. Type the account's name to go on")
-        if names.fold(typed) != account.name_key:
+        if text.fold(typed) != account.name_key:
             raise click.ClickException("That is another name; nothing was deleted.")
     own_name, account_id = account.name, account.id
     accounts.delete(account)

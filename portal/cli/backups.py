@@ -12,10 +12,12 @@ from pathlib import Path
 import click
 from flask import current_app
 
-from .. import backup, database, restore, settings
-from ..backup import BackupError
-from ..formats import human_size
-from ..uploads import disk_storage
+from portal.core import database, settings
+from portal.files.uploads import disk_storage
+from portal.maintenance import backup, restore
+from portal.maintenance.backup import BackupError
+from portal.web.filters import human_size
+
 from .group import needs_schema, portal
 from .progress import progress
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import click
 from flask import current_app
 
-from .. import datafolder, demo, settings
-from ..accounts import AccountError
+from portal.accounts.accounts import AccountError
+from portal.core import datafolder, settings
+from portal.demo import create
+
 from .group import needs_schema, portal
 
 
@@ -20,9 +22,9 @@ def make_demo() -> None:
     """
     # Two at once would each record a password, and only one of them would be the account's.
     with datafolder.locked(settings.data_folder(current_app)):
-        for name in demo.NAMES:
+        for name in create.NAMES:
             try:
-                password = demo.ensure_account(name)
+                password = create.ensure_account(name)
             except AccountError as error:
                 click.echo(str(error), err=True)
             else:

@@ -9,7 +9,7 @@ from typing import ParamSpec, TypeVar
 import click
 from flask.cli import AppGroup
 
-from .. import database
+from portal.core import database
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -10,9 +10,11 @@ from itertools import chain
 import click
 from flask import current_app
 
-from .. import bookkeeping, cleanup, database, integrity, settings
-from ..integrity import Problem
-from ..uploads import disk_storage
+from portal.core import database, settings
+from portal.files.uploads import disk_storage
+from portal.maintenance import check_database, check_files, cleanup
+from portal.maintenance.check_files import Problem
+
 from .group import needs_schema, portal
 from .progress import progress
 
@@ -27,9 +29,9 @@ def upgrade() -> None:
     """
     done = database.upgrade()
     if done.before is None:
-        click.echo(f"Made the database, schema {done.after}.")
+        click.echo(f"Created the database, schema {done.after}.")
     elif done.before != done.after:
-        click.echo(f"Brought the database from schema {done.before} to {done.after}.")
+        click.echo(f"Upgraded the database from schema {done.before} to {done.after}.")
 
 
 @portal.command()
@@ -58,16 +60,16 @@ def check(repair: bool, content: bool, as_json: bool) -> None:
 
 def _problems(repair: bool, content: bool) -> Iterator[Problem]:
     storage = disk_storage()
-    size = integrity.total_size()
+    size = check_files.total_size()
     # The first may find in the content that no row claims what the second would move aside.
     with progress("Checking", size) as advance:
-        yield from integrity.check_files(storage, content=content, repair=repair, advance=advance)
+        yield from check_files.check_files(storage, content=content, repair=repair, advance=advance)
     yield from chain(
-        integrity.check_unclaimed(storage, repair=repair),
-        integrity.check_rights(storage, repair=repair),
-        bookkeeping.check_database(),
-        bookkeeping.check_folders(repair=repair),
-        bookkeeping.check_used(repair=repair),
+        check_files.check_unclaimed(storage, repair=repair),
+        check_files.check_rights(storage, repair=repair),
+        check_database.check_database(),
+        check_database.check_folders(repair=repair),
+        check_database.check_used(repair=repair),
     )
 
 

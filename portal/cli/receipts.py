@@ -9,9 +9,9 @@ import click
 from sqlalchemy.exc import OperationalError
 
 from flask_delegate import receipts as logs
+from portal.core.database import db
 
 from ..activity import receipts
-from ..database import db
 from .group import needs_schema, portal
 
 _PATIENCE = 5

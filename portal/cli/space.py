@@ -7,10 +7,12 @@ import json
 import click
 from sqlalchemy import Integer, cast, func, select
 
-from .. import accounts, entries, trash
-from ..database import db
-from ..formats import human_size
-from ..models import Account, Entry
+from portal.accounts import accounts
+from portal.core.database import db
+from portal.core.models import Account, Entry
+from portal.files import entries, trash
+from portal.web.filters import human_size
+
 from .group import needs_schema, portal
 from .maintenance import takes_json
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from portal.models import Base
+from portal.core.models import Base
 
 # SQLite alters little in place: batch mode copies tables instead.
 context.configure(

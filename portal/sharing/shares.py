@@ -10,10 +10,11 @@ from flask import current_app
 from sqlalchemy import Select, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from .. import passwords
-from ..database import db
-from ..models import Entry, Share, ShareDownload, hash_token, now
-from . import handed
+from portal.core.database import db
+from portal.core.models import Entry, Share, ShareDownload, hash_token, now
+from portal.identity import passwords
+
+from . import links
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +38,7 @@ def create(entry: Entry, terms: Terms, password: str | None = None) -> tuple[Sha
 
     :param password: what is asked for before anything is shown.
     """
-    token = handed.make_token(Share)
+    token = links.make_token(Share)
     share = Share(token_hash=hash_token(token), entry_id=entry.id, owner_id=entry.owner_id)
     _set_terms(share, terms)
     db.session.add(share)

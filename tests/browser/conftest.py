@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser
 
-from tests.live.test_run_command import Run, shared_folder, started
+from tests.support.browser.portal import Portal, chromium, opened
+from tests.support.portal_process import Run, shared_folder, started
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -22,28 +16,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "/browser/" in str(item.path):
             item.add_marker(pytest.mark.live)
             item.add_marker(pytest.mark.timeout(900))
-
-
-@dataclass
-class Portal:
-    """The portal, and people's browsers.
-
-    :param context: makes a browser profile.
-    """
-
-    run: Run
-    context: Callable[..., BrowserContext]
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.run.port}"
-
-    def sign_in(self, name: str = "alice", url: str = "", **options: Any) -> Page:
-        """Open a profile of somebody's own, and sign in there."""
-        page = self.context(**options).new_page()
-        sign_in(page, url or self.url, name, self.run.password(name))
-        page.get_by_role("heading", name="My files").wait_for()
-        return page
 
 
 @pytest.fixture(scope="package")
@@ -58,95 +30,7 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
-@contextmanager
-def chromium() -> Iterator[Browser]:
-    """Start Debian's Chromium."""
-    found = shutil.which("chromium")
-    assert found, "there is no chromium, which scripts/test installs"
-    options = ["--disable-gpu", "--disable-quic", "--disable-dev-shm-usage"]
-    # Its sandbox does not work for root.
-    options += ["--no-sandbox"] if os.geteuid() == 0 else []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=options)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def portal(run: Run, browser: Browser) -> Iterator[Portal]:
     with opened(run, browser) as portal:
         yield portal
-
-
-@contextmanager
-def opened(run: Run, browser: Browser) -> Iterator[Portal]:
-    """Let people's profiles be made, and close them at the end."""
-    contexts: list[BrowserContext] = []
-
-    def context(**options: Any) -> BrowserContext:
-        contexts.append(browser.new_context(**options))
-        contexts[-1].set_default_timeout(30_000)
-        return contexts[-1]
-
-    yield Portal(run, context)
-    for made in contexts:
-        made.close()
-
-
-def sign_in(page: Page, url: str, name: str, password: str) -> None:
-    """Fill the form for it, and send it."""
-    page.goto(f"{url}/sign-in")
-    page.get_by_label("Name").fill(name)
-    page.get_by_label("Password").fill(password)
-    page.get_by_role("button", name="Sign in").click()
-    page.wait_for_load_state("networkidle")
-
-
-def make_folder(page: Page, name: str) -> None:
-    """Make a folder of a test's own, and open it."""
-    page.get_by_text("New folder", exact=True).click()
-    page.get_by_label("Name of the new folder").fill(name)
-    page.get_by_role("button", name="Make it").click()
-    page.get_by_role("link", name=name, exact=True).click()
-    page.get_by_role("heading", name=name, level=1).wait_for()
-
-
-def choose_files(page: Page, *files: Any) -> None:
-    """Choose files in the page's form: paths, or what playwright takes for files."""
-    page.get_by_label("Files from this device").set_input_files(list(files))
-
-
-def drop_files(page: Page, *files: Path) -> None:
-    """Drop files on the page, as a browser tells it of that."""
-    page.evaluate(
-        """() => {
-          const carrier = document.createElement("input");
-          Object.assign(carrier, { type: "file", id: "carrier", multiple: true });
-          document.body.append(carrier);
-        }"""
-    )
-    page.set_input_files("#carrier", list(files))
-    page.evaluate(
-        """() => {
-          const [dropped, carrier] = [new DataTransfer(), document.getElementById("carrier")];
-          for (const file of carrier.files) dropped.items.add(file);
-          carrier.remove();
-          const event = { dataTransfer: dropped, bubbles: true, cancelable: true };
-          document.body.dispatchEvent(new DragEvent("dragover", event));
-          document.body.dispatchEvent(new DragEvent("drop", event));
-        }"""
-    )
-
-
-def wait_until_uploaded(page: Page, name: str) -> None:
-    """Wait until the tray says that a file is done, and the list has it."""
-    page.locator("#tray li[data-state=done]").filter(has_text=name).wait_for(timeout=120_000)
-    page.locator("#entries").get_by_role("link", name=name, exact=True).wait_for()
-
-
-def sha256_of(page: Page, name: str) -> str:
-    """Read a file's hash from its page."""
-    page.get_by_role("link", name=f"Details of {name}", exact=True).click()
-    found = re.search(r"[0-9a-f]{64}", page.locator("dl.facts code").inner_text())
-    assert found
-    return found[0]

@@ -15,9 +15,8 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map
 
 from portal import create_app
-
-from .conftest import Portal
-from .tour import Look, Stop, looks, tour
+from tests.support.browser.portal import Portal
+from tests.support.browser.tour import Look, Stop, looks, tour
 
 MOST = 100 * 1000
 """Bytes of a page with all that it loads, before content."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 from playwright.sync_api import Page, Response, expect
 
-from .conftest import Portal, choose_files, make_folder, wait_until_uploaded
+from tests.support.browser.portal import Portal, choose_files, make_folder, wait_until_uploaded
 
 NAME = "Übersicht 日本 (2026).txt"
 CONTENT = b"What the file says.\n"

@@ -12,10 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Dialog, Page, Request, expect
 
-from tests.live.test_resumable import uploads_daemons
-from tests.live.test_run_command import wait_for
-
-from .conftest import (
+from tests.support.browser.portal import (
     Portal,
     choose_files,
     drop_files,
@@ -23,7 +20,8 @@ from .conftest import (
     sha256_of,
     wait_until_uploaded,
 )
-from .proxy import Proxy, proxied
+from tests.support.browser.proxy import Proxy, proxied
+from tests.support.portal_process import uploads_daemons, wait_for
 
 MIB = 1024**2
 NAME = "Übersicht 概要.bin"

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from .container import booted
-from .installed import SERVERS, Installed, installed_with
+from tests.support.containers import booted
+from tests.support.installed import SERVERS, Installed, installed_with
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from .container import HOST, Container
-from .installed import Installed
+from tests.support.containers import HOST, Container
+from tests.support.installed import Installed
 
 CONNECTIONS = 1000
 SECONDS = 12

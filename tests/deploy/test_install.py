@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from .container import CLONE, HOST
-from .installed import (
+from tests.support.containers import CLONE, HOST
+from tests.support.installed import (
     CONTENT,
     FILES,
     FRONTS,
@@ -56,7 +56,9 @@ def test_the_doctor_finds_nothing(installed: Installed) -> None:
     assert re.search(r"^\d+ checks: \d+ ok, 0 warning, 0 failure", installed.messages, re.MULTILINE)
     assert "create the first account: portal create-account NAME" in installed.messages
     # What ran before runs unchanged until then.
-    assert installed.messages.index("switching ...") < installed.messages.index("Made the database")
+    assert installed.messages.index("switching ...") < installed.messages.index(
+        "Created the database"
+    )
 
 
 def test_the_owner_downloads_the_file_and_the_server_sends_it(installed: Installed) -> None:

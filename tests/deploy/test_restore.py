@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from .container import REPOSITORY, booted
-from .installed import CONTENT, FILES, Installed, installed_with, sign_in
+from tests.support.containers import booted
+from tests.support.installed import CONTENT, FILES, Installed, installed_with, sign_in
+from tests.support.paths import PROJECT
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -23,7 +24,7 @@ def backed_up() -> Iterator[Installed]:
 
 def block(heading: str) -> str:
     """Take the commands that come first under a heading of the readme."""
-    text = (REPOSITORY / "deploy/README.md").read_text().partition(f"{heading}\n")[2]
+    text = (PROJECT / "docs/portal/install.md").read_text().partition(f"{heading}\n")[2]
     return text.partition("\n\n    ")[2].partition("\n\n")[0]
 
 

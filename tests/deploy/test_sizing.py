@@ -7,9 +7,8 @@ import pytest
 
 from deploy import sizing
 from deploy.sizing import MIB, OTHERS, Machine, TooSmallError, most_clients, sizes
-
-from .container import REPOSITORY
-from .installed import SERVERS
+from tests.support.installed import SERVERS
+from tests.support.paths import PROJECT
 
 LARGE = Machine(cores=8, memory=32 * 1024 * MIB)
 SMALL = Machine(cores=1, memory=1024 * MIB)
@@ -47,7 +46,7 @@ def test_too_little_memory_is_told() -> None:
 
 @pytest.mark.parametrize("clients", ["0", "-5"])
 def test_nobody_is_not_expected(clients: str) -> None:
-    command = [sys.executable, str(REPOSITORY / "deploy/sizing.py"), "nginx"]
+    command = [sys.executable, str(PROJECT / "deploy/sizing.py"), "nginx"]
     done = subprocess.run([*command, f"--clients={clients}"], capture_output=True, text=True)
     assert done.returncode == 1
     assert f"--clients is {clients}. Give it a number from 1 up." in done.stderr
@@ -59,7 +58,7 @@ def test_tls_in_apache_costs_most() -> None:
 
 
 def test_it_prints_what_the_scripts_read() -> None:
-    command = [sys.executable, "-I", str(REPOSITORY / "deploy/sizing.py"), "nginx"]
+    command = [sys.executable, "-I", str(PROJECT / "deploy/sizing.py"), "nginx"]
     done = subprocess.run([*command, "--clients", "300"], capture_output=True, text=True)
     assert "SIZE_CLIENTS=300\n" in done.stdout
     assert dict(line.split("=") for line in done.stdout.splitlines()) == {
@@ -78,7 +77,7 @@ def test_without_tls_a_slow_download_holds_no_thread() -> None:
 
 
 def test_the_page_has_the_figures_of_the_rule() -> None:
-    page = (REPOSITORY / "docs/sizing.md").read_text()
+    page = (PROJECT / "docs/portal/sizing.md").read_text()
     workers = sizes(LARGE, "run", 1000)["SIZE_WORKERS"]
     spare = sizes(LARGE, "apache-site", 10_000)["SIZE_SPARE_THREADS"]
     uploads = sizes(LARGE, "apache-site", 10_000)["SIZE_UPLOAD_THREADS"]

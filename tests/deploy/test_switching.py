@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from .container import REPOSITORY, booted
-from .installed import CONTENT, Installed, installed_with
+from tests.support.containers import booted
+from tests.support.installed import CONTENT, Installed, installed_with
+from tests.support.paths import PROJECT
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -58,7 +59,7 @@ def test_a_site_beside_the_portals_is_not_stopped(switched: Installed) -> None:
 
 
 def test_the_commands_of_the_readme_uninstall_it_and_leave_the_data(switched: Installed) -> None:
-    readme = (REPOSITORY / "deploy/README.md").read_text()
+    readme = (PROJECT / "docs/portal/install.md").read_text()
     block = readme.partition("## Uninstall\n\n")[2].partition("\n\n")[0]
     switched.container.must("bash", "-ec", block)
     listed = switched.container.must("systemctl", "list-unit-files", "--plain", "--no-legend")

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from flask_delegate.testing import ServeWithApache, serve_with_apache
-
-from .apache import Server, Site, new_site
-from .application import APPLICATION
+from flask_delegate.testing import Apache, ServeWithApache, serve_with_apache
+from tests.support.application import APPLICATION
+from tests.support.sites import Site, new_site
 
 __all__ = ["serve_with_apache"]
 
@@ -34,8 +33,8 @@ def shared_site() -> Iterator[Site]:
 
 
 @pytest.fixture(scope="module")
-def server(shared_site: Site, serve_with_apache: ServeWithApache) -> Iterator[Server]:
+def server(shared_site: Site, serve_with_apache: ServeWithApache) -> Iterator[Apache]:
     """Give the test application with its generated configuration, HTTP/2 included."""
     (shared_site.app / "served.py").write_text(shared_site.source(APPLICATION))
     with serve_with_apache("served:app", folder=shared_site.app, options=["--http2"]) as apache:
-        yield Server(apache)
+        yield apache

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from .apache import Server, Site, express, new_site
-from .application import APPLICATION
-from .client import file_url, get
+from flask_delegate.testing import Apache
+from tests.support.application import APPLICATION
+from tests.support.clients import file_url, get
+from tests.support.sites import Site, express, new_site
 
 # A server set up to run, decode, negotiate, translate, describe and compress what it can.
 EAGER = """
@@ -78,7 +79,7 @@ def eager_config(site: Site) -> str:
 
 
 @pytest.fixture(scope="module")
-def eager() -> Iterator[tuple[Site, Server]]:
+def eager() -> Iterator[tuple[Site, Apache]]:
     with new_site() as site:
         for name, content in UPLOADS.items():
             site.write(name, content).chmod(0o755)
@@ -88,7 +89,7 @@ def eager() -> Iterator[tuple[Site, Server]]:
 
 
 @pytest.mark.parametrize("name", UPLOADS)
-def test_an_upload_comes_out_as_bytes(eager: tuple[Site, Server], name: str) -> None:
+def test_an_upload_comes_out_as_bytes(eager: tuple[Site, Apache], name: str) -> None:
     reply = get(eager[1].port, file_url(name), headers={"Accept-Encoding": "gzip, br"})
     assert (reply.status, reply.body) == (200, UPLOADS[name])
     assert reply["Content-Length"] == str(len(UPLOADS[name]))
@@ -108,12 +109,12 @@ def test_an_upload_comes_out_as_bytes(eager: tuple[Site, Server], name: str) -> 
     ],
 )
 def test_the_type_is_the_applications(
-    eager: tuple[Site, Server], name: str, content_type: str
+    eager: tuple[Site, Apache], name: str, content_type: str
 ) -> None:
     assert get(eager[1].port, file_url(name))["Content-Type"] == content_type
 
 
-def test_the_server_would_have_treated_them_otherwise(eager: tuple[Site, Server]) -> None:
+def test_the_server_would_have_treated_them_otherwise(eager: tuple[Site, Apache]) -> None:
     """The same files through a plain alias: proof that the server is as eager as it should be."""
     site = eager[0]
     plain = f'Alias "/plain/" "{site.root}/"\n<Directory "{site.root}/">\nRequire all granted\n'
@@ -130,7 +131,7 @@ def test_the_server_would_have_treated_them_otherwise(eager: tuple[Site, Server]
         assert get(running.port, "/plain/page.shtml").body == b"executed\n\n"
 
 
-def test_compressible_text_keeps_length_ranges_and_etag(eager: tuple[Site, Server]) -> None:
+def test_compressible_text_keeps_length_ranges_and_etag(eager: tuple[Site, Apache]) -> None:
     port = eager[1].port
     accepting = {"Accept-Encoding": "gzip"}
     whole = get(port, file_url("plain.txt"), headers=accepting)
@@ -158,7 +159,7 @@ HOSTILE_NAMES = HOSTILE_BYTES.map(
 
 
 @pytest.fixture(scope="module")
-def names(server: Server, shared_site: Site) -> tuple[Site, Server]:
+def names(server: Apache, shared_site: Site) -> tuple[Site, Apache]:
     return shared_site, server
 
 
@@ -170,7 +171,7 @@ def names(server: Server, shared_site: Site) -> tuple[Site, Server]:
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(raw=HOSTILE_NAMES)
-def test_hostile_names_round_trip(names: tuple[Site, Server], raw: bytes) -> None:
+def test_hostile_names_round_trip(names: tuple[Site, Apache], raw: bytes) -> None:
     site, server = names
     content = b"content of " + raw
     path = site.write(raw, content)

@@ -1,6 +1,6 @@
 """One contract for all servers: same views, same files, same requests.
 
-Where they differ, the difference is one that the backend declares in its ``KEEPS``.
+Where they differ, the difference is one that the backend declares in its ``keeps``.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from .apache import new_site
-from .client import Reply, file_url, over_http2
-from .servers import SERVERS, Running
+from tests.support.clients import Reply, file_url, over_http2
+from tests.support.servers import SERVERS, Running
+from tests.support.sites import new_site
 
 CONTENT = b"private content\n"
 TEXT = b"0123456789\n" * 1000

@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from .apache import SECRET, Site, express, free_port
-from .application import APPLICATION
-from .client import get
-from .servers import GUNICORN, PROXY, SERVERS, nginx_in_front, python_server
+from flask_delegate.testing.apache import free_port
+from tests.support.application import APPLICATION
+from tests.support.clients import get
+from tests.support.servers import GUNICORN, PROXY, SERVERS, nginx_in_front, python_server
+from tests.support.sites import SECRET, Site, express
 
 FAILURE = "failure"
 WARNING = "warning"
@@ -69,7 +70,7 @@ def apache(
 ) -> Iterator[Patient]:
     """Serve with mod_wsgi-express, and show its configuration to the doctor."""
     with express(site, application, *options, include=include, port=port) as server:
-        folder = server.apache._folder
+        folder = server.folder
         named = ["--apache-config", str(folder / "server" / "httpd.conf")]
         named += ["--config", str(folder / "include.conf")]
         yield Patient(f"http://127.0.0.1:{server.port}/", named)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from .apache import Server, Site, express
-from .application import APPLICATION
-from .client import Reply, file_url, get
+from flask_delegate.testing import Apache
+from tests.support.application import APPLICATION
+from tests.support.clients import Reply, file_url, get
+from tests.support.sites import Site, express
 
 CONTENT = b"private content\n"
 
@@ -25,7 +26,7 @@ def assert_streamed(reply: Reply) -> None:
     assert reply["ETag"].count("-") == 2
 
 
-def assert_streams_well(running: Server) -> None:
+def assert_streams_well(running: Apache) -> None:
     url = file_url("report.txt")
     assert_streamed(get(running.port, url))
     part = get(running.port, url, headers={"Range": "bytes=8-"})
@@ -40,7 +41,7 @@ def test_without_the_configuration_it_streams_and_says_why_once(site: Site) -> N
     with express(site, APPLICATION) as running:
         assert_streams_well(running)
         assert get(running.port, "/private/report.txt").status == 404
-        log = running.logged()
+        log = running.log()
         assert log.count("Apache did not load the configuration that guards /private/") == 1
         assert "flask delegate apache-config --output FILE" in log
 
@@ -51,7 +52,7 @@ def test_with_a_stale_configuration_it_streams(site: Site) -> None:
     with express(site, APPLICATION, include=stale) as running:
         assert_streams_well(running)
         assert get(running.port, "/private/report.txt").status == 403
-        assert "was made for other settings" in running.logged()
+        assert "was made for other settings" in running.log()
 
 
 def test_two_configurations_for_one_url_stream(site: Site) -> None:
@@ -59,7 +60,7 @@ def test_two_configurations_for_one_url_stream(site: Site) -> None:
     stale = site.apache_config(SECRET_KEY="the secret of last year")
     with express(site, APPLICATION, include=stale + site.apache_config()) as running:
         assert_streams_well(running)
-        assert "two configurations on this server claim /private/" in running.logged()
+        assert "two configurations on this server claim /private/" in running.log()
 
 
 def test_a_plain_alias_without_guard_is_not_handed_off_to(site: Site) -> None:
@@ -75,7 +76,7 @@ def test_embedded_mode_streams(site: Site) -> None:
     with express(site, APPLICATION, *options, include=site.apache_config()) as running:
         assert_streams_well(running)
         assert get(running.port, "/private/report.txt").status == 403
-        assert "mod_wsgi runs in embedded mode" in running.logged()
+        assert "mod_wsgi runs in embedded mode" in running.log()
 
 
 @pytest.mark.parametrize("mode", ["embedded", "daemon"])
@@ -87,7 +88,7 @@ def test_it_refuses_where_streaming_is_ruled_out(site: Site, mode: str) -> None:
         reply = get(running.port, file_url("report.txt"))
         assert reply.status == 500
         assert CONTENT not in reply.body
-        assert "area 'default' cannot be handed off" in running.logged()
+        assert "area 'default' cannot be handed off" in running.log()
 
 
 def test_a_request_cannot_claim_that_the_guard_is_there(site: Site) -> None:
@@ -104,7 +105,7 @@ def test_an_application_that_streams_by_choice_needs_no_server_configuration(sit
     site.settings["DELEGATE_BACKEND"] = "stream"
     with express(site, APPLICATION) as running:
         assert_streams_well(running)
-        assert "Python streams the files" not in running.logged()
+        assert "Python streams the files" not in running.log()
 
 
 def test_a_large_range_is_sent_from_its_start_without_reading_up_to_it(site: Site) -> None:
@@ -117,14 +118,14 @@ def test_a_large_range_is_sent_from_its_start_without_reading_up_to_it(site: Sit
         assert (reply.status, reply.body) == (206, bytes(5))
 
 
-def test_what_would_be_lost_is_said_in_the_log(server: Server) -> None:
+def test_what_would_be_lost_is_said_in_the_log(server: Apache) -> None:
     for _ in range(2):
         assert get(server.port, "/session/refreshed").body == CONTENT
-    assert "which will not reach the client" not in server.logged()
+    assert "which will not reach the client" not in server.log()
     reply = get(server.port, "/session/changed")
     assert (reply.status, reply.body) == (200, CONTENT)
     assert "Set-Cookie" not in reply.headers
-    assert "sets session, which will not reach the client" in server.logged()
+    assert "sets session, which will not reach the client" in server.log()
 
 
 def test_a_rotated_key_goes_on_handing_off_with_the_old_configuration(site: Site) -> None:
@@ -135,5 +136,5 @@ def test_a_rotated_key_goes_on_handing_off_with_the_old_configuration(site: Site
         with express(site, rotated, include=include) as running:
             reply = get(running.port, file_url("report.txt"))
             assert (reply.status, reply.body, reply["ETag"].count("-")) == (200, CONTENT, 1)
-            told = "now in SECRET_KEY_FALLBACKS" in running.logged()
+            told = "now in SECRET_KEY_FALLBACKS" in running.log()
             assert told == (include == old)

@@ -7,10 +7,12 @@ from urllib.parse import urlencode
 
 import pytest
 
-from .apache import Server, Site, express, free_port
-from .application import APPLICATION
-from .client import everything, file_url, get, over_http2
-from .spellings import MARK, SPOOFED, attacks, targets
+from flask_delegate.testing import Apache
+from flask_delegate.testing.apache import free_port
+from tests.support.application import APPLICATION
+from tests.support.clients import everything, file_url, get, over_http2
+from tests.support.sites import Site, express
+from tests.support.spellings import MARK, SPOOFED, attacks, targets
 
 NAME = "report.txt"
 
@@ -30,7 +32,7 @@ LOOSENINGS = {
 
 
 @pytest.fixture(scope="module")
-def guarded(shared_site: Site) -> Iterator[Server]:
+def guarded(shared_site: Site) -> Iterator[Apache]:
     shared_site.write(NAME, MARK)
     with express(
         shared_site, APPLICATION, "--http2", include=shared_site.apache_config()
@@ -51,28 +53,28 @@ def leaks(port: int) -> list[bytes]:
     return found
 
 
-def test_the_handoff_gets_the_file(guarded: Server) -> None:
+def test_the_handoff_gets_the_file(guarded: Apache) -> None:
     assert get(guarded.port, file_url(NAME)).body == MARK
     assert over_http2(guarded.port, file_url(NAME)) == (200, MARK)
 
 
-def test_no_direct_request_gets_the_file(guarded: Server) -> None:
+def test_no_direct_request_gets_the_file(guarded: Apache) -> None:
     assert len(attacks(NAME)) > 150
     assert leaks(guarded.port) == []
 
 
-def test_a_direct_request_is_forbidden_rather_than_unknown(guarded: Server) -> None:
+def test_a_direct_request_is_forbidden_rather_than_unknown(guarded: Apache) -> None:
     for target in (f"/private/{NAME}", f"/%70rivate/{NAME}", f"//private/{NAME}", "/private/"):
         assert get(guarded.port, target).status == 403
     assert over_http2(guarded.port, f"/private/{NAME}")[0] == 403
 
 
-def test_existence_is_not_told(guarded: Server) -> None:
+def test_existence_is_not_told(guarded: Apache) -> None:
     there, missing = (get(guarded.port, f"/private/{name}") for name in (NAME, "missing.txt"))
     assert (there.status, there.body) == (missing.status, missing.body)
 
 
-def test_http2_with_spoofed_headers_is_forbidden(guarded: Server) -> None:
+def test_http2_with_spoofed_headers_is_forbidden(guarded: Apache) -> None:
     for headers in SPOOFED:
         lowered = {
             name.lower(): value
@@ -82,7 +84,7 @@ def test_http2_with_spoofed_headers_is_forbidden(guarded: Server) -> None:
         assert MARK not in over_http2(guarded.port, f"/private/{NAME}", lowered)[1]
 
 
-def test_the_right_token_alone_opens_nothing(guarded: Server, shared_site: Site) -> None:
+def test_the_right_token_alone_opens_nothing(guarded: Apache, shared_site: Site) -> None:
     query = f"k={shared_site.token()}&id=0123456789abcdef&ct=text/plain&cd=inline"
     assert get(guarded.port, f"/private/{NAME}?{query}").status == 403
 
@@ -211,7 +213,7 @@ def test_only_the_named_process_group_hands_off(site: Site) -> None:
         with express(site, RAW, "--process-group", "chosen", include=config) as running:
             assert get(running.port, f"/raw?{minted}").status == status
             assert get(running.port, file_url(NAME)).body == MARK
-            refused = "only the process group 'another' may hand off" in running.logged()
+            refused = "only the process group 'another' may hand off" in running.log()
             assert refused == (group == "another")
 
 
@@ -257,7 +259,7 @@ def test_a_missing_module_stops_the_start_with_its_name(site: Site) -> None:
     "target",
     ["/environ", "/private/report.txt", "//private/x", "/", "/private/../environ", " /environ"],
 )
-def test_a_local_redirect_that_was_not_minted_is_stopped(server: Server, target: str) -> None:
+def test_a_local_redirect_that_was_not_minted_is_stopped(server: Apache, target: str) -> None:
     for query in (
         {"to": target},
         {"to": target, "status": "302 Found", "header": "200 OK"},
@@ -265,14 +267,14 @@ def test_a_local_redirect_that_was_not_minted_is_stopped(server: Server, target:
     ):
         reply = get(server.port, f"/elsewhere?{urlencode(query)}")
         assert reply.status == 500
-        assert reply.body == b"Internal Server Error\n"
+        assert reply.body == b"Internal Apache Error\n"
         assert "Location" not in reply.headers
     several = urlencode([("to", "https://example.org/"), ("to", target)])
     assert get(server.port, f"/elsewhere?{several}").status == 500
-    assert "was stopped: with status 200 Apache would serve that URL" in server.logged()
+    assert "was stopped: with status 200 Apache would serve that URL" in server.log()
 
 
-def test_an_honest_redirect_passes(server: Server) -> None:
+def test_an_honest_redirect_passes(server: Apache) -> None:
     reply = get(server.port, "/elsewhere?to=/next&status=302%20Found")
     assert (reply.status, reply["Location"]) == (302, "/next")
     reply = get(server.port, "/elsewhere?to=/made/1&status=201%20Created")

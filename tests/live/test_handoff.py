@@ -8,9 +8,10 @@ import time
 
 import pytest
 
-from .apache import Server, Site, express
-from .application import APPLICATION
-from .client import Reply, file_url, get, over_http2
+from flask_delegate.testing import Apache
+from tests.support.application import APPLICATION
+from tests.support.clients import Reply, file_url, get, over_http2
+from tests.support.sites import Site, express
 
 CONTENT = b"private content\n"
 SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
@@ -31,29 +32,29 @@ def assert_complete(reply: Reply) -> None:
     assert "/private/" not in str(reply.headers)
 
 
-def test_a_file_arrives_with_name_type_and_cache_policy(server: Server) -> None:
+def test_a_file_arrives_with_name_type_and_cache_policy(server: Apache) -> None:
     assert_complete(get(server.port, file_url("report.txt")))
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "OPTIONS"])
-def test_other_methods_deliver_the_file_too(server: Server, method: str) -> None:
+def test_other_methods_deliver_the_file_too(server: Apache, method: str) -> None:
     reply = get(server.port, file_url("report.txt"), method=method, body=b"x=1")
     assert_complete(reply)
 
 
-def test_head_has_the_headers_and_no_body(server: Server) -> None:
+def test_head_has_the_headers_and_no_body(server: Apache) -> None:
     reply = get(server.port, file_url("report.txt"), method="HEAD")
     assert (reply.status, reply.body) == (200, b"")
     assert reply["Content-Length"] == str(len(CONTENT))
     assert reply["Content-Disposition"] == 'inline; filename="report.txt"'
 
 
-def test_http2_and_http10_deliver_the_file(server: Server) -> None:
+def test_http2_and_http10_deliver_the_file(server: Apache) -> None:
     assert over_http2(server.port, file_url("report.txt")) == (200, CONTENT)
     assert_complete(get(server.port, file_url("report.txt"), version="HTTP/1.0"))
 
 
-def test_options_arrive(server: Server, shared_site: Site) -> None:
+def test_options_arrive(server: Apache, shared_site: Site) -> None:
     shared_site.write("stored", b"%PDF-1.4")
     url = file_url(
         "stored",
@@ -72,12 +73,12 @@ def test_options_arrive(server: Server, shared_site: Site) -> None:
     assert reply["Content-Security-Policy"] == "default-src 'none'; sandbox allow-downloads"
 
 
-def test_a_given_type_wins(server: Server) -> None:
+def test_a_given_type_wins(server: Apache) -> None:
     url = file_url("report.txt", mimetype="application/vnd.example+json; version=2")
     assert get(server.port, url)["Content-Type"] == "application/vnd.example+json; version=2"
 
 
-def test_an_opaque_file_never_becomes_a_page(server: Server, shared_site: Site) -> None:
+def test_an_opaque_file_never_becomes_a_page(server: Apache, shared_site: Site) -> None:
     shared_site.write("0f3a", b"<script>alert(1)</script>")
     reply = get(server.port, file_url("0f3a"))
     assert reply["Content-Type"] == "application/octet-stream"
@@ -85,12 +86,12 @@ def test_an_opaque_file_never_becomes_a_page(server: Server, shared_site: Site) 
 
 
 @pytest.mark.parametrize("name", ["page.html", "drawing.svg", "data.xml", "page.xhtml"])
-def test_active_content_is_sandboxed(server: Server, shared_site: Site, name: str) -> None:
+def test_active_content_is_sandboxed(server: Apache, shared_site: Site, name: str) -> None:
     shared_site.write(name, b"<script>alert(1)</script>")
     assert get(server.port, file_url(name))["Content-Security-Policy"] == SANDBOX
 
 
-def test_ranges(server: Server) -> None:
+def test_ranges(server: Apache) -> None:
     url = file_url("report.txt", max_age=9)
     reply = get(server.port, url, headers={"Range": "bytes=8-"})
     assert (reply.status, reply.body) == (206, b"content\n")
@@ -107,7 +108,7 @@ def test_ranges(server: Server) -> None:
     assert b"/private" not in beyond.body
 
 
-def test_conditions(server: Server) -> None:
+def test_conditions(server: Apache) -> None:
     url = file_url("report.txt")
     first = get(server.port, url)
     etag = first["ETag"]
@@ -127,7 +128,7 @@ def test_conditions(server: Server) -> None:
     assert get(server.port, url, headers=stale).status == 200
 
 
-def test_a_rate_limit_holds_the_file_back(server: Server, shared_site: Site) -> None:
+def test_a_rate_limit_holds_the_file_back(server: Apache, shared_site: Site) -> None:
     """Noise only lengthens a download, so a least duration can be told on any machine."""
     shared_site.write("large.bin", bytes(30 * 1024))
     begin = time.monotonic()
@@ -138,28 +139,28 @@ def test_a_rate_limit_holds_the_file_back(server: Server, shared_site: Site) -> 
 
 @pytest.mark.parametrize("what", ["missing.txt", "folder", "folder/", "link-out", "pipe", "loop"])
 def test_what_is_not_a_file_of_the_area_is_a_404(
-    server: Server, shared_site: Site, what: str
+    server: Apache, shared_site: Site, what: str
 ) -> None:
     prepare_oddities(shared_site)
     reply = get(server.port, file_url(what))
     assert reply.status == 404
     assert b"/private" not in reply.body
     assert "/private" not in str(reply.headers)
-    assert f"file refused: '{what}' in {shared_site.root}: " in server.logged()
+    assert f"file refused: '{what}' in {shared_site.root}: " in server.log()
 
 
 def test_an_unreadable_file_is_a_500_with_the_reason_in_the_log(
-    server: Server, shared_site: Site
+    server: Apache, shared_site: Site
 ) -> None:
     shared_site.write("secret.txt").chmod(0)
     reply = get(server.port, file_url("secret.txt"))
     assert reply.status == 500
     assert b"secret" not in reply.body
-    assert re.search(r"'secret.txt' in \S+: user id \d+ may not read it", server.logged())
+    assert re.search(r"'secret.txt' in \S+: user id \d+ may not read it", server.log())
 
 
 def test_a_link_inside_the_area_is_followed_before_the_handoff(
-    server: Server, shared_site: Site
+    server: Apache, shared_site: Site
 ) -> None:
     shared_site.write("folder/inside.txt", b"inside")
     link = shared_site.root / "latest.txt"
@@ -170,7 +171,7 @@ def test_a_link_inside_the_area_is_followed_before_the_handoff(
     assert reply["Content-Disposition"] == 'inline; filename="latest.txt"'
 
 
-def test_denied_is_403(server: Server) -> None:
+def test_denied_is_403(server: Apache) -> None:
     assert get(server.port, file_url("report.txt"), headers={"Cookie": "who=bob"}).status == 403
 
 

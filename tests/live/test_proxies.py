@@ -7,11 +7,11 @@ from urllib.parse import urlencode
 
 import pytest
 
-from .apache import Site, express
-from .application import APPLICATION
-from .client import Reply, file_url, get
-from .servers import GUNICORN, nginx_in_front, python_server
-from .spellings import MARK, attacks, targets
+from tests.support.application import APPLICATION
+from tests.support.clients import Reply, file_url, get
+from tests.support.servers import GUNICORN, nginx_in_front, python_server
+from tests.support.sites import Site, express
+from tests.support.spellings import MARK, attacks, targets
 
 NAME = "report.txt"
 HEADERS = {"nginx": "X-Accel-Redirect", "xsendfile": "X-Sendfile"}
@@ -132,7 +132,7 @@ def test_areas_may_have_different_servers(site: Site) -> None:
     with express(site, APPLICATION, include=site.apache_config()) as running:
         assert get(running.port, file_url(NAME)).body == MARK
         assert get(running.port, file_url(NAME, area="other")).body == b"other"
-        assert "Python streams the files" not in running.logged()
+        assert "Python streams the files" not in running.log()
         for target in (f"/private/{NAME}", f"/other-inside/{NAME}"):
             assert get(running.port, target).status in (403, 404)
 
@@ -143,4 +143,4 @@ def test_a_name_that_no_header_carries_is_refused_in_words(site: Site) -> None:
     with express(site, APPLICATION, include=site.apache_config()) as running:
         name = b"two\nlines.txt".hex()
         assert_refused(get(running.port, f"/hex/{name}"))
-        assert "X-Sendfile cannot carry the name" in running.logged()
+        assert "X-Sendfile cannot carry the name" in running.log()

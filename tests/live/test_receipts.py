@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 
 from flask_delegate.receipts import Receipt, follow, read
-
-from .apache import Site, express
-from .application import APPLICATION
-from .client import connect, file_url, get, over_http2, request_over_http2
-from .servers import GUNICORN, nginx_in_front, python_server
+from tests.support.application import APPLICATION
+from tests.support.clients import connect, file_url, get, over_http2, request_over_http2
+from tests.support.servers import GUNICORN, nginx_in_front, python_server
+from tests.support.sites import Site, express
 
 LARGE = 40 * 2**20  # more than the sockets' buffers hold
 

@@ -17,7 +17,15 @@ from tusclient.client import TusClient
 from tusclient.exceptions import TusCommunicationError
 from tusclient.uploader.uploader import Uploader
 
-from .test_run_command import Run, Visitor, commands_of, shared_folder, signed_in, started, wait_for
+from tests.support.portal_process import (
+    Run,
+    shared_folder,
+    signed_in,
+    started,
+    uploads_daemons,
+    wait_for,
+)
+from tests.support.visitors import Visitor
 
 MIB = 1024**2
 NAME = "Übersicht 概要.bin"
@@ -73,10 +81,6 @@ def sha256_of(visitor: Visitor) -> str:
     shown = re.search(r"<code>([0-9a-f]{64})</code>", details)
     assert shown, details
     return shown[1]
-
-
-def uploads_daemons(run: Run) -> list[int]:
-    return [pid for pid, words in commands_of(run).items() if b"(wsgi:portal-uploads)" in words]
 
 
 def test_a_published_client_uploads_a_file(run: Run, content: bytes) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import re
 import shutil
@@ -10,27 +9,34 @@ import signal
 import socket
 import sqlite3
 import subprocess
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from http.cookies import SimpleCookie
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
 import pytest
 
-from .apache import DAEMON_USER, REPOSITORY, free_port
-from .client import get
-
-RUN = REPOSITORY / "scripts" / "run"
-STATE = (
-    Path("/var/lib/flask-delegate")
-    if os.geteuid() == 0
-    else Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "flask-delegate"
+from flask_delegate.testing.apache import free_port
+from tests.support.clients import get
+from tests.support.paths import PROJECT
+from tests.support.portal_process import (
+    RUN,
+    STATE,
+    Run,
+    commands_of,
+    launched,
+    processes_of,
+    shared_folder,
+    signed_in,
+    started,
+    wait_for,
+    wait_until_gone,
 )
+from tests.support.sites import DAEMON_USER
+from tests.support.visitors import Visitor
+
 NAME = "Übersicht 概要.txt"
 CONTENT = bytes(range(256)) * 400
 
@@ -38,195 +44,10 @@ CONTENT = bytes(range(256)) * 400
 pytestmark = pytest.mark.timeout(900)
 
 
-@dataclass
-class Run:
-    """A ``scripts/run`` and where it listens."""
-
-    port: int
-    data: Path
-    process: subprocess.Popen[bytes]
-    output: Path
-    messages: Path
-
-    @property
-    def folder(self) -> Path:
-        """What it keeps while it runs."""
-        return STATE / "run" / str(self.port)
-
-    def password(self, name: str) -> str:
-        found = re.search(rf"^demo account: {name} (\S+)$", self.output.read_text(), re.MULTILINE)
-        assert found, self.output.read_text()
-        return found[1]
-
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        return self.process.wait(60)
-
-
-@contextmanager
-def started(data: Path, *options: str, script: Path = RUN, port: int = 0) -> Iterator[Run]:
-    """Start ``scripts/run`` and wait until it says that it is ready."""
-    with launched(data, *options, script=script, port=port) as run:
-        wait_until_ready(run)
-        yield run
-
-
-@contextmanager
-def launched(data: Path, *options: str, script: Path = RUN, port: int = 0) -> Iterator[Run]:
-    """Start ``scripts/run``."""
-    port = port or free_port()
-    command = [str(script), "--port", str(port), "--data", str(data), *options]
-    with tempfile.TemporaryDirectory() as folder:
-        output, messages = Path(folder, "output"), Path(folder, "messages")
-        with output.open("wb") as out, messages.open("wb") as err:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-                cwd="/",
-                env={**os.environ, "RUN_OF_A_TEST": str(port)},
-                start_new_session=True,
-            )
-        run = Run(port, data, process, output, messages)
-        try:
-            yield run
-        finally:
-            end(run)
-
-
-def wait_until_ready(run: Run) -> None:
-    deadline = time.monotonic() + 800
-    while f"ready: http://127.0.0.1:{run.port}/\n" not in run.output.read_text():
-        assert run.process.poll() is None, run.messages.read_text(errors="replace")
-        assert time.monotonic() < deadline, run.messages.read_text(errors="replace")
-        time.sleep(0.05)
-
-
-def end(run: Run) -> None:
-    if run.process.poll() is None:
-        run.process.terminate()
-        try:
-            run.process.wait(30)
-        except subprocess.TimeoutExpired:
-            os.killpg(run.process.pid, signal.SIGKILL)
-            run.process.wait()
-    for pid in processes_of(run):
-        os.kill(pid, signal.SIGKILL)
-    # A script that was killed leaves these.
-    shutil.rmtree(run.folder, ignore_errors=True)
-    if run.data.exists():
-        info = run.data.stat()
-        (STATE / "run" / f"data-{info.st_dev}-{info.st_ino}").unlink(missing_ok=True)
-
-
-def processes_of(run: Run) -> list[int]:
-    """List the processes that are the run's by their environment."""
-    return list(commands_of(run))
-
-
-def commands_of(run: Run) -> dict[int, bytes]:
-    """Give the command line of each of the run's processes."""
-    found = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if b"RUN_OF_A_TEST=%d\0" % run.port in (folder / "environ").read_bytes():
-                found[int(folder.name)] = (folder / "cmdline").read_bytes()
-        except OSError:
-            continue  # it has ended, or is another user's
-    return found
-
-
 @pytest.fixture
 def data() -> Iterator[Path]:
     with shared_folder() as folder:
         yield folder / "data of a test"
-
-
-@contextmanager
-def shared_folder() -> Iterator[Path]:
-    """Make a folder that the portal's user may enter, unlike pytest's own."""
-    folder = Path(tempfile.mkdtemp(prefix="flask-delegate-")).resolve()
-    try:
-        folder.chmod(0o755)
-        yield folder
-    finally:
-        shutil.rmtree(folder)
-
-
-@dataclass
-class Visitor:
-    """A browser as far as the portal needs one: it keeps cookies and follows no redirects."""
-
-    port: int
-    cookies: dict[str, str] = field(default_factory=dict)
-
-    def ask(
-        self, path: str, body: bytes | None = None, **headers: str
-    ) -> tuple[http.client.HTTPResponse, bytes]:
-        """Send a GET, or a POST where there is a body; ``content_type`` stands for Content-Type."""
-        fields = {name.replace("_", "-").title(): value for name, value in headers.items()}
-        if self.cookies:
-            fields["Cookie"] = "; ".join(f"{name}={text}" for name, text in self.cookies.items())
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        try:
-            connection.request("GET" if body is None else "POST", path, body, fields)
-            response = connection.getresponse()
-            content = response.read()
-        finally:
-            connection.close()
-        for header in response.headers.get_all("Set-Cookie") or []:
-            self.cookies |= {name: morsel.value for name, morsel in SimpleCookie(header).items()}
-        return response, content
-
-    def token(self, path: str) -> str:
-        """Give the CSRF token of the page's form."""
-        response, page = self.ask(path)
-        assert response.status == 200
-        for tag in re.findall(r"<input[^>]*>", page.decode()):
-            value = re.search(r'value="([^"]+)"', tag)
-            if 'name="csrf_token"' in tag and value:
-                return value[1]
-        raise AssertionError(f"{path} has no form with a CSRF token")
-
-    def sign_in(self, name: str, password: str) -> None:
-        form = {"username": name, "password": password, "csrf_token": self.token("/sign-in")}
-        response, _ = self.ask(
-            "/sign-in", urlencode(form).encode(), content_type="application/x-www-form-urlencoded"
-        )
-        assert response.status in {302, 303}
-
-    def files(self) -> set[str]:
-        """List the files' URLs that the start page links to."""
-        _, page = self.ask("/")
-        return set(re.findall(r'href="(/files/[^"/?#]+)"', page.decode()))
-
-    def upload(self, name: str, content: bytes) -> str:
-        """Upload by the form and give the new file's URL."""
-        before = self.files()
-        boundary = "a-boundary-of-the-tests"
-        body = (
-            f'--{boundary}\r\nContent-Disposition: form-data; name="csrf_token"\r\n\r\n'
-            f"{self.token('/')}\r\n--{boundary}\r\n"
-            f'Content-Disposition: form-data; name="file"; filename="{name}"\r\n'
-            "Content-Type: text/plain\r\n\r\n"
-        ).encode()
-        body += content + f"\r\n--{boundary}--\r\n".encode()
-        _, start = self.ask("/")
-        action = re.search(r'action="(/uploads/folders/[^"/]+)"', start.decode())
-        assert action, start.decode()
-        response, page = self.ask(
-            action[1], body, content_type=f"multipart/form-data; boundary={boundary}"
-        )
-        assert response.status in {302, 303}, page.decode()
-        (url,) = self.files() - before
-        return url
-
-
-def signed_in(run: Run, name: str) -> Visitor:
-    visitor = Visitor(run.port)
-    visitor.sign_in(name, run.password(name))
-    return visitor
 
 
 @dataclass
@@ -365,17 +186,6 @@ def test_a_signal_stops_everything(data: Path, number: signal.Signals) -> None:
             assert probe.connect_ex(("127.0.0.1", run.port)) != 0
 
 
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def wait_until_gone(run: Run) -> None:
-    wait_for(lambda: not processes_of(run))
-
-
 def test_a_signal_stops_a_start_at_any_moment(data: Path) -> None:
     port = free_port()
     for delay in (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.7, 1.1, 1.6, 2.2):
@@ -389,7 +199,7 @@ def test_a_signal_stops_a_start_at_any_moment(data: Path) -> None:
             wait_until_gone(run)
             assert not run.folder.exists()
             said = run.messages.read_text()
-            assert re.fullmatch(r"(Made the database, schema [0-9]+\.\n)?", said), said
+            assert re.fullmatch(r"(Created the database, schema [0-9]+\.\n)?", said), said
     with started(data, port=port):
         pass
 
@@ -458,7 +268,7 @@ def test_it_runs_from_a_clone_that_the_portals_user_cannot_enter(
 ) -> None:
     closed = tmp_path / "a closed folder"
     clone = closed / "a clone"
-    shutil.copytree(REPOSITORY, clone, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+    shutil.copytree(PROJECT, clone, ignore=shutil.ignore_patterns(".*", "__pycache__"))
     closed.chmod(0o700)
     with started(data, script=clone / "scripts" / "run") as run:
         response, _ = Visitor(run.port).ask("/healthz")

@@ -13,7 +13,8 @@ from zipfile import ZipFile
 
 import pytest
 
-from .test_run_command import Run, Visitor, shared_folder, signed_in, started
+from tests.support.portal_process import Run, shared_folder, signed_in, started
+from tests.support.visitors import Visitor
 
 FORM = "application/x-www-form-urlencoded"
 NAME = "Größe 日本.bin"

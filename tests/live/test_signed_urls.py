@@ -11,11 +11,11 @@ import pytest
 
 from flask_delegate.doctor.requests.spelling import Attack, targets
 from flask_delegate.servers import signing
-
-from .apache import SECRET, Server, Site, express
-from .application import APPLICATION
-from .client import everything, get, over_http2
-from .spellings import MARK
+from flask_delegate.testing import Apache
+from tests.support.application import APPLICATION
+from tests.support.clients import everything, get, over_http2
+from tests.support.sites import SECRET, Site, express
+from tests.support.spellings import MARK
 
 NAME = "report.txt"
 ODD_NAMES = [
@@ -62,7 +62,7 @@ def signed_site(shared_site: Site) -> Site:
 
 
 @pytest.fixture(scope="module")
-def signing_server(signed_site: Site) -> Iterator[Server]:
+def signing_server(signed_site: Site) -> Iterator[Apache]:
     include = signed_site.apache_config(**SETTINGS)
     # One process, so that it counts all requests.
     options = ("--http2", "--processes", "1")
@@ -70,9 +70,9 @@ def signing_server(signed_site: Site) -> Iterator[Server]:
         yield running
 
 
-def sign(server: Server, path: str = NAME, **options: object) -> str:
+def sign(server: Apache, path: str = NAME, **options: object) -> str:
     reply = get(server.port, f"/sign/{quote(path)}?{urlencode(options)}")
-    assert reply.status == 200, server.logged()
+    assert reply.status == 200, server.log()
     return reply.body.decode()
 
 
@@ -90,13 +90,13 @@ def forge(site: Site, path: str = NAME, *, end: int = 60, key: str = "", browser
 
 
 @pytest.mark.parametrize("name", [NAME, *ODD_NAMES])
-def test_a_signed_url_is_served(name: str, signing_server: Server) -> None:
+def test_a_signed_url_is_served(name: str, signing_server: Apache) -> None:
     url = sign(signing_server, name)
     assert get(signing_server.port, url).body == MARK
     assert over_http2(signing_server.port, url) == (200, MARK)
 
 
-def test_no_request_for_one_wakes_python(signing_server: Server) -> None:
+def test_no_request_for_one_wakes_python(signing_server: Apache) -> None:
     url = sign(signing_server)
     before = int(get(signing_server.port, "/count").body)
     for _ in range(5):
@@ -104,7 +104,7 @@ def test_no_request_for_one_wakes_python(signing_server: Server) -> None:
     assert int(get(signing_server.port, "/count").body) == before + 1
 
 
-def test_it_carries_what_a_handoff_carries(signing_server: Server) -> None:
+def test_it_carries_what_a_handoff_carries(signing_server: Apache) -> None:
     url = sign(
         signing_server,
         as_attachment="1",
@@ -125,7 +125,7 @@ def test_it_carries_what_a_handoff_carries(signing_server: Server) -> None:
     assert reply["X-Content-Type-Options"] == "nosniff"
 
 
-def test_ranges_head_and_conditions_are_apaches(signing_server: Server) -> None:
+def test_ranges_head_and_conditions_are_apaches(signing_server: Apache) -> None:
     url = sign(signing_server)
     part = get(signing_server.port, url, headers={"Range": "bytes=5-8"})
     assert (part.status, part.body) == (206, MARK[5:9])
@@ -163,7 +163,7 @@ def bad_urls(site: Site) -> dict[str, str]:
 
 
 def test_no_other_url_gets_the_file_in_any_spelling(
-    signed_site: Site, signing_server: Server
+    signed_site: Site, signing_server: Apache
 ) -> None:
     got: list[tuple[str, bytes]] = []
     port = signing_server.port
@@ -186,7 +186,7 @@ def test_no_other_url_gets_the_file_in_any_spelling(
 
 @pytest.mark.parametrize("header", [signing.TIME_HEADER, "x_flask_delegate_time"])
 def test_a_client_cannot_set_the_time(
-    header: str, signed_site: Site, signing_server: Server
+    header: str, signed_site: Site, signing_server: Apache
 ) -> None:
     old = forge(signed_site, end=-1)
     for value in ("t=1000000000000000", "t=1000000000000000, t=1", ""):
@@ -204,14 +204,14 @@ def test_it_is_as_good_in_every_time_zone(
             assert get(running.port, forge(signed_site, end=-1)).status == 403
 
 
-def test_it_ends(signing_server: Server) -> None:
+def test_it_ends(signing_server: Apache) -> None:
     url = sign(signing_server, expires_in=1)
     assert get(signing_server.port, url).status == 200
     time.sleep(2.1)
     assert get(signing_server.port, url).status == 403
 
 
-def test_one_that_is_bound_works_in_its_browser_alone(signing_server: Server) -> None:
+def test_one_that_is_bound_works_in_its_browser_alone(signing_server: Apache) -> None:
     port = signing_server.port
     reply = get(port, f"/sign/{NAME}?bind_to_browser=1")
     cookie = re.match(

@@ -15,9 +15,9 @@ from urllib.request import urlopen
 import pytest
 
 from flask_delegate.testing import Apache, ServeWithApache, apache
-from tests.test_documentation import readme_example
-
-from .apache import REPOSITORY, SECRET, Site
+from tests.support.paths import PROJECT
+from tests.support.readme import readme_example
+from tests.support.sites import SECRET, Site
 
 SHOP = """
 import os
@@ -65,7 +65,7 @@ def listens(port: int) -> bool:
 
 
 def documented() -> list[str]:
-    text = (REPOSITORY / "docs" / "testing.md").read_text()
+    text = (PROJECT / "docs/extension/testing.md").read_text()
     return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[2]
+from tests.support.paths import PROJECT
+
 SMOKE = """
 import pathlib, tempfile
 from flask import Flask
@@ -52,7 +53,7 @@ def environment(folder: Path, *requirements: str | Path, base: str = sys.executa
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "build", "--outdir", folder, REPOSITORY)
+    run(sys.executable, "-m", "build", "--outdir", folder, PROJECT)
     return folder
 
 
@@ -93,8 +94,8 @@ def test_it_works_where_only_flask_is(built: Path, tmp_path: Path) -> None:
 
 
 def run_unit_tests(python: Path) -> None:
-    tests = REPOSITORY / "tests" / "flask_delegate"
-    told = run(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", tests, cwd=REPOSITORY)
+    tests = PROJECT / "tests" / "unit" / "flask_delegate"
+    told = run(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", tests, cwd=PROJECT)
     assert " passed" in told
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +12,6 @@ from flask.testing import FlaskClient
 from flask_delegate import ConfigurationError, Delegate, delegated
 from flask_delegate.servers.handshake import environ_key
 
-REPOSITORY = Path(__file__).parents[2]
 SECRET = "a secret for the tests only"
 Factory = Callable[..., Flask]
 CONTENT = b"private content\n"

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.extension import REPOSITORY
+from tests.support.paths import PROJECT
 
 PROGRAM = """
 import sys
@@ -26,7 +26,7 @@ def test_set_up_loads_nothing_of_the_doctor_but_its_route(tmp_path: Path) -> Non
         [sys.executable, "-c", PROGRAM, str(tmp_path)],
         capture_output=True,
         check=True,
-        cwd=REPOSITORY,
+        cwd=PROJECT,
         text=True,
     )
     loaded = set(done.stdout.split())

@@ -21,7 +21,7 @@ from flask_delegate.doctor.file_access import (
 from flask_delegate.doctor.finding import CHECKS
 from flask_delegate.doctor.requests.client import Reply
 from tests.support.doctor import findings, run
-from tests.support.extension import REPOSITORY
+from tests.support.paths import PROJECT
 
 
 def test_nothing_fails_in_a_new_application(app: Flask) -> None:
@@ -88,13 +88,13 @@ def test_a_case_can_be_made_by_hand(app: Flask) -> None:
 
 
 def test_the_table_of_checks_is_the_one_that_is_made() -> None:
-    page = (REPOSITORY / "docs" / "doctor.md").read_text()
+    page = (PROJECT / "docs/extension/doctor.md").read_text()
     rows = dict(re.findall(r"^\| `([a-z][a-z0-9-]+)` \| (.+) \|$", page, re.MULTILINE))
     assert rows == dict(CHECKS)
 
 
 def test_each_option_is_documented() -> None:
-    page = (REPOSITORY / "docs" / "doctor.md").read_text()
+    page = (PROJECT / "docs/extension/doctor.md").read_text()
     for parameter in doctor.params:
         if isinstance(parameter, click.Option):
             assert all(f"| `{option}" in page for option in parameter.opts)

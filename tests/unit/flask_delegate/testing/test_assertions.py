@@ -16,7 +16,8 @@ from werkzeug.wrappers import Response
 
 from flask_delegate import Handoff, delegated, send_via_apache
 from flask_delegate.testing import assert_delegated, assert_refused
-from tests.support.extension import REPOSITORY, Factory, behind_apache
+from tests.support.extension import Factory, behind_apache
+from tests.support.paths import PROJECT
 
 OPTIONS: dict[str, Any] = {
     "download_name": "Größe/1.pdf",
@@ -258,7 +259,7 @@ def test_the_assertions_do_not_need_pytest() -> None:
     )
     done = subprocess.run(
         [sys.executable, "-c", source],
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
         capture_output=True,
         text=True,
         check=False,

@@ -1,0 +1,1 @@
+"""Accounts, their names, and the invitations that create them."""

@@ -1,0 +1,176 @@
+"""Links to hand over: to make an account with, or to choose a new password. Each works once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from flask import current_app, has_request_context, request
+from sqlalchemy import delete, select
+
+from portal.core import text
+from portal.core.database import db
+from portal.core.models import Account, OneTimeLink, Role, hash_token, new_token, now
+from portal.identity.sessions import Proof
+
+from . import accounts
+from .accounts import AccountError
+
+INVITATION_DAYS = 7
+_RESET_VALIDITY = timedelta(days=1)
+REMEMBERED = timedelta(days=30)
+"""How long an expired link can be told from one that never was."""
+LONGEST_TOKEN = 64
+"""Characters: enough for any, and few enough for a cookie."""
+
+
+class LinkError(Exception):
+    """A link does not work; the message says why."""
+
+
+class LinkUnknownError(LinkError):
+    """There is no such link: used, withdrawn, or guessed."""
+
+    def __init__(self) -> None:
+        super().__init__("It was used already, was withdrawn, or is not complete.")
+
+
+class LinkExpiredError(LinkError):
+    """A link's time is over."""
+
+    def __init__(self) -> None:
+        super().__init__("Its time is over.")
+
+
+def invite(
+    role: Role,
+    quota: int | None,
+    note: str,
+    days: int = INVITATION_DAYS,
+    actor: Account | None = None,
+) -> tuple[OneTimeLink, str]:
+    """Make an invitation, and give it with its token, which nobody can read again.
+
+    :param actor: the administrator who does it; none on the command line.
+    :raises AccountError: if the actor does not manage the accounts any more.
+    """
+    validity = timedelta(days=days)
+    if actor:
+        accounts.hold_right(actor.id)
+    return _make(validity, role=role, quota=quota, note=text.one_line(note))
+
+
+def allow_reset(account: Account, actor: Account | None = None) -> tuple[OneTimeLink, str]:
+    """Make a link to choose a new password with, in place of any older one.
+
+    :param actor: as for :func:`invite`.
+    :raises AccountError: if the account is deactivated, or as for :func:`invite`.
+    """
+    if not account.is_active:
+        raise AccountError(f"The account {account.name!r} is deactivated. Activate it first.")
+    if actor:
+        accounts.hold_right(actor.id)
+    db.session.execute(delete(OneTimeLink).where(OneTimeLink.account_id == account.id))
+    return _make(_RESET_VALIDITY, role=account.role, account_id=account.id)
+
+
+def open_invitations() -> Sequence[OneTimeLink]:
+    """Give the invitations that can be used still, the latest first."""
+    query = select(OneTimeLink).where(
+        OneTimeLink.account_id.is_(None), OneTimeLink.expires_at > now()
+    )
+    return db.session.scalars(query.order_by(OneTimeLink.id.desc())).all()
+
+
+def withdraw(public_id: str) -> bool:
+    """Let an invitation not be used, and tell whether it could be until now."""
+    withdrawn = delete(OneTimeLink).where(
+        OneTimeLink.public_id == public_id, OneTimeLink.account_id.is_(None)
+    )
+    found = db.session.scalar(withdrawn.returning(OneTimeLink.id))
+    db.session.commit()
+    return found is not None
+
+
+def find_invitation(token: str) -> OneTimeLink:
+    """Find the invitation that a token is for.
+
+    :raises LinkError: if it cannot be used.
+    """
+    link = _find(token)
+    if link.account_id is not None:
+        raise LinkUnknownError
+    return link
+
+
+def find_reset(token: str) -> tuple[OneTimeLink, Account]:
+    """Find the account whose password a token changes.
+
+    :raises LinkError: if it cannot be used.
+    """
+    link = _find(token)
+    account = db.session.get(Account, link.account_id) if link.account_id is not None else None
+    if account is None or not account.is_active:
+        raise LinkUnknownError
+    return link, account
+
+
+def accept(token: str, name: str, password: str) -> Proof:
+    """Make the account that somebody was invited to. Of two who try at once, one is too late.
+
+    :raises LinkError: if the invitation cannot be used.
+    :raises AccountError: for a name or a password that cannot be; the invitation stays.
+    """
+    link = find_invitation(token)
+    account = accounts.prepare(name, password)  # first, as it takes longer than others may wait
+    account.role, account.quota = link.role, link.quota
+    _use_up(link)
+    return accounts.add(account)
+
+
+def reset(token: str, password: str) -> Proof:
+    """Change the password of the account that a link was made for.
+
+    :raises LinkError: if it cannot be used.
+    :raises AccountError: for a password that cannot be; the link stays.
+    """
+    link, account = find_reset(token)
+    password_hash = accounts.hash_new(password, account.name)
+    _use_up(link)
+    return accounts.replace_hash(account, password_hash)
+
+
+def address(kind: str, token: str) -> str:
+    """Write a link; without ``PORTAL_BASE_URL`` and outside a request, from its path on.
+
+    :param kind: ``invitation`` or ``reset``.
+    """
+    path = current_app.url_map.bind("").build(f"invitations.open_{kind}", {"token": token})
+    base = current_app.config["BASE_URL"] or (request.url_root if has_request_context() else "")
+    return str(base).rstrip("/") + path
+
+
+def _make(validity: timedelta, **values: object) -> tuple[OneTimeLink, str]:
+    db.session.execute(delete(OneTimeLink).where(OneTimeLink.expires_at < now() - REMEMBERED))
+    token = new_token()
+    link = OneTimeLink(token_hash=hash_token(token), expires_at=now() + validity, **values)
+    db.session.add(link)
+    db.session.commit()
+    return link, token
+
+
+def _find(token: str) -> OneTimeLink:
+    link = db.session.scalar(select(OneTimeLink).where(OneTimeLink.token_hash == hash_token(token)))
+    if link is None:
+        raise LinkUnknownError
+    if link.expires_at <= now():
+        raise LinkExpiredError
+    return link
+
+
+def _use_up(link: OneTimeLink) -> None:
+    """Use a link, in the present transaction."""
+    used = delete(OneTimeLink).where(OneTimeLink.id == link.id).returning(OneTimeLink.id)
+    if db.session.scalar(used) is None:
+        db.session.rollback()
+        raise LinkUnknownError

@@ -1,0 +1,79 @@
+"""The application, put together."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from flask_delegate import ConfigurationError, Delegate
+from portal import cli
+from portal.activity import record
+from portal.core import database, datafolder, logs, settings
+from portal.files import entries, zips
+from portal.files.uploads import UploadRequest
+from portal.identity import attempts
+from portal.storage.disk import Storage
+from portal.tus.parts import Parts
+from portal.web import errors, filters, headers
+from portal.web.account import sign_in
+from portal.web.blueprints import BLUEPRINTS
+from portal.web.csrf import csrf
+
+
+def create_app(config: Mapping[str, Any] | None = None) -> Flask:
+    """Create the application.
+
+    :param config: settings that win over the ``PORTAL_*`` variables of the environment.
+    :raises settings.SettingError: for a setting that is missing or not usable.
+    :raises datafolder.DataFolderError: for a data folder that cannot be used safely.
+    """
+    app = Flask("portal", template_folder="web/templates", static_folder="web/static")
+    app.request_class = UploadRequest
+    settings.load(app, config)
+    app.logger.setLevel(logging.INFO)
+    logs.init_app(app)
+    _trust_proxies(app)
+    folder = datafolder.prepare(settings.data_folder(app))
+    app.secret_key = datafolder.secret_key(folder)
+    database.init_app(app, folder / "portal.db")
+    attempts.init_app(app, folder / "throttle.db")
+    _set_up_delegate(app, _prepare_storage(app, folder))
+    for extension in (csrf, sign_in, record, zips, filters, errors, headers):
+        extension.init_app(app)
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
+    app.add_template_global(entries.quota_of)
+    app.cli.add_command(cli.portal)
+    return app
+
+
+def _trust_proxies(app: Flask) -> None:
+    if hops := app.config["PROXIES"]:
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops
+        )
+
+
+def _prepare_storage(app: Flask, folder: Path) -> Storage:
+    reserve = app.config["DISK_RESERVE"]
+    storage = Storage(folder / "files", folder / "incoming", reserve)
+    storage.prepare()
+    app.extensions["portal.storage"] = storage
+    app.extensions["portal.parts"] = Parts(storage.incoming, reserve)
+    return storage
+
+
+def _set_up_delegate(app: Flask, storage: Storage) -> None:
+    app.config["DELEGATE_ROOT"] = storage.files
+    app.config["DELEGATE_HEADERS"] = headers.CONSTANT
+    if app.config.get("DELEGATE_BACKEND", "auto") in {"auto", "mod_wsgi"}:
+        app.config["DELEGATE_SIGNED_URL"] = "/signed/"
+    try:
+        Delegate(app)
+    except ConfigurationError as error:
+        raise settings.SettingError(str(error)) from error

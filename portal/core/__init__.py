@@ -1,0 +1,1 @@
+"""What every room stands on: settings, the data folder, the database and its models."""

@@ -1,0 +1,163 @@
+"""The database: SQLite in the data folder, and its schema."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from functools import cache
+from inspect import iscoroutinefunction
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from flask import Flask, current_app
+from flask_sqlalchemy_lite import SQLAlchemy
+
+db = SQLAlchemy()
+
+BUSY_TIMEOUT = 10_000
+"""Milliseconds for which a request waits for another one's write."""
+_CHECK_TIMEOUT = 2_000
+_IDENTITY = "portal.database.identity"
+
+_MIGRATIONS = Path(__file__).parents[1] / "migrations"
+
+
+class UnknownSchemaError(click.ClickException):
+    """Another version of the portal wrote the database. A command prints the message alone."""
+
+
+class Upgrade(NamedTuple):
+    """The revisions of the schema before and after an upgrade; None for an empty database."""
+
+    before: str | None
+    after: str | None
+
+
+def init_app(app: Flask, path: Path) -> None:
+    """Set up the application with the database in ``path``."""
+    # SQLite gives its journal files the mode of the database, so SQLite must not create that.
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    app.extensions[_IDENTITY] = _identity(os.fstat(descriptor))
+    os.close(descriptor)
+    url = sa.URL.create("sqlite", database=str(path))
+    app.config["SQLALCHEMY_ENGINES"] = {"default": url}
+    db.init_app(app)
+    # The library would start a thread and an event loop at the end of each request, for
+    # asynchronous sessions. The portal opens none, and they took longer than a download's own work.
+    app.teardown_appcontext_funcs = [
+        function for function in app.teardown_appcontext_funcs if not iscoroutinefunction(function)
+    ]
+    with app.app_context():
+        sa.event.listen(db.engine, "connect", _set_pragmas)
+
+
+def upgrade(revision: str = "head") -> Upgrade:
+    """Bring the schema up to date; do nothing if it is.
+
+    :raises UnknownSchemaError: if this version has no such schema.
+    """
+    with db.engine.connect() as connection:
+        # SQLite changes a table by making a new one, and would delete what refers to the old one.
+        # This has no effect inside a transaction.
+        connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+        # Of two upgrades at once, the second one waits, and then has nothing to do.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        before = _revision(connection)
+        if before and not knows(before):
+            raise UnknownSchemaError(
+                f"The database has the schema {before}, which this version of the portal does not"
+                " know: a newer version created it, or one from before the first release."
+                " Run that version, or restore a backup that this version can read."
+            )
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+        if broken := connection.exec_driver_sql("PRAGMA foreign_key_check").all():
+            raise RuntimeError(f"the upgrade would leave dangling references: {broken[:5]}")
+        done = Upgrade(before, _revision(connection))
+        connection.commit()
+        connection.exec_driver_sql("PRAGMA foreign_keys = ON")
+    return done
+
+
+def revision() -> str | None:
+    """Return the revision of the schema; None for an empty database."""
+    with db.engine.connect() as connection:
+        return _revision(connection)
+
+
+def knows(revision: str) -> bool:
+    """Return whether this version has that revision of the schema, or an upgrade from it."""
+    return revision in revisions()
+
+
+def schema_is_current() -> bool:
+    """Return whether the schema is the one that this version needs.
+
+    :raises sqlalchemy.exc.DBAPIError: if the database does not answer.
+    """
+    return revision() == revisions()[0]
+
+
+@cache
+def revisions() -> tuple[str, ...]:
+    """Return all revisions of the schema, newest first."""
+    scripts = ScriptDirectory.from_config(_config())
+    return tuple(script.revision for script in scripts.walk_revisions())
+
+
+def check() -> None:
+    """Check that the database can be written, and that it is still the one at its path.
+
+    Open connections keep writing to a file that was renamed or deleted, and that is lost.
+
+    :raises OSError: if there is another file at its path, or none.
+    :raises sqlalchemy.exc.DBAPIError: if it cannot be written, or stays locked.
+    """
+    path = Path(str(db.engine.url.database))
+    if _identity(path.stat()) != current_app.extensions[_IDENTITY]:
+        raise FileNotFoundError(f"{path} was replaced")
+    with db.engine.connect() as connection:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {_CHECK_TIMEOUT}")
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            connection.exec_driver_sql("ROLLBACK")
+        finally:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
+
+
+def is_full(error: sa.exc.DBAPIError) -> bool:
+    """Return whether the error means that the disk is full."""
+    return getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+
+
+def _revision(connection: sa.Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _config() -> Config:
+    config = Config()
+    # '%' is special to the parser underneath.
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _identity(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
+
+
+def _set_pragmas(connection: sqlite3.Connection, _record: Any) -> None:
+    for pragma in (
+        f"busy_timeout = {BUSY_TIMEOUT}",  # first, the next one may wait
+        "journal_mode = WAL",
+        "foreign_keys = ON",
+        "synchronous = NORMAL",
+    ):
+        connection.execute(f"PRAGMA {pragma}").close()

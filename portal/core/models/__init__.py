@@ -1,0 +1,30 @@
+"""What the database holds."""
+
+from __future__ import annotations
+
+from .account import Account, OneTimeLink, RecoveryCode, Role, SignIn
+from .activity import Activity, Receipt
+from .base import Base, hash_token, new_token, now
+from .entry import Entry, Folder, StoredFile, Upload
+from .share import FileRequest, Share, ShareDownload
+
+__all__ = [
+    "Account",
+    "Activity",
+    "Base",
+    "Entry",
+    "FileRequest",
+    "Folder",
+    "OneTimeLink",
+    "Receipt",
+    "RecoveryCode",
+    "Role",
+    "Share",
+    "ShareDownload",
+    "SignIn",
+    "StoredFile",
+    "Upload",
+    "hash_token",
+    "new_token",
+    "now",
+]

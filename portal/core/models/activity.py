@@ -1,0 +1,51 @@
+"""The record of activity, and how downloads ended."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from .base import Base, Bytes, now
+
+
+class Activity(Base):
+    """An event. Rows are only added, and outlive their account and file."""
+
+    __tablename__ = "activity"
+    __table_args__ = (
+        sa.Index("ix_activity_owner_id", "owner_id", "id"),
+        sa.Index("ix_activity_entry", "entry", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(default=now, index=True)
+    action: Mapped[str] = mapped_column(sa.String(32))
+    # The account's name at that moment; empty for a visitor.
+    actor: Mapped[str] = mapped_column(sa.String(64), default="")
+    address: Mapped[str] = mapped_column(sa.String(64), default="")
+    # The owner of the file. No foreign key: the row outlives the account.
+    owner_id: Mapped[int | None]
+    # The file or folder: its public id, and its name at that moment.
+    entry: Mapped[str | None] = mapped_column(sa.String(64))
+    name: Mapped[str] = mapped_column(sa.String(255), default="")
+    detail: Mapped[str] = mapped_column(sa.String(255), default="")
+    # Of a download: the id of the hand-off, which its receipts name.
+    handoff: Mapped[str | None] = mapped_column(sa.String(16), unique=True)
+
+
+class Receipt(Base):
+    """How a download ended, from the web server's log."""
+
+    __tablename__ = "receipt"
+
+    handoff: Mapped[str] = mapped_column(sa.String(16), primary_key=True)
+    outcome: Mapped[str] = mapped_column(sa.String(16))
+    status: Mapped[int]
+    # At most this much arrived; of a part, from this position in the file.
+    sent: Mapped[Bytes]
+    start: Mapped[Bytes] = mapped_column(default=0)
+    # The size of the whole file, if the log has it.
+    total: Mapped[Bytes | None]
+    at: Mapped[datetime]

@@ -1,0 +1,82 @@
+"""What every model builds on: the base class, moments in UTC, and tokens."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import DeclarativeBase, mapped_column
+
+
+class UTCDateTime(sa.types.TypeDecorator[datetime]):
+    """A moment. SQLite keeps no time zone, so it is stored and read as UTC."""
+
+    impl = sa.DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:  # noqa: ARG002
+        """Return the moment in UTC, for the database.
+
+        :raises ValueError: for a time without a time zone.
+        """
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a time zone cannot be stored")
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:  # noqa: ARG002
+        """Return the moment with its time zone."""
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+def now() -> datetime:
+    """Return this moment."""
+    return datetime.now(UTC)
+
+
+def new_token() -> str:
+    """Return an unguessable name for URLs."""
+    return secrets.token_urlsafe(24)
+
+
+def hash_token(token: str) -> str:
+    """Hash an unguessable token, so that whoever reads the database cannot use it."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+class Base(DeclarativeBase):
+    """The base of all models."""
+
+    metadata = sa.MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {datetime: UTCDateTime}  # noqa: RUF012  (SQLAlchemy's way)
+
+
+PublicId = Annotated[str, mapped_column(sa.String(64), unique=True, default=new_token)]
+"""How URLs name a row."""
+TokenHash = Annotated[str, mapped_column(sa.String(64), unique=True)]
+"""All that the database knows of a token."""
+Name = Annotated[str, mapped_column(sa.String(255))]
+"""The name of a file or folder."""
+Note = Annotated[str, mapped_column(sa.String(255), default="")]
+Bytes = Annotated[int, mapped_column(sa.BigInteger)]
+OwnerId = Annotated[int, mapped_column(sa.ForeignKey("account.id", ondelete="CASCADE"), index=True)]
+"""An account, without which the row has no use."""
+EntryId = Annotated[int, mapped_column(sa.ForeignKey("entry.id", ondelete="CASCADE"), index=True)]
+"""A file or folder, without which the row has no use."""
+Moment = Annotated[datetime, mapped_column(UTCDateTime, default=now)]
+"""The moment at which the row was added, unless another one is set."""
+
+# SQLite would otherwise reuse the id of a deleted row, and with it whatever names the row by its id
+# and outlives it: the record of activity, requests in progress.
+IDS_ARE_NEVER_REUSED = {"sqlite_autoincrement": True}

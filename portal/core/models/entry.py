@@ -1,0 +1,88 @@
+"""Files and folders, and uploads that are not finished."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from .base import IDS_ARE_NEVER_REUSED, Base, Bytes, EntryId, Moment, Name, OwnerId, PublicId, now
+
+
+def _unique(name: str, *columns: str, where: str) -> sa.Index:
+    condition = sa.text(where)
+    return sa.Index(name, *columns, unique=True, sqlite_where=condition, postgresql_where=condition)
+
+
+class Entry(Base):
+    """A file or a folder."""
+
+    __tablename__ = "entry"
+    __table_args__ = (
+        # A folder has each name once; entries in the trash do not count.
+        _unique("uq_entry_parent_id_name_key", "parent_id", "name_key", where="trash_id IS NULL"),
+        # Each account has one folder without a parent.
+        _unique("uq_entry_owner_id_root", "owner_id", where="parent_id IS NULL"),
+        # A page of a listing, in each order, without reading the whole folder.
+        sa.Index("ix_entry_by_name", "parent_id", "trash_id", "is_file", "name_key", "id"),
+        sa.Index("ix_entry_by_size", "parent_id", "trash_id", "is_file", "size", "id"),
+        sa.Index("ix_entry_by_time", "parent_id", "trash_id", "is_file", "created_at", "id"),
+        sa.Index("ix_entry_owner_id_trash_id", "owner_id", "trash_id"),
+        sa.Index("ix_entry_trash_id", "trash_id", "trashed_at"),
+        IDS_ARE_NEVER_REUSED,
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[PublicId]
+    owner_id: Mapped[int] = mapped_column(sa.ForeignKey("account.id"))
+    parent_id: Mapped[int | None] = mapped_column(sa.ForeignKey("entry.id"))
+    is_file: Mapped[bool]
+    name: Mapped[Name]
+    name_key: Mapped[str] = mapped_column(sa.String(1024))
+    size: Mapped[Bytes] = mapped_column(default=0)
+    created_at: Mapped[Moment]
+    # The entry with which it was moved to the trash: itself, or a folder around it.
+    trash_id: Mapped[int | None] = mapped_column(sa.ForeignKey("entry.id"))
+    trashed_at: Mapped[datetime | None]
+
+    __mapper_args__ = {"polymorphic_on": "is_file"}  # noqa: RUF012  (SQLAlchemy's way)
+
+
+class Folder(Entry):
+    """A folder. The one without a parent holds everything else of its account."""
+
+    __mapper_args__ = {"polymorphic_identity": False}  # noqa: RUF012
+
+
+class StoredFile(Entry):
+    """An uploaded file."""
+
+    mimetype: Mapped[str] = mapped_column(sa.String(255), nullable=True)
+    sha256: Mapped[str] = mapped_column(sa.String(64), nullable=True)
+    storage_key: Mapped[str] = mapped_column(sa.String(64), unique=True, nullable=True)
+
+    __mapper_args__ = {"polymorphic_identity": True}  # noqa: RUF012
+
+
+class Upload(Base):
+    """An upload in pieces. The size of its file on disk is how much has arrived."""
+
+    __tablename__ = "upload"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[PublicId]
+    owner_id: Mapped[OwnerId]
+    folder_id: Mapped[EntryId]
+    name: Mapped[Name]
+    # Of the whole file.
+    size: Mapped[Bytes]
+    # As the client wrote it: the protocol has the server repeat it.
+    client_metadata: Mapped[str] = mapped_column(sa.Text)
+    part_key: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    # When a piece last arrived.
+    used_at: Mapped[datetime] = mapped_column(default=now, index=True)
+    # The row stays for a while: the client may have missed the answer.
+    finished_at: Mapped[datetime | None]
+
+    folder: Mapped[Folder] = relationship(lazy="joined", innerjoin=True)

@@ -1,0 +1,1 @@
+"""An organisation to try the portal with."""

@@ -1,0 +1,146 @@
+"""Pages of what a folder holds, folders first: as fast for many as for a few.
+
+A page begins after an entry, or ends before one, and the database finds that place in an index. It
+is never told to skip or to count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import Select, select, tuple_
+from sqlalchemy.orm import InstrumentedAttribute
+
+from portal.core import text
+from portal.core.database import db
+from portal.core.models import Account, Entry, Folder
+
+from . import tree
+
+PAGE = 100
+"""Entries on a page."""
+MOST_FOUND = 100
+"""Entries that a search shows."""
+
+SORTS: Mapping[str, InstrumentedAttribute[Any]] = {
+    "name": Entry.name_key,
+    "size": Entry.size,
+    "date": Entry.created_at,
+}
+"""What a list can be sorted by."""
+
+Direction = Literal["after", "before"]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """How a list is sorted.
+
+    :param by: a key of :data:`SORTS`.
+    :param descending: whether the last comes first.
+    """
+
+    by: str = "name"
+    descending: bool = False
+
+    def turned_to(self, by: str) -> Order:
+        """Give the order that choosing a column leads to: its other one, where it is chosen."""
+        return Order(by, by == self.by and not self.descending)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a list.
+
+    :param entries: what is on it.
+    :param has_previous: whether something comes before it.
+    :param has_next: whether something comes after it.
+    """
+
+    entries: Sequence[Entry]
+    has_previous: bool
+    has_next: bool
+
+
+def page(
+    folder: Folder,
+    order: Order,
+    direction: Direction = "after",
+    mark: Entry | None = None,
+    folders_only: bool = False,
+) -> Page:
+    """Give a page of what a folder holds.
+
+    :param direction: the side of ``mark`` that the page is on.
+    :param mark: an entry next to the page; it may have gone from the folder. None for the first.
+    :param folders_only: leave the files out.
+    """
+    kinds = (False,) if folders_only else (False, True)
+    if mark is None:
+        found = _take(folder, order, kinds, "after", None)
+        return Page(found[:PAGE], has_previous=False, has_next=len(found) > PAGE)
+    found = _take(folder, order, kinds, direction, mark)
+    more = len(found) > PAGE
+    if direction == "after":
+        return Page(found[:PAGE], has_previous=True, has_next=more)
+    if not more:  # the first page, and whole
+        return page(folder, order, folders_only=folders_only)
+    return Page(found[:PAGE][::-1], has_previous=True, has_next=True)
+
+
+def search(account: Account, words: str) -> Sequence[Entry]:
+    """Find an account's entries by a part of their names; one more than are to be shown."""
+    key = text.fold(words)
+    found = (
+        select(Entry)
+        .where(Entry.owner_id == account.id, Entry.trash_id.is_(None))
+        .where(Entry.name_key.contains(key, autoescape=True))
+        .order_by(Entry.name_key, Entry.id)
+        .limit(MOST_FOUND + 1)
+    )
+    return db.session.scalars(found).all() if key else []
+
+
+def places(found: Sequence[Entry]) -> Mapping[int, str]:
+    """Write where entries lie, by the ids of their folders."""
+    return tree.paths({entry.parent_id for entry in found if entry.parent_id is not None})
+
+
+def _take(
+    folder: Folder, order: Order, kinds: Sequence[bool], direction: Direction, mark: Entry | None
+) -> Sequence[Entry]:
+    """Give one entry more than a page has, from the mark on in a direction."""
+    taken: list[Entry] = []
+    for is_file in kinds if direction == "after" else kinds[::-1]:
+        here = mark
+        if mark is not None and mark.is_file != is_file:
+            # All of this kind lies on one side of the mark.
+            if is_file != (direction == "after"):
+                continue
+            here = None
+        query = _query(folder, order, is_file, direction, here)
+        taken += db.session.scalars(query.limit(PAGE + 1 - len(taken)))
+        if len(taken) > PAGE:
+            break
+    return taken
+
+
+def _query(
+    folder: Folder, order: Order, is_file: bool, direction: Direction, mark: Entry | None
+) -> Select[Entry]:
+    # A folder has no size of its own.
+    column = SORTS["name" if order.by == "size" and not is_file else order.by]
+    descending = order.descending and not (order.by == "size" and not is_file)
+    backwards = descending != (direction == "before")
+    query = select(Entry).where(
+        Entry.parent_id == folder.id, Entry.trash_id.is_(None), Entry.is_file.is_(is_file)
+    )
+    if mark is not None:
+        place = tuple_(column, Entry.id)
+        at = tuple_(getattr(mark, column.key), mark.id)
+        query = query.where(place < at if backwards else place > at)
+    if backwards:
+        return query.order_by(column.desc(), Entry.id.desc())
+    return query.order_by(column, Entry.id)

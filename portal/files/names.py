@@ -1,0 +1,86 @@
+"""Names of files and folders: made safe to store, show and save under."""
+
+from __future__ import annotations
+
+import mimetypes
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+from itertools import count
+from posixpath import splitext
+
+from portal.core.text import is_visible
+
+LONGEST = 255
+"""In bytes of UTF-8: what common file systems take."""
+
+_UNNAMED = "unnamed"
+_UNKNOWN_TYPE = "application/octet-stream"
+# Marks that turn the reading direction, so that 'exe.txt' can look like 'txt.exe'.
+_DIRECTION_MARKS = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+_LONGEST_EXTENSION = 64
+
+
+def clean(name: str) -> str:
+    """Make a client's name for a file safe.
+
+    The last component stays, in NFC, without control characters and direction marks.
+    """
+    last = re.split(r"[/\\]", name)[-1]
+    visible = "".join(character for character in last if not _is_control(character))
+    plain = re.sub(f"[{_DIRECTION_MARKS}]", "", visible)
+    short = _shorten(unicodedata.normalize("NFC", plain).strip())
+    seen = "".join(character for character in short if is_visible(character))
+    return _UNNAMED if seen in {"", ".", ".."} else short
+
+
+def numbered(name: str) -> Iterator[str]:
+    """Give ``a.txt``, ``a (2).txt``, ``a (3).txt`` and so on."""
+    yield name
+    for number in count(2):
+        yield _shorten(name, f" ({number})")
+
+
+def first_free(name: str, is_taken: Callable[[str], bool]) -> str:
+    """Give a name, or the first with a number that is free.
+
+    Not each number is tried: where there are thousands, that would take its time. A gap among the
+    numbers may be left out.
+    """
+    if not is_taken(name):
+        return name
+
+    def with_number(number: int) -> str:
+        return _shorten(name, f" ({number})")
+
+    taken, free = 1, 2
+    while is_taken(with_number(free)):
+        taken, free = free, free * 2
+    while free - taken > 1:
+        middle = (taken + free) // 2
+        if is_taken(with_number(middle)):
+            taken = middle
+        else:
+            free = middle
+    return with_number(free)
+
+
+def guess_mimetype(name: str) -> str:
+    """Tell the media type by the name; what is compressed is just bytes."""
+    # Only the extension: the function takes a whole name for a URL, where 'data:' is special.
+    mimetype, encoding = mimetypes.guess_type(f"file{splitext(name)[1]}")
+    return mimetype if mimetype and not encoding else _UNKNOWN_TYPE
+
+
+def _is_control(character: str) -> bool:
+    return unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}
+
+
+def _shorten(name: str, suffix: str = "") -> str:
+    """Cut a name before its extension, and put a suffix there."""
+    stem, extension = splitext(name)
+    if len(extension.encode()) > _LONGEST_EXTENSION:
+        stem, extension = name, ""
+    room = LONGEST - len((suffix + extension).encode())
+    cut = stem.encode()[:room].decode(errors="ignore")
+    return f"{cut.strip()}{suffix}{extension}"

@@ -1,0 +1,51 @@
+"""Who may do what: the one place that decides."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from portal.core.models import Account, Entry, Share
+from portal.sharing.status import Standing, standing
+
+from . import tree
+
+Action = Literal["read", "add", "change", "share", "restore"]
+"""To list or download; to put something into; to rename, move or put into the trash; to give others
+a link to; to take out of the trash, or delete for good."""
+
+
+def may(account: Account, action: Action, entry: Entry) -> bool:
+    """Decide. What is not allowed here is forbidden, to administrators, too.
+
+    :param action: what the account wants to do.
+    :param entry: with which file or folder.
+    """
+    if entry.owner_id != account.id or not account.is_active:
+        return False
+    match action:
+        case "read" | "add":
+            return entry.trash_id is None
+        case "change" | "share":
+            # The root folder stays where it is, and with its owner.
+            return entry.trash_id is None and entry.parent_id is not None
+        case "restore":
+            return entry.trash_id == entry.id
+
+
+def may_visit(share: Share, entry: Entry, *, unlocked: bool) -> bool:
+    """Decide whether somebody who came by a share's link may see a file or folder.
+
+    Whether it may be downloaded, the share's limit decides on top of that.
+
+    :param unlocked: whether the share needs no password, or it was given.
+    """
+    if not unlocked or standing(share) not in {Standing.OPEN, Standing.USED_UP}:
+        return False
+    if entry.trash_id is not None or entry.owner_id != share.owner_id:
+        return False
+    return any(step.id == share.entry_id for step in tree.way_to(entry.id))
+
+
+def may_manage_accounts(account: Account) -> bool:
+    """Decide who invites, deactivates and deletes others, and sets their quotas."""
+    return account.is_administrator and account.is_active

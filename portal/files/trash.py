@@ -1,0 +1,264 @@
+"""The trash: what is deleted can be restored for a while, and is counted against the quota."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+import sqlalchemy as sa
+from flask import current_app
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import aliased
+
+from portal.activity.record import Thing, record
+from portal.core.database import db
+from portal.core.models import Entry, Folder, StoredFile, now
+
+from . import entries, tree
+from .entries import GoneError
+from .uploads import remove_content
+
+logger = logging.getLogger(__name__)
+
+_NEXT = "portal.trash.next"
+_EVERY = 60 * 60
+"""Seconds."""
+_AT_ONCE = 20
+"""Entries of the trash that a request may delete for good."""
+
+
+class Purged(NamedTuple):
+    """What was deleted for good: how many files, and their bytes."""
+
+    files: int = 0
+    bytes: int = 0
+
+
+def put(chosen: Iterable[Entry]) -> datetime:
+    """Put entries of one account into the trash, with all that is in them.
+
+    Their names are free at once. What was in the trash before stays there by itself.
+
+    :returns: the moment, by which :func:`put_at` finds them again.
+    """
+    moment = now()
+    chosen = list(chosen)
+    if chosen:
+        with entries.changing(chosen[0].owner_id):
+            for entry in chosen:
+                _put(entries.id_of(entry), moment)
+    return moment
+
+
+def page(
+    owner_id: int, before: Entry | None = None, most: int = 100
+) -> Sequence[tuple[Entry, int]]:
+    """Give what an account put into the trash, the last first, and the bytes that each has.
+
+    :param before: begin with what was put there before this one.
+    :param most: how many.
+    """
+    inside = aliased(Entry)
+    size = (
+        select(func.coalesce(func.sum(inside.size), 0))
+        .where(inside.trash_id == Entry.id)
+        .scalar_subquery()
+    )
+    query = select(Entry, size).where(Entry.owner_id == owner_id, Entry.trash_id == Entry.id)
+    if before is not None:
+        place = sa.tuple_(Entry.trashed_at, Entry.id)
+        query = query.where(place < sa.tuple_(before.trashed_at, before.id))
+    query = query.order_by(Entry.trashed_at.desc(), Entry.id.desc()).limit(most)
+    return [(entry, int(held)) for entry, held in db.session.execute(query)]
+
+
+def put_at(owner_id: int, moment: datetime) -> Sequence[Entry]:
+    """Give what an account put into the trash at a moment, if it still is there."""
+    return db.session.scalars(
+        select(Entry)
+        .where(Entry.owner_id == owner_id, Entry.trash_id == Entry.id)
+        .where(Entry.trashed_at == moment)
+        .order_by(Entry.id)
+    ).all()
+
+
+def restore(entry: Entry) -> Folder:
+    """Take an entry out of the trash, with all that was put there with it.
+
+    It returns to where it was, or to the root folder if that is gone or in the trash itself; and
+    under the next free name if its own was taken meanwhile.
+
+    :returns: the folder that it is in.
+    :raises GoneError: if it is not in the trash any more.
+    """
+    with entries.changing(entry.owner_id):
+        entry = _in_trash(entries.id_of(entry))
+        folder = _home(entry)
+        entry_id = entry.id
+        entries.give_name(entry, folder.id, entry.name)
+        entry.parent_id = folder.id
+        db.session.flush()
+        db.session.execute(
+            update(Entry)
+            .where(Entry.trash_id == entry_id)
+            .values(trash_id=None, trashed_at=None)
+            .execution_options(synchronize_session=False)
+        )
+    return folder
+
+
+def purge(entry: Entry) -> Purged:
+    """Delete an entry in the trash for good, with all that was put there with it.
+
+    What lies in it, but was put into the trash on its own before, stays in the trash.
+
+    :raises GoneError: if it is not in the trash any more.
+    """
+    return _purge(entry.id, entry.owner_id)
+
+
+def tops(owner_id: int) -> Sequence[Entry]:
+    """Give what an account put into the trash, without what was in it."""
+    mine = select(Entry).where(Entry.owner_id == owner_id, Entry.trash_id == Entry.id)
+    return db.session.scalars(mine.order_by(Entry.id)).all()
+
+
+def empty(owner_id: int) -> Purged:
+    """Delete all that an account has in the trash for good."""
+    with entries.changing(owner_id):
+        keys, purged = _forget(owner_id, Entry.trash_id.is_not(None))
+    _remove(keys)
+    return purged
+
+
+def purge_expired(older_than_days: int | None = None, most: int | None = None) -> Purged:
+    """Delete for good what has been in the trash too long, of all accounts.
+
+    :param older_than_days: none for ``PORTAL_TRASH_DAYS``.
+    :param most: how many entries of the trash, the oldest first; none for all.
+    """
+    files = size = 0
+    for entry_id, owner_id in _expired(older_than_days, most):
+        try:
+            thing = Thing.of(_in_trash(entry_id))
+            purged = _purge(entry_id, owner_id)
+        except GoneError:  # restored, or purged by somebody else, just now
+            continue
+        record("delete", thing, detail="its time in the trash was over", by_itself=True)
+        files, size = files + purged.files, size + purged.bytes
+    return Purged(files, size)
+
+
+def purge_now_and_then() -> None:
+    """Delete some of what has been in the trash too long, once an hour in each process.
+
+    So the trash is emptied even where nobody runs the command for it. Requests call it.
+    """
+    if time.monotonic() < current_app.extensions.get(_NEXT, 0):
+        return
+    current_app.extensions[_NEXT] = time.monotonic() + _EVERY
+    try:
+        purged = purge_expired(most=_AT_ONCE)
+    except SQLAlchemyError:
+        logger.exception("the trash could not be emptied of what is too old")
+    else:
+        if purged.files:
+            logger.info("emptied from the trash: %d files, %d bytes", *purged)
+
+
+def expiry(entry: Entry) -> datetime:
+    """Tell when an entry in the trash will be deleted for good."""
+    return (entry.trashed_at or now()) + timedelta(days=current_app.config["TRASH_DAYS"])
+
+
+def _purge(entry_id: int, owner_id: int) -> Purged:
+    with entries.changing(owner_id):
+        _in_trash(entry_id)
+        _keep_others(entry_id, owner_id)
+        keys, purged = _forget(owner_id, Entry.trash_id == entry_id)
+    _remove(keys)
+    return purged
+
+
+def _put(entry_id: int, moment: datetime) -> None:
+    start = select(Entry.id).where(
+        Entry.id == entry_id, Entry.trash_id.is_(None), Entry.parent_id.is_not(None)
+    )
+    below = start.cte("below", recursive=True)
+    child = aliased(Entry)
+    below = below.union(
+        select(child.id).where(child.parent_id == below.c.id, child.trash_id.is_(None))
+    )
+    db.session.execute(
+        update(Entry)
+        .where(Entry.id.in_(select(below.c.id)))
+        .values(trash_id=entry_id, trashed_at=moment)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _in_trash(entry_id: int) -> Entry:
+    """Give an entry as it is now, if it was put into the trash by itself."""
+    found = db.session.get(Entry, entry_id, populate_existing=True)
+    if found is None or found.trash_id != found.id:
+        raise GoneError
+    return found
+
+
+def _home(entry: Entry) -> Folder:
+    folder = db.session.get(Folder, entry.parent_id)
+    if folder is None or folder.trash_id is not None:
+        return entries.root_folder(entry.owner_id)
+    if not isinstance(entry, StoredFile):
+        # The folder may have been moved down meanwhile.
+        levels = tree.depth(folder.id) + tree.height(entry.id, entry.id)
+        if levels > tree.DEEPEST:
+            return entries.root_folder(entry.owner_id)
+    return folder
+
+
+def _keep_others(trash_id: int, owner_id: int) -> None:
+    """Take what was put into the trash on its own out of folders that go now."""
+    going = select(Entry.id).where(Entry.trash_id == trash_id)
+    db.session.execute(
+        update(Entry)
+        .where(Entry.owner_id == owner_id, Entry.parent_id.in_(going), Entry.trash_id == Entry.id)
+        .where(Entry.trash_id != trash_id)
+        .values(parent_id=entries.root_folder(owner_id).id)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _forget(owner_id: int, which: sa.ColumnElement[bool]) -> tuple[Sequence[str], Purged]:
+    """Delete rows, give back what they took of the quota, and give the keys of their content."""
+    mine = sa.and_(Entry.owner_id == owner_id, which)
+    keys = db.session.scalars(
+        select(StoredFile.storage_key).where(mine, StoredFile.is_file.is_(True))
+    ).all()
+    size = int(db.session.scalar(select(func.coalesce(func.sum(Entry.size), 0)).where(mine)) or 0)
+    db.session.execute(delete(Entry).where(mine).execution_options(synchronize_session=False))
+    entries.release(owner_id, size)
+    return keys, Purged(len(keys), size)
+
+
+def _remove(keys: Iterable[str]) -> None:
+    # After the rows: without them, nobody reaches what a crash might leave on disk.
+    for key in keys:
+        remove_content(key)
+
+
+def _expired(older_than_days: int | None, most: int | None) -> Sequence[tuple[int, int]]:
+    days = current_app.config["TRASH_DAYS"] if older_than_days is None else older_than_days
+    oldest_first = (
+        select(Entry.id, Entry.owner_id)
+        .where(Entry.trash_id.is_not(None), Entry.trash_id == Entry.id)
+        .where(Entry.trashed_at < now() - timedelta(days=days))
+        .order_by(Entry.trashed_at, Entry.id)
+    )
+    return [
+        (entry_id, owner_id) for entry_id, owner_id in db.session.execute(oldest_first.limit(most))
+    ]

@@ -1,0 +1,1 @@
+"""Who is asking: sessions, passwords, the second factor, and limits on guessing."""

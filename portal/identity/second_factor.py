@@ -1,0 +1,152 @@
+"""The second factor: codes that change with time, and recovery codes for a lost device."""
+
+from __future__ import annotations
+
+import hmac
+import io
+import secrets
+from collections.abc import Sequence
+
+import pyotp
+import segno
+import sqlalchemy as sa
+from sqlalchemy import delete, func, select, update
+
+from portal.core.database import db
+from portal.core.models import Account, RecoveryCode, hash_token, now
+
+from . import sessions
+
+ISSUER = "File portal"
+RECOVERY_CODES = 10
+_STEP = 30
+"""Seconds that a code is shown for."""
+_DRIFT = 1
+"""Steps that a device's clock may be off, either way."""
+# Without what is read one for another: 0 and o, 1, i and l.
+_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
+_GROUPS, _GROUP = 4, 4
+
+
+def begin(account: Account) -> None:
+    """Choose a secret, unless one is in use: it may be since the page was shown.
+
+    Signing in takes no code until the first one was right.
+    """
+    unused = sa.or_(Account.totp_secret.is_(None), Account.totp_step.is_(None))
+    chosen = update(Account).where(Account.id == account.id, unused)
+    db.session.execute(chosen.values(totp_secret=pyotp.random_base32(), totp_step=None))
+    db.session.commit()
+
+
+def is_pending(account: Account) -> bool:
+    """Tell whether there is a secret that waits for its first code."""
+    return account.totp_secret is not None and not account.has_second_factor
+
+
+def confirm(account: Account, code: str) -> Sequence[str] | None:
+    """Switch the second factor on if the first code is right, and give the recovery codes."""
+    step = _matching_step(account, code)
+    if step is None or not is_pending(account):
+        return None
+    waiting = sa.and_(Account.totp_secret == account.totp_secret, Account.totp_step.is_(None))
+    if not _note_step(account, step, waiting):
+        return None
+    return renew_recovery_codes(account)
+
+
+def check(account: Account, code: str) -> bool:
+    """Tell whether a code is right. Each is accepted once, and none that is older than another.
+
+    Of two requests with the same code at once, one is refused: the check is part of the update.
+    """
+    step = _matching_step(account, code)
+    return step is not None and _note_step(account, step, Account.totp_step < step)
+
+
+def use_recovery_code(account: Account, code: str) -> bool:
+    """Tell whether a recovery code is right, and forget it."""
+    used = delete(RecoveryCode).where(
+        RecoveryCode.account_id == account.id, RecoveryCode.code_hash == _hash(code)
+    )
+    found = db.session.scalar(used.returning(RecoveryCode.id))
+    db.session.commit()
+    return found is not None
+
+
+def recovery_codes_left(account_id: int) -> int:
+    """Count an account's recovery codes."""
+    mine = RecoveryCode.account_id == account_id
+    return db.session.scalar(select(func.count(RecoveryCode.id)).where(mine)) or 0
+
+
+def renew_recovery_codes(account: Account) -> Sequence[str]:
+    """Make recovery codes in place of those that there are. Nobody can read them again."""
+    codes = [_new_code() for _ in range(RECOVERY_CODES)]
+    _forget_recovery_codes(account)
+    db.session.add_all(RecoveryCode(account_id=account.id, code_hash=_hash(code)) for code in codes)
+    db.session.commit()
+    return codes
+
+
+def switch_off(account: Account) -> None:
+    """Let the password alone be enough."""
+    _forget(account)
+    db.session.commit()
+
+
+def reset_lost(account: Account) -> None:
+    """Switch off the second factor of somebody who lost it, and end the sessions."""
+    _forget(account)
+    sessions.end_all(account)
+
+
+def qr_code(account: Account) -> bytes:
+    """Draw the secret, for an authenticator application to read."""
+    totp = pyotp.TOTP(account.totp_secret or "")
+    picture = io.BytesIO()
+    # On white, in dark mode, too: few applications read light on dark.
+    address = totp.provisioning_uri(name=account.name, issuer_name=ISSUER)
+    segno.make(address, error="m").save(
+        picture, kind="svg", scale=5, border=4, light="#fff", nl=False
+    )
+    return picture.getvalue()
+
+
+def _matching_step(account: Account, code: str) -> int | None:
+    """Find the step whose code it is, among those around now."""
+    if account.totp_secret is None:
+        return None
+    totp = pyotp.TOTP(account.totp_secret)
+    given = "".join(code.split()).encode()
+    present = int(now().timestamp()) // _STEP
+    for step in range(present - _DRIFT, present + _DRIFT + 1):
+        if hmac.compare_digest(totp.generate_otp(step).encode(), given):
+            return step
+    return None
+
+
+def _note_step(account: Account, step: int, condition: sa.ColumnElement[bool]) -> bool:
+    noted = update(Account).where(Account.id == account.id, condition).values(totp_step=step)
+    found = db.session.scalar(noted.returning(Account.id))
+    db.session.commit()
+    return found is not None
+
+
+def _forget(account: Account) -> None:
+    account.totp_secret = account.totp_step = None
+    _forget_recovery_codes(account)
+
+
+def _forget_recovery_codes(account: Account) -> None:
+    db.session.execute(delete(RecoveryCode).where(RecoveryCode.account_id == account.id))
+
+
+def _new_code() -> str:
+    groups = ("".join(secrets.choice(_ALPHABET) for _ in range(_GROUP)) for _ in range(_GROUPS))
+    return "-".join(groups)
+
+
+def _hash(code: str) -> str:
+    """Hash a code as people type it: without regard to case, hyphens and spaces."""
+    return hash_token("".join(filter(str.isalnum, code.casefold())))

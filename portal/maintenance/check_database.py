@@ -1,0 +1,118 @@
+"""Whether the database agrees with itself: what accounts use, and what lies in which folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import aliased
+
+from portal.core.database import db
+from portal.core.models import Account, Entry, Folder
+from portal.files import entries
+
+from .check_files import Problem
+
+
+def check_database() -> Iterator[Problem]:
+    """Have SQLite look at its file."""
+    for check in ("quick_check", "foreign_key_check"):
+        for row in db.session.execute(sa.text(f"PRAGMA {check}")):
+            if row[0] != "ok":
+                yield Problem("database", check, " ".join(str(value) for value in row))
+    db.session.rollback()
+
+
+def check_used(*, repair: bool) -> Iterator[Problem]:
+    """Look whether each account's bytes are counted as what its files have."""
+    total = (
+        select(func.coalesce(func.sum(Entry.size), 0))
+        .where(Entry.owner_id == Account.id)
+        .correlate(Account)
+        .scalar_subquery()
+    )
+    wrong = select(Account.id, Account.name, Account.used, total).where(Account.used != total)
+    for account_id, name, used, really in db.session.execute(wrong).all():
+        problem = Problem("used", repr(name), f"{used} bytes are noted, its files have {really}")
+        if repair:
+            # One statement: what is uploaded meanwhile is counted before it or after it.
+            db.session.execute(
+                update(Account)
+                .where(Account.id == account_id)
+                .values(used=total)
+                .execution_options(synchronize_session=False)
+            )
+            db.session.commit()
+            problem.repaired = "counted again"
+        yield problem
+
+
+def check_folders(*, repair: bool) -> Iterator[Problem]:
+    """Look whether each entry can be reached: from its owner's first folder, or in the trash."""
+    yield from _check_roots(repair)
+    for wrong, detail in _misplaced():
+        for entry_id in db.session.scalars(select(Entry.id).where(wrong).order_by(Entry.id)).all():
+            # What was put right may have been around this one, too.
+            entry = db.session.scalar(select(Entry).where(wrong, Entry.id == entry_id))
+            if entry is None:
+                continue
+            owner = db.session.get_one(Account, entry.owner_id).name
+            problem = Problem("folder", f"{entry.name!r} of {owner!r}", detail)
+            if repair:
+                problem.repaired = _bring_back(entry)
+            yield problem
+            db.session.rollback()
+
+
+def _check_roots(repair: bool) -> Iterator[Problem]:
+    roots = select(Folder.owner_id).where(Folder.parent_id.is_(None))
+    for account in db.session.scalars(select(Account).where(Account.id.not_in(roots))).all():
+        problem = Problem("folder", repr(account.name), "has no folder that holds all others")
+        if repair:
+            db.session.add(Folder(owner_id=account.id, name="", name_key=""))
+            db.session.commit()
+            problem.repaired = "made"
+        yield problem
+
+
+def _misplaced() -> Iterator[tuple[sa.ColumnElement[bool], str]]:
+    """Give the ways in which an entry can be out of reach."""
+    parent, first = aliased(Entry), aliased(Entry)
+    in_trash = Entry.trash_id.is_not(None)
+    around = select(parent.id).where(parent.id == Entry.parent_id).correlate(Entry)
+    together = select(first.id).where(first.id == Entry.trash_id, first.trash_id == first.id)
+    unknown = sa.or_(~together.correlate(Entry).exists(), Entry.trashed_at.is_(None))
+    yield sa.and_(in_trash, unknown), "is in the trash, but cannot be found there"
+    yield (
+        sa.and_(~in_trash, around.where(parent.trash_id.is_not(None)).exists()),
+        "is in a folder in the trash, but not in the trash itself",
+    )
+    yield around.where(parent.is_file).exists(), "is in a file"
+    yield around.where(parent.owner_id != Entry.owner_id).exists(), "is in somebody else's folder"
+    yield sa.and_(Entry.id.not_in(_reachable()), ~in_trash), "is in folders that lie in each other"
+
+
+def _reachable() -> sa.Select[tuple[int]]:
+    below = select(Entry.id).where(Entry.parent_id.is_(None)).cte("below", recursive=True)
+    child = aliased(Entry)
+    below = below.union(select(child.id).where(child.parent_id == below.c.id))
+    return select(below.c.id)
+
+
+def _bring_back(entry: Entry) -> str:
+    """Put an entry where its owner sees it, and tell where that is."""
+    entry_id = entry.id
+    with entries.changing(entry.owner_id):
+        entry = db.session.get_one(Entry, entry_id)
+        fit = select(Folder).where(
+            Folder.id == entry.parent_id,
+            Folder.owner_id == entry.owner_id,
+            Folder.trash_id.is_(None),
+            Folder.id.in_(_reachable()),
+        )
+        folder = db.session.scalar(fit) or entries.root_folder(entry.owner_id)
+        entry.trash_id = entry.trashed_at = None
+        entries.give_name(entry, folder.id, entry.name)
+        entry.parent_id = folder.id
+        return f"in {folder.name!r} now" if folder.name else "in the account's first folder now"

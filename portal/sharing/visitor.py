@@ -1,0 +1,55 @@
+"""What a visitor has opened so far: in the visitor's own session cookie, link by link."""
+
+from __future__ import annotations
+
+from flask import session
+
+from portal.core.models import FileRequest, Share, hash_token, new_token
+from portal.identity import passwords
+
+_VISITOR = "visitor"
+_ENTERED = "entered"
+_UNLOCKED = "unlocked"
+_MOST = 20
+"""Of each, the latest: a cookie has to stay small."""
+
+
+def enter(link: Share | FileRequest) -> None:
+    """Remember that the visitor has a link's token, so that it need not be in any address."""
+    session.setdefault(_VISITOR, new_token())
+    _remember(_ENTERED, link.public_id, link.token_hash[:16])
+
+
+def has_entered(link: Share | FileRequest) -> bool:
+    """Tell whether the visitor came by the link."""
+    return bool(session.get(_ENTERED, {}).get(link.public_id) == link.token_hash[:16])
+
+
+def is_unlocked(share: Share) -> bool:
+    """Tell whether a share needs no password, or its present one was given."""
+    if share.password_hash is None:
+        return True
+    return bool(session.get(_UNLOCKED, {}).get(share.public_id) == _fingerprint(share))
+
+
+def unlock(share: Share, password: str) -> bool:
+    """Unlock this share, and no other, if the password is right."""
+    if not passwords.verify(share.password_hash, password):
+        return False
+    _remember(_UNLOCKED, share.public_id, _fingerprint(share))
+    return True
+
+
+def visitor() -> str:
+    """Tell one visitor from another; the same one for as long as the cookie lasts."""
+    return hash_token(session.get(_VISITOR, ""))
+
+
+def _remember(kind: str, key: str, value: str | int) -> None:
+    kept = [(name, old) for name, old in session.get(kind, {}).items() if name != key]
+    session[kind] = dict([*kept[1 - _MOST :], (key, value)])
+
+
+def _fingerprint(share: Share) -> str:
+    # Another password is another hash, and locks again.
+    return hash_token(share.password_hash or "")[:16]

@@ -1,0 +1,78 @@
+"""Files are deleted at once, or put aside while a backup may still read them.
+
+Whoever deletes holds a shared lock for that moment, and a backup an exclusive one for its length.
+Who cannot get the lock moves the file out of the way instead: it can be read there until the backup
+is done. Locks end with the process that has them, however it ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from portal.core.datafolder import locked
+
+_PATIENCE = 10
+"""Seconds that a backup waits for deletions that are under way."""
+
+
+class Deletions:
+    """How files leave a folder.
+
+    :param folder: the folder that is locked.
+    :param aside: where files wait for their deletion; on the same file system.
+    """
+
+    def __init__(self, folder: Path, aside: Path) -> None:
+        self.aside = aside
+        self._folder = folder
+
+    def delete(self, path: Path) -> None:
+        """Remove a file, if it is there, or put it aside."""
+        try:
+            with locked(self._folder, fcntl.LOCK_SH | fcntl.LOCK_NB):
+                path.unlink(missing_ok=True)
+        except BlockingIOError:
+            self.aside.mkdir(mode=0o700, exist_ok=True)
+            with suppress(FileNotFoundError):
+                path.rename(self.aside / path.name)
+
+    @contextmanager
+    def put_off(self) -> Iterator[None]:
+        """Have files put aside for the length of the block, and remove them at its end.
+
+        :raises TimeoutError: if somebody else has them put aside.
+        """
+        with self._locked_alone():
+            yield
+        self.finish()
+
+    def finish(self) -> int:
+        """Remove what was put aside and tell how many files; none while a backup reads them."""
+        count = 0
+        with (
+            suppress(BlockingIOError, FileNotFoundError),
+            locked(self._folder, fcntl.LOCK_SH | fcntl.LOCK_NB),
+        ):
+            for path in self.aside.iterdir():
+                path.unlink(missing_ok=True)
+                count += 1
+        return count
+
+    @contextmanager
+    def _locked_alone(self) -> Iterator[None]:
+        # Waiting in the kernel could last for ever where deletions never cease.
+        deadline = time.monotonic() + _PATIENCE
+        with ExitStack() as stack:
+            while True:
+                try:
+                    stack.enter_context(locked(self._folder, fcntl.LOCK_EX | fcntl.LOCK_NB))
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise TimeoutError("deletions are put off already") from None
+                    time.sleep(0.02)
+            yield

@@ -1,0 +1,314 @@
+"""The one door to stored files on disk. Nothing else opens, renames or deletes them, but upkeep.py.
+
+A file is known by its key, which says nothing about its name, owner or content.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import os
+import re
+import secrets
+import stat
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .deferred_delete import Deletions
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+ABANDONED = 24 * 60 * 60
+"""Seconds without a byte after which an incoming file belongs to a process that was killed."""
+
+
+_SPACE_CHECKED_EVERY = 4 * 1024**2
+"""Bytes of a file after which the free space is looked at again."""
+
+_KEY = re.compile(r"[0-9a-f]{32}", re.ASCII)
+
+
+class StorageFullError(Exception):
+    """There is no room for a file."""
+
+
+class ContentLostError(Exception):
+    """A file is in the database, but not on disk, or not in the size that it has there."""
+
+
+class OverAllowanceError(Exception):
+    """More arrives than is allowed."""
+
+
+class Allowance:
+    """Bytes that may arrive, in several files together.
+
+    :param left: how many.
+    """
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+    def take(self, size: int) -> None:
+        """Note that so many arrive.
+
+        :raises OverAllowanceError: if they are too many.
+        """
+        if size > self.left:
+            raise OverAllowanceError
+        self.left -= size
+
+
+class IncomingFile(io.FileIO):
+    """A file on its way in: counted and hashed while it is written, and not read back.
+
+    :param path: where to write.
+    :param reserve: bytes that are to stay free on the disk.
+    :param allowance: what it may have; none: as much as there is room for.
+    :param mode: ``xb`` where nothing may be there yet.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        reserve: int = 0,
+        allowance: Allowance | None = None,
+        mode: str = "xb",
+    ) -> None:
+        super().__init__(path, mode, opener=_open_private)
+        self.path = path
+        self.size = 0
+        self._reserve = reserve
+        self._allowance = allowance
+        self._hash = hashlib.sha256()
+
+    @property
+    def sha256(self) -> str:
+        """The hash of what was written, in hexadecimal."""
+        return self._hash.hexdigest()
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        """Write all of it.
+
+        :raises OverAllowanceError: if it is more than was allowed.
+        :raises StorageFullError: if the disk is full, or its reserve is reached.
+        """
+        rest = memoryview(data).cast("B")
+        length = len(rest)
+        if self._allowance:
+            self._allowance.take(length)
+        if self.size // _SPACE_CHECKED_EVERY < (self.size + length) // _SPACE_CHECKED_EVERY:
+            check_space(self.fileno(), self._reserve)
+            # Has what is there written down, without waiting for it: else the end of a large upload
+            # would wait for all of it.
+            os.posix_fadvise(self.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        self._hash.update(rest)
+        with _no_room_named():
+            while rest:
+                rest = rest[super().write(rest) :]
+        self.size += length
+        return length
+
+    def discard(self) -> None:
+        """Close the file, and remove it unless it was kept."""
+        self.close()
+        self.path.unlink(missing_ok=True)
+
+
+class Storage:
+    """Files on a local disk.
+
+    :param files: where they are kept.
+    :param incoming: where they arrive; on the same file system.
+    :param reserve: bytes that are to stay free there.
+    """
+
+    def __init__(self, files: Path, incoming: Path, reserve: int = 0) -> None:
+        self.files = files
+        self.incoming = incoming
+        self._reserve = reserve
+        self._group_reads = False
+        # Where uploads arrive, a rename from the files' folder works: it is on their file system.
+        self.deletions = Deletions(files, incoming / "deleted")
+        self.unclaimed = files / "unclaimed"
+
+    @property
+    def file_mode(self) -> int:
+        """The rights of a file that is kept."""
+        return 0o640 if self._group_reads else 0o600
+
+    @property
+    def folder_mode(self) -> int:
+        """The rights of a folder that kept files are in."""
+        return 0o750 if self._group_reads else 0o700
+
+    def prepare(self) -> None:
+        """Make the folders, and remove what killed processes left behind.
+
+        Where the folder of all files is readable for its group, each file will be, too: that is how
+        a web server reads them that is another user.
+        """
+        for folder in (self.files, self.incoming):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        self._group_reads = bool(self.files.stat().st_mode & stat.S_IRGRP)
+        self.remove_abandoned()
+
+    def remove_abandoned(self) -> int:
+        """Remove uploads that killed processes left behind, and tell how many."""
+        count = 0
+        for path in self.incoming.iterdir():
+            # Another process may finish with it just now; and a start must not fail for litter.
+            with suppress(OSError):
+                count += _remove_abandoned(path)
+        return count
+
+    def receive(self, allowance: Allowance | None = None) -> IncomingFile:
+        """Open a file to write an upload into.
+
+        :param allowance: bytes that may arrive in it; none: as many as there is room for.
+        :raises StorageFullError: if the disk is full, or its reserve is reached.
+        """
+        check_space(self.incoming, self._reserve)
+        with _no_room_named():
+            return IncomingFile(self.incoming / secrets.token_hex(16), self._reserve, allowance)
+
+    def keep(self, incoming: IncomingFile) -> str:
+        """Keep a file that is complete, and give its key. After a crash it is there or not.
+
+        :raises StorageFullError: if the disk is full.
+        """
+        key = secrets.token_hex(16)
+        target = self.files / self.path(key)
+        with _no_room_named():
+            os.fchmod(incoming.fileno(), self.file_mode)
+            os.fsync(incoming.fileno())
+            self._make_folder(target.parent)
+            try:
+                incoming.path.rename(target)
+                sync_folder(target.parent)
+                sync_folder(self.files)
+            except OSError:
+                target.unlink(missing_ok=True)
+                raise
+            # Not before: who has it open may have it locked, too.
+            incoming.close()
+        return key
+
+    def _make_folder(self, folder: Path) -> None:
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+            if self._group_reads:
+                folder.chmod(self.folder_mode)
+
+    def holds(self, key: str, size: int) -> bool:
+        """Tell whether a file is there, in the size that it was kept with."""
+        try:
+            return (self.files / self.path(key)).stat().st_size == size
+        except OSError:
+            return False
+
+    def delete(self, key: str) -> None:
+        """Remove a file, if it is there. While a backup reads, that is put off until its end."""
+        self.deletions.delete(self.files / self.path(key))
+        # A check may have moved it just now, as no row claims it any more.
+        (self.unclaimed / key).unlink(missing_ok=True)
+
+    def find(self, key: str) -> os.stat_result | None:
+        """Tell what is known of a file on disk; none if there is no regular file."""
+        try:
+            found = (self.files / self.path(key)).lstat()
+        except FileNotFoundError:
+            return None
+        return found if stat.S_ISREG(found.st_mode) else None
+
+    def all_keys(self) -> Iterator[str]:
+        """Give the key of each file that is kept, in order."""
+        for folder in sorted(self.files.glob("[0-9a-f][0-9a-f]/")):
+            yield from sorted(path.name for path in folder.iterdir() if is_key(path.name))
+
+    def open(self, key: str) -> io.BufferedReader:
+        """Open a file to read it, be it put aside.
+
+        :raises OSError: if it is not there, or not a regular file.
+        """
+        try:
+            return _open_regular(self.files / self.path(key))
+        except FileNotFoundError:
+            return _open_regular(self.deletions.aside / key)
+
+    def path(self, key: str) -> str:
+        """Tell where a file is, relative to the folder of all files."""
+        return f"{key[:2]}/{key}"
+
+    def is_writable(self) -> bool:
+        """Tell whether files can be received and kept, by trying."""
+        try:
+            for folder in (self.files, self.incoming):
+                with tempfile.TemporaryFile(dir=folder):
+                    pass
+        except OSError:
+            return False
+        return True
+
+
+def is_key(name: str) -> bool:
+    """Tell whether a name could be a key."""
+    return _KEY.fullmatch(name) is not None
+
+
+def _open_regular(path: Path) -> io.BufferedReader:
+    """Open what is neither a link nor a pipe, which could keep the reader waiting for ever."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    file = os.fdopen(descriptor, "rb")
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return file
+
+
+def _remove_abandoned(path: Path) -> bool:
+    found = path.lstat()
+    if not stat.S_ISREG(found.st_mode) or time.time() - found.st_mtime <= ABANDONED:
+        return False
+    path.unlink()
+    return True
+
+
+def check_space(path: Path | int, reserve: int) -> None:
+    """Keep room for the database: on a full disk it could not even note that a file is deleted.
+
+    :raises StorageFullError: if less than the reserve is free.
+    """
+    disk = os.statvfs(path)
+    free = disk.f_bavail * disk.f_frsize
+    if free < reserve:
+        raise StorageFullError(f"{free} bytes are free, {reserve} are kept in reserve")
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def sync_folder(folder: Path) -> None:
+    """Write a folder's entries to disk, so that a rename in it survives a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _no_room_named() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise StorageFullError from error
+        raise

@@ -1,0 +1,74 @@
+"""Stored files as commands see them: taken over, moved aside and back, given their rights."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from .disk import Storage, sync_folder
+
+
+def adopt(storage: Storage, folder: Path) -> None:
+    """Take over files that are laid out as the storage's, and give them the rights that these have.
+
+    :param folder: on the same file system; nothing else may use it.
+    """
+    parts = sorted(folder.iterdir())
+    for part in parts:
+        for path in part.iterdir():
+            path.chmod(storage.file_mode)
+        part.chmod(storage.folder_mode)
+    for part in parts:
+        part.rename(storage.files / part.name)
+    sync_folder(storage.files)
+
+
+def set_aside(storage: Storage, key: str) -> None:
+    """Move a file that no row claims to where nobody reaches it."""
+    storage.unclaimed.mkdir(mode=0o700, exist_ok=True)
+    with suppress(FileNotFoundError):  # its deletion was under way
+        (storage.files / storage.path(key)).rename(storage.unclaimed / key)
+
+
+def claim(storage: Storage, key: str) -> None:
+    """Move a file back that was set aside."""
+    target = storage.files / storage.path(key)
+    target.parent.mkdir(mode=storage.folder_mode, exist_ok=True)
+    (storage.unclaimed / key).rename(target)
+
+
+def paths(storage: Storage) -> Iterator[tuple[Path, int]]:
+    """Give all folders and files that are kept, each with the rights that it should have."""
+    for folder in sorted(storage.files.glob("[0-9a-f][0-9a-f]/")):
+        yield folder, storage.folder_mode
+    for key in storage.all_keys():
+        if storage.find(key):
+            yield storage.files / storage.path(key), storage.file_mode
+
+
+def wrong_rights(storage: Storage, path: Path, mode: int) -> str | None:
+    """Tell what is wrong with the owner, the group or the mode of a folder or file."""
+    found, group = path.stat(), storage.files.stat().st_gid
+    if found.st_uid != os.geteuid():
+        return f"belongs to user id {found.st_uid}"
+    if mode & stat.S_IRGRP and found.st_gid != group:
+        return f"has the group id {found.st_gid} instead of {group}"
+    if found.st_mode & 0o777 != mode:
+        return f"has the mode {found.st_mode & 0o777:04o} instead of {mode:04o}"
+    return None
+
+
+def set_rights(storage: Storage, path: Path, mode: int) -> None:
+    """Set owner, group and mode.
+
+    :raises OSError: if this user may not.
+    """
+    found, group = path.stat(), storage.files.stat().st_gid
+    if found.st_uid != os.geteuid():
+        os.chown(path, os.geteuid(), -1)
+    if mode & stat.S_IRGRP and found.st_gid != group:
+        os.chown(path, -1, group)
+    path.chmod(mode)

@@ -1,0 +1,179 @@
+"""What has arrived of unfinished uploads, on disk. Its length is the upload's offset.
+
+So nothing else has to be written for each piece, and a killed process leaves a state to go on from.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from portal.storage.disk import ABANDONED, Allowance, IncomingFile, check_space, is_key
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+
+class PartLockedError(Exception):
+    """Another request is adding to it just now."""
+
+
+class _Hashes:
+    """How far parts are hashed whose last piece this process took: as many as were used last."""
+
+    _MOST = 256
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[Path, tuple[int, _Hash]] = OrderedDict()
+
+    def remember(self, path: Path, size: int, state: _Hash) -> None:
+        self._known[path] = size, state
+        while len(self._known) > self._MOST:
+            with suppress(KeyError):  # another thread was faster
+                self._known.popitem(last=False)
+
+    def take(self, path: Path, size: int) -> _Hash | None:
+        known = self._known.pop(path, None)
+        return known[1] if known and known[0] == size else None
+
+
+_hashes = _Hashes()
+
+
+class PartFile(IncomingFile):
+    """What is there of an upload, to add to; locked until it is closed.
+
+    :param path: where it is.
+    :param length: bytes that it will have in all; more cannot be written.
+    :param reserve: bytes that are to stay free on the disk.
+    :raises FileNotFoundError: if it is not there any more.
+    :raises PartLockedError: if another request has it open.
+    """
+
+    def __init__(self, path: Path, length: int, reserve: int) -> None:
+        super().__init__(path, reserve, mode="r+b")
+        self._is_hashed = False
+        try:
+            self._lock()
+        except BaseException:
+            self.close()
+            raise
+        self.size = self.seek(0, os.SEEK_END)
+        self._allowance = Allowance(length - self.size)
+        # What came in another request was hashed there.
+        self._is_hashed = self.size == 0 or self._go_on_hashing()
+
+    @property
+    def sha256(self) -> str:
+        """The hash of all of it, in hexadecimal; read again if another process took a part."""
+        if not self._is_hashed:
+            with self.path.open("rb") as file:
+                self._hash = hashlib.file_digest(file, hashlib.sha256)
+            self._is_hashed = True
+        return super().sha256
+
+    def close(self) -> None:
+        """Close it, and remember for the next piece how far it is hashed."""
+        if not self.closed and self.size and self._is_hashed:
+            _hashes.remember(self.path, self.size, self._hash)
+        super().close()
+
+    def cut(self, size: int) -> None:
+        """Take back what was written after so many bytes."""
+        self.truncate(size)
+        self.size = self.seek(size)
+        self._is_hashed = size == 0
+        self._hash = hashlib.sha256()
+
+    def copy_path(self, folder: Path) -> None:
+        """Go by another name, for a store to take over: what has the first name stays."""
+        copy = folder / secrets.token_hex(16)
+        os.link(self.path, copy)
+        self.path = copy
+
+    def _go_on_hashing(self) -> bool:
+        known = _hashes.take(self.path, self.size)
+        self._hash = known or self._hash
+        return known is not None
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise PartLockedError from error
+        # It may have been removed after it was opened.
+        if not os.path.samestat(os.fstat(self.fileno()), self.path.stat()):
+            raise FileNotFoundError(self.path)
+
+
+class Parts:
+    """The folder of unfinished uploads.
+
+    :param incoming: where other uploads arrive; the folder is made there.
+    :param reserve: bytes that are to stay free on the disk.
+    """
+
+    def __init__(self, incoming: Path, reserve: int) -> None:
+        self._incoming = incoming
+        self._folder = incoming / "parts"
+        self._reserve = reserve
+
+    def create(self, length: int) -> str:
+        """Begin an upload, and give its key.
+
+        :param length: bytes that it will have.
+        :raises StorageFullError: if the disk has no room for that many.
+        """
+        check_space(self._incoming, self._reserve + length)
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        key = secrets.token_hex(16)
+        (self._folder / key).touch(mode=0o600, exist_ok=False)
+        return key
+
+    def open(self, key: str, length: int) -> PartFile:
+        """Open an upload to add to it.
+
+        :raises FileNotFoundError: if it is not there.
+        :raises PartLockedError: if another request has it open.
+        """
+        return PartFile(self._folder / key, length, self._reserve)
+
+    def size(self, key: str) -> int:
+        """Tell how much has arrived.
+
+        :raises FileNotFoundError: if it is not there.
+        """
+        return (self._folder / key).stat().st_size
+
+    def take_over(self, part: PartFile) -> None:
+        """Have a store take over what is complete; it stays here until it is removed."""
+        os.fsync(part.fileno())
+        part.copy_path(self._incoming)
+
+    def remove(self, key: str) -> None:
+        """Remove an upload, if it is there and nobody adds to it.
+
+        :raises PartLockedError: if a request has it open.
+        """
+        with suppress(FileNotFoundError), self.open(key, 0) as part:
+            part.path.unlink(missing_ok=True)
+
+    def remove_complete(self, key: str) -> None:
+        """Remove what a store has taken over; whoever has it open finds out by itself."""
+        (self._folder / key).unlink(missing_ok=True)
+
+    def abandoned(self) -> Iterator[str]:
+        """Give the keys of uploads that nobody added to for a day."""
+        with suppress(FileNotFoundError):
+            for path in self._folder.iterdir():
+                with suppress(FileNotFoundError):
+                    if is_key(path.name) and time.time() - path.stat().st_mtime > ABANDONED:
+                        yield path.name

@@ -1,0 +1,266 @@
+"""Uploads in pieces: begun, added to, finished, given up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import BinaryIO, NamedTuple, cast
+
+from flask import current_app
+from sqlalchemy import ColumnElement, func, select, update
+
+from portal.core.database import db
+from portal.core.models import Account, Folder, StoredFile, Upload, now
+from portal.files import entries, names
+from portal.files.policy import may
+from portal.files.uploads import add_file
+from portal.storage.disk import OverAllowanceError
+
+from .headers import Checksum
+from .parts import PartFile, PartLockedError, Parts
+
+MOST_UNFINISHED = 1000
+"""Uploads that one account may have begun and not finished."""
+
+_CHUNK = 256 * 1024
+
+
+class WrongOffsetError(Exception):
+    """What was sent does not begin where the upload ends."""
+
+
+class WrongChecksumError(Exception):
+    """What arrived is not what was sent; nothing of it is kept."""
+
+
+class TooManyError(Exception):
+    """The account has begun too many uploads."""
+
+
+class Announced(NamedTuple):
+    """What a client says of a file before it sends it.
+
+    :param name: the file's name.
+    :param size: bytes.
+    :param path: folders to put it in, made where they are not there; none for the folder itself.
+    :param metadata: as it was sent.
+    """
+
+    name: str
+    size: int
+    path: tuple[str, ...]
+    metadata: str
+
+
+def current_parts() -> Parts:
+    """Give the store of unfinished uploads."""
+    return cast("Parts", current_app.extensions["portal.parts"])
+
+
+def expiry(upload: Upload) -> datetime:
+    """Tell when an upload is given up, if nobody goes on with it."""
+    return upload.used_at + _lifetime()
+
+
+def create(account: Account, folder: Folder, announced: Announced) -> Upload:
+    """Begin an upload.
+
+    :raises GoneError: if the folder is not there any more.
+    :raises QuotaExceededError: if the account may not have that much more, with what it has begun.
+    :raises StorageFullError: if the disk has no room for it.
+    :raises TooDeepError: if its folders would lie too deep.
+    :raises TooManyError: if the account has begun too many.
+    """
+    key = current_parts().create(announced.size)
+    try:
+        with entries.changing(account.id):
+            _check_room(account, announced.size)
+            upload = Upload(
+                owner_id=account.id,
+                folder_id=_make_way(entries.current(folder), announced.path).id,
+                name=names.clean(announced.name),
+                size=announced.size,
+                client_metadata=announced.metadata,
+                part_key=key,
+            )
+            db.session.add(upload)
+    except BaseException:
+        current_parts().remove(key)
+        raise
+    return upload
+
+
+def find(account: Account, public_id: str) -> Upload | None:
+    """Find an upload that an account may go on with."""
+    upload = db.session.scalar(select(Upload).where(Upload.public_id == public_id))
+    if upload is None or upload.owner_id != account.id or expiry(upload) < now():
+        return None
+    return upload if upload.finished_at or may(account, "add", upload.folder) else None
+
+
+def offset(upload: Upload) -> int:
+    """Tell how many bytes are there.
+
+    :raises FileNotFoundError: if its file is lost.
+    """
+    return upload.size if upload.finished_at else current_parts().size(upload.part_key)
+
+
+def check_quota(account: Account, upload: Upload) -> None:
+    """Look again whether the account may have the whole upload: much may have come since.
+
+    :raises QuotaExceededError: if not.
+    """
+    if upload.size > entries.free_space(account):
+        raise entries.QuotaExceededError(entries.quota_of(account), account.used)
+
+
+def open_part(upload: Upload) -> PartFile:
+    """Open what is there of an upload, to finish it.
+
+    :raises FileNotFoundError: if its file is lost.
+    :raises PartLockedError: if another request adds to it.
+    """
+    return current_parts().open(upload.part_key, upload.size)
+
+
+def append(upload: Upload, start: int, stream: BinaryIO, checksum: Checksum | None) -> PartFile:
+    """Add what arrives to an upload, straight to disk. The caller closes what it gets.
+
+    What came before a lost connection stays, unless there is a checksum that it cannot be held to.
+
+    :param start: where in the upload it belongs.
+    :raises FileNotFoundError: if the upload's file is lost.
+    :raises OverAllowanceError: if it is longer than the upload was announced.
+    :raises PartLockedError: if another request adds to it.
+    :raises StorageFullError: if the disk is full.
+    :raises WrongChecksumError: if it does not match its checksum.
+    :raises WrongOffsetError: if it does not belong at the upload's end.
+    """
+    part = open_part(upload)
+    try:
+        _check_offset(part, start)
+        # To the end of the request, which may be long, no transaction keeps the journal from being
+        # cleared.
+        upload.used_at = now()
+        db.session.commit()
+        _receive(part, stream, checksum)
+    except BaseException:
+        part.close()
+        raise
+    return part
+
+
+def finish(upload: Upload, part: PartFile) -> StoredFile | None:
+    """Keep an upload that is complete: on disk and in the database, or as it was.
+
+    :returns: none if another request was faster.
+    :raises GoneError: if the folder is not there any more.
+    :raises QuotaExceededError: if the account may not have that many bytes more.
+    :raises StorageFullError: if the disk is full.
+    """
+    if part.size != upload.size:
+        raise AssertionError("only what is complete is finished")
+    part_key, name, folder = upload.part_key, upload.name, upload.folder
+    # Hashed and written down to the disk before the database is locked.
+    _ = part.sha256
+    current_parts().take_over(part)
+    try:
+        finished = _mark_finished(upload) and add_file(folder, part, name)
+    except BaseException:
+        db.session.rollback()
+        raise
+    finally:
+        part.discard()
+    current_parts().remove_complete(part_key)
+    return finished or None
+
+
+def remove(upload: Upload) -> None:
+    """Give an upload up. What came of one that was finished stays.
+
+    :raises PartLockedError: if a request adds to it.
+    """
+    current_parts().remove(upload.part_key)
+    db.session.delete(upload)
+    db.session.commit()
+
+
+def remove_expired() -> int:
+    """Give up the uploads that nobody goes on with, and tell how many."""
+    count = 0
+    expired = select(Upload).where(Upload.used_at < now() - _lifetime())
+    for upload in db.session.scalars(expired).all():
+        try:
+            remove(upload)
+        except PartLockedError:
+            continue
+        count += 1
+    for key in current_parts().abandoned():
+        if not db.session.scalar(select(Upload.id).where(Upload.part_key == key)):
+            current_parts().remove_complete(key)
+    return count
+
+
+def _lifetime() -> timedelta:
+    return timedelta(days=current_app.config["UPLOAD_DAYS"])
+
+
+def _check_room(account: Account, size: int) -> None:
+    mine: tuple[ColumnElement[bool], ...] = (
+        Upload.owner_id == account.id,
+        Upload.finished_at.is_(None),
+        Upload.used_at > now() - _lifetime(),
+    )
+    begun = select(func.count(), func.coalesce(func.sum(Upload.size), 0)).where(*mine)
+    count, waiting = db.session.execute(begun).one()
+    if count >= MOST_UNFINISHED:
+        raise TooManyError
+    if size + waiting > entries.free_space(account):
+        raise entries.QuotaExceededError(entries.quota_of(account), account.used + waiting)
+
+
+def _make_way(folder: Folder, path: Iterable[str]) -> Folder:
+    """Give the folder at a path, and make what is missing of it."""
+    for name in path:
+        folder = entries.subfolder(folder, names.clean(name))
+    return folder
+
+
+def _check_offset(part: PartFile, start: int) -> None:
+    if part.size != start:
+        raise WrongOffsetError
+
+
+def _receive(part: PartFile, stream: BinaryIO, checksum: Checksum | None) -> None:
+    start = part.size
+    hashed = checksum.begin() if checksum else None
+    try:
+        while chunk := stream.read(_CHUNK):
+            part.write(chunk)
+            if hashed:
+                hashed.update(chunk)
+    except OverAllowanceError:
+        part.cut(start)
+        raise
+    except BaseException:
+        if checksum:
+            part.cut(start)
+        raise
+    if hashed and checksum and hashed.digest() != checksum.digest:
+        part.cut(start)
+        raise WrongChecksumError
+
+
+def _mark_finished(upload: Upload) -> bool:
+    """Note it in the transaction that brings the file; of two, one notes it."""
+    unfinished = Upload.id == upload.id, Upload.finished_at.is_(None)
+    moment = now()
+    marked = db.session.scalar(
+        update(Upload)
+        .where(*unfinished)
+        .values(finished_at=moment, used_at=moment)
+        .returning(Upload.id)
+        .execution_options(synchronize_session=False)
+    )
+    return marked is not None

@@ -1,1 +1,0 @@
-"""What the portal answers: a blueprint for each concern."""

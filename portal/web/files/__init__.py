@@ -1,0 +1,1 @@
+"""Pages of files, folders, the trash and uploads."""

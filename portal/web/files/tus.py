@@ -1,0 +1,251 @@
+"""Uploads in pieces, for programs: tus 1.0 with creation, creation-with-upload, expiration,
+checksum and termination. Errors are a sentence of plain text, for the program to show.
+"""  # noqa: D205
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import BinaryIO, NoReturn, cast
+
+from flask import Blueprint, Response, abort, current_app, request, url_for
+from flask.typing import ResponseReturnValue
+from werkzeug.http import http_date
+
+from portal.activity.record import record
+from portal.core.models import Folder, Upload
+from portal.files import entries
+from portal.files.tree import TooDeepError
+from portal.files.uploads import LONGEST_FORM, UploadRequest
+from portal.identity.current_user import current_account, signed_in_account
+from portal.storage.disk import OverAllowanceError
+from portal.tus import headers, uploads
+from portal.tus.parts import PartFile, PartLockedError
+from portal.web.csrf import check_form_in_view, csrf
+from portal.web.filters import human_size
+from portal.web.loaders import entry_or_404
+
+resumable = Blueprint("resumable", __name__)
+logger = logging.getLogger(__name__)
+
+_LONGEST_PATH = 64
+"""Folders that one upload may name; deeper ones are refused by their depth."""
+
+
+@resumable.before_request
+def check_version() -> None:
+    """Refuse another version of the protocol than ours."""
+    if request.method != "OPTIONS" and request.headers.get("Tus-Resumable") != headers.VERSION:
+        abort(412, f"Uploads in pieces need the header Tus-Resumable: {headers.VERSION}.")
+
+
+@resumable.after_request
+def tell_version(response: Response) -> Response:
+    """Say on each answer what protocol this is."""
+    response.headers["Tus-Resumable"] = headers.VERSION
+    if request.method == "OPTIONS" or response.status_code == 412:
+        response.headers["Tus-Version"] = headers.VERSION
+    return response
+
+
+@resumable.route("/uploads/", methods=["OPTIONS"])
+@resumable.route("/uploads/<public_id>", methods=["OPTIONS"])
+def describe(public_id: str = "") -> ResponseReturnValue:  # noqa: ARG001  (the same for each)
+    """Say what of the protocol is supported."""
+    said = {
+        "Tus-Extension": headers.EXTENSIONS,
+        "Tus-Checksum-Algorithm": ",".join(headers.ALGORITHMS),
+    }
+    return "", 204, said
+
+
+# The form's token is in a header here. To look for it in the body would read the upload.
+@resumable.post("/uploads/")
+@check_form_in_view
+def create() -> ResponseReturnValue:
+    """Begin an upload, and take its first piece if that comes along."""
+    _admit()
+    length = _number("Upload-Length")
+    metadata = _metadata()
+    account = current_account()
+    if public_id := metadata.get("folder"):
+        folder = entry_or_404(Folder, public_id, "add")
+    else:
+        folder = entries.root_folder(account.id)
+    upload = _create(folder, metadata, length)
+    location = url_for("resumable.add", public_id=upload.public_id)
+    said = {"Location": location, "Upload-Expires": http_date(uploads.expiry(upload))}
+    if length == 0 or request.content_length or request.headers.get("Transfer-Encoding"):
+        return "", 201, said | {"Upload-Offset": str(_take_piece(upload, 0))}
+    return "", 201, said
+
+
+@resumable.route("/uploads/<public_id>", methods=["PATCH"])
+@check_form_in_view
+def add(public_id: str) -> ResponseReturnValue:
+    """Take the next piece."""
+    _admit()
+    start = _number("Upload-Offset")
+    upload = _upload_or_404(public_id)
+    if upload.finished_at:
+        abort(409, "This upload is complete.")
+    said = {"Upload-Offset": str(_take_piece(upload, start))}
+    if not upload.finished_at:
+        said["Upload-Expires"] = http_date(uploads.expiry(upload))
+    return "", 204, said
+
+
+# mod_wsgi may hand a HEAD on as a GET: see its WSGIMapHEADToGET.
+@resumable.get("/uploads/<public_id>")
+def show(public_id: str) -> ResponseReturnValue:
+    """Tell how much has arrived."""
+    _check_signed_in()
+    upload = _upload_or_404(public_id)
+    there = _offset_or_404(upload)
+    if there == upload.size and not upload.finished_at:
+        # All of it came, and the request that brought the last piece was killed before its end.
+        _finish_late(upload)
+    said = {"Upload-Offset": str(there), "Upload-Length": str(upload.size)}
+    if upload.client_metadata:
+        said["Upload-Metadata"] = upload.client_metadata
+    if not upload.finished_at:
+        said["Upload-Expires"] = http_date(uploads.expiry(upload))
+    return "", 200, said
+
+
+@resumable.delete("/uploads/<public_id>")
+@check_form_in_view
+def terminate(public_id: str) -> ResponseReturnValue:
+    """Give an upload up."""
+    _admit()
+    upload = _upload_or_404(public_id)
+    try:
+        uploads.remove(upload)
+    except PartLockedError:
+        _refuse_locked()
+    return "", 204
+
+
+def _check_signed_in() -> None:
+    if signed_in_account() is None:
+        abort(401, "You are signed out. Sign in again, and then go on with the upload.")
+
+
+def _admit() -> None:
+    """Let only pages of the account's own session change something, as for forms."""
+    cast("UploadRequest", request).read_to_the_end()
+    _check_signed_in()
+    if request.mimetype not in {"", headers.CONTENT_TYPE}:
+        abort(415, f"What is uploaded needs the header Content-Type: {headers.CONTENT_TYPE}.")
+    most = int(current_app.config["MAX_CONTENT_LENGTH"])
+    if (request.content_length or 0) > most:
+        abort(413, f"One piece may have {human_size(most)}. Send the file in smaller pieces.")
+    request.max_content_length = most + LONGEST_FORM
+    csrf.protect()
+
+
+def _number(name: str) -> int:
+    try:
+        return headers.parse_number(name, request.headers.get(name))
+    except headers.HeaderError as error:
+        abort(400, str(error))
+
+
+def _metadata() -> dict[str, str]:
+    try:
+        return dict(headers.parse_metadata(request.headers.get("Upload-Metadata", "")))
+    except headers.HeaderError as error:
+        abort(400, str(error))
+
+
+def _checksum() -> headers.Checksum | None:
+    try:
+        value = request.headers.get("Upload-Checksum")
+        return headers.parse_checksum(value) if value else None
+    except headers.HeaderError as error:
+        abort(400, str(error))
+
+
+def _create(folder: Folder, metadata: dict[str, str], length: int) -> Upload:
+    path = [name for name in re.split(r"[/\\]", metadata.get("relativePath", "")) if name]
+    announced = uploads.Announced(
+        name=metadata.get("filename", ""),
+        size=length,
+        path=tuple(path[:-1][:_LONGEST_PATH]),  # the last is the file itself
+        metadata=request.headers.get("Upload-Metadata", ""),
+    )
+    try:
+        return uploads.create(current_account(), folder, announced)
+    except TooDeepError as error:
+        abort(400, str(error))
+    except uploads.TooManyError:
+        abort(
+            429,
+            f"You have begun {uploads.MOST_UNFINISHED} uploads and not finished them."
+            " Finish or cancel some first.",
+        )
+
+
+def _upload_or_404(public_id: str) -> Upload:
+    upload = uploads.find(current_account(), public_id)
+    return upload or abort(404, "This upload is not there any more. Begin it again.")
+
+
+def _offset_or_404(upload: Upload) -> int:
+    try:
+        return uploads.offset(upload)
+    except FileNotFoundError:
+        uploads.remove(upload)
+        abort(404, "This upload is not there any more. Begin it again.")
+
+
+def _take_piece(upload: Upload, start: int) -> int:
+    """Take what this request brings, and tell how much is there then."""
+    there = _offset_or_404(upload)
+    # This comes first: after a lost connection, browsers may send a request again by themselves.
+    if start != there:
+        _refuse_offset()
+    if (request.content_length or 0) > upload.size - there:
+        abort(413, f"The upload was announced with {upload.size} bytes, and more came.")
+    uploads.check_quota(current_account(), upload)
+    stream = cast("BinaryIO", request.stream)
+    try:
+        with uploads.append(upload, start, stream, _checksum()) as part:
+            there = part.size
+            if there == upload.size:
+                _finish(upload, part)
+    except PartLockedError:
+        _refuse_locked()
+    except uploads.WrongOffsetError:
+        _refuse_offset()
+    except OverAllowanceError:
+        abort(413, f"The upload was announced with {upload.size} bytes, and more came.")
+    except uploads.WrongChecksumError:
+        abort(Response("The piece did not arrive as it was sent. Send it again.\n", 460))
+    return there
+
+
+def _finish_late(upload: Upload) -> None:
+    try:
+        with uploads.open_part(upload) as part:
+            _finish(upload, part)
+    except PartLockedError:
+        _refuse_locked()
+    except FileNotFoundError:
+        abort(404, "This upload is not there any more. Begin it again.")
+
+
+def _finish(upload: Upload, part: PartFile) -> None:
+    stored = uploads.finish(upload, part)
+    if stored:
+        record("upload", stored)
+        me = current_account().name
+        logger.info("uploaded: %r, %d bytes, by %.100r", stored.name, stored.size, me)
+
+
+def _refuse_offset() -> NoReturn:
+    abort(409, "This is not where the upload goes on. Ask how much is there, and go on there.")
+
+
+def _refuse_locked() -> NoReturn:
+    abort(423, "Another request adds to this upload just now. Try again in a moment.")

@@ -1,0 +1,1 @@
+from tests.support.portal_fixtures import *  # noqa: F403

@@ -1,0 +1,190 @@
+"""A walk past every page of the portal, for what looks at all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pyotp
+from playwright.sync_api import Page, ViewportSize
+
+from .portal import Portal, choose_files, make_folder, sign_in
+
+SCHEMES = ("light", "dark")
+SIZES = {"wide": ViewportSize(width=1280, height=800), "phone": ViewportSize(width=390, height=844)}
+
+
+class Stop(NamedTuple):
+    """A page on the way, as it is open in a browser.
+
+    :param name: what it is called in a picture's file name.
+    """
+
+    name: str
+    page: Page
+
+
+class Look(NamedTuple):
+    """How a page is looked at.
+
+    :param scheme: one of ``SCHEMES``.
+    :param size: one of ``SIZES``.
+    """
+
+    scheme: str
+    size: str
+
+
+def looks(page: Page) -> Iterator[Look]:
+    """Have a page shown in both schemes, wide and on a phone."""
+    for scheme in SCHEMES:
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        for size, viewport in SIZES.items():
+            page.set_viewport_size(viewport)
+            yield Look(scheme, size)
+    page.set_viewport_size(SIZES["wide"])
+
+
+Links = dict[str, str]
+"""What was handed over on the way, by what it leads to."""
+
+
+def tour(portal: Portal) -> Iterator[Stop]:
+    """Open each page that there is, and some in more states than one."""
+    member = portal.sign_in("alice")
+    links: Links = {}
+    for part in (_signing_in, _files, _details, _links, _trash, _account):
+        yield from part(portal, member, links)
+    administrator = portal.sign_in("admin")
+    yield from _accounts(portal, administrator, links)
+    yield from _visits(portal, links)
+
+
+def _open(page: Page, *steps: str) -> Page:
+    """Go to an address, or by links of that name from page to page."""
+    for step in steps:
+        if step.startswith("http"):
+            page.goto(step)
+        else:
+            page.get_by_role("link", name=step, exact=True).first.click()
+    page.wait_for_load_state("networkidle")
+    return page
+
+
+def _press(page: Page, button: str) -> Page:
+    page.get_by_role("button", name=button, exact=True).click()
+    page.wait_for_load_state("networkidle")
+    return page
+
+
+def _signing_in(portal: Portal, _: Page, __: Links) -> Iterator[Stop]:
+    page = portal.context().new_page()
+    yield Stop("sign-in", _open(page, f"{portal.url}/sign-in"))
+    sign_in(page, portal.url, "alice", "wrong")
+    yield Stop("sign-in-refused", page)
+    yield Stop("nothing-there", _open(page, f"{portal.url}/nothing"))
+
+
+def _files(portal: Portal, page: Page, _: Links) -> Iterator[Stop]:
+    yield Stop("files", _open(page, portal.url))
+    page.get_by_label("Choose Letter.pdf").check()
+    page.get_by_label("Choose Sunrise.png").check()
+    yield Stop("files-chosen", page)
+    yield Stop("folder", _open(page, portal.url, "Projects"))
+    yield Stop("move", _open(page, portal.url, "Details of Letter.pdf", "Move"))
+    yield Stop("search", _open(page, f"{portal.url}/search?q=e"))
+    yield Stop("search-in-vain", _open(page, f"{portal.url}/search?q=nowhere"))
+    _open(page, portal.url)
+    make_folder(page, "Tour")
+    yield Stop("folder-empty", page)
+    small = {"name": "Minutes of the meeting.txt", "mimeType": "text/plain", "buffer": b"Hello\n"}
+    choose_files(page, small)
+    page.locator("#tray li[data-state=done]").wait_for()
+    yield Stop("uploaded", page)
+
+
+def _details(portal: Portal, page: Page, _: Links) -> Iterator[Stop]:
+    yield Stop("details", _open(page, portal.url, "Details of Sunrise.png"))
+    yield Stop("details-of-text", _open(page, portal.url, "Details of Welcome.txt"))
+    yield Stop("details-of-sound", _open(page, portal.url, "Music", "Details of Chime.wav"))
+    yield Stop("details-of-folder", _open(page, portal.url, "Projects", "Folder details"))
+
+
+def _links(portal: Portal, page: Page, links: Links) -> Iterator[Stop]:
+    def made(name: str) -> Stop:
+        _press(page, "Make the link")
+        links[name] = page.get_by_label("Link", exact=True).input_value()
+        return Stop(f"{name}-made", page)
+
+    yield Stop("share", _open(page, portal.url, "Details of Welcome.txt", "Share"))
+    page.get_by_label("Note").fill("As promised")
+    yield made("shared-file")
+    _open(page, portal.url, "Projects", "Folder details", "Share")
+    yield made("shared-folder")
+    _open(page, portal.url, "Details of Letter.pdf", "Share")
+    page.get_by_label("Password").fill("between us two")
+    yield made("shared-with-password")
+    yield Stop("ask", _open(page, portal.url, "Projects", "Folder details", "Ask for files"))
+    page.get_by_label("Note").fill("Your photos, please")
+    yield made("asked")
+    yield Stop("links", _open(page, f"{portal.url}/links"))
+    yield Stop("share-change", _open(page, "Change the link to Welcome.txt"))
+    _open(page, f"{portal.url}/links", "Change the link for uploads into Projects")
+    yield Stop("ask-change", page)
+
+
+def _trash(portal: Portal, page: Page, _: Links) -> Iterator[Stop]:
+    yield Stop("trash", _open(page, f"{portal.url}/trash"))
+    yield Stop("delete", _open(page, "Delete Old notes.txt for good"))
+    yield Stop("trash-emptying", _open(page, f"{portal.url}/trash/empty"))
+    page = portal.sign_in("bob")
+    _open(page, f"{portal.url}/trash/empty")
+    _press(page, "Empty it")
+    yield Stop("trash-empty", page)
+
+
+def _account(portal: Portal, page: Page, _: Links) -> Iterator[Stop]:
+    yield Stop("activity", _open(page, f"{portal.url}/activity"))
+    yield Stop("account", _open(page, f"{portal.url}/account"))
+    yield from _second_factor(portal, portal.sign_in("bob"))
+
+
+def _second_factor(portal: Portal, page: Page) -> Iterator[Stop]:
+    settings = f"{portal.url}/account/second-factor"
+    password = portal.run.password("bob")
+    yield Stop("second-factor-off", _open(page, settings))
+    page.get_by_label("Your present password").fill(password)
+    yield Stop("second-factor-begun", _press(page, "Begin"))
+    codes = pyotp.TOTP(page.locator("code.secret").inner_text().replace(" ", ""))
+    page.get_by_label("Code of 6 digits").fill(codes.now())
+    yield Stop("recovery-codes", _press(page, "Switch on"))
+    again = portal.context().new_page()
+    sign_in(again, portal.url, "bob", password)
+    yield Stop("second-factor", again)
+    yield Stop("second-factor-on", _open(page, settings))
+    page.locator("#off_password").fill(password)
+    _press(page, "Switch off")
+
+
+def _accounts(portal: Portal, page: Page, links: Links) -> Iterator[Stop]:
+    yield Stop("accounts", _open(page, f"{portal.url}/accounts"))
+    yield Stop("accounts-activity", _open(page, f"{portal.url}/accounts/activity"))
+    yield Stop("account-managed", _open(page, f"{portal.url}/accounts", "bob"))
+    _press(page, "Make a link for a new password")
+    links["reset"] = page.get_by_label("Link", exact=True).input_value()
+    yield Stop("reset-made", page)
+    yield Stop("account-delete", _open(page, f"{portal.url}/accounts", "bob", "Delete …"))
+    yield Stop("invitations", _open(page, f"{portal.url}/invitations"))
+    page.get_by_label("Whom it is for").fill("Dave")
+    _press(page, "Make the link")
+    links["invitation"] = page.get_by_label("Link", exact=True).input_value()
+    yield Stop("invitation-made", page)
+
+
+def _visits(portal: Portal, links: Links) -> Iterator[Stop]:
+    for name, address in links.items():
+        page = _open(portal.context().new_page(), address)
+        yield Stop(name, page)
+        if name == "shared-folder":
+            yield Stop("shared-subfolder", _open(page, "Meetings"))
+    yield Stop("dead-link", _open(portal.context().new_page(), links["reset"] + "x"))

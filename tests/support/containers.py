@@ -1,0 +1,170 @@
+"""A machine to install the portal on: this one's files and systemd, in a container.
+
+It has no network beside its own loopback. What is changed in it stays in memory, and is forgotten
+with it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from .paths import PROJECT
+
+WHEELS = Path(sys.prefix) / "wheels"
+NPM_CACHE = Path(os.environ.get("NPM_CACHE", "/not given by scripts/test"))
+HOST = "files.example.org"
+
+# Where the container has them: /tmp and /home are its own.
+CLONE = Path("/usr/local/src/portal")
+_WHEELS = Path("/usr/local/src/wheels")
+_NPM = Path("/usr/local/src/npm")
+_NPM_CACHE = Path("/var/cache/npm")  # which npm writes to
+
+# In namespaces of its own for mounts and processes, which end with it: this machine's files below
+# a layer in memory. With an id of its own it is not a first boot, which would switch everything on;
+# and none of this machine's services start in it.
+_BOOT = """
+folder=$1 host=$2
+shift 2
+mount -t tmpfs -o size=2g none "$folder"
+mkdir "$folder/upper" "$folder/work" "$folder/root"
+mount -t overlay -o "lowerdir=/,upperdir=$folder/upper,workdir=$folder/work" none "$folder/root"
+cd "$folder/root"
+rm -rf etc/systemd/system/*.wants
+tr -d - </proc/sys/kernel/random/uuid >etc/machine-id
+printf '127.0.0.1 localhost %s\\n::1 localhost\\n' "$host" >etc/hosts
+exec systemd-nspawn --quiet --directory="$folder/root" "$@"
+"""
+# SIGRTMIN+4 has systemd power off; a container that does not is killed.
+_POWER_OFF = signal.SIGRTMIN + 4
+
+
+@dataclass(frozen=True)
+class Container:
+    """A booted container.
+
+    :param leader: the process id of its systemd, seen from here.
+    """
+
+    leader: int
+
+    def run(self, *command: str, user: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a command in it, as root unless told otherwise."""
+        enter = ["nsenter", "--target", str(self.leader), "--mount", "--pid", "--net", "--ipc"]
+        group = {"nobody": "nogroup"}.get(user or "", user)
+        become = ["setpriv", f"--reuid={user}", f"--regid={group}", "--init-groups"] if user else []
+        environment = {
+            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "PIP_NO_INDEX": "1",
+            "PIP_FIND_LINKS": str(_WHEELS),
+            "npm_config_cache": str(_NPM_CACHE),
+            "npm_config_offline": "true",
+        }
+        return subprocess.run(
+            [*enter, "--uts", "--", *become, *command],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+            env=environment,
+        )
+
+    def must(self, *command: str, user: str | None = None) -> str:
+        """Run a command that has to succeed, and give what it prints."""
+        done = self.run(*command, user=user)
+        assert done.returncode == 0, f"{command}:\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def install(self, server: str, host: str = HOST) -> subprocess.CompletedProcess[str]:
+        return self.run(str(CLONE / "deploy" / "install"), server, host)
+
+
+@contextmanager
+def booted() -> Iterator[Container]:
+    """Boot a container, until the end of the block."""
+    for made in (WHEELS, NPM_CACHE):
+        assert made.is_dir(), f"there is no {made}, which scripts/test makes"
+    for path in ("/etc/portal", "/opt/portal", "/srv/portal"):
+        assert not Path(path).exists(), f"a portal is installed on this machine: {path}"
+    with tempfile.TemporaryDirectory(prefix="flask-delegate-container-") as folder:
+        log, root = Path(folder, "console"), Path(folder, "root")
+        root.mkdir()
+        started = _start(root, log)
+        leader: int | None = None
+        try:
+            leader = _wait_for_leader(started, log)
+            container = Container(leader)
+            _wait_until_booted(container, log)
+            container.must("cp", "--recursive", str(_NPM), str(_NPM_CACHE))
+            yield container
+        finally:
+            _end(started, leader)
+
+
+def _start(root: Path, log: Path) -> subprocess.Popen[bytes]:
+    options = ["--private-network", "--register=no", "--keep-unit", "--link-journal=no"]
+    options += [f"--bind-ro={PROJECT}:{CLONE}", f"--bind-ro={WHEELS}:{_WHEELS}"]
+    options += [f"--bind-ro={NPM_CACHE}:{_NPM}"]
+    # With pytest it ends, and the container with it.
+    command = ["setpriv", "--pdeathsig", "KILL", "--", "unshare", "--mount", "--pid", "--fork"]
+    command += ["--kill-child", "--mount-proc", "sh", "-ec", _BOOT]
+    with log.open("wb") as console:
+        return subprocess.Popen(
+            [*command, "sh", str(root), HOST, *options, "--console=pipe", "--boot"],
+            stdin=subprocess.DEVNULL,
+            stdout=console,
+            stderr=console,
+            start_new_session=True,
+        )
+
+
+def _wait_for_leader(started: subprocess.Popen[bytes], log: Path) -> int:
+    """Find the systemd in the container: the child of nspawn, which is that of unshare."""
+    for _ in _tries(30):
+        assert started.poll() is None, log.read_text(errors="replace")
+        for nspawn in _children(started.pid):
+            for child in _children(nspawn):
+                if Path(f"/proc/{child}/comm").read_text() == "systemd\n":
+                    return child
+    raise AssertionError(log.read_text(errors="replace"))
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(pid) for pid in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []  # it has ended
+
+
+def _wait_until_booted(container: Container, log: Path) -> None:
+    for _ in _tries(60):
+        state = container.run("systemctl", "is-system-running").stdout.strip()
+        if state in {"running", "degraded"}:
+            return
+    raise AssertionError(log.read_text(errors="replace"))
+
+
+def _tries(seconds: float) -> Iterator[None]:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        yield
+        time.sleep(0.1)
+
+
+def _end(started: subprocess.Popen[bytes], leader: int | None) -> None:
+    if leader is not None and started.poll() is None:
+        os.kill(leader, _POWER_OFF)
+        with suppress(subprocess.TimeoutExpired):
+            started.wait(30)
+    started.kill()  # whatever is left goes with it
+    started.wait()

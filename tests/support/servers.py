@@ -1,0 +1,349 @@
+"""Every server that the extension knows, with the test application behind it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from flask_delegate.receipts import NGINX_FORMAT
+from flask_delegate.servers import SERVERS as BACKENDS
+from flask_delegate.servers.base import Keeps
+from flask_delegate.testing.apache import end, free_port
+
+from .application import APPLICATION
+from .clients import Reply, get
+from .sites import DAEMON_USER, Site, express
+
+PROXY = """
+LoadModule proxy_module "${{MOD_WSGI_MODULES_DIRECTORY}}/mod_proxy.so"
+LoadModule proxy_http_module "${{MOD_WSGI_MODULES_DIRECTORY}}/mod_proxy_http.so"
+ProxyPass "/" "http://127.0.0.1:{upstream}/"
+"""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server to ask.
+
+    :param port: on 127.0.0.1.
+    :param keeps: what its backend says of itself.
+    :param host: what it wants to be called.
+    :param mount: where the application is mounted.
+    """
+
+    port: int
+    keeps: Keeps
+    host: str = "127.0.0.1"
+    mount: str = ""
+    tls: bool = False
+
+    def get(self, target: str, **request: Any) -> Reply:
+        """Ask for a URL of the application; the rest is :func:`.client.get`'s."""
+        return self.get_directly(self.mount + target, **request)
+
+    def get_directly(
+        self, target: str, *, headers: dict[str, str] | None = None, **request: Any
+    ) -> Reply:
+        """Ask for a URL of the server."""
+        fields = {"Host": self.host, **(headers or {})}
+        return get(self.port, target, headers=fields, tls=self.tls, **request)
+
+
+HOST = "delegate.test"
+Start = Callable[[Site], AbstractContextManager[Running]]
+
+
+@contextmanager
+def process(
+    command: list[str],
+    port: int,
+    folder: Path,
+    output: Path,
+    environment: dict[str, str] | None = None,
+) -> Iterator[None]:
+    """Run a server until the end of the block; it has to accept connections within a minute."""
+    with output.open("wb") as log:
+        started = subprocess.Popen(
+            command, stdout=log, stderr=log, cwd=folder, env=environment, start_new_session=True
+        )
+    try:
+        _wait(started, port, output)
+        yield
+    finally:
+        end(started)
+
+
+def _wait(started: subprocess.Popen[bytes], port: int, output: Path) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and started.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=10).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise RuntimeError(f"{started.args!r} did not start:\n{output.read_text(errors='replace')}")
+
+
+@contextmanager
+def python_server(site: Site, *command: str, application: str = APPLICATION) -> Iterator[int]:
+    """Run a WSGI server in Python.
+
+    :param command: a module and its options, in which ``{port}`` and ``{module}`` are replaced.
+    :param application: the source of a module that defines ``app``.
+    """
+    port = free_port()
+    module = f"served_{port}"
+    (site.app / f"{module}.py").write_text(site.source(application))
+    words = [word.format(port=port, module=module) for word in command]
+    log = site.folder / f"{words[0]}-{port}.log"
+    with process([sys.executable, "-m", *words], port, site.app, log):
+        yield port
+
+
+GUNICORN = ("gunicorn", "--bind", "127.0.0.1:{port}", "{module}:app")
+WAITRESS = ("waitress", "--listen", "127.0.0.1:{port}", "{module}:app")
+FLASK = ("flask", "--app", "{module}:app", "run", "--port", "{port}")
+
+
+def streaming(*command: str) -> Start:
+    """Serve with Python alone."""
+
+    @contextmanager
+    def start(site: Site) -> Iterator[Running]:
+        with python_server(site, *command) as port:
+            yield Running(port, BACKENDS["stream"].keeps)
+
+    return start
+
+
+@contextmanager
+def daemon(site: Site) -> Iterator[Running]:
+    """Serve with mod_wsgi's daemon mode."""
+    options = ("--compress-responses",)
+    with express(site, APPLICATION, *options, include=site.apache_config()) as server:
+        yield Running(server.port, BACKENDS["mod_wsgi"].keeps)
+
+
+@contextmanager
+def mounted(site: Site) -> Iterator[Running]:
+    """Serve with mod_wsgi's daemon mode, the application being one part of the site."""
+    options = ("--mount-point", "/part")
+    with express(site, APPLICATION, *options, include=site.apache_config()) as server:
+        yield Running(server.port, BACKENDS["mod_wsgi"].keeps, mount="/part")
+
+
+@contextmanager
+def over_tls(site: Site) -> Iterator[Running]:
+    """Serve with mod_wsgi's daemon mode, TLS and HTTP/2."""
+    make_certificate(site.folder)
+    port = free_port()
+    certificate = str(site.folder / "server")
+    names = ("--https-port", str(port), "--server-name", HOST, "--ssl-certificate", certificate)
+    options = (*names, "--http2")
+    with express(site, APPLICATION, *options, include=site.apache_config()):
+        yield Running(port, BACKENDS["mod_wsgi"].keeps, host=HOST, tls=True)
+
+
+def make_certificate(folder: Path) -> None:
+    """Make ``server.key`` and a self-signed ``server.crt``."""
+    names = ["-keyout", str(folder / "server.key"), "-out", str(folder / "server.crt")]
+    options = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={HOST}"]
+    subprocess.run(["openssl", "req", *options, *names], check=True, capture_output=True)
+
+
+@contextmanager
+def embedded(site: Site) -> Iterator[Running]:
+    """Serve with mod_wsgi's embedded mode."""
+    options = ("--embedded-mode",)
+    with express(site, APPLICATION, *options, include=site.apache_config()) as server:
+        # Apache answers requests for several ranges itself, from the whole file that it is given.
+        yield Running(server.port, replace(BACKENDS["stream"].keeps, several_ranges=True))
+
+
+SITE = """
+WSGIDaemonProcess first {user} python-home={home} python-path={app} locale=C.UTF-8 threads=5
+WSGIDaemonProcess second {user} python-home={home} python-path={app} locale=C.UTF-8 threads=5
+<VirtualHost 127.0.0.1:{port}>
+    ServerName {host}
+    Include {base}/delegate.conf
+    WSGIScriptAlias /second {base}/served.wsgi process-group=second application-group=%{{GLOBAL}}
+    WSGIScriptAlias / {base}/served.wsgi process-group=first application-group=%{{GLOBAL}}
+    <Directory {base}>
+        Require all granted
+    </Directory>
+</VirtualHost>
+"""
+
+
+@contextmanager
+def debian_site(site: Site, *, module: Callable[[], str]) -> Iterator[Running]:
+    """Serve with a system-wide Apache in Debian's layout; the site is switched on by a2ensite.
+
+    :param module: gives the directives that load mod_wsgi.
+    """
+    port = free_port()
+    base = site.folder / f"apache-{port}"
+    base.mkdir(mode=0o755)
+    (base / "run").mkdir(mode=0o755)
+    shutil.copytree("/etc/apache2", base / "etc", symlinks=True)
+    environment = debian_environment(base)
+    (base / "etc/ports.conf").write_text(f"Listen 127.0.0.1:{port}\nServerName {HOST}\n")
+    (base / "etc/mods-available/wsgi.load").write_text(module())
+    (base / "etc/mods-available/wsgi.conf").write_text(f"WSGISocketPrefix {base}/run/wsgi\n")
+    (base / "delegate.conf").write_text(site.apache_config("--site"))
+    (base / "served.wsgi").write_text(site.source(APPLICATION))
+    user = f"user={DAEMON_USER}" if DAEMON_USER else ""
+    values = {"user": user, "home": sys.prefix, "app": site.app, "base": base, "host": HOST}
+    (base / "etc/sites-available/hello.conf").write_text(SITE.format(port=port, **values))
+    for command in (
+        ["a2dissite", "--quiet", "000-default"],
+        ["a2enmod", "--quiet", "headers", "ratelimit", "rewrite", "wsgi"],
+        ["a2ensite", "--quiet", "hello"],
+    ):
+        subprocess.run(command, check=True, capture_output=True, env=environment)
+    command = ["apache2", "-d", str(base / "etc"), "-DFOREGROUND"]
+    with process(command, port, base, base / "output", environment):
+        yield Running(port, BACKENDS["mod_wsgi"].keeps, host=HOST)
+
+
+def debian_environment(base: Path) -> dict[str, str]:
+    """Give what /etc/apache2/envvars would set, for a copy of the configuration."""
+    return {
+        "PATH": f"{os.environ['PATH']}:/usr/sbin",
+        "APACHE_CONFDIR": str(base / "etc"),
+        "APACHE_RUN_USER": DAEMON_USER or "nobody",
+        "APACHE_RUN_GROUP": DAEMON_USER or "nogroup",
+        "APACHE_PID_FILE": str(base / "run/pid"),
+        **{f"APACHE_{kind}_DIR": str(base / "run") for kind in ("RUN", "LOCK", "LOG")},
+        "LANG": "C",
+    }
+
+
+def debians_module() -> str:
+    """Load what libapache2-mod-wsgi-py3 installs."""
+    return "LoadModule wsgi_module /usr/lib/apache2/modules/mod_wsgi.so\n"
+
+
+def pips_module() -> str:
+    """Load what pip has built, as mod_wsgi-express tells it."""
+    express_command = Path(sys.executable).parent / "mod_wsgi-express"
+    told = subprocess.run([express_command, "module-config"], check=True, capture_output=True)
+    return told.stdout.decode()
+
+
+@contextmanager
+def xsendfile(site: Site) -> Iterator[Running]:
+    """Serve with mod_xsendfile under mod_wsgi's daemon mode."""
+    site.settings["DELEGATE_BACKEND"] = "xsendfile"
+    options = ("--compress-responses",)
+    with express(site, APPLICATION, *options, include=site.apache_config()) as server:
+        yield Running(server.port, BACKENDS["xsendfile"].keeps)
+
+
+@contextmanager
+def xsendfile_proxy(site: Site) -> Iterator[Running]:
+    """Serve with mod_xsendfile in an Apache that is a proxy to gunicorn."""
+    site.settings["DELEGATE_BACKEND"] = "xsendfile"
+    with ExitStack() as stack:
+        upstream = stack.enter_context(python_server(site, *GUNICORN))
+        include = site.apache_config() + PROXY.format(upstream=upstream)
+        server = stack.enter_context(express(site, APPLICATION, include=include))
+        yield Running(server.port, BACKENDS["xsendfile"].keeps)
+
+
+@contextmanager
+def nginx(site: Site) -> Iterator[Running]:
+    """Serve with nginx in front of gunicorn."""
+    site.settings["DELEGATE_BACKEND"] = "nginx"
+    with python_server(site, *GUNICORN) as upstream, nginx_in_front(site, upstream) as port:
+        yield Running(port, BACKENDS["nginx"].keeps)
+
+
+_NGINX = """
+daemon off;
+pid {base}/pid;
+error_log {base}/error.log;
+{main}
+events {{ {events} }}
+http {{
+    {http}
+    {temporary}
+    server {{
+        listen 127.0.0.1:{port} {listen};
+        include {base}/delegate.conf;
+        location / {{
+            proxy_pass http://127.0.0.1:{upstream};
+            proxy_set_header Host $http_host;
+            proxy_set_header X-Flask-Delegate $flask_delegate;
+        }}
+    }}
+}}
+"""
+_LOGGED = """
+    access_log access.log;
+    log_format flask_delegate '%s';
+    gzip on; gzip_types *; gzip_min_length 1;
+"""
+
+
+@contextmanager
+def nginx_in_front(
+    site: Site,
+    upstream: int,
+    include: str | None = None,
+    *,
+    main: str = "worker_processes 1;",
+    events: str = "",
+    http: str = _LOGGED % NGINX_FORMAT,
+    listen: str = "",
+) -> Iterator[int]:
+    """Run nginx in front of another server.
+
+    :param upstream: that server's port.
+    :param include: rules for the server; none: those that the extension generates.
+    :param main: directives outside of every block.
+    :param listen: options of the directive ``listen``.
+    """
+    port = free_port()
+    base = site.folder / f"nginx-{port}"
+    base.mkdir(mode=0o755)
+    (base / "delegate.conf").write_text(site.nginx_config() if include is None else include)
+    temporary = "".join(
+        f"{kind}_temp_path {base}/{kind};\n"
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    main += f" user {DAEMON_USER};" if DAEMON_USER else ""
+    values = {"base": base, "main": main, "events": events, "http": http, "temporary": temporary}
+    (base / "nginx.conf").write_text(
+        _NGINX.format(**values, port=port, listen=listen, upstream=upstream)
+    )
+    command = ["nginx", "-e", f"{base}/start.log", "-p", base, "-c", f"{base}/nginx.conf"]
+    with process([str(word) for word in command], port, base, base / "output"):
+        yield port
+
+
+SERVERS: dict[str, Start] = {
+    "mod_wsgi-daemon": daemon,
+    "mod_wsgi-mounted": mounted,
+    "mod_wsgi-tls": over_tls,
+    "site-debians-mod_wsgi": partial(debian_site, module=debians_module),
+    "site-pips-mod_wsgi": partial(debian_site, module=pips_module),
+    "mod_wsgi-embedded": embedded,
+    "xsendfile-mod_wsgi": xsendfile,
+    "xsendfile-proxy": xsendfile_proxy,
+    "nginx-gunicorn": nginx,
+    "gunicorn": streaming(*GUNICORN),
+    "waitress": streaming(*WAITRESS),
+    "flask-run": streaming(*FLASK),
+}

@@ -1,0 +1,276 @@
+"""The record of what was done, below the pages."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy.exc import IntegrityError
+
+from flask_delegate.receipts import Outcome
+from flask_delegate.receipts import Receipt as LogLine
+from portal.accounts import accounts
+from portal.activity import receipts, report
+from portal.activity.record import forget_old, record
+from portal.core.database import db
+from portal.core.logs import OneLineFormatter
+from portal.core.models import Account, Activity, Entry, Receipt, Role, StoredFile, now
+from portal.files import entries, trash
+from tests.support.portal import (
+    PASSWORD,
+    choose,
+    links,
+    public_id,
+    sign_in,
+    signed_in,
+    token,
+    upload,
+)
+
+
+@pytest.fixture
+def file(app: Flask) -> Iterator[StoredFile]:
+    upload(signed_in(app, "alice"), "a.txt")
+    with app.app_context():
+        yield db.session.query(StoredFile).one()
+
+
+def download(
+    file: StoredFile,
+    handoff: str,
+    outcome: Outcome | None,
+    actor: str = "alice",
+    action: str = "download",
+) -> None:
+    record(action, file, actor=actor, handoff=handoff.ljust(16, "x"))  # type: ignore[arg-type]
+    if outcome:
+        assert receipts.store([line(handoff, outcome)])
+
+
+def line(handoff: str, outcome: Outcome) -> LogLine:
+    sent = 8 if outcome == "completed" else 5
+    return LogLine(handoff.ljust(16, "x"), datetime.now(UTC), "GET", 200, sent, None, outcome)
+
+
+def test_what_was_done_cannot_be_written_anew(file: StoredFile) -> None:
+    record("trash", file, actor="alice")
+    with pytest.raises(IntegrityError, match="only added to"):
+        db.session.execute(sa.update(Activity).values(actor="bob"))
+
+
+def test_record_outlives_file_and_account(file: StoredFile) -> None:
+    record("trash", file, actor="alice")
+    account = accounts.find("alice")
+    assert account
+    accounts.delete(account)
+    assert [one.name for one in db.session.query(Activity).filter_by(action="trash")] == ["a.txt"]
+
+
+def test_record_is_forgotten_after_its_time(app: Flask, file: StoredFile) -> None:
+    old = now() - timedelta(days=app.config["ACTIVITY_DAYS"], minutes=1)
+    db.session.add(Activity(action="trash", at=old, name="old"))
+    db.session.add(Receipt(handoff="x" * 16, outcome="completed", status=200, sent=1, at=old))
+    db.session.commit()
+    record("trash", file, actor="alice")
+    assert forget_old() == 1
+    assert db.session.query(Activity).filter_by(name="old").count() == 0
+    assert db.session.query(Activity).filter_by(action="trash").count() == 1
+    assert db.session.query(Receipt).count() == 0
+
+
+def test_receipt_of_another_application_is_not_kept(file: StoredFile) -> None:
+    assert not receipts.store([line("other", "completed")])
+    download(file, "mine", None)
+    assert receipts.store([line("mine", "completed")])
+    assert not receipts.store([line("mine", "cut short")])  # the log is read again
+    assert db.session.query(Receipt).one().outcome == "completed"
+
+
+def test_downloads_are_counted_by_how_they_ended(file: StoredFile) -> None:
+    assert report.downloads(file) == report.Downloads(0, 0, 0, None)
+    download(file, "1", "completed")
+    download(file, "2", "cut short", actor="bob")
+    download(file, "3", None, actor="carol")
+    found = report.downloads(file)
+    assert (found.completed, found.incomplete, found.unknown) == (1, 1, 1)
+    assert found.last
+
+
+@pytest.mark.parametrize(
+    ("requests", "completed", "incomplete"),
+    [
+        # Of 8 bytes: status, first byte, bytes sent.
+        ([(200, 0, 8)], 1, 0),
+        ([(206, 0, 1)], 0, 1),
+        ([(206, 4, 4), (206, 0, 4)], 1, 0),
+        ([(206, 0, 2), (206, 2, 2), (206, 4, 2), (206, 6, 2)], 1, 0),
+        ([(206, 7, 1)], 0, 1),
+        ([(206, 0, 4), (206, 5, 3)], 0, 1),
+        ([(304, 0, 0)], 0, 0),
+        ([(200, 0, 8), (304, 0, 0), (206, 0, 8)], 2, 0),
+        ([(200, 0, 5), (206, 3, 5)], 1, 0),
+    ],
+)
+def test_parts_make_up_a_download_when_they_cover_the_file(
+    requests: list[tuple[int, int, int]], completed: int, incomplete: int, file: StoredFile
+) -> None:
+    assert file.size == 8
+    for number, (status, start, sent) in enumerate(requests):
+        handoff = f"{number}".ljust(16, "x")
+        record("resume" if start else "download", file, actor="bob", handoff=handoff)
+        part = (start, start + sent - 1, 8) if status == 206 else None
+        outcome: Outcome = "cut short" if (status, sent) == (200, 5) else "completed"
+        receipts.store([LogLine(handoff, datetime.now(UTC), "GET", status, sent, part, outcome)])
+    found = report.downloads(file)
+    assert (found.completed, found.incomplete) == (completed, incomplete)
+    assert bool(found.last) == any(status != 304 for status, _, _ in requests)
+
+
+def test_rows_are_filtered_and_paged(file: StoredFile) -> None:
+    for number in range(report.PAGE + 5):
+        record("rename", file, actor="alice" if number % 2 else "bob", detail=str(number))
+    record("sign in", owner_id=99, actor="carol")
+    everything = report.page(report.Filter())
+    assert everything[0].activity.action == "sign in"
+    assert len(everything) == report.PAGE
+    rest = report.page(report.Filter(), before=everything[-1].activity.id)
+    assert rest[-1].activity.id < rest[0].activity.id < everything[-1].activity.id
+
+    def details(**wanted: object) -> int:
+        return len(report.page(report.Filter(action="rename", **wanted)))  # type: ignore[arg-type]
+
+    assert details(actor="bob") == 53
+    assert details(owner_id=99) == 0
+    assert details(name="A.TX") == 100
+    assert details(name="%") == 0
+    assert details(since=now() + timedelta(seconds=1)) == 0
+    assert details(until=now() - timedelta(hours=1)) == 0
+
+
+def test_csv_has_every_row_and_no_formula(file: StoredFile) -> None:
+    file.name = "=1+1"
+    record("rename", file, actor="alice", detail="+x")
+    download(file, "1", "cut short")
+    download(file, "2", None)
+    text = "".join(report.as_csv(report.Filter()))
+    assert text.startswith("\ufeff")
+    rows = list(csv.reader(text.removeprefix("\ufeff").splitlines()))
+    assert ",".join(rows[0]) == "time,action,by,address,name,detail,outcome,bytes sent"
+    assert rows[-3][1:] == ["rename", "alice", rows[-3][3], "'=1+1", "'+x", "", ""]
+    assert rows[-2][4:] == ["'=1+1", "", "cut short", "5"]
+    assert rows[-1][4:] == ["'=1+1", "", "unknown", ""]
+    assert all(line.startswith('"') for line in text.removeprefix("\ufeff").splitlines())
+
+
+def test_what_was_typed_for_an_unknown_name_is_not_kept(app: Flask) -> None:
+    client = app.test_client()
+    sign_in(client, "my secret password", "whatever it was")
+    sign_in(client, "alice", "whatever it was")
+    with app.app_context():
+        rows = db.session.query(Activity).filter_by(action="sign-in failed").order_by(Activity.id)
+        assert [(row.actor, row.detail) for row in rows] == [
+            ("", "an unknown name"),
+            ("", "password, for alice"),
+        ]
+
+
+def test_each_sees_what_was_done_with_their_things_and_administrators_all(
+    app: Flask, alice: FlaskClient, bob: FlaskClient
+) -> None:
+    upload(alice, "of alice.txt")
+    upload(bob, "of bob.txt")
+    with app.app_context():
+        accounts.create("root", PASSWORD, Role.ADMINISTRATOR)
+    root = signed_in(app, "root")
+    mine = alice.get("/activity").text
+    assert "of alice.txt" in mine
+    assert "of bob.txt" not in mine
+    assert "of bob.txt" not in alice.get("/activity.csv").text
+    everything = root.get("/accounts/activity?action=upload").text
+    assert "of alice.txt" in everything
+    assert "of bob.txt" in everything
+    rows = root.get("/accounts/activity.csv?name=alice&action=upload").text.splitlines()
+    assert len(rows) == 2
+    assert '"upload","alice","127.0.0.1","of alice.txt",' in rows[1]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "since=x",
+        "until=9999-12-31",
+        "since=0001-01-01",
+        "before=x",
+        "before=99999999999999999999",
+        "action=%00",
+        "name=%ff",
+        "name=" + "x" * 5000,
+        "endpoint=x",
+        "_method=POST&_anchor=x",
+    ],
+)
+def test_strange_filters_break_nothing(query: str, alice: FlaskClient) -> None:
+    assert alice.get(f"/activity?{query}").status_code == 200
+    assert alice.get(f"/activity.csv?{query}").status_code == 200
+
+
+def test_what_the_portal_does_by_itself_and_what_commands_do_is_told_apart(
+    alice: FlaskClient, file: StoredFile
+) -> None:
+    public_id = file.public_id
+    record("rename", file, detail="by a command")
+    choose(alice, "trash", f"/files/{public_id}")
+    trash.purge_expired(older_than_days=-1)
+    rows = db.session.query(Activity).filter(Activity.entry == public_id).order_by(Activity.id)
+    assert [(row.action, row.actor, row.address) for row in rows][1:] == [
+        ("rename", "", "command line"),
+        ("trash", "alice", "127.0.0.1"),
+        ("delete", "", ""),
+    ]
+    page = alice.get("/activity").text
+    assert "<em>the portal</em>" in page
+    assert "<em>a command</em>" in page
+
+
+def test_log_has_no_link_that_was_opened(app: Flask) -> None:
+    def fail(token: str) -> str:
+        raise RuntimeError(f"something about /s/{token}")
+
+    client = app.test_client()
+    app.config["PROPAGATE_EXCEPTIONS"] = app.testing = False
+    app.view_functions["visitors.enter"] = fail
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(OneLineFormatter())
+    app.logger.addHandler(handler)
+    assert client.get("/s/secret-token").status_code == 500
+    app.logger.removeHandler(handler)
+    assert "Exception on /s/" in stream.getvalue()
+    assert "secret-token" not in stream.getvalue()
+
+
+def test_account_that_is_deleted_meanwhile_fails_no_request(
+    alice: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload(alice, "a.txt")
+    link = links(alice)["a.txt"]
+    really = entries.rename
+
+    def deleted_then(entry: Entry, wanted: str) -> str:
+        name = really(entry, wanted)
+        db.session.execute(sa.text("PRAGMA foreign_keys = OFF"))
+        db.session.execute(sa.delete(Account).where(Account.name == "alice"))
+        db.session.commit()
+        return name
+
+    monkeypatch.setattr(entries, "rename", deleted_then)
+    form = {"csrf_token": token(alice), "name": "b.txt"}
+    answer = alice.post(f"/entries/{public_id(link)}/rename", data=form)
+    assert answer.status_code < 500

@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+from flask import Flask
+
+from portal.accounts import accounts
+from portal.cli import portal
+from portal.cli.progress import progress
+from portal.cli.sizes import SIZE
+from portal.core import database
+from portal.files import trash
+from tests.support.paths import PROJECT
+from tests.support.portal import Run, client_of, kept, sign_in
+from tests.support.stored import store
+
+
+def test_upgrade_says_what_it_did_and_can_be_repeated(run: Run) -> None:
+    newest = database.revisions()[0]
+    assert run("upgrade") == (0, f"Created the database, schema {newest}.\n", "")
+    assert run("upgrade") == (0, "", "")
+
+
+def test_database_of_a_newer_version_is_refused_in_words(
+    ready: Run, make_app: Callable[..., Flask]
+) -> None:
+    with make_app().app_context(), database.db.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    code, out, err = ready("upgrade")
+    assert (code, out) == (1, "")
+    assert re.fullmatch(r"Error: .* schema 9999, which .* a newer version .*\n", err)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["create-account", "x"],
+        ["set-password", "x"],
+        ["accounts"],
+        ["demo"],
+        ["backup", "x"],
+        ["check"],
+        ["cleanup"],
+        ["quota"],
+        ["trash"],
+    ],
+)
+def test_commands_ask_for_the_upgrade_first(words: list[str], run: Run) -> None:
+    code, out, err = run(*words)
+    assert (code, out) == (1, "")
+    assert "flask --app portal portal upgrade" in err
+
+
+def test_account_with_password_from_stdin(ready: Run, make_app: Callable[..., Flask]) -> None:
+    command = ("create-account", "carol", "--password-stdin")
+    assert ready(*command, stdin="some password\n") == (0, "", "")
+    assert sign_in(client_of(make_app), "carol", "some password").status_code == 302
+
+
+def test_account_with_prompted_password(ready: Run, make_app: Callable[..., Flask]) -> None:
+    code, out, err = ready("create-account", "carol", stdin="some password\nsome password\n")
+    assert code == 0
+    assert "some password" not in out + err
+    assert sign_in(client_of(make_app), "carol", "some password").status_code == 302
+
+
+def test_account_with_generated_password(ready: Run, make_app: Callable[..., Flask]) -> None:
+    code, out, _ = ready("create-account", "carol", "--generate")
+    assert code == 0
+    assert re.fullmatch(r"[\w-]{20}\n", out)
+    assert sign_in(client_of(make_app), "carol", out.strip()).status_code == 302
+
+
+def test_set_password_ends_sessions(ready: Run, make_app: Callable[..., Flask]) -> None:
+    ready("create-account", "carol", "--password-stdin", stdin="some password\n")
+    client = client_of(make_app)
+    sign_in(client, "carol", "some password")
+    assert client.get("/").status_code == 200
+    assert ready("set-password", "CAROL", "--password-stdin", stdin="another one\n") == (0, "", "")
+    assert client.get("/").status_code == 302
+    assert sign_in(client, "carol", "another one").status_code == 302
+
+
+@pytest.mark.parametrize(
+    ("words", "stdin", "message"),
+    [
+        (["create-account", "x", "--password-stdin"], "short\n", "at least 10 characters"),
+        (["create-account", "x", "--password-stdin"], "", "at least 10 characters"),
+        (["create-account", "", "--generate"], "", "1 to 64 printable"),
+        (["create-account", "Carol", "--generate"], "", "already"),
+        (["set-password", "nobody", "--generate"], "", "no account 'nobody'"),
+        (["set-password", "carol", "--password-stdin"], "short\n", "at least 10 characters"),
+        (["set-password", "carol", "--generate", "--password-stdin"], "", "either"),
+    ],
+)
+def test_errors_are_said_in_words(words: list[str], stdin: str, message: str, ready: Run) -> None:
+    ready("create-account", "carol", "--generate")
+    code, out, err = ready(*words, stdin=stdin)
+    assert (code, out) == (1, "")
+    assert message in err
+
+
+def test_accounts_are_listed(ready: Run) -> None:
+    for name in ("zoe", "Ann"):
+        ready("create-account", name, "--generate")
+    code, out, _ = ready("accounts")
+    assert code == 0
+    assert [line.split()[-1] for line in out.splitlines()] == ["Ann", "zoe"]
+    rows = json.loads(ready("accounts", "--json")[1])
+    assert [row["name"] for row in rows] == ["Ann", "zoe"]
+    assert rows[0].pop("created_at")
+    assert rows[0] == {
+        "name": "Ann",
+        "role": "member",
+        "active": True,
+        "second_factor": False,
+        "used": 0,
+        "quota": 10 * 1024**3,
+        "last_used_at": None,
+    }
+
+
+def test_quota_lists_what_accounts_have_and_may_have(
+    ready: Run, make_app: Callable[..., Flask]
+) -> None:
+    with make_app().app_context():
+        accounts.create("carol", "some password")
+        accounts.create("dave", "some password", quota=2048)
+        store("carol", "a.txt", bytes(1024))
+    assert ready("quota") == (
+        0,
+        "     1 KiB of     10 GiB  carol\n   0 bytes of      2 KiB  dave\n",
+        "",
+    )
+    assert json.loads(ready("quota", "--json")[1]) == [
+        {"name": "carol", "used": 1024, "quota": 10 * 1024**3},
+        {"name": "dave", "used": 0, "quota": 2048},
+    ]
+
+
+def test_trash_is_listed_and_emptied(
+    ready: Run, make_app: Callable[..., Flask], data: Path
+) -> None:
+    with make_app().app_context():
+        for name in ("carol", "dave"):
+            accounts.create(name, "some password")
+            trash.put([store(name, "a.txt", bytes(1024)), store(name, "b.txt", b"b")])
+            store(name, "kept.txt")
+    assert ready("trash")[1].splitlines() == [
+        "     1 KiB in 2 files  carol",
+        "     1 KiB in 2 files  dave",
+    ]
+    expected = [{"name": name, "files": 2, "bytes": 1025} for name in ("carol", "dave")]
+    assert json.loads(ready("trash", "--json")[1]) == expected
+    assert ready("trash", "--empty", "CAROL") == (0, "2 files, 1 KiB: deleted for good.\n", "")
+    assert json.loads(ready("trash", "--json")[1]) == expected[1:]
+    assert json.loads(ready("trash", "--empty", "dave", "--json")[1]) == {"files": 2, "bytes": 1025}
+    assert len(kept(data)) == 2
+    code, out, err = ready("trash", "--empty", "nobody")
+    assert (code, out) == (1, "")
+    assert "no account 'nobody'" in err
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("0", 0),
+        ("500", 500),
+        ("1.5M", 1572864),
+        ("10g", 10 * 1024**3),
+        ("10 GiB", 10 * 1024**3),
+        ("10GB", 10 * 1024**3),
+        ("7B", 7),
+        (str(2**63 - 1), 2**63 - 1),
+    ],
+)
+def test_sizes_are_understood(text: str, size: int) -> None:
+    assert SIZE.convert(text, None, None) == size
+
+
+@pytest.mark.parametrize("text", ["", "-1", "G", "10X", "1.3", "1e3", "٣", "9999999T", str(2**63)])
+def test_what_is_no_size_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(click.BadParameter, match=r"is not a size. Write it like 500M"):
+        SIZE.convert(text, None, None)
+
+
+def test_progress_is_shown_on_a_terminal_only(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for terminal in (False, True):
+        monkeypatch.setattr(sys.stderr, "isatty", lambda shown=terminal: shown)
+        with progress("Counting", 10) as advance:
+            advance(10)
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert ("Counting" in err) is terminal
+
+
+@pytest.mark.parametrize("name", sorted(portal.commands))
+def test_each_command_is_documented(name: str) -> None:
+    docs = PROJECT / "docs"
+    pages = [path.read_text(encoding="utf-8") for path in docs.rglob("*.md")]
+    assert any(re.search(rf"flask --app portal portal {name}\b(?!-)", page) for page in pages)

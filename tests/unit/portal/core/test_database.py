@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime, timedelta, timezone
+from inspect import iscoroutinefunction
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from flask import Flask
+from sqlalchemy.exc import IntegrityError, StatementError
+
+from portal.core import database
+from portal.core.database import db
+from portal.core.models import Account, Base, StoredFile
+
+
+def test_models_and_migrated_schema_do_not_differ(app: Flask) -> None:
+    with app.app_context(), db.engine.connect() as connection:
+        options = {"compare_type": True, "compare_server_default": True}
+        context = MigrationContext.configure(connection, opts=options)
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_models_and_schema_agree_which_ids_are_never_given_again(app: Flask) -> None:
+    wanted = {
+        table.name
+        for table in Base.metadata.sorted_tables
+        if table.dialect_options["sqlite"]["autoincrement"]
+    }
+    with app.app_context(), db.engine.connect() as connection:
+        made = connection.exec_driver_sql(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE '%AUTOINCREMENT%'"
+        )
+        assert set(made.scalars()) == wanted
+    assert wanted == {"account", "entry", "share", "file_request"}
+
+
+def test_schema_is_current_after_upgrade_only(make_app: Callable[..., Flask]) -> None:
+    app = make_app()
+    with app.app_context():
+        assert not database.schema_is_current()
+        database.upgrade()
+        assert database.schema_is_current()
+        database.upgrade()
+        assert database.schema_is_current()
+
+
+def test_processes_that_upgrade_at_once_do_not_disturb_each_other(
+    make_app: Callable[..., Flask], data: Path
+) -> None:
+    app = make_app()
+    words = [sys.executable, "-m", "flask", "--app", "portal", "portal", "upgrade"]
+    environment = {**os.environ, "PORTAL_DATA": str(data)}
+    running = [subprocess.Popen(words, env=environment, stderr=subprocess.PIPE) for _ in range(4)]
+    assert [process.communicate()[1] for process in running] == [b""] * 4
+    assert [process.returncode for process in running] == [0] * 4
+    with app.app_context():
+        assert database.schema_is_current()
+
+
+def test_nobody_else_can_write_once_an_upgrade_looks_what_to_do(
+    make_app: Callable[..., Flask], data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app()
+    really = command.upgrade
+
+    def disturbed(config: Config, revision: str) -> None:
+        other = sqlite3.connect(data / "portal.db", timeout=0)
+        with closing(other), pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("BEGIN IMMEDIATE")
+        really(config, revision)
+
+    monkeypatch.setattr(command, "upgrade", disturbed)
+    with app.app_context():
+        database.upgrade()
+        assert database.schema_is_current()
+
+
+def test_pragmas_are_set_on_every_connection(app: Flask) -> None:
+    with app.app_context(), db.engine.connect() as first, db.engine.connect() as second:
+        for connection in (first, second):
+            values = [
+                connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+                for name in ("journal_mode", "foreign_keys", "synchronous", "busy_timeout")
+            ]
+            assert values == ["wal", 1, 1, 10000]
+
+
+def test_file_needs_an_owner(app: Flask) -> None:
+    with app.app_context():
+        values = {"name": "a", "size": 0, "mimetype": "", "sha256": "", "storage_key": "x"}
+        db.session.add(StoredFile(owner_id=99, **values))
+        with pytest.raises(IntegrityError):
+            db.session.commit()
+
+
+def test_times_are_stored_as_utc(app: Flask) -> None:
+    eastern = datetime(2026, 3, 1, 12, 0, tzinfo=timezone(timedelta(hours=5)))
+    with app.app_context():
+        account = db.session.scalars(sa.select(Account)).first()
+        assert account
+        account.created_at = eastern
+        db.session.commit()
+        assert account.created_at == eastern
+        assert account.created_at.tzinfo is UTC
+        raw = db.session.scalar(sa.text("SELECT created_at FROM account WHERE id = 1"))
+        assert str(raw).startswith("2026-03-01 07:00")
+
+
+def test_time_without_zone_is_refused(app: Flask) -> None:
+    with app.app_context():
+        naive = datetime(2026, 3, 1)
+        db.session.add(Account(name="x", name_key="x", password_hash="", created_at=naive))
+        with pytest.raises(StatementError, match="without a time zone"):
+            db.session.commit()
+
+
+def test_upgrade_that_breaks_references_is_undone(
+    make_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really = command.upgrade
+
+    def breaking(config: Config, revision: str) -> None:
+        really(config, revision)
+        config.attributes["connection"].exec_driver_sql(
+            "INSERT INTO recovery_code (account_id, code_hash) VALUES (7, '')"
+        )
+
+    monkeypatch.setattr(command, "upgrade", breaking)
+    with make_app().app_context():
+        with pytest.raises(RuntimeError, match="dangling references"):
+            database.upgrade()
+        assert not database.schema_is_current()
+
+
+def test_the_end_of_a_request_starts_no_event_loop(app: Flask) -> None:
+    assert app.teardown_appcontext_funcs
+    assert not any(iscoroutinefunction(one) for one in app.teardown_appcontext_funcs)

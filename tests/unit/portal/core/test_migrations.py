@@ -1,0 +1,164 @@
+"""Databases of earlier revisions, with rows in every table, are brought up to date."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from portal.core import database
+from portal.core.database import UnknownSchemaError
+from tests.support import schemas
+from tests.support.portal import PASSWORD, Run, client_of, links, sign_in, upload
+
+REWRITTEN: dict[str, set[str]] = {}
+"""By table, the columns whose values a migration changes; it has a test of its own for them."""
+
+NEXT = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "9998"
+down_revision = "{newest}"
+
+
+def upgrade():
+    op.add_column("account", sa.Column("color", sa.String(16)))
+    {more}
+"""
+
+
+def upgraded(make_app: Callable[..., Flask], data: Path, revision: str) -> schemas.Rows:
+    """Bring a database of that revision up to date, and read it."""
+    schemas.load(revision, data)
+    with make_app().app_context():
+        newest = database.revisions()[0]
+        assert database.upgrade() == (revision, newest)
+        database.db.engine.dispose()
+    with closing(sqlite3.connect(data / "portal.db")) as connection:
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        return schemas.rows(connection)
+
+
+@pytest.fixture
+def add_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Return a function that adds a migration to those of the portal."""
+
+    def add(more: str = "pass") -> None:
+        newest = database.revisions()[0]
+        folder = tmp_path / "migrations"
+        shutil.copytree(database._MIGRATIONS, folder)
+        (folder / "versions" / "next.py").write_text(NEXT.format(newest=newest, more=more))
+        monkeypatch.setattr(database, "_MIGRATIONS", folder)
+        database.revisions.cache_clear()
+
+    yield add
+    database.revisions.cache_clear()
+
+
+def test_each_revision_has_a_database_to_test_with() -> None:
+    assert sorted(database.revisions()) == schemas.REVISIONS, schemas.__doc__
+
+
+@pytest.mark.parametrize("revision", schemas.REVISIONS)
+def test_database_to_test_with_has_rows_in_every_table_and_its_schema(
+    revision: str, make_app: Callable[..., Flask], data: Path
+) -> None:
+    def schema(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+        query = "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name"
+        return [(name, sql.replace('"', "")) for name, sql in connection.execute(query)]
+
+    with make_app().app_context():
+        database.upgrade(revision)
+        database.db.engine.dispose()
+    with (
+        schemas.in_memory(revision) as dumped,
+        closing(sqlite3.connect(data / "portal.db")) as migrated,
+    ):
+        assert schema(dumped) == schema(migrated)
+        assert [table for table, rows in schemas.rows(dumped).items() if not rows] == []
+
+
+@pytest.mark.parametrize("revision", schemas.REVISIONS)
+def test_upgrade_keeps_every_row(revision: str, make_app: Callable[..., Flask], data: Path) -> None:
+    with schemas.in_memory(revision) as connection:
+        before = schemas.rows(connection)
+    after = upgraded(make_app, data, revision)
+    for table, rows in before.items():
+        columns = set(rows[0]) & set(after[table][0]) - REWRITTEN.get(table, set())
+        assert [{name: row[name] for name in columns} for row in after[table]] == [
+            {name: row[name] for name in columns} for row in rows
+        ], table
+
+
+@pytest.mark.parametrize("revision", schemas.REVISIONS)
+def test_portal_works_with_an_upgraded_data_folder(
+    revision: str, run: Run, make_app: Callable[..., Flask], data: Path
+) -> None:
+    schemas.load(revision, data)
+    assert run("upgrade")[0] == 0
+    assert run("check", "--content") == (0, "", "")
+    client = client_of(make_app)
+    assert sign_in(client, "alice", PASSWORD).status_code == 302
+    with client.get(links(client)["Kept.txt"]) as response:
+        assert response.data in schemas.FILES.values()
+    upload(client, "b.txt")
+    assert set(links(client)) == {"Kept.txt", "b.txt"}
+
+
+def test_migration_is_tested_with_data_from_the_one_before(
+    make_app: Callable[..., Flask], data: Path, add_migration: Callable[..., None]
+) -> None:
+    newest = database.revisions()[0]
+    add_migration()
+    with schemas.in_memory(newest) as connection:
+        before = schemas.rows(connection)
+    after = upgraded(make_app, data, newest)
+    for row in before["account"]:
+        row["color"] = None
+    assert after == before
+
+
+def test_migration_that_loses_rows_is_noticed(
+    make_app: Callable[..., Flask], data: Path, add_migration: Callable[..., None]
+) -> None:
+    newest = database.revisions()[0]
+    add_migration('op.execute("DELETE FROM share_download")')
+    with pytest.raises((AssertionError, IndexError)):
+        test_upgrade_keeps_every_row(newest, make_app, data)
+
+
+def test_upgrade_says_from_which_schema_to_which(
+    run: Run, data: Path, add_migration: Callable[..., None]
+) -> None:
+    newest = database.revisions()[0]
+    schemas.load(newest, data)
+    add_migration()
+    assert run("upgrade") == (0, f"Upgraded the database from schema {newest} to 9998.\n", "")
+    assert run("upgrade") == (0, "", "")
+
+
+@pytest.mark.parametrize("revision", ["9999", "0004"])
+def test_schema_that_this_version_does_not_know_is_refused(
+    revision: str, make_app: Callable[..., Flask], data: Path
+) -> None:
+    schemas.load(schemas.REVISIONS[-1], data)
+    with closing(sqlite3.connect(data / "portal.db")) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = ?", (revision,))
+        before = schemas.rows(connection)
+    with make_app().app_context():
+        with pytest.raises(
+            UnknownSchemaError, match=f"schema {revision}, which .* not know: a newer"
+        ):
+            database.upgrade()
+        assert not database.schema_is_current()
+        assert database.revision() == revision
+        database.db.engine.dispose()
+    with closing(sqlite3.connect(data / "portal.db")) as connection:
+        assert schemas.rows(connection) == before

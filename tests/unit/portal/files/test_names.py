@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from itertools import islice
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from portal.accounts import usernames
+from portal.files import names
+
+
+@pytest.mark.parametrize(
+    ("given_name", "expected"),
+    [
+        ("report.pdf", "report.pdf"),
+        ("/etc/passwd", "passwd"),
+        ("C:\\Users\\x\\Report.doc", "Report.doc"),
+        ("a/b\\c.txt", "c.txt"),
+        ("..", "unnamed"),
+        (".", "unnamed"),
+        ("", "unnamed"),
+        ("/", "unnamed"),
+        (" \t\u00a0", "unnamed"),
+        (" a.txt \n", "a.txt"),
+        ("a\x00b\r\nc.txt", "abc.txt"),
+        ("\u202egpj.exe", "gpj.exe"),
+        ("cafe\u0301.txt", "café.txt"),
+        (".htaccess", ".htaccess"),
+        ("👩\u200d👧.txt", "👩\u200d👧.txt"),
+        ("\ud800.txt", ".txt"),
+        ("\u200b", "unnamed"),
+        ("\u115f\u1160", "unnamed"),
+        ("\u3164", "unnamed"),
+        ("\uffa0", "unnamed"),
+        ("\u2800", "unnamed"),
+        ("\u034f\ufe0f", "unnamed"),
+        ("\U000e0041\U000e0042", "unnamed"),
+        ("\U000e0000", "unnamed"),
+        ("\ue000\U000f0000", "unnamed"),
+        ("\u200b.", "unnamed"),
+        ("\u200ba", "\u200ba"),
+        ("\ue000.txt", "\ue000.txt"),
+        ("_", "_"),
+        ("☃", "☃"),
+    ],
+)
+def test_name_is_made_safe(given_name: str, expected: str) -> None:
+    assert names.clean(given_name) == expected
+
+
+def test_long_name_keeps_its_extension() -> None:
+    assert names.clean("é" * 300 + ".pdf") == "é" * 125 + ".pdf"
+
+
+def test_number_goes_before_the_extension() -> None:
+    assert list(islice(names.numbered("a.txt"), 3)) == ["a.txt", "a (2).txt", "a (3).txt"]
+
+
+@given(st.text(max_size=400))
+def test_any_name_becomes_one_that_can_be_stored(name: str) -> None:
+    cleaned = names.clean(name)
+    for one in islice(names.numbered(cleaned), 3):
+        assert 0 < len(one.encode()) <= names.LONGEST
+        assert not set(one) & set("/\\\0\n\r\u202e")
+        assert one not in {".", ".."}
+
+
+@pytest.mark.parametrize(
+    ("name", "mimetype"),
+    [
+        ("a.txt", "text/plain"),
+        ("a.PNG", "image/png"),
+        ("a.html.gz", "application/octet-stream"),
+        ("a.tgz", "application/octet-stream"),
+        ("data:text/html,x", "application/octet-stream"),
+        ("no-extension", "application/octet-stream"),
+    ],
+)
+def test_type_is_told_by_the_name(name: str, mimetype: str) -> None:
+    assert names.guess_mimetype(name) == mimetype
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "alice\ufe0f",
+        "alice\u034f",
+        "alice\u0332",
+        "al\u0336i\u0336ce",
+        "\u2800alice",
+        "alice\u3164",
+        "ali\u05b0ce",
+        "alic\u20dde",
+        "alice\U000e0100",
+    ],
+)
+def test_marks_and_what_nobody_sees_make_no_other_name(name: str) -> None:
+    assert usernames.skeleton(name) == usernames.skeleton("alice")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("सुमन", "समन"), ("राम", "रीम"), ("José", "Jose"), ("กิ", "กี"), ("が", "か")],
+)
+def test_marks_that_are_letters_of_their_script_make_another_name(one: str, other: str) -> None:
+    assert usernames.skeleton(one) != usernames.skeleton(other)

@@ -1,0 +1,609 @@
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import os
+import stat
+import threading
+import tracemalloc
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import event, select
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+from werkzeug.test import TestResponse
+
+from portal.accounts import accounts
+from portal.core.database import db
+from portal.core.models import Account, Entry, Folder, StoredFile
+from portal.files import names, uploads
+from portal.files.policy import Action, may
+from portal.storage import disk
+from portal.storage.disk import IncomingFile, Storage
+from portal.web import loaders
+from tests.support.portal import (
+    arriving,
+    choose,
+    delete_for_good,
+    kept,
+    links,
+    prepare,
+    public_id,
+    signed_in,
+    token,
+    upload,
+    upload_url,
+)
+
+MIB = 1024**2
+BOUNDARY = "boundary-of-the-test"
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("report.txt", "report.txt"),
+        ("Übersicht 日本.txt", "Übersicht 日本.txt"),
+        ("../../etc/passwd", "passwd"),
+        ("..\\\\..\\\\boot.ini", "boot.ini"),  # a backslash quotes in a header
+        (".htaccess", ".htaccess"),
+        ("a\u202egpj.exe", "agpj.exe"),
+        ("a;b=c, d.txt", "a;b=c, d.txt"),
+        ("100%.txt", "100%.txt"),
+        ("page.html", "page.html"),
+    ],
+)
+def test_file_comes_back_as_it_was_sent(name: str, shown: str, alice: FlaskClient) -> None:
+    content = bytes(range(256)) * 300 + b"\r\n--boundary\r\n"
+    assert upload(alice, name, content).status_code == 302
+    with alice.get(links(alice)[shown]) as response:
+        assert response.status_code == 200
+        assert response.data == content
+        disposition = response.headers["Content-Disposition"]
+        assert disposition.startswith("attachment")
+        # Saved, a file is never a hidden one.
+        saved = f"_{shown[1:]}" if shown.startswith(".") else shown
+        assert saved in {_plain_name(disposition), _extended_name(disposition)}
+
+
+def test_markup_in_a_name_is_text_on_the_pages(alice: FlaskClient) -> None:
+    upload(alice, "<b onclick=x>&.txt")
+    page = alice.get("/").text
+    assert "<b onclick" not in page
+    assert "&lt;b onclick=x&gt;&amp;.txt" in page
+
+
+def test_row_says_what_was_stored(app: Flask, alice: FlaskClient, data: Path) -> None:
+    content = b"some content"
+    upload(alice, "a.txt", content)
+    with app.app_context():
+        stored = db.session.query(StoredFile).one()
+        owner = accounts.find("alice")
+        assert owner
+        assert stored.owner_id == owner.id
+        assert stored.size == len(content)
+        assert stored.sha256 == hashlib.sha256(content).hexdigest()
+        assert stored.mimetype == "text/plain"
+        assert stored.created_at.tzinfo is not None
+        key = stored.storage_key
+    assert kept(data) == [data / "files" / key[:2] / key]
+    assert arriving(data) == []
+
+
+def test_type_is_not_the_clients_claim(alice: FlaskClient) -> None:
+    body = _part("file", "a.txt", b"x", "text/html")
+    _post(alice, body)
+    with alice.get(links(alice)["a.txt"]) as response:
+        assert response.mimetype == "text/plain"
+
+
+def test_several_files_are_stored(alice: FlaskClient) -> None:
+    form = {
+        "csrf_token": token(alice),
+        "file": [(io.BytesIO(b"1"), "a.txt"), (io.BytesIO(b"2"), "b.txt")],
+    }
+    alice.post(upload_url(alice), data=form)
+    assert set(links(alice)) == {"a.txt", "b.txt"}
+
+
+def test_other_fields_files_are_not_kept(alice: FlaskClient, data: Path) -> None:
+    _post(alice, _part("other", "a.txt", b"x", "text/plain"))
+    assert kept(data) == arriving(data) == []
+
+
+def test_form_without_a_file_says_so(alice: FlaskClient, data: Path) -> None:
+    upload(alice, "", b"")
+    assert "Choose a file first" in alice.get("/").text
+    assert kept(data) == arriving(data) == []
+
+
+def test_taken_name_gets_a_number(alice: FlaskClient, bob: FlaskClient) -> None:
+    for _ in range(3):
+        upload(alice, "a.txt")
+    upload(bob, "a.txt")
+    assert list(links(alice)) == ["a (2).txt", "a (3).txt", "a.txt"]
+    assert list(links(bob)) == ["a.txt"]
+
+
+def test_thousands_of_files_with_one_name_are_numbered_with_few_questions() -> None:
+    taken = {"a.txt", *(f"a ({number}).txt" for number in range(2, 5000))}
+    asked = []
+
+    def is_taken(name: str) -> bool:
+        asked.append(name)
+        return name in taken
+
+    assert names.first_free("a.txt", is_taken) == "a (5000).txt"
+    assert len(asked) < 30
+
+
+def test_uploads_of_one_name_at_once_are_both_kept(app: Flask, alice: FlaskClient) -> None:
+    upload(alice, "b.txt")
+    with app.app_context():
+        folder_id = db.session.scalars(select(StoredFile.parent_id)).one()
+    barrier = threading.Barrier(8)
+
+    def add(number: int) -> None:
+        with app.app_context():
+            folder = db.session.get_one(Folder, folder_id)
+            incoming = uploads.current_storage().receive()
+            incoming.write(b"%d" % number)
+            barrier.wait()
+            uploads.add_file(folder, incoming, "a.txt")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(add, range(8)))
+    assert set(links(alice)) == {"a.txt", "b.txt", *(f"a ({number}).txt" for number in range(2, 9))}
+
+
+def test_anonymous_upload_writes_nothing(
+    anonymous: FlaskClient, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    received = _count_receipts(monkeypatch)
+    stream = Counted(_body([_part("file", "a.txt", b"x" * MIB, "text/plain")], "any"))
+    response = _post_stream(anonymous, stream, f"/uploads/folders/{'x' * 32}")
+    assert response.location == "/sign-in"
+    assert stream.given == 0
+    assert received == []
+    assert arriving(data) == kept(data) == []
+
+
+def test_file_sent_to_the_sign_in_form_writes_nothing(
+    anonymous: FlaskClient, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    received = _count_receipts(monkeypatch)
+    body = _body([_part("file", "a.txt", b"x" * 1000, "text/plain")], token(anonymous))
+    assert _post_stream(anonymous, Counted(body), "/sign-in").status_code == 400
+    assert received == []
+    assert arriving(data) == []
+
+
+def test_body_of_other_forms_is_limited(anonymous: FlaskClient) -> None:
+    form = {"csrf_token": token(anonymous), "username": "x" * uploads.LONGEST_FORM}
+    response = anonymous.post("/sign-in", data=form)
+    assert response.status_code == 413
+    assert "longer than this form takes" in response.text
+    assert "files" not in response.text.partition("<h1>")[2].partition("My files")[0]
+
+
+@pytest.mark.parametrize("form_token", ["", "wrong"])
+def test_upload_without_its_token_is_refused(
+    form_token: str, alice: FlaskClient, data: Path
+) -> None:
+    body = _body([_part("file", "a.txt", b"x" * MIB, "text/plain")], form_token)
+    assert _post_stream(alice, Counted(body), upload_url(alice)).status_code == 400
+    assert kept(data) == arriving(data) == []
+    assert links(alice) == {}
+
+
+@pytest.mark.parametrize("cut", [1, 40, 5000, 100_000])
+@pytest.mark.parametrize("claims_all", [True, False])
+def test_upload_cut_short_leaves_nothing(
+    cut: int, claims_all: bool, alice: FlaskClient, data: Path
+) -> None:
+    whole = _body([_part("file", "a.txt", b"x" * 200_000, "text/plain")], token(alice))
+    length = len(whole) if claims_all else len(whole) - cut
+    response = _post_stream(alice, Counted(whole[:-cut]), upload_url(alice), length)
+    assert response.status_code == 400
+    assert kept(data) == arriving(data) == []
+
+
+def test_upload_over_the_limit_is_refused_in_words(
+    make_app: Callable[..., Flask], data: Path
+) -> None:
+    app = make_app(MAX_CONTENT_LENGTH=2 * MIB)
+    prepare(app)
+    alice = signed_in(app, "alice")
+    assert "Up to 2 MiB" in alice.get("/").text
+    fits = _body([_part("file", "é" * 120, b"x" * 2 * MIB, "any/type")], token(alice))
+    assert _post_stream(alice, Counted(fits), upload_url(alice)).status_code == 302
+    room = uploads.LONGEST_FORM
+    large = _body([_part("file", "large.bin", b"x" * (2 * MIB + room), "any/type")], token(alice))
+    response = _post_stream(alice, Counted(large), upload_url(alice))
+    assert response.status_code == 413
+    assert "The limit is 2 MiB" in response.text
+    assert len(kept(data)) == 1
+    assert arriving(data) == []
+
+
+def test_too_many_files_are_refused(make_app: Callable[..., Flask], data: Path) -> None:
+    app = make_app(MAX_FORM_PARTS=3)
+    prepare(app)
+    alice = signed_in(app, "alice")
+    parts = [_part("file", f"{n}.txt", b"x", "text/plain") for n in range(3)]
+    response = _post_stream(alice, Counted(_body(parts, token(alice))), upload_url(alice))
+    assert response.status_code == 413
+    assert "2 files at once" in response.text
+    assert kept(data) == arriving(data) == []
+
+
+def test_large_upload_and_download_need_little_memory(alice: FlaskClient) -> None:
+    size = 64 * MIB
+    start = _head(token(alice)) + _part_head("file", "large.bin", "application/octet-stream")
+    end = f"\r\n--{BOUNDARY}--\r\n".encode()
+    stream = Generated(start, size, end)
+    tracemalloc.start()
+    try:
+        response = _post_stream(alice, stream, upload_url(alice), len(start) + size + len(end))
+        with alice.get(links(alice)["large.bin"], buffered=False) as download:
+            received = sum(len(chunk) for chunk in download.iter_encoded())
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert response.status_code == 302
+    assert received == size
+    assert peak < 8 * MIB
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_full_disk_is_507_and_leaves_nothing(
+    number: int, alice: FlaskClient, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_file: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    form_token = token(alice)
+    monkeypatch.setattr(os, "fsync", full)
+    response = upload_with(alice, form_token)
+    assert response.status_code == 507
+    assert "disk is full" in response.text
+    assert kept(data) == arriving(data) == []
+
+
+def test_disk_that_fills_up_while_receiving_is_507(
+    alice: FlaskClient, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def open_full(path: str, _flags: int) -> int:
+        Path(path).touch()
+        return os.open("/dev/full", os.O_WRONLY)
+
+    monkeypatch.setattr(disk, "_open_private", open_full)
+    response = upload(alice, "a.txt")
+    assert response.status_code == 507
+    assert "disk is full" in response.text
+    assert kept(data) == arriving(data) == []
+
+
+def test_upload_is_on_disk_before_it_is_in_the_database(
+    alice: FlaskClient, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really, synced = os.fsync, []
+
+    def recorded(descriptor: int) -> None:
+        synced.append(os.fstat(descriptor).st_ino)
+        really(descriptor)
+
+    really_commit = Session.commit
+
+    def commit(session: Session) -> None:
+        file = kept(data)[0]
+        assert synced == [path.stat().st_ino for path in (file, file.parent, data / "files")]
+        really_commit(session)
+
+    form_token = token(alice)
+    monkeypatch.setattr(os, "fsync", recorded)
+    monkeypatch.setattr(Session, "commit", commit)
+    assert upload_with(alice, form_token).status_code == 302
+
+
+def test_commit_that_fails_removes_the_file(
+    make_app: Callable[..., Flask], data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app(PROPAGATE_EXCEPTIONS=False)
+    prepare(app)
+    alice = signed_in(app, "alice")
+    form_token = token(alice)
+    seen = []
+
+    def fail(_session: object) -> None:
+        seen.extend(kept(data))
+        raise RuntimeError("no commit today")
+
+    monkeypatch.setattr(Session, "commit", fail)
+    response = upload_with(alice, form_token)
+    assert response.status_code == 500
+    assert "Something went wrong" in response.text
+    assert len(seen) == 1
+    assert kept(data) == arriving(data) == []
+
+
+def test_full_database_is_507(
+    alice: FlaskClient, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sqlite3
+
+    cause = sqlite3.OperationalError("database or disk is full")
+    cause.sqlite_errorcode = sqlite3.SQLITE_FULL
+    form_token = token(alice)
+
+    def fail(_session: object) -> None:
+        raise OperationalError("INSERT", {}, cause)
+
+    monkeypatch.setattr(Session, "commit", fail)
+    assert upload_with(alice, form_token).status_code == 507
+    assert kept(data) == []
+
+
+def test_delete_removes_row_and_file(alice: FlaskClient, data: Path) -> None:
+    upload(alice, "a.txt")
+    link = links(alice)["a.txt"]
+    choose(alice, "trash", link)
+    assert links(alice) == {}
+    assert len(kept(data)) == 1
+    assert "a.txt" in alice.get(f"/trash/{public_id(link)}/delete").text
+    alice.post(f"/trash/{public_id(link)}/delete", data={"csrf_token": token(alice)})
+    assert kept(data) == []
+    assert alice.get(link).status_code == 404
+
+
+def test_content_that_cannot_be_removed_is_logged(
+    alice: FlaskClient,
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    upload(alice, "a.txt")
+    link = links(alice)["a.txt"]
+
+    def fail(_self: Storage, _key: str) -> None:
+        raise PermissionError(errno.EACCES, "not today")
+
+    monkeypatch.setattr(Storage, "delete", fail)
+    assert delete_for_good(alice, link).status_code == 302
+    page = alice.get("/trash").text
+    assert "Deleted: a.txt" in page
+    assert "The trash is empty" in page
+    key = kept(data)[0].name
+    assert _logged(caplog, "ERROR") == [f"no longer needed, but left on disk: {key}"]
+
+
+def _remove(file: Path) -> None:
+    file.unlink()
+
+
+def _cut(file: Path) -> None:
+    os.truncate(file, 3)
+
+
+def _make_folder(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+@pytest.mark.parametrize("damage", [_remove, _cut, _make_folder])
+def test_owner_is_told_that_the_content_is_lost(
+    damage: Callable[[Path], None],
+    alice: FlaskClient,
+    bob: FlaskClient,
+    data: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    upload(alice, "a.txt")
+    link = links(alice)["a.txt"]
+    damage(kept(data)[0])
+    response = alice.get(link)
+    assert response.status_code == 500
+    assert "content is missing or damaged. Tell whoever runs the portal." in response.text
+    lines = _logged(caplog, "ERROR")
+    assert len(lines) == 1
+    assert lines[0].startswith(f"the content of {link.rpartition('/')[2]!r} is lost: ")
+    assert bob.get(link).status_code == 404
+
+
+def test_content_that_is_lost_at_the_last_moment_has_the_same_page(
+    alice: FlaskClient, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload(alice, "a.txt")
+    link = links(alice)["a.txt"]
+    kept(data)[0].unlink()
+    monkeypatch.setattr(Storage, "holds", lambda *_: True)
+    response = alice.get(link)
+    assert response.status_code == 500
+    assert "content is missing or damaged" in response.text
+
+
+def test_refusals_are_logged_with_who_and_what(
+    alice: FlaskClient, bob: FlaskClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    upload(alice, "a.txt")
+    link = links(alice)["a.txt"]
+    assert bob.get(link).status_code == 404
+    assert choose(bob, "trash", link).status_code == 404
+    assert bob.get("/files/a%0Ab").status_code == 404
+    lines = [
+        record.getMessage()
+        for record in caplog.records
+        if (record.name, record.levelname) == ("portal.web.loaders", "WARNING")
+    ]
+    assert lines == [
+        f"refused: read {public_id(link)!r} to 'bob', not theirs",
+        f"refused: change {public_id(link)!r} to 'bob', not theirs",
+        "refused: read 'a\\nb' to 'bob', no such entry",
+    ]
+
+
+def test_download_is_looked_up_and_decided_once(
+    app: Flask, alice: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload(alice, "a.txt")
+    link = links(alice)["a.txt"]
+    statements, decisions = [], []
+
+    def counted(account: Account, action: Action, stored: Entry) -> bool:
+        decisions.append(action)
+        return may(account, action, stored)
+
+    monkeypatch.setattr(loaders, "may", counted)
+    with app.app_context():
+        event.listen(db.engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
+    alice.get(link).close()
+    assert decisions == ["read"]
+    assert sum("FROM entry" in statement for statement in statements) == 1
+
+
+def test_stored_files_are_for_their_owner_alone(alice: FlaskClient, data: Path) -> None:
+    previous = os.umask(0)
+    try:
+        upload(alice, "a.txt")
+    finally:
+        os.umask(previous)
+    file = kept(data)[0]
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+    assert not file.suffix
+
+
+def test_uploads_and_deletes_are_logged_on_one_line(
+    alice: FlaskClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    upload(alice, "a\u2028.txt", b"12345")
+    delete_for_good(alice, links(alice)["a.txt"])
+    views = ("portal.web.files.files", "portal.web.files.entries", "portal.web.files.trash")
+    lines = [record.getMessage() for record in caplog.records if record.name in views]
+    assert lines == [
+        "uploaded: 'a.txt', 5 bytes, by 'alice'",
+        "into the trash: 'a.txt', by 'alice'",
+        "deleted: 'a.txt', 1 files, 5 bytes, by 'alice'",
+    ]
+
+
+def upload_with(client: FlaskClient, form_token: str) -> TestResponse:
+    """Upload with a token from before something was broken."""
+    body = _body([_part("file", "a.txt", b"x" * 1000, "text/plain")], form_token)
+    return _post_stream(client, Counted(body), upload_url(client))
+
+
+def _logged(caplog: pytest.LogCaptureFixture, level: str) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelname == level]
+
+
+def _count_receipts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    received: list[str] = []
+    really = IncomingFile.__init__
+
+    def counting(self: IncomingFile, path: Path) -> None:
+        received.append(path.name)
+        really(self, path)
+
+    monkeypatch.setattr(IncomingFile, "__init__", counting)
+    return received
+
+
+class Counted(io.BytesIO):
+    """A request's body that knows how much of it was read."""
+
+    given = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        self.given += len(data)
+        return data
+
+    def readinto(self, buffer: object, /) -> int:
+        count = super().readinto(buffer)  # type: ignore[arg-type]
+        self.given += count
+        return count
+
+
+class Generated(io.RawIOBase):
+    """A body that is made up while it is read."""
+
+    def __init__(self, start: bytes, size: int, end: bytes) -> None:
+        self._chunks = self._generate(start, size, end)
+        self._rest = b""
+
+    @staticmethod
+    def _generate(start: bytes, size: int, end: bytes) -> Iterator[bytes]:
+        yield start
+        chunk = os.urandom(MIB)
+        for _ in range(size // MIB):
+            yield chunk
+        yield end
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: object, /) -> int:
+        view = memoryview(buffer)  # type: ignore[arg-type]
+        if not self._rest:
+            self._rest = next(self._chunks, b"")
+        part, self._rest = self._rest[: len(view)], self._rest[len(view) :]
+        view[: len(part)] = part
+        return len(part)
+
+
+def _head(form_token: str) -> bytes:
+    return (
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="csrf_token"\r\n\r\n{form_token}\r\n'
+    ).encode()
+
+
+def _part_head(field: str, name: str, mimetype: str) -> bytes:
+    return (
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{field}"; filename="{name}"\r\n'
+        f"Content-Type: {mimetype}\r\n\r\n"
+    ).encode()
+
+
+def _part(field: str, name: str, content: bytes, mimetype: str) -> bytes:
+    return _part_head(field, name, mimetype) + content + b"\r\n"
+
+
+def _body(parts: list[bytes], form_token: str) -> bytes:
+    return _head(form_token) + b"".join(parts) + f"--{BOUNDARY}--".encode()
+
+
+def _post(client: FlaskClient, part: bytes) -> TestResponse:
+    return _post_stream(client, Counted(_body([part], token(client))), upload_url(client))
+
+
+def _post_stream(
+    client: FlaskClient, stream: io.IOBase, path: str, length: int | None = None
+) -> TestResponse:
+    if length is None:
+        assert isinstance(stream, io.BytesIO)
+        length = len(stream.getvalue())
+    # Not input_stream=, for which the test client measures the length itself.
+    body = {
+        "wsgi.input": stream,
+        "CONTENT_LENGTH": str(length),
+        "CONTENT_TYPE": f"multipart/form-data; boundary={BOUNDARY}",
+    }
+    return client.post(path, environ_overrides=body)
+
+
+def _plain_name(disposition: str) -> str:
+    _, _, name = disposition.partition('filename="')
+    return name.rpartition('"')[0] or disposition.partition("filename=")[2].split(";")[0]
+
+
+def _extended_name(disposition: str) -> str:
+    return unquote(disposition.partition("filename*=UTF-8''")[2])

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+from argon2 import PasswordHasher
+from flask import Flask
+from flask.testing import FlaskClient
+
+from portal.accounts import accounts
+from portal.core.database import db
+from portal.identity import passwords
+from portal.identity.passwords import PasswordError
+from tests.support.portal import sign_in
+
+WORDS = "seven calm otters "
+
+
+@pytest.mark.parametrize(
+    "password", ["p1 zq-8vk.", WORDS, WORDS * 50, "ein Zaun aus Käse", "密码够长也够奇怪吗朋友"]
+)
+def test_good_password_is_taken(password: str) -> None:
+    passwords.check_new(password, "alice")
+
+
+@pytest.mark.parametrize(
+    ("password", "reason"),
+    [
+        ("q8.zK-2x!", "at least 10"),
+        ("", "at least 10"),
+        (WORDS * 57, "at most 1024"),
+        ("1234567890", "easy to guess"),
+        ("qwertyuiop", "easy to guess"),
+        ("Password123", "easy to guess"),
+        ("P@ssw0rd!!", "easy to guess"),
+        ("aaaaaaaaaaaaaaaaaaaa", "easy to guess"),
+        ("featherstone", "easy to guess"),
+        ("FeatherStone1", "easy to guess"),
+        ("featherstonefeatherstone", "easy to guess"),
+        ("enotsrehtaef", "easy to guess"),
+        ("featherstone2026", "easy to guess"),
+    ],
+)
+def test_password_that_is_tried_first_is_refused(password: str, reason: str) -> None:
+    with pytest.raises(PasswordError, match=reason):
+        passwords.check_new(password, "Featherstone")
+
+
+def test_part_of_a_long_name_is_no_password() -> None:
+    with pytest.raises(PasswordError):
+        passwords.check_new("featherstone", "Bob Featherstone")
+
+
+@pytest.mark.parametrize("length", [1023, 1024])
+def test_estimate_of_a_long_password_does_not_keep_the_server_busy(length: int) -> None:
+    passwords.check_new((WORDS * 60)[:length], "alice")
+
+
+@pytest.mark.parametrize("letters", ["4@8({[<369|1!$50+7%2", "|1!7+({[<4@$569", "4(36915078%2"])
+@pytest.mark.parametrize("length", [20, 32, 72, 1024])
+def test_estimate_of_a_hostile_password_does_not_keep_the_server_busy(
+    letters: str, length: int
+) -> None:
+    passwords.check_new("a first password", "alice")  # which reads the lists
+    began = time.process_time()
+    passwords.check_new((letters * 60)[:length], "alice")
+    assert time.process_time() - began < 0.2
+
+
+def test_older_password_that_is_too_short_for_a_new_one_signs_in_and_is_rehashed(
+    app: Flask, anonymous: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with app.app_context():
+        account = accounts.find("alice")
+        assert account
+        account.password_hash = passwords.hasher.hash("12345678")
+        db.session.commit()
+    stronger = PasswordHasher(time_cost=2, memory_cost=16, parallelism=1)
+    monkeypatch.setattr(passwords, "hasher", stronger)
+    assert sign_in(anonymous, "alice", "12345678").status_code == 302
+    with app.app_context():
+        account = accounts.find("alice")
+        assert account
+        assert "m=16,t=2" in account.password_hash

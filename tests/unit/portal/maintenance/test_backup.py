@@ -1,0 +1,668 @@
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from portal.accounts import accounts, invitations
+from portal.cli import backups, portal
+from portal.core import database
+from portal.core.database import db
+from portal.core.models import OneTimeLink, Role, SignIn, StoredFile
+from portal.files import trash
+from portal.files.uploads import disk_storage
+from portal.identity import sessions
+from portal.maintenance import backup
+from portal.maintenance.backup import BackupError
+from tests.support import schemas
+from tests.support.paths import PROJECT
+from tests.support.portal import PASSWORD, arriving, kept
+from tests.support.stored import contents, path_of, store
+
+Make = Callable[..., Flask]
+
+
+def run(app: Flask, *words: str) -> tuple[int, str, str]:
+    result = app.test_cli_runner().invoke(portal, words)
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    (tmp_path / "backups").mkdir()
+    return tmp_path / "backups" / "portal.tar"
+
+
+@pytest.fixture
+def made(app: Flask, target: Path) -> Path:
+    """Make a backup of three files."""
+    with app.app_context():
+        store("alice", "a.txt", b"first")
+        store("alice", "empty.txt", b"")
+        store("bob", "large.bin", bytes(range(256)) * 10_000)
+    code, _, err = run(app, "backup", str(target))
+    assert (code, err.count("\n")) == (0, 1)
+    return target
+
+
+@pytest.fixture
+def new(tmp_path: Path, make_app: Make) -> Flask:
+    """Make a portal that nothing was done with."""
+    return make_app(DATA=str(tmp_path.resolve() / "new"))
+
+
+def members(path: Path) -> dict[str, bytes]:
+    with tarfile.open(path) as archive:
+        return {one.name: _read(archive, one) for one in archive}
+
+
+def _read(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    content = archive.extractfile(member)
+    assert content
+    return content.read()
+
+
+def write(path: Path, content: dict[str, bytes]) -> None:
+    with tarfile.open(path, "w") as archive:
+        for name, data in content.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+
+
+def test_backup_holds_database_key_and_files(made: Path, data: Path) -> None:
+    found = members(made)
+    files = sorted(path.relative_to(data).as_posix() for path in kept(data))
+    assert list(found) == ["portal.db", "secret_key", *files, "manifest.jsonl"]
+    assert found["secret_key"] == (data / "secret_key").read_bytes()
+    head, *lines = [json.loads(line) for line in found["manifest.jsonl"].splitlines()]
+    assert (head["format"], head["schema"]) == ("portal backup 1", _newest())
+    assert [line["name"] for line in lines] == list(found)[:-1]
+    for line in lines:
+        content = found[line["name"]]
+        assert line["size"] == len(content)
+        assert line["sha256"] == hashlib.sha256(content).hexdigest()
+
+
+def test_backup_is_private_and_leaves_nothing_beside_it(made: Path) -> None:
+    assert stat.S_IMODE(made.stat().st_mode) == 0o600
+    assert list(made.parent.iterdir()) == [made]
+
+
+def test_backup_says_what_it_needs_and_what_it_made(app: Flask, target: Path) -> None:
+    code, out, err = run(app, "backup", str(target))
+    assert code == 0
+    assert err.startswith("Needs about ")
+    assert f" in {target.parent}, " in err
+    assert out.startswith("0 files, ")
+    second = target.with_name("second.tar")
+    report = json.loads(run(app, "backup", str(second), "--json")[1])
+    size = second.stat().st_size
+    assert report == {"path": str(second), "files": 0, "size": size, "damaged": []}
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_backup_overwrites_nothing(link: bool, app: Flask, target: Path) -> None:
+    if link:
+        target.symlink_to("nowhere")
+    else:
+        target.write_text("precious")
+    code, out, err = run(app, "backup", str(target))
+    assert (code, out) == (1, "")
+    assert "is there already" in err
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_backup_overwrites_nothing_that_comes_meanwhile(
+    app: Flask, target: Path, data: Path
+) -> None:
+    with app.app_context():
+        store("alice", "a.txt")
+        with pytest.raises(BackupError, match="meanwhile"):
+            backup.make(target, data, disk_storage(), "", lambda _size: target.touch())
+    assert target.stat().st_size == 0
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_backup_needs_a_folder_outside_with_room(
+    app: Flask, target: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "no folder" in run(app, "backup", str(target.parent / "none" / "a.tar"))[2]
+    assert "inside the data folder" in run(app, "backup", str(data / "a.tar"))[2]
+    free = shutil.disk_usage(target.parent)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: free)
+    code, out, err = run(app, "backup", str(target))
+    assert (code, out) == (1, "")
+    assert "has 1000 free" in err
+    assert list(target.parent.iterdir()) == []
+
+
+def test_room_that_is_said_to_be_needed_is_enough(app: Flask, target: Path, data: Path) -> None:
+    with app.app_context():
+        for number in range(50):
+            store("alice", f"{number}.txt", bytes(number * 100))
+    _, needed = backup.room_needed(data / "portal.db")
+    assert run(app, "backup", str(target))[0] == 0
+    assert target.stat().st_size + (data / "portal.db").stat().st_size <= needed
+
+
+def test_backup_names_what_is_damaged_and_keeps_the_rest(
+    app: Flask, target: Path, data: Path, new: Flask
+) -> None:
+    with app.app_context():
+        for name in ("changed", "cut", "missing", "pipe", "link"):
+            path = path_of(data, store("alice", f"{name}.txt", b"what was uploaded"))
+            if name == "changed":
+                path.write_bytes(b"what was uploadeD")
+            elif name == "cut":
+                path.write_bytes(b"what")
+            else:
+                path.unlink()
+                if name == "pipe":
+                    os.mkfifo(path)
+                elif name == "link":
+                    path.symlink_to(data / "secret_key")
+        store("alice", "whole.txt", b"whole")
+    code, out, err = run(app, "backup", str(target))
+    assert code == 1
+    assert out.startswith("6 files, ")
+    damaged = [line for line in err.splitlines() if line.startswith("Damaged: ")]
+    assert len(damaged) == 5
+    for name in ("changed", "cut", "missing", "pipe", "link"):
+        assert any(f"'{name}.txt' of 'alice': " in line for line in damaged)
+
+    # What there is comes back, and is told of still.
+    assert run(new, "restore", str(target))[0] == 0
+    code, out, _ = run(new, "check", "--content")
+    assert code == 1
+    assert sorted(line.split(": ")[0] for line in out.splitlines()) == [
+        "content",
+        "missing",
+        "missing",
+        "missing",
+        "size",
+    ]
+
+
+def test_unreadable_disk_is_damage_to_one_file(
+    app: Flask, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with app.app_context():
+        store("alice", "a.txt", b"broken content")
+        store("alice", "b.txt", b"whole")
+    really = os.pread
+
+    def pread(descriptor: int, length: int, offset: int) -> bytes:
+        if length == len(b"broken content"):
+            raise OSError(5, "Input/output error")
+        return really(descriptor, length, offset)
+
+    monkeypatch.setattr(os, "pread", pread)
+    code, out, err = run(app, "backup", str(target))
+    assert (code, out[:7]) == (1, "2 files")
+    assert "Damaged: 'a.txt' of 'alice'" in err
+    assert b"whole" in members(target).values()
+
+
+def test_damaged_database_is_told_and_backed_up(app: Flask, target: Path, data: Path) -> None:
+    with app.app_context():
+        with db.engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            found = connection.exec_driver_sql(
+                "SELECT rootpage FROM sqlite_schema WHERE name = 'ix_entry_by_name'"
+            )
+            page = found.scalar_one()
+            size = connection.exec_driver_sql("PRAGMA page_size").scalar_one()
+        db.engine.dispose()
+    with (data / "portal.db").open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * 100)
+    code, _, err = run(app, "backup", str(target))
+    assert code == 1
+    assert "Damaged: the database: " in err
+    assert "portal.db" in members(target)
+
+
+def test_failed_backup_leaves_nothing(
+    app: Flask, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    code, out, err = run(app, "backup", str(target))
+    assert (code, out) == (1, "")
+    assert "No space left" in err
+    assert list(target.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_terminated_backup_leaves_nothing(
+    number: signal.Signals, app: Flask, target: Path, data: Path
+) -> None:
+    with app.app_context():
+        store("alice", "large.bin", bytes(200 * 1024**2))
+    words = [sys.executable, "-m", "flask", "--app", "portal", "portal", "backup", str(target)]
+    environment = {**os.environ, "PORTAL_DATA": str(data)}
+    with subprocess.Popen(words, env=environment, stderr=subprocess.PIPE) as process:
+        while not any(path.stat().st_size for path in target.parent.rglob("backup.tar")):
+            assert process.poll() is None
+            time.sleep(0.005)
+        process.send_signal(number)
+        process.communicate()
+    assert process.returncode == 128 + number
+    assert list(target.parent.iterdir()) == []
+
+
+def test_backup_goes_on_where_the_end_of_the_terminal_is_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with backups._ends_at_signals():
+            signal.raise_signal(signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@contextmanager
+def hammering(data: Path) -> Iterator[list[int]]:
+    """Have files uploaded and deleted by several processes meanwhile."""
+    deleted = list[int]()
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.support.hammer", name],
+            env={**os.environ, "PORTAL_DATA": str(data)},
+            cwd=PROJECT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for name in ("alice", "bob")
+    ]
+    try:
+        yield deleted
+    finally:
+        answers = [(*process.communicate(), process.returncode) for process in running]
+    for out, err, code in answers:
+        assert (code, err) == (0, b"")
+        deleted.append(int(out))
+
+
+def test_backups_while_files_come_and_go_are_whole(
+    app: Flask, data: Path, target: Path, tmp_path: Path, make_app: Make
+) -> None:
+    made = []
+    with app.app_context(), hammering(data) as deleted:
+        storage, deadline = disk_storage(), time.monotonic() + 30
+        while len(kept(data)) < 15:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        for number in range(3):
+            made.append(target.with_name(f"{number}.tar"))
+            report = backup.make(
+                made[-1], data, storage, database.revision() or "", lambda _: time.sleep(0.02)
+            )
+            assert report.damaged == []
+            assert report.files > 10
+    assert sum(deleted) > 10
+    for number, path in enumerate(made):
+        restored = make_app(DATA=str(tmp_path.resolve() / f"restored-{number}"))
+        assert run(restored, "restore", str(path))[0] == 0
+        assert run(restored, "check", "--content") == (0, "", "")
+    # Nor does anything stay behind that was deleted meanwhile.
+    with app.app_context():
+        storage.deletions.finish()  # one may have seen the lock, and moved its file after the end
+        assert list(storage.deletions.aside.iterdir()) == []
+        keys = set(db.session.scalars(select(StoredFile.storage_key)))
+    assert {path.name for path in kept(data)} == keys
+
+
+def test_file_deleted_during_a_backup_is_in_it_and_gone_after_it(
+    app: Flask, data: Path, target: Path
+) -> None:
+    with app.app_context():
+        stored = store("alice", "a.txt", b"going")
+        going = [stored]
+
+        def delete(_size: int) -> None:
+            for entry in going[:]:
+                trash.put([entry])
+                trash.purge(entry)
+                going.remove(entry)
+
+        report = backup.make(target, data, disk_storage(), "", delete)
+    assert report.damaged == []
+    assert b"going" in members(target).values()
+    assert kept(data) == []
+    assert list((data / "incoming" / "deleted").iterdir()) == []
+
+
+def test_second_backup_at_once_is_refused(
+    app: Flask, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portal.storage.deferred_delete._PATIENCE", 0.1)
+    with app.app_context(), disk_storage().deletions.put_off():
+        code, out, err = run(app, "backup", str(target))
+    assert (code, out) == (1, "")
+    assert "Another backup is being made" in err
+
+
+def test_deletions_that_a_killed_backup_put_off_are_done_by_the_cleanup(
+    app: Flask, data: Path
+) -> None:
+    with app.app_context():
+        stored = store("alice", "a.txt")
+        deletions = disk_storage().deletions
+        with deletions._locked_alone():
+            disk_storage().delete(stored.storage_key)
+            assert deletions.finish() == 0
+        assert len(list(deletions.aside.iterdir())) == 1
+        assert kept(data) == []
+        assert deletions.finish() == 1
+        assert list(deletions.aside.iterdir()) == []
+
+
+def test_restored_portal_is_the_one_that_was_backed_up(
+    made: Path, app: Flask, data: Path, new: Flask
+) -> None:
+    code, out, err = run(new, "restore", str(made))
+    assert (code, out, err) == (0, f"3 files restored into {new.config['DATA']}.\n", "")
+    folder = Path(new.config["DATA"])
+    with app.app_context():
+        before = contents()
+    with new.app_context():
+        assert contents() == before
+        assert accounts.authenticate("alice", PASSWORD)
+    assert (folder / "secret_key").read_bytes() == (data / "secret_key").read_bytes()
+    assert arriving(folder) == []
+    assert {path.name for path in folder.iterdir() if path.is_dir()} == {"files", "incoming"}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in kept(folder)} == {0o600}
+    assert stat.S_IMODE((folder / "portal.db").stat().st_mode) == 0o600
+    assert run(new, "check", "--content") == (0, "", "")
+
+
+def test_sessions_and_links_are_not_restored(app: Flask, target: Path, new: Flask) -> None:
+    with app.app_context():
+        account = accounts.find("alice")
+        assert account
+        sessions.start(sessions.Proof.of(account), "browser", "127.0.0.1")
+        invitations.invite(Role.MEMBER, None, "for Carol")
+    assert run(app, "backup", str(target))[0] == 0
+    assert run(new, "restore", str(target))[0] == 0
+    with new.app_context():
+        assert db.session.scalars(select(SignIn)).all() == []
+        assert db.session.scalars(select(OneTimeLink)).all() == []
+
+
+def test_restored_files_have_the_rights_that_the_web_server_needs(
+    made: Path, tmp_path: Path, make_app: Make
+) -> None:
+    group = 12345 if os.geteuid() == 0 else os.getegid()
+    folder = tmp_path.resolve() / "new"
+    for name, mode in (("", 0o710), ("files", 0o2750), ("incoming", 0o2700)):
+        (folder / name).mkdir()
+        os.chown(folder / name, -1, group)
+        (folder / name).chmod(mode)
+    new = make_app(DATA=str(folder))
+    assert run(new, "restore", str(made))[0] == 0
+    assert stat.S_IMODE((folder / "files").stat().st_mode) == 0o2750
+    files = kept(folder)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o640}
+    assert {stat.S_IMODE(path.parent.stat().st_mode) & 0o777 for path in files} == {0o750}
+    assert {one.stat().st_gid for path in files for one in (path, path.parent)} == {group}
+    assert run(new, "check") == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    "name", ["portal.db", "files/ab/x", "incoming/x", "anything", "portal.db-wal"]
+)
+def test_restore_overwrites_nothing(name: str, made: Path, new: Flask) -> None:
+    folder = Path(new.config["DATA"])
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    if name == "portal.db":
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("CREATE TABLE a (b)")
+    else:
+        path.write_bytes(b"precious")
+    before = {one: one.is_file() and one.read_bytes() for one in folder.rglob("*")}
+    code, out, err = run(new, "restore", str(made))
+    assert (code, out) == (1, "")
+    assert "is in use" in err
+    assert {one: one.is_file() and one.read_bytes() for one in folder.rglob("*")} == before
+
+
+def test_restore_takes_a_folder_that_another_one_was_killed_in(made: Path, new: Flask) -> None:
+    draft = Path(new.config["DATA"]) / "incoming" / "restore-killed"
+    draft.mkdir()
+    (draft / "portal.db").write_bytes(b"half")
+    run(new, "accounts")  # which looks into the database, and asks for the upgrade
+    with new.app_context():
+        db.engine.dispose()
+    assert run(new, "restore", str(made))[0] == 0
+
+
+def test_restore_needs_no_data_folder(made: Path, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "flask", "--app", "portal", "portal", "restore", str(made)]
+    environment = {**os.environ, "PORTAL_DATA": str(tmp_path.resolve() / "missing")}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(kept(tmp_path / "missing")) == 3
+
+
+def _newest() -> str:
+    return database.revisions()[0]
+
+
+def with_line(content: dict[str, bytes], number: int, **values: object) -> None:
+    """Change a line of the manifest."""
+    lines = content["manifest.jsonl"].splitlines()
+    lines[number] = json.dumps({**json.loads(lines[number]), **values}).encode()
+    content["manifest.jsonl"] = b"\n".join(lines)
+
+
+def rename(content: dict[str, bytes], name: str) -> None:
+    """Give the first file another name, in the manifest, too."""
+    items = list(content.items())
+    items[2] = (name, items[2][1])
+    content.clear()
+    content.update(items)
+    with_line(content, 3, name=name)
+
+
+def without(content: dict[str, bytes], number: int) -> None:
+    del content[list(content)[number]]
+
+
+def cut_manifest(content: dict[str, bytes]) -> None:
+    content["manifest.jsonl"] = content["manifest.jsonl"][:-20]
+
+
+def with_file_after_the_manifest(content: dict[str, bytes]) -> None:
+    content["files/ab/" + "ab" * 16] = b""
+
+
+def with_unknown_file(content: dict[str, bytes]) -> None:
+    rename(content, "files/ab/" + "ab" * 16)
+
+
+def with_strange_key(content: dict[str, bytes]) -> None:
+    with_database(content, "UPDATE entry SET storage_key = '../../x' WHERE name = 'a.txt'")
+
+
+def with_database(content: dict[str, bytes], statement: str) -> None:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.deserialize(content["portal.db"])
+        connection.execute(statement)
+        connection.commit()
+        content["portal.db"] = connection.serialize()
+    digest = hashlib.sha256(content["portal.db"]).hexdigest()
+    with_line(content, 1, size=len(content["portal.db"]), sha256=digest)
+
+
+def with_short_key(content: dict[str, bytes]) -> None:
+    content["secret_key"] = b"short"
+    with_line(content, 2, size=5, sha256=hashlib.sha256(b"short").hexdigest())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda content: rename(content, "files/../../escaped"), "where no backup has it"),
+        (lambda content: rename(content, "/tmp/escaped"), "where no backup has it"),  # noqa: S108
+        (lambda content: rename(content, "files/ab/../../../x"), "where no backup has it"),
+        (lambda content: rename(content, "files\\ab\\" + "ab" * 16), "where no backup has it"),
+        (lambda content: rename(content, "files/aa/" + "ab" * 16), "where no backup has it"),
+        (lambda content: rename(content, "files/ab/" + "ab" * 16 + "\n"), "where no backup has it"),
+        (with_unknown_file, "does not know its file"),
+        (with_strange_key, "an unusable key"),
+        (with_short_key, "holds 5 bytes"),
+        (lambda content: without(content, 0), "where no backup has it"),
+        (lambda content: without(content, 1), "where no backup has it"),
+        (lambda content: without(content, 2), "is not in its manifest"),
+        (lambda content: without(content, -2), "lacks files/"),
+        (lambda content: without(content, -1), "cut short"),
+        (with_file_after_the_manifest, "cut short"),
+        (cut_manifest, "manifest cannot be read"),
+        (lambda content: with_line(content, 0, format="portal backup 2"), "has the format"),
+        (lambda content: with_line(content, 0, schema="9999"), "newer version of the portal"),
+        (lambda content: with_line(content, 3, more=1), "manifest cannot be read"),
+        (lambda content: with_line(content, 3, sha256="0" * 64), "not what was backed up"),
+        (lambda content: content.update(secret_key=b"short"), "not what was backed up"),
+        (lambda content: content.update({"manifest.jsonl": b"[" * 4000}), "cannot be read"),
+        (lambda content: content.update({"manifest.jsonl": b""}), "cannot be read"),
+    ],
+)
+def test_restore_of_what_is_wrong_changes_nothing(
+    change: Callable[[dict[str, bytes]], None], message: str, made: Path, new: Flask, tmp_path: Path
+) -> None:
+    content = members(made)
+    change(content)
+    wrong = tmp_path / "wrong.tar"
+    write(wrong, content)
+    before = set(tmp_path.rglob("*"))
+    code, out, err = run(new, "restore", str(wrong))
+    assert (code, out) == (1, "")
+    assert message in err
+    assert set(tmp_path.rglob("*")) == before
+    assert run(new, "restore", str(made))[0] == 0
+
+
+@pytest.mark.parametrize(
+    "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.DIRTYPE]
+)
+def test_restore_refuses_what_is_no_regular_file(
+    kind: bytes, made: Path, new: Flask, tmp_path: Path
+) -> None:
+    wrong = tmp_path / "wrong.tar"
+    with tarfile.open(wrong, "w") as archive:
+        for name, data in members(made).items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            if name == "secret_key":
+                member.size, member.type, member.linkname = 0, kind, "/etc/passwd"
+            archive.addfile(member, io.BytesIO(data))
+    code, _, err = run(new, "restore", str(wrong))
+    assert code == 1
+    assert "not a regular file" in err
+    assert arriving(Path(new.config["DATA"])) == []
+
+
+def test_restore_refuses_a_file_that_would_grow_while_it_is_read(
+    made: Path, new: Flask, tmp_path: Path
+) -> None:
+    wrong = tmp_path / "wrong.tar"
+    with tarfile.open(wrong, "w", format=tarfile.PAX_FORMAT) as archive:
+        for name, data in members(made).items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            if name == "secret_key":
+                member.pax_headers = {"GNU.sparse.map": "0,1", "GNU.sparse.size": str(10**12)}
+            archive.addfile(member, io.BytesIO(data))
+    code, _, err = run(new, "restore", str(wrong))
+    assert code == 1
+    assert "not a regular file" in err
+
+
+@pytest.mark.parametrize("length", [0, 100, 512, 5000, 200_000, -20_000])
+def test_restore_refuses_what_was_cut_short(
+    length: int, made: Path, new: Flask, tmp_path: Path
+) -> None:
+    wrong = tmp_path / "wrong.tar"
+    wrong.write_bytes(made.read_bytes()[:length])
+    code, out, err = run(new, "restore", str(wrong))
+    assert (code, out) == (1, "")
+    assert err.startswith("Error: ")
+    assert kept(Path(new.config["DATA"])) == arriving(Path(new.config["DATA"])) == []
+
+
+def test_flipped_bit_is_found(made: Path, new: Flask, tmp_path: Path) -> None:
+    content = bytearray(made.read_bytes())
+    content[content.index(bytes(range(256)) * 2) + 5] ^= 1
+    wrong = tmp_path / "wrong.tar"
+    wrong.write_bytes(content)
+    code, _, err = run(new, "restore", str(wrong))
+    assert code == 1
+    assert "is not what was backed up" in err
+
+
+def test_missing_backup_is_told(new: Flask, tmp_path: Path) -> None:
+    for path in (tmp_path / "none.tar", tmp_path):
+        code, _, err = run(new, "restore", str(path))
+        assert (code, err) == (1, f"Error: There is no file {path}.\n")
+
+
+def test_restore_needs_room(made: Path, new: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = shutil.disk_usage(made)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: free)
+    code, _, err = run(new, "restore", str(made))
+    assert code == 1
+    assert "1000 are free" in err
+
+
+def test_restore_that_fails_at_the_end_changes_nothing(
+    made: Path, new: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(new.config["DATA"])
+    before = {path: path.is_file() and path.read_bytes() for path in folder.rglob("*")}
+
+    def fail(*_args: object) -> None:
+        raise OSError(1, "Operation not permitted")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "chmod", fail)
+        code, _, err = run(new, "restore", str(made))
+    assert code == 1
+    assert "not permitted" in err
+    assert {path: path.is_file() and path.read_bytes() for path in folder.rglob("*")} == before
+    assert run(new, "restore", str(made))[0] == 0
+
+
+@pytest.mark.parametrize("revision", schemas.REVISIONS)
+def test_restore_brings_an_older_schema_up_to_date(
+    revision: str, make_app: Make, target: Path, new: Flask, data: Path
+) -> None:
+    schemas.load(revision, data)
+    with make_app().app_context():
+        report = backup.make(target, data, disk_storage(), revision, lambda _size: None)
+    assert report.damaged == []
+    assert run(new, "restore", str(target))[0] == 0
+    with new.app_context():
+        assert database.schema_is_current()
+        assert sorted(contents().values()) == sorted(schemas.FILES.values())

@@ -1,0 +1,237 @@
+"""Links for people without an account, below the pages."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+
+from portal.accounts import accounts
+from portal.core.database import db
+from portal.core.models import Entry, FileRequest, Folder, Share, StoredFile, now
+from portal.files import entries, policy, trash
+from portal.sharing import file_requests, links, shares, visitor
+from portal.sharing.status import Standing, standing
+from tests.support.portal import PASSWORD, signed_in, upload
+
+
+@pytest.fixture
+def context(app: Flask) -> Iterator[None]:
+    client = signed_in(app, "alice")
+    upload(client, "a.txt")
+    with app.test_request_context():
+        yield
+
+
+@pytest.fixture
+def folder(context: None) -> Folder:  # noqa: ARG001
+    alice = accounts.find("alice")
+    assert alice
+    return entries.place(Folder(name="Shared"), entries.root_folder(alice.id))
+
+
+@pytest.fixture
+def file(folder: Folder) -> StoredFile:
+    found = db.session.query(StoredFile).filter_by(name="a.txt").one()
+    entries.move([found], folder)
+    return found
+
+
+@pytest.fixture
+def share(folder: Folder, file: StoredFile) -> Share:  # noqa: ARG001
+    return shares.create(folder, shares.Terms())[0]
+
+
+def test_token_finds_its_share_and_is_not_kept(file: StoredFile) -> None:
+    share, token = shares.create(file, shares.Terms(note="for you"))
+    assert links.find(Share, token) is share
+    assert token not in {str(value) for value in vars(share).values()}
+    assert links.find(Share, token[:-1]) is None
+    assert links.find(Share, token.partition(".")[0]) is None
+
+
+def test_token_of_one_kind_is_none_of_the_other(folder: Folder) -> None:
+    assert links.find(FileRequest, shares.create(folder, shares.Terms())[1]) is None
+    assert links.find(Share, file_requests.create(folder, file_requests.Terms())[1]) is None
+
+
+def test_link_dies_with_what_it_leads_to(share: Share, folder: Folder) -> None:
+    assert standing(share) is Standing.OPEN
+    trash.put([folder])
+    assert standing(share) is Standing.GONE
+    trash.restore(db.session.get_one(Entry, share.entry_id))
+    assert standing(share) is Standing.OPEN
+    trash.put([folder])
+    trash.purge(db.session.get_one(Entry, share.entry_id))
+    assert db.session.query(Share).count() == 0
+
+
+def test_link_dies_with_its_owners_account(share: Share) -> None:
+    share.owner.is_active = False
+    db.session.commit()
+    assert standing(share) is Standing.GONE
+    assert not policy.may_visit(share, share.entry, unlocked=True)
+    accounts.delete(share.owner)
+    assert db.session.query(Share).count() == 0
+
+
+def test_link_ends_when_it_expires_or_is_revoked_and_can_be_extended(share: Share) -> None:
+    shares.change(share, shares.Terms(expires_at=now() - timedelta(seconds=1)))
+    assert standing(share) is Standing.EXPIRED
+    shares.change(share, shares.Terms(expires_at=now() + timedelta(minutes=1)))
+    assert standing(share) is Standing.OPEN
+    links.revoke(share)
+    assert standing(share) is Standing.REVOKED
+
+
+def test_visitor_sees_what_is_shared_and_nothing_beside_it(share: Share, file: StoredFile) -> None:
+    root = entries.root_folder(share.owner_id)
+    beside = entries.place(Folder(name="Beside"), root)
+    below = entries.place(Folder(name="Below"), db.session.get_one(Folder, share.entry_id))
+    seen = [
+        entry.name
+        for entry in (root, beside, below, file, share.entry)
+        if policy.may_visit(share, entry, unlocked=True)
+    ]
+    assert seen == ["Below", "a.txt", "Shared"]
+    assert not policy.may_visit(share, file, unlocked=False)
+
+
+def test_trashed_file_in_a_shared_folder_is_not_seen(share: Share, file: StoredFile) -> None:
+    trash.put([file])
+    assert not policy.may_visit(share, db.session.get_one(Entry, file.id), unlocked=True)
+
+
+def test_limit_holds_for_downloads_at_once(app: Flask, share: Share) -> None:
+    shares.change(share, shares.Terms(download_limit=5))
+    share_id, counted = share.id, []
+
+    def download() -> None:
+        with app.app_context():
+            counted.append(shares.count_download(db.session.get_one(Share, share_id)))
+
+    threads = [threading.Thread(target=download) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(counted) == 5
+    db.session.refresh(share)
+    assert (share.downloads, standing(share)) == (5, Standing.USED_UP)
+
+
+def test_limits_of_a_request_hold_for_uploads_at_once(app: Flask, folder: Folder) -> None:
+    asked, _ = file_requests.create(folder, file_requests.Terms(file_limit=4, size_limit=25))
+    asked_id, counted = asked.id, []
+
+    def send() -> None:
+        with app.app_context():
+            counted.append(file_requests.reserve(db.session.get_one(FileRequest, asked_id), 10))
+
+    threads = [threading.Thread(target=send) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(counted) == 2
+    db.session.refresh(asked)
+    assert (asked.files, asked.size) == (2, 20)
+    file_requests.give_back(asked.id, 10)
+    assert file_requests.reserve(asked, 15)
+    assert standing(asked) is Standing.USED_UP
+
+
+def test_unlocking_opens_one_share_only_and_until_the_password_changes(
+    share: Share, file: StoredFile
+) -> None:
+    shares.set_password(share, "a long password")
+    other, _ = shares.create(file, shares.Terms(), "a long password")
+    assert not visitor.unlock(share, "another password")
+    assert not visitor.is_unlocked(share)
+    assert visitor.unlock(share, "a long password")
+    assert visitor.is_unlocked(share)
+    assert not visitor.is_unlocked(other)
+    shares.set_password(share, "another password")
+    assert not visitor.is_unlocked(share)
+
+
+def test_what_a_visitor_has_opened_stays_small(share: Share, file: StoredFile) -> None:
+    for _ in range(40):
+        visitor.enter(shares.create(file, shares.Terms())[0])
+    visitor.enter(share)
+    from flask import session
+
+    assert len(session["entered"]) == 20
+    assert visitor.has_entered(share)
+
+
+def test_download_is_counted_once_for_each_visitor(share: Share, file: StoredFile) -> None:
+    shares.change(share, shares.Terms(download_limit=2))
+    assert not shares.may_download(share, file, "one")
+    assert shares.begin_download(share, file, "one")
+    assert shares.begin_download(share, file, "one")
+    assert share.downloads == 1
+    assert shares.may_download(share, file, "one")
+    assert not shares.may_download(share, share.entry, "one")
+    assert shares.begin_download(share, file, "two")
+    assert not shares.begin_download(share, file, "three")
+    assert not shares.may_download(share, file, "three")
+    assert shares.begin_download(share, file, "one")
+
+
+def test_one_visitors_downloads_at_once_are_counted_once(
+    app: Flask, share: Share, file: StoredFile
+) -> None:
+    shares.change(share, shares.Terms(download_limit=1))
+    ids, allowed = (share.id, file.id), []
+
+    def download() -> None:
+        with app.app_context():
+            found = db.session.get_one(Share, ids[0]), db.session.get_one(Entry, ids[1])
+            allowed.append(shares.begin_download(*found, "one"))
+
+    threads = [threading.Thread(target=download) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert allowed == [True] * 8
+    db.session.refresh(share)
+    assert share.downloads == 1
+
+
+def test_request_that_ended_meanwhile_takes_nothing(folder: Folder) -> None:
+    for values in (
+        {"revoked_at": now()},
+        {"expires_at": now() - timedelta(seconds=1)},
+    ):
+        asked, _ = file_requests.create(folder, file_requests.Terms())
+        for name, value in values.items():
+            setattr(asked, name, value)
+        db.session.commit()
+        assert not file_requests.reserve(asked, 1)
+    asked, _ = file_requests.create(folder, file_requests.Terms())
+    assert file_requests.reserve(asked, 1)
+    asked.owner.is_active = False
+    db.session.commit()
+    assert not file_requests.reserve(asked, 1)
+
+
+def test_ids_are_never_given_again(folder: Folder) -> None:
+    before = accounts.create("carol", PASSWORD).id
+    carol = accounts.find("carol")
+    assert carol
+    accounts.delete(carol)
+    assert accounts.create("dave", PASSWORD).id > before
+    share, _ = shares.create(folder, shares.Terms())
+    ids = share.id, folder.id
+    trash.put([folder])
+    trash.purge(db.session.get_one(Entry, ids[1]))
+    dave = accounts.find("dave")
+    assert dave
+    made = entries.place(Folder(name="x"), entries.root_folder(dave.id))
+    assert made.id > ids[1]
+    assert shares.create(made, shares.Terms())[0].id > ids[0]

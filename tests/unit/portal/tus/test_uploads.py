@@ -1,0 +1,614 @@
+"""Uploads in pieces, as a client of tus 1.0 makes them."""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import hashlib
+import io
+import sqlite3
+import threading
+import tracemalloc
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import select, update
+from sqlalchemy.exc import OperationalError
+from werkzeug.test import TestResponse
+
+from portal.accounts import accounts
+from portal.core.database import db
+from portal.core.models import Account, Activity, Folder, StoredFile, Upload, now
+from portal.files import entries
+from portal.files.uploads import disk_storage
+from portal.maintenance import cleanup
+from portal.storage import disk
+from portal.tus import headers, parts, uploads
+from portal.tus.headers import CONTENT_TYPE, HeaderError
+from tests.support.portal import (
+    choose,
+    folder_id,
+    folders,
+    kept,
+    links,
+    make_folder,
+    sign_in,
+    token,
+    upload,
+)
+
+MIB = 1024**2
+CONTENT = bytes(range(256)) * 400
+
+
+class Body(Protocol):
+    """What a server reads a request from."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Give at most so many bytes."""
+
+
+class Tus:
+    """A client with a session."""
+
+    def __init__(self, client: FlaskClient) -> None:
+        self._client = client
+        self._token = token(client)
+
+    def send(
+        self, method: str, url: str, body: bytes | Body = b"", /, **fields: str
+    ) -> TestResponse:
+        """Send a request; fields are headers, with ``_`` for ``-``."""
+        sent = {"Tus-Resumable": "1.0.0", "X-CSRFToken": self._token}
+        if method in {"PATCH"} or body:
+            sent["Content-Type"] = CONTENT_TYPE
+        sent |= {name.replace("_", "-"): value for name, value in fields.items()}
+        if isinstance(body, bytes):
+            return self._client.open(url, method=method, headers=sent, data=body)
+        environ = {"wsgi.input": body, "CONTENT_LENGTH": sent.pop("Content-Length")}
+        return self._client.open(url, method=method, headers=sent, environ_overrides=environ)
+
+    def create(self, length: int, body: bytes = b"", /, **metadata: str) -> TestResponse:
+        words = ",".join(
+            f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in metadata.items()
+        )
+        said = {"Upload_Length": str(length), "Upload_Metadata": words}
+        return self.send("POST", "/uploads/", body, **said)
+
+    def begin(self, length: int, **metadata: str) -> str:
+        made = self.create(length, **metadata)
+        assert made.status_code == 201, made.text
+        return str(made.location)
+
+    def add(self, url: str, offset: int, body: bytes, **fields: str) -> TestResponse:
+        return self.send("PATCH", url, body, Upload_Offset=str(offset), **fields)
+
+    def offset(self, url: str) -> int:
+        return int(self.send("HEAD", url).headers["Upload-Offset"])
+
+
+@pytest.fixture
+def tus(alice: FlaskClient) -> Tus:
+    return Tus(alice)
+
+
+def unfinished(data: Path) -> list[Path]:
+    return list((data / "incoming/parts").glob("*"))
+
+
+def test_file_appears_when_it_is_complete_and_not_before(
+    app: Flask, alice: FlaskClient, tus: Tus, data: Path
+) -> None:
+    url = tus.begin(len(CONTENT), filename="Übersicht.bin")
+    first = tus.add(url, 0, CONTENT[:1000])
+    assert (first.status_code, first.headers["Upload-Offset"]) == (204, "1000")
+    assert tus.offset(url) == 1000
+    assert links(alice) == {}
+    assert kept(data) == []
+
+    last = tus.add(url, 1000, CONTENT[1000:])
+    assert (last.status_code, last.headers["Upload-Offset"]) == (204, str(len(CONTENT)))
+    with alice.get(links(alice)["Übersicht.bin"]) as response:
+        assert response.data == CONTENT
+    with app.app_context():
+        stored = db.session.scalars(select(StoredFile)).one()
+        assert stored.sha256 == hashlib.sha256(CONTENT).hexdigest()
+        assert stored.size == db.session.scalars(select(Account.used)).first() == len(CONTENT)
+        done = db.session.scalars(select(Activity).where(Activity.action == "upload")).one()
+        assert (done.actor, done.name) == ("alice", "Übersicht.bin")
+    assert unfinished(data) == []
+    assert list((data / "incoming").glob("[0-9a-f]*")) == []
+    # The client may not have heard the answer, so it may ask again.
+    assert tus.offset(url) == len(CONTENT)
+
+
+def test_what_another_process_took_is_hashed_too(
+    app: Flask, tus: Tus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = tus.begin(len(CONTENT))
+    for start in range(0, len(CONTENT), 30_000):
+        tus.add(url, start, CONTENT[start : start + 30_000])
+        if start == 30_000:
+            monkeypatch.setattr(parts, "_hashes", parts._Hashes())
+    with app.app_context():
+        stored = db.session.scalars(select(StoredFile)).one()
+        assert stored.sha256 == hashlib.sha256(CONTENT).hexdigest()
+
+
+def test_hashes_of_long_ago_are_forgotten(tmp_path: Path) -> None:
+    hashes = parts._Hashes()
+    for number in range(1000):
+        hashes.remember(tmp_path / str(number), 1, hashlib.sha256())
+    assert hashes.take(tmp_path / "0", 1) is None
+    assert hashes.take(tmp_path / "999", 2) is None
+    assert hashes.take(tmp_path / "998", 1) is not None
+
+
+def test_file_comes_whole_with_its_creation(alice: FlaskClient, tus: Tus) -> None:
+    made = tus.create(len(CONTENT), CONTENT, filename="a.bin")
+    assert (made.status_code, made.headers["Upload-Offset"]) == (201, str(len(CONTENT)))
+    assert "a.bin" in links(alice)
+
+
+def test_part_of_a_file_comes_with_its_creation(alice: FlaskClient, tus: Tus) -> None:
+    made = tus.create(len(CONTENT), CONTENT[:7], filename="a.bin")
+    assert (made.status_code, made.headers["Upload-Offset"]) == (201, "7")
+    assert tus.add(made.location, 7, CONTENT[7:]).status_code == 204
+    assert "a.bin" in links(alice)
+
+
+def test_empty_file_is_complete_at_once(alice: FlaskClient, tus: Tus) -> None:
+    assert tus.create(0, filename="empty").headers["Upload-Offset"] == "0"
+    assert "empty" in links(alice)
+
+
+def test_protocol_is_described(app: Flask, tus: Tus) -> None:
+    said = app.test_client().open("/uploads/", method="OPTIONS")
+    assert said.status_code == 204
+    assert said.headers["Tus-Version"] == "1.0.0"
+    extensions = "creation,creation-with-upload,expiration,checksum,termination"
+    assert said.headers["Tus-Extension"] == extensions
+    assert said.headers["Tus-Checksum-Algorithm"] == "sha1,sha256,sha512"
+    url = tus.begin(5, filename="a", other="b")
+    asked = tus.send("HEAD", url)
+    assert asked.headers["Cache-Control"] == "no-store"
+    assert asked.headers["Upload-Length"] == "5"
+    assert asked.headers["Upload-Metadata"] == "filename YQ==,other Yg=="
+    assert asked.headers["Upload-Expires"].endswith("GMT")
+    assert asked.headers["Tus-Resumable"] == "1.0.0"
+
+
+def test_another_version_is_refused(tus: Tus) -> None:
+    refused = tus.send("POST", "/uploads/", Upload_Length="1", Tus_Resumable="0.2.2")
+    assert (refused.status_code, refused.headers["Tus-Version"]) == (412, "1.0.0")
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH", "HEAD", "DELETE"])
+def test_who_is_signed_out_is_told_in_words(method: str, app: Flask) -> None:
+    url = "/uploads/" if method == "POST" else "/uploads/x"
+    headers_ = {"Tus-Resumable": "1.0.0"}
+    refused = app.test_client().open(url, method=method, headers=headers_)
+    assert refused.status_code == 401
+    assert refused.mimetype == "text/plain"
+    if method != "HEAD":
+        assert refused.text.startswith("You are signed out.")
+
+
+@pytest.mark.parametrize("offset", ["-1", "1", "999", "x", "", "0x0", "1e1", "9" * 30, "\u0660"])
+def test_wrong_offset_adds_nothing(offset: str, tus: Tus) -> None:
+    url = tus.begin(10)
+    sent = offset.encode().decode("latin-1")
+    refused = tus.send("PATCH", url, b"12345", Upload_Offset=sent)
+    assert refused.status_code in {400, 409}
+    assert tus.offset(url) == 0
+
+
+@pytest.mark.parametrize("length", ["-1", "", "x", "1.5", "9" * 30])
+def test_wrong_length_begins_nothing(length: str, tus: Tus, data: Path) -> None:
+    refused = tus.send("POST", "/uploads/", Upload_Length=length)
+    assert refused.status_code == 400
+    assert "Upload-Length must be a whole number" in refused.text
+    assert unfinished(data) == []
+
+
+def test_piece_that_comes_again_is_told_where_to_go_on(tus: Tus) -> None:
+    # Chromium sends a request again by itself where a connection that was used before is reset.
+    url = tus.begin(10)
+    tus.add(url, 0, b"1234")
+    assert tus.add(url, 0, b"1234567890").status_code == 409
+    assert tus.offset(url) == 4
+
+
+def test_more_than_announced_is_refused_whole(alice: FlaskClient, tus: Tus) -> None:
+    url = tus.begin(10)
+    tus.add(url, 0, b"1234")
+    refused = tus.add(url, 4, b"5678901")
+    assert refused.status_code == 413
+    assert "10 bytes" in refused.text
+    assert tus.offset(url) == 4
+    assert links(alice) == {}
+
+
+def test_more_than_announced_is_refused_where_it_was_not_counted_before(
+    app: Flask, tus: Tus
+) -> None:
+    url = tus.begin(10, filename="a")
+    with app.app_context():
+        upload_row = db.session.scalars(select(Upload)).one()
+        stream = io.BytesIO(b"12345678901")
+        with pytest.raises(disk.OverAllowanceError):
+            uploads.append(upload_row, 0, stream, None)
+    assert tus.offset(url) == 0
+
+
+def test_finished_upload_takes_nothing_more(alice: FlaskClient, tus: Tus) -> None:
+    url = tus.create(3, b"abc", filename="a").location
+    assert tus.add(url, 3, b"").status_code == 409
+    assert tus.add(url, 0, b"abc").status_code == 409
+    assert list(links(alice)) == ["a"]
+
+
+class Slow:
+    """A body that waits in its middle."""
+
+    def __init__(self) -> None:
+        self.reached, self.go_on = threading.Event(), threading.Event()
+        self._pieces = [b"12345", b"67890"]
+
+    def read(self, _size: int = -1) -> bytes:
+        if len(self._pieces) == 1:
+            self.reached.set()
+            assert self.go_on.wait(30)
+        return self._pieces.pop(0) if self._pieces else b""
+
+
+def test_of_two_at_once_one_waits_its_turn(app: Flask, tus: Tus) -> None:
+    url = tus.begin(10, filename="a")
+    body = Slow()
+
+    def add_slowly() -> None:
+        with app.app_context():
+            row = db.session.scalars(select(Upload)).one()
+            with uploads.append(row, 0, body, None) as part:  # type: ignore[arg-type]
+                assert part.size == 10
+
+    thread = threading.Thread(target=add_slowly)
+    thread.start()
+    assert body.reached.wait(30)
+    assert tus.offset(url) == 5
+    for refused in (tus.add(url, 5, b"abcde"), tus.send("DELETE", url)):
+        assert refused.status_code == 423
+    body.go_on.set()
+    thread.join()
+    # That request ended before it could finish the upload, so asking does.
+    assert tus.offset(url) == 10
+
+
+def test_piece_is_held_to_its_checksum(tus: Tus) -> None:
+    url = tus.begin(10)
+    good = base64.b64encode(hashlib.sha256(b"12345").digest()).decode()
+    assert tus.add(url, 0, b"12346", Upload_Checksum=f"sha256 {good}").status_code == 460
+    assert tus.offset(url) == 0
+    assert tus.add(url, 0, b"12345", Upload_Checksum=f"sha256 {good}").status_code == 204
+    assert tus.offset(url) == 5
+    for wrong in ("md5 abcd", "sha1 ***", "sha1"):
+        assert tus.add(url, 5, b"67890", Upload_Checksum=wrong).status_code in {400, 460}
+    assert tus.offset(url) == 5
+
+
+class Cut:
+    """A body whose connection is lost."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self._pieces = list(pieces)
+
+    def read(self, _size: int = -1) -> bytes:
+        if not self._pieces:
+            raise OSError("request data read error")
+        return self._pieces.pop(0)
+
+
+def test_what_came_before_a_lost_connection_stays(alice: FlaskClient, tus: Tus) -> None:
+    url = tus.begin(10, filename="a")
+    lost = tus.send("PATCH", url, Cut(b"1234"), Upload_Offset="0", Content_Length="10")
+    assert lost.status_code == 400
+    assert tus.offset(url) == 4
+    assert links(alice) == {}
+    assert tus.add(url, 4, b"567890").status_code == 204
+    with alice.get(links(alice)["a"]) as response:
+        assert response.data == b"1234567890"
+
+
+def test_what_no_checksum_can_be_held_to_goes(tus: Tus) -> None:
+    url = tus.begin(10)
+    said = {"Upload_Offset": "0", "Content_Length": "10", "Upload_Checksum": "sha1 abcd"}
+    assert tus.send("PATCH", url, Cut(b"1234"), **said).status_code == 400
+    assert tus.offset(url) == 0
+
+
+def test_upload_is_finished_late_if_its_last_request_was_killed(
+    alice: FlaskClient, tus: Tus, data: Path
+) -> None:
+    url = tus.begin(10, filename="a")
+    tus.add(url, 0, b"12345")
+    (part,) = unfinished(data)
+    with part.open("ab") as file:
+        file.write(b"67890")
+    assert links(alice) == {}
+    assert tus.offset(url) == 10
+    with alice.get(links(alice)["a"]) as response:
+        assert response.data == b"1234567890"
+    assert unfinished(data) == []
+
+
+def test_given_up_upload_is_gone(tus: Tus, data: Path) -> None:
+    url = tus.begin(10)
+    tus.add(url, 0, b"123")
+    assert tus.send("DELETE", url).status_code == 204
+    assert tus.send("HEAD", url).status_code == 404
+    assert tus.add(url, 3, b"4").status_code == 404
+    assert unfinished(data) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["../../etc/passwd", "/etc/passwd", "..\\..\\passwd", "x\0/passwd"]
+)
+def test_path_in_a_name_leads_nowhere(name: str, alice: FlaskClient, tus: Tus, data: Path) -> None:
+    tus.create(1, b"x", filename=name)
+    assert list(links(alice)) == ["passwd"]
+    assert len(kept(data)) == 1
+
+
+def test_folders_come_along(alice: FlaskClient, tus: Tus) -> None:
+    for path in ("Trip/day 1/a.jpg", "Trip/day 1/b.jpg", "trip/c.jpg", "../Trip/../../d.jpg"):
+        made = tus.create(1, b"x", filename=path.rpartition("/")[2], relativePath=path)
+        assert made.status_code == 201, made.text
+    assert set(folders(alice)) == {"Trip", "unnamed"}
+    trip = folders(alice)["Trip"]
+    assert set(links(alice, trip)) == {"c.jpg"}
+    assert set(links(alice, folders(alice, trip)["day 1"])) == {"a.jpg", "b.jpg"}
+
+
+def test_folder_does_not_take_a_files_name(alice: FlaskClient, tus: Tus) -> None:
+    upload(alice, "Trip")
+    for name in ("a", "b"):
+        tus.create(1, b"x", filename=name, relativePath=f"Trip/{name}")
+    assert set(links(alice)) == {"Trip"}
+    assert set(links(alice, folders(alice)["Trip (2)"])) == {"a", "b"}
+
+
+def test_folders_that_lie_too_deep_are_refused(tus: Tus, data: Path) -> None:
+    refused = tus.create(1, relativePath="x/" * 60 + "a")
+    assert refused.status_code == 400
+    assert "50 deep" in refused.text
+    assert unfinished(data) == []
+
+
+def test_anothers_folder_and_upload_look_as_if_they_were_not_there(
+    alice: FlaskClient, bob: FlaskClient, tus: Tus
+) -> None:
+    theirs = Tus(bob)
+    assert theirs.create(1, folder=folder_id(alice)).status_code == 404
+    url = tus.begin(10)
+    assert theirs.send("HEAD", url).status_code == 404
+    assert theirs.add(url, 0, b"x").status_code == 404
+    assert theirs.send("DELETE", url).status_code == 404
+    assert tus.offset(url) == 0
+
+
+def test_upload_into_a_folder_that_was_deleted_ends(alice: FlaskClient, tus: Tus) -> None:
+    page = make_folder(alice, "Gone")
+    url = tus.begin(3, folder=page.rpartition("/")[2], filename="a")
+    choose(alice, "trash", page)
+    assert tus.add(url, 0, b"abc").status_code == 404
+    assert links(alice) == {}
+
+
+def test_uploads_that_are_begun_count_against_the_quota(app: Flask, tus: Tus) -> None:
+    set_quota(app, 100)
+    url = tus.begin(60)
+    refused = tus.create(60)
+    assert refused.status_code == 413
+    assert "You may have 100 bytes, and 60 bytes of it are used" in refused.text
+    tus.send("DELETE", url)
+    assert tus.create(60).status_code == 201
+
+
+def test_quota_is_looked_at_on_the_way(app: Flask, alice: FlaskClient, tus: Tus) -> None:
+    set_quota(app, 100)
+    url = tus.begin(60, filename="a")
+    assert tus.add(url, 0, b"x" * 30).status_code == 204
+    upload(alice, "other", b"x" * 70)
+    refused = tus.add(url, 30, b"x" * 30)
+    assert refused.status_code == 413
+    assert "Delete files that you no longer need" in refused.text
+    set_quota(app, 200)
+    assert tus.add(url, 30, b"x" * 30).status_code == 204
+    assert set(links(alice)) == {"a", "other"}
+
+
+def test_quota_that_is_taken_at_the_last_moment_loses_nothing(
+    app: Flask, alice: FlaskClient, tus: Tus, monkeypatch: pytest.MonkeyPatch, data: Path
+) -> None:
+    set_quota(app, 100)
+    url = tus.begin(60, filename="a")
+    monkeypatch.setattr(uploads, "check_quota", lambda *_: set_quota(app, 10))
+    assert tus.add(url, 0, b"x" * 60).status_code == 413
+    assert kept(data) == []
+    assert tus.send("HEAD", url).status_code == 413  # and not: complete
+    set_quota(app, 100)
+    assert tus.offset(url) == 60
+    assert "a" in links(alice)
+
+
+def test_database_that_cannot_be_written_loses_nothing(
+    alice: FlaskClient, tus: Tus, monkeypatch: pytest.MonkeyPatch, data: Path
+) -> None:
+    url = tus.begin(3, filename="a")
+    with monkeypatch.context() as patch:
+
+        def full(*_args: object) -> None:
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise OperationalError("INSERT", {}, error)
+
+        patch.setattr(entries, "charge", full)
+        assert tus.add(url, 0, b"abc").status_code == 507
+    assert kept(data) == []
+    assert tus.offset(url) == 3
+    assert list(links(alice)) == ["a"]
+
+
+def test_full_disk_is_told_before_anything_is_sent(tus: Tus, app: Flask, data: Path) -> None:
+    app.extensions["portal.parts"] = parts.Parts(disk_storage_of(app).incoming, 2**62)
+    refused = tus.create(1)
+    assert refused.status_code == 507
+    assert "disk is full" in refused.text
+    assert unfinished(data) == []
+
+
+def test_too_many_begun_uploads_are_refused(tus: Tus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "MOST_UNFINISHED", 2)
+    assert tus.create(1).status_code == 201
+    assert tus.create(1).status_code == 201
+    refused = tus.create(1)
+    assert refused.status_code == 429
+    assert "Finish or cancel some first" in refused.text
+
+
+def test_piece_may_be_as_long_as_a_request(make_app: Callable[..., Flask], app: Flask) -> None:
+    del app
+    small = make_app(MAX_CONTENT_LENGTH=1000)
+    with small.test_client() as client:
+        sign_in(client, "alice")
+        tus = Tus(client)
+        url = tus.begin(3000, filename="a")
+        refused = tus.add(url, 0, b"x" * 1001)
+        assert refused.status_code == 413
+        assert "Send the file in smaller pieces" in refused.text
+        for offset in (0, 1000, 2000):
+            assert tus.add(url, offset, b"x" * 1000).status_code == 204
+        assert "a" in links(client)
+
+
+def test_another_type_is_refused(tus: Tus) -> None:
+    url = tus.begin(3)
+    refused = tus.add(url, 0, b"abc", Content_Type="multipart/form-data; boundary=x")
+    assert refused.status_code == 415
+    assert tus.offset(url) == 0
+
+
+def test_expired_uploads_are_given_up(app: Flask, tus: Tus, data: Path) -> None:
+    old, young = tus.begin(10), tus.begin(10)
+    tus.add(old, 0, b"123")
+    with app.app_context():
+        long_ago = now() - timedelta(days=3, seconds=1)
+        old_id = old.rpartition("/")[2]
+        db.session.execute(
+            update(Upload).where(Upload.public_id == old_id).values(used_at=long_ago)
+        )
+        db.session.commit()
+    assert tus.send("HEAD", old).status_code == 404
+    with app.app_context():
+        assert cleanup.clean_up(data, disk_storage())["unfinished uploads"] == 1
+    assert len(unfinished(data)) == 1
+    assert tus.offset(young) == 0
+
+
+def test_upload_that_goes_on_is_not_given_up(app: Flask, tus: Tus, data: Path) -> None:
+    tus.begin(10)
+    (part,) = unfinished(data)
+    with app.app_context(), part.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        db.session.execute(update(Upload).values(used_at=now() - timedelta(days=4)))
+        db.session.commit()
+        assert cleanup.clean_up(data, disk_storage())["unfinished uploads"] == 0
+    assert len(unfinished(data)) == 1
+
+
+def test_parts_that_no_row_names_go(
+    app: Flask, tus: Tus, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tus.begin(10)
+    with app.app_context():
+        db.session.query(Upload).delete()
+        db.session.commit()
+        cleanup.clean_up(data, disk_storage())
+        assert len(unfinished(data)) == 1  # its row may be under way
+        monkeypatch.setattr(parts, "ABANDONED", -1)
+        cleanup.clean_up(data, disk_storage())
+    assert unfinished(data) == []
+
+
+def test_upload_whose_part_is_lost_is_begun_again(tus: Tus, data: Path) -> None:
+    url = tus.begin(10)
+    (part,) = unfinished(data)
+    part.unlink()
+    refused = tus.add(url, 0, b"1")
+    assert refused.status_code == 404
+    assert "Begin it again" in refused.text
+
+
+def test_account_takes_its_uploads_along(app: Flask, tus: Tus) -> None:
+    tus.begin(10)
+    with app.app_context():
+        alice = accounts.find("alice")
+        assert alice
+        accounts.delete(alice)
+        assert db.session.scalars(select(Upload)).all() == []
+        assert db.session.scalars(select(Folder).where(Folder.owner_id == alice.id)).all() == []
+
+
+def test_large_piece_takes_little_memory(tus: Tus) -> None:
+    class Zeros:
+        left = 64 * MIB
+
+        def read(self, size: int = -1) -> bytes:
+            size = min(size, self.left)
+            self.left -= size
+            return bytes(size)
+
+    url = tus.begin(64 * MIB, filename="zeros")
+    tracemalloc.start()
+    said = {"Upload_Offset": "0", "Content_Length": str(64 * MIB)}
+    assert tus.send("PATCH", url, Zeros(), **said).status_code == 204
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * MIB
+
+
+@pytest.mark.parametrize(
+    "words", ["filename *", "a YQ==,a YQ==", "filename /w==", "x " + "A" * 20_000]
+)
+def test_metadata_that_cannot_be_read_is_refused(words: str, tus: Tus) -> None:
+    with pytest.raises(HeaderError):
+        headers.parse_metadata(words)
+    said = {"Upload_Length": "1", "Upload_Metadata": words}
+    assert tus.send("POST", "/uploads/", **said).status_code == 400
+
+
+def test_metadata_is_read_as_the_protocol_has_it() -> None:
+    found = headers.parse_metadata("filename d29ybGRfZG9taW5hdGlvbl9wbGFuLnBkZg==,is_confidential")
+    assert found == {"filename": "world_domination_plan.pdf", "is_confidential": ""}
+
+
+def set_quota(app: Flask, quota: int) -> None:
+    with app.app_context():
+        db.session.execute(update(Account).values(quota=quota))
+        db.session.commit()
+
+
+def disk_storage_of(app: Flask) -> disk.Storage:
+    with app.app_context():
+        return disk_storage()
+
+
+@pytest.fixture(autouse=True)
+def _no_tracing() -> Iterator[None]:
+    yield
+    tracemalloc.stop()

@@ -1,0 +1,377 @@
+"""Folders: made, renamed, moved, searched."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import select
+from werkzeug.test import TestResponse
+
+from portal.core.database import db
+from portal.core.models import Entry, Folder
+from portal.files import entries, listing, trash, tree
+from tests.support.portal import (
+    choose,
+    folder_id,
+    folders,
+    links,
+    make_folder,
+    post_folder,
+    public_id,
+    token,
+    upload,
+)
+
+
+def rename(client: FlaskClient, link: str, name: str) -> TestResponse:
+    form = {"csrf_token": token(client), "name": name}
+    return client.post(f"/entries/{public_id(link)}/rename", data=form)
+
+
+def move(client: FlaskClient, target: str, *chosen: str) -> TestResponse:
+    """Move to a folder by its link; ``/`` is the root."""
+    folder = folder_id(client) if target == "/" else public_id(target)
+    entry = [public_id(link) for link in chosen]
+    form = {"csrf_token": token(client), "folder": folder, "entry": entry}
+    return client.post("/move", data=form)
+
+
+def messages(client: FlaskClient) -> str:
+    return "\n".join(re.findall(r'<p class="note[^>]*>([^<]*)', client.get("/").text))
+
+
+def test_file_is_in_the_folder_that_it_was_uploaded_to(alice: FlaskClient) -> None:
+    inner = make_folder(alice, "Inner", make_folder(alice, "Outer"))
+    response = upload(alice, "a.txt", page=inner)
+    assert response.location == inner
+    assert list(links(alice, inner)) == ["a.txt"]
+    assert links(alice) == {}
+
+
+def test_way_to_a_folder_is_shown(alice: FlaskClient) -> None:
+    outer = make_folder(alice, "Out & er")
+    page = alice.get(make_folder(alice, "Inner", outer)).text
+    way = page.partition('<nav class="way" aria-label="You are here">')[2].partition("</nav>")[0]
+    assert re.findall(r'href="([^"]+)"', way) == ["/", outer]
+    assert "Out &amp; er" in way
+    assert '<span aria-current="page"><bdi>Inner</bdi></span>' in way
+
+
+def test_folders_come_first_in_the_list(alice: FlaskClient) -> None:
+    upload(alice, "a.txt")
+    make_folder(alice, "z")
+    rows = re.findall(r"<bdi>([^<]+)</bdi></a></th>", alice.get("/").text)
+    assert rows == ["z", "a.txt"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "made"),
+    [
+        ("a/../../b", "b"),
+        ("..", "unnamed"),
+        ("  x  ", "x"),
+        ("A\u202eB", "AB"),
+        ("C:\\", "unnamed"),
+    ],
+)
+def test_name_of_a_folder_is_cleaned(sent: str, made: str, alice: FlaskClient) -> None:
+    make_folder(alice, sent)
+    assert list(folders(alice)) == [made]
+
+
+@pytest.mark.parametrize("name", ["", "   "])
+def test_folder_needs_a_name(name: str, alice: FlaskClient) -> None:
+    post_folder(alice, name)
+    assert "Give the new folder a name." in messages(alice)
+
+
+def test_taken_name_gets_a_number_and_that_is_told(alice: FlaskClient) -> None:
+    upload(alice, "Plan")
+    post_folder(alice, "PLAN")
+    assert "New folder: PLAN (2) (PLAN is taken)" in messages(alice)
+    assert list(folders(alice)) == ["PLAN (2)"]
+
+
+def test_rename_keeps_the_address_and_sets_the_type(alice: FlaskClient) -> None:
+    upload(alice, "a.txt")
+    link = links(alice)["a.txt"]
+    rename(alice, link, "dir/b.html")
+    assert links(alice) == {"b.html": link}
+    with alice.get(link) as response:
+        assert response.mimetype == "text/html"
+        assert "b.html" in response.headers["Content-Disposition"]
+
+
+def test_rename_to_a_taken_name_is_numbered(alice: FlaskClient) -> None:
+    for name in ("a.txt", "b.txt"):
+        upload(alice, name)
+    rename(alice, links(alice)["b.txt"], "A.txt")
+    assert "Renamed to A (2).txt (A.txt is taken)" in messages(alice)
+    assert set(links(alice)) == {"a.txt", "A (2).txt"}
+
+
+def test_rename_may_change_case_alone(alice: FlaskClient) -> None:
+    upload(alice, "a.txt")
+    rename(alice, links(alice)["a.txt"], "A.TXT")
+    assert list(links(alice)) == ["A.TXT"]
+
+
+def test_rename_needs_a_name(alice: FlaskClient) -> None:
+    upload(alice, "a.txt")
+    rename(alice, links(alice)["a.txt"], " ")
+    assert "Give it a name." in messages(alice)
+    assert list(links(alice)) == ["a.txt"]
+
+
+def test_several_are_moved_at_once(alice: FlaskClient) -> None:
+    target, moved = make_folder(alice, "Target"), make_folder(alice, "Moved")
+    upload(alice, "a.txt", page=moved)
+    upload(alice, "b.txt")
+    upload(alice, "b.txt", page=target)
+
+    response = choose(alice, "move", moved, links(alice)["b.txt"])
+    page = alice.get(response.location).text
+    assert "Move 2 items" in page
+    assert "(being moved)" in page
+    assert move(alice, target, moved, links(alice)["b.txt"]).location == target
+
+    assert "Moved here: 2 items: Moved, b (2).txt (b.txt is taken)" in messages(alice)
+    assert list(folders(alice)) == ["Target"]
+    assert set(links(alice, target)) == {"b.txt", "b (2).txt"}
+    assert list(links(alice, moved)) == ["a.txt"]
+
+
+def test_move_to_where_it_is_changes_nothing(alice: FlaskClient) -> None:
+    upload(alice, "a.txt")
+    assert "disabled" in alice.get(choose(alice, "move", links(alice)["a.txt"]).location).text
+    move(alice, "/", links(alice)["a.txt"])
+    assert list(links(alice)) == ["a.txt"]
+
+
+def test_folder_is_not_moved_into_itself_or_below(alice: FlaskClient) -> None:
+    outer = make_folder(alice, "Outer")
+    inner = make_folder(alice, "Inner", outer)
+    for target in (outer, inner):
+        response = move(alice, target, outer)
+        assert response.location.startswith("/move?")
+        assert "cannot be moved into itself" in messages(alice)
+    assert list(folders(alice)) == ["Outer"]
+
+
+def test_two_folders_are_not_moved_into_each_other_at_once(app: Flask, alice: FlaskClient) -> None:
+    for attempt in range(5):
+        one, two = (make_folder(alice, f"{name} {attempt}") for name in ("One", "Two"))
+        with app.app_context():
+            ids = {
+                link: db.session.scalars(
+                    select(Folder.id).where(Folder.public_id == public_id(link))
+                ).one()
+                for link in (one, two)
+            }
+        barrier = threading.Barrier(2)
+
+        def into(pair: tuple[int, int], barrier: threading.Barrier = barrier) -> bool:
+            with app.app_context():
+                moved, target = (db.session.get_one(Folder, one) for one in pair)
+                barrier.wait()
+                try:
+                    entries.move([moved], target)
+                except tree.IntoItselfError:
+                    return False
+                return True
+
+        with ThreadPoolExecutor(2) as pool:
+            done = list(pool.map(into, [(ids[one], ids[two]), (ids[two], ids[one])]))
+        assert sorted(done) == [False, True]
+
+
+def test_depth_is_limited_in_words(alice: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tree, "DEEPEST", 3)
+    page, pages = "/", []
+    for name in "abc":
+        page = make_folder(alice, name, page)
+        pages.append(page)
+    post_folder(alice, "d", page)
+    assert "Folders can lie at most 3 deep" in messages(alice)
+    outer = make_folder(alice, "outer")
+    make_folder(alice, "inner", outer)
+    move(alice, pages[1], outer)
+    assert "Folders can lie at most 3 deep" in messages(alice)
+    assert set(folders(alice)) == {"a", "outer"}
+    move(alice, pages[0], outer)
+    assert set(folders(alice)) == {"a"}
+
+
+def test_folder_that_has_gone_takes_nothing(app: Flask, alice: FlaskClient) -> None:
+    page = make_folder(alice, "Gone")
+    url = f"/folders/{folder_id(alice, page)}/folders"
+    choose(alice, "trash", page)
+    form = {"csrf_token": token(alice), "name": "x"}
+    assert alice.post(url, data=form).status_code == 404
+    with app.app_context():
+        folder = db.session.scalars(select(Folder).where(Folder.name == "Gone")).one()
+        with pytest.raises(entries.GoneError):
+            entries.place(Folder(name="x"), folder)
+
+
+def test_root_folder_stays_as_it_is(alice: FlaskClient) -> None:
+    root = folder_id(alice)
+    form = {"csrf_token": token(alice), "name": "x", "entry": root}
+    assert alice.post(f"/entries/{root}/rename", data=form).status_code == 404
+    assert alice.post("/selection/trash", data=form).status_code == 404
+    assert alice.post("/move", data=form).status_code == 404
+    assert alice.get("/").status_code == 200
+
+
+@pytest.mark.parametrize("action", ["trash", "move", "zip"])
+def test_one_of_anothers_among_what_was_chosen_stops_all(
+    action: str, alice: FlaskClient, bob: FlaskClient
+) -> None:
+    upload(alice, "a.txt")
+    upload(bob, "b.txt")
+    mine, theirs = links(bob)["b.txt"], links(alice)["a.txt"]
+    assert choose(bob, action, mine, theirs).status_code == 404
+    assert list(links(bob)) == ["b.txt"]
+    assert list(links(alice)) == ["a.txt"]
+
+
+def test_nothing_is_written_into_anothers_folder(alice: FlaskClient, bob: FlaskClient) -> None:
+    theirs = make_folder(alice, "Hers")
+    upload(bob, "b.txt")
+    form = {"csrf_token": token(bob), "name": "x"}
+    assert bob.post(f"{theirs}/folders", data=form).status_code == 404
+    assert bob.post(f"/uploads{theirs}", data=form).status_code == 404
+    assert move(bob, theirs, links(bob)["b.txt"]).status_code == 404
+    assert list(links(bob)) == ["b.txt"]
+    assert links(alice, theirs) == folders(alice, theirs) == {}
+
+
+@pytest.mark.parametrize("action", ["trash", "move", "zip"])
+def test_nothing_chosen_is_told_where_one_was(action: str, alice: FlaskClient) -> None:
+    page = make_folder(alice, "Here")
+    response = choose(alice, action, next=f"{page}?sort=size")
+    assert response.location == f"{page}?sort=size"
+    assert "Choose files or folders first" in messages(alice)
+
+
+@pytest.mark.parametrize("target", ["//evil.example/", "https://evil.example/", "/\\evil.example"])
+def test_form_leads_back_to_this_site_alone(target: str, alice: FlaskClient) -> None:
+    assert choose(alice, "trash", next=target).location == "/"
+
+
+def found(client: FlaskClient, words: str) -> list[str]:
+    page = client.get("/search", query_string={"q": words}).text
+    return re.findall(r"<bdi>([^<]+)</bdi></a></th>", page)
+
+
+@pytest.fixture
+def searched(alice: FlaskClient) -> FlaskClient:
+    inner = make_folder(alice, "Inner", make_folder(alice, "Outer"))
+    for name in ("Straße.txt", "100%.txt", "1000.txt", "a_b.txt", "aXb.txt", "back.txt"):
+        upload(alice, name, page=inner)
+    return alice
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        ("STRASSE", ["Straße.txt"]),
+        ("100%", ["100%.txt"]),
+        ("%", ["100%.txt"]),
+        ("a_b", ["a_b.txt"]),
+        ("_", ["a_b.txt"]),
+        ("/", []),
+        ("inner", ["Inner"]),
+        (".TXT", ["100%.txt", "1000.txt", "a_b.txt", "aXb.txt", "back.txt", "Straße.txt"]),
+        ("", []),
+        ("nothing like it", []),
+    ],
+)
+def test_search_finds_parts_of_names(words: str, names: list[str], searched: FlaskClient) -> None:
+    assert found(searched, words) == names
+
+
+def test_search_says_in_which_folder(searched: FlaskClient) -> None:
+    assert "<bdi>Outer / Inner</bdi>" in searched.get("/search?q=aXb").text
+
+
+def test_search_finds_only_ones_own_and_nothing_in_the_trash(
+    searched: FlaskClient, bob: FlaskClient
+) -> None:
+    assert found(bob, "txt") == []
+    choose(searched, "trash", folders(searched)["Outer"])
+    assert found(searched, "txt") == []
+
+
+def test_search_says_that_there_is_more(
+    searched: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "MOST_FOUND", 2)
+    assert len(found(searched, "txt")) == 2
+    assert "The first 2 items" in searched.get("/search?q=txt").text
+
+
+def test_markup_in_names_is_text_on_every_page(alice: FlaskClient) -> None:
+    name = '<b onclick="x">&\'"'
+    page = make_folder(alice, name)
+    upload(alice, f"{name}.png", page=page)
+    link = links(alice, page).popitem()[1]
+    seen = [
+        page,
+        f"/entries/{public_id(page)}",
+        f"/entries/{public_id(link)}",
+        f"/move?entry={public_id(link)}",
+        "/search?q=%3Cb+onclick%3D%22x",
+    ]
+    texts = [alice.get(address).text for address in seen]
+    choose(alice, "trash", page)
+    texts += [alice.get(a).text for a in ("/", "/trash", f"/trash/{public_id(page)}/delete")]
+    for text in texts:
+        assert "<b onclick" not in text
+        assert "&lt;b onclick=&#34;x" in text
+
+
+def test_details_tell_what_is_known(alice: FlaskClient) -> None:
+    upload(alice, "a.txt", b"x" * 2000)
+    page = alice.get(f"/entries/{public_id(links(alice)['a.txt'])}").text
+    digest = hashlib.sha256(b"x" * 2000).hexdigest()
+    assert "2 KiB" in page
+    assert "(2,000 bytes)" in page
+    assert "text/plain" in page
+    assert f"<code>{digest}</code>" in page
+
+
+def test_parallel_uploads_and_deletion_leave_nothing_below_the_trash(
+    app: Flask, alice: FlaskClient
+) -> None:
+    page = make_folder(alice, "Folder")
+    with app.app_context():
+        folder_id = db.session.scalars(select(Folder.id).where(Folder.name == "Folder")).one()
+    barrier = threading.Barrier(5)
+
+    def run(action: Callable[[Folder], object]) -> None:
+        with app.app_context():
+            folder = db.session.get_one(Folder, folder_id)
+            barrier.wait()
+            with suppress(entries.GoneError):
+                action(folder)
+
+    actions: list[Callable[[Folder], object]] = [
+        lambda folder, n=n: entries.place(Folder(name=f"{n}"), folder)  # type: ignore[misc]
+        for n in range(4)
+    ]
+    actions.insert(2, lambda folder: trash.put([folder]))
+    with ThreadPoolExecutor(5) as pool:
+        list(pool.map(run, actions))
+    assert page not in folders(alice).values()
+    with app.app_context():
+        below = select(Entry).where(Entry.parent_id == folder_id)
+        assert all(one.trash_id == folder_id for one in db.session.scalars(below))

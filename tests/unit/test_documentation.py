@@ -1,0 +1,145 @@
+"""The documentation names everything that there is, and its examples run."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from pathlib import Path
+
+import click
+import pytest
+from flask import Flask
+
+import flask_delegate.receipts
+import flask_delegate.testing
+from flask_delegate import exceptions
+from flask_delegate.cli import delegate
+from flask_delegate.config import DEFAULTS
+from flask_delegate.handoff import Options
+from flask_delegate.receipts import NGINX_FORMAT
+from flask_delegate.servers import AUTO, SERVERS
+from tests.support.paths import PROJECT
+from tests.support.readme import readme_example
+
+CONFIGURATION = (PROJECT / "docs/extension/configuration.md").read_text()
+
+
+@pytest.mark.parametrize("key", [*DEFAULTS, "SECRET_KEY"])
+def test_each_setting_is_documented(key: str) -> None:
+    assert f"| `{key}` |" in CONFIGURATION
+
+
+@pytest.mark.parametrize("backend", [AUTO, *SERVERS])
+def test_each_backend_is_documented(backend: str) -> None:
+    assert f"`{backend}`" in CONFIGURATION
+
+
+@pytest.mark.parametrize("option", Options.__annotations__)
+def test_each_option_of_a_handoff_is_documented(option: str) -> None:
+    assert f"| `{option}` |" in CONFIGURATION
+
+
+def test_each_command_and_its_options_are_documented() -> None:
+    context = click.Context(delegate)
+    for name in delegate.list_commands(context):
+        command = delegate.get_command(context, name)
+        assert command is not None
+        assert f"`flask delegate {name}`" in CONFIGURATION
+        for parameter in [one for one in command.params if isinstance(one, click.Option)]:
+            for option in (*parameter.opts, *parameter.secondary_opts):
+                assert f"`{option}" in CONFIGURATION
+
+
+def test_each_exception_is_documented_and_in_the_tree() -> None:
+    names = [name for name, item in vars(exceptions).items() if isinstance(item, type)]
+    for name in names:
+        assert name in (exceptions.__doc__ or "")
+        if name not in ("DelegateError", "FileRefused"):
+            assert f"`{name}`" in CONFIGURATION
+
+
+def test_the_table_of_servers_is_what_the_backends_declare() -> None:
+    page = (PROJECT / "docs/extension/servers.md").read_text()
+    for server in SERVERS.values():
+        keeps = dataclasses.astuple(server.keeps)
+        words = " | ".join("yes" if kept else "no" for kept in keeps)
+        assert f"| `{server.name}` | {words} |" in page
+
+
+def test_the_log_format_for_nginx_is_the_one_that_is_read() -> None:
+    page = (PROJECT / "docs/extension/receipts.md").read_text()
+    assert f"log_format flask_delegate '{NGINX_FORMAT}';" in page
+
+
+def test_each_public_name_has_a_docstring() -> None:
+    for name in flask_delegate.__all__:
+        item = getattr(flask_delegate, name)
+        assert item.__doc__ or name in ("file_delegated", "file_refused")
+
+
+def test_the_reference_has_each_public_name() -> None:
+    page = (PROJECT / "docs/extension/api.md").read_text()
+    named = set(re.findall(r"^\.\. (?:auto|py:)[a-z]+:: (\w+)", page, re.MULTILINE))
+    members = re.search(r"automodule:: flask_delegate.receipts\n +:members: (.+)", page)
+    assert members
+    public = {*flask_delegate.__all__, *flask_delegate.testing.__all__}
+    assert named - {"flask_delegate"} == public
+    written = {
+        name
+        for name, item in vars(flask_delegate.receipts).items()
+        if getattr(item, "__module__", "") == "flask_delegate.receipts" and name[0] != "_"
+    }
+    assert set(members[1].split(", ")) == written
+
+
+def test_the_readmes_example_is_short_and_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = readme_example()
+    assert len([line for line in source.splitlines() if line.strip()]) <= 15
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports" / "a.txt").write_text("numbers")
+    monkeypatch.setenv("FLASK_SECRET_KEY", "secret")
+    monkeypatch.setenv("FLASK_DELEGATE_ROOT", str(tmp_path))
+    names: dict[str, object] = {"__name__": "hello"}
+    exec(compile(source, "hello.py", "exec"), names)  # noqa: S102 -- the example under test
+    app = names["app"]
+    assert isinstance(app, Flask)
+    client = app.test_client()
+    assert client.get("/reports/a.txt").status_code == 403
+    assert 'href="/reports/a.txt"' in client.get("/sign-in").text
+    response = client.get("/reports/a.txt", buffered=True)
+    assert response.data == b"numbers"
+    assert response.headers["Content-Disposition"] == 'attachment; filename="a.txt"'
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in (PROJECT / "docs").rglob("*.md"):
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_readme_stands_alone_on_a_package_index() -> None:
+    text = (PROJECT / "README.md").read_text()
+    assert all(target.startswith("https://") for target in re.findall(r"\]\(([^)]+)\)", text))
+    for folder in re.findall(r"`(docs/\S*)`", text):
+        assert (PROJECT / folder).is_dir()
+
+
+def test_the_readmes_commands_are_there() -> None:
+    text = (PROJECT / "README.md").read_text()
+    for script in set(re.findall(r"scripts/\w+", text)):
+        assert os.access(PROJECT / script, os.X_OK)
+    for name in re.findall(r"flask --app hello delegate ([a-z-]+)", text):
+        assert name in delegate.list_commands(click.Context(delegate))
+
+
+def test_what_went_wrong_elsewhere_names_tests_that_there_are() -> None:
+    page = (PROJECT / "docs/project/elsewhere.md").read_text()
+    named = set(re.findall(r"`(test_\w+)`", page))
+    written: set[str] = set()
+    for path in (PROJECT / "tests").rglob("test_*.py"):
+        written.update(re.findall(r"^def (test_\w+)", path.read_text(), re.MULTILINE))
+    assert len(named) > 60
+    assert named <= written, named - written
