@@ -48,9 +48,7 @@ class Delegate:
 
 
 def _checks(app: Flask, settings: Settings) -> list[Check]:
+    # A Location is every application's to set; stop_unminted knows which ones mod_wsgi follows.
     headers = {server_of(area).header for area in settings.areas.values()} - {"Location", None}
-    return [
-        stop_unminted,
-        *(StopUnmintedHeader(name) for name in sorted(filter(None, headers))),
-        LostHeaders(app),
-    ]
+    stop = [StopUnmintedHeader(name) for name in sorted(filter(None, headers))]
+    return [stop_unminted, *stop, LostHeaders(app)]
