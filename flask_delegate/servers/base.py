@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response
 from ..areas import Area
 from ..delivery import Delivery
 from ..resolve import PrivateFile
-from .handshake import Keys
+from .handshake import Keys, check_proxy
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -88,11 +88,11 @@ class Server:
     """The lines of its configuration that switch sendfile on and off."""
 
     def check(self, environ: Mapping[str, object], area: Area, keys: Keys) -> None:
-        """Check that the server in front of this request is ready.
+        """Check that the server in front of this request is ready: here, that it says so.
 
         :raises HandoffUnavailable: saying what was seen and what to do.
         """
-        raise NotImplementedError
+        check_proxy(environ, area, keys, command=self.command)
 
     def respond(self, delivery: Delivery, keys: Keys, environ: WSGIEnvironment) -> Response:
         """Return the response that has the file sent."""

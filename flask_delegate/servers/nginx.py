@@ -16,7 +16,7 @@ from ..areas import Area
 from ..delivery import Delivery
 from .base import Choices, Keeps, Keyed, Server, describing_response
 from .codec import internal_url
-from .handshake import Keys, check_proxy
+from .handshake import Keys
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -35,10 +35,6 @@ class Nginx(Server):
     choices: ClassVar[tuple[str, ...]] = ("sendfile", "receipts")
     software = "nginx"
     sendfile_lines: ClassVar[tuple[str, str]] = ("sendfile on;", "sendfile off;")
-
-    def check(self, environ: Mapping[str, object], area: Area, keys: Keys) -> None:
-        """See :class:`.Server`."""
-        check_proxy(environ, area, keys, command=self.command)
 
     def respond(self, delivery: Delivery, keys: Keys, environ: WSGIEnvironment) -> Response:
         """Return the hand-off; nginx keeps name, type and cache policy, and asks for the policy.

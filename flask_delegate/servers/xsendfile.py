@@ -7,7 +7,7 @@ that are set here, and cuts the body short where the application answered a rang
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from werkzeug.wrappers import Response
@@ -17,7 +17,7 @@ from ..delivery import Delivery
 from ..exceptions import HandoffUnavailable
 from . import apache
 from .base import Choices, Keeps, Keyed, Server, describing_response, set_validators
-from .handshake import PROXY_HEADER, Keys, check_proxy, environ_key
+from .handshake import PROXY_HEADER, Keys, environ_key
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -40,10 +40,6 @@ class XSendfile(Server):
     software = "mod_xsendfile"
     modules: ClassVar[tuple[str, ...]] = ("xsendfile", "env", "headers")
     runs_python = True
-
-    def check(self, environ: Mapping[str, object], area: Area, keys: Keys) -> None:
-        """See :class:`.Server`."""
-        check_proxy(environ, area, keys, command=self.command)
 
     def respond(self, delivery: Delivery, keys: Keys, environ: WSGIEnvironment) -> Response:
         """Return the hand-off.

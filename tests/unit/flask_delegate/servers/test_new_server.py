@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from flask_delegate.areas import Area
 from flask_delegate.delivery import Delivery
 from flask_delegate.servers import SERVERS
 from flask_delegate.servers.base import Choices, Keeps, Keyed, Server, describing_response
-from flask_delegate.servers.handshake import Keys, check_proxy
+from flask_delegate.servers.handshake import Keys
 from flask_delegate.testing import assert_delegated
 from tests.support.extension import Factory
 
@@ -31,9 +31,6 @@ class Lighttpd(Server):
     command = "lighttpd-config"
     choices = ("receipts",)
     software = "lighttpd"
-
-    def check(self, environ: Mapping[str, object], area: Area, keys: Keys) -> None:
-        check_proxy(environ, area, keys, command=self.command)
 
     def respond(self, delivery: Delivery, keys: Keys, environ: Any) -> Response:
         del keys, environ
