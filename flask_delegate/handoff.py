@@ -81,6 +81,8 @@ class Delivery:
 
     :param id: 16 characters that find the hand-off in the server's log: see
         :mod:`flask_delegate.receipts`. Not a secret.
+    :param handoff: what the view returned. A subclass of :class:`Handoff` carries to the receivers
+        of ``file_delegated`` what else they need to know.
     :param file: what to send.
     :param content_type: the ``Content-Type`` header.
     :param disposition: the ``Content-Disposition`` header.
@@ -90,6 +92,7 @@ class Delivery:
     """
 
     id: str
+    handoff: Handoff
     file: PrivateFile
     content_type: str
     disposition: str
@@ -121,6 +124,7 @@ def describe(handoff: Handoff, file: PrivateFile) -> Delivery:
     attachment = bool(handoff.as_attachment) or mimetype.lower() == UNKNOWN
     return Delivery(
         id=secrets.token_urlsafe(12),
+        handoff=handoff,
         file=file,
         content_type=content_type(mimetype),
         disposition=content_disposition("attachment" if attachment else "inline", name),

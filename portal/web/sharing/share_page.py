@@ -8,7 +8,6 @@ from typing import TypeVar
 from flask import (
     Blueprint,
     abort,
-    g,
     make_response,
     redirect,
     render_template,
@@ -17,10 +16,9 @@ from flask import (
 )
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
-from werkzeug.wrappers import Response
 
 from flask_delegate import Handoff, delegated
-from portal.activity.record import delivering, record
+from portal.activity.record import record
 from portal.core.database import db
 from portal.core.models import Entry, Folder, Share, StoredFile
 from portal.files import listing, tree
@@ -29,7 +27,7 @@ from portal.identity import attempts
 from portal.sharing import shares as shares_of
 from portal.sharing import visitor
 from portal.sharing.status import Standing, standing
-from portal.web.files.files import path_of
+from portal.web.files.files import as_download
 from portal.web.files.zips import send_archive
 
 from .link_entry import closed, enter_by, entered_or_404
@@ -92,28 +90,20 @@ def count(public_id: str, entry_id: str) -> ResponseReturnValue:
     return redirect(url_for("visitors.download", public_id=public_id, entry_id=entry_id), 303)
 
 
-def may_download(public_id: str, entry_id: str) -> bool:
-    """Decide whether this visitor may have the file now, and keep it at hand for the view."""
-    g.share = entered_or_404(Share, public_id)
-    g.file = _entry_or_404(StoredFile, g.share, entry_id)
-    return True
+def find_shared(public_id: str, entry_id: str) -> StoredFile:
+    """Find a file whose download was counted; send others to the page to begin one on."""
+    share = entered_or_404(Share, public_id)
+    stored = _entry_or_404(StoredFile, share, entry_id)
+    if not shares_of.may_download(share, stored, visitor.visitor()):
+        abort(redirect(url_for("visitors.show", public_id=public_id)))
+    return stored
 
 
 @visitors.get("/shared/<public_id>/files/<entry_id>")
-@delegated(may_download, conceal=True)
-def download(public_id: str, entry_id: str) -> Handoff | Response:  # noqa: ARG001
-    """Send a file whose download was counted; to others, show the page to begin one on."""
-    stored: StoredFile = g.file
-    if not shares_of.may_download(g.share, stored, visitor.visitor()):
-        return redirect(url_for("visitors.show", public_id=public_id))
-    delivering(stored, "download", detail="by a share link")
-    return Handoff(
-        path_of(stored),
-        as_attachment=True,
-        download_name=stored.name,
-        mimetype=stored.mimetype,
-        csp="default-src 'none'; sandbox",
-    )
+@delegated(find_shared, conceal=True)
+def download(stored: StoredFile, public_id: str, entry_id: str) -> Handoff:  # noqa: ARG001
+    """Hand over a file whose download was counted."""
+    return as_download(stored, detail="by a share link")
 
 
 @visitors.post("/shared/<public_id>/folders/<entry_id>/zip")
