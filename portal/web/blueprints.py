@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from portal.web import health
-from portal.web.account import account, activity, invitations, second_factor, sign_in
+from portal.web import activity, health
+from portal.web.account import account, invitations, second_factor, sign_in
 from portal.web.admin import accounts
 from portal.web.files import entries, files, folders, trash, tus, zips
 from portal.web.sharing import file_requests, share_page, shares, upload_page

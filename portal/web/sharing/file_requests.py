@@ -36,7 +36,7 @@ def create(public_id: str) -> ResponseReturnValue:
     record("request files", folder)
     logger.info("files asked for: %r, by %.100r", folder.name, current_account().name)
     address = url_for("uploaders.enter", token=token, _external=True)
-    return render_template("link_made.html", entry=folder, address=address, asked=made)
+    return render_template("sharing/link_created.html", entry=folder, address=address, asked=made)
 
 
 @file_requests.route("/links/requests/<public_id>", methods=["GET", "POST"])
@@ -78,7 +78,7 @@ def _terms(asked: FileRequest | None = None) -> requests_of.Terms:
 
 def _form(folder: Folder, asked: FileRequest | None = None, error: FormError | None = None) -> str:
     return render_template(
-        "file_request.html",
+        "sharing/file_request_form.html",
         folder=folder,
         asked=asked,
         until=last_day(asked),

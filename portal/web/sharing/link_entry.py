@@ -38,4 +38,4 @@ def entered_or_404(kind: type[L], public_id: str) -> L:
 
 def closed(link: Share | FileRequest | None) -> str:
     """Say kindly why a link does not work; of an unknown one, that it is not known."""
-    return render_template("link_closed.html", standing=standing(link) if link else None)
+    return render_template("sharing/link_unavailable.html", standing=standing(link) if link else None)

@@ -51,7 +51,7 @@ def show(public_id: str) -> ResponseReturnValue:
     if _is_closed(share):
         return closed(share), 410
     if not visitor.is_unlocked(share):
-        return render_template("share_password.html", share=share)
+        return render_template("sharing/share_password.html", share=share)
     return _show(share, share.entry)
 
 
@@ -65,7 +65,7 @@ def unlock(public_id: str) -> ResponseReturnValue:
     if not visitor.unlock(share, request.form.get("password", "")):
         attempts.log_failure("share password", "")
         record("wrong password", share.entry, detail="of a share link")
-        return render_template("share_password.html", share=share, failed=True), 422
+        return render_template("sharing/share_password.html", share=share, failed=True), 422
     # Not forgotten are the failures of others, who may be guessing.
     attempt.take_back()
     return redirect(url_for("visitors.show", public_id=public_id))
@@ -128,7 +128,7 @@ def _show(share: Share, entry: Entry) -> ResponseReturnValue:
         page = listing.page(entry, listing.Order(), mark=_mark(share, request.args.get("after")))
     way = tree.way_to(entry.id) if page else []
     start = next((n for n, step in enumerate(way) if step.id == share.entry_id), 0)
-    return render_template("shared.html", share=share, entry=entry, page=page, way=way[start:])
+    return render_template("sharing/share_page.html", share=share, entry=entry, page=page, way=way[start:])
 
 
 def _mark(share: Share, public_id: str | None) -> Entry | None:

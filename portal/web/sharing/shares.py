@@ -29,7 +29,7 @@ def index() -> ResponseReturnValue:
     """List my links."""
     account = current_account()
     return render_template(
-        "links.html",
+        "sharing/links.html",
         shares=links.of_owner(Share, account),
         requests=links.of_owner(FileRequest, account),
         standing=standing,
@@ -51,7 +51,7 @@ def create(public_id: str) -> ResponseReturnValue:
     record("share", entry, detail=_summary(share))
     logger.info("shared: %r, by %.100r", entry.name, current_account().name)
     address = url_for("visitors.enter", token=token, _external=True)
-    return render_template("link_made.html", entry=entry, address=address, share=share)
+    return render_template("sharing/link_created.html", entry=entry, address=address, share=share)
 
 
 @shares.route("/links/shares/<public_id>", methods=["GET", "POST"])
@@ -106,7 +106,7 @@ def _new_password() -> str | None:
 
 def _form(entry: Entry, share: Share | None = None, error: FormError | None = None) -> str:
     return render_template(
-        "share.html",
+        "sharing/share_form.html",
         entry=entry,
         share=share,
         until=last_day(share),

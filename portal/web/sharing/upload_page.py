@@ -45,7 +45,7 @@ def show(public_id: str) -> ResponseReturnValue:
     asked = entered_or_404(FileRequest, public_id)
     if standing(asked) is not Standing.OPEN:
         return closed(asked), 410
-    return render_template("requested.html", asked=asked, limit=_limit(asked))
+    return render_template("sharing/upload_page.html", asked=asked, limit=_limit(asked))
 
 
 # As in files.upload: the form's token can only be checked once it is known who asks.
