@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, NamedTuple, Protocol
 
-from flask import Flask, current_app, g, has_request_context, request
+from flask import Flask, current_app, has_request_context, request
 from sqlalchemy import delete, insert
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm.exc import ObjectDeletedError
 
-from flask_delegate import file_delegated
+from flask_delegate import Handoff, file_delegated
 from flask_delegate.delivery import Delivery
 from portal.core.database import db
 from portal.core.models import Activity, Entry, Receipt, now
@@ -81,6 +82,20 @@ class Thing(NamedTuple):
         return cls(entry.owner_id, entry.public_id, entry.name)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedHandoff(Handoff):
+    """A hand-off that is recorded, with its id, once the file is on its way.
+
+    :param entry: the file.
+    :param action: what it is sent for.
+    :param detail: as for :func:`record`.
+    """
+
+    entry: Entry
+    action: Literal["download", "view"]
+    detail: str = ""
+
+
 def init_app(app: Flask) -> None:
     """Record each file that the extension delivers."""
     file_delegated.connect(_record_delivery, app)
@@ -118,11 +133,6 @@ def record_all(
 ) -> None:
     """Record that the same was done to several files or folders: see :func:`record`."""
     _keep([_row(action, thing, actor, detail=detail) for thing in things])
-
-
-def delivering(entry: Entry, action: Literal["download", "view"], detail: str = "") -> None:
-    """Have the file that this request is about to deliver recorded, with its hand-off's id."""
-    g.delivering = (entry, action, detail)
 
 
 def forget_old() -> int:
@@ -176,16 +186,16 @@ def _keep(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _record_delivery(_app: Flask, delivery: Delivery, **_more: object) -> None:
-    found = g.pop("delivering", None)
-    if found is None or request.method != "GET":
+    handoff = delivery.handoff
+    if not isinstance(handoff, RecordedHandoff) or request.method != "GET":
         return
-    entry, action, detail = found
+    action: Action = handoff.action
     if not _from_the_beginning():
         # A player asks for hundreds of parts; a download manager for the rest.
         if action == "view":
             return
         action = "resume"
-    record(action, entry, detail=detail, handoff=delivery.id)
+    record(action, handoff.entry, detail=handoff.detail, handoff=delivery.id)
 
 
 def _from_the_beginning() -> bool:

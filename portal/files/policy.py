@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from portal.core.models import Account, Entry, Share
-from portal.sharing.status import Standing, standing
+from portal.sharing.status import Status, status_of
 
 from . import tree
 
@@ -39,7 +39,7 @@ def may_visit(share: Share, entry: Entry, *, unlocked: bool) -> bool:
 
     :param unlocked: whether the share needs no password, or it was given.
     """
-    if not unlocked or standing(share) not in {Standing.OPEN, Standing.USED_UP}:
+    if not unlocked or status_of(share) not in {Status.OPEN, Status.USED_UP}:
         return False
     if entry.trash_id is not None or entry.owner_id != share.owner_id:
         return False

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from portal.web import health
-from portal.web.account import account, activity, invitations, second_factor, sign_in
+from portal.web import activity, health
+from portal.web.account import account, invitations, second_factor, sign_in
 from portal.web.admin import accounts
 from portal.web.files import entries, files, folders, trash, tus, zips
-from portal.web.sharing import file_requests, share_page, shares, upload_page
+from portal.web.sharing import links, share_page, upload_page
 
 BLUEPRINTS = (
     sign_in.auth,
@@ -21,9 +21,8 @@ BLUEPRINTS = (
     trash.trash_pages,
     zips.archive_pages,
     tus.resumable,
-    shares.shares,
-    file_requests.file_requests,
-    share_page.visitors,
-    upload_page.uploaders,
+    links.link_pages,
+    share_page.share_page,
+    upload_page.upload_page,
     health.health,
 )

@@ -18,7 +18,7 @@ from portal.identity.current_user import current_account
 logger = logging.getLogger(__name__)
 
 E = TypeVar("E", bound=Entry)
-L = TypeVar("L", Share, FileRequest)
+L = TypeVar("L", bound=Share | FileRequest)
 
 
 @cache

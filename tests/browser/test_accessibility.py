@@ -30,12 +30,12 @@ NO_PAGES = {
     "health.healthz",
     "second_factor.qr_code",
     "static",
-    "visitors.download",
+    "share_page.download",
     # It only redirects to where its page is, which keeps the link's secret out of the address.
     "invitations.open_invitation",
     "invitations.open_reset",
-    "uploaders.enter",
-    "visitors.enter",
+    "upload_page.enter",
+    "share_page.enter",
 }
 """Endpoints of a GET that are nothing to look at."""
 

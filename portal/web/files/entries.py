@@ -13,8 +13,8 @@ from portal.activity.record import Thing, record, record_all
 from portal.core.models import Entry, Folder, StoredFile
 from portal.files import entries, listing, names, trash, tree
 from portal.identity.current_user import current_account, login_required
-from portal.sharing import shares
-from portal.sharing.status import standing
+from portal.sharing import links
+from portal.sharing.status import status_of
 from portal.web.account.sign_in import is_local
 from portal.web.flashes import list_names, shorten, tell
 from portal.web.loaders import chosen_or_404, entry_or_404
@@ -42,8 +42,8 @@ def details(public_id: str) -> ResponseReturnValue:
         source=url_to_show(entry) if isinstance(entry, StoredFile) and is_shown else None,
         downloads=report.downloads(entry) if isinstance(entry, StoredFile) else None,
         lines=report.of_file(entry),
-        shares=shares.of_entry(entry),
-        standing=standing,
+        shares=links.shares_of(entry),
+        status_of=status_of,
     )
 
 

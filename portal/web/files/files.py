@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
-from flask import Blueprint, g, redirect, url_for
+from flask import Blueprint, redirect, url_for
 from flask.typing import ResponseReturnValue
 
 from flask_delegate import FileRefused, Handoff, HandoffUnavailable, delegated, signed_url
-from portal.activity.record import delivering, record
+from portal.activity.record import RecordedHandoff, record
 from portal.core.models import Folder, StoredFile
 from portal.files import entries
 from portal.files.uploads import accept_files, add_file, current_storage, received_files
@@ -56,48 +57,48 @@ def upload(public_id: str) -> ResponseReturnValue:
     return redirect(folder_url(folder))
 
 
-def may_download(public_id: str) -> bool:
-    """Decide whether this request may have the file, and keep it at hand for the view."""
-    g.file = find_entry(StoredFile, public_id, "read")
-    return g.file is not None
+def find_readable(public_id: str) -> StoredFile | None:
+    """Find the file that this request asks for, if it may have it."""
+    return find_entry(StoredFile, public_id, "read")
 
 
 @files.get("/files/<public_id>")
 @login_required
-@delegated(may_download, conceal=True)
-def download(public_id: str) -> Handoff:  # noqa: ARG001  (it is the decision's)
-    """Send the file that was decided on. The view says which; Apache does the rest."""
-    stored: StoredFile = g.file
-    delivering(stored, "download")
-    return Handoff(
+@delegated(find_readable, conceal=True)
+def download(stored: StoredFile, public_id: str) -> Handoff:  # noqa: ARG001  (find_readable's)
+    """Hand over the file, for Apache to send."""
+    return as_download(stored)
+
+
+def find_viewable(public_id: str) -> StoredFile | None:
+    """Find the file that this request asks for, if it may have it and it is safe to show."""
+    stored = find_readable(public_id)
+    return stored if stored and preview_of(stored.name) else None
+
+
+@files.get("/files/<public_id>/preview")
+@login_required
+@delegated(find_viewable, conceal=True)
+def preview(stored: StoredFile, public_id: str) -> Handoff:  # noqa: ARG001
+    """Hand over a file for the browser to show."""
+    return RecordedHandoff(path_of(stored), **_shown_as(stored), entry=stored, action="view")
+
+
+def as_download(stored: StoredFile, detail: str = "") -> Handoff:
+    """Return the hand-off of a file to save, which is recorded.
+
+    :param detail: as for :func:`portal.activity.record.record`.
+    :raises ContentLostError: if its content is not there.
+    """
+    return RecordedHandoff(
         path_of(stored),
         as_attachment=True,
         download_name=stored.name,
         mimetype=stored.mimetype,
         csp="default-src 'none'; sandbox",
-    )
-
-
-def may_preview(public_id: str) -> bool:
-    """Decide as for a download; and only what cannot do harm is shown at all."""
-    return may_download(public_id) and preview_of(g.file.name) is not None
-
-
-@files.get("/files/<public_id>/preview")
-@login_required
-@delegated(may_preview, conceal=True)
-def preview(public_id: str) -> Handoff:  # noqa: ARG001
-    """Send a file for the browser to show."""
-    stored: StoredFile = g.file
-    shown = preview_of(stored.name)
-    if shown is None:
-        raise AssertionError("may_preview() said otherwise")
-    delivering(stored, "view")
-    return Handoff(
-        path_of(stored),
-        download_name=stored.name,
-        mimetype=shown.mimetype,
-        csp=shown.policy,
+        entry=stored,
+        action="download",
+        detail=detail,
     )
 
 
@@ -107,17 +108,9 @@ def url_to_show(stored: StoredFile) -> str:
     Where Apache can verify it by itself, not even a film of which hundreds of ranges are asked for
     comes by here again: for some hours, in this browser, until somebody signs out there.
     """
-    shown = preview_of(stored.name)
-    if shown is None:
-        raise AssertionError("only what can be shown has such an address")
     try:
         url = signed_url(
-            path_of(stored),
-            expires_in=_SHOWN,
-            bind_to_browser=True,
-            download_name=stored.name,
-            mimetype=shown.mimetype,
-            csp=shown.policy,
+            path_of(stored), expires_in=_SHOWN, bind_to_browser=True, **_shown_as(stored)
         )
     except (HandoffUnavailable, FileRefused, ContentLostError):
         # That view says what is wrong, or does it itself.
@@ -135,6 +128,14 @@ def path_of(stored: StoredFile) -> str:
     if not storage.holds(stored.storage_key, stored.size):
         raise ContentLostError(stored.public_id)
     return storage.path(stored.storage_key)
+
+
+def _shown_as(stored: StoredFile) -> dict[str, Any]:
+    """Return the options of a file's hand-off to a browser that shows it."""
+    preview = preview_of(stored.name)
+    if preview is None:
+        raise AssertionError("only what is safe to show is shown")
+    return {"download_name": stored.name, "mimetype": preview.mimetype, "csp": preview.policy}
 
 
 def _keep_files(folder: Folder, stored_names: list[str]) -> None:

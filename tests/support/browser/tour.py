@@ -112,7 +112,7 @@ def _details(portal: Portal, page: Page, _: Links) -> Iterator[Stop]:
 
 def _links(portal: Portal, page: Page, links: Links) -> Iterator[Stop]:
     def made(name: str) -> Stop:
-        _press(page, "Make the link")
+        _press(page, "Create link")
         links[name] = page.get_by_label("Link", exact=True).input_value()
         return Stop(f"{name}-made", page)
 
@@ -129,7 +129,7 @@ def _links(portal: Portal, page: Page, links: Links) -> Iterator[Stop]:
     yield made("asked")
     yield Stop("links", _open(page, f"{portal.url}/links"))
     yield Stop("share-change", _open(page, "Change the link to Welcome.txt"))
-    _open(page, f"{portal.url}/links", "Change the link for uploads into Projects")
+    _open(page, f"{portal.url}/links", "Change the upload link to Projects")
     yield Stop("ask-change", page)
 
 

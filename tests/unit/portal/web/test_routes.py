@@ -22,7 +22,7 @@ from portal.core.models import Account, FileRequest, Folder, Role, Share, SignIn
 from portal.files import entries
 from portal.files.uploads import disk_storage
 from portal.identity import passwords, sessions
-from portal.sharing import file_requests, shares
+from portal.sharing import links as link_service
 from portal.tus.headers import CONTENT_TYPE
 from tests.support.portal import (
     PASSWORD,
@@ -187,8 +187,8 @@ class People:
             target.parent.mkdir(exist_ok=True)
             target.write_bytes((storage.files / storage.path(file.storage_key)).read_bytes())
             entries.place(copy, folder)
-            share, share_token = shares.create(folder, shares.Terms())
-            asked, request_token = file_requests.create(folder, file_requests.Terms())
+            share, share_token = link_service.create(Share, folder)
+            asked, request_token = link_service.create(FileRequest, folder)
             ids = share.public_id, asked.public_id, folder.public_id, copy.public_id
         self.visitor = self.app.test_client()
         assert self.visitor.get(f"/s/{share_token}").status_code == 302
