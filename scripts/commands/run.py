@@ -58,13 +58,16 @@ _MISREAD = re.compile(r'[\x00-\x1f\x7f"\\*?\[\]{}$%]')
 def main(words: Sequence[str]) -> None:
     """Serve until a signal."""
     parser = Parser(HELP, MORE)
-    parser.take("--port", default="8000", help="where to listen (default: 8000)")
-    parser.take("--data", metavar="DIR", help=_DATA)
+    parser.add_argument("--port", default="8000", help="where to listen (default: 8000)")
+    parser.add_argument("--data", metavar="DIR", help=_DATA)
     clients = "how many slow clients to expect at once (default: 1000, or what memory allows)"
-    parser.take("--clients", metavar="N", help=clients)
+    parser.add_argument("--clients", metavar="N", help=clients)
     demo = "create demo accounts and files; prints 'demo account: NAME PASSWORD' for each account"
     parser.add_argument("--demo", action="store_true", help=demo)
     given = parser.parse(words)
+    for name in ("port", "data", "clients"):
+        if getattr(given, name) == "":
+            refuse(f"--{name} needs a value. See --help.")
     if not re.fullmatch(r"[1-9][0-9]{0,4}", given.port) or int(given.port) > 65535:
         refuse(f"'{given.port}' is not a port. Give --port a number from 1 to 65535, such as 8000.")
     limit = os.environ.get("PORTAL_MAX_CONTENT_LENGTH") or str(1024**3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Iterable
 from typing import NoReturn
@@ -36,23 +37,15 @@ class Parser(argparse.ArgumentParser):
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
-        self._filled: set[str] = set()
-
-    def take(self, name: str, **options: str) -> None:
-        """Add an option that needs a value."""
-        self._filled.add(name.removeprefix("--"))
-        self.add_argument(name, nargs="?", const="", **options)  # type: ignore[arg-type]
 
     def parse(self, words: Iterable[str]) -> argparse.Namespace:
-        """Parse the words; refuse those that are unknown, and options without their value."""
+        """Parse the words, and refuse those that are unknown."""
         given, unknown = self.parse_known_args(list(words))
         if unknown:
             refuse(f"unknown option '{unknown[0]}'. See --help.")
-        for name, value in vars(given).items():
-            if value == "" and name in self._filled:
-                refuse(f"--{name} needs a value. See --help.")
         return given
 
     def error(self, message: str) -> NoReturn:
         """Refuse."""
-        refuse(f"{message}. See --help.")
+        found = re.fullmatch(r"argument (--\w+): expected one argument", message)
+        refuse(f"{found[1]} needs a value. See --help." if found else f"{message}. See --help.")
