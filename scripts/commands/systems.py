@@ -34,13 +34,15 @@ def main(words: Sequence[str]) -> None:
             refuse(f"unknown system '{word}'. Choose from {', '.join(SYSTEMS)}.")
     if not IS_ROOT:
         refuse("only root can create the roots of other systems.")
-    failed = []
     with Jobs() as jobs:
         wanted = ("debootstrap", "gpg", "systemd-container:/usr/bin/systemd-nspawn")
         install_packages(jobs, *wanted)
-        for system in words or SYSTEMS:
-            with tempfile.TemporaryDirectory(prefix=f"{system}-", dir="/var/tmp") as folder:
-                failed += [] if _try(jobs, system, Path(folder)) else [system]
+    failed = []
+    for system in words or SYSTEMS:
+        # The jobs end before the folder does.
+        temporary = tempfile.TemporaryDirectory(prefix=f"{system}-", dir="/var/tmp")
+        with temporary as folder, Jobs() as jobs:
+            failed += [] if _try(jobs, system, Path(folder)) else [system]
     if failed:
         fail(f"failed: {', '.join(failed)}")
 
@@ -80,7 +82,13 @@ def _try(jobs: Jobs, system: str, folder: Path) -> bool:
 def _inside(root: Path) -> list[str]:
     """Return the command that runs another one in the root, with this machine's network."""
     options = ["--quiet", "--register=no", "--keep-unit", "--as-pid2", "--resolv-conf=copy-host"]
-    for path in ("/etc/pip.conf", "/etc/hosts", "/etc/ssl/certs", "/etc/apt/apt.conf.d"):
+    options.append("--console=pipe")
+    for path in (
+        "/etc/pip.conf",
+        "/etc/hosts",
+        "/usr/local/share/ca-certificates",
+        "/etc/apt/apt.conf.d",
+    ):
         options += [f"--bind-ro={path}"] if Path(path).exists() else []
     for name, value in os.environ.items():
         if name.startswith(("PIP_", "npm_config_", "SSL_", "NODE_")) or name.endswith("_proxy"):
