@@ -22,16 +22,13 @@ Returned = str | os.PathLike[str] | Handoff | BaseResponse
 """What a decorated view returns."""
 
 
-# A bool is an object, too; the checker takes the first that fits.
+# A bool is an object, too; a type checker takes the first that fits.
 @overload
 def delegated(  # type: ignore[overload-overlap]
-    authorize: Callable[..., bool], *, conceal: bool = False, **defaults: Unpack[Options]
-) -> Callable[[Callable[P, Returned | Awaitable[Returned]]], Callable[P, Response]]: ...
-
-
-@overload
-def delegated(  # type: ignore[overload-overlap]
-    authorize: Callable[..., Awaitable[bool]], *, conceal: bool = False, **defaults: Unpack[Options]
+    authorize: Callable[..., bool | Awaitable[bool]],
+    *,
+    conceal: bool = False,
+    **defaults: Unpack[Options],
 ) -> Callable[[Callable[P, Returned | Awaitable[Returned]]], Callable[P, Response]]: ...
 
 
@@ -113,7 +110,7 @@ def delegated(
 
 
 def _synchronous(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Have Flask run a coroutine function; any other is called as it is."""
+    """Have Flask run a coroutine function; return any other unchanged."""
     if not iscoroutinefunction(function):
         return function
     return lambda *args, **kwargs: current_app.ensure_sync(function)(*args, **kwargs)

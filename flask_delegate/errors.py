@@ -1,4 +1,4 @@
-"""The one place where exceptions become HTTP answers."""
+"""Exceptions become HTTP answers here, and nowhere else."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .signals import file_refused
 
 
 def answer(error: DelegateError) -> ResponseReturnValue:
-    """Log the reason, tell who listens, and answer with the application's own error page."""
+    """Log the reason, send the signal, and answer with the application's own error page."""
     translated = _translate(error)
     is_ours = isinstance(translated, InternalServerError)
     current_app.logger.log(logging.ERROR if is_ours else logging.WARNING, "file refused: %s", error)

@@ -5,15 +5,15 @@
     DelegateError
     ├── ConfigurationError      a setting is missing, wrong or unsafe; raised at start-up
     ├── UnknownArea             a view names an area that is not configured
-    ├── AccessDenied            ``authorize`` said no
+    ├── AccessDenied            ``authorize`` refused
     ├── FileRefused             the file cannot be delivered
     │   ├── PathRefused         absolute, ``..``, NUL, or a link that leaves the area
-    │   ├── FileMissing         nothing there
+    │   ├── FileMissing         no such file
     │   ├── NotAFile            a directory, FIFO, socket or device
-    │   └── FileUnreadable      there, but the application may not read it
+    │   └── FileUnreadable      the application may not read it
     ├── HandoffUnavailable      the server cannot be shown to be ready, and streaming is ruled out
-    ├── UnmintedRedirect        a response would lead Apache to a URL of somebody's choosing
-    └── LostCookies             a cookie was set on a response that will lose it
+    ├── UnmintedRedirect        a response would have the server follow a URL of another origin
+    └── LostCookies             a cookie was set on a response that would lose it
 
 :mod:`flask_delegate.errors` turns them into HTTP answers.
 """
@@ -22,7 +22,7 @@ from __future__ import annotations
 
 
 class DelegateError(Exception):
-    """The root of every exception that this package raises on purpose."""
+    """The root of this package's exceptions."""
 
 
 class ConfigurationError(DelegateError):
@@ -64,7 +64,7 @@ class AccessDenied(DelegateError):
     """The view's ``authorize`` function returned something false.
 
     :param endpoint: the Flask endpoint that was asked for.
-    :param conceal: answer as for a missing file, so that existence is not told.
+    :param conceal: answer as for a missing file, to hide that it exists.
     """
 
     def __init__(self, endpoint: str | None, *, conceal: bool) -> None:
@@ -101,7 +101,7 @@ class NotAFile(FileRefused):
 
 
 class FileUnreadable(FileRefused):
-    """The file is there, but the application's user may not read it."""
+    """The file exists, but the application's user may not read it."""
 
 
 class HandoffUnavailable(DelegateError):
@@ -146,6 +146,6 @@ class LostCookies(DelegateError):
         super().__init__(
             f"the response that delivers a file sets {', '.join(names)}, which will not reach the"
             " client: Apache answers in the application's place and drops its cookies. Set the"
-            " cookie, or change the session, in a request of its own."
+            " cookie, or change the session, in another request."
         )
         self.names = names

@@ -1,8 +1,7 @@
-"""What became of a hand-off, read from the web server's log.
+"""How downloads ended, read from the web server's log.
 
-The application only knows that a download was allowed. The server knows how it ended, and writes a
-line for each hand-off, with the id that the hand-off carried, if its configuration was generated
-with ``--receipts FILE``.
+The application only knows that it allowed a download. The server knows how it ended, and writes a
+line for each hand-off, with its id, if the configuration was generated with ``--receipts FILE``.
 """
 
 from __future__ import annotations
@@ -57,8 +56,8 @@ class Receipt:
     :param time: when it began (Apache) or ended (nginx), in UTC, to the second.
     :param method: the request's method; nothing is sent for ``HEAD``.
     :param status: 200 for the whole file, 206 for a part, 304 for none, since the browser had it.
-    :param sent: bytes of the file that the server gave to the network: an upper bound of what the
-        client received.
+    :param sent: bytes of the file that the server passed to the network: an upper bound of what
+        the client received.
     :param part: first and last byte of a 206 and the file's size; none for several ranges.
     :param outcome: ``completed`` if the server sent all that was asked for, ``cut short`` if the
         connection ended before, ``failed`` if it answered with an error, ``unknown`` otherwise.
@@ -74,7 +73,7 @@ class Receipt:
 
 
 def parse(line: str) -> Receipt | None:
-    """Read one line of the log; none if it is not a receipt."""
+    """Parse one line of the log; none if it is not a receipt."""
     found = _LINE.search(line)
     if not found:
         return None
@@ -94,9 +93,9 @@ def parse(line: str) -> Receipt | None:
 
 
 def _outcome(found: re.Match[str], *, whole: bool) -> Outcome:
-    # Over HTTP/2 Apache also says "X" where the client had everything and hung up before Apache was
-    # done with the request, as curl does. There %O counts neither frames nor TLS, so it tells: at
-    # least the headers come on top.
+    # Over HTTP/2 Apache also logs "X" where the client had everything and closed the connection
+    # before Apache ended the request, as curl does. There %O counts neither frames nor TLS, but the
+    # headers: more than the body means that all of it was sent.
     if whole and found["protocol"] == "HTTP/2.0":
         return "completed"
     return _ENDS.get(found["end"], "unknown")
@@ -109,7 +108,7 @@ def _part(found: re.Match[str]) -> tuple[int, int, int] | None:
 
 
 def read(path: str | os.PathLike[str]) -> Iterator[Receipt]:
-    """Give the receipts that a log holds.
+    """Yield the receipts that a log holds.
 
     :raises OSError: if it cannot be read.
     """
@@ -120,9 +119,9 @@ def read(path: str | os.PathLike[str]) -> Iterator[Receipt]:
 def follow(
     path: str | os.PathLike[str], *, wait: Callable[[], object] | None = None
 ) -> Iterator[Receipt]:
-    """Give the receipts that a log holds and those that are still to come, without end.
+    """Yield the receipts that a log holds and those still to come, without end.
 
-    The log may be rotated, by renaming or by truncating it, and need not be there yet.
+    The log may be rotated, by renaming or by truncating it, and need not exist yet.
 
     :param wait: called when there is nothing new; half a second's sleep by default.
     """
@@ -142,7 +141,7 @@ def _until_rotated(
 ) -> Iterator[Receipt]:
     while True:
         replaced = _is_replaced(log, path)
-        # Read once more after the change was seen: the server writes to the old file for a while.
+        # Read once more after the rotation: the server writes to the old file for a while.
         yield from _receipts(log)
         if replaced:
             return
@@ -150,7 +149,7 @@ def _until_rotated(
 
 
 def _receipts(log: IO[str]) -> Iterator[Receipt]:
-    """Read whole lines; what the server has not finished writing is left for the next time."""
+    """Yield from whole lines; what the server is still writing is left for the next time."""
     while True:
         position = log.tell()
         line = log.readline()

@@ -18,7 +18,7 @@ from .exceptions import FileMissing, FileUnreadable, NotAFile, PathRefused
 class PrivateFile:
     """A regular file below an area's root that the application can read.
 
-    Holding one proves that the checks were made; only :func:`resolve` makes them.
+    An instance proves that the checks were made; only :func:`resolve` makes them.
 
     :param root: the area's folder.
     :param relative: the real path below it, without symbolic links.
@@ -43,8 +43,8 @@ class PrivateFile:
     def open(self) -> BinaryIO:
         """Open the very file that was resolved.
 
-        :raises FileMissing: if another one, or none, stands in its place by now.
-        :raises FileUnreadable: if it may not be read any more.
+        :raises FileMissing: if it was replaced or deleted.
+        :raises FileUnreadable: if it may no longer be read.
         """
         # O_NONBLOCK: a FIFO put in the file's place must not hold the thread.
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -55,7 +55,7 @@ class PrivateFile:
         except OSError as error:
             raise FileMissing(self.relative, self.root, f"{error.strerror}.") from error
         found = os.fstat(descriptor)
-        # An inode's number is used again, so that the kind is checked as well.
+        # An inode's number is reused, so the kind is checked as well.
         if (found.st_dev, found.st_ino) != self.identity or not stat.S_ISREG(found.st_mode):
             os.close(descriptor)
             raise FileMissing(self.relative, self.root, "replaced while it was being opened.")
@@ -63,7 +63,7 @@ class PrivateFile:
 
 
 def resolve(root: str, requested: str | os.PathLike[str]) -> PrivateFile:
-    """Find a private file.
+    """Return a private file.
 
     Costs one ``lstat`` for each component and one ``access``; only a symbolic link costs more.
 
@@ -71,7 +71,7 @@ def resolve(root: str, requested: str | os.PathLike[str]) -> PrivateFile:
     :param requested: relative to the root.
     :raises PathRefused: absolute, ``..``, NUL, a name that the file system's encoding has no bytes
         for, or a symbolic link that leaves the root.
-    :raises FileMissing: nothing there, or a dangling or circular link.
+    :raises FileMissing: no such file, or a dangling or circular link.
     :raises NotAFile: a directory or special file.
     :raises FileUnreadable: no right to read it, or to enter a folder on the way.
     """
@@ -111,7 +111,7 @@ def _components(name: str, root: str) -> list[str]:
 
 
 def _walk(root: str, parts: list[str], name: str) -> tuple[str, os.stat_result]:
-    """Look at each component in turn; a link ends the walk and is resolved as a whole."""
+    """Check each component in turn; a link ends the walk and is resolved as a whole."""
     path = root
     try:
         for part in parts:

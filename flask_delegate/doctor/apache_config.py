@@ -1,7 +1,7 @@
 """Apache's configuration files, read for what leads to an area's files.
 
-Nothing is run: the directives of all files are listed, those under an ``<IfDefine>`` or
-``<IfModule>`` included, whether Apache would take them or not.
+Nothing is run: the directives of all files are listed, also those under an ``<IfDefine>`` or
+``<IfModule>`` that Apache would skip.
 """
 
 from __future__ import annotations
@@ -52,11 +52,10 @@ class Configuration:
     file: Path
     directives: list[Directive] = field(default_factory=list)
     addresses: dict[int, str] = field(default_factory=dict)
-    variables: dict[str, str] = field(default_factory=lambda: dict(os.environ))
     server_root: str = ""
 
     def names(self, host: int) -> list[str]:
-        """List a virtual host's names."""
+        """Return a virtual host's names."""
         return [
             re.sub(r"^https?://|:\d+$", "", word)
             for directive in self.directives
@@ -65,12 +64,12 @@ class Configuration:
         ]
 
     def port(self, host: int) -> int | None:
-        """Give the port of a virtual host's address, if it has one."""
+        """Return the port of a virtual host's address, if it has one."""
         port = self.addresses.get(host, "").rpartition(":")[2]
         return int(port) if port.isdigit() and 0 < int(port) < 65536 else None
 
     def modules(self) -> set[str]:
-        """List what is loaded, or built in, without ``_module``."""
+        """Return the modules that are loaded, or built in, without ``_module``."""
         loaded = {
             directive.words[0].removesuffix("_module")
             for directive in self.directives
@@ -104,80 +103,75 @@ def read(path: Path) -> Configuration:
 
     :raises ConfigurationUnreadable: if a file cannot be read.
     """
-    configuration = Configuration(path, server_root=str(path.resolve().parent))
-    _read(configuration, path, [], ())
-    return configuration
+    reader = _Reader(Configuration(path, server_root=str(path.resolve().parent)))
+    reader.read(path)
+    return reader.found
 
 
-def _read(
-    into: Configuration, path: Path, sections: list[tuple[str, str, int]], above: tuple[Path, ...]
-) -> None:
-    try:
-        text = path.read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError as error:
-        raise ConfigurationUnreadable(f"{path}: {error.strerror}") from error
-    above = (*above, path)
-    pending = ""
-    for number, line in enumerate(text.splitlines(), 1):
-        pending += line.strip()
-        if pending.endswith("\\"):
-            pending = pending[:-1] + " "
-            continue
-        words, pending = pending, ""
-        if words and not words.startswith("#"):
-            _take(into, words, f"{path}:{number}", sections, above)
+@dataclass(slots=True)
+class _Reader:
+    """Where reading has come to.
 
+    :param sections: open ones, outermost first: lower-case name, argument and virtual host.
+    :param files: the file being read, and those that include it.
+    """
 
-def _take(
-    into: Configuration,
-    line: str,
-    place: str,
-    sections: list[tuple[str, str, int]],
-    above: tuple[Path, ...],
-) -> None:
-    line = _VARIABLE.sub(lambda found: into.variables.get(found[1], found[0]), line)
-    if line.startswith("</"):
-        del sections[-1:]
-    elif line.startswith("<"):
-        name, _, argument = line[1:].rstrip(">").partition(" ")
-        host = sections[-1][2] if sections else 0
-        if name.lower() == "virtualhost":
-            host = len(into.addresses) + 1
-            into.addresses[host] = argument.strip()
-        sections.append((name.lower(), _unquoted(argument), host))
-    else:
-        _directive(into, line, place, sections, above)
+    found: Configuration
+    variables: dict[str, str] = field(default_factory=lambda: dict(os.environ))
+    sections: list[tuple[str, str, int]] = field(default_factory=list)
+    files: list[Path] = field(default_factory=list)
 
+    def read(self, path: Path) -> None:
+        try:
+            text = path.read_text(encoding="utf-8", errors="surrogateescape")
+        except OSError as error:
+            raise ConfigurationUnreadable(f"{path}: {error.strerror}") from error
+        self.files.append(path)
+        pending = ""
+        for number, line in enumerate(text.splitlines(), 1):
+            pending += line.strip()
+            if pending.endswith("\\"):
+                pending = pending[:-1] + " "
+                continue
+            words, pending = pending, ""
+            if words and not words.startswith("#"):
+                self._take(words, f"{path}:{number}")
+        self.files.pop()
 
-def _directive(
-    into: Configuration,
-    line: str,
-    place: str,
-    sections: list[tuple[str, str, int]],
-    above: tuple[Path, ...],
-) -> None:
-    name, *words = [one or two or three for one, two, three in _WORD.findall(line)]
-    name = name.lower()
-    if name in ("include", "includeoptional") and words:
-        for found in _included(into, words[0]):
-            if found not in above:
-                _read(into, found, sections, above)
-        return
-    if name == "define" and words:
-        into.variables[words[0]] = words[1] if len(words) > 1 else ""
-    if name == "serverroot" and words:
-        into.server_root = words[0]
-    around = tuple((kind, argument) for kind, argument, _ in sections)
-    host = sections[-1][2] if sections else 0
-    into.directives.append(Directive(name, tuple(words), around, host, place))
+    def _take(self, line: str, place: str) -> None:
+        line = _VARIABLE.sub(lambda found: self.variables.get(found[1], found[0]), line)
+        host = self.sections[-1][2] if self.sections else 0
+        if line.startswith("</"):
+            del self.sections[-1:]
+        elif line.startswith("<"):
+            name, _, argument = line[1:].rstrip(">").partition(" ")
+            if name.lower() == "virtualhost":
+                host = len(self.found.addresses) + 1
+                self.found.addresses[host] = argument.strip()
+            self.sections.append((name.lower(), _unquoted(argument), host))
+        else:
+            name, *words = [one or two or three for one, two, three in _WORD.findall(line)]
+            self._directive(name.lower(), words, host, place)
 
+    def _directive(self, name: str, words: list[str], host: int, place: str) -> None:
+        if name in ("include", "includeoptional") and words:
+            for file in self._included(words[0]):
+                if file not in self.files:
+                    self.read(file)
+            return
+        if name == "define" and words:
+            self.variables[words[0]] = words[1] if len(words) > 1 else ""
+        if name == "serverroot" and words:
+            self.found.server_root = words[0]
+        around = tuple((kind, argument) for kind, argument, _ in self.sections)
+        self.found.directives.append(Directive(name, tuple(words), around, host, place))
 
-def _included(into: Configuration, pattern: str) -> list[Path]:
-    found = sorted(glob.glob(str(Path(into.server_root, pattern))))  # noqa: PTH207 -- absolute
-    files = []
-    for path in map(Path, found):
-        files += sorted(path.rglob("*")) if path.is_dir() else [path]
-    return [path for path in files if path.is_file()]
+    def _included(self, pattern: str) -> list[Path]:
+        found = sorted(glob.glob(str(Path(self.found.server_root, pattern))))  # noqa: PTH207 -- absolute
+        files = []
+        for path in map(Path, found):
+            files += sorted(path.rglob("*")) if path.is_dir() else [path]
+        return [path for path in files if path.is_file()]
 
 
 def _unquoted(text: str) -> str:
@@ -186,7 +180,7 @@ def _unquoted(text: str) -> str:
 
 
 def guarded_hosts(configuration: Configuration, area: Area, tokens: Collection[str]) -> set[int]:
-    """Tell which virtual hosts have the area's guard on its folder; 0 covers all of them."""
+    """Return the virtual hosts that have the area's guard on its folder; 0 covers all of them."""
     return {
         directive.host
         for directive in configuration.directives
@@ -202,7 +196,7 @@ def guarded_hosts(configuration: Configuration, area: Area, tokens: Collection[s
 
 
 def ways(configuration: Configuration, area: Area, tokens: Collection[str]) -> Iterator[Way]:
-    """List what leads to an area's files, the area's own alias excepted."""
+    """Yield what leads to an area's files, the area's own alias excepted."""
     hosts = guarded_hosts(configuration, area, tokens)
     for directive in configuration.directives:
         for url, folder in _leads(configuration, directive):
@@ -221,7 +215,7 @@ def ways(configuration: Configuration, area: Area, tokens: Collection[str]) -> I
 
 
 def _leads(configuration: Configuration, directive: Directive) -> Iterator[tuple[str, str]]:
-    """Give URL and folder of a directive that makes files reachable."""
+    """Yield URL and folder of a directive that makes files reachable."""
     words = directive.words
     where = [argument for kind, argument in directive.sections if kind == "location"]
     folder = url = ""

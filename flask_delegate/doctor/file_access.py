@@ -37,10 +37,10 @@ Need = tuple[str, str]
 
 
 def find_account(name: str | None) -> Account:
-    """Find a user.
+    """Return a user.
 
-    :param name: none: the web server's, which for root is ``www-data`` if there is one, and for
-        anybody else the present one.
+    :param name: none: the web server's, which is ``www-data`` for root if it exists, and otherwise
+        the present one.
     :raises KeyError: if there is no such user.
     """
     if name is None and os.geteuid() == 0:
@@ -54,15 +54,15 @@ def find_account(name: str | None) -> Account:
 
 
 def parents(path: str) -> list[str]:
-    """List the folders above a path, from ``/`` on."""
+    """Return the folders above a path, from ``/`` on."""
     return [str(parent) for parent in reversed(Path(path).parents)]
 
 
 def denied(account: Account, needs: Sequence[Need]) -> list[Need]:
-    """Tell which rights an account lacks.
+    """Return the rights that an account lacks.
 
-    Root asks the kernel in that user's name; others read the permission bits, which do not show
-    access control lists.
+    Root asks the kernel as that user; others read the permission bits, which do not show access
+    control lists.
     """
     if account.uid == os.geteuid():
         return [

@@ -13,7 +13,7 @@ _WIDTH = 100
 
 
 def failed(findings: Sequence[Finding]) -> bool:
-    """Tell whether anything is wrong."""
+    """Return whether anything is wrong."""
     return any(finding.level is Level.FAILURE for finding in findings)
 
 
@@ -23,7 +23,7 @@ def counts(findings: Sequence[Finding]) -> dict[str, int]:
 
 
 def as_json(findings: Sequence[Finding]) -> str:
-    """Write a JSON object: ``ok``, ``summary`` and ``findings``."""
+    """Return a JSON object: ``ok``, ``summary`` and ``findings``."""
     document = {
         "ok": not failed(findings),
         "summary": counts(findings),
@@ -33,7 +33,7 @@ def as_json(findings: Sequence[Finding]) -> str:
 
 
 def as_text(findings: Sequence[Finding]) -> str:
-    """Write a paragraph for each finding, and a line that sums up."""
+    """Return a paragraph for each finding, and a summary."""
     lines = [line for finding in findings for line in _paragraph(finding)]
     number = counts(findings)
     summary = ", ".join(f"{number[level.value]} {level.value}" for level in Level)
@@ -53,7 +53,7 @@ def _paragraph(finding: Finding) -> list[str]:
 
 
 def _wrapped(label: str, text: str) -> list[str]:
-    # What a server or a file name says goes to a terminal: no control characters.
+    # Text from a server or a file name goes to a terminal: no control characters.
     clean = "".join(character if character.isprintable() else "?" for character in text)
     return wrap(
         label + clean,

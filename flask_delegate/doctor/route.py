@@ -121,11 +121,6 @@ def _report(asked: Area, name: str) -> dict[str, Any]:
         }
     return {
         "process_group": environ.get(PROCESS_GROUP),
-        "multithread": bool(environ.get("wsgi.multithread")),
-        "multiprocess": bool(environ.get("wsgi.multiprocess")),
-        "https": environ.get("wsgi.url_scheme") == "https",
-        "user": os.geteuid(),
-        "debug": current_app.debug,
         "probe": _seen_here(f"{asked.root}/{name}"),
         "areas": areas,
     }

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 SENT = "delegate.sent"
-"""The environ key under which a request keeps the :class:`Sent` that its view made."""
+"""The environ key of the :class:`Sent` that a request's view made."""
 
-# What the server answers with of its own, or what passes.
+# Headers that the server sets itself, or that pass.
 _PASSES = frozenset(
     {
         "accept-ranges",

@@ -1,4 +1,4 @@
-"""What may leave the application: a look at status and headers where the server takes them over.
+"""Check each response for hand-offs that this package did not make.
 
 mod_wsgi in daemon mode follows a local ``Location`` in a 200 to wherever it points, inside the
 application or outside. Only the one that this package made may pass. Nothing here knows Flask.
@@ -20,12 +20,12 @@ Headers = list[tuple[str, str]]
 Check = Callable[["WSGIEnvironment", str, Headers], None]
 
 MINTED = "delegate.minted"
-"""The environ key of a list: the values that were made for this request's hand-off.
+"""The environ key of a list: the header values of this request's hand-offs.
 
-A list, so that middleware which copies the environ shares it.
+Middleware that copies the environ shares the list.
 """
 
-_ALTERED = "the hand-off's status or headers were changed after it was made."
+_ALTERED = "the hand-off's status or headers were changed afterwards."
 
 # How mod_wsgi reads a status, by C's atoi(): "200 OK", "0200", " 200x" are all 200.
 _TWO_HUNDRED = re.compile(r"\s*\+?0*200(?!\d)")
@@ -34,9 +34,9 @@ _TWO_HUNDRED = re.compile(r"\s*\+?0*200(?!\d)")
 class ResponseGuard:
     """WSGI middleware that runs checks before a response starts.
 
-    :param application: what is guarded.
+    :param application: the one to guard.
     :param checks: each is called with environ, status line and headers, and raises to object.
-    :param report: told of a redirect that was stopped.
+    :param report: called with a redirect that was stopped.
     """
 
     def __init__(
@@ -71,10 +71,10 @@ class ResponseGuard:
 
 
 def stop_unminted(environ: WSGIEnvironment, status: str, headers: Headers) -> None:
-    """Let no local redirect out of a daemon-mode application but the one that was made for it.
+    """Refuse each local redirect of a daemon-mode application but the request's own hand-off.
 
-    :raises UnmintedRedirect: for any other, and where a hand-off was altered on its way, so that
-        the internal URL would reach the client.
+    :raises UnmintedRedirect: for any other, and for a hand-off that was altered, which would show
+        the internal URL to the client.
     """
     if not in_daemon_mode(environ):
         return
@@ -99,7 +99,7 @@ def stop_unminted(environ: WSGIEnvironment, status: str, headers: Headers) -> No
 
 
 class StopUnmintedHeader:
-    """Let no header out by which a server sends a file, but the one that was made for a request.
+    """Refuses each header that hands a file off but that of the request's own hand-off.
 
     :param name: the header.
     """
@@ -108,7 +108,7 @@ class StopUnmintedHeader:
         self._name = name
 
     def __call__(self, environ: WSGIEnvironment, status: str, headers: Headers) -> None:
-        """Look at one response.
+        """Check one response.
 
         :raises UnmintedRedirect: for another header, or another status than 200, with which the
             server would cut the file short.

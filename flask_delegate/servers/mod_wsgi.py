@@ -12,7 +12,7 @@ import importlib.util
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from textwrap import indent
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from flask import Response
 from werkzeug.datastructures import Headers
@@ -45,22 +45,90 @@ _PROCESS_GROUP = re.compile(r"[A-Za-z0-9._:@/-]+")
 # success. It is removed before ours is set, or the client would see the header twice.
 _OWN_HEADERS = ("Content-Disposition", "Cache-Control", "X-Content-Type-Options", "Expires")
 
+# The folder's guard covers the files through any alias. Sections for a URL are merged after those
+# for a folder, so the URL's guard also outlives an .htaccess file that somebody switched on.
+_FOLDER = """\
+<Directory "{root}/">
+    # No listings, no symbolic links, no .htaccess, no redirects that show this URL.
+    Options None
+    AllowOverride None
+    <IfModule dir_module>
+        DirectorySlash Off
+        DirectoryIndex disabled
+    </IfModule>
+    <IfModule speling_module>
+        CheckSpelling Off
+    </IfModule>
+    EnableSendfile {sendfile}
+    FileETag MTime Size
+    <If "{condition}">
+        # A hand-off by a daemon process of this server, with the token.
+        Require all granted
+        <IfModule access_compat_module>
+            Satisfy All
+        </IfModule>
+        # Whatever the name, the file is bytes: no scripts, type maps, codings or compression.
+        SetHandler default-handler
+        ForceType application/octet-stream
+        <IfModule mime_module>
+            RemoveEncoding {coded}
+        </IfModule>
+        SetEnv no-gzip 1
+        SetEnv no-brotli 1
+        <IfModule rewrite_module>
+            RewriteEngine Off
+        </IfModule>
+        SetOutputFilter RATE_LIMIT
+{metadata}
+    </If>
+    <Else>
+        Require all denied
+        <IfModule access_compat_module>
+            Satisfy All
+        </IfModule>
+    </Else>
+</Directory>
+"""
+_URL = """\
+<Location "{url}">
+    <IfModule proxy_module>
+        ProxyPass "!"
+    </IfModule>
+    <If "!({condition})">
+        Require all denied
+        <IfModule access_compat_module>
+            Satisfy All
+        </IfModule>
+    </If>
+</Location>
+"""
+
 
 class ModWsgi(Server):
     """See the module."""
 
     name = "mod_wsgi"
-    keeps = Keeps(cookies=False, headers=False, rate_limit=True, several_ranges=True)
-    header = "Location"
+    keeps: ClassVar[Keeps] = Keeps(
+        cookies=False, headers=False, rate_limit=True, several_ranges=True
+    )
+    header: ClassVar[str] = "Location"
     verifies = True
     product = apache.PRODUCT
-    command = apache.COMMAND
-    choices = ("site", "process_group", "sendfile", "receipts")
+    command: ClassVar[str] = apache.COMMAND
+    choices: ClassVar[tuple[str, ...]] = ("site", "process_group", "sendfile", "receipts")
     software = "mod_wsgi"
-    modules = ("alias", "authz_core", "env", "headers", "ratelimit", "setenvif", "wsgi")
+    modules: ClassVar[tuple[str, ...]] = (
+        "alias",
+        "authz_core",
+        "env",
+        "headers",
+        "ratelimit",
+        "setenvif",
+        "wsgi",
+    )
     runs_python = True
     needs_daemon_mode = True
-    sendfile_lines = ("EnableSendfile On", "EnableSendfile Off")
+    sendfile_lines: ClassVar[tuple[str, str]] = ("EnableSendfile On", "EnableSendfile Off")
 
     def check(self, environ: Mapping[str, object], area: Area, keys: Keys) -> None:
         """Check that mod_wsgi follows a ``Location``, and that the area's guard is loaded.
@@ -115,22 +183,16 @@ class ModWsgi(Server):
             # The signature is checked once, by the URL's own guard below.
             ways.append(f"%{{REQUEST_URI}} =~ m#^{re.escape(area.signed_url)}#")
         condition = " || ".join(f"({one})" for one in ways)
-        lines = [
-            *(f'Alias "{url}" "{area.root}/"' for url in opened_by),
-            f'<Directory "{area.root}/">',
-            *_indented(_closed_folder(sendfile=choices.sendfile)),
-            f'    <If "{condition}">',
-            *_indented(_granted(), 2),
-            *_indented(_plain_bytes(), 2),
-            *_indented(_metadata(area.headers), 2),
-            "    </If>",
-            "    <Else>",
-            *_indented(_denied(), 2),
-            "    </Else>",
-            "</Directory>",
-            *(line for url, one in opened_by.items() for line in _guarded_url(url, one)),
-        ]
-        return "\n".join(lines) + "\n"
+        aliases = "".join(f'Alias "{url}" "{area.root}/"\n' for url in opened_by)
+        folder = _FOLDER.format(
+            root=area.root,
+            sendfile="On" if choices.sendfile else "Off",
+            condition=condition,
+            coded=_CODED,
+            metadata=indent("\n".join(_metadata(area.headers)), " " * 8),
+        )
+        urls = (_URL.format(url=url, condition=one) for url, one in opened_by.items())
+        return "".join([aliases, folder, *urls])
 
     def configuration(self, areas: Sequence[Keyed], choices: Choices) -> str:
         """See :class:`.Server`."""
@@ -212,21 +274,8 @@ def _receipts_rule(areas: Iterable[Area], log: str) -> str:
 
 def _rewrite_rules(area: Area) -> str:
     """Keep later rewrite rules from redirecting a hand-off, with its token, elsewhere."""
-    rules = [f'RewriteRule "^{re.escape(url)}" - [END]' for url in area.urls]
-    return "\n".join(_if_module("rewrite", ["RewriteEngine On", *rules])) + "\n"
-
-
-def _guarded_url(url: str, condition: str) -> list[str]:
-    return [
-        # The folder's guard covers the files through any alias. Sections for a URL are merged after
-        # those for a folder, so this one also outlives an .htaccess file that somebody switched on.
-        f'<Location "{url}">',
-        *_indented(_if_module("proxy", ['ProxyPass "!"'])),
-        f'    <If "!({condition})">',
-        *_indented(_denied(), 2),
-        "    </If>",
-        "</Location>",
-    ]
+    rules = "".join(f'    RewriteRule "^{re.escape(url)}" - [END]\n' for url in area.urls)
+    return f"<IfModule rewrite_module>\n    RewriteEngine On\n{rules}</IfModule>\n"
 
 
 def _condition(token: str, process_group: str | None) -> str:
@@ -242,43 +291,6 @@ def _condition(token: str, process_group: str | None) -> str:
             "Give the name that WSGIDaemonProcess has.",
         )
     return f"{origin} && %{{QUERY_STRING}} =~ m#{codec.query_pattern(token)}#"
-
-
-def _closed_folder(*, sendfile: bool) -> list[str]:
-    return [
-        "# No listings, no symbolic links, no .htaccess, no redirects that show this URL.",
-        "Options None",
-        "AllowOverride None",
-        *_if_module("dir", ["DirectorySlash Off", "DirectoryIndex disabled"]),
-        *_if_module("speling", ["CheckSpelling Off"]),
-        f"EnableSendfile {'On' if sendfile else 'Off'}",
-        "FileETag MTime Size",
-    ]
-
-
-def _granted() -> list[str]:
-    return [
-        "# A hand-off by a daemon process of this server, with the token.",
-        "Require all granted",
-        *_if_module("access_compat", ["Satisfy All"]),
-    ]
-
-
-def _denied() -> list[str]:
-    return ["Require all denied", *_if_module("access_compat", ["Satisfy All"])]
-
-
-def _plain_bytes() -> list[str]:
-    return [
-        "# Whatever the name, the file is bytes: no scripts, type maps, codings or compression.",
-        "SetHandler default-handler",
-        "ForceType application/octet-stream",
-        *_if_module("mime", [f"RemoveEncoding {_CODED}"]),
-        "SetEnv no-gzip 1",
-        "SetEnv no-brotli 1",
-        *_if_module("rewrite", ["RewriteEngine Off"]),
-        "SetOutputFilter RATE_LIMIT",
-    ]
 
 
 def _metadata(headers: Mapping[str, str]) -> list[str]:
@@ -310,11 +322,3 @@ def _unescaped(field: codec.Field) -> str:
 def _quoted(value: str) -> str:
     """Quote for the configuration's parser, and for mod_headers, which expands '%'."""
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
-
-
-def _if_module(name: str, lines: list[str]) -> list[str]:
-    return [f"<IfModule {name}_module>", *_indented(lines), "</IfModule>"]
-
-
-def _indented(lines: Iterable[str], depth: int = 1) -> list[str]:
-    return [indent(line, "    " * depth) for line in lines]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from werkzeug.wrappers import Response
 
@@ -26,13 +26,15 @@ class Nginx(Server):
     """See the module."""
 
     name = "nginx"
-    keeps = Keeps(cookies=True, headers=False, rate_limit=True, several_ranges=True)
-    header = "X-Accel-Redirect"
+    keeps: ClassVar[Keeps] = Keeps(
+        cookies=True, headers=False, rate_limit=True, several_ranges=True
+    )
+    header: ClassVar[str] = "X-Accel-Redirect"
     product = "nginx"
-    command = "nginx-config"
-    choices = ("sendfile", "receipts")
+    command: ClassVar[str] = "nginx-config"
+    choices: ClassVar[tuple[str, ...]] = ("sendfile", "receipts")
     software = "nginx"
-    sendfile_lines = ("sendfile on;", "sendfile off;")
+    sendfile_lines: ClassVar[tuple[str, str]] = ("sendfile on;", "sendfile off;")
 
     def check(self, environ: Mapping[str, object], area: Area, keys: Keys) -> None:
         """See :class:`.Server`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import ExitStack
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from werkzeug.http import parse_range_header
 from werkzeug.wrappers import Response
@@ -24,7 +24,9 @@ class Stream(Server):
     """See the module."""
 
     name = "stream"
-    keeps = Keeps(cookies=True, headers=True, rate_limit=False, several_ranges=False)
+    keeps: ClassVar[Keeps] = Keeps(
+        cookies=True, headers=True, rate_limit=False, several_ranges=False
+    )
 
     def check(self, environ: Mapping[str, object], area: Area, keys: Keys) -> None:
         """Do nothing: every server will do."""

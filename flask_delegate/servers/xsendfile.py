@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from werkzeug.wrappers import Response
 
@@ -30,13 +30,15 @@ class XSendfile(Server):
     """See the module."""
 
     name = "xsendfile"
-    keeps = Keeps(cookies=True, headers=True, rate_limit=False, several_ranges=True)
-    header = "X-Sendfile"
+    keeps: ClassVar[Keeps] = Keeps(
+        cookies=True, headers=True, rate_limit=False, several_ranges=True
+    )
+    header: ClassVar[str] = "X-Sendfile"
     product = apache.PRODUCT
-    command = apache.COMMAND
-    choices = ("site",)
+    command: ClassVar[str] = apache.COMMAND
+    choices: ClassVar[tuple[str, ...]] = ("site",)
     software = "mod_xsendfile"
-    modules = ("xsendfile", "env", "headers")
+    modules: ClassVar[tuple[str, ...]] = ("xsendfile", "env", "headers")
     runs_python = True
 
     def check(self, environ: Mapping[str, object], area: Area, keys: Keys) -> None:

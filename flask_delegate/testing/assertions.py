@@ -57,7 +57,7 @@ def assert_delegated(
     :param max_age: seconds.
     :param csp: the Content-Security-Policy; an empty one: none is delivery.
     :param rate_limit: bytes a second.
-    :raises AssertionError: saying what was expected and what came.
+    :raises AssertionError: with what was expected and what came.
     """
     __tracebackhide__ = True
     delivery = _delivered_by(response)
@@ -93,7 +93,7 @@ def assert_refused(response: TestResponse, status: int | None = None) -> None:
     :param response: from Flask's test client.
     :param status: what it must answer, such as 302 where a visitor is sent to sign in; none: any
         status from 400 to 499.
-    :raises AssertionError: saying what was expected and what came.
+    :raises AssertionError: with what was expected and what came.
     """
     __tracebackhide__ = True
     wanted = "a status from 400 to 499" if status is None else str(status)
@@ -109,7 +109,7 @@ def assert_refused(response: TestResponse, status: int | None = None) -> None:
 
 
 def _delivered_by(response: TestResponse) -> Delivery | None:
-    """Find the delivery that a response carries, and not merely its view has made."""
+    """Return the delivery that a response carries, not merely one that its view made."""
     # An open file would be a ResourceWarning in a test that does not look at the content.
     response.make_sequence()
     response.close()
@@ -135,7 +135,7 @@ def _outcome(response: TestResponse) -> str:
     if record is not None and record.delivered:
         return f"{response.status}, instead of the response that the extension made"
     if response.status_code in (200, 206, 304):
-        return f"{response.status}, not made by the extension (import this module before requests)"
+        return f"{response.status}, not by the extension (import this module before requests)"
     return response.status
 
 
@@ -160,7 +160,7 @@ def _name_in(parameters: str) -> str:
 
 
 def _real(path: str, delivery: Delivery) -> str:
-    """Follow symbolic links, as the extension does; a path that leads elsewhere stays itself."""
+    """Follow symbolic links, as the extension does; leave a path that leads elsewhere unchanged."""
     root = delivery.file.root
     real = os.path.realpath(f"{root}/{path}")
     return os.path.relpath(real, root) if real.startswith(f"{root}/") else path

@@ -1,6 +1,6 @@
 """One contract for all servers: same views, same files, same requests.
 
-Where they differ, the difference is one that the backend declares in its ``KEEPS``.
+Where they differ, the difference is one that the backend declares in its ``keeps``.
 """
 
 from __future__ import annotations

@@ -9,11 +9,12 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from flask_delegate import ConfigurationError, Delegate
+from flask_delegate import ConfigurationError, Delegate, delegated
 from flask_delegate.servers.handshake import environ_key
 
 SECRET = "a secret for the tests only"
 Factory = Callable[..., Flask]
+CONTENT = b"private content\n"
 
 
 class BufferingClient(FlaskClient):
@@ -47,3 +48,12 @@ def refused(**settings: Any) -> ConfigurationError:
         Delegate(app)
     assert "delegate" not in app.extensions
     return caught.value
+
+
+def serve(app: Flask, returned: Any, *, allowed: bool = True, **options: Any) -> None:
+    """Add the route /file, whose view returns something."""
+
+    @app.route("/file", methods=["GET", "POST"])
+    @delegated(lambda: allowed, **options)
+    def file() -> Any:
+        return returned

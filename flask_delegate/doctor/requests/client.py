@@ -1,4 +1,4 @@
-"""Requests to the running server: proper ones, and bytes as they are."""
+"""Requests to the running server: proper ones, and raw bytes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from . import http2
 
 _PORTS = {"http": 80, "https": 443}
 _PATIENCE = 30  # seconds for a proper request
-_HURRY = 3  # seconds for an attack, which a server may well leave without an answer
+_HURRY = 3  # seconds for an attack, which a server may leave unanswered
 _MOST = 4 * 1024 * 1024  # bytes of an answer that are read
 
 
@@ -24,7 +24,7 @@ class Target:
 
     :param path: with a slash at both ends, quoted.
     :param verify: whether the certificate must be valid.
-    :param name: what the server wants to be called, if not by its address.
+    :param name: the server's name, if the host is its address.
     """
 
     scheme: str
@@ -43,7 +43,7 @@ class Target:
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
     def at(self, port: int) -> Target:
-        """Give the same server at another port."""
+        """Return the same server at another port."""
         return replace(self, port=port)
 
 
@@ -56,14 +56,14 @@ class Reply:
     body: bytes
 
     def header(self, name: str) -> str:
-        """Give a header's values as one, an absent one as empty text."""
+        """Return a header's values as one, an absent one as empty text."""
         return ", ".join(str(value) for value in self.headers.get_all(name) or [])
 
 
 def parse_url(url: str, *, name: str | None = None, verify: bool = True) -> Target:
     """Read the URL of an application's root.
 
-    :raises ValueError: saying what is wrong with it.
+    :raises ValueError: if it is not one.
     """
     parts = urlsplit(url)
     usable = parts.hostname and parts.hostname.isascii() and not (parts.query or parts.username)
@@ -85,7 +85,7 @@ def parse_url(url: str, *, name: str | None = None, verify: bool = True) -> Targ
 def fetch(
     target: Target, path: str, *, method: str = "GET", headers: Mapping[str, str] | None = None
 ) -> Reply:
-    """Make a proper request.
+    """Send a proper request.
 
     :param path: with a slash in front; not below the target's own.
     :raises OSError: if there is no answer.
@@ -107,7 +107,7 @@ def answer_to(target: Target, request: bytes, *, use_http2: bool = False) -> byt
     """Send bytes and read whatever comes.
 
     :param use_http2: agree on HTTP/2 where there is TLS, and stop reading after its answer.
-    :returns: nothing if the server left the request without an answer.
+    :returns: nothing if the server did not answer.
     :raises OSError: if no connection can be made.
     """
     received = b""
@@ -121,7 +121,7 @@ def answer_to(target: Target, request: bytes, *, use_http2: bool = False) -> byt
         except TimeoutError:
             return received or None
         except OSError:
-            # It was cut off, which is an answer too.
+            # A closed connection is an answer, too.
             return received
     return received
 
@@ -140,7 +140,7 @@ def _connect(target: Target, timeout: float, *, use_http2: bool = False) -> sock
 
 @cache
 def _tls_context(*, verify: bool, use_http2: bool) -> ssl.SSLContext:
-    """Make the settings of TLS once: reading the certificates of all authorities takes long."""
+    """Create the settings of TLS once: reading the certificates of all authorities is slow."""
     context = ssl.create_default_context()
     if use_http2:
         context.set_alpn_protocols(["h2"])

@@ -1,4 +1,4 @@
-"""Just enough of HTTP/2 to make one request with any path: RFC 9113, and RFC 7541 for headers."""
+"""Just enough of HTTP/2 to send one request with any path: RFC 9113, and RFC 7541 for headers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _AUTHORITY, _PATH = b"\x01", b"\x04"
 
 
 def request(path: bytes, authority: str, scheme: str) -> bytes:
-    """Write a connection's beginning, with one GET."""
+    """Return a connection's beginning, with one GET."""
     headers = _GET + (_HTTPS if scheme == "https" else _HTTP)
     headers += _AUTHORITY + _text(authority.encode("latin-1")) + _PATH + _text(path)
     flags = _END_STREAM | _END_HEADERS
@@ -25,13 +25,13 @@ def request(path: bytes, authority: str, scheme: str) -> bytes:
 
 
 def is_spoken(answer: bytes) -> bool:
-    """Tell whether a server's first bytes are HTTP/2: a frame with its settings."""
+    """Return whether a server's first bytes are HTTP/2: a frame with its settings."""
     first = next(_frames(answer), None)
     return first is not None and first[0] == _SETTINGS
 
 
 def has_ended(answer: bytes) -> bool:
-    """Tell whether nothing more will come to the request."""
+    """Return whether the answer to the request is complete."""
     if not is_spoken(answer):
         return False
     return any(
@@ -45,7 +45,7 @@ def has_ended(answer: bytes) -> bool:
 
 
 def _frames(received: bytes) -> Iterator[tuple[int, int, int]]:
-    """Give type, flags and stream of each frame that has come as a whole."""
+    """Yield type, flags and stream of each complete frame."""
     start = 0
     while len(received) >= start + _HEAD:
         length = int.from_bytes(received[start : start + 3])
@@ -62,7 +62,7 @@ def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
 
 
 def _text(value: bytes) -> bytes:
-    """Write a string literal without Huffman coding."""
+    """Return a string literal without Huffman coding."""
     length = len(value)
     if length < 127:
         return bytes([length]) + value

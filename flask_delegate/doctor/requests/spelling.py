@@ -1,4 +1,4 @@
-"""Requests made of the families' templates: see :mod:`.families`."""
+"""Requests from the families' templates: see :mod:`.families`."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Attack:
         return self.to("127.0.0.1")
 
     def to(self, host: str, scheme: str = "http") -> bytes:
-        """Write the request.
+        """Return the request.
 
-        :param host: what the ``Host`` header says unless the attack has one of its own.
+        :param host: the ``Host`` header, unless the attack has one.
         :param scheme: of the URL; only HTTP/2 says it.
         """
         if self.version == http2.VERSION:
@@ -40,7 +40,7 @@ class Attack:
 
 
 def targets(url: str, name: str) -> list[bytes]:
-    """Spell an area's URL and a file's name in every way.
+    """Return every spelling of an area's URL and a file's name.
 
     :param url: with a slash at both ends.
     """
@@ -48,7 +48,7 @@ def targets(url: str, name: str) -> list[bytes]:
 
 
 def requests(family: Family, url: str, name: str) -> Iterator[Attack]:
-    """Write a family's requests for one file."""
+    """Yield a family's requests for one file."""
     for target in family.targets:
         spelled = spell(target, url, name)
         for method in family.methods:

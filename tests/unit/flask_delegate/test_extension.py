@@ -6,10 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-from flask import Flask
-
-from flask_delegate import Delegate
 from tests.support.paths import PROJECT
 
 PROGRAM = """
@@ -37,8 +33,3 @@ def test_set_up_loads_nothing_of_the_doctor_but_its_route(tmp_path: Path) -> Non
     doctors = {name for name in loaded if name.startswith("flask_delegate.doctor")}
     assert doctors == {"flask_delegate.doctor", "flask_delegate.doctor.route"}
     assert not HEAVY & loaded
-
-
-def test_an_application_is_set_up_once(app: Flask) -> None:
-    with pytest.raises(RuntimeError, match="already set up"):
-        Delegate(app)

@@ -7,7 +7,12 @@ import pytest
 from flask import Flask, Response
 
 from flask_delegate import Delegate, UnmintedRedirect, delegated, send_via_apache
-from flask_delegate.guards.redirects import MINTED, ResponseGuard, stop_unminted
+from flask_delegate.guards.redirects import (
+    MINTED,
+    ResponseGuard,
+    StopUnmintedHeader,
+    stop_unminted,
+)
 from tests.support.extension import Factory, behind_apache
 
 DAEMON: dict[str, Any] = {"mod_wsgi.process_group": "localhost:8000"}
@@ -144,3 +149,37 @@ def test_the_first_of_two_handoffs_may_be_returned(app: Flask) -> None:
         return first
 
     assert "inline" in behind_apache(app).get("/two").headers["Location"]
+
+
+@pytest.mark.parametrize("name", ["X-Accel-Redirect", "X-Sendfile"])
+def test_a_hand_off_header_passes_with_its_own_value_and_200_only(name: str) -> None:
+    check = StopUnmintedHeader(name)
+    environ: dict[str, Any] = {MINTED: ["/private/x"]}
+    check(environ, "200 OK", [("Content-Type", "text/html")])
+    check(environ, "200 OK", [(name.lower(), "/private/x")])
+    for status, headers in (
+        ("206 Partial Content", [(name, "/private/x")]),
+        ("304 Not Modified", [(name, "/private/x")]),
+        ("200 OK", [(name, "/private/y")]),
+        ("200 OK", [(name, "/private/x"), (name, "/private/x")]),
+    ):
+        with pytest.raises(UnmintedRedirect) as caught:
+            check(environ, status, headers)
+        assert caught.value.header == name
+
+
+@pytest.mark.parametrize("backend", ["nginx", "xsendfile"])
+def test_a_hand_off_with_another_status_is_a_500(make_app: Factory, backend: str) -> None:
+    app = make_app(DELEGATE_BACKEND=backend)
+    fingerprint = app.extensions["delegate"].keys["default"][0].fingerprint
+    statuses = iter([200, 206])
+
+    @app.get("/file")
+    def file() -> Response:
+        response = send_via_apache("report.txt")
+        response.status_code = next(statuses)
+        return response
+
+    client = app.test_client()
+    shown = {"X-Flask-Delegate": fingerprint}
+    assert [client.get("/file", headers=shown).status_code for _ in range(2)] == [200, 500]

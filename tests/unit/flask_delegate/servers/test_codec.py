@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from urllib.parse import parse_qs
 
 import pytest
@@ -11,7 +12,9 @@ from flask_delegate import Handoff
 from flask_delegate.areas import Area
 from flask_delegate.delivery import describe
 from flask_delegate.resolve import PrivateFile
-from flask_delegate.servers.codec import FIELDS, encode, query_pattern
+from flask_delegate.servers import SERVERS
+from flask_delegate.servers.codec import FIELDS, encode, internal_url, query_pattern
+from flask_delegate.servers.handshake import Keys
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 AREA = Area("default", "/srv/files", "/private/", "auto")
@@ -86,6 +89,25 @@ def test_apache_reads_what_was_written(
 )
 def test_no_other_query_is_read(altered: str) -> None:
     assert not re.search(query_pattern(TOKEN), altered)
+
+
+@pytest.mark.parametrize("bad", ["a\r\nb", "", "ü", "\x00"])
+def test_what_cannot_stand_in_a_header_is_not_written(bad: str) -> None:
+    delivery = describe(Handoff("x"), AREA, FILE)
+    for name in ("content_type", "disposition", "csp"):
+        with pytest.raises(ValueError, match="cannot stand in a header"):
+            encode(replace(delivery, **{name: bad}), TOKEN)  # type: ignore[arg-type]
+
+
+def test_a_url_that_does_not_fit_in_a_header_is_refused() -> None:
+    delivery = describe(Handoff("x"), AREA, FILE)
+    assert internal_url(delivery, "k=1") == "/private/x?k=1"
+    long = replace(delivery, file=replace(FILE, relative="é" * 2700))
+    with pytest.raises(ValueError, match=r"needs 162.. bytes, and 16000 are the limit"):
+        internal_url(long, "k=1")
+    for server in ("mod_wsgi", "nginx"):
+        with pytest.raises(ValueError, match="16000 are the limit"):
+            SERVERS[server].respond(long, Keys(token=TOKEN), {})
 
 
 @pytest.mark.parametrize("bad", ["a\r\nb", "ü", "\x00"])

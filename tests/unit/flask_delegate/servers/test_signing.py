@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from flask import Flask
 
-from flask_delegate import FileMissing, HandoffUnavailable, UnknownArea, signed_url
+from flask_delegate import FileMissing, Handoff, HandoffUnavailable, UnknownArea, signed_url
+from flask_delegate.delivery import describe
+from flask_delegate.resolve import resolve
 from flask_delegate.servers import signing
 from tests.support.extension import SECRET, Factory, behind_apache, refused
 
@@ -121,3 +125,58 @@ def test_two_areas_cannot_share_a_prefix(root: Path, tmp_path: Path) -> None:
         areas = {"b": {"root": other, "url": url, "signed_url": signed}}
         error = refused(SECRET_KEY=SECRET, DELEGATE_ROOT=root, DELEGATE_AREAS=areas, **SIGNED)
         assert "overlap" in error.problem
+
+
+BROWSER = "0123456789abcdef" * 2
+
+
+def test_a_browser_that_has_the_cookie_gets_a_bound_url(app: Flask) -> None:
+    @app.get("/sign")
+    def sign() -> str:
+        return signed_url("report.txt", expires_in=60, bind_to_browser=True)
+
+    client = behind_apache(app)
+    client.set_cookie(signing.COOKIE, BROWSER)
+    response = client.get("/sign")
+    assert "&b=1&" in response.text
+    assert "Set-Cookie" not in response.headers
+    client.set_cookie(signing.COOKIE, BROWSER[::-1])
+    assert query(client.get("/sign").text)["s"] != query(response.text)["s"]
+
+
+def test_two_bound_urls_of_one_request_have_one_cookie(app: Flask) -> None:
+    @app.get("/both")
+    def both() -> str:
+        one, other = (
+            signed_url("report.txt", expires_in=60, bind_to_browser=True) for _ in range(2)
+        )
+        assert one == other
+        return one
+
+    client = behind_apache(app)
+    response = client.get("/both", base_url="https://localhost")
+    (cookie,) = response.headers.getlist("Set-Cookie")
+    assert re.fullmatch(
+        f"{signing.COOKIE}=[0-9a-f]{{32}}; Secure; HttpOnly; Path=/; SameSite=Lax", cookie
+    )
+
+
+@pytest.mark.parametrize("browser", ["", BROWSER])
+def test_the_signature_is_a_nested_hash_of_query_browser_and_path(app: Flask, browser: str) -> None:
+    area = app.extensions["delegate"].settings.areas["default"]
+    delivery = describe(Handoff("report.txt"), area, resolve(area.root, "report.txt"))
+    url = signing.sign(delivery, "key", 1_700_000_000, browser)
+    path, _, rest = url.partition("?")
+    signed, _, mac = rest.partition("&s=")
+    subject = " ".join(filter(None, [signed, browser, path]))
+    inner = hashlib.sha1(f"key{subject}".encode(), usedforsecurity=False).hexdigest()
+    assert mac == hashlib.sha1(f"key{inner}".encode(), usedforsecurity=False).hexdigest()
+
+
+def test_nothing_may_follow_a_signature() -> None:
+    pattern = re.search("m#(.*?)#", signing.condition(["key"]))
+    assert pattern
+    asked = "GET t=1700000000123456 e=1700000060&ct=a&cd=b&s=" + "0" * 40
+    assert re.search(pattern[1], asked)
+    for altered in (asked + "0", asked + "&x=1", "POST" + asked[3:], asked.replace("e=", "x=")):
+        assert not re.search(pattern[1], altered), altered

@@ -217,7 +217,7 @@ def test_the_same_headers_without_the_extension_are_not_a_delivery(app: Flask) -
             "x", headers={"Content-Disposition": 'inline; filename="report.txt"'}
         ),
     )
-    assert "200 OK, not made by the extension" in failure(streamed(app).get("/file"))
+    assert "200 OK, not by the extension" in failure(streamed(app).get("/file"))
 
 
 def test_a_status_changed_afterwards_is_not_a_delivery(app: Flask) -> None:

@@ -1,0 +1,100 @@
+"""The command: its options, its exit status and its documentation."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import replace
+from http.client import HTTPMessage
+from pathlib import Path
+
+import click
+import pytest
+from flask import Flask
+
+from flask_delegate.doctor.case import Case
+from flask_delegate.doctor.checks import running
+from flask_delegate.doctor.command import doctor
+from flask_delegate.doctor.file_access import (
+    find_account,
+)
+from flask_delegate.doctor.finding import CHECKS
+from flask_delegate.doctor.requests.client import Reply
+from tests.support.doctor import findings, run
+from tests.support.paths import PROJECT
+
+
+def test_nothing_fails_in_a_new_application(app: Flask) -> None:
+    user = find_account(None).name if os.geteuid() else "root"
+    code, text = run(app, "--user", user)
+    assert code == 0, text
+    assert "settings: complete; 1 area" in text
+    assert " 0 failure" in text
+
+
+def test_json_has_each_offline_check(app: Flask) -> None:
+    found = findings(app)
+    offline = [name for name in CHECKS if name in found]
+    assert len(offline) == len(found) == 14
+    for item in found.values():
+        assert set(item) == {"check", "level", "seen", "why", "fix", "area"}
+        assert item["level"] != "failure" or (item["why"] and item["fix"])
+
+
+def test_a_failure_is_an_exit_status_of_one(app: Flask, root: Path) -> None:
+    root.chmod(0o777)
+    code, text = run(app)
+    assert code == 1
+    assert f"fix: chmod o-w {root}" in " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--user", "nobody-of-this-name"],
+        ["--area", "other"],
+        ["--config", "/no/such/file"],
+        ["--apache-config", "/no/such/file"],
+        ["ftp://127.0.0.1/"],
+        ["127.0.0.1:8000"],
+        ["http://127.0.0.1:8000/?x=1"],
+        ["http://größe.example/"],
+        ["http://127.0.0.1:x/"],
+    ],
+)
+def test_what_cannot_be_used_is_refused(app: Flask, arguments: list[str]) -> None:
+    assert run(app, *arguments)[0] == 2
+
+
+def test_an_area_that_the_doctor_may_not_write_to(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_root: str) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(running, "fetch", lambda *_: Reply(200, HTTPMessage(), b""))
+    monkeypatch.setattr(running, "probe_file", refuse)
+    found = findings(app, "http://127.0.0.1:1/")
+    assert found["probe-file"]["level"] == "failure"
+    assert "cannot create a file" in found["probe-file"]["seen"]
+    assert "attack-plain" not in found
+
+
+def test_a_case_can_be_made_by_hand(app: Flask) -> None:
+    """As :func:`flask_delegate.doctor.command.examine` takes it."""
+    state = app.extensions["delegate"]
+    case = Case(app, state, tuple(state.settings.areas.values()), find_account(None))
+    assert replace(case, areas=()).config is None
+
+
+def test_the_table_of_checks_is_the_one_that_is_made() -> None:
+    page = (PROJECT / "docs/extension/doctor.md").read_text()
+    rows = dict(re.findall(r"^\| `([a-z][a-z0-9-]+)` \| (.+) \|$", page, re.MULTILINE))
+    assert rows == dict(CHECKS)
+
+
+def test_each_option_is_documented() -> None:
+    page = (PROJECT / "docs/extension/doctor.md").read_text()
+    for parameter in doctor.params:
+        if isinstance(parameter, click.Option):
+            assert all(f"| `{option}" in page for option in parameter.opts)

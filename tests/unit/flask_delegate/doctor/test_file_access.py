@@ -1,0 +1,54 @@
+"""Rights, as the kernel sees them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from flask_delegate.doctor.file_access import (
+    ENTER,
+    READ,
+    Account,
+    _bits_allow,
+    denied,
+    find_account,
+    parents,
+)
+
+
+def test_rights_are_those_of_the_account(tmp_path: Path) -> None:
+    me = find_account(None)
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0)
+    needs = [(str(closed), ENTER)]
+    if os.geteuid() == 0:
+        root = find_account("root")
+        assert denied(root, needs) == []
+        assert denied(me, needs) == needs
+        assert denied(me, [("/", ENTER), *needs, ("/etc/passwd", READ)]) == needs
+    else:
+        assert denied(me, needs) == needs
+    assert parents("/a/b/c") == ["/", "/a", "/a/b"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "uid", "groups", "allowed"),
+    [
+        (0o400, os.geteuid(), (), True),
+        (0o040, os.geteuid() + 1, (os.getegid(),), True),
+        (0o040, os.geteuid() + 1, (), False),
+        (0o004, os.geteuid() + 1, (), True),
+        (0o440, os.geteuid() + 1, (), False),
+    ],
+)
+def test_permission_bits(
+    tmp_path: Path, mode: int, uid: int, groups: tuple[int, ...], allowed: bool
+) -> None:
+    path = tmp_path / "file"
+    path.touch()
+    path.chmod(mode)
+    account = Account("somebody", uid, 10**6, frozenset(groups))
+    assert _bits_allow(account, str(path), READ) == allowed
+    assert not _bits_allow(account, str(path / "x"), READ)

@@ -1,0 +1,45 @@
+"""Findings, as text and as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from flask_delegate.doctor import report
+from flask_delegate.doctor.finding import Finding, Level, failure, ok, without
+
+
+@pytest.mark.parametrize("level", Level)
+def test_only_a_failure_fails(level: Level) -> None:
+    found = [ok("root", "fine"), Finding("root", level, "seen", "why", "fix")]
+    assert report.failed(found) == (level is Level.FAILURE)
+    document = json.loads(report.as_json(found))
+    assert document["ok"] == (level is not Level.FAILURE)
+    assert document["findings"][1] == {
+        "check": "root",
+        "level": level.value,
+        "seen": "seen",
+        "why": "why",
+        "fix": "fix",
+        "area": None,
+    }
+    assert sum(document["summary"].values()) == 2
+
+
+def test_text_is_safe_for_a_terminal() -> None:
+    text = report.as_text([replace(failure("root", "a\x1b[31mb\nc", "why", "fix"), area="default")])
+    assert "failure root [default]: a?[31mb?c" in text
+    assert "why: why" in text
+    assert "1 checks: 0 ok, 0 warning, 1 failure, 0 skipped." in text
+
+
+def test_a_check_has_to_be_known() -> None:
+    with pytest.raises(ValueError, match="no check 'unheard-of'"):
+        ok("unheard-of", "seen")
+
+
+def test_secrets_are_taken_out() -> None:
+    said = without(["a-long-secret", "", "o"], failure("root", "x a-long-secret o", "", ""))
+    assert said.seen == "x [secret] o"
