@@ -197,7 +197,7 @@ def test_account_without_its_first_folder_gets_one(app: Flask) -> None:
     with app.app_context():
         db.session.delete(root("alice"))
         db.session.commit()
-    assert check(app, "--repair") == [("folder", "made")]
+    assert check(app, "--repair") == [("folder", "created")]
     with app.app_context():
         assert root("alice")
     assert check(app) == []
@@ -212,7 +212,7 @@ def test_what_is_out_of_reach_comes_back_with_all_that_is_in_it(app: Flask) -> N
         for entry in inner, db.session.scalars(select(Entry).where(Entry.is_file)).one():
             change(entry, trash_id=None, trashed_at=None)
     assert check(app) == [("folder", None)]
-    assert check(app, "--repair") == [("folder", "in the account's first folder now")]
+    assert check(app, "--repair") == [("folder", "moved to the root folder")]
     assert check(app) == []
     with app.app_context():
         back = db.session.scalars(select(Folder).where(Folder.name == "Inner")).one()
@@ -294,10 +294,10 @@ def test_cleanup_removes_rows_that_are_over(app: Flask, data: Path) -> None:
     code, out, err = run(app, "cleanup")
     assert (code, err) == (0, "")
     assert out.splitlines() == [
-        "removed: 1 files in the trash",
-        "removed: 1 sessions",
-        "removed: 1 links",
-        "removed: 1 records of activity",
+        "files in the trash: 1 deleted",
+        "sessions: 1 deleted",
+        "links: 1 deleted",
+        "records of activity: 1 deleted",
     ]
     with app.app_context():
         models = (select(Entry.id).where(Entry.is_file), select(SignIn.id), select(OneTimeLink.id))
@@ -329,7 +329,7 @@ def test_cleanup_removes_what_killed_processes_left_a_day_ago(app: Flask, data: 
     removed = json.loads(run(app, "cleanup", "--json")[1])
     assert {kind: count for kind, count in removed.items() if count} == {
         "abandoned uploads": 1,
-        "deletions put off": 1,
+        "postponed deletions": 1,
         "drafts": 3,
     }
     assert not any(path.exists() for path in drafts)
