@@ -1,102 +1,102 @@
-"""The record of what was done: one's own, and for administrators everybody's."""
+"""The record of activity: a person's own, and for administrators everybody's."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
-from typing import get_args
+from datetime import UTC, datetime, time
+from typing import Any, get_args
 
 from flask import Blueprint, Response, render_template, request, stream_with_context, url_for
 from flask.typing import ResponseReturnValue
+from wtforms import DateField, IntegerField, SelectField  # type: ignore[import-untyped]
+from wtforms.validators import NumberRange, Optional  # type: ignore[import-untyped]
 
 from portal.activity import report
 from portal.activity.record import Action
 from portal.identity.current_user import current_account, login_required
 from portal.web.admin.accounts import for_administrators
 
+from .forms import Form, text
+
 activity = Blueprint("activity", __name__)
 
-_FIELDS = ("action", "name", "actor", "since", "until")
+
+class FilterForm(Form):
+    """Which rows to show. A field that is not valid does not filter."""
+
+    action = SelectField("Action", choices=["", *get_args(Action)], default="")
+    name = text("File or folder", 255)
+    actor = text("By", 64)
+    since = DateField("From", [Optional()])
+    until = DateField("To", [Optional()])
+    before = IntegerField(validators=[Optional(), NumberRange(0, 2**63 - 1)])
+
+    def __init__(self) -> None:
+        super().__init__(request.args, meta={"csrf": False})
+        self.validate()
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The filters that are valid, without the page, as arguments of an address."""
+        fields = (self.action, self.name, self.actor, self.since, self.until)
+        return {field.name: field.data for field in fields if field.data and not field.errors}
+
+    def filter(self, owner_id: int | None) -> report.Filter:
+        """Return the filter of rows.
+
+        :param owner_id: whose rows; None: everybody's.
+        """
+        given = self.given
+        for field, moment in (("since", time.min), ("until", time.max)):
+            if field in given:
+                given[field] = datetime.combine(given[field], moment, UTC)
+        return report.Filter(owner_id=owner_id, **given)
 
 
 @activity.get("/activity")
 @login_required
 def index() -> ResponseReturnValue:
-    """Show what was done with my things."""
-    return _page(_filter(current_account().id), "activity.index", "activity.download_csv")
+    """Show my activity, and that of others with my files."""
+    return _page(current_account().id, "activity.index", "activity.download_csv")
 
 
 @activity.get("/activity.csv")
 @login_required
 def download_csv() -> ResponseReturnValue:
-    """Give what was done with my things as a table."""
-    return _csv(_filter(current_account().id))
+    """Send the same as CSV."""
+    return _csv(current_account().id)
 
 
 @activity.get("/accounts/activity")
 @for_administrators
-def of_all() -> ResponseReturnValue:
-    """Show what was done by anybody."""
-    return _page(_filter(None), "activity.of_all", "activity.all_csv")
+def everybody() -> ResponseReturnValue:
+    """Show everybody's activity."""
+    return _page(None, "activity.everybody", "activity.download_everybody_csv")
 
 
 @activity.get("/accounts/activity.csv")
 @for_administrators
-def all_csv() -> ResponseReturnValue:
-    """Give what was done by anybody as a table."""
-    return _csv(_filter(None))
+def download_everybody_csv() -> ResponseReturnValue:
+    """Send everybody's activity as CSV."""
+    return _csv(None)
 
 
-def _filter(owner_id: int | None) -> report.Filter:
-    return report.Filter(
-        owner_id=owner_id,
-        actor=request.args.get("actor", "").strip(),
-        action=request.args.get("action", ""),
-        name=request.args.get("name", "").strip(),
-        since=_day("since"),
-        until=_day("until", timedelta(days=1)),
-    )
-
-
-def _day(field: str, later: timedelta = timedelta()) -> datetime | None:
-    """Read a day; what is none does not matter."""
-    try:
-        day = date.fromisoformat(request.args.get(field, ""))
-        return datetime(day.year, day.month, day.day, tzinfo=UTC) + later
-    except (ValueError, OverflowError):
-        return None
-
-
-def _row_id(text: str) -> int:
-    number = int(text)
-    if not 0 <= number < 2**63:
-        raise ValueError("no number of a row")
-    return number
-
-
-def _page(wanted: report.Filter, here: str, csv: str) -> str:
-    before = request.args.get("before", type=_row_id)
-    lines = report.page(wanted, before)
-    given = {key: request.args[key] for key in _FIELDS if request.args.get(key)}
+def _page(owner_id: int | None, here: str, csv: str) -> str:
+    form = FilterForm()
+    lines = report.page(form.filter(owner_id), None if form.before.errors else form.before.data)
+    has_more = len(lines) == report.PAGE
     return render_template(
         "activity.html",
+        form=form,
         lines=lines,
-        given=given,
-        actions=get_args(Action),
         here=here,
-        csv=url_for(csv, **given),  # type: ignore[arg-type]
-        next_page=_next(lines, here, given),
-        is_all=wanted.owner_id is None,
+        csv=url_for(csv, **form.given),
+        next_page=url_for(here, **form.given, before=lines[-1].activity.id) if has_more else None,
+        is_everybody=owner_id is None,
     )
 
 
-def _next(lines: Sequence[report.Line], here: str, given: dict[str, str]) -> str | None:
-    if len(lines) < report.PAGE:
-        return None
-    return url_for(here, **given, before=lines[-1].activity.id)  # type: ignore[arg-type]
-
-
-def _csv(wanted: report.Filter) -> Response:
-    response = Response(stream_with_context(report.as_csv(wanted)), mimetype="text/csv")
+def _csv(owner_id: int | None) -> Response:
+    rows = report.as_csv(FilterForm().filter(owner_id))
+    response = Response(stream_with_context(rows), mimetype="text/csv")
     response.headers["Content-Disposition"] = 'attachment; filename="activity.csv"'
     return response

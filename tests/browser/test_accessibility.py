@@ -22,7 +22,7 @@ MOST = 100 * 1000
 """Bytes of a page with all that it loads, before content."""
 
 NO_PAGES = {
-    "activity.all_csv",
+    "activity.download_everybody_csv",
     "activity.download_csv",
     "archives.download_folder",
     "files.download",

@@ -211,8 +211,8 @@ def test_what_does_not_fit_says_the_limit_and_the_cure(portal: Portal, tmp_path:
     choose_files(page, path)
     said = page.locator("#tray li[data-state=failed] .said")
     said.wait_for()
-    assert re.match(r"You may have .+ of it are used.* Delete files", said.inner_text())
-    assert "You may have" in page.get_by_role("alert").inner_text()
+    assert re.match(r"You have used .+ of your .* Delete files", said.inner_text())
+    assert "You have used" in page.get_by_role("alert").inner_text()
     page.get_by_role("button", name="Cancel large.bin").click()
     expect(page.get_by_label("Uploads")).to_be_hidden()
 

@@ -9,7 +9,7 @@ from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from portal.activity import report
-from portal.activity.record import Thing, record, record_all
+from portal.activity.record import Thing, record
 from portal.core.models import Entry, Folder, StoredFile
 from portal.files import entries, listing, names, trash, tree
 from portal.identity.current_user import current_account, login_required
@@ -75,7 +75,7 @@ def put_into_trash() -> ResponseReturnValue:
     put = [entry.name for entry in chosen]
     things = [Thing.of(entry) for entry in chosen]
     moment = trash.put(chosen)
-    record_all("trash", things)
+    record("trash", *things)
     for name in put:
         logger.info("into the trash: %r, by %.100r", name, current_account().name)
     trash.purge_now_and_then()

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from flask import Blueprint, abort, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from portal.activity.record import Thing, record, record_all
+from portal.activity.record import Thing, record
 from portal.core.models import Entry, Folder
 from portal.files import listing, trash, tree
 from portal.identity.current_user import current_account, login_required
@@ -100,7 +100,8 @@ def empty() -> ResponseReturnValue:
     """Delete all that is in the trash for good."""
     things = [Thing.of(entry) for entry in trash.tops(current_account().id)]
     purged = trash.empty(current_account().id)
-    record_all("delete", things, detail="with the trash")
+    if things:
+        record("delete", *things, detail="with the trash")
     logger.info("emptied the trash: %d files, %d bytes, by %.100r", *purged, current_account().name)
     tell("The trash is empty.")
     return redirect(url_for("trash.show"))

@@ -48,8 +48,8 @@ def test_announced_upload_that_does_not_fit_is_not_even_read(
     stream = Counted(_body([_part("file", "a.bin", bytes(300 * KIB), "any/type")], token(alice)))
     response = _post_stream(alice, stream, upload_url(alice))
     assert response.status_code == 413
-    assert "<h1>Not enough of your storage left</h1>" in response.text
-    assert "You may have 200 KiB, and 0 bytes of it are used" in response.text
+    assert "<h1>Quota exceeded</h1>" in response.text
+    assert "You have used 0 bytes of your 200 KiB" in response.text
     assert "empty the trash" in response.text
     assert stream.given == 0
     assert kept(data) == arriving(data) == []
@@ -71,7 +71,7 @@ def test_upload_is_stopped_once_it_is_over(
     parts = [_part("file", f"{n}.bin", bytes(115 * KIB), "any/type") for n in range(2)]
     response = _post_stream(alice, Counted(_body(parts, token(alice))), upload_url(alice))
     assert response.status_code == 413
-    assert "Not enough of your storage left" in response.text
+    assert "Quota exceeded" in response.text
     assert sum(written) <= 200 * KIB
     assert kept(data) == arriving(data) == []
     assert links(alice) == {}

@@ -189,7 +189,7 @@ def test_body_of_other_forms_is_limited(anonymous: FlaskClient) -> None:
     form = {"csrf_token": token(anonymous), "username": "x" * uploads.LONGEST_FORM}
     response = anonymous.post("/sign-in", data=form)
     assert response.status_code == 413
-    assert "longer than this form takes" in response.text
+    assert "larger than this form accepts" in response.text
     assert "files" not in response.text.partition("<h1>")[2].partition("My files")[0]
 
 

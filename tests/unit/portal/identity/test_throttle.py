@@ -256,7 +256,7 @@ def test_nobody_signs_in_while_attempts_cannot_be_counted(
     (data / "throttle.db").mkdir()
     response = sign_in(anonymous, "alice", PASSWORD)
     assert response.status_code == 503
-    assert "Not possible just now" in response.text
+    assert "Try again later" in response.text
     assert alice.get("/").status_code == 200
 
 

@@ -414,7 +414,7 @@ def test_uploads_that_are_begun_count_against_the_quota(app: Flask, tus: Tus) ->
     url = tus.begin(60)
     refused = tus.create(60)
     assert refused.status_code == 413
-    assert "You may have 100 bytes, and 60 bytes of it are used" in refused.text
+    assert "You have used 60 bytes of your 100 bytes" in refused.text
     tus.send("DELETE", url)
     assert tus.create(60).status_code == 201
 
