@@ -37,7 +37,7 @@ def details(public_id: str) -> ResponseReturnValue:
     return render_template(
         "details.html",
         entry=entry,
-        way=tree.way_to(entry.parent_id or 0),
+        way=tree.path_to(entry.parent_id or 0),
         preview=preview,
         source=url_to_show(entry) if isinstance(entry, StoredFile) and is_shown else None,
         downloads=report.downloads(entry) if isinstance(entry, StoredFile) else None,
@@ -106,7 +106,7 @@ def choose_folder() -> ResponseReturnValue:
         "move.html",
         chosen=chosen,
         folder=folder,
-        way=tree.way_to(folder.id),
+        way=tree.path_to(folder.id),
         page=listing.page(
             folder,
             listing.Order(),

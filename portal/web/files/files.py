@@ -12,8 +12,9 @@ from flask_delegate import FileRefused, Handoff, HandoffUnavailable, delegated, 
 from portal.activity.record import RecordedHandoff, record
 from portal.core.models import Folder, StoredFile
 from portal.files import entries
-from portal.files.uploads import accept_files, add_file, current_storage, received_files
+from portal.files.uploads import accept_files, add_file, received_files
 from portal.identity.current_user import current_account, login_required
+from portal.storage.content import current_storage
 from portal.storage.disk import ContentLostError
 from portal.web.csrf import check_form_in_view, csrf
 from portal.web.flashes import list_names, tell

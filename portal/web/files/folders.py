@@ -11,6 +11,7 @@ from sqlalchemy import select
 from portal.core.database import db
 from portal.core.models import Entry, Folder
 from portal.files import entries, listing, names, tree
+from portal.files.quota import free_space
 from portal.identity.current_user import current_account, login_required
 from portal.web.events import done
 from portal.web.flashes import shorten, tell
@@ -63,7 +64,7 @@ def search() -> ResponseReturnValue:
         found=found[: listing.MOST_FOUND],
         more=len(found) > listing.MOST_FOUND,
         most=listing.MOST_FOUND,
-        places=listing.places(found),
+        places=tree.locations(found),
     )
 
 
@@ -74,13 +75,13 @@ def list_folder(folder: Folder) -> ResponseReturnValue:
     return render_template(
         "files.html",
         folder=folder,
-        way=tree.way_to(folder.id),
+        way=tree.path_to(folder.id),
         order=order,
         page=listing.page(folder, order, direction, mark),
         all_chosen=request.args.get("choose") == "all",
         address=_address,
         here=request.full_path.removesuffix("?"),
-        limit=min(current_app.config["MAX_CONTENT_LENGTH"], entries.free_space(current_account())),
+        limit=min(current_app.config["MAX_CONTENT_LENGTH"], free_space(current_account())),
     )
 
 

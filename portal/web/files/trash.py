@@ -32,7 +32,7 @@ def show() -> ResponseReturnValue:
     return render_template(
         "trash.html",
         shown=shown,
-        places=listing.places([entry for entry, _ in shown]),
+        places=tree.locations([entry for entry, _ in shown]),
         expiry=trash.expiry,
         days=current_app.config["TRASH_DAYS"],
         has_next=len(found) > listing.PAGE,
@@ -51,9 +51,7 @@ def undo() -> ResponseReturnValue:
         moment = moment.astimezone(UTC)
     except (ValueError, OverflowError):
         abort(404)
-    # What is around others comes first, or they would find no folder to go back to.
-    found = trash.put_at(current_account().id, moment)
-    found = sorted(found, key=lambda entry: tree.depth(entry.id))
+    found = trash.trashed_at(current_account().id, moment)
     if not found:
         abort(404)
     return _restore(*found)
@@ -98,7 +96,7 @@ def confirm_empty() -> ResponseReturnValue:
 @login_required
 def empty() -> ResponseReturnValue:
     """Delete all that is in the trash for good."""
-    things = [Thing.of(entry) for entry in trash.tops(current_account().id)]
+    things = [Thing.of(entry) for entry in trash.all_trashed(current_account().id)]
     purged = trash.empty(current_account().id)
     record_all("delete", things, detail="with the trash")
     logger.info("emptied the trash: %d files, %d bytes, by %.100r", *purged, current_account().name)

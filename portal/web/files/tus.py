@@ -14,7 +14,7 @@ from werkzeug.http import http_date
 
 from portal.activity.record import record
 from portal.core.models import Folder, Upload
-from portal.files import entries
+from portal.files import entries, quota
 from portal.files.tree import TooDeepError
 from portal.files.uploads import LONGEST_FORM, UploadRequest
 from portal.identity.current_user import current_account, signed_in_account
@@ -207,7 +207,7 @@ def _take_piece(upload: Upload, start: int) -> int:
         _refuse_offset()
     if (request.content_length or 0) > upload.size - there:
         abort(413, f"The upload was announced with {upload.size} bytes, and more came.")
-    uploads.check_quota(current_account(), upload)
+    quota.check(current_account(), upload.size)  # much may have come since it was begun
     stream = cast("BinaryIO", request.stream)
     try:
         with uploads.append(upload, start, stream, _checksum()) as part:

@@ -13,8 +13,8 @@ from flask_delegate.disposition import clean_name, content_disposition
 from portal.activity.record import record
 from portal.core.models import Entry, Folder
 from portal.files import zips
-from portal.files.uploads import current_storage
 from portal.identity.current_user import current_account, login_required
+from portal.storage.content import current_storage
 from portal.storage.disk import ContentLostError
 from portal.web.flashes import shorten, tell
 from portal.web.loaders import chosen_or_404, entry_or_404
@@ -75,7 +75,7 @@ def send_archive(
     slots, (account_id, reader) = zips.current_slots(), who
     slots.take(account_id)
     with ExitStack() as taken:
-        taken.callback(slots.give_back, account_id)
+        taken.callback(slots.release, account_id)
         try:
             listed = zips.members(chosen)
         except (zips.TooManyEntriesError, ContentLostError) as error:

@@ -126,7 +126,7 @@ def _show(share: Share, entry: Entry) -> ResponseReturnValue:
     page = None
     if isinstance(entry, Folder):
         page = listing.page(entry, listing.Order(), mark=_mark(share, request.args.get("after")))
-    way = tree.way_to(entry.id) if page else []
+    way = tree.path_to(entry.id) if page else []
     start = next((n for n, step in enumerate(way) if step.id == share.entry_id), 0)
     return render_template("shared.html", share=share, entry=entry, page=page, way=way[start:])
 

@@ -18,8 +18,8 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from portal.activity.record import record
 from portal.core.database import db
 from portal.core.models import FileRequest
-from portal.files import entries, names
-from portal.files.entries import QuotaExceededError
+from portal.files import names
+from portal.files.quota import QuotaExceededError, free_space
 from portal.files.uploads import accept_up_to, add_file, received_files
 from portal.sharing import file_requests as requests_of
 from portal.sharing.status import Standing, standing
@@ -76,7 +76,7 @@ def upload(public_id: str) -> ResponseReturnValue:
 
 def _accept(asked: FileRequest) -> bool:
     """Have as much written to disk as there may be; nothing where there may be nothing."""
-    room = min(_limit(asked), entries.free_space(asked.owner))
+    room = min(_limit(asked), free_space(asked.owner))
     if asked.file_limit is not None:
         most = asked.file_limit - asked.files + 1  # one is the form's token
         request.max_form_parts = min(most, int(current_app.config["MAX_FORM_PARTS"]))

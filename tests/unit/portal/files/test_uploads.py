@@ -26,6 +26,7 @@ from portal.core.models import Account, Entry, Folder, StoredFile
 from portal.files import names, uploads
 from portal.files.policy import Action, may
 from portal.storage import disk
+from portal.storage.content import current_storage
 from portal.storage.disk import IncomingFile, Storage
 from portal.web import loaders
 from tests.support.portal import (
@@ -153,7 +154,7 @@ def test_uploads_of_one_name_at_once_are_both_kept(app: Flask, alice: FlaskClien
     def add(number: int) -> None:
         with app.app_context():
             folder = db.session.get_one(Folder, folder_id)
-            incoming = uploads.current_storage().receive()
+            incoming = current_storage().receive()
             incoming.write(b"%d" % number)
             barrier.wait()
             uploads.add_file(folder, incoming, "a.txt")

@@ -200,11 +200,11 @@ def test_depth_is_limited_in_words(alice: FlaskClient, monkeypatch: pytest.Monke
         page = make_folder(alice, name, page)
         pages.append(page)
     post_folder(alice, "d", page)
-    assert "Folders can lie at most 3 deep" in messages(alice)
+    assert "Folders can be nested at most 3 deep" in messages(alice)
     outer = make_folder(alice, "outer")
     make_folder(alice, "inner", outer)
     move(alice, pages[1], outer)
-    assert "Folders can lie at most 3 deep" in messages(alice)
+    assert "Folders can be nested at most 3 deep" in messages(alice)
     assert set(folders(alice)) == {"a", "outer"}
     move(alice, pages[0], outer)
     assert set(folders(alice)) == {"a"}
