@@ -26,7 +26,7 @@ from . import tree
 logger = logging.getLogger(__name__)
 
 _CHUNK = 256 * 1024
-_SLOTS = "portal.archives"
+_SLOTS = "portal.zips"
 
 
 class TooManyEntriesError(Exception):

@@ -166,7 +166,7 @@ def _content_lost(error: ContentLostError | FileRefused) -> ResponseReturnValue:
 
 def _is_for_program() -> bool:
     """Tell whether a program asked that uploads in pieces; it shows the text itself."""
-    return request.blueprint == "resumable"
+    return request.blueprint == "tus"
 
 
 def _page(code: int, title: str, text: str, anonymous: bool | None = None) -> str | Response:

@@ -28,7 +28,8 @@ from portal.sharing import shares as shares_of
 from portal.sharing import visitor
 from portal.sharing.status import Standing, standing
 from portal.web.files.files import as_download
-from portal.web.files.zips import send_archive
+from portal.web.files.zips import send_zip
+from portal.web.loaders import entry_of
 
 from .link_entry import closed, enter_by, entered_or_404
 
@@ -119,22 +120,18 @@ def archive(public_id: str, entry_id: str) -> ResponseReturnValue:
 
     page = url_for("visitors.show", public_id=public_id)
     # All visitors together have the places among the ZIPs of one account; none has this id.
-    return send_archive([entry], entry.name, page, (0, "a visitor"), begin)
+    return send_zip([entry], entry.name, page, 0, begin)
 
 
 def _show(share: Share, entry: Entry) -> ResponseReturnValue:
     page = None
     if isinstance(entry, Folder):
-        page = listing.page(entry, listing.Order(), mark=_mark(share, request.args.get("after")))
+        page = listing.page(
+            entry, listing.Order(), mark=entry_of(share.owner_id, request.args.get("after", ""))
+        )
     way = tree.path_to(entry.id) if page else []
     start = next((n for n, step in enumerate(way) if step.id == share.entry_id), 0)
     return render_template("shared.html", share=share, entry=entry, page=page, way=way[start:])
-
-
-def _mark(share: Share, public_id: str | None) -> Entry | None:
-    """Give the entry that a page begins after, which may have gone from the folder meanwhile."""
-    wanted = select(Entry).where(Entry.public_id == public_id, Entry.owner_id == share.owner_id)
-    return db.session.scalar(wanted) if public_id else None
 
 
 def _entry_or_404(kind: type[E], share: Share, public_id: str) -> E:

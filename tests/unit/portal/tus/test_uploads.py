@@ -551,7 +551,7 @@ def test_upload_whose_part_is_lost_is_begun_again(tus: Tus, data: Path) -> None:
     part.unlink()
     refused = tus.add(url, 0, b"1")
     assert refused.status_code == 404
-    assert "Begin it again" in refused.text
+    assert "Start it again" in refused.text
 
 
 def test_account_takes_its_uploads_along(app: Flask, tus: Tus) -> None:
