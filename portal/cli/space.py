@@ -10,7 +10,8 @@ from sqlalchemy import Integer, cast, func, select
 from portal.accounts import accounts
 from portal.core.database import db
 from portal.core.models import Account, Entry
-from portal.files import entries, trash
+from portal.files import trash
+from portal.files.quota import quota_of
 from portal.web.filters import human_size
 
 from .group import needs_schema, portal
@@ -23,7 +24,7 @@ from .output import show, takes_json
 def quota(as_json: bool) -> None:
     """List how much each account uses, and its quota."""
     rows: list[dict[str, Any]] = [
-        {"name": account.name, "used": account.used, "quota": entries.quota_of(account)}
+        {"name": account.name, "used": account.used, "quota": quota_of(account)}
         for account in db.session.scalars(select(Account).order_by(Account.name_key))
     ]
     lines = (

@@ -20,7 +20,7 @@ from portal.identity import attempts
 from portal.sharing import limits, links, visitor
 from portal.sharing.status import Status, status_of
 from portal.web.files.files import as_download
-from portal.web.files.zips import send_archive
+from portal.web.files.zips import send_zip
 
 from .forms import PageForm, UnlockForm
 from .link_entry import enter_by, entered_or_404, unavailable
@@ -116,14 +116,14 @@ def archive(public_id: str, entry_id: str) -> ResponseReturnValue:
 
     page = url_for("share_page.show", public_id=public_id)
     # All visitors together take the ZIP slots of one account; no account has this id.
-    return send_archive([entry], entry.name, page, (0, "a visitor"), begin)
+    return send_zip([entry], entry.name, page, 0, begin)
 
 
 def _show(share: Share, entry: Entry) -> ResponseReturnValue:
     page = None
     if isinstance(entry, Folder):
         page = listing.page(entry, listing.Order(), mark=_mark(share))
-    path = tree.way_to(entry.id) if page else []
+    path = tree.path_to(entry.id) if page else []
     start = next((n for n, step in enumerate(path) if step.id == share.entry_id), 0)
     return render_template(
         "sharing/share_page.html", share=share, entry=entry, page=page, path=path[start:]
