@@ -98,7 +98,7 @@ def is_my_password(field: str = "password") -> bool:
 def _page(**problems: str) -> str:
     mine = current_account()
     return render_template(
-        "account.html",
+        "account/account.html",
         sessions=sessions.of(mine),
         this_session=current_sign_in_id(),
         quota=quota_of(mine),

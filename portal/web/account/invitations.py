@@ -50,7 +50,7 @@ def invitation() -> ResponseReturnValue:
     try:
         _find(links.find_invitation, token)
         if request.method != "POST":
-            return _form("invitation.html")
+            return _form("account/invitation.html")
         return _accept(token)
     except LinkError as error:
         return _dead_link(error)
@@ -63,7 +63,7 @@ def reset() -> ResponseReturnValue:
     try:
         account = _find(links.find_reset, token)[1]
         if request.method != "POST":
-            return _form("reset.html", name=account.name)
+            return _form("account/reset.html", name=account.name)
         return _reset(token, account.name)
     except LinkError as error:
         return _dead_link(error)
@@ -84,13 +84,13 @@ def _accept(token: str) -> ResponseReturnValue:
     name, password = request.form.get("username", ""), request.form.get("password", "")
     attempt = attempts.count_choice("link")
     if password != request.form.get("again", ""):
-        return _form("invitation.html", name=name, again_problem=_NOT_THE_SAME), 422
+        return _form("account/invitation.html", name=name, again_problem=_NOT_THE_SAME), 422
     try:
         proof = links.accept(token, name, password)
     except UnusableNameError as error:
-        return _form("invitation.html", name=name, name_problem=str(error)), 422
+        return _form("account/invitation.html", name=name, name_problem=str(error)), 422
     except AccountError as error:
-        return _form("invitation.html", name=name, password_problem=str(error)), 422
+        return _form("account/invitation.html", name=name, password_problem=str(error)), 422
     attempt.succeeded()
     detail = "by an invitation"
     record("change account", owner_id=proof.account_id, actor=proof.name, detail=detail)
@@ -109,11 +109,11 @@ def _reset(token: str, name: str) -> ResponseReturnValue:
     password = request.form.get("password", "")
     attempt = attempts.count_choice("link")
     if password != request.form.get("again", ""):
-        return _form("reset.html", name=name, again_problem=_NOT_THE_SAME), 422
+        return _form("account/reset.html", name=name, again_problem=_NOT_THE_SAME), 422
     try:
         proof = links.reset(token, password)
     except AccountError as error:
-        return _form("reset.html", name=name, password_problem=str(error)), 422
+        return _form("account/reset.html", name=name, password_problem=str(error)), 422
     attempt.succeeded()
     attempts.forget_failures(proof.account_id, proof.name)
     detail = "password, by a link"
@@ -132,4 +132,4 @@ def _form(template: str, **values: str) -> str:
 
 def _dead_link(error: LinkError) -> ResponseReturnValue:
     session.pop(_INVITATION if request.endpoint == "invitations.invitation" else _RESET, None)
-    return render_template("dead_link.html", reason=str(error)), 410
+    return render_template("account/dead_link.html", reason=str(error)), 410

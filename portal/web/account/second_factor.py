@@ -98,7 +98,7 @@ def switch_off() -> ResponseReturnValue:
 def _page(**problems: str) -> str:
     mine = current_account()
     return render_template(
-        "second_factor_settings.html",
+        "account/second_factor.html",
         pending=secondfactor.is_pending(mine),
         codes_left=secondfactor.recovery_codes_left(mine.id),
         **problems,
@@ -106,4 +106,4 @@ def _page(**problems: str) -> str:
 
 
 def _codes_page(codes: Sequence[str]) -> str:
-    return render_template("recovery_codes.html", codes=codes)
+    return render_template("account/recovery_codes.html", codes=codes)

@@ -58,7 +58,7 @@ def sign_in() -> ResponseReturnValue:
     if signed_in_account():
         return redirect(target)
     if request.method != "POST":
-        return render_template("sign_in.html", target=target)
+        return render_template("account/sign_in.html", target=target)
     name = request.form.get("username", "")
     attempt = attempts.count_password(name)
     proof = accounts.authenticate(name, request.form.get("password", ""))
@@ -82,7 +82,7 @@ def second_factor() -> ResponseReturnValue:
         return _password_first()
     proof = Proof.of(account)
     if request.method != "POST":
-        return render_template("second_factor.html")
+        return render_template("account/code.html")
     attempt = attempts.count_code(account)
     by_recovery = bool(request.form.get("recovery_code"))
     if by_recovery:
@@ -92,7 +92,7 @@ def second_factor() -> ResponseReturnValue:
     if not right:
         attempts.log_failure("second factor", proof.name)
         _record_failure(proof, "second factor")
-        return render_template("second_factor.html", failed=True, by_recovery=by_recovery), 422
+        return render_template("account/code.html", failed=True, by_recovery=by_recovery), 422
     attempt.succeeded()
     try:
         response = _signed_in(proof, target)
@@ -148,7 +148,7 @@ def _failed(name: str, target: str) -> ResponseReturnValue:
     attempts.log_failure("sign-in", name)
     account = accounts.find(name)
     _record_failure(Proof.of(account) if account else None, "password")
-    return render_template("sign_in.html", target=target, name=name, failed=True), 422
+    return render_template("account/sign_in.html", target=target, name=name, failed=True), 422
 
 
 def _password_first() -> ResponseReturnValue:

@@ -76,7 +76,7 @@ def with_account(
 def index() -> ResponseReturnValue:
     """List the accounts."""
     return render_template(
-        "accounts.html", accounts=accounts.with_last_use(), quota_of=entries.quota_of
+        "admin/accounts.html", accounts=accounts.with_last_use(), quota_of=entries.quota_of
     )
 
 
@@ -147,7 +147,7 @@ def reset_link(account: Account) -> ResponseReturnValue:
     link, token = links.allow_reset(account, g.actor)
     _log("reset link", account)
     return render_template(
-        "link.html", link=link, address=links.address("reset", token), account_of=account
+        "admin/link.html", link=link, address=links.address("reset", token), account_of=account
     )
 
 
@@ -197,7 +197,7 @@ def invite() -> ResponseReturnValue:
         abort(403)
     record("change account", detail="an invitation")
     logger.info("invitation: %s, by %.100r", link.public_id, current_account().name)
-    return render_template("link.html", link=link, address=links.address("invitation", token))
+    return render_template("admin/link.html", link=link, address=links.address("invitation", token))
 
 
 @admin.post("/invitations/<public_id>/withdraw")
@@ -213,20 +213,20 @@ def withdraw(public_id: str) -> ResponseReturnValue:
 
 def _page(account: Account, **values: str) -> str:
     return render_template(
-        "manage_account.html", managed=account, quota=entries.quota_of(account), gib=GIB, **values
+        "admin/account.html", managed=account, quota=entries.quota_of(account), gib=GIB, **values
     )
 
 
 def _delete_page(account: Account, **values: str) -> str:
     number, size = accounts.count_files(account)
     return render_template(
-        "delete_account.html", managed=account, number=number, size=size, **values
+        "admin/delete.html", managed=account, number=number, size=size, **values
     )
 
 
 def _invitations_page(**values: str) -> str:
     return render_template(
-        "invitations.html",
+        "admin/invitations.html",
         invitations=links.open_invitations(),
         days=links.INVITATION_DAYS,
         most_days=_LONGEST_VALIDITY,
