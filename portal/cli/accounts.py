@@ -96,7 +96,7 @@ def set_password(name: str, password_stdin: bool, generate: bool) -> None:
 @in_words
 def list_accounts(as_json: bool) -> None:
     """List the accounts."""
-    found = accounts.with_last_use()
+    found = accounts.list_with_last_use()
     if as_json:
         rows = [
             {
@@ -135,9 +135,9 @@ def list_accounts(as_json: bool) -> None:
 @in_words
 def invite(administrator: bool, quota: int | None, note: str, days: int, as_json: bool) -> None:
     """Make a link that a new person makes an account with, once."""
-    link, token = invitations.invite(_role(administrator), quota, note, days)
+    link, token = invitations.create_invitation(_role(administrator), quota, note, days)
     record("change account", detail="an invitation")
-    _tell_link(link, invitations.address("invitation", token), as_json)
+    _tell_link(link, invitations.link_url("invitation", token), as_json)
 
 
 @portal.command("reset-link")
@@ -147,9 +147,9 @@ def invite(administrator: bool, quota: int | None, note: str, days: int, as_json
 def reset_link(name: str, as_json: bool) -> None:
     """Make a link that NAME chooses a new password with, once, within a day."""
     account = _find(name)
-    link, token = invitations.allow_reset(account)
+    link, token = invitations.create_reset_link(account)
     _record(account, "reset link")
-    _tell_link(link, invitations.address("reset", token), as_json)
+    _tell_link(link, invitations.link_url("reset", token), as_json)
 
 
 @portal.command("deactivate")

@@ -8,7 +8,6 @@ from flask import Flask
 
 from .devices import describe
 
-GIB = 1024**3
 _UNITS = ("KiB", "MiB", "GiB", "TiB")
 _ICONS = {
     "csv": "table",
@@ -26,12 +25,6 @@ _ICONS = {
     "rar": "archive",
 }
 """What else than its main type says of a MIME type what it is, by a part of its subtype."""
-_LARGEST_QUOTA = 1024**2
-"""In GiB."""
-
-
-class QuotaError(ValueError):
-    """A quota in a form is no size; the message says what is."""
 
 
 def init_app(app: Flask) -> None:
@@ -73,22 +66,6 @@ def icon(mimetype: str) -> str:
 def groups(secret: str) -> str:
     """Write a secret in groups of four, so that it can be typed without getting lost."""
     return " ".join(secret[start : start + 4] for start in range(0, len(secret), 4))
-
-
-def read_quota(text: str) -> int | None:
-    """Read a quota from a form's field: GiB, or nothing for the usual one.
-
-    :raises QuotaError: for what is no size.
-    """
-    if not text.strip():
-        return None
-    try:
-        size = float(text)
-    except ValueError:
-        size = -1
-    if not 0 <= size <= _LARGEST_QUOTA:  # which refuses 'nan', too
-        raise QuotaError("A quota is a number of GiB, such as 5 or 0.5.")
-    return int(size * GIB)
 
 
 def human_day(moment: datetime) -> str:

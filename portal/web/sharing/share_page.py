@@ -25,7 +25,7 @@ from portal.core.database import db
 from portal.core.models import Entry, Folder, Share, StoredFile
 from portal.files import listing, tree
 from portal.files.policy import may_visit
-from portal.identity import attempts
+from portal.identity import throttle
 from portal.sharing import shares as shares_of
 from portal.sharing import visitor
 from portal.sharing.status import Standing, standing
@@ -63,9 +63,9 @@ def unlock(public_id: str) -> ResponseReturnValue:
     share = entered_or_404(Share, public_id)
     if _is_closed(share):
         return closed(share), 410
-    attempt = attempts.count_password(f"share {public_id}", "share password")
+    attempt = throttle.count_password(f"share {public_id}", "share password")
     if not visitor.unlock(share, request.form.get("password", "")):
-        attempts.log_failure("share password", "")
+        attempt.log_failure()
         record("wrong password", share.entry, detail="of a share link")
         return render_template("share_password.html", share=share, failed=True), 422
     # Not forgotten are the failures of others, who may be guessing.
