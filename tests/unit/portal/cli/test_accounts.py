@@ -153,7 +153,7 @@ def test_account_stays_if_another_name_is_typed(run: Run, app: Flask) -> None:
     upload(signed_in(app, "alice"), "a.txt")
     code, _, err = run("delete-account", "alice", stdin="bob\n")
     assert code == 1
-    assert "nothing was deleted" in err
+    assert "Nothing was deleted" in err
     assert "a.txt" in file_links(signed_in(app, "alice"))
 
 
