@@ -22,6 +22,7 @@ from portal.identity.sessions import Proof
 from . import usernames
 
 LONGEST_NAME = 64
+_MANAGES = sa.and_(Account.role == Role.ADMINISTRATOR, Account.is_active)
 
 
 class AccountError(Exception):
@@ -161,7 +162,7 @@ def replace_hash(account: Account, password_hash: str, seen: str | None = None) 
     :raises ChangedMeanwhileError: if another password was set meanwhile.
     """
     expected = Account.password_hash == seen if seen else sa.true()
-    if not _update(account, expected, password_hash=password_hash):
+    if not _update(account.id, expected, password_hash=password_hash):
         db.session.rollback()
         raise ChangedMeanwhileError
     db.session.refresh(account)
@@ -246,7 +247,7 @@ def authenticate(name: str, password: str) -> Proof | None:
         return proof
     # Hashing is slow: a password that was set meanwhile must stay.
     renewed = passwords.hash_password(password)
-    done = _update(account, Account.password_hash == proof.password_hash, password_hash=renewed)
+    done = _update(account.id, Account.password_hash == proof.password_hash, password_hash=renewed)
     db.session.commit()
     # Most often, another request has renewed the hash of the same password.
     return proof._replace(password_hash=renewed) if done else authenticate(name, password)
@@ -259,20 +260,14 @@ def lock_administrator(account_id: int) -> None:
 
     :raises NotAdministratorError: if it is not; the transaction is undone.
     """
-    locked = (
-        sa.update(Account)
-        .where(Account.id == account_id, Account.role == Role.ADMINISTRATOR, Account.is_active)
-        .values(role=Role.ADMINISTRATOR)
-        .execution_options(synchronize_session=False)
-    )
-    if db.session.scalar(locked.returning(Account.id)) is None:
+    if not _update(account_id, _MANAGES, role=Role.ADMINISTRATOR):
         db.session.rollback()
         raise NotAdministratorError
 
 
-def _update(account: Account, expected: sa.ColumnElement[bool], **values: object) -> bool:
+def _update(account_id: int, expected: sa.ColumnElement[bool], **values: object) -> bool:
     """Change an account if it is as expected, and return whether it was."""
-    change = sa.update(Account).where(Account.id == account.id, expected).values(**values)
+    change = sa.update(Account).where(Account.id == account_id, expected).values(**values)
     options = {"synchronize_session": False}
     found = db.session.scalar(change.returning(Account.id), execution_options=options)
     return found is not None
@@ -295,15 +290,8 @@ def _remove_rights(account: Account, **values: object) -> None:
     others = sa.exists().where(
         other.id != account.id, other.role == Role.ADMINISTRATOR, other.is_active
     )
-    manages = sa.and_(Account.role == Role.ADMINISTRATOR, Account.is_active)
     managed = account.is_administrator and account.is_active
-    changed = db.session.scalar(
-        sa.update(Account)
-        .where(Account.id == account.id, sa.or_(sa.not_(manages), others))
-        .values(**values)
-        .returning(Account.id)
-    )
-    if changed is None:
+    if not _update(account.id, sa.or_(sa.not_(_MANAGES), others), **values):
         db.session.rollback()
         raise LastAdministratorError
     if managed:

@@ -7,7 +7,7 @@ import secrets
 import sys
 from collections.abc import Callable
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 import click
 from flask import current_app
@@ -62,6 +62,18 @@ def explains_errors(command: Callable[P, R]) -> Callable[P, R]:
     return needs_schema(checked)
 
 
+def changes_account(command: Callable[Concatenate[Account, P], str]) -> Callable[..., None]:
+    """Pass the account NAME to a command, and record the change that it returns."""
+
+    @click.argument("name")
+    @wraps(command)
+    def changed(name: str, *args: P.args, **kwargs: P.kwargs) -> None:
+        account = _find(name)
+        _record(account, command(account, *args, **kwargs))
+
+    return explains_errors(changed)
+
+
 @portal.command("create-account")
 @click.argument("name")
 @takes_administrator
@@ -78,17 +90,15 @@ def create_account(name: str, administrator: bool, password_stdin: bool, generat
 
 
 @portal.command("set-password")
-@click.argument("name")
 @takes_password
-@explains_errors
-def set_password(name: str, password_stdin: bool, generate: bool) -> None:
+@changes_account
+def set_password(account: Account, password_stdin: bool, generate: bool) -> str:
     """Set a new password for the account NAME, and sign it out everywhere."""
-    account = _find(name)
     password = _password(password_stdin, generate)
     accounts.set_password(account, password)
-    _record(account, "password")
     if generate:
-        click.echo(password)  # the bare word, for scripts
+        click.echo(password)
+    return "password"
 
 
 @portal.command("accounts")
@@ -141,67 +151,55 @@ def invite(administrator: bool, quota: int | None, note: str, days: int, as_json
 
 
 @portal.command("reset-link")
-@click.argument("name")
 @takes_json
-@explains_errors
-def reset_link(name: str, as_json: bool) -> None:
+@changes_account
+def reset_link(account: Account, as_json: bool) -> str:
     """Create a link with which NAME can choose a new password, once, within a day."""
-    account = _find(name)
     link, token = invitations.create_reset_link(account)
-    _record(account, "reset link")
     _print_link(link, invitations.link_url("reset", token), as_json)
+    return "reset link"
 
 
 @portal.command("deactivate")
-@click.argument("name")
-@explains_errors
-def deactivate(name: str) -> None:
+@changes_account
+def deactivate(account: Account) -> str:
     """Sign the account NAME out everywhere, and refuse sign-ins. Its files are kept."""
-    account = _find(name)
     accounts.deactivate(account)
-    _record(account, "deactivated")
+    return "deactivated"
 
 
 @portal.command("activate")
-@click.argument("name")
-@explains_errors
-def activate(name: str) -> None:
+@changes_account
+def activate(account: Account) -> str:
     """Let the deactivated account NAME sign in again."""
-    account = _find(name)
     accounts.activate(account)
-    _record(account, "activated")
+    return "activated"
 
 
 @portal.command("set-role")
-@click.argument("name")
+@changes_account
 @click.argument("role", type=click.Choice([role.value for role in Role]))
-@explains_errors
-def set_role(name: str, role: str) -> None:
+def set_role(account: Account, role: str) -> str:
     """Make the account NAME a member or an administrator."""
-    account = _find(name)
     accounts.set_role(account, Role(role))
-    _record(account, f"role {role}")
+    return f"role {role}"
 
 
 @portal.command("set-quota")
-@click.argument("name")
+@changes_account
 @click.argument("size")
-@explains_errors
-def set_quota(name: str, size: str) -> None:
+def set_quota(account: Account, size: str) -> str:
     """Set the quota of the account NAME to SIZE, such as 5G, or 'default' for PORTAL_QUOTA."""
-    account = _find(name)
     accounts.set_quota(account, None if size == "default" else SIZE.convert(size, None, None))
-    _record(account, "quota")
+    return "quota"
 
 
 @portal.command("second-factor-off")
-@click.argument("name")
-@explains_errors
-def second_factor_off(name: str) -> None:
+@changes_account
+def second_factor_off(account: Account) -> str:
     """Switch off the second factor of NAME, and sign it out everywhere."""
-    account = _find(name)
     second_factor.reset_lost(account)
-    _record(account, "second factor off")
+    return "second factor off"
 
 
 @portal.command("delete-account")

@@ -25,12 +25,8 @@ login_manager = flask_login.LoginManager()
 login_manager.session_protection = None
 
 
-class BrowserSession:
+class BrowserSession(flask_login.UserMixin):  # type: ignore[misc]
     """What Flask-Login calls the user: a session, by the key that the browser's cookie holds."""
-
-    is_authenticated = True
-    is_active = True
-    is_anonymous = False
 
     def __init__(self, sign_in: SignIn, key: str) -> None:
         # Not the row: another request may end the session while this one is under way.

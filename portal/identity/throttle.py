@@ -1,5 +1,7 @@
 """Limits on guessing secrets: attempts are counted before the check, and failures are logged.
 
+Each ``count_…`` raises :exc:`TooManyAttemptsError` if the attempt must not be made.
+
 The log's lines are for fail2ban, see ``deploy/fail2ban``: the address stands before all that a
 client may choose.
 """
@@ -142,34 +144,22 @@ def init_app(app: Flask, path: Path) -> None:
 
 
 def count_password(name: str, what: str = "sign-in") -> Attempt:
-    """Count an attempt to guess a password, of an account that need not exist.
-
-    :raises TooManyAttemptsError: if it must not be made.
-    """
+    """Count an attempt to guess a password, of an account that need not exist."""
     return _count(what, name, password_counters(name, _network()))
 
 
 def count_code(account: Account) -> Attempt:
-    """Count an attempt to guess a code of the second factor.
-
-    :raises TooManyAttemptsError: if it must not be made.
-    """
+    """Count an attempt to guess a code of the second factor."""
     return _count("second factor", account.name, _code_counters(account.id, _network()))
 
 
 def count_link() -> Attempt:
-    """Count an attempt to guess a link.
-
-    :raises TooManyAttemptsError: if it must not be made.
-    """
+    """Count an attempt to guess a link."""
     return _count("link", "", (Counter(LINK, f"link/{_network()}", shared=True),))
 
 
 def count_choice(what: str, name: str = "") -> Attempt:
-    """Count an attempt to choose a name or a password.
-
-    :raises TooManyAttemptsError: if it must not be made.
-    """
+    """Count an attempt to choose a name or a password."""
     return _count(what, name, (Counter(CHOICE, f"choice/{_network()}", shared=True),))
 
 

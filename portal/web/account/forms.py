@@ -58,12 +58,6 @@ class PresentPasswordForm(Form):
     password = _present_password()
 
 
-class SwitchOffForm(Form):
-    """The same on a page that has that form, too."""
-
-    off_password = _present_password()
-
-
 class ChangePasswordForm(PresentPasswordForm):
     """The present password and a new one."""
 

@@ -11,9 +11,12 @@ from portal.web.events import done
 from portal.web.forms import Form
 
 from .account import is_my_password
-from .forms import CodeForm, PresentPasswordForm, SwitchOffForm
+from .forms import CodeForm, PresentPasswordForm
 
 second_factor_pages = Blueprint("second_factor", __name__, url_prefix="/account/second-factor")
+
+_OFF = "off_"
+"""The prefix of the fields of the second form on one page."""
 
 
 @second_factor_pages.get("")
@@ -30,7 +33,7 @@ def begin() -> ResponseReturnValue:
     form = PresentPasswordForm()
     if not current_account().has_second_factor:
         if not is_my_password(form.password):
-            return _page(form), 422
+            return _page(form=form), 422
         second_factor.begin(current_account())
     return _back()
 
@@ -58,7 +61,7 @@ def confirm() -> ResponseReturnValue:
         form.code.errors = [
             "This is not the current code. Wait for the next one, and check the device's clock."
         ]
-        return _page(form), 422
+        return _page(code_form=form), 422
     attempt.succeeded()
     done("change account", owner_id=mine.id, detail="second factor on")
     return render_template("account/recovery_codes.html", codes=codes)
@@ -72,7 +75,7 @@ def renew_recovery_codes() -> ResponseReturnValue:
     if not mine.has_second_factor:
         return _back()
     if not is_my_password(form.password):
-        return _page(form), 422
+        return _page(form=form), 422
     codes = second_factor.renew_recovery_codes(mine)
     done("change account", owner_id=mine.id, detail="recovery codes")
     return render_template("account/recovery_codes.html", codes=codes)
@@ -82,31 +85,28 @@ def renew_recovery_codes() -> ResponseReturnValue:
 @login_required
 def switch_off() -> ResponseReturnValue:
     """Let my password alone be enough."""
-    mine, form = current_account(), SwitchOffForm()
-    if not is_my_password(form.off_password):
-        return _page(form), 422
+    mine, form = current_account(), PresentPasswordForm(prefix=_OFF)
+    if not is_my_password(form.password):
+        return _page(off_form=form), 422
     second_factor.switch_off(mine)
     say = "Second factor switched off. You sign in with your password alone."
     done("change account", say=say, owner_id=mine.id, detail="second factor off")
     return redirect(url_for("account.index"))
 
 
-def _page(failed: Form | None = None) -> str:
+def _page(**failed: Form) -> str:
     """Show the page, with the form that had a problem."""
     mine = current_account()
     forms = {
-        name: failed if isinstance(failed, kind) else kind(formdata=None)
-        for name, kind in (
-            ("form", PresentPasswordForm),
-            ("code_form", CodeForm),
-            ("off_form", SwitchOffForm),
-        )
+        "form": PresentPasswordForm(formdata=None),
+        "code_form": CodeForm(formdata=None),
+        "off_form": PresentPasswordForm(formdata=None, prefix=_OFF),
     }
     return render_template(
         "account/second_factor.html",
         pending=second_factor.is_pending(mine),
         codes_left=second_factor.recovery_codes_left(mine.id),
-        **forms,
+        **(forms | failed),
     )
 
 
