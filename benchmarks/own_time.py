@@ -12,7 +12,8 @@ from werkzeug.test import create_environ
 
 from flask_delegate import Delegate, delegated
 from flask_delegate.servers.handshake import environ_key
-from tests.support.sites import SECRET, new_site
+from tests.support.extension import SECRET
+from tests.support.sites import new_site
 
 from .results import Table
 from .servers import SMALL, fill

@@ -73,6 +73,8 @@ class Delivery:
 
     :param id: 16 characters that find the hand-off in the server's log: see
         :mod:`flask_delegate.receipts`. Not a secret.
+    :param handoff: what the view returned. A subclass of :class:`Handoff` carries to the receivers
+        of ``file_delegated`` what else they need to know.
     :param area: where the file lies.
     :param file: what to send.
     :param content_type: the ``Content-Type`` header.
@@ -83,6 +85,7 @@ class Delivery:
     """
 
     id: str
+    handoff: Handoff
     area: Area
     file: PrivateFile
     content_type: str
@@ -116,6 +119,7 @@ def describe(handoff: Handoff, area: Area, file: PrivateFile) -> Delivery:
     attachment = bool(handoff.as_attachment) or mimetype.lower() == UNKNOWN
     return Delivery(
         id=secrets.token_urlsafe(12),
+        handoff=handoff,
         area=area,
         file=file,
         content_type=content_type(mimetype),

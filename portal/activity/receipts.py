@@ -1,4 +1,4 @@
-"""How downloads ended, taken from the web server's log: see ``docs/receipts.md``."""
+"""How downloads ended, by the web server's log: see ``docs/receipts.md``."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from portal.core.models import Activity, Receipt
 
 
 def store(lines: Sequence[LogLine]) -> int:
-    """Note how downloads of the portal's ended; a log may be read any number of times.
+    """Store how the portal's downloads ended. Lines that are stored already are ignored.
 
-    :returns: how many were news.
+    :returns: how many were new.
     """
     mine = set(
         db.session.scalars(

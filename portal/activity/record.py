@@ -1,23 +1,24 @@
-"""The record: rows are only added, and outlive the account and the file that they tell of."""
+"""The record of activity: rows are only added, and outlive their accounts and files."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple
 
-from flask import Flask, current_app, g, has_request_context, request
+from flask import Flask, current_app, has_request_context, request
 from sqlalchemy import delete, insert
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm.exc import ObjectDeletedError
 
-from flask_delegate import file_delegated
+from flask_delegate import Handoff, file_delegated
 from flask_delegate.delivery import Delivery
 from portal.core.database import db
 from portal.core.models import Activity, Entry, Receipt, now
-from portal.identity.attempts import client_address
 from portal.identity.current_user import signed_in_account
+from portal.identity.throttle import client_address
 
 Action = Literal[
     "upload",
@@ -45,31 +46,15 @@ Action = Literal[
 ]
 """``resume`` is the rest of a download, ``view`` a file shown in the browser."""
 
-# The web server's log has downloads; the line of a failed attempt is fail2ban's.
+# Downloads are in the web server's log, failed attempts in their own lines for fail2ban.
 _UNLOGGED = frozenset({"download", "resume", "view", "sign-in failed", "wrong password"})
 
 logger = logging.getLogger(__name__)
 _INSERT = insert(Activity.metadata.tables[Activity.__tablename__])
 
 
-class Recorded(Protocol):
-    """What is kept of a file or folder: an entry has it, and so has a :class:`Thing`."""
-
-    @property
-    def owner_id(self) -> int:
-        """Whose it is."""
-
-    @property
-    def public_id(self) -> str:
-        """What it is called in URLs."""
-
-    @property
-    def name(self) -> str:
-        """What it is called now."""
-
-
 class Thing(NamedTuple):
-    """A file or folder that may be gone when it is recorded."""
+    """What is recorded about a file or folder, for one that may be deleted by then."""
 
     owner_id: int
     public_id: str
@@ -77,8 +62,25 @@ class Thing(NamedTuple):
 
     @classmethod
     def of(cls, entry: Entry) -> Thing:
-        """Take down what is kept of an entry."""
+        """Return what is recorded about an entry."""
         return cls(entry.owner_id, entry.public_id, entry.name)
+
+
+Recorded = Entry | Thing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedHandoff(Handoff):
+    """A hand-off that is recorded, with its id, once the file is on its way.
+
+    :param entry: the file.
+    :param action: what it is sent for.
+    :param detail: as for :func:`record`.
+    """
+
+    entry: Entry
+    action: Literal["download", "view"]
+    detail: str = ""
 
 
 def init_app(app: Flask) -> None:
@@ -88,45 +90,47 @@ def init_app(app: Flask) -> None:
 
 def record(
     action: Action,
-    entry: Recorded | None = None,
-    *,
+    *entries: Recorded,
     owner_id: int | None = None,
     detail: str = "",
     actor: str | None = None,
     handoff: str | None = None,
     by_itself: bool = False,
 ) -> None:
-    """Record what whoever made this request did, and log it.
+    """Record and log what was done, in one row for each file or folder; without any, in one row.
 
-    A full disk must not keep anybody from deleting, so what cannot be recorded is only logged.
+    If the database cannot be written, it is only logged: a full disk must not prevent deleting.
 
-    :param entry: to which file or folder.
-    :param owner_id: whose thing it was, where there is no entry.
-    :param detail: what else there is to say, in few words.
-    :param actor: who, where it is not who is signed in.
+    :param entries: the files or folders.
+    :param owner_id: the account that it concerns, if there are no entries.
+    :param detail: more, in a few words.
+    :param actor: who did it. None: who is signed in.
     :param handoff: the id of a download's hand-off.
-    :param by_itself: whether the portal did it, and nobody asked for it.
+    :param by_itself: whether the portal did it, unasked.
     """
-    row = _row(action, entry, actor, owner_id=owner_id, detail=detail, handoff=handoff)
+    row = {
+        "action": action,
+        "actor": _signed_in_name() if actor is None else actor,
+        "address": client_address() if has_request_context() else "command line",
+        "owner_id": owner_id,
+        "entry": None,
+        "name": "",
+        "detail": detail[:255],
+        "handoff": handoff,
+    }
     if by_itself:
         row |= {"actor": "", "address": ""}
-    _keep([row])
-
-
-def record_all(
-    action: Action, things: Sequence[Recorded], *, detail: str = "", actor: str | None = None
-) -> None:
-    """Record that the same was done to several files or folders: see :func:`record`."""
-    _keep([_row(action, thing, actor, detail=detail) for thing in things])
-
-
-def delivering(entry: Entry, action: Literal["download", "view"], detail: str = "") -> None:
-    """Have the file that this request is about to deliver recorded, with its hand-off's id."""
-    g.delivering = (entry, action, detail)
+    _insert(
+        [
+            row | {"owner_id": entry.owner_id, "entry": entry.public_id, "name": entry.name}
+            for entry in entries
+        ]
+        or [row]
+    )
 
 
 def forget_old() -> int:
-    """Delete what is older than ``PORTAL_ACTIVITY_DAYS``, and tell how many rows."""
+    """Delete rows older than ``PORTAL_ACTIVITY_DAYS``, and return how many."""
     oldest = now() - timedelta(days=current_app.config["ACTIVITY_DAYS"])
     forgotten = db.session.scalars(
         delete(Activity).where(Activity.at < oldest).returning(Activity.id)
@@ -136,38 +140,16 @@ def forget_old() -> int:
     return len(forgotten)
 
 
-def _row(
-    action: Action,
-    entry: Recorded | None,
-    actor: str | None,
-    *,
-    owner_id: int | None = None,
-    detail: str = "",
-    handoff: str | None = None,
-) -> dict[str, Any]:
-    return {
-        "action": action,
-        "actor": _actor() if actor is None else actor,
-        "address": client_address() if has_request_context() else "command line",
-        "owner_id": entry.owner_id if entry else owner_id,
-        "entry": entry.public_id if entry else None,
-        "name": entry.name if entry else "",
-        "detail": detail[:255],
-        "handoff": handoff,
-    }
-
-
-def _keep(rows: Sequence[dict[str, Any]]) -> None:
-    if not rows:
-        return
+def _insert(rows: Sequence[dict[str, Any]]) -> None:
     for row in rows:
-        if row["action"] not in _UNLOGGED:
-            # %r keeps control characters from making lines of their own; .100 keeps it short.
+        # A command says itself what it does.
+        if has_request_context() and row["action"] not in _UNLOGGED:
+            # %r escapes control characters, which would begin new lines.
             logger.info(
                 "%(action)s: %(name).100r %(detail).100r, by %(actor).100r from %(address)s", row
             )
     try:
-        # Not as objects, nor by the session: each download comes by here, and they take longer.
+        # Not by the ORM, which is slower: each download passes here.
         db.session.connection().execute(_INSERT, list(rows))
         db.session.commit()
     except OperationalError:
@@ -176,26 +158,26 @@ def _keep(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _record_delivery(_app: Flask, delivery: Delivery, **_more: object) -> None:
-    found = g.pop("delivering", None)
-    if found is None or request.method != "GET":
+    handoff = delivery.handoff
+    if not isinstance(handoff, RecordedHandoff) or request.method != "GET":
         return
-    entry, action, detail = found
-    if not _from_the_beginning():
-        # A player asks for hundreds of parts; a download manager for the rest.
+    action: Action = handoff.action
+    if not _starts_at_first_byte():
+        # A player requests hundreds of ranges, a download manager the rest of a file.
         if action == "view":
             return
         action = "resume"
-    record(action, entry, detail=detail, handoff=delivery.id)
+    record(action, handoff.entry, detail=handoff.detail, handoff=delivery.id)
 
 
-def _from_the_beginning() -> bool:
+def _starts_at_first_byte() -> bool:
     wanted = request.range
     return wanted is None or not wanted.ranges or wanted.ranges[0][0] == 0
 
 
-def _actor() -> str:
+def _signed_in_name() -> str:
     account = signed_in_account() if has_request_context() else None
     try:
         return account.name if account else ""
-    except ObjectDeletedError:  # just now, by an administrator
+    except ObjectDeletedError:  # meanwhile, by an administrator
         return ""

@@ -1,4 +1,4 @@
-"""The record as people ask for it: of a file, of one's own things, of all; as a table or CSV."""
+"""Reports of the record: of a file, of one account, of all accounts; in pages or as CSV."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Line(NamedTuple):
-    """Something that was done and, for a download, how it ended; none: not known."""
+    """A row of the record and, for a download whose end is known, its receipt."""
 
     activity: Activity
     receipt: Receipt | None
@@ -30,12 +30,12 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True)
 class Downloads:
-    """How often a file was downloaded.
+    """Counts of a file's downloads.
 
-    :param completed: how often the server sent all of it.
-    :param incomplete: to how many it sent a part, and not the rest.
-    :param unknown: how often nothing is known of the end: it goes on, or the server was killed.
-    :param last: when the last request came.
+    :param completed: the server sent all of it.
+    :param incomplete: the server sent a part, and not the rest.
+    :param unknown: the download goes on, or the server was killed.
+    :param last: the time of the last request.
     """
 
     completed: int
@@ -46,14 +46,13 @@ class Downloads:
 
 @dataclass(frozen=True, kw_only=True)
 class Filter:
-    """Which rows are asked for; what is empty does not matter.
+    """Which rows to return. What is empty does not filter.
 
-    :param owner_id: of whose things, or by whom.
+    :param owner_id: the account whose files, or which itself, it concerns.
     :param actor: who did it.
-    :param action: what was done.
-    :param name: what the file's name contains.
-    :param since: not before.
-    :param until: before.
+    :param name: a part of the file's name.
+    :param since: the first moment.
+    :param until: the last moment.
     """
 
     owner_id: int | None = None
@@ -65,16 +64,16 @@ class Filter:
 
 
 def of_file(entry: Entry) -> Sequence[Line]:
-    """Give what was done to a file, the latest first."""
+    """Return the latest activity of a file or folder, newest first."""
     rows = _lines().where(Activity.entry == entry.public_id)
     return _read(rows.order_by(Activity.id.desc()).limit(PAGE))
 
 
 def downloads(file: StoredFile) -> Downloads:
-    """Count a file's downloads, among the latest thousand requests for it.
+    """Count a file's downloads among the latest thousand requests for it.
 
-    A download is complete when what the server sent to one person from one address covers the file,
-    in one piece or in several: a resumed one counts once, as does one that was fetched in segments.
+    A download is complete when what the server sent to one person at one address covers the file:
+    a download that was resumed, or fetched in segments, counts once.
     """
     rows = _lines().where(
         Activity.entry == file.public_id, Activity.action.in_(["download", "resume"])
@@ -85,7 +84,7 @@ def downloads(file: StoredFile) -> Downloads:
     sent_to: dict[tuple[str, str], list[tuple[int, int]]] = {}
     for activity, receipt in latest:
         if receipt and receipt.status == HTTPStatus.NOT_MODIFIED:
-            continue  # the browser had it already
+            continue  # from the browser's cache
         last = activity.at
         if receipt is None or receipt.outcome == "unknown":
             unknown += 1
@@ -101,7 +100,7 @@ def downloads(file: StoredFile) -> Downloads:
 
 
 def _covers(pieces: Sequence[tuple[int, int]], size: int) -> bool:
-    """Tell whether pieces, from one byte up to another, make up the whole."""
+    """Return whether pieces, each from its first byte to before its last, cover the whole."""
     reached = 0
     for start, end in sorted(pieces):
         if start > reached:
@@ -111,9 +110,9 @@ def _covers(pieces: Sequence[tuple[int, int]], size: int) -> bool:
 
 
 def page(wanted: Filter, before: int | None = None) -> Sequence[Line]:
-    """Give a page of rows, the latest first.
+    """Return a page of rows, newest first.
 
-    :param before: the id of the row after which to go on.
+    :param before: the id of the last row of the page before.
     """
     rows = _filtered(wanted)
     if before is not None:
@@ -122,8 +121,8 @@ def page(wanted: Filter, before: int | None = None) -> Sequence[Line]:
 
 
 def as_csv(wanted: Filter) -> Iterator[str]:
-    """Write all rows, the oldest first, in pieces: there may be very many."""
-    yield "\ufeff"  # by which spreadsheets know UTF-8
+    """Yield all rows, oldest first, in batches: there may be very many."""
+    yield "\ufeff"  # tells spreadsheets that this is UTF-8
     yield _csv_row("time", "action", "by", "address", "name", "detail", "outcome", "bytes sent")
     after = 0
     while lines := _read(
@@ -160,7 +159,7 @@ def _filtered(wanted: Filter) -> Select[Activity, Receipt]:
     if wanted.since:
         rows = rows.where(Activity.at >= wanted.since)
     if wanted.until:
-        rows = rows.where(Activity.at < wanted.until)
+        rows = rows.where(Activity.at <= wanted.until)
     return rows
 
 
@@ -169,9 +168,9 @@ def _read(rows: Select[Activity, Receipt]) -> Sequence[Line]:
 
 
 def _csv_row(*cells: str) -> str:
-    # Spreadsheets would run a cell that begins like a formula; names are anybody's.
+    # A spreadsheet would run a cell that begins like a formula, and anybody can choose a name.
     safe = [f"'{cell}" if cell.lstrip().startswith(_FORMULA) else cell for cell in cells]
     text = io.StringIO()
-    # In quotes, as many a spreadsheet takes a semicolon for the end of a cell.
+    # In quotes, since some spreadsheets take a semicolon for the end of a cell.
     csv.writer(text, quoting=csv.QUOTE_ALL).writerow(safe)
     return text.getvalue()

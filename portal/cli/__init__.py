@@ -1,4 +1,4 @@
-"""The commands ``flask --app portal portal …``: each module adds its own to the group."""
+"""The commands ``flask --app portal portal …``. Each module adds its own to the group."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command that makes accounts to try the portal with."""
+"""The command that creates demo accounts."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from .group import needs_schema, portal
 
 @portal.command("demo")
 @needs_schema
-def make_demo() -> None:
+def create_demo() -> None:
     """Create accounts with sample files, and print their passwords.
 
-    They are alice, bob and the administrator admin. Run again, it prints the same and creates
-    nothing.
+    They are alice, bob and the administrator admin. Run again, it creates nothing and prints the
+    same.
     """
-    # Two at once would each record a password, and only one of them would be the account's.
+    # Two runs at once would each record a password, and the account would have only one of them.
     with datafolder.locked(settings.data_folder(current_app)):
         for name in create.NAMES:
             try:

@@ -1,4 +1,4 @@
-"""What all commands share: the group, and that the database has to be up to date."""
+"""The group of all commands, and their check that the database is up to date."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ portal = AppGroup("portal", help="Prepare the portal and manage its accounts.")
 
 
 def needs_schema(command: Callable[P, R]) -> Callable[P, R]:
-    """Stop a command, in words, while the database is not up to date."""
+    """Refuse to run a command while the database is not up to date."""
 
     @wraps(command)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -1,4 +1,4 @@
-"""The command that takes from the web server's log how downloads ended."""
+"""The command that reads from the web server's log how downloads ended."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ import click
 from sqlalchemy.exc import OperationalError
 
 from flask_delegate import receipts as logs
+from portal.activity import receipts
 from portal.core.database import db
 
-from ..activity import receipts
 from .group import needs_schema, portal
 
 _PATIENCE = 5
-"""Seconds until a database that could not be written is tried again."""
+"""Seconds until the next try to write a database that is locked or full."""
 _PAUSE = 0.5
-"""Seconds until the log is looked at again where there was nothing new."""
+"""Seconds until the log is read again after its end."""
 _MOST = 500
-"""Lines that are noted in one transaction."""
+"""Lines in one transaction."""
 
 
 @portal.command("receipts")
 @click.argument("log", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--follow", is_flag=True, help="Go on as LOG grows, and when it is rotated.")
+@click.option("--follow", is_flag=True, help="Keep reading as LOG grows and is rotated.")
 @needs_schema
 def read_receipts(log: Path, follow: bool) -> None:
-    """Note how downloads ended, by the web server's LOG.
+    """Store how downloads ended, from the web server's LOG.
 
-    It may be read any number of times. The web server writes it where its configuration was made
-    with --receipts.
+    A log can be read any number of times. The web server writes it if its configuration was
+    created with --receipts.
     """
     try:
         _read(log, follow=follow)
@@ -41,7 +41,7 @@ def read_receipts(log: Path, follow: bool) -> None:
 
 
 def _read(log: Path, *, follow: bool) -> None:
-    """Note many lines at once, so that the portal has the database for itself in between."""
+    """Store many lines at once, so that the portal can write in between."""
     waiting: list[logs.Receipt] = []
 
     def rest() -> None:
@@ -56,7 +56,7 @@ def _read(log: Path, *, follow: bool) -> None:
 
 
 def _store(lines: list[logs.Receipt]) -> None:
-    """Note lines, and forget them; wait while the database is locked or the disk full."""
+    """Store the lines and empty the list; wait while the database is locked or the disk full."""
     while lines:
         try:
             receipts.store(lines)

@@ -1,4 +1,4 @@
-"""Sizes on the command line: ``10G`` in, ``10 GiB`` out (see ``portal.formats.human_size``)."""
+"""Sizes as arguments, such as ``10G``; ``portal.web.filters.human_size`` prints them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ else:  # older versions of click have no type arguments
 
 _UNITS = {letter: 1024**power for power, letter in enumerate("KMGT", 1)}
 _LARGEST = 2**63 - 1
-"""What the database can hold."""
+"""The largest integer in the database."""
 _SIZE = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,20})?) ?(?:([KMGT])(?:I?B)?|B)?", re.ASCII)
 
 
@@ -25,11 +25,11 @@ class Size(SizeParameter):
     name = "size"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Read a size; what is a number already is taken as it is."""
+        """Return the number of bytes; a number is one already."""
         if isinstance(value, int):
             return value
         found = _SIZE.fullmatch(str(value).strip().upper())
-        # Not a float, which would round what is large.
+        # A float would round large sizes.
         size = Fraction(found[1]) * _UNITS.get(found[2], 1) if found else Fraction(-1)
         if not 0 <= size <= _LARGEST or size.denominator != 1:
             self.fail(f"{value!r} is not a size. Write it like 500M, 1.5G or 2T.", param, ctx)

@@ -1,8 +1,8 @@
-"""Commands about the room that accounts take: quota and trash."""
+"""Commands about the space that accounts use: quota and trash."""
 
 from __future__ import annotations
 
-import json
+from typing import Any
 
 import click
 from sqlalchemy import Integer, cast, func, select
@@ -10,30 +10,32 @@ from sqlalchemy import Integer, cast, func, select
 from portal.accounts import accounts
 from portal.core.database import db
 from portal.core.models import Account, Entry
-from portal.files import entries, trash
+from portal.files import trash
+from portal.files.quota import quota_of
 from portal.web.filters import human_size
 
 from .group import needs_schema, portal
-from .maintenance import takes_json
+from .output import show, takes_json
 
 
 @portal.command()
 @takes_json
 @needs_schema
 def quota(as_json: bool) -> None:
-    """List how much each account has, and how much it may have."""
-    found = db.session.scalars(select(Account).order_by(Account.name_key))
-    rows = [(one.name, one.used, entries.quota_of(one)) for one in found]
-    if as_json:
-        names = ("name", "used", "quota")
-        click.echo(json.dumps([dict(zip(names, row, strict=True)) for row in rows], indent=2))
-        return
-    for name, used, allowed in rows:
-        click.echo(f"{human_size(used):>10} of {human_size(allowed):>10}  {name}")
+    """List how much each account uses, and its quota."""
+    rows: list[dict[str, Any]] = [
+        {"name": account.name, "used": account.used, "quota": quota_of(account)}
+        for account in db.session.scalars(select(Account).order_by(Account.name_key))
+    ]
+    lines = (
+        f"{human_size(row['used']):>10} of {human_size(row['quota']):>10}  {row['name']}"
+        for row in rows
+    )
+    show(rows, lines, as_json=as_json)
 
 
 @portal.command("trash")
-@click.option("--empty", "name", metavar="NAME", help="Delete for good what NAME has there.")
+@click.option("--empty", "name", metavar="NAME", help="Delete permanently what NAME has there.")
 @takes_json
 @needs_schema
 def list_trash(name: str | None, as_json: bool) -> None:
@@ -41,29 +43,30 @@ def list_trash(name: str | None, as_json: bool) -> None:
     if name is not None:
         _empty(name, as_json)
         return
-    rows = db.session.execute(
-        select(Account.name, func.sum(cast(Entry.is_file, Integer)), func.sum(Entry.size))
+    found = db.session.execute(
+        select(
+            Account.name,
+            func.sum(cast(Entry.is_file, Integer)).label("files"),
+            func.sum(Entry.size).label("bytes"),
+        )
         .join(Account, Account.id == Entry.owner_id)
         .where(Entry.trash_id.is_not(None))
         .group_by(Account.id)
         .order_by(Account.name_key)
-    ).all()
-    if as_json:
-        names = ("name", "files", "bytes")
-        click.echo(json.dumps([dict(zip(names, row, strict=True)) for row in rows], indent=2))
-        return
-    for owner, files, size in rows:
-        click.echo(f"{human_size(size):>10} in {files} files  {owner}")
+    )
+    rows = [dict(row) for row in found.mappings()]
+    lines = (
+        f"{human_size(row['bytes']):>10} in {row['files']} files  {row['name']}" for row in rows
+    )
+    show(rows, lines, as_json=as_json)
 
 
 def _empty(name: str, as_json: bool) -> None:
     account = accounts.find(name)
     if account is None:
         raise click.ClickException(
-            f"There is no account {name!r}. To see them all: flask --app portal portal accounts"
+            f"There is no account {name!r}. To list them: flask --app portal portal accounts"
         )
     purged = trash.empty(account.id)
-    if as_json:
-        click.echo(json.dumps(purged._asdict(), indent=2))
-    else:
-        click.echo(f"{purged.files} files, {human_size(purged.bytes)}: deleted for good.")
+    line = f"{purged.files} files, {human_size(purged.bytes)}: deleted permanently."
+    show(purged._asdict(), [line], as_json=as_json)

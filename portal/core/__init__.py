@@ -1,1 +1,1 @@
-"""What every room stands on: settings, the data folder, the database and its models."""
+"""The base of every other package: settings, the data folder, the database and its models."""

@@ -1,4 +1,4 @@
-"""The data folder: what is in it, who may read it, and the secret key."""
+"""The data folder: who may read it, the secret key, and its lock."""
 
 from __future__ import annotations
 
@@ -13,27 +13,25 @@ from pathlib import Path
 
 import click
 
+_ANOTHER = "Delete it, and the portal creates another one; everybody has to sign in again."
 KEY_LENGTH = 32
-"""The least number of bytes that a secret key has."""
+"""Bytes that a secret key has at least."""
 
 
 class DataFolderError(click.ClickException):
-    """The data folder cannot be used safely; the message says why.
-
-    A command that ends with it prints the message alone.
-    """
+    """The data folder cannot be used safely. A command prints the message alone."""
 
 
 def prepare(folder: Path) -> Path:
-    """Make the folder, for its owner alone, where it is not there yet.
+    """Create the folder for its owner alone, or check the one that exists.
 
-    :raises DataFolderError: if it cannot be made, or others could change what is in it.
+    :raises DataFolderError: if it cannot be created, or others could change its content.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise DataFolderError(
-            f"The data folder {folder} cannot be made: {error.strerror}."
+            f"The data folder {folder} cannot be created: {error.strerror}."
         ) from error
     files, incoming, database, counters = (
         folder / name for name in ("files", "incoming", "portal.db", "throttle.db")
@@ -49,35 +47,33 @@ def prepare(folder: Path) -> Path:
 
 
 def secret_key(folder: Path) -> bytes:
-    """Read the key that signs sessions; make it at the first start.
+    """Return the key that signs sessions; create it at the first start.
 
     :raises DataFolderError: if others may read the key, or it is too short.
     """
     path = folder / "secret_key"
     if not path.exists():
-        _make_key(path)
+        _create_key(path)
     with path.open("rb") as file:
         mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
         key = file.read()
     if mode & 0o077:
         raise DataFolderError(
-            f"{path} is open to other users (mode {mode:04o}), so the key may be known to them."
-            " Delete it, and the portal makes another one; everybody has to sign in again."
+            f"{path} is open to other users (mode {mode:04o}), who may know the key. {_ANOTHER}"
         )
     if len(key) < KEY_LENGTH:
         raise DataFolderError(
-            f"{path} holds {len(key)} bytes, and a key needs at least {KEY_LENGTH}."
-            " Delete it, and the portal makes another one; everybody has to sign in again."
+            f"{path} holds {len(key)} bytes, and a key needs at least {KEY_LENGTH}. {_ANOTHER}"
         )
     return key
 
 
 @contextmanager
 def locked(folder: Path, operation: int = fcntl.LOCK_EX) -> Iterator[None]:
-    """Keep other processes, and threads, out of what needs the folder locked, too.
+    """Lock the folder against other processes and threads that lock it, too.
 
     :param operation: as for ``fcntl.flock``.
-    :raises BlockingIOError: if it is locked, and the operation has ``fcntl.LOCK_NB``.
+    :raises BlockingIOError: if it is locked and the operation includes ``fcntl.LOCK_NB``.
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -88,9 +84,9 @@ def locked(folder: Path, operation: int = fcntl.LOCK_EX) -> Iterator[None]:
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Write a new file that only its owner may read, down to the disk.
+    """Write a new file, readable by its owner alone, through to the disk.
 
-    :raises FileExistsError: if it is there already.
+    :raises FileExistsError: if it exists.
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
@@ -100,7 +96,7 @@ def write_private(path: Path, content: bytes) -> None:
 
 
 def _check_own(path: Path) -> None:
-    """Refuse what others could put their own files in, or change."""
+    """Raise if another user owns the path or may write to it."""
     found, user, quoted = path.stat(), os.geteuid(), shlex.quote(str(path))
     if found.st_uid != user:
         raise DataFolderError(
@@ -110,25 +106,25 @@ def _check_own(path: Path) -> None:
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise DataFolderError(
             f"Other users may write to {path} (mode {stat.S_IMODE(found.st_mode):04o})."
-            f" Take that right away: chmod go-w {quoted}"
+            f" Take that permission away: chmod go-w {quoted}"
         )
 
 
 def _check_secret(path: Path) -> None:
-    """Refuse a database that others could read."""
+    """Raise if other users may read the database."""
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
         raise DataFolderError(
             f"Other users may read {path} (mode {mode:04o}), and it holds what people sign in with."
-            f" Take that right away: chmod go= {shlex.quote(str(path))}"
+            f" Take that permission away: chmod go= {shlex.quote(str(path))}"
         )
 
 
 def _check_group(files: Path, incoming: Path) -> None:
-    """Refuse a group that may read the files there are, but could not read new ones.
+    """Raise if the group that may read the files could not read new ones.
 
     A web server that is another user reads by its group. A new file gets its group from the folder
-    that it arrives in, where that has the set-group-ID bit, and else from the process.
+    that it arrives in, if that has the set-group-ID bit, and otherwise from the process.
     """
     wanted, group = files.stat().st_gid, os.getegid()
     if incoming.exists() and incoming.stat().st_mode & stat.S_ISGID:
@@ -136,19 +132,19 @@ def _check_group(files: Path, incoming: Path) -> None:
     if group != wanted:
         quoted = shlex.quote(str(incoming))
         raise DataFolderError(
-            f"Group id {wanted} may read {files}, but what arrives in {incoming} would get group id"
-            f" {group}, so a web server in the first group could not send it. Have root run:"
+            f"Group id {wanted} may read {files}, but new files in {incoming} would get group id"
+            f" {group}, so a web server in the first group could not send them. Run as root:"
             f" mkdir -p {quoted} && chown {os.geteuid()}:{wanted} {quoted} && chmod 2700 {quoted}"
         )
 
 
-def _make_key(path: Path) -> None:
-    """Make the key appear whole: of two processes that start at once, one wins, both read it."""
+def _create_key(path: Path) -> None:
+    """Create the key in one step: of two processes that start at once, both use the first's."""
     draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     write_private(draft, secrets.token_hex(KEY_LENGTH).encode())
     try:
         os.link(draft, path)
     except FileExistsError:
-        pass  # The other process was first.
+        pass  # another process was first
     finally:
         draft.unlink()

@@ -1,4 +1,4 @@
-"""The portal's settings: defaults, a file, the environment, and what the caller gives."""
+"""The portal's settings: defaults, a file, the environment, and the caller's own."""
 
 from __future__ import annotations
 
@@ -7,63 +7,63 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import click
 from flask import Flask
 
-DEFAULTS: Mapping[str, Any] = {
-    "MAX_CONTENT_LENGTH": 1024**3,  # bytes in one request
-    "DISK_RESERVE": 64 * 1024**2,  # bytes that uploads leave free, so that deleting still works
-    "MAX_FORM_PARTS": 100,  # each file of an upload holds a file descriptor until its end
-    "QUOTA": 10 * 1024**3,  # bytes that an account may have, where it has no quota of its own
-    "BASE_URL": None,  # the portal's address, for links that commands print
-    "THROTTLE_STORE": None,  # where attempts are counted; none: in the data folder
-    "ACTIVITY_DAYS": 365,  # until what was done is forgotten
-    "UPLOAD_DAYS": 3,  # until an upload that nobody goes on with is given up
-    "TRASH_DAYS": 30,  # until what is in the trash is deleted for good
-    "ARCHIVE_ENTRIES": 10_000,  # files and folders in one ZIP: its directory is kept in memory
-    "ARCHIVES_AT_ONCE": 4,  # ZIPs that one process sends: each holds a thread
-    "PROXIES": 0,  # how many stand in front, each adding to X-Forwarded-For
-    "PERMANENT_SESSION_LIFETIME": 12 * 60 * 60,  # seconds
+_LONGEST = 36_500
+"""Days. Dates that far from today can still be computed."""
+
+
+class Setting(NamedTuple):
+    """A setting.
+
+    :param least: the smallest whole number that it may be; None if it is not a number.
+    :param meaning: the first words of its description in the documentation.
+    """
+
+    key: str
+    default: Any
+    least: int | None
+    most: int | None
+    meaning: str
+
+
+SETTINGS = (
+    Setting("ACTIVITY_DAYS", 365, 1, _LONGEST, "days to keep the record of who did what"),
+    # Each holds a thread.
+    Setting("ARCHIVES_AT_ONCE", 4, 1, None, "ZIPs that one process sends at the same time"),
+    # Each stands in the directory of the ZIP, which is kept in memory.
+    Setting("ARCHIVE_ENTRIES", 10_000, 1, None, "files and folders in one ZIP"),
+    Setting("BASE_URL", None, None, None, "the portal's address"),
+    # Deleting needs some room, too.
+    Setting("DISK_RESERVE", 64 * 1024**2, 1, None, "bytes that uploads leave free"),
+    Setting("MAX_CONTENT_LENGTH", 1024**3, 1, None, "bytes in one request"),
+    # Each file of an upload holds a file descriptor until its end.
+    Setting("MAX_FORM_PARTS", 100, 1, None, "parts of one upload's form"),
+    Setting("PERMANENT_SESSION_LIFETIME", 43_200, 1, _LONGEST * 86_400, "seconds until a session"),
+    Setting("PROXIES", 0, 0, None, "reverse proxies in front"),
+    Setting("QUOTA", 10 * 1024**3, 0, None, "bytes for each account"),
+    Setting("SESSION_COOKIE_SECURE", True, None, None, "whether browsers send the session cookie"),
+    Setting("THROTTLE_STORE", None, None, None, "where [attempts to sign in]"),
+    Setting("TRASH_DAYS", 30, 1, _LONGEST, "days after which items in the trash are deleted"),
+    Setting("UPLOAD_DAYS", 3, 1, _LONGEST, "days after which an unfinished upload"),
+)
+_FLASK = {
     "SESSION_COOKIE_HTTPONLY": True,
     "SESSION_COOKIE_SAMESITE": "Lax",
-    "SESSION_COOKIE_SECURE": True,
-    # A token is good for as long as its session, so that a page left open still works.
+    # A token is valid for as long as its session, so that a page left open still works.
     "WTF_CSRF_TIME_LIMIT": None,
 }
-_LEAST = {
-    "ARCHIVES_AT_ONCE": 1,
-    "ARCHIVE_ENTRIES": 1,
-    "DISK_RESERVE": 1,
-    "MAX_CONTENT_LENGTH": 1,
-    "MAX_FORM_PARTS": 1,
-    "PERMANENT_SESSION_LIFETIME": 1,
-    "PROXIES": 0,
-    "QUOTA": 0,
-    "ACTIVITY_DAYS": 1,
-    "TRASH_DAYS": 1,
-    "UPLOAD_DAYS": 1,
-}
-_LONGEST = 36_500
-"""Days. So long before today, and so long after, there still are dates to compute with."""
-_MOST = {
-    "ACTIVITY_DAYS": _LONGEST,
-    "PERMANENT_SESSION_LIFETIME": _LONGEST * 24 * 60 * 60,
-    "TRASH_DAYS": _LONGEST,
-    "UPLOAD_DAYS": _LONGEST,
-}
 
-# What Flask-Delegate refuses in a folder; said here before the folder is made.
+# Flask-Delegate refuses these in a folder, but only after the portal would have created it.
 _UNUSABLE = re.compile(r'[\x00-\x1f\x7f"\\*?\[\]{}$%]')
 
 
 class SettingError(click.ClickException):
-    """A setting is missing or out of its range; the message names it.
-
-    A command that ends with it prints the message alone.
-    """
+    """A setting is missing or out of its range. A command prints the message alone."""
 
 
 def load(app: Flask, config: Mapping[str, Any] | None) -> None:
@@ -71,13 +71,14 @@ def load(app: Flask, config: Mapping[str, Any] | None) -> None:
 
     :raises SettingError: for a setting that is missing or out of its range.
     """
-    app.config.update(DEFAULTS)
+    app.config.update(_FLASK, **{setting.key: setting.default for setting in SETTINGS})
     if path := os.environ.get("PORTAL_SETTINGS"):
         app.config.update(_read(Path(path)))
     app.config.from_prefixed_env("PORTAL")
     app.config.update(config or {})
-    for key, least in _LEAST.items():
-        _check_number(key, app.config[key], least, _MOST.get(key))
+    for key, _, least, most, _ in SETTINGS:
+        if least is not None:
+            _check_number(key, app.config[key], least, most)
     secure = app.config["SESSION_COOKIE_SECURE"]
     if not isinstance(secure, bool):
         raise SettingError(f"PORTAL_SESSION_COOKIE_SECURE must be true or false, not {secure!r}.")
@@ -85,11 +86,11 @@ def load(app: Flask, config: Mapping[str, Any] | None) -> None:
 
 
 def _check_number(key: str, value: object, least: int, most: int | None) -> None:
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if whole and least <= cast("int", value) <= (most or cast("int", value)):
-        return
-    end = f"to {most}" if most else "up"
-    raise SettingError(f"PORTAL_{key} must be a whole number from {least} {end}, not {value!r}.")
+    if type(value) is not int or not least <= value <= (most or value):
+        end = f"to {most}" if most else "up"
+        raise SettingError(
+            f"PORTAL_{key} must be a whole number from {least} {end}, not {value!r}."
+        )
 
 
 def _check_base_url(value: object) -> None:
@@ -104,7 +105,7 @@ def _check_base_url(value: object) -> None:
 
 
 def _read(path: Path) -> Mapping[str, Any]:
-    """Read the file that PORTAL_SETTINGS names."""
+    """Return the settings in a file."""
     try:
         with path.open("rb") as file:
             found = tomllib.load(file)
@@ -115,24 +116,24 @@ def _read(path: Path) -> Mapping[str, Any]:
     for key in found:
         if key != key.upper() or key.startswith("PORTAL_"):
             raise SettingError(
-                f"{path} sets {key!r}. Names there are in capitals and without PORTAL_,"
-                """ such as DATA = "/srv/portal"."""
+                f"{path} sets {key!r}. Write names in capitals and without PORTAL_, such as"
+                """ DATA = "/srv/portal"."""
             )
     return found
 
 
 def data_folder(app: Flask) -> Path:
-    """Give the folder that everything is kept in.
+    """Return the folder for everything that the portal keeps.
 
-    :raises SettingError: if it is not set, or not a path that the portal and Apache can use.
+    :raises SettingError: if it is not set, or the portal or Apache cannot use the path.
     """
     value = app.config.get("DATA")
     if not value:
         raise SettingError(
-            "PORTAL_DATA is not set. Set it to the folder that the portal keeps its files,"
-            " database and secret key in, such as /srv/portal."
+            "PORTAL_DATA is not set. Set it to the folder for the portal's files, database and"
+            " secret key, such as /srv/portal."
         )
-    # A number in the environment is read as JSON, and would not be a path at all.
+    # Flask reads a number in the environment as JSON.
     folder = Path(str(value))
     if not folder.is_absolute():
         raise SettingError(f"PORTAL_DATA must be an absolute path, not {str(value)!r}.")

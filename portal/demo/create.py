@@ -16,12 +16,13 @@ from portal.accounts.accounts import AccountError
 from portal.activity import receipts
 from portal.activity.record import record
 from portal.core.datafolder import write_private
-from portal.core.models import Account, Entry, Folder, Role, now
+from portal.core.models import Account, Entry, FileRequest, Folder, Role, Share, now
 from portal.core.settings import data_folder
 from portal.files import entries, trash
-from portal.files.uploads import add_file, current_storage
+from portal.files.uploads import add_file
 from portal.identity import passwords
-from portal.sharing import file_requests, shares
+from portal.sharing import limits, links
+from portal.storage.content import current_storage
 
 from .samples import pdf, png, wav
 
@@ -78,7 +79,7 @@ def sample_files(name: str) -> Mapping[str, bytes]:
 def _make(name: str, password: str) -> Account:
     if name == "admin":
         account = accounts.create(name, password, Role.ADMINISTRATOR)
-        invitations.invite(Role.MEMBER, _INVITED_QUOTA, "Carol, the new colleague")
+        invitations.create_invitation(Role.MEMBER, _INVITED_QUOTA, "Carol, the new colleague")
         return account
     return accounts.create(name, password, quota=_BOBS_QUOTA if name == "bob" else None)
 
@@ -106,18 +107,16 @@ def _fill(account: Account) -> None:
 
 
 def _share(letter: Entry, pictures: Entry) -> None:
-    """Make links that were handed over already, and a download that ended well."""
+    """Create links, and record a completed download."""
     soon = now() + timedelta(days=14)
-    terms = shares.Terms(note="For the printers", expires_at=soon, download_limit=3)
-    share, _ = shares.create(letter, terms)
-    shares.count_download(share)
+    share, _ = links.create(
+        Share, letter, note="For the printers", expires_at=soon, download_limit=3
+    )
+    limits.count_download(share)
     handoff = secrets.token_urlsafe(12)
-    record("download", letter, actor="", detail="by a share link", handoff=handoff)
+    record("download", letter, actor="", detail=links.via(share), handoff=handoff)
     receipts.store([LogLine(handoff, now(), "GET", 200, letter.size, None, "completed")])
-    if isinstance(pictures, Folder):
-        file_requests.create(
-            pictures, file_requests.Terms(note="Your photos, please", expires_at=soon)
-        )
+    links.create(FileRequest, pictures, note="Your photos, please", expires_at=soon)
 
 
 def _file() -> Path:

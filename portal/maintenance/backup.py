@@ -1,7 +1,7 @@
 """Backups: the database, the files and the secret key in one archive, while the portal runs.
 
-What is kept never changes, it is only deleted, and deletions are put off while a backup is made.
-So the files that a snapshot of the database names are those of its moment, whenever they are read.
+Stored files never change, they are only deleted, and a backup postpones deletions. So the files
+that a snapshot of the database names can be read at any time after it.
 
 The archive is a tar, uncompressed: ``portal.db``, ``secret_key``, ``files/…`` in the order of their
 keys, and last ``manifest.jsonl``: a line about the backup, and one for each member with its hash.
@@ -17,11 +17,13 @@ import sqlite3
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import BinaryIO
+
+import click
 
 from portal.core.models import now
 from portal.storage.disk import Storage, sync_folder
@@ -29,25 +31,28 @@ from portal.storage.disk import Storage, sync_folder
 DATABASE, SECRET_KEY, MANIFEST = "portal.db", "secret_key", "manifest.jsonl"
 FORMAT = "portal backup 1"
 PIECE = 1024**2
-"""Bytes that are copied at once."""
+"""Bytes copied at once."""
 
-_PADDING = tarfile.RECORDSIZE
+_STORED = (
+    "SELECT storage_key, size, sha256, entry.name, account.name FROM entry"
+    " LEFT JOIN account ON account.id = owner_id WHERE is_file ORDER BY storage_key"
+)
 _LONGEST_LINE = 256
-"""Bytes that the manifest has for each file, at most; with the file's header, about."""
+"""Bytes of a file's line in the manifest, and about the same in its header, at most."""
 
 Advance = Callable[[int], None]
-"""Called with the bytes that were copied since the last call."""
+"""Called with the number of bytes copied since the last call."""
 
 
-class BackupError(Exception):
-    """A backup cannot be made, or not be restored; the message says why."""
+class BackupError(click.ClickException):
+    """A backup cannot be created or restored. A command prints the message alone."""
 
 
 @dataclass
 class Report:
     """What a backup holds.
 
-    :param files: how many files.
+    :param files: the number of files.
     :param size: bytes of the archive.
     :param damaged: a line for each file that is missing or not what was uploaded.
     """
@@ -57,8 +62,8 @@ class Report:
     damaged: list[str] = field(default_factory=list)
 
 
-def room_needed(database: Path) -> tuple[int, int]:
-    """Tell how many bytes of files there are, and how many a backup needs on its disk."""
+def space_needed(database: Path) -> tuple[int, int]:
+    """Return the bytes of all files, and the bytes that a backup needs on its disk."""
     with closing(_read_only(database)) as connection:
         count, size = connection.execute(
             "SELECT count(*), coalesce(sum(size), 0) FROM entry WHERE is_file"
@@ -67,38 +72,38 @@ def room_needed(database: Path) -> tuple[int, int]:
         (page,) = connection.execute("PRAGMA page_size").fetchone()
     each = 2 * tarfile.BLOCKSIZE + 2 * _LONGEST_LINE
     # The snapshot, and its copy in the archive.
-    return size, size + count * each + 2 * pages * page + 2 * _PADDING
+    return size, size + count * each + 2 * pages * page + 2 * tarfile.RECORDSIZE
 
 
 def check_target(target: Path, data: Path, needed: int) -> int:
-    """Tell how many bytes are free for a backup.
+    """Return the free bytes on the target's disk.
 
-    :raises BackupError: if it cannot be written to that path.
+    :raises BackupError: if no backup can be written to that path.
     """
     if os.path.lexists(target):
-        raise BackupError(f"{target} is there already. Choose another name, or move it away.")
+        raise BackupError(f"{target} already exists. Choose another name, or move it away.")
     if not target.parent.is_dir():
-        raise BackupError(f"There is no folder {target.parent}. Make it first.")
+        raise BackupError(f"There is no folder {target.parent}. Create it first.")
     if target.resolve().is_relative_to(data.resolve()):
         raise BackupError(
-            f"{target} is inside the data folder. Choose a place outside, best elsewhere."
+            f"{target} is inside the data folder. Choose a path outside, best on another disk."
         )
     free = shutil.disk_usage(target.parent).free
     if free < needed:
         raise BackupError(
             f"The backup needs {needed} bytes, and {target.parent} has {free} free."
-            " Make room, or choose another disk."
+            " Free some space, or choose another disk."
         )
     return free
 
 
-def make(target: Path, data: Path, storage: Storage, schema: str, advance: Advance) -> Report:
+def create(target: Path, data: Path, storage: Storage, schema: str, advance: Advance) -> Report:
     """Write a backup.
 
     :param data: the data folder.
     :param schema: the revision of the database's schema.
-    :raises BackupError: if another one is being made.
-    :raises OSError: if something but a file cannot be read, or the backup not be written.
+    :raises BackupError: if another backup is in progress.
+    :raises OSError: if anything but a file cannot be read, or the backup cannot be written.
     """
     try:
         with (
@@ -109,15 +114,13 @@ def make(target: Path, data: Path, storage: Storage, schema: str, advance: Advan
             _snapshot(data / DATABASE, draft / DATABASE)
             report = _write(draft, data, storage, schema, advance)
             if os.path.lexists(target):
-                raise BackupError(
-                    f"{target} was made by somebody else meanwhile. Choose another name."
-                )
+                raise BackupError(f"Somebody else created {target} meanwhile. Choose another name.")
             (draft / "backup.tar").rename(target)
             sync_folder(target.parent)
     except sqlite3.Error as error:
         raise BackupError(f"The database cannot be read: {error}.") from error
     except TimeoutError as error:
-        raise BackupError("Another backup is being made. Wait for its end.") from error
+        raise BackupError("Another backup is in progress. Wait until it ends.") from error
     report.size = target.stat().st_size
     return report
 
@@ -126,8 +129,8 @@ def _snapshot(source: Path, target: Path) -> None:
     """Copy the database as it is at one moment, whoever writes to it meanwhile."""
     target.touch(0o600)
     with closing(_read_only(source)) as live, closing(sqlite3.connect(target)) as copy:
-        live.backup(copy)  # in one step: one of several begins anew after each write
-        # One file, that needs no journal beside it.
+        live.backup(copy)  # in one step: several would start again after each write
+        # One file that needs no journal beside it.
         copy.execute("PRAGMA journal_mode = DELETE")
 
 
@@ -136,107 +139,98 @@ def _write(draft: Path, data: Path, storage: Storage, schema: str, advance: Adva
     with (
         closing(_read_only(draft / DATABASE)) as snapshot,
         _create(draft / "backup.tar") as file,
-        _create(draft / MANIFEST) as lines,
+        _create(draft / MANIFEST) as manifest,
     ):
-        archive = _Archive(file, lines, advance)
+        archive = _Archive(file, manifest, advance)
         archive.note(format=FORMAT, schema=schema, made_at=now().isoformat(timespec="seconds"))
         if (found := snapshot.execute("PRAGMA quick_check").fetchone()[0]) != "ok":
             report.damaged.append(f"the database: {found}")
-        for path in (draft / DATABASE, data / SECRET_KEY):
-            with path.open("rb") as source:
-                archive.add(path.name, source)
-        for stored in _stored(snapshot):
+        for first in (draft / DATABASE, data / SECRET_KEY):
+            with first.open("rb") as source:
+                archive.add(first.name, source)
+        for key, size, sha256, name, owner in snapshot.execute(_STORED):
             report.files += 1
-            if problem := _add_stored(archive, storage, stored):
-                report.damaged.append(
-                    f"{stored.title}: {problem} (files/{storage.path(stored.key)})"
-                )
-        lines.flush()
-        with (draft / MANIFEST).open("rb") as source:
-            archive.add(MANIFEST, source)
-        archive.finish()
+            path = f"files/{storage.path(key)}"
+            if problem := _add_stored(archive, storage, key, path, (size, sha256)):
+                report.damaged.append(f"{name!r} of {owner!r}: {problem} ({path})")
+        manifest.flush()
+        manifest.seek(0)
+        archive.add(MANIFEST, manifest)
+        archive.close()
     return report
 
 
-@dataclass(frozen=True)
-class _Stored:
-    key: str
-    size: int
-    sha256: str
-    title: str
-
-
-def _stored(snapshot: sqlite3.Connection) -> Iterator[_Stored]:
-    rows = snapshot.execute(
-        "SELECT storage_key, size, sha256, account.name, entry.name FROM entry"
-        " LEFT JOIN account ON account.id = owner_id WHERE is_file ORDER BY storage_key"
-    )
-    for key, size, sha256, owner, name in rows:
-        yield _Stored(key, size, sha256, f"{name!r} of {owner!r}")
-
-
-def _add_stored(archive: _Archive, storage: Storage, stored: _Stored) -> str | None:
-    """Add a file as it is, and tell what is wrong with it."""
-    name = f"files/{storage.path(stored.key)}"
+def _add_stored(
+    archive: _Archive, storage: Storage, key: str, name: str, uploaded: tuple[int, str]
+) -> str | None:
+    """Add a file as it is, and return what is wrong with it."""
     try:
-        file = storage.open(stored.key)
+        file = storage.open(key)
     except OSError as error:
         archive.note(name=name, missing=True)
         return f"cannot be read: {error.strerror}"
     with file:
-        if archive.add(name, file) == (stored.size, stored.sha256):
-            return None
-    # What there is may still be of use, so it is in the backup.
-    return "is not what was uploaded"
+        # What is left of a damaged file may still be of use, so it is in the backup.
+        return None if archive.add(name, file) == uploaded else "is not what was uploaded"
 
 
 class _Archive:
-    """A tar that is being written, and the lines of its manifest."""
+    """A tar in progress, and the lines of its manifest."""
 
-    def __init__(self, file: BinaryIO, lines: IO[bytes], advance: Advance) -> None:
+    def __init__(self, file: BinaryIO, manifest: BinaryIO, advance: Advance) -> None:
         self._file = file
-        self._lines = lines
+        self._manifest = manifest
         self._advance = advance
         self._time = int(time.time())
+        self._tar = tarfile.TarFile(
+            fileobj=file, mode="w", format=tarfile.GNU_FORMAT, copybufsize=PIECE
+        )
 
     def note(self, **values: object) -> None:
         """Write a line of the manifest."""
-        self._lines.write(json.dumps(values).encode() + b"\n")
+        self._manifest.write(json.dumps(values).encode() + b"\n")
 
-    def add(self, name: str, source: BinaryIO) -> tuple[int, str]:
-        """Add a member, note it, and give its size and hash."""
-        size = os.fstat(source.fileno()).st_size
+    def add(self, name: str, file: BinaryIO) -> tuple[int, str]:
+        """Add a member and its line, and return its size and hash."""
         member = tarfile.TarInfo(name)
-        member.size, member.mode, member.mtime = size, 0o600, self._time
-        self._file.write(member.tobuf(tarfile.GNU_FORMAT))
-        sha256 = hashlib.sha256()
-        for piece in _pieces(source, size):
-            sha256.update(piece)
-            self._file.write(piece)
-            self._advance(len(piece))
-        self._file.write(bytes(-size % tarfile.BLOCKSIZE))
-        self.note(name=name, size=size, sha256=sha256.hexdigest())
-        return size, sha256.hexdigest()
+        member.size = os.fstat(file.fileno()).st_size
+        member.mode, member.mtime = 0o600, self._time
+        source = _Source(file, self._advance)
+        self._tar.addfile(member, source)  # type: ignore[arg-type]  # it only reads
+        self._tar.members.clear()  # type: ignore[attr-defined]  # there may be millions
+        sha256 = source.sha256.hexdigest()
+        self.note(name=name, size=member.size, sha256=sha256)
+        return member.size, sha256
 
-    def finish(self) -> None:
-        """Write the end, down to the disk."""
-        self._file.write(bytes(2 * tarfile.BLOCKSIZE))
-        self._file.write(bytes(-self._file.tell() % _PADDING))
+    def close(self) -> None:
+        """Write the end, through to the disk."""
+        self._tar.close()
         self._file.flush()
         os.fsync(self._file.fileno())
 
 
-def _pieces(source: BinaryIO, size: int) -> Iterator[bytes]:
-    """Read that many bytes; zeros stand for what a failing disk does not give."""
-    position = 0
-    while position < size:
-        wanted = min(size - position, PIECE)
-        try:
-            piece = os.pread(source.fileno(), wanted, position)
-        except OSError:
-            piece = b""
-        yield piece or bytes(wanted)
-        position += len(piece) or wanted
+class _Source:
+    """A file that is read and hashed; zeros stand for what a failing disk cannot read."""
+
+    def __init__(self, file: BinaryIO, advance: Advance) -> None:
+        self.sha256 = hashlib.sha256()
+        self._file = file
+        self._advance = advance
+        self._position = 0
+
+    def read(self, size: int) -> bytes:
+        """Return as many bytes as wanted."""
+        content = b""
+        while missing := size - len(content):
+            try:
+                piece = os.pread(self._file.fileno(), missing, self._position + len(content))
+            except OSError:
+                piece = b""
+            content += piece or bytes(missing)
+        self.sha256.update(content)
+        self._position += size
+        self._advance(size)
+        return content
 
 
 def _read_only(path: Path) -> sqlite3.Connection:

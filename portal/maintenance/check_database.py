@@ -1,4 +1,4 @@
-"""Whether the database agrees with itself: what accounts use, and what lies in which folder."""
+"""Checking the database: its file, the bytes that accounts use, and the tree of folders."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from sqlalchemy.orm import aliased
 
 from portal.core.database import db
 from portal.core.models import Account, Entry, Folder
-from portal.files import entries
+from portal.files import entries, tree
 
 from .check_files import Problem
 
 
 def check_database() -> Iterator[Problem]:
-    """Have SQLite look at its file."""
+    """Let SQLite check its file."""
     for check in ("quick_check", "foreign_key_check"):
         for row in db.session.execute(sa.text(f"PRAGMA {check}")):
             if row[0] != "ok":
@@ -25,7 +25,7 @@ def check_database() -> Iterator[Problem]:
 
 
 def check_used(*, repair: bool) -> Iterator[Problem]:
-    """Look whether each account's bytes are counted as what its files have."""
+    """Compare the bytes noted for each account with the sum of its files."""
     total = (
         select(func.coalesce(func.sum(Entry.size), 0))
         .where(Entry.owner_id == Account.id)
@@ -33,10 +33,10 @@ def check_used(*, repair: bool) -> Iterator[Problem]:
         .scalar_subquery()
     )
     wrong = select(Account.id, Account.name, Account.used, total).where(Account.used != total)
-    for account_id, name, used, really in db.session.execute(wrong).all():
-        problem = Problem("used", repr(name), f"{used} bytes are noted, its files have {really}")
+    for account_id, name, used, actual in db.session.execute(wrong).all():
+        problem = Problem("used", repr(name), f"{used} bytes are noted, its files have {actual}")
         if repair:
-            # One statement: what is uploaded meanwhile is counted before it or after it.
+            # One statement: an upload meanwhile is counted either before it or after it.
             db.session.execute(
                 update(Account)
                 .where(Account.id == account_id)
@@ -49,11 +49,11 @@ def check_used(*, repair: bool) -> Iterator[Problem]:
 
 
 def check_folders(*, repair: bool) -> Iterator[Problem]:
-    """Look whether each entry can be reached: from its owner's first folder, or in the trash."""
+    """Check that each entry can be reached: from its owner's root folder, or in the trash."""
     yield from _check_roots(repair)
     for wrong, detail in _misplaced():
         for entry_id in db.session.scalars(select(Entry.id).where(wrong).order_by(Entry.id)).all():
-            # What was put right may have been around this one, too.
+            # A repair before may have included this entry.
             entry = db.session.scalar(select(Entry).where(wrong, Entry.id == entry_id))
             if entry is None:
                 continue
@@ -68,16 +68,16 @@ def check_folders(*, repair: bool) -> Iterator[Problem]:
 def _check_roots(repair: bool) -> Iterator[Problem]:
     roots = select(Folder.owner_id).where(Folder.parent_id.is_(None))
     for account in db.session.scalars(select(Account).where(Account.id.not_in(roots))).all():
-        problem = Problem("folder", repr(account.name), "has no folder that holds all others")
+        problem = Problem("folder", repr(account.name), "has no root folder")
         if repair:
             db.session.add(Folder(owner_id=account.id, name="", name_key=""))
             db.session.commit()
-            problem.repaired = "made"
+            problem.repaired = "created"
         yield problem
 
 
 def _misplaced() -> Iterator[tuple[sa.ColumnElement[bool], str]]:
-    """Give the ways in which an entry can be out of reach."""
+    """Yield the ways in which an entry can be unreachable."""
     parent, first = aliased(Entry), aliased(Entry)
     in_trash = Entry.trash_id.is_not(None)
     around = select(parent.id).where(parent.id == Entry.parent_id).correlate(Entry)
@@ -89,19 +89,17 @@ def _misplaced() -> Iterator[tuple[sa.ColumnElement[bool], str]]:
         "is in a folder in the trash, but not in the trash itself",
     )
     yield around.where(parent.is_file).exists(), "is in a file"
-    yield around.where(parent.owner_id != Entry.owner_id).exists(), "is in somebody else's folder"
-    yield sa.and_(Entry.id.not_in(_reachable()), ~in_trash), "is in folders that lie in each other"
+    yield around.where(parent.owner_id != Entry.owner_id).exists(), "is in another account's folder"
+    yield sa.and_(Entry.id.not_in(_reachable()), ~in_trash), "is in folders that contain each other"
 
 
 def _reachable() -> sa.Select[tuple[int]]:
-    below = select(Entry.id).where(Entry.parent_id.is_(None)).cte("below", recursive=True)
-    child = aliased(Entry)
-    below = below.union(select(child.id).where(child.parent_id == below.c.id))
-    return select(below.c.id)
+    roots = select(Entry.id).where(Entry.parent_id.is_(None))
+    return select(tree.descendants(roots).c.id)
 
 
 def _bring_back(entry: Entry) -> str:
-    """Put an entry where its owner sees it, and tell where that is."""
+    """Move an entry to where its owner sees it, and return where that is."""
     entry_id = entry.id
     with entries.changing(entry.owner_id):
         entry = db.session.get_one(Entry, entry_id)
@@ -115,4 +113,4 @@ def _bring_back(entry: Entry) -> str:
         entry.trash_id = entry.trashed_at = None
         entries.give_name(entry, folder.id, entry.name)
         entry.parent_id = folder.id
-        return f"in {folder.name!r} now" if folder.name else "in the account's first folder now"
+        return f"moved to {folder.name!r}" if folder.name else "moved to the root folder"

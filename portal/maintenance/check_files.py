@@ -1,14 +1,14 @@
-"""Whether the files on disk are those in the database; and how that is put right.
+"""Comparing the files on disk with the database, and repairing what differs.
 
-Nothing is lost by it: content that no row claims is moved aside, and rows without content stay.
-Uploads and deletions may go on meanwhile, so what looks wrong is looked at again.
+A repair loses nothing: content that no row names is moved aside, and rows without content stay.
+Uploads and deletions may continue meanwhile, so what looks wrong is checked a second time.
 """
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from io import BufferedReader
@@ -23,21 +23,21 @@ from portal.core.models import Account, Entry, StoredFile
 from portal.storage import permissions
 from portal.storage.disk import Storage
 
-YOUNG = 60 * 60
-"""Seconds for which content may be without a row: its upload may not be done."""
-_AT_ONCE = 500
+from .backup import Advance
 
-Advance = Callable[[int], None]
+YOUNG = 60 * 60
+"""Seconds for which content may have no row: its upload may still be in progress."""
+_AT_ONCE = 500
 
 
 @dataclass
 class Problem:
     """Something that is wrong.
 
-    :param kind: a word for it.
-    :param what: what it is wrong with.
-    :param detail: what exactly, for people.
-    :param repaired: what was done about it; none if nothing was.
+    :param kind: one word, as documented.
+    :param what: the file, folder or account.
+    :param detail: what is wrong, for people.
+    :param repaired: how it was repaired; None if it was not.
     """
 
     kind: str
@@ -51,7 +51,7 @@ class Problem:
 
 
 class Row(NamedTuple):
-    """A file as the database has it."""
+    """A file in the database."""
 
     id: int
     key: str
@@ -62,34 +62,34 @@ class Row(NamedTuple):
 
     @property
     def title(self) -> str:
-        """What to call it: by its key, it is found on disk."""
+        """Its name, and the key under which it is on disk."""
         return f"{self.name!r} of {self.owner!r} ({self.key})"
 
 
 def total_size() -> int:
-    """Tell how many bytes all files have."""
+    """Return the bytes of all files."""
     return db.session.scalar(select(func.coalesce(func.sum(Entry.size), 0))) or 0
 
 
 def check_files(
     storage: Storage, *, content: bool, repair: bool, advance: Advance
 ) -> Iterator[Problem]:
-    """Look at each file that the database names.
+    """Check each file that the database names.
 
-    :param content: read them all, too.
-    :param advance: called with the bytes of what was looked at.
+    :param content: whether to read all of them.
+    :param advance: called with the size of each file after its check.
     """
     for row in _rows():
         problem = _check_file(storage, row, content, repair)
         advance(row.size)
-        # It may have been deleted after its row was read.
+        # The file may have been deleted since its row was read.
         if problem and db.session.scalar(select(exists().where(StoredFile.id == row.id))):
             yield problem
-        db.session.rollback()  # a long look must not keep the journal from being cleared
+        db.session.rollback()  # a long transaction would keep the journal from being cleared
 
 
 def check_unclaimed(storage: Storage, *, repair: bool) -> Iterator[Problem]:
-    """Look for content that no row names, and move it out of the way."""
+    """Find content that no row names, and move it aside."""
     keys = storage.all_keys()
     while batch := list(islice(keys, _AT_ONCE)):
         known = select(StoredFile.storage_key).where(StoredFile.storage_key.in_(batch))
@@ -97,8 +97,8 @@ def check_unclaimed(storage: Storage, *, repair: bool) -> Iterator[Problem]:
         db.session.rollback()
         for key in unknown:
             found = storage.find(key)
-            # The time of the last change is that of its last rename or change of rights; the
-            # first byte of an upload may have come long before.
+            # The change time is that of the last rename or change of permissions; the first byte
+            # of an upload may have arrived long before.
             if found is None or time.time() - found.st_ctime < YOUNG:
                 continue
             problem = Problem("unclaimed", key, f"{found.st_size} bytes that no file claims")
@@ -109,7 +109,7 @@ def check_unclaimed(storage: Storage, *, repair: bool) -> Iterator[Problem]:
 
 
 def check_rights(storage: Storage, *, repair: bool) -> Iterator[Problem]:
-    """Look whether nobody else may change files, and whether the web server may read them."""
+    """Check that nobody else may change files, and that the web server may read them."""
     for path, mode in permissions.paths(storage):
         try:
             wrong = permissions.wrong_rights(storage, path, mode)
@@ -126,7 +126,7 @@ def check_rights(storage: Storage, *, repair: bool) -> Iterator[Problem]:
 
 
 def _rows() -> Iterator[Row]:
-    """Give all files, in several short transactions."""
+    """Yield all files, in several short transactions."""
     columns = (StoredFile.id, StoredFile.storage_key, StoredFile.size, StoredFile.sha256)
     rows = (
         select(*columns, StoredFile.name, Account.name)
@@ -143,7 +143,7 @@ def _rows() -> Iterator[Row]:
 def _check_file(storage: Storage, row: Row, content: bool, repair: bool) -> Problem | None:
     found = storage.find(row.key)
     if found is None:
-        problem = Problem("missing", row.title, "its content is not there")
+        problem = Problem("missing", row.title, "has no content")
         if repair and _hash_at(storage.unclaimed / row.key) == row.sha256:
             permissions.claim(storage, row.key)
             problem.repaired = f"moved back from {storage.unclaimed}"

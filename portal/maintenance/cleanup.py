@@ -1,11 +1,10 @@
-"""What is over is removed: to be done each day, while the portal runs."""
+"""The daily clean-up of what has expired, while the portal runs."""
 
 from __future__ import annotations
 
 import re
 import shutil
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,12 +21,12 @@ from portal.tus import uploads as resumable
 
 from .restore import DRAFT
 
-# Of a file that a process was killed before renaming: see datafolder and demo.
+# A process was killed before it renamed the file: see datafolder and demo.
 _DRAFT_FILE = re.compile(r"(secret_key|demo_accounts)\.[0-9a-f]{16}")
 
 
 def clean_up(data: Path, storage: Storage) -> dict[str, int]:
-    """Remove what is over, and tell how much of each kind.
+    """Delete what has expired, and return the number of each kind.
 
     :param data: the data folder.
     """
@@ -40,8 +39,8 @@ def clean_up(data: Path, storage: Storage) -> dict[str, int]:
         "records of activity": record.forget_old(),
         "unfinished uploads": resumable.remove_expired(),
         "abandoned uploads": storage.remove_abandoned(),
-        "deletions put off": storage.deletions.finish(),
-        "drafts": sum(_remove(path) for path in _drafts(data, storage)),
+        "postponed deletions": storage.deletions.finish(),
+        "drafts": _delete_drafts(data, storage),
     }
 
 
@@ -51,18 +50,16 @@ def _delete(model: type[SignIn | OneTimeLink], which: ColumnElement[bool]) -> in
     return len(ids)
 
 
-def _drafts(data: Path, storage: Storage) -> Iterator[Path]:
-    """Give what killed commands left half-written a day ago or earlier."""
-    found = [path for path in data.iterdir() if _DRAFT_FILE.fullmatch(path.name)]
-    for path in [*found, *storage.incoming.glob(f"{DRAFT}*")]:
+def _delete_drafts(data: Path, storage: Storage) -> int:
+    """Delete what killed commands left half-written at least a day ago."""
+    count = 0
+    files = [path for path in data.iterdir() if _DRAFT_FILE.fullmatch(path.name)]
+    for path in [*files, *storage.incoming.glob(f"{DRAFT}*")]:
         with suppress(FileNotFoundError):
             if time.time() - path.lstat().st_mtime > ABANDONED:
-                yield path
-
-
-def _remove(path: Path) -> bool:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
-    return True
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
+                count += 1
+    return count

@@ -1,4 +1,4 @@
-"""Backups are brought back: into an untouched data folder, whole or not at all."""
+"""Restoring a backup: into an unused data folder, completely or not at all."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from portal.storage.disk import Storage, is_key
 from .backup import DATABASE, FORMAT, MANIFEST, PIECE, SECRET_KEY, Advance, BackupError
 
 DRAFT = "restore-"
-"""How the name of the folder begins that a restore writes into, below ``incoming``."""
+"""The prefix of the folder below ``incoming`` that a restore writes to."""
 
 _FIRST = (DATABASE, SECRET_KEY)
 _FILE = re.compile(r"files/([0-9a-f]{2})/(\1[0-9a-f]{30})", re.ASCII)
@@ -31,38 +31,38 @@ _LONGEST_LINE = 4096
 
 
 def restore(source: Path, data: Path, storage: Storage, advance: Advance) -> int:
-    """Restore a backup and tell how many files it had. The database's schema may be an older one.
+    """Restore a backup and return the number of its files. Its schema may be an older one.
 
-    Sessions and one-time links are not restored: some may have been ended or used since.
+    Sessions and one-time links are not restored: some may have ended or been used since.
 
-    :param data: the data folder, as a first start makes it.
+    :param data: the data folder, as a first start creates it.
     :raises BackupError: if anything is wrong with the backup, or the folder is in use.
-    :raises OSError: if the backup cannot be read, or something not be written.
+    :raises OSError: if the backup cannot be read, or the folder cannot be written.
     """
     with locked(data), _errors_named(source):
-        _refuse_unless_untouched(data)
+        _check_unused(data)
         size = _check_members(source)
         if (free := shutil.disk_usage(storage.incoming).free) < size:
             raise BackupError(
-                f"Restoring needs {size} bytes, and {free} are free. Make room first."
+                f"Restoring needs {size} bytes, and {free} are free. Free some space first."
             )
-        # Below the folder that files arrive in, new ones get the group that files have.
+        # Below the folder for new files, what is created gets the group of the files.
         with tempfile.TemporaryDirectory(prefix=DRAFT, dir=storage.incoming) as name:
             draft = Path(name)
             (draft / "files").mkdir(0o700)
             keys = _extract(source, draft, advance)
             _check_database(draft / DATABASE, keys)
-            os.sync()  # all of it at once, in place of each file by itself
+            os.sync()  # once, which is faster than once for each file
             permissions.adopt(storage, draft / "files")
             (draft / SECRET_KEY).replace(data / SECRET_KEY)
-            # Last, as the folder is an untouched one until then.
+            # Last: until then, the folder counts as unused.
             (draft / DATABASE).replace(data / DATABASE)
             os.sync()
     return len(keys)
 
 
 def schema_of(source: Path) -> str:
-    """Tell the revision of a backup's schema.
+    """Return the revision of a backup's schema.
 
     :raises BackupError: if it is not a backup.
     """
@@ -72,14 +72,13 @@ def schema_of(source: Path) -> str:
             return next(lines).schema
 
 
-def _refuse_unless_untouched(data: Path) -> None:
-    """Make sure that nothing is lost, and that no portal runs there."""
+def _check_unused(data: Path) -> None:
+    """Raise if the folder has anything to lose, or a portal runs there."""
     found = []
-    # The most telling first.
+    # The database first: it says most.
     for path in sorted(data.iterdir(), key=lambda path: (path.name != DATABASE, path.name)):
         if path.name in {"files", "incoming"}:
-            # What an earlier restore left when it was killed is a draft; 'lost+found' comes
-            # with a disk of its own.
+            # A restore that was killed leaves a draft; a disk of its own has 'lost+found'.
             inside = [one for one in path.iterdir() if one.name != "lost+found"]
             found += [one for one in inside if not one.name.startswith(DRAFT)]
         elif path.name == DATABASE:
@@ -88,41 +87,42 @@ def _refuse_unless_untouched(data: Path) -> None:
             found.append(path)
     if found:
         raise BackupError(
-            f"{data} is in use: there is {found[0]}. Stop the portal, and restore into a new folder"
-            " (PORTAL_DATA), or move what is in this one away first."
+            f"{data} is in use: it has {found[0]}. Stop the portal, and restore into a new folder"
+            " (PORTAL_DATA), or move the content of this one away first."
         )
 
 
 def _has_no_tables(database: Path) -> bool:
-    if database.with_name(f"{DATABASE}-wal").exists():  # somebody has it open
+    if database.with_name(f"{DATABASE}-wal").exists():  # a process has it open
         return False
     with closing(sqlite3.connect(database)) as connection:
         return connection.execute("SELECT 1 FROM sqlite_schema").fetchone() is None
 
 
 def _check_members(source: Path) -> int:
-    """Look at all names and kinds before anything is written, and tell how many bytes there are."""
+    """Check all names and types before anything is written, and return the total size."""
     size, last = 0, ""
-    for number, member in enumerate(_members(source)):
-        if not _belongs(member.name, number):
-            raise BackupError(f"{source} has {member.name!r} where no backup has it.")
-        if member.type != tarfile.REGTYPE or member.sparse is not None:
-            raise BackupError(f"{source} has {member.name!r}, which is not a regular file.")
-        size, last = size + member.size, member.name
+    with tarfile.open(source, "r:") as archive:
+        for number, member in enumerate(_each(archive)):
+            if not _belongs(member.name, number):
+                raise BackupError(f"{source} has {member.name!r} where no backup has it.")
+            if member.type != tarfile.REGTYPE or member.sparse is not None:
+                raise BackupError(f"{source} has {member.name!r}, which is not a regular file.")
+            size, last = size + member.size, member.name
     if last != MANIFEST:
-        raise BackupError(f"{source} is cut short, or no backup: its manifest is missing.")
+        raise BackupError(f"{source} is cut short, or not a backup: it has no manifest.")
     return size
 
 
 def _belongs(name: str, number: int) -> bool:
-    """Tell whether a backup has that name there."""
+    """Return whether the member with that number may have that name."""
     if number < len(_FIRST):
         return name == _FIRST[number]
     return name == MANIFEST or _FILE.fullmatch(name) is not None
 
 
 def _extract(source: Path, draft: Path, advance: Advance) -> list[str]:
-    """Write the members, each checked against the manifest's line for it; give the files' keys."""
+    """Write the members, checked against the manifest, and return the keys of the files."""
     keys = list[str]()
     with closing(_manifest(source)) as lines, tarfile.open(source, "r:") as archive:
         next(lines)
@@ -133,16 +133,16 @@ def _extract(source: Path, draft: Path, advance: Advance) -> list[str]:
             line = next(expected, None)
             if line is None or line.name != member.name:
                 raise BackupError(f"{source} has {member.name}, which is not in its manifest.")
-            target = _place(draft, member.name, keys)
+            target = _target(draft, member.name, keys)
             if _write(_content(archive, member), target, advance) != line.sha256:
                 raise BackupError(f"{source} is damaged: {member.name} is not what was backed up.")
         if line := next(expected, None):
             raise BackupError(f"{source} lacks {line.name}, which is in its manifest.")
-    secret_key(draft)  # which refuses one that is of no use
+    secret_key(draft)  # which checks it
     return keys
 
 
-def _place(draft: Path, name: str, keys: list[str]) -> Path:
+def _target(draft: Path, name: str, keys: list[str]) -> Path:
     if found := _FILE.fullmatch(name):
         keys.append(found[2])
         (draft / "files" / found[1]).mkdir(0o700, exist_ok=True)
@@ -162,19 +162,17 @@ def _write(content: IO[bytes], target: Path, advance: Advance) -> str:
 
 
 def _check_database(path: Path, keys: list[str]) -> None:
-    """Make sure that the database names the backup's files and no others; end its sessions."""
+    """Check that the database names all files of the backup, and delete its sessions."""
     kept = set(keys)
     with closing(sqlite3.connect(path)) as connection:
         if (found := connection.execute("PRAGMA quick_check").fetchone()[0]) != "ok":
             raise BackupError(f"The backup's database is damaged: {found}.")
         for (key,) in connection.execute("SELECT storage_key FROM entry WHERE is_file"):
             if not is_key(key):
-                raise BackupError(
-                    f"The backup's database has a file under an unusable key: {key!r}."
-                )
+                raise BackupError(f"The backup's database has an unusable key: {key!r}.")
             kept.discard(key)
         if kept:
-            raise BackupError(f"The backup's database does not know its file {min(kept)}.")
+            raise BackupError(f"The backup's database does not know the file {min(kept)}.")
         with connection:
             connection.execute("DELETE FROM sign_in")
             connection.execute("DELETE FROM one_time_link")
@@ -182,7 +180,7 @@ def _check_database(path: Path, keys: list[str]) -> None:
 
 @dataclass(frozen=True)
 class _Line:
-    """A line of the manifest: the first one has a schema, the others have names."""
+    """A line of the manifest: the first has a schema, the others have names."""
 
     format: str = ""
     schema: str = ""
@@ -194,13 +192,13 @@ class _Line:
 
 
 def _manifest(source: Path) -> Generator[_Line]:
-    """Give the manifest's lines, the one about the backup first."""
+    """Yield the lines of the manifest, the one about the backup first."""
     with tarfile.open(source, "r:") as archive:
         member = next(member for member in _each(archive) if member.name == MANIFEST)
         content = _content(archive, member)
         head = _parse(content.readline(_LONGEST_LINE))
         if head.format != FORMAT:
-            raise BackupError(f"{source} has the format {head.format!r}; this is {FORMAT!r}.")
+            raise BackupError(f"{source} has the format {head.format!r}, not {FORMAT!r}.")
         yield head
         while line := content.readline(_LONGEST_LINE):
             yield _parse(line)
@@ -220,13 +218,8 @@ def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
     return content
 
 
-def _members(source: Path) -> Iterator[tarfile.TarInfo]:
-    with tarfile.open(source, "r:") as archive:
-        yield from _each(archive)
-
-
 def _each(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    """Give the members without keeping them, as the archive itself would."""
+    """Yield the members, of which the archive would keep a list."""
     while member := archive.next():
         archive.members.clear()  # type: ignore[attr-defined]
         yield member
@@ -237,4 +230,4 @@ def _errors_named(source: Path) -> Iterator[None]:
     try:
         yield
     except (tarfile.TarError, sqlite3.Error) as error:
-        raise BackupError(f"{source} is damaged, or no backup of a portal: {error}.") from error
+        raise BackupError(f"{source} is damaged, or not a backup of a portal: {error}.") from error

@@ -1,4 +1,4 @@
-"""Run migrations on the connection, and in the transaction, of portal.database.upgrade."""
+"""Run migrations in the transaction of portal.core.database.upgrade."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from alembic import context
 
 from portal.core.models import Base
 
-# SQLite alters little in place: batch mode copies tables instead.
+# SQLite alters little in place, so batch mode copies tables.
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=Base.metadata,

@@ -1,1 +1,1 @@
-"""Links for people without an account: to download (shares), and to upload (file requests)."""
+"""Links for people without an account: shares, to download, and file requests, to upload."""

@@ -1,30 +1,72 @@
-"""What shares and file requests have in common: tokens, a list, and an end.
+"""Links of both kinds: created, found, listed, changed, revoked.
 
-Tokens are signed, so that made-up ones are refused without a look into the database.
+Tokens are signed, so that forged ones are refused without a query.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from datetime import datetime
+from typing import TypedDict, TypeVar, Unpack
 
 from flask import current_app
 from itsdangerous import BadSignature, Signer
 from sqlalchemy import select
 
 from portal.core.database import db
-from portal.core.models import Account, FileRequest, Share, hash_token, new_token, now
+from portal.core.models import Account, Entry, FileRequest, Share, hash_token, new_token, now
+from portal.identity import passwords
 
-L = TypeVar("L", Share, FileRequest)
+L = TypeVar("L", bound=Share | FileRequest)
 
 
-def make_token(kind: type[L]) -> str:
-    """Make a token for a link of a kind."""
-    return _signer(kind).sign(new_token()).decode()
+class Terms(TypedDict, total=False):
+    """The terms of a link. All but the first two belong to one kind."""
+
+    note: str
+    """Shown to visitors."""
+    expires_at: datetime | None
+    """None: never."""
+    download_limit: int | None
+    """Of a share. None: unlimited."""
+    password: str | None
+    """Of a share. None: visitors need no password."""
+    file_limit: int | None
+    """Files in all, of a file request. None: unlimited."""
+    size_limit: int | None
+    """Bytes in all, of a file request. None: limited by the owner's quota only."""
+
+
+def create(kind: type[L], entry: Entry, **terms: Unpack[Terms]) -> tuple[L, str]:
+    """Create a link to a file or folder of its owner's, and return it with its token.
+
+    The token is not stored: nobody can read it again.
+    """
+    token = _signer(kind).sign(new_token()).decode()
+    link = kind(token_hash=hash_token(token), owner_id=entry.owner_id)
+    if isinstance(link, Share):
+        link.entry_id = entry.id
+    else:
+        link.folder_id = entry.id
+    db.session.add(link)
+    change(link, **terms)
+    return link, token
+
+
+def change(link: Share | FileRequest, **terms: Unpack[Terms]) -> None:
+    """Change the given terms; the link itself stays the same.
+
+    A new password locks the share again for everybody who had unlocked it.
+    """
+    for name, value in terms.items():
+        if name == "password":
+            name, value = "password_hash", value and passwords.hash_password(str(value))
+        setattr(link, name, value)
+    db.session.commit()
 
 
 def find(kind: type[L], token: str) -> L | None:
-    """Find the link that a token is for."""
+    """Return the link that a token opens."""
     try:
         _signer(kind).unsign(token)
     except BadSignature:
@@ -32,19 +74,35 @@ def find(kind: type[L], token: str) -> L | None:
     return db.session.scalar(select(kind).where(kind.token_hash == hash_token(token)))
 
 
+def target(link: Share | FileRequest) -> Entry:
+    """Return what a link leads to."""
+    return link.entry if isinstance(link, Share) else link.folder
+
+
+def via(link: Share | FileRequest) -> str:
+    """Return how a visitor came, for the record."""
+    return f"via '{link.note}'" if link.note else "via a link"
+
+
 def of_owner(kind: type[L], account: Account) -> Sequence[L]:
-    """Give an account's links of a kind, the latest first."""
+    """Return an account's links of one kind, newest first."""
     mine = select(kind).where(kind.owner_id == account.id)
     return db.session.scalars(mine.order_by(kind.id.desc())).all()
 
 
+def shares_of(entry: Entry) -> Sequence[Share]:
+    """Return the shares of one file or folder, newest first."""
+    found = select(Share).where(Share.entry_id == entry.id)
+    return db.session.scalars(found.order_by(Share.id.desc())).all()
+
+
 def revoke(link: Share | FileRequest) -> None:
-    """End a link for good."""
+    """Revoke a link permanently."""
     if link.revoked_at is None:
         link.revoked_at = now()
         db.session.commit()
 
 
 def _signer(kind: type[L]) -> Signer:
-    # A token of one kind is none of the other.
+    # A token of one kind does not open the other.
     return Signer(current_app.secret_key or "", salt=f"portal.{kind.__tablename__}")

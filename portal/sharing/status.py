@@ -1,4 +1,4 @@
-"""Whether a link works, and if not, why: it never outlives what it leads to, or whose it is."""
+"""Whether a link works, and if not, why."""
 
 from __future__ import annotations
 
@@ -6,28 +6,30 @@ from enum import Enum
 
 from portal.core.models import FileRequest, Share, now
 
+from .links import target
 
-class Standing(Enum):
-    """How a link stands."""
+
+class Status(Enum):
+    """The status of a link."""
 
     OPEN = "open"
     EXPIRED = "expired"
     REVOKED = "revoked"
     USED_UP = "used up"
     GONE = "gone"
-    """Its file or folder is deleted or in the trash, or its owner may not share any more."""
+    """The file or folder is deleted or in the trash, or the owner may no longer share it."""
 
 
-def standing(link: Share | FileRequest) -> Standing:
-    """Tell how a link stands now."""
-    target = link.entry if isinstance(link, Share) else link.folder
+def status_of(link: Share | FileRequest) -> Status:
+    """Return the present status of a link."""
+    entry = target(link)
     if link.revoked_at is not None:
-        return Standing.REVOKED
-    if not link.owner.is_active or target.trash_id is not None or target.owner_id != link.owner_id:
-        return Standing.GONE
+        return Status.REVOKED
+    if not link.owner.is_active or entry.trash_id is not None or entry.owner_id != link.owner_id:
+        return Status.GONE
     if link.expires_at is not None and link.expires_at <= now():
-        return Standing.EXPIRED
-    return Standing.USED_UP if _is_used_up(link) else Standing.OPEN
+        return Status.EXPIRED
+    return Status.USED_UP if _is_used_up(link) else Status.OPEN
 
 
 def _is_used_up(link: Share | FileRequest) -> bool:

@@ -1,4 +1,4 @@
-"""What a visitor has opened so far: in the visitor's own session cookie, link by link."""
+"""The visitor's session: which links this browser has opened and unlocked, in its cookie."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ _VISITOR = "visitor"
 _ENTERED = "entered"
 _UNLOCKED = "unlocked"
 _MOST = 20
-"""Of each, the latest: a cookie has to stay small."""
+"""Links to remember of each list, the latest: a cookie has to stay small."""
 
 
 def enter(link: Share | FileRequest) -> None:
-    """Remember that the visitor has a link's token, so that it need not be in any address."""
+    """Remember that the visitor has a link's token, to keep it out of later addresses."""
     session.setdefault(_VISITOR, new_token())
     _remember(_ENTERED, link.public_id, link.token_hash[:16])
 
 
 def has_entered(link: Share | FileRequest) -> bool:
-    """Tell whether the visitor came by the link."""
+    """Return whether the visitor has opened the link."""
     return bool(session.get(_ENTERED, {}).get(link.public_id) == link.token_hash[:16])
 
 
 def is_unlocked(share: Share) -> bool:
-    """Tell whether a share needs no password, or its present one was given."""
+    """Return whether a share has no password, or the visitor has entered the present one."""
     if share.password_hash is None:
         return True
     return bool(session.get(_UNLOCKED, {}).get(share.public_id) == _fingerprint(share))
@@ -40,16 +40,16 @@ def unlock(share: Share, password: str) -> bool:
     return True
 
 
-def visitor() -> str:
-    """Tell one visitor from another; the same one for as long as the cookie lasts."""
+def visitor_id() -> str:
+    """Return what identifies this visitor for as long as the cookie lasts."""
     return hash_token(session.get(_VISITOR, ""))
 
 
-def _remember(kind: str, key: str, value: str | int) -> None:
+def _remember(kind: str, key: str, value: str) -> None:
     kept = [(name, old) for name, old in session.get(kind, {}).items() if name != key]
     session[kind] = dict([*kept[1 - _MOST :], (key, value)])
 
 
 def _fingerprint(share: Share) -> str:
-    # Another password is another hash, and locks again.
+    # A new password has a new hash, and locks the share again.
     return hash_token(share.password_hash or "")[:16]

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from portal.web import health
-from portal.web.account import account, activity, invitations, second_factor, sign_in
+from portal.web import activity, health
+from portal.web.account import account, invitations, second_factor, sign_in
 from portal.web.admin import accounts
 from portal.web.files import entries, files, folders, trash, tus, zips
-from portal.web.sharing import file_requests, share_page, shares, upload_page
+from portal.web.sharing import links, share_page, upload_page
 
 BLUEPRINTS = (
     sign_in.auth,
     account.account,
-    second_factor.second_factor,
-    invitations.invitations,
+    second_factor.second_factor_pages,
+    invitations.invitation_pages,
     activity.activity,
     accounts.admin,
     files.files,
     folders.folders,
     entries.entry_pages,
     trash.trash_pages,
-    zips.archive_pages,
-    tus.resumable,
-    shares.shares,
-    file_requests.file_requests,
-    share_page.visitors,
-    upload_page.uploaders,
+    zips.zip_downloads,
+    tus.tus,
+    links.link_pages,
+    share_page.share_page,
+    upload_page.upload_page,
     health.health,
 )

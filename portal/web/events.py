@@ -1,8 +1,8 @@
-"""What somebody did: recorded, logged, and said on the next page, by one call."""
+"""Events: recorded, logged, and said on the next page, by one call."""
 
 from __future__ import annotations
 
-from portal.activity.record import Action, Recorded, record, record_all
+from portal.activity.record import Action, Recorded, record
 
 from .flashes import tell
 
@@ -10,23 +10,18 @@ from .flashes import tell
 def done(
     action: Action,
     *things: Recorded,
-    say: str | None = None,
-    detail: str = "",
     owner_id: int | None = None,
+    detail: str = "",
     actor: str | None = None,
+    say: str | None = None,
     undo: str | None = None,
 ) -> None:
     """Record and log what was done, and say it on the next page.
 
-    :param things: to which files or folders; none: to the account with ``owner_id``.
-    :param say: the message; none: the page shows it anyway.
-    :param detail: what else to record, in few words.
-    :param actor: who, where it is not who is signed in.
+    :param things: as for :func:`portal.activity.record.record`, like the next three.
+    :param say: the message; None: the page shows the result anyway.
     :param undo: as for :func:`.flashes.tell`.
     """
-    if things:
-        record_all(action, things, detail=detail, actor=actor)
-    else:
-        record(action, owner_id=owner_id, detail=detail, actor=actor)
+    record(action, *things, owner_id=owner_id, detail=detail, actor=actor)
     if say:
         tell(say, undo=undo)

@@ -1,14 +1,14 @@
-"""Sizes and times as people read them."""
+"""Template filters: sizes, times and types as people read them."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from textwrap import wrap
 
 from flask import Flask
 
 from .devices import describe
 
-GIB = 1024**3
 _UNITS = ("KiB", "MiB", "GiB", "TiB")
 _ICONS = {
     "csv": "table",
@@ -25,45 +25,36 @@ _ICONS = {
     "compressed": "archive",
     "rar": "archive",
 }
-"""What else than its main type says of a MIME type what it is, by a part of its subtype."""
-_LARGEST_QUOTA = 1024**2
-"""In GiB."""
-
-
-class QuotaError(ValueError):
-    """A quota in a form is no size; the message says what is."""
+"""Icons of MIME types by a part of the subtype, where the main type does not say enough."""
 
 
 def init_app(app: Flask) -> None:
     """Register the template filters."""
-    app.add_template_filter(human_size)
-    app.add_template_filter(human_time)
-    app.add_template_filter(human_day)
-    app.add_template_filter(groups)
-    app.add_template_filter(icon)
+    for template_filter in (human_size, human_time, human_day, groups, icon):
+        app.add_template_filter(template_filter)
     app.add_template_filter(describe, "device")
 
 
 def human_size(size: int) -> str:
-    """Write a number of bytes, such as ``1.4 MiB``."""
+    """Return a size, such as ``1.4 MiB``."""
     if size < 1024:
         return f"{size} byte{'' if size == 1 else 's'}"
     amount = float(size)
     for unit in _UNITS:
         amount /= 1024
-        # One decimal must not make '1024.0 KiB' of what is almost a MiB.
+        # Rounding must not write almost a MiB as '1024 KiB'.
         if round(amount, 1) < 1024 or unit == _UNITS[-1]:
             break
     return f"{amount:.1f}".removesuffix(".0") + f" {unit}"
 
 
 def human_time(moment: datetime) -> str:
-    """Write a moment, such as ``3 May 2026, 14:05 UTC``."""
+    """Return a time, such as ``3 May 2026, 14:05 UTC``."""
     return f"{moment.day} {moment:%b %Y, %H:%M} UTC"
 
 
 def icon(mimetype: str) -> str:
-    """Tell what stands for a type of files in lists: the name of a picture in ``static/icons/``."""
+    """Return the icon of a type of files: the name of a picture in ``static/icons/``."""
     main, _, subtype = mimetype.partition("/")
     if main in {"audio", "image", "text", "video"}:
         return _ICONS.get(subtype, main)
@@ -71,26 +62,10 @@ def icon(mimetype: str) -> str:
 
 
 def groups(secret: str) -> str:
-    """Write a secret in groups of four, so that it can be typed without getting lost."""
-    return " ".join(secret[start : start + 4] for start in range(0, len(secret), 4))
-
-
-def read_quota(text: str) -> int | None:
-    """Read a quota from a form's field: GiB, or nothing for the usual one.
-
-    :raises QuotaError: for what is no size.
-    """
-    if not text.strip():
-        return None
-    try:
-        size = float(text)
-    except ValueError:
-        size = -1
-    if not 0 <= size <= _LARGEST_QUOTA:  # which refuses 'nan', too
-        raise QuotaError("A quota is a number of GiB, such as 5 or 0.5.")
-    return int(size * GIB)
+    """Return a secret in groups of four characters, which are easier to type."""
+    return " ".join(wrap(secret, 4))
 
 
 def human_day(moment: datetime) -> str:
-    """Write a day, such as ``3 May 2026``."""
+    """Return a day, such as ``3 May 2026``."""
     return f"{moment.day} {moment:%b %Y}"

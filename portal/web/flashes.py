@@ -1,4 +1,4 @@
-"""Messages on the next page. They wait in the session's cookie, which has to stay small."""
+"""Messages on the next page. Until then the session's cookie holds them, so they are short."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ _NAMED = 3
 
 
 def tell(text: str, category: str = "message", undo: str | None = None) -> None:
-    """Show a message on the next page, in place of any that still waits.
+    """Show a message on the next page, in place of any that was not shown yet.
 
-    :param undo: the moment of what can be undone, for a button beside the message.
+    :param undo: what a button beside the message sends to undo the action.
     """
-    get_flashed_messages()  # which forgets them
+    get_flashed_messages()  # which removes them
     flash(text, category)
     if undo:
         flash(undo, "undo")
 
 
 def list_names(names: Sequence[str], noun: str = "files") -> str:
-    """Write ``a.txt``, ``2 files: a.txt, b.txt`` or ``5 files: a.txt, b.txt, c.txt and 2 more``."""
+    """Return ``a.txt``, ``2 files: a.txt, b.txt`` or ``4 files: a, b, c and 1 more``."""
     listed = ", ".join(shorten(name) for name in names[:_NAMED])
     if len(names) == 1:
         return listed
@@ -30,5 +30,5 @@ def list_names(names: Sequence[str], noun: str = "files") -> str:
 
 
 def shorten(name: str) -> str:
-    """Cut a long name in its middle: its end tells the kind of file."""
+    """Shorten a long name in the middle: its end is the type of the file."""
     return name if len(name) <= 40 else f"{name[:30]}…{name[-9:]}"

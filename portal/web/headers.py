@@ -15,7 +15,7 @@ CONSTANT = MappingProxyType(
         "X-Frame-Options": "DENY",
     }
 )
-"""What pages and delivered files have in common."""
+"""Headers that pages and delivered files share."""
 
 _PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self';"
@@ -25,14 +25,14 @@ _PAGE_POLICY = (
 
 
 def init_app(app: Flask) -> None:
-    """Set the headers on everything that the application answers."""
+    """Set the headers of every response."""
     app.after_request(_set_headers)
 
 
 def _set_headers(response: Response) -> Response:
     response.headers.update(CONSTANT)
-    # A delivered file comes with a policy and caching rules of its own.
+    # A delivered file has its own policy and caching rules.
     response.headers.setdefault("Content-Security-Policy", _PAGE_POLICY)
-    # Static files have caching rules, too; all else may hold somebody's data.
+    # So have static files; anything else may contain personal data.
     response.headers.setdefault("Cache-Control", "no-store")
     return response

@@ -1,4 +1,4 @@
-"""Whether the portal works, for monitoring."""
+"""Health of the portal, for monitoring."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal.core import database
-from portal.files.uploads import current_storage
+from portal.storage.content import current_storage
 
 health = Blueprint("health", __name__)
 logger = logging.getLogger(__name__)
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 @health.get("/healthz")
 def healthz() -> ResponseReturnValue:
-    """Answer 200 when everything works, else 503 and which parts do not."""
+    """Return 200 if everything works, or 503 and the parts that do not."""
     failing = [part for part in (_failing_database(), _failing_storage()) if part]
     if failing:
         return jsonify(status="failing", failing=failing), 503

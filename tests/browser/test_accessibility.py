@@ -22,20 +22,20 @@ MOST = 100 * 1000
 """Bytes of a page with all that it loads, before content."""
 
 NO_PAGES = {
-    "activity.all_csv",
+    "activity.download_everybody_csv",
     "activity.download_csv",
-    "archives.download_folder",
+    "zips.download_folder",
     "files.download",
     "files.preview",
     "health.healthz",
     "second_factor.qr_code",
     "static",
-    "visitors.download",
+    "share_page.download",
     # It only redirects to where its page is, which keeps the link's secret out of the address.
     "invitations.open_invitation",
     "invitations.open_reset",
-    "uploaders.enter",
-    "visitors.enter",
+    "upload_page.enter",
+    "share_page.enter",
 }
 """Endpoints of a GET that are nothing to look at."""
 
@@ -67,7 +67,7 @@ def test_every_page_is_for_everybody(portal: Portal, axe: str, tmp_path: Path) -
     rules = url_map(tmp_path / "data")
     urls = rules.bind("")
     missed = {rule.endpoint for rule in rules.iter_rules() if "GET" in (rule.methods or ())}
-    missed -= NO_PAGES | {e for e in missed if e.startswith("resumable.")}
+    missed -= NO_PAGES | {e for e in missed if e.startswith("tus.")}
     found: list[str] = []
     for stop in tour(portal):
         found += problems(stop, axe)

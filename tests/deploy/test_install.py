@@ -260,7 +260,7 @@ def test_the_number_of_clients_is_remembered(installed: Installed) -> None:
     run, install = installed.container.run, str(CLONE / "deploy" / "install")
     refused = run(install, "--clients", "0", installed.server, HOST)
     assert refused.returncode == 2
-    assert "'0' is no number of clients" in refused.stderr
+    assert "'0' is not a number of clients" in refused.stderr
     for words in (["--clients", "300"], []):
         done = run(install, *words, installed.server, HOST)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -290,7 +290,7 @@ def test_what_the_server_refuses_changes_nothing(installed: Installed) -> None:
 
 @pytest.mark.parametrize(
     ("broken", "said"),
-    [("tls.crt", "tls.crt is no certificate"), ("tls.key", "tls.key is not the key of tls.crt")],
+    [("tls.crt", "tls.crt is not a certificate"), ("tls.key", "tls.key is not the key of tls.crt")],
 )
 def test_a_certificate_that_no_server_starts_with_is_refused(
     installed: Installed, broken: str, said: str
@@ -380,8 +380,8 @@ def test_only_root_writes_where_root_opens_logs(installed: Installed) -> None:
     [
         ((), "it takes two words"),
         (("lighttpd", HOST), "there is no SERVER 'lighttpd'"),
-        (("nginx", "files"), "'files' is no name of a machine"),
-        (("nginx", "files.example.org;"), "is no name of a machine"),
+        (("nginx", "files"), "'files' is not the name of a machine"),
+        (("nginx", "files.example.org;"), "is not the name of a machine"),
     ],
 )
 def test_wrong_words_are_refused(installed: Installed, words: tuple[str, ...], said: str) -> None:

@@ -17,8 +17,9 @@ import pytest
 from flask_delegate.testing.apache import free_port
 from tests.support.application import APPLICATION
 from tests.support.clients import get
+from tests.support.extension import SECRET
 from tests.support.servers import GUNICORN, PROXY, SERVERS, nginx_in_front, python_server
-from tests.support.sites import SECRET, Site, express
+from tests.support.sites import Site, express
 
 FAILURE = "failure"
 WARNING = "warning"

@@ -267,7 +267,7 @@ def test_a_local_redirect_that_was_not_minted_is_stopped(server: Apache, target:
     ):
         reply = get(server.port, f"/elsewhere?{urlencode(query)}")
         assert reply.status == 500
-        assert reply.body == b"Internal Apache Error\n"
+        assert reply.body == b"Internal Server Error\n"
         assert "Location" not in reply.headers
     several = urlencode([("to", "https://example.org/"), ("to", target)])
     assert get(server.port, f"/elsewhere?{several}").status == 500

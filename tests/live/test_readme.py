@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.clients import get
+from tests.support.extension import SECRET
 from tests.support.readme import readme_example
-from tests.support.sites import SECRET, Site, express
+from tests.support.sites import Site, express
 
 
 def test_the_example_is_handed_off(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,8 +85,8 @@ def test_a_shared_file_comes_from_apache_and_its_end_is_known(shared: Shared) ->
     wait_for(lambda: "completed, 8 MiB sent" in details(shared), shared)
     page = details(shared)
     assert "Downloaded 1\u00d7" in page
-    assert "somebody without an account" in page
-    assert "by a share link" in page
+    assert "<em>Visitor</em>" in page
+    assert "via a link" in page
 
 
 def test_a_download_that_is_cut_short_and_resumed_counts_once(shared: Shared) -> None:

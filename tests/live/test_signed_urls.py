@@ -14,7 +14,8 @@ from flask_delegate.servers import signing
 from flask_delegate.testing import Apache
 from tests.support.application import APPLICATION
 from tests.support.clients import everything, get, over_http2
-from tests.support.sites import SECRET, Site, express
+from tests.support.extension import SECRET
+from tests.support.sites import Site, express
 from tests.support.spellings import MARK
 
 NAME = "report.txt"

@@ -15,9 +15,10 @@ from urllib.request import urlopen
 import pytest
 
 from flask_delegate.testing import Apache, ServeWithApache, apache
+from tests.support.extension import SECRET
 from tests.support.paths import PROJECT
 from tests.support.readme import readme_example
-from tests.support.sites import SECRET, Site
+from tests.support.sites import Site
 
 SHOP = """
 import os

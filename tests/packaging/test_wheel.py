@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-import tarfile
 import zipfile
 from pathlib import Path
 
@@ -70,17 +69,39 @@ def test_the_wheel_holds_the_extension_alone(built: Path) -> None:
     assert "flask_delegate/doctor/__init__.py" in names
 
 
-def test_the_source_distribution_holds_what_the_wheel_is_built_from(built: Path) -> None:
-    with tarfile.open(next(built.glob("*.tar.gz"))) as archive:
-        names = {name.partition("/")[2].partition("/")[0] for name in archive.getnames()}
+@pytest.fixture(scope="module")
+def unpacked(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Unpack the source distribution."""
+    folder = tmp_path_factory.mktemp("sdist")
+    run("tar", "--extract", "--directory", folder, "--file", next(built.glob("*.tar.gz")))
+    (found,) = folder.iterdir()
+    return found
+
+
+def test_the_source_distribution_holds_what_it_is_built_and_tested_with(unpacked: Path) -> None:
     extra = {".gitignore", "PKG-INFO"}
-    assert names - extra == {
+    assert {path.name for path in unpacked.iterdir()} - extra == {
         "flask_delegate",
+        "tests",
+        "docs",
         "pyproject.toml",
         "README.md",
         "CHANGES.md",
         "LICENSE",
     }
+    assert not list(unpacked.glob("**/portal"))
+
+
+def test_the_wheel_names_who_and_where_it_runs(built: Path) -> None:
+    with zipfile.ZipFile(wheel(built)) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith("/METADATA")]
+        metadata = archive.read(name).decode().partition("\n\n")[0].splitlines()
+    for minor in range(11, 15):
+        assert f"Classifier: Programming Language :: Python :: 3.{minor}" in metadata
+    assert "Classifier: Framework :: Flask" in metadata
+    assert "Author: The Flask-Delegate contributors" in metadata
+    extras = [line for line in metadata if line.startswith("Provides-Extra")]
+    assert extras == ["Provides-Extra: gunicorn", "Provides-Extra: mod-wsgi"]
 
 
 def test_it_works_where_only_flask_is(built: Path, tmp_path: Path) -> None:
@@ -93,20 +114,22 @@ def test_it_works_where_only_flask_is(built: Path, tmp_path: Path) -> None:
     assert names - {"pip", "setuptools", "wheel", "flask-delegate"} == flask_brings
 
 
-def run_unit_tests(python: Path) -> None:
-    tests = PROJECT / "tests" / "unit" / "flask_delegate"
-    told = run(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", tests, cwd=PROJECT)
+def run_unit_tests(python: Path, source: Path) -> None:
+    told = run(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", source, cwd=source)
     assert " passed" in told
 
 
-def test_the_oldest_flask_will_do(tmp_path: Path) -> None:
-    run_unit_tests(environment(tmp_path / "oldest", "flask==3.0.0", "werkzeug==3.0.0", *TESTS))
+def test_the_oldest_flask_will_do(unpacked: Path, tmp_path: Path) -> None:
+    """With the unit tests of the source distribution, where nothing else is."""
+    oldest = environment(tmp_path / "oldest", "flask==3.0.0", "werkzeug==3.0.0", *TESTS)
+    run_unit_tests(oldest, unpacked)
 
 
-def test_other_pythons_will_do(tmp_path: Path) -> None:
+def test_other_pythons_will_do(unpacked: Path, tmp_path: Path) -> None:
     """Where there are any; the rest of the tests are for the one that runs them."""
     for name in filter(is_there, OTHERS):
-        run_unit_tests(environment(tmp_path / name, "flask", *TESTS, base=name))
+        python = environment(tmp_path / name, "flask", *TESTS, base=name)
+        run_unit_tests(python, unpacked)
 
 
 def is_there(name: str) -> bool:

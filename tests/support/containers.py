@@ -1,4 +1,4 @@
-"""A machine to install the portal on: this one's files and systemd, in a container.
+"""A machine to install the portal on: a system's files and systemd in a container.
 
 It has no network beside its own loopback. What is changed in it stays in memory, and is forgotten
 with it.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .paths import PROJECT
+from .roots import Root
 
-WHEELS = Path(sys.prefix) / "wheels"
 NPM_CACHE = Path(os.environ.get("NPM_CACHE", "/not given by scripts/test"))
 HOST = "files.example.org"
 
@@ -27,22 +26,28 @@ HOST = "files.example.org"
 CLONE = Path("/usr/local/src/portal")
 _WHEELS = Path("/usr/local/src/wheels")
 _NPM = Path("/usr/local/src/npm")
+_PACKAGES = Path("/usr/local/src/node_modules")
 _NPM_CACHE = Path("/var/cache/npm")  # which npm writes to
 
-# In namespaces of its own for mounts and processes, which end with it: this machine's files below
-# a layer in memory. With an id of its own it is not a first boot, which would switch everything on;
-# and none of this machine's services start in it.
+# In namespaces of its own for mounts and processes, which end with it: a system's files below a
+# layer in memory. With an id of its own it is not a first boot, which would switch everything on;
+# and none of that system's services start in it.
 _BOOT = """
-folder=$1 host=$2
-shift 2
+lower=$1 folder=$2 host=$3
+shift 3
 mount -t tmpfs -o size=2g none "$folder"
 mkdir "$folder/upper" "$folder/work" "$folder/root"
-mount -t overlay -o "lowerdir=/,upperdir=$folder/upper,workdir=$folder/work" none "$folder/root"
+options=lowerdir=$lower,upperdir=$folder/upper,workdir=$folder/work
+mount -t overlay -o "$options" none "$folder/root"
 cd "$folder/root"
 rm -rf etc/systemd/system/*.wants
 tr -d - </proc/sys/kernel/random/uuid >etc/machine-id
 printf '127.0.0.1 localhost %s\\n::1 localhost\\n' "$host" >etc/hosts
 exec systemd-nspawn --quiet --directory="$folder/root" "$@"
+"""
+_NPM_STAND_IN = f"""#!/bin/sh
+# npm ci --prefix FOLDER ... : what npm has installed on the machine of the tests.
+exec cp --recursive {_PACKAGES} "$3"
 """
 # SIGRTMIN+4 has systemd power off; a container that does not is killed.
 _POWER_OFF = signal.SIGRTMIN + 4
@@ -90,37 +95,50 @@ class Container:
 
 
 @contextmanager
-def booted() -> Iterator[Container]:
+def booted(system: Root = Root()) -> Iterator[Container]:  # noqa: B008 -- it cannot change
     """Boot a container, until the end of the block."""
-    for made in (WHEELS, NPM_CACHE):
+    for made in (system.wheels, NPM_CACHE):
         assert made.is_dir(), f"there is no {made}, which scripts/test makes"
     for path in ("/etc/portal", "/opt/portal", "/srv/portal"):
         assert not Path(path).exists(), f"a portal is installed on this machine: {path}"
     with tempfile.TemporaryDirectory(prefix="flask-delegate-container-") as folder:
         log, root = Path(folder, "console"), Path(folder, "root")
         root.mkdir()
-        started = _start(root, log)
+        started = _start(system, root, log)
         leader: int | None = None
         try:
             leader = _wait_for_leader(started, log)
             container = Container(leader)
             _wait_until_booted(container, log)
             container.must("cp", "--recursive", str(_NPM), str(_NPM_CACHE))
+            if not system.has_npm:
+                write = 'printf %s "$1" >/usr/local/bin/npm && chmod +x /usr/local/bin/npm'
+                container.must("sh", "-c", write, "sh", _NPM_STAND_IN)
             yield container
         finally:
             _end(started, leader)
 
 
-def _start(root: Path, log: Path) -> subprocess.Popen[bytes]:
+def _start(system: Root, root: Path, log: Path) -> subprocess.Popen[bytes]:
     options = ["--private-network", "--register=no", "--keep-unit", "--link-journal=no"]
-    options += [f"--bind-ro={PROJECT}:{CLONE}", f"--bind-ro={WHEELS}:{_WHEELS}"]
+    options += [f"--bind-ro={PROJECT}:{CLONE}", f"--bind-ro={system.wheels}:{_WHEELS}"]
     options += [f"--bind-ro={NPM_CACHE}:{_NPM}"]
+    options += [f"--bind-ro={NPM_CACHE.parent}/node_modules:{_PACKAGES}"]
     # With pytest it ends, and the container with it.
     command = ["setpriv", "--pdeathsig", "KILL", "--", "unshare", "--mount", "--pid", "--fork"]
     command += ["--kill-child", "--mount-proc", "sh", "-ec", _BOOT]
     with log.open("wb") as console:
         return subprocess.Popen(
-            [*command, "sh", str(root), HOST, *options, "--console=pipe", "--boot"],
+            [
+                *command,
+                "sh",
+                str(system.files),
+                str(root),
+                HOST,
+                *options,
+                "--console=pipe",
+                "--boot",
+            ],
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=console,

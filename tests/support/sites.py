@@ -18,9 +18,9 @@ from flask_delegate import Delegate
 from flask_delegate.testing import Apache
 from flask_delegate.testing.apache import daemon_user, start
 
+from .extension import SECRET
 from .paths import PROJECT
 
-SECRET = "a secret for the tests only"
 DAEMON_USER = daemon_user()
 
 

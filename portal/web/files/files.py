@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import logging
+from typing import Any
 
-from flask import Blueprint, g, redirect, url_for
+from flask import Blueprint, redirect, url_for
 from flask.typing import ResponseReturnValue
 
 from flask_delegate import FileRefused, Handoff, HandoffUnavailable, delegated, signed_url
-from portal.activity.record import delivering, record
+from portal.activity.record import RecordedHandoff
 from portal.core.models import Folder, StoredFile
 from portal.files import entries
-from portal.files.uploads import accept_files, add_file, current_storage, received_files
+from portal.files.uploads import accept_files, add_file, received_files
 from portal.identity.current_user import current_account, login_required
+from portal.storage.content import current_storage
 from portal.storage.disk import ContentLostError
 from portal.web.csrf import check_form_in_view, csrf
+from portal.web.events import done
 from portal.web.flashes import list_names, tell
 from portal.web.loaders import entry_or_404, find_entry
 from portal.web.previews import preview_of
@@ -24,7 +26,6 @@ from .folders import folder_url, list_folder
 files = Blueprint("files", __name__)
 _SHOWN = 6 * 60 * 60
 """Seconds for which a page may show a file: longer than a film."""
-logger = logging.getLogger(__name__)
 
 
 @files.get("/")
@@ -46,88 +47,83 @@ def upload(public_id: str) -> ResponseReturnValue:
     csrf.protect()
     stored_names: list[str] = []
     try:
-        _keep_files(folder, stored_names)
+        for client_name, incoming in received_files("file"):
+            stored = add_file(folder, incoming, client_name)
+            stored_names.append(stored.name)
+            done("upload", stored)
     finally:
-        # Where it ended early, the next page tells what was kept nevertheless.
+        # Where it ended early, the next page says what was kept nevertheless.
         if stored_names:
             tell(f"Uploaded: {list_names(stored_names)}")
     if not stored_names:
-        tell("Choose a file first, then upload it.", "error")
+        tell("Select a file, then upload it.", "error")
     return redirect(folder_url(folder))
 
 
-def may_download(public_id: str) -> bool:
-    """Decide whether this request may have the file, and keep it at hand for the view."""
-    g.file = find_entry(StoredFile, public_id, "read")
-    return g.file is not None
+def find_readable(public_id: str) -> StoredFile | None:
+    """Find the file that this request asks for, if it may have it."""
+    return find_entry(StoredFile, public_id, "read")
 
 
 @files.get("/files/<public_id>")
 @login_required
-@delegated(may_download, conceal=True)
-def download(public_id: str) -> Handoff:  # noqa: ARG001  (it is the decision's)
-    """Send the file that was decided on. The view says which; Apache does the rest."""
-    stored: StoredFile = g.file
-    delivering(stored, "download")
-    return Handoff(
+@delegated(find_readable, conceal=True)
+def download(stored: StoredFile, public_id: str) -> Handoff:  # noqa: ARG001  (find_readable's)
+    """Hand over the file, for Apache to send."""
+    return as_download(stored)
+
+
+def find_viewable(public_id: str) -> StoredFile | None:
+    """Find the file that this request asks for, if it may have it and it is safe to show."""
+    stored = find_readable(public_id)
+    return stored if stored and preview_of(stored.name) else None
+
+
+@files.get("/files/<public_id>/preview")
+@login_required
+@delegated(find_viewable, conceal=True)
+def preview(stored: StoredFile, public_id: str) -> Handoff:  # noqa: ARG001
+    """Hand over a file for the browser to show."""
+    return RecordedHandoff(path_of(stored), **_shown_as(stored), entry=stored, action="view")
+
+
+def as_download(stored: StoredFile, detail: str = "") -> Handoff:
+    """Return the hand-off of a file to save, which is recorded.
+
+    :param detail: as for :func:`portal.activity.record.record`.
+    :raises ContentLostError: if its content is not there.
+    """
+    return RecordedHandoff(
         path_of(stored),
         as_attachment=True,
         download_name=stored.name,
         mimetype=stored.mimetype,
         csp="default-src 'none'; sandbox",
-    )
-
-
-def may_preview(public_id: str) -> bool:
-    """Decide as for a download; and only what cannot do harm is shown at all."""
-    return may_download(public_id) and preview_of(g.file.name) is not None
-
-
-@files.get("/files/<public_id>/preview")
-@login_required
-@delegated(may_preview, conceal=True)
-def preview(public_id: str) -> Handoff:  # noqa: ARG001
-    """Send a file for the browser to show."""
-    stored: StoredFile = g.file
-    shown = preview_of(stored.name)
-    if shown is None:
-        raise AssertionError("may_preview() said otherwise")
-    delivering(stored, "view")
-    return Handoff(
-        path_of(stored),
-        download_name=stored.name,
-        mimetype=shown.mimetype,
-        csp=shown.policy,
+        entry=stored,
+        action="download",
+        detail=detail,
     )
 
 
 def url_to_show(stored: StoredFile) -> str:
-    """Give the address by which a page shows a file, and record that it does.
+    """Return the address by which a page shows a file, and record that it does.
 
     Where Apache can verify it by itself, not even a film of which hundreds of ranges are asked for
     comes by here again: for some hours, in this browser, until somebody signs out there.
     """
-    shown = preview_of(stored.name)
-    if shown is None:
-        raise AssertionError("only what can be shown has such an address")
     try:
         url = signed_url(
-            path_of(stored),
-            expires_in=_SHOWN,
-            bind_to_browser=True,
-            download_name=stored.name,
-            mimetype=shown.mimetype,
-            csp=shown.policy,
+            path_of(stored), expires_in=_SHOWN, bind_to_browser=True, **_shown_as(stored)
         )
     except (HandoffUnavailable, FileRefused, ContentLostError):
-        # That view says what is wrong, or does it itself.
+        # The view says what is wrong, or sends the file itself.
         return url_for("files.preview", public_id=stored.public_id)
-    record("view", stored)
+    done("view", stored)
     return url
 
 
 def path_of(stored: StoredFile) -> str:
-    """Tell where a file's content is, for a hand-off.
+    """Return where a file's content is, for a hand-off.
 
     :raises ContentLostError: if it is not there.
     """
@@ -137,11 +133,9 @@ def path_of(stored: StoredFile) -> str:
     return storage.path(stored.storage_key)
 
 
-def _keep_files(folder: Folder, stored_names: list[str]) -> None:
-    """Keep what this request's form sent, and note the names."""
-    owner_name = current_account().name
-    for client_name, incoming in received_files("file"):
-        stored = add_file(folder, incoming, client_name)
-        stored_names.append(stored.name)
-        record("upload", stored)
-        logger.info("uploaded: %r, %d bytes, by %.100r", stored.name, stored.size, owner_name)
+def _shown_as(stored: StoredFile) -> dict[str, Any]:
+    """Return the options of a file's hand-off to a browser that shows it."""
+    preview = preview_of(stored.name)
+    if preview is None:
+        raise AssertionError("only what is safe to show is shown")
+    return {"download_name": stored.name, "mimetype": preview.mimetype, "csp": preview.policy}

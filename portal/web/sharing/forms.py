@@ -1,94 +1,153 @@
-"""What a form says of a link's terms, read into values."""
+"""Forms of links: their terms, and what visitors enter."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from typing import Any
 
-from flask import request
+from wtforms import BooleanField, StringField, ValidationError  # type: ignore[import-untyped]
+from wtforms.validators import InputRequired  # type: ignore[import-untyped]
 
-from portal.core import text
-from portal.core.models import FileRequest, Share, now
+from portal.core.models import now
+from portal.core.text import LONGEST_NOTE, one_line
+from portal.identity import passwords
+from portal.sharing.links import Terms
+from portal.web.forms import Form, password, text
 
-_USUAL = timedelta(days=14)
+_DEFAULT_LIFETIME = timedelta(days=14)
 _COUNT = re.compile("0{0,9}[1-9][0-9]{0,8}", re.ASCII)
+# No exponents: a number of a million digits would keep the whole process busy.
 _MEBIBYTES = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?", re.ASCII)
 
 
-class FormError(Exception):
-    """A field has something that cannot be; the message says what to write.
+class _OptionalField(StringField):  # type: ignore[misc]
+    """A field that may be empty, for None."""
 
-    :param field: the field's name.
-    """
+    def process_formdata(self, valuelist: Sequence[str]) -> None:
+        written = valuelist[0].strip() if valuelist else ""
+        self.data = self.read(written) if written else None
 
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
+    def _value(self) -> str:
+        if self.raw_data:
+            return str(self.raw_data[0])
+        return "" if self.data is None else self.write(self.data)
 
+    def read(self, written: str) -> Any:
+        """Return the value.
 
-def last_day(link: Share | FileRequest | None) -> str:
-    """Write the last day on which a link works, as the form has it; for a new one, the usual."""
-    if link is None:
-        return f"{now() + _USUAL:%Y-%m-%d}"
-    return f"{link.expires_at:%Y-%m-%d}" if link.expires_at else ""
+        :raises ValueError: for text that is none; the message says what to enter.
+        """
+        raise NotImplementedError
 
-
-def read_note() -> str:
-    """Read the field ``note``."""
-    return text.one_line(request.form.get("note", ""))
-
-
-def read_until(before: datetime | None = None) -> datetime | None:
-    """Read the field ``until``: the last day on which the link works; empty for no end.
-
-    :param before: when it ends so far; a day that stays the same may be over.
-    :raises FormError: for what is no day, or a day that is over.
-    """
-    text = request.form.get("until", "").strip()
-    if not text:
-        return None
-    try:
-        day = date.fromisoformat(text)
-    except ValueError as error:
-        raise FormError("until", "Write a day as year-month-day, such as 2027-01-31.") from error
-    end = datetime.combine(day, time(23, 59, 59), UTC)
-    if end <= now() and end != before:
-        raise FormError("until", "This day is over. Choose a later one.")
-    return end
+    def write(self, value: Any) -> str:
+        """Return the value as text."""
+        return str(value)
 
 
-def read_count(field: str) -> int | None:
-    """Read a number from 1 up; empty for none.
+class _LastDay(_OptionalField):
+    """The last day on which a link works, as the moment when that day ends in UTC."""
 
-    :raises FormError: for anything else.
-    """
-    text = request.form.get(field, "").strip()
-    if not text:
-        return None
-    if not _COUNT.fullmatch(text):
-        raise FormError(field, "Write a whole number from 1 up, or leave it empty.")
-    return int(text)
+    def read(self, written: str) -> datetime:
+        try:
+            day = date.fromisoformat(written)
+        except ValueError as error:
+            raise ValueError("Enter a day as year-month-day, such as 2027-01-31.") from error
+        end = datetime.combine(day, time(23, 59, 59), UTC)
+        # A link that has expired can be changed without a new day.
+        if end <= now() and end != self.object_data:
+            raise ValueError("This day is in the past. Choose a later one.")
+        return end
 
-
-def read_mebibytes(field: str, before: int | None = None) -> int | None:
-    """Read a size in MiB, and give it in bytes; empty for none.
-
-    :param before: what it is so far: the field shows it rounded, and unchanged it stays as it was.
-    :raises FormError: for anything else.
-    """
-    text = request.form.get(field, "").strip().replace(",", ".")
-    if not text:
-        return None
-    if before is not None and text == mebibytes(before):
-        return before
-    # No exponents: a number of a million digits would keep the whole process busy.
-    size = int(Decimal(text) * 1024**2) if _MEBIBYTES.fullmatch(text) else 0
-    if size < 1:
-        raise FormError(field, "Write a size in MiB, such as 500, or leave it empty.")
-    return size
+    def write(self, value: datetime) -> str:
+        return f"{value:%Y-%m-%d}"
 
 
-def mebibytes(size: int | None) -> str:
-    """Write a size in MiB, as the form has it."""
-    return "" if size is None else f"{Decimal(size) / 1024**2:.6f}".rstrip("0").rstrip(".")
+class _Count(_OptionalField):
+    """A number of things, at least one."""
+
+    def read(self, written: str) -> int:
+        if not _COUNT.fullmatch(written):
+            raise ValueError("Enter a whole number from 1, or leave this empty.")
+        return int(written)
+
+
+class _Mebibytes(_OptionalField):
+    """A size in bytes, entered in MiB."""
+
+    def read(self, written: str) -> int:
+        written = written.replace(",", ".")
+        # The field shows a rounded size. If that is unchanged, so is the size.
+        if self.object_data is not None and written == self.write(self.object_data):
+            return int(self.object_data)
+        size = int(Decimal(written) * 1024**2) if _MEBIBYTES.fullmatch(written) else 0
+        if size < 1:
+            raise ValueError("Enter a size in MiB, such as 500, or leave this empty.")
+        return size
+
+    def write(self, value: int) -> str:
+        return f"{Decimal(value) / 1024**2:.6f}".rstrip("0").rstrip(".")
+
+
+class LinkForm(Form):
+    """The terms that both kinds of links have."""
+
+    expires_at = _LastDay("Last day", name="until", default=lambda: now() + _DEFAULT_LIFETIME)
+    note = text("Note", LONGEST_NOTE)
+
+    def terms(self) -> Terms:
+        """Return the terms that were entered."""
+        return {"note": one_line(self.note.data), "expires_at": self.expires_at.data}
+
+
+class ShareForm(LinkForm):
+    """The terms of a share."""
+
+    download_limit = _Count("Download limit")
+    password = password("Password")
+    no_password = BooleanField("Remove the password")
+
+    def validate_password(self, field: Any) -> None:
+        """Check a new password."""
+        if not field.data or self.no_password.data:
+            return
+        try:
+            passwords.check_new(field.data, "")
+        except passwords.PasswordError as error:
+            raise ValidationError(str(error)) from error
+
+    def terms(self) -> Terms:
+        """Return the terms that were entered; an empty password stays as it is."""
+        terms: Terms = {**super().terms(), "download_limit": self.download_limit.data}
+        if self.password.data or self.no_password.data:
+            terms["password"] = None if self.no_password.data else self.password.data
+        return terms
+
+
+class FileRequestForm(LinkForm):
+    """The terms of a file request."""
+
+    file_limit = _Count("File limit")
+    size_limit = _Mebibytes("Size limit of all files (MiB)")
+
+    def terms(self) -> Terms:
+        """Return the terms that were entered."""
+        return {
+            **super().terms(),
+            "file_limit": self.file_limit.data,
+            "size_limit": self.size_limit.data,
+        }
+
+
+class UnlockForm(Form):
+    """The password of a share."""
+
+    password = password("Password", InputRequired("Enter the password."))
+
+
+class PageForm(Form):
+    """The entry after which a page of a shared folder starts."""
+
+    after = text("After", 64)

@@ -1,4 +1,4 @@
-"""How people without an account come in: by a link, whose token is in no address after that."""
+"""How visitors enter: by a link, whose token is in no later address."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from sqlalchemy import select
 
 from portal.core.database import db
 from portal.core.models import FileRequest, Share
-from portal.identity import attempts
+from portal.identity import throttle
 from portal.sharing import links, visitor
-from portal.sharing.status import standing
+from portal.sharing.status import status_of
 
-L = TypeVar("L", Share, FileRequest)
+L = TypeVar("L", bound=Share | FileRequest)
 
 
 def enter_by(kind: type[L], token: str, endpoint: str) -> ResponseReturnValue:
-    """Keep a link's token, and go on to the page of the link. An unknown one counts as guessed."""
+    """Remember a link, and redirect to its page. An unknown token counts as a guess."""
     link = links.find(kind, token)
     if link is None:
-        attempts.count_link()
-        attempts.log_failure("link", "")
-        return closed(None), 404
+        throttle.count_link().log_failure()
+        return unavailable(None), 404
     visitor.enter(link)
     return redirect(url_for(endpoint, public_id=link.public_id))
 
 
 def entered_or_404(kind: type[L], public_id: str) -> L:
-    """Give a link to whoever came by it."""
+    """Return a link that this visitor has opened."""
     link = db.session.scalar(select(kind).where(kind.public_id == public_id))
     if link is None or not visitor.has_entered(link):
-        abort(make_response(closed(None), 404))
+        abort(make_response(unavailable(None), 404))
     return link
 
 
-def closed(link: Share | FileRequest | None) -> str:
-    """Say kindly why a link does not work; of an unknown one, that it is not known."""
-    return render_template("link_closed.html", standing=standing(link) if link else None)
+def unavailable(link: Share | FileRequest | None) -> str:
+    """Return the page that says why a link does not work; None for an unknown link."""
+    status = status_of(link).value if link else "unknown"
+    return render_template("sharing/link_unavailable.html", status=status)

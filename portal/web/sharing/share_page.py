@@ -1,154 +1,151 @@
-"""What somebody sees who opens a share's link: no account, and nothing but what is shared."""
+"""What visitors see who open a share: no account, and nothing but what is shared."""
 
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import TypeVar
 
-from flask import (
-    Blueprint,
-    abort,
-    g,
-    make_response,
-    redirect,
-    render_template,
-    request,
-    url_for,
-)
+from flask import Blueprint, abort, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
-from werkzeug.wrappers import Response
 
 from flask_delegate import Handoff, delegated
-from portal.activity.record import delivering, record
+from portal.activity.record import record
 from portal.core.database import db
 from portal.core.models import Entry, Folder, Share, StoredFile
 from portal.files import listing, tree
 from portal.files.policy import may_visit
-from portal.identity import attempts
-from portal.sharing import shares as shares_of
-from portal.sharing import visitor
-from portal.sharing.status import Standing, standing
-from portal.web.files.files import path_of
-from portal.web.files.zips import send_archive
+from portal.identity import throttle
+from portal.sharing import limits, links, visitor
+from portal.sharing.status import Status, status_of
+from portal.web.files.files import as_download
+from portal.web.files.zips import send_zip
 
-from .link_entry import closed, enter_by, entered_or_404
+from .forms import PageForm, UnlockForm
+from .link_entry import enter_by, entered_or_404, unavailable
 
-visitors = Blueprint("visitors", __name__)
+share_page = Blueprint("share_page", __name__)
 logger = logging.getLogger(__name__)
 
 E = TypeVar("E", bound=Entry)
 
 
-@visitors.get("/s/<token>")
+@dataclass(frozen=True)
+class SharedFile:
+    """A file, and the share that a visitor downloads it by."""
+
+    share: Share
+    file: StoredFile
+
+
+@share_page.get("/s/<token>")
 def enter(token: str) -> ResponseReturnValue:
-    """Keep a link's token, and go on to a page that has it in no address."""
-    return enter_by(Share, token, "visitors.show")
+    """Remember the link, and redirect to the page without its token."""
+    return enter_by(Share, token, "share_page.show")
 
 
-@visitors.get("/shared/<public_id>")
+@share_page.get("/shared/<public_id>")
 def show(public_id: str) -> ResponseReturnValue:
     """Show what is shared, and by whom; or ask for the password first."""
-    share = entered_or_404(Share, public_id)
-    if _is_closed(share):
-        return closed(share), 410
+    share = _open_share(public_id)
     if not visitor.is_unlocked(share):
-        return render_template("share_password.html", share=share)
+        return _password_page(share, UnlockForm())
     return _show(share, share.entry)
 
 
-@visitors.post("/shared/<public_id>/unlock")
+@share_page.post("/shared/<public_id>/unlock")
 def unlock(public_id: str) -> ResponseReturnValue:
     """Check a share's password. It opens this share, and no other."""
-    share = entered_or_404(Share, public_id)
-    if _is_closed(share):
-        return closed(share), 410
-    attempt = attempts.count_password(f"share {public_id}", "share password")
-    if not visitor.unlock(share, request.form.get("password", "")):
-        attempts.log_failure("share password", "")
-        record("wrong password", share.entry, detail="of a share link")
-        return render_template("share_password.html", share=share, failed=True), 422
-    # Not forgotten are the failures of others, who may be guessing.
-    attempt.take_back()
-    return redirect(url_for("visitors.show", public_id=public_id))
+    share = _open_share(public_id)
+    form = UnlockForm()
+    attempt = throttle.count_password(f"share {public_id}", "share password")
+    if form.validate_on_submit() and visitor.unlock(share, form.password.data):
+        # The failures of others, who may be guessing, still count.
+        attempt.take_back()
+        return redirect(url_for("share_page.show", public_id=public_id))
+    attempt.log_failure()
+    record("wrong password", share.entry, detail=links.via(share))
+    form.password.errors = ["Wrong password."]
+    return _password_page(share, form), 422
 
 
-@visitors.get("/shared/<public_id>/folders/<entry_id>")
+@share_page.get("/shared/<public_id>/folders/<entry_id>")
 def folder(public_id: str, entry_id: str) -> ResponseReturnValue:
-    """Show a folder in the one that is shared."""
-    share = entered_or_404(Share, public_id)
-    if _is_closed(share):
-        return closed(share), 410
+    """Show a folder inside the shared one."""
+    share = _open_share(public_id)
     return _show(share, _entry_or_404(Folder, share, entry_id))
 
 
-@visitors.post("/shared/<public_id>/files/<entry_id>")
-def count(public_id: str, entry_id: str) -> ResponseReturnValue:
-    """Count a download, and go on to it. Looking, and resuming, counts nothing."""
+@share_page.post("/shared/<public_id>/files/<entry_id>")
+def begin_download(public_id: str, entry_id: str) -> ResponseReturnValue:
+    """Count a download, and redirect to it. Viewing and resuming are not counted."""
     share = entered_or_404(Share, public_id)
     entry = _entry_or_404(StoredFile, share, entry_id)
-    if not shares_of.begin_download(share, entry, visitor.visitor()):
-        return closed(share), 410
-    return redirect(url_for("visitors.download", public_id=public_id, entry_id=entry_id), 303)
+    if not limits.begin_download(share, entry, visitor.visitor_id()):
+        return unavailable(share), 410
+    return redirect(url_for("share_page.download", public_id=public_id, entry_id=entry_id), 303)
 
 
-def may_download(public_id: str, entry_id: str) -> bool:
-    """Decide whether this visitor may have the file now, and keep it at hand for the view."""
-    g.share = entered_or_404(Share, public_id)
-    g.file = _entry_or_404(StoredFile, g.share, entry_id)
-    return True
+def find_shared(public_id: str, entry_id: str) -> SharedFile:
+    """Find a file whose download was counted; redirect others to the page to begin one on."""
+    share = entered_or_404(Share, public_id)
+    file = _entry_or_404(StoredFile, share, entry_id)
+    if not limits.may_download(share, file, visitor.visitor_id()):
+        abort(redirect(url_for("share_page.show", public_id=public_id)))
+    return SharedFile(share, file)
 
 
-@visitors.get("/shared/<public_id>/files/<entry_id>")
-@delegated(may_download, conceal=True)
-def download(public_id: str, entry_id: str) -> Handoff | Response:  # noqa: ARG001
-    """Send a file whose download was counted; to others, show the page to begin one on."""
-    stored: StoredFile = g.file
-    if not shares_of.may_download(g.share, stored, visitor.visitor()):
-        return redirect(url_for("visitors.show", public_id=public_id))
-    delivering(stored, "download", detail="by a share link")
-    return Handoff(
-        path_of(stored),
-        as_attachment=True,
-        download_name=stored.name,
-        mimetype=stored.mimetype,
-        csp="default-src 'none'; sandbox",
-    )
+@share_page.get("/shared/<public_id>/files/<entry_id>")
+@delegated(find_shared, conceal=True)
+def download(shared: SharedFile, public_id: str, entry_id: str) -> Handoff:  # noqa: ARG001
+    """Hand over a file whose download was counted."""
+    return as_download(shared.file, detail=links.via(shared.share))
 
 
-@visitors.post("/shared/<public_id>/folders/<entry_id>/zip")
+@share_page.post("/shared/<public_id>/folders/<entry_id>/zip")
 def archive(public_id: str, entry_id: str) -> ResponseReturnValue:
     """Count a download, and send a folder as a ZIP."""
     share = entered_or_404(Share, public_id)
     entry = _entry_or_404(Folder, share, entry_id)
 
     def begin() -> None:
-        if not shares_of.count_download(share):
-            abort(make_response(closed(share), 410))
-        record("archive", entry, detail="by a share link")
+        if not limits.count_download(share):
+            abort(make_response(unavailable(share), 410))
+        record("archive", entry, detail=links.via(share))
 
-    page = url_for("visitors.show", public_id=public_id)
-    # All visitors together have the places among the ZIPs of one account; none has this id.
-    return send_archive([entry], entry.name, page, (0, "a visitor"), begin)
+    page = url_for("share_page.show", public_id=public_id)
+    # All visitors together take the ZIP slots of one account; no account has this id.
+    return send_zip([entry], entry.name, page, 0, begin)
 
 
 def _show(share: Share, entry: Entry) -> ResponseReturnValue:
     page = None
     if isinstance(entry, Folder):
-        page = listing.page(entry, listing.Order(), mark=_mark(share, request.args.get("after")))
-    way = tree.way_to(entry.id) if page else []
-    start = next((n for n, step in enumerate(way) if step.id == share.entry_id), 0)
-    return render_template("shared.html", share=share, entry=entry, page=page, way=way[start:])
+        page = listing.page(entry, listing.Order(), mark=_mark(share))
+    path = tree.path_to(entry.id) if page else []
+    start = next((n for n, step in enumerate(path) if step.id == share.entry_id), 0)
+    return render_template(
+        "sharing/share_page.html", share=share, entry=entry, page=page, path=path[start:]
+    )
 
 
-def _mark(share: Share, public_id: str | None) -> Entry | None:
-    """Give the entry that a page begins after, which may have gone from the folder meanwhile."""
-    wanted = select(Entry).where(Entry.public_id == public_id, Entry.owner_id == share.owner_id)
-    return db.session.scalar(wanted) if public_id else None
+def _password_page(share: Share, form: UnlockForm) -> str:
+    return render_template("sharing/share_password.html", share=share, form=form)
+
+
+def _mark(share: Share) -> Entry | None:
+    """Return the entry after which the page starts; it may have left the folder meanwhile."""
+    form = PageForm(request.args, meta={"csrf": False})
+    if not form.validate() or not form.after.data:
+        return None
+    return db.session.scalar(
+        select(Entry).where(Entry.public_id == form.after.data, Entry.owner_id == share.owner_id)
+    )
 
 
 def _entry_or_404(kind: type[E], share: Share, public_id: str) -> E:
-    """Give a file or folder that is shared, to whoever may see it now."""
+    """Return a shared file or folder that this visitor may see now."""
     entry = db.session.scalar(select(kind).where(kind.public_id == public_id))
     if entry is None or not may_visit(share, entry, unlocked=visitor.is_unlocked(share)):
         logger.warning("refused: %.100r by a share link", public_id)
@@ -156,9 +153,12 @@ def _entry_or_404(kind: type[E], share: Share, public_id: str) -> E:
     return entry
 
 
-def _is_closed(share: Share) -> bool:
-    now = standing(share)
-    # Who made the last download may look at the page again.
-    return now is not Standing.OPEN and not (
-        now is Standing.USED_UP and shares_of.has_begun(share, visitor.visitor())
-    )
+def _open_share(public_id: str) -> Share:
+    """Return a share that this visitor has opened and that works, or abort with 404 or 410."""
+    share = entered_or_404(Share, public_id)
+    status = status_of(share)
+    # After the last download, its visitor may still look at the page.
+    may_look = status is Status.USED_UP and limits.has_begun(share, visitor.visitor_id())
+    if status is not Status.OPEN and not may_look:
+        abort(make_response(unavailable(share), 410))
+    return share

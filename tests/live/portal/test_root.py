@@ -15,7 +15,7 @@ from flask import Flask
 from portal import create_app
 from portal.cli import portal
 from portal.core.datafolder import DataFolderError
-from portal.files.uploads import disk_storage
+from portal.storage.content import disk_storage
 from tests.support.portal import delete_for_good, kept, links, prepare, signed_in, upload
 from tests.support.stored import path_of, store
 

@@ -87,8 +87,8 @@ def _signing_in(portal: Portal, _: Page, __: Links) -> Iterator[Stop]:
 
 def _files(portal: Portal, page: Page, _: Links) -> Iterator[Stop]:
     yield Stop("files", _open(page, portal.url))
-    page.get_by_label("Choose Letter.pdf").check()
-    page.get_by_label("Choose Sunrise.png").check()
+    page.get_by_label("Select Letter.pdf").check()
+    page.get_by_label("Select Sunrise.png").check()
     yield Stop("files-chosen", page)
     yield Stop("folder", _open(page, portal.url, "Projects"))
     yield Stop("move", _open(page, portal.url, "Details of Letter.pdf", "Move"))
@@ -112,7 +112,7 @@ def _details(portal: Portal, page: Page, _: Links) -> Iterator[Stop]:
 
 def _links(portal: Portal, page: Page, links: Links) -> Iterator[Stop]:
     def made(name: str) -> Stop:
-        _press(page, "Make the link")
+        _press(page, "Create link")
         links[name] = page.get_by_label("Link", exact=True).input_value()
         return Stop(f"{name}-made", page)
 
@@ -129,17 +129,17 @@ def _links(portal: Portal, page: Page, links: Links) -> Iterator[Stop]:
     yield made("asked")
     yield Stop("links", _open(page, f"{portal.url}/links"))
     yield Stop("share-change", _open(page, "Change the link to Welcome.txt"))
-    _open(page, f"{portal.url}/links", "Change the link for uploads into Projects")
+    _open(page, f"{portal.url}/links", "Change the upload link to Projects")
     yield Stop("ask-change", page)
 
 
 def _trash(portal: Portal, page: Page, _: Links) -> Iterator[Stop]:
     yield Stop("trash", _open(page, f"{portal.url}/trash"))
-    yield Stop("delete", _open(page, "Delete Old notes.txt for good"))
+    yield Stop("delete", _open(page, "Delete Old notes.txt permanently"))
     yield Stop("trash-emptying", _open(page, f"{portal.url}/trash/empty"))
     page = portal.sign_in("bob")
     _open(page, f"{portal.url}/trash/empty")
-    _press(page, "Empty it")
+    _press(page, "Empty trash")
     yield Stop("trash-empty", page)
 
 
@@ -153,10 +153,10 @@ def _second_factor(portal: Portal, page: Page) -> Iterator[Stop]:
     settings = f"{portal.url}/account/second-factor"
     password = portal.run.password("bob")
     yield Stop("second-factor-off", _open(page, settings))
-    page.get_by_label("Your present password").fill(password)
-    yield Stop("second-factor-begun", _press(page, "Begin"))
+    page.get_by_label("Current password").fill(password)
+    yield Stop("second-factor-begun", _press(page, "Continue"))
     codes = pyotp.TOTP(page.locator("code.secret").inner_text().replace(" ", ""))
-    page.get_by_label("Code of 6 digits").fill(codes.now())
+    page.get_by_label("6-digit code").fill(codes.now())
     yield Stop("recovery-codes", _press(page, "Switch on"))
     again = portal.context().new_page()
     sign_in(again, portal.url, "bob", password)
@@ -170,13 +170,13 @@ def _accounts(portal: Portal, page: Page, links: Links) -> Iterator[Stop]:
     yield Stop("accounts", _open(page, f"{portal.url}/accounts"))
     yield Stop("accounts-activity", _open(page, f"{portal.url}/accounts/activity"))
     yield Stop("account-managed", _open(page, f"{portal.url}/accounts", "bob"))
-    _press(page, "Make a link for a new password")
+    _press(page, "Create reset link")
     links["reset"] = page.get_by_label("Link", exact=True).input_value()
     yield Stop("reset-made", page)
     yield Stop("account-delete", _open(page, f"{portal.url}/accounts", "bob", "Delete …"))
     yield Stop("invitations", _open(page, f"{portal.url}/invitations"))
-    page.get_by_label("Whom it is for").fill("Dave")
-    _press(page, "Make the link")
+    page.get_by_label("Who is it for?").fill("Dave")
+    _press(page, "Create link")
     links["invitation"] = page.get_by_label("Link", exact=True).input_value()
     yield Stop("invitation-made", page)
 

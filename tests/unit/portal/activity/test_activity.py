@@ -245,7 +245,7 @@ def test_log_has_no_link_that_was_opened(app: Flask) -> None:
 
     client = app.test_client()
     app.config["PROPAGATE_EXCEPTIONS"] = app.testing = False
-    app.view_functions["visitors.enter"] = fail
+    app.view_functions["share_page.enter"] = fail
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(OneLineFormatter())

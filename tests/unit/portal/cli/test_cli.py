@@ -12,7 +12,7 @@ from flask import Flask
 
 from portal.accounts import accounts
 from portal.cli import portal
-from portal.cli.progress import progress
+from portal.cli.output import progress
 from portal.cli.sizes import SIZE
 from portal.core import database
 from portal.files import trash
@@ -158,7 +158,7 @@ def test_trash_is_listed_and_emptied(
     ]
     expected = [{"name": name, "files": 2, "bytes": 1025} for name in ("carol", "dave")]
     assert json.loads(ready("trash", "--json")[1]) == expected
-    assert ready("trash", "--empty", "CAROL") == (0, "2 files, 1 KiB: deleted for good.\n", "")
+    assert ready("trash", "--empty", "CAROL") == (0, "2 files, 1 KiB: deleted permanently.\n", "")
     assert json.loads(ready("trash", "--json")[1]) == expected[1:]
     assert json.loads(ready("trash", "--empty", "dave", "--json")[1]) == {"files": 2, "bytes": 1025}
     assert len(kept(data)) == 2

@@ -87,8 +87,8 @@ def test_settings_come_from_the_named_file_and_the_environment_wins(
         (None, "cannot be read: .*No such file"),
         (b"DATA = /srv", "not TOML"),
         (b"\xff", "not TOML"),
-        (b'data = "/srv"', "sets 'data'. Names there are in capitals"),
-        (b'PORTAL_DATA = "/srv"', "sets 'PORTAL_DATA'. Names there are .* without PORTAL_"),
+        (b'data = "/srv"', "sets 'data'. Write names in capitals"),
+        (b'PORTAL_DATA = "/srv"', "sets 'PORTAL_DATA'. Write names .* without PORTAL_"),
     ],
 )
 def test_settings_file_that_cannot_be_used_is_named(
@@ -198,7 +198,7 @@ def test_threads_that_start_at_once_have_one_key(data: Path) -> None:
 
 def test_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(DataFolderError, match="cannot be made"):
+    with pytest.raises(DataFolderError, match="cannot be created"):
         create_app({"DATA": str(tmp_path / "file" / "data")})
 
 
@@ -273,7 +273,7 @@ def test_link_to_an_unusable_path_is_refused(tmp_path: Path) -> None:
     ("name", "value", "message"),
     [
         ("PORTAL_DATA", "", "PORTAL_DATA is not set."),
-        ("PORTAL_DATA", "/proc/none", "The data folder /proc/none cannot be made:"),
+        ("PORTAL_DATA", "/proc/none", "The data folder /proc/none cannot be created:"),
         ("PORTAL_MAX_FORM_PARTS", "many", "PORTAL_MAX_FORM_PARTS must be a whole number"),
         ("PORTAL_DELEGATE_URL", "private", "DELEGATE_URL: 'private' is not"),
     ],

@@ -1,12 +1,9 @@
 from __future__ import annotations
 
-from itertools import islice
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portal.accounts import usernames
 from portal.files import names
 
 
@@ -54,13 +51,15 @@ def test_long_name_keeps_its_extension() -> None:
 
 
 def test_number_goes_before_the_extension() -> None:
-    assert list(islice(names.numbered("a.txt"), 3)) == ["a.txt", "a (2).txt", "a (3).txt"]
+    assert names.first_free("a.txt", {"a.txt", "a (2).txt"}.__contains__) == "a (3).txt"
 
 
 @given(st.text(max_size=400))
 def test_any_name_becomes_one_that_can_be_stored(name: str) -> None:
     cleaned = names.clean(name)
-    for one in islice(names.numbered(cleaned), 3):
+    second = names.first_free(cleaned, {cleaned}.__contains__)
+    third = names.first_free(cleaned, {cleaned, second}.__contains__)
+    for one in (cleaned, second, third):
         assert 0 < len(one.encode()) <= names.LONGEST
         assert not set(one) & set("/\\\0\n\r\u202e")
         assert one not in {".", ".."}
@@ -79,29 +78,3 @@ def test_any_name_becomes_one_that_can_be_stored(name: str) -> None:
 )
 def test_type_is_told_by_the_name(name: str, mimetype: str) -> None:
     assert names.guess_mimetype(name) == mimetype
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "alice\ufe0f",
-        "alice\u034f",
-        "alice\u0332",
-        "al\u0336i\u0336ce",
-        "\u2800alice",
-        "alice\u3164",
-        "ali\u05b0ce",
-        "alic\u20dde",
-        "alice\U000e0100",
-    ],
-)
-def test_marks_and_what_nobody_sees_make_no_other_name(name: str) -> None:
-    assert usernames.skeleton(name) == usernames.skeleton("alice")
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [("सुमन", "समन"), ("राम", "रीम"), ("José", "Jose"), ("กิ", "กี"), ("が", "か")],
-)
-def test_marks_that_are_letters_of_their_script_make_another_name(one: str, other: str) -> None:
-    assert usernames.skeleton(one) != usernames.skeleton(other)

@@ -26,10 +26,10 @@ from portal.core import database
 from portal.core.database import db
 from portal.core.models import OneTimeLink, Role, SignIn, StoredFile
 from portal.files import trash
-from portal.files.uploads import disk_storage
 from portal.identity import sessions
 from portal.maintenance import backup
 from portal.maintenance.backup import BackupError
+from portal.storage.content import disk_storage
 from tests.support import schemas
 from tests.support.paths import PROJECT
 from tests.support.portal import PASSWORD, arriving, kept
@@ -108,8 +108,8 @@ def test_backup_is_private_and_leaves_nothing_beside_it(made: Path) -> None:
 def test_backup_says_what_it_needs_and_what_it_made(app: Flask, target: Path) -> None:
     code, out, err = run(app, "backup", str(target))
     assert code == 0
-    assert err.startswith("Needs about ")
-    assert f" in {target.parent}, " in err
+    assert err.startswith("The backup needs about ")
+    assert f" in {target.parent}; " in err
     assert out.startswith("0 files, ")
     second = target.with_name("second.tar")
     report = json.loads(run(app, "backup", str(second), "--json")[1])
@@ -125,7 +125,7 @@ def test_backup_overwrites_nothing(link: bool, app: Flask, target: Path) -> None
         target.write_text("precious")
     code, out, err = run(app, "backup", str(target))
     assert (code, out) == (1, "")
-    assert "is there already" in err
+    assert "already exists" in err
     assert list(target.parent.iterdir()) == [target]
 
 
@@ -135,7 +135,7 @@ def test_backup_overwrites_nothing_that_comes_meanwhile(
     with app.app_context():
         store("alice", "a.txt")
         with pytest.raises(BackupError, match="meanwhile"):
-            backup.make(target, data, disk_storage(), "", lambda _size: target.touch())
+            backup.create(target, data, disk_storage(), "", lambda _size: target.touch())
     assert target.stat().st_size == 0
     assert list(target.parent.iterdir()) == [target]
 
@@ -157,7 +157,7 @@ def test_room_that_is_said_to_be_needed_is_enough(app: Flask, target: Path, data
     with app.app_context():
         for number in range(50):
             store("alice", f"{number}.txt", bytes(number * 100))
-    _, needed = backup.room_needed(data / "portal.db")
+    _, needed = backup.space_needed(data / "portal.db")
     assert run(app, "backup", str(target))[0] == 0
     assert target.stat().st_size + (data / "portal.db").stat().st_size <= needed
 
@@ -273,7 +273,7 @@ def test_terminated_backup_leaves_nothing(
 def test_backup_goes_on_where_the_end_of_the_terminal_is_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with backups._ends_at_signals():
+        with backups._ends_cleanly():
             signal.raise_signal(signal.SIGHUP)
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
@@ -315,7 +315,7 @@ def test_backups_while_files_come_and_go_are_whole(
             time.sleep(0.05)
         for number in range(3):
             made.append(target.with_name(f"{number}.tar"))
-            report = backup.make(
+            report = backup.create(
                 made[-1], data, storage, database.revision() or "", lambda _: time.sleep(0.02)
             )
             assert report.damaged == []
@@ -346,7 +346,7 @@ def test_file_deleted_during_a_backup_is_in_it_and_gone_after_it(
                 trash.purge(entry)
                 going.remove(entry)
 
-        report = backup.make(target, data, disk_storage(), "", delete)
+        report = backup.create(target, data, disk_storage(), "", delete)
     assert report.damaged == []
     assert b"going" in members(target).values()
     assert kept(data) == []
@@ -360,7 +360,7 @@ def test_second_backup_at_once_is_refused(
     with app.app_context(), disk_storage().deletions.put_off():
         code, out, err = run(app, "backup", str(target))
     assert (code, out) == (1, "")
-    assert "Another backup is being made" in err
+    assert "Another backup is in progress" in err
 
 
 def test_deletions_that_a_killed_backup_put_off_are_done_by_the_cleanup(
@@ -402,7 +402,7 @@ def test_sessions_and_links_are_not_restored(app: Flask, target: Path, new: Flas
         account = accounts.find("alice")
         assert account
         sessions.start(sessions.Proof.of(account), "browser", "127.0.0.1")
-        invitations.invite(Role.MEMBER, None, "for Carol")
+        invitations.create_invitation(Role.MEMBER, None, "for Carol")
     assert run(app, "backup", str(target))[0] == 0
     assert run(new, "restore", str(target))[0] == 0
     with new.app_context():
@@ -530,7 +530,7 @@ def with_short_key(content: dict[str, bytes]) -> None:
         (lambda content: rename(content, "files\\ab\\" + "ab" * 16), "where no backup has it"),
         (lambda content: rename(content, "files/aa/" + "ab" * 16), "where no backup has it"),
         (lambda content: rename(content, "files/ab/" + "ab" * 16 + "\n"), "where no backup has it"),
-        (with_unknown_file, "does not know its file"),
+        (with_unknown_file, "does not know the file"),
         (with_strange_key, "an unusable key"),
         (with_short_key, "holds 5 bytes"),
         (lambda content: without(content, 0), "where no backup has it"),
@@ -660,7 +660,7 @@ def test_restore_brings_an_older_schema_up_to_date(
 ) -> None:
     schemas.load(revision, data)
     with make_app().app_context():
-        report = backup.make(target, data, disk_storage(), revision, lambda _size: None)
+        report = backup.create(target, data, disk_storage(), revision, lambda _size: None)
     assert report.damaged == []
     assert run(new, "restore", str(target))[0] == 0
     with new.app_context():

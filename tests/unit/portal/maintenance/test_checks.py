@@ -28,10 +28,10 @@ from portal.core.models import (
     SignIn,
     now,
 )
-from portal.files import entries, trash
-from portal.files.uploads import disk_storage
+from portal.files import entries, quota, trash
 from portal.identity import sessions
 from portal.maintenance import check_files
+from portal.storage.content import disk_storage
 from tests.support.paths import PROJECT
 from tests.support.portal import kept
 from tests.support.stored import contents, path_of, root, store
@@ -109,7 +109,7 @@ def test_content_of_no_row_is_moved_aside_and_found_again(app: Flask, data: Path
         path = path_of(data, stored)
         values = {one.name: getattr(stored, one.name) for one in Base.metadata.tables["entry"].c}
         db.session.delete(stored)
-        entries.release(stored.owner_id, stored.size)
+        quota.release(stored.owner_id, stored.size)
         db.session.commit()
     assert check(app) == [("unclaimed", None)]
     assert path.exists()
@@ -121,7 +121,7 @@ def test_content_of_no_row_is_moved_aside_and_found_again(app: Flask, data: Path
     # With a database that knows it, such as one from a backup, it has its place again.
     with app.app_context():
         db.session.execute(Base.metadata.tables["entry"].insert(), values)
-        entries.charge(values["owner_id"], values["size"])
+        quota.charge(values["owner_id"], values["size"])
         db.session.commit()
     assert check(app) == [("missing", None)]
     assert check(app, "--repair") == [("missing", f"moved back from {aside}")]
@@ -197,7 +197,7 @@ def test_account_without_its_first_folder_gets_one(app: Flask) -> None:
     with app.app_context():
         db.session.delete(root("alice"))
         db.session.commit()
-    assert check(app, "--repair") == [("folder", "made")]
+    assert check(app, "--repair") == [("folder", "created")]
     with app.app_context():
         assert root("alice")
     assert check(app) == []
@@ -212,7 +212,7 @@ def test_what_is_out_of_reach_comes_back_with_all_that_is_in_it(app: Flask) -> N
         for entry in inner, db.session.scalars(select(Entry).where(Entry.is_file)).one():
             change(entry, trash_id=None, trashed_at=None)
     assert check(app) == [("folder", None)]
-    assert check(app, "--repair") == [("folder", "in the account's first folder now")]
+    assert check(app, "--repair") == [("folder", "moved to the root folder")]
     assert check(app) == []
     with app.app_context():
         back = db.session.scalars(select(Folder).where(Folder.name == "Inner")).one()
@@ -281,8 +281,10 @@ def test_cleanup_removes_rows_that_are_over(app: Flask, data: Path) -> None:
         for _ in range(2):
             stored = store("alice", "a.txt")
             trash.put([stored])
-            sign_in, _ = sessions.start(sessions.Proof.of(account), "browser", "127.0.0.1")
-            link, _ = invitations.invite(Role.MEMBER, None, "")
+            key = sessions.start(sessions.Proof.of(account), "browser", "127.0.0.1")
+            sign_in = sessions.find(key)
+            assert sign_in
+            link, _ = invitations.create_invitation(Role.MEMBER, None, "")
             made.append((stored, sign_in, link))
         (stored, sign_in, link), kept_rows = made
         long_ago = now() - timedelta(days=1000)
@@ -294,10 +296,10 @@ def test_cleanup_removes_rows_that_are_over(app: Flask, data: Path) -> None:
     code, out, err = run(app, "cleanup")
     assert (code, err) == (0, "")
     assert out.splitlines() == [
-        "removed: 1 files in the trash",
-        "removed: 1 sessions",
-        "removed: 1 links",
-        "removed: 1 records of activity",
+        "files in the trash: 1 deleted",
+        "sessions: 1 deleted",
+        "links: 1 deleted",
+        "records of activity: 1 deleted",
     ]
     with app.app_context():
         models = (select(Entry.id).where(Entry.is_file), select(SignIn.id), select(OneTimeLink.id))
@@ -329,7 +331,7 @@ def test_cleanup_removes_what_killed_processes_left_a_day_ago(app: Flask, data: 
     removed = json.loads(run(app, "cleanup", "--json")[1])
     assert {kind: count for kind, count in removed.items() if count} == {
         "abandoned uploads": 1,
-        "deletions put off": 1,
+        "postponed deletions": 1,
         "drafts": 3,
     }
     assert not any(path.exists() for path in drafts)

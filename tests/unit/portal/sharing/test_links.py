@@ -13,8 +13,8 @@ from portal.accounts import accounts
 from portal.core.database import db
 from portal.core.models import Entry, FileRequest, Folder, Share, StoredFile, now
 from portal.files import entries, policy, trash
-from portal.sharing import file_requests, links, shares, visitor
-from portal.sharing.status import Standing, standing
+from portal.sharing import limits, links, visitor
+from portal.sharing.status import Status, status_of
 from tests.support.portal import PASSWORD, signed_in, upload
 
 
@@ -42,11 +42,11 @@ def file(folder: Folder) -> StoredFile:
 
 @pytest.fixture
 def share(folder: Folder, file: StoredFile) -> Share:  # noqa: ARG001
-    return shares.create(folder, shares.Terms())[0]
+    return links.create(Share, folder)[0]
 
 
 def test_token_finds_its_share_and_is_not_kept(file: StoredFile) -> None:
-    share, token = shares.create(file, shares.Terms(note="for you"))
+    share, token = links.create(Share, file, note="for you")
     assert links.find(Share, token) is share
     assert token not in {str(value) for value in vars(share).values()}
     assert links.find(Share, token[:-1]) is None
@@ -54,16 +54,16 @@ def test_token_finds_its_share_and_is_not_kept(file: StoredFile) -> None:
 
 
 def test_token_of_one_kind_is_none_of_the_other(folder: Folder) -> None:
-    assert links.find(FileRequest, shares.create(folder, shares.Terms())[1]) is None
-    assert links.find(Share, file_requests.create(folder, file_requests.Terms())[1]) is None
+    assert links.find(FileRequest, links.create(Share, folder)[1]) is None
+    assert links.find(Share, links.create(FileRequest, folder)[1]) is None
 
 
 def test_link_dies_with_what_it_leads_to(share: Share, folder: Folder) -> None:
-    assert standing(share) is Standing.OPEN
+    assert status_of(share) is Status.OPEN
     trash.put([folder])
-    assert standing(share) is Standing.GONE
+    assert status_of(share) is Status.GONE
     trash.restore(db.session.get_one(Entry, share.entry_id))
-    assert standing(share) is Standing.OPEN
+    assert status_of(share) is Status.OPEN
     trash.put([folder])
     trash.purge(db.session.get_one(Entry, share.entry_id))
     assert db.session.query(Share).count() == 0
@@ -72,19 +72,19 @@ def test_link_dies_with_what_it_leads_to(share: Share, folder: Folder) -> None:
 def test_link_dies_with_its_owners_account(share: Share) -> None:
     share.owner.is_active = False
     db.session.commit()
-    assert standing(share) is Standing.GONE
+    assert status_of(share) is Status.GONE
     assert not policy.may_visit(share, share.entry, unlocked=True)
     accounts.delete(share.owner)
     assert db.session.query(Share).count() == 0
 
 
 def test_link_ends_when_it_expires_or_is_revoked_and_can_be_extended(share: Share) -> None:
-    shares.change(share, shares.Terms(expires_at=now() - timedelta(seconds=1)))
-    assert standing(share) is Standing.EXPIRED
-    shares.change(share, shares.Terms(expires_at=now() + timedelta(minutes=1)))
-    assert standing(share) is Standing.OPEN
+    links.change(share, expires_at=now() - timedelta(seconds=1))
+    assert status_of(share) is Status.EXPIRED
+    links.change(share, expires_at=now() + timedelta(minutes=1))
+    assert status_of(share) is Status.OPEN
     links.revoke(share)
-    assert standing(share) is Standing.REVOKED
+    assert status_of(share) is Status.REVOKED
 
 
 def test_visitor_sees_what_is_shared_and_nothing_beside_it(share: Share, file: StoredFile) -> None:
@@ -106,12 +106,12 @@ def test_trashed_file_in_a_shared_folder_is_not_seen(share: Share, file: StoredF
 
 
 def test_limit_holds_for_downloads_at_once(app: Flask, share: Share) -> None:
-    shares.change(share, shares.Terms(download_limit=5))
+    links.change(share, download_limit=5)
     share_id, counted = share.id, []
 
     def download() -> None:
         with app.app_context():
-            counted.append(shares.count_download(db.session.get_one(Share, share_id)))
+            counted.append(limits.count_download(db.session.get_one(Share, share_id)))
 
     threads = [threading.Thread(target=download) for _ in range(20)]
     for thread in threads:
@@ -120,16 +120,16 @@ def test_limit_holds_for_downloads_at_once(app: Flask, share: Share) -> None:
         thread.join()
     assert sum(counted) == 5
     db.session.refresh(share)
-    assert (share.downloads, standing(share)) == (5, Standing.USED_UP)
+    assert (share.downloads, status_of(share)) == (5, Status.USED_UP)
 
 
 def test_limits_of_a_request_hold_for_uploads_at_once(app: Flask, folder: Folder) -> None:
-    asked, _ = file_requests.create(folder, file_requests.Terms(file_limit=4, size_limit=25))
+    asked, _ = links.create(FileRequest, folder, file_limit=4, size_limit=25)
     asked_id, counted = asked.id, []
 
     def send() -> None:
         with app.app_context():
-            counted.append(file_requests.reserve(db.session.get_one(FileRequest, asked_id), 10))
+            counted.append(limits.reserve(db.session.get_one(FileRequest, asked_id), 10))
 
     threads = [threading.Thread(target=send) for _ in range(10)]
     for thread in threads:
@@ -139,28 +139,28 @@ def test_limits_of_a_request_hold_for_uploads_at_once(app: Flask, folder: Folder
     assert sum(counted) == 2
     db.session.refresh(asked)
     assert (asked.files, asked.size) == (2, 20)
-    file_requests.give_back(asked.id, 10)
-    assert file_requests.reserve(asked, 15)
-    assert standing(asked) is Standing.USED_UP
+    limits.release(asked.id, 10)
+    assert limits.reserve(asked, 15)
+    assert status_of(asked) is Status.USED_UP
 
 
 def test_unlocking_opens_one_share_only_and_until_the_password_changes(
     share: Share, file: StoredFile
 ) -> None:
-    shares.set_password(share, "a long password")
-    other, _ = shares.create(file, shares.Terms(), "a long password")
+    links.change(share, password="a long password")
+    other, _ = links.create(Share, file, password="a long password")
     assert not visitor.unlock(share, "another password")
     assert not visitor.is_unlocked(share)
     assert visitor.unlock(share, "a long password")
     assert visitor.is_unlocked(share)
     assert not visitor.is_unlocked(other)
-    shares.set_password(share, "another password")
+    links.change(share, password="another password")
     assert not visitor.is_unlocked(share)
 
 
 def test_what_a_visitor_has_opened_stays_small(share: Share, file: StoredFile) -> None:
     for _ in range(40):
-        visitor.enter(shares.create(file, shares.Terms())[0])
+        visitor.enter(links.create(Share, file)[0])
     visitor.enter(share)
     from flask import session
 
@@ -169,29 +169,29 @@ def test_what_a_visitor_has_opened_stays_small(share: Share, file: StoredFile) -
 
 
 def test_download_is_counted_once_for_each_visitor(share: Share, file: StoredFile) -> None:
-    shares.change(share, shares.Terms(download_limit=2))
-    assert not shares.may_download(share, file, "one")
-    assert shares.begin_download(share, file, "one")
-    assert shares.begin_download(share, file, "one")
+    links.change(share, download_limit=2)
+    assert not limits.may_download(share, file, "one")
+    assert limits.begin_download(share, file, "one")
+    assert limits.begin_download(share, file, "one")
     assert share.downloads == 1
-    assert shares.may_download(share, file, "one")
-    assert not shares.may_download(share, share.entry, "one")
-    assert shares.begin_download(share, file, "two")
-    assert not shares.begin_download(share, file, "three")
-    assert not shares.may_download(share, file, "three")
-    assert shares.begin_download(share, file, "one")
+    assert limits.may_download(share, file, "one")
+    assert not limits.may_download(share, share.entry, "one")
+    assert limits.begin_download(share, file, "two")
+    assert not limits.begin_download(share, file, "three")
+    assert not limits.may_download(share, file, "three")
+    assert limits.begin_download(share, file, "one")
 
 
 def test_one_visitors_downloads_at_once_are_counted_once(
     app: Flask, share: Share, file: StoredFile
 ) -> None:
-    shares.change(share, shares.Terms(download_limit=1))
+    links.change(share, download_limit=1)
     ids, allowed = (share.id, file.id), []
 
     def download() -> None:
         with app.app_context():
             found = db.session.get_one(Share, ids[0]), db.session.get_one(Entry, ids[1])
-            allowed.append(shares.begin_download(*found, "one"))
+            allowed.append(limits.begin_download(*found, "one"))
 
     threads = [threading.Thread(target=download) for _ in range(8)]
     for thread in threads:
@@ -208,16 +208,16 @@ def test_request_that_ended_meanwhile_takes_nothing(folder: Folder) -> None:
         {"revoked_at": now()},
         {"expires_at": now() - timedelta(seconds=1)},
     ):
-        asked, _ = file_requests.create(folder, file_requests.Terms())
+        asked, _ = links.create(FileRequest, folder)
         for name, value in values.items():
             setattr(asked, name, value)
         db.session.commit()
-        assert not file_requests.reserve(asked, 1)
-    asked, _ = file_requests.create(folder, file_requests.Terms())
-    assert file_requests.reserve(asked, 1)
+        assert not limits.reserve(asked, 1)
+    asked, _ = links.create(FileRequest, folder)
+    assert limits.reserve(asked, 1)
     asked.owner.is_active = False
     db.session.commit()
-    assert not file_requests.reserve(asked, 1)
+    assert not limits.reserve(asked, 1)
 
 
 def test_ids_are_never_given_again(folder: Folder) -> None:
@@ -226,7 +226,7 @@ def test_ids_are_never_given_again(folder: Folder) -> None:
     assert carol
     accounts.delete(carol)
     assert accounts.create("dave", PASSWORD).id > before
-    share, _ = shares.create(folder, shares.Terms())
+    share, _ = links.create(Share, folder)
     ids = share.id, folder.id
     trash.put([folder])
     trash.purge(db.session.get_one(Entry, ids[1]))
@@ -234,4 +234,4 @@ def test_ids_are_never_given_again(folder: Folder) -> None:
     assert dave
     made = entries.place(Folder(name="x"), entries.root_folder(dave.id))
     assert made.id > ids[1]
-    assert shares.create(made, shares.Terms())[0].id > ids[0]
+    assert links.create(Share, made)[0].id > ids[0]

@@ -20,9 +20,9 @@ from portal.accounts import invitations as one_time_links
 from portal.core.database import db
 from portal.core.models import Account, FileRequest, Folder, Role, Share, SignIn, StoredFile
 from portal.files import entries
-from portal.files.uploads import disk_storage
 from portal.identity import passwords, sessions
-from portal.sharing import file_requests, shares
+from portal.sharing import links as link_service
+from portal.storage.content import disk_storage
 from portal.tus.headers import CONTENT_TYPE
 from tests.support.portal import (
     PASSWORD,
@@ -122,7 +122,7 @@ EXPECTED: dict[tuple[str, str], Answers] = {
     ("POST", "/accounts/<int:account_id>/delete"): Answers(SIGN_IN, 403, 403, 422),
     ("GET", "/invitations"): Answers(SIGN_IN, 403, 403, 200),
     ("POST", "/invitations"): Answers(SIGN_IN, 403, 403, 200),
-    ("POST", "/invitations/<public_id>/withdraw"): Answers(SIGN_IN, 403, 403, 302),
+    ("POST", "/invitations/<public_id>/revoke"): Answers(SIGN_IN, 403, 403, 302),
 }
 LINKS: dict[tuple[str, str], Answers] = {
     ("GET", "/links"): Answers(SIGN_IN, 200, 200, 200),
@@ -187,8 +187,8 @@ class People:
             target.parent.mkdir(exist_ok=True)
             target.write_bytes((storage.files / storage.path(file.storage_key)).read_bytes())
             entries.place(copy, folder)
-            share, share_token = shares.create(folder, shares.Terms())
-            asked, request_token = file_requests.create(folder, file_requests.Terms())
+            share, share_token = link_service.create(Share, folder)
+            asked, request_token = link_service.create(FileRequest, folder)
             ids = share.public_id, asked.public_id, folder.public_id, copy.public_id
         self.visitor = self.app.test_client()
         assert self.visitor.get(f"/s/{share_token}").status_code == 302
@@ -244,7 +244,7 @@ def session_id(people: People) -> str:
     with people.app.app_context():
         alice = accounts.find("alice")
         assert alice
-        return sessions.of(alice)[0].public_id
+        return sessions.list_sessions(alice)[0].public_id
 
 
 def account_id(people: People) -> str:
@@ -262,7 +262,7 @@ def begin_upload(people: People) -> str:
 
 def invitation_id(people: People) -> str:
     with people.app.app_context():
-        return one_time_links.invite(Role.MEMBER, None, "")[0].public_id
+        return one_time_links.create_invitation(Role.MEMBER, None, "")[0].public_id
 
 
 # What stands for a parameter, by the rule's beginning; the longest that fits counts.
@@ -459,7 +459,7 @@ def test_form_without_its_token_is_refused(rule: str, form: dict[str, str], peop
     fields = {**fields_of(rule, people), **form}
     response = send(client, "POST", url_of(rule, people), fields, form_token=False)
     assert response.status_code == 400
-    assert "did not come from a page of your present session" in response.text
+    assert "belongs to another session" in response.text
     assert "a.txt" in links(people.owner)
 
 
@@ -485,7 +485,7 @@ def test_wrong_method_is_405_with_allow(alice: FlaskClient) -> None:
     response = alice.get("/sign-out")
     assert response.status_code == 405
     assert "POST" in response.headers["Allow"]
-    assert "<h1>Not possible here</h1>" in response.text
+    assert "<h1>Method not allowed</h1>" in response.text
 
 
 _TOKEN = re.compile("csrf_token|data-token=")

@@ -141,7 +141,7 @@ def test_link_says_kindly_why_it_does_not_work(
     home = home_of(visitor, link)
     for values, words in (
         ({"expires_at": now() - timedelta(seconds=1)}, "This link has expired"),
-        ({"expires_at": None, "revoked_at": now()}, "This link was withdrawn"),
+        ({"expires_at": None, "revoked_at": now()}, "This link was revoked"),
     ):
         set_share(app, **values)
         page = visitor.get(home)
@@ -185,7 +185,7 @@ def test_password_cannot_be_walked_around(app: Flask, alice: FlaskClient, visit:
     visitor = visit(link)
     home = home_of(visitor, link)
     page = visitor.get(home).text
-    assert "A password, please" in page
+    assert "Password required" in page
     assert "Locked plans" not in page
     assert "argon2" not in page
     inner = f"{home}/folders/{public_id(folder)}"
@@ -197,7 +197,7 @@ def test_password_cannot_be_walked_around(app: Flask, alice: FlaskClient, visit:
 
     wrong = _post(visitor, f"{home}/unlock", page, password="other words in it")
     assert wrong.status_code == 422
-    assert "This is not the password." in wrong.text
+    assert "Wrong password." in wrong.text
     assert _post(visitor, f"{home}/unlock", page, password="four words in it").location == home
     assert "Locked plans" in visitor.get(home).text
     assert _post(visitor, f"{home}/files/{file}", page).status_code == 303
@@ -213,7 +213,7 @@ def test_unlocking_one_share_opens_no_other(alice: FlaskClient, visit: Visitor) 
     _post(visitor, f"{home}/unlock", visitor.get(home).text, password="four words in it")
     assert "a.txt" in visitor.get(home).text
     other = visitor.get(home_of(visitor, second)).text
-    assert "A password, please" in other
+    assert "Password required" in other
     assert "b.txt" not in other
 
 
@@ -267,9 +267,9 @@ def test_terms_are_changed_without_another_link(
     visitor = visit(link)
     assert "Later" in visitor.get(home_of(visitor, link)).text
     for field, value, words in (
-        ("until", "2020-01-01", "This day is over."),
-        ("until", "tomorrow", "Write a day as"),
-        ("download_limit", "-1", "Write a whole number"),
+        ("until", "2020-01-01", "This day is in the past."),
+        ("until", "tomorrow", "Enter a day as"),
+        ("download_limit", "-1", "Enter a whole number"),
         ("password", "123", "at least 10 characters"),
     ):
         wrong = alice.post(change[1], data={**form, field: value})
@@ -387,7 +387,7 @@ def test_request_takes_nothing_that_ended_while_it_was_sent(
         return really(free)
 
     monkeypatch.setattr(upload_page, "accept_up_to", revoked_then)
-    assert "This link was withdrawn" in send(visitor, home, "late.txt", b"late").text
+    assert "This link was revoked" in send(visitor, home, "late.txt", b"late").text
     assert links(alice, folder) == {}
 
 
@@ -420,7 +420,7 @@ def test_form_that_is_refused_leaves_no_message(alice: FlaskClient, visit: Visit
     home = home_of(visitor, link)
     form = {"csrf_token": "wrong", "file": (io.BytesIO(b"x"), "a.txt")}
     assert visitor.post(f"/uploads{home}", data=form).status_code == 400
-    assert "Choose a file first" not in visitor.get(home).text
+    assert "Select a file first" not in visitor.get(home).text
 
 
 def test_more_files_than_may_come_are_not_written_to_disk(
@@ -447,11 +447,11 @@ def test_archive_that_is_refused_counts_nothing(
     home = home_of(visitor, link)
     url, page = f"{home}/folders/{public_id(folder)}/zip", visitor.get(home).text
     slots = zips.Slots(2)
-    app.extensions["portal.archives"] = slots
+    app.extensions["portal.zips"] = slots
     slots.take(0)
     assert _post(visitor, url, page).status_code == 503
     assert downloads(app) == 0
-    slots.give_back(0)
+    slots.release(0)
     with _post(visitor, url, page) as archive:
         assert archive.status_code == 200
         # Visitors do not take the places of those who have an account.
@@ -482,7 +482,7 @@ def test_strange_sizes_are_refused_at_once(size: str, alice: FlaskClient) -> Non
     began = time.process_time()
     answer = alice.post(f"{folder}/request", data=form)
     assert answer.status_code == 422
-    assert "Write a size in MiB" in answer.text
+    assert "Enter a size in MiB" in answer.text
     assert time.process_time() - began < 2
 
 

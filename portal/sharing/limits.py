@@ -1,0 +1,120 @@
+"""Limits of links: downloads and uploads are counted against them.
+
+Each count is one statement, so that concurrent requests never exceed a limit together.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from flask import current_app
+from sqlalchemy import Select, exists, or_, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from portal.core.database import db
+from portal.core.models import Account, Entry, FileRequest, Share, ShareDownload, now
+
+
+def begin_download(share: Share, entry: Entry, visitor: str) -> bool:
+    """Count a visitor's download, unless it was counted recently or the limit is reached.
+
+    :returns: whether the visitor may download the file.
+    """
+    if may_download(share, entry, visitor):
+        return True
+    if not _count(share):
+        db.session.rollback()
+        # A double click: the other request has counted the download meanwhile.
+        return may_download(share, entry, visitor)
+    values = {"share_id": share.id, "entry_id": entry.id, "visitor": visitor, "counted_at": now()}
+    row = insert(ShareDownload).values(values)
+    counted = db.session.scalar(
+        row.on_conflict_do_update(
+            index_elements=["share_id", "entry_id", "visitor"],
+            set_={"counted_at": row.excluded.counted_at},
+            where=ShareDownload.counted_at < _oldest_grant(),
+        ).returning(ShareDownload.id)
+    )
+    if counted is None:
+        db.session.rollback()
+    else:
+        db.session.commit()
+    return True
+
+
+def count_download(share: Share) -> bool:
+    """Count a download that cannot be resumed, unless the limit is reached.
+
+    :returns: whether the visitor may download.
+    """
+    counted = _count(share)
+    db.session.commit()
+    return counted
+
+
+def may_download(share: Share, entry: Entry, visitor: str) -> bool:
+    """Return whether a visitor's download of a file was counted recently."""
+    found = _grants(share, visitor).where(ShareDownload.entry_id == entry.id)
+    return bool(db.session.scalar(select(found.exists())))
+
+
+def has_begun(share: Share, visitor: str) -> bool:
+    """Return whether any download of a visitor was counted recently."""
+    return bool(db.session.scalar(select(_grants(share, visitor).exists())))
+
+
+def reserve(request: FileRequest, size: int) -> bool:
+    """Count a file against the limits of a request that still works.
+
+    :returns: whether the file may be stored. If storing fails, :func:`release` the reservation.
+    """
+    counted = db.session.scalar(
+        update(FileRequest)
+        .where(FileRequest.id == request.id)
+        # The link may have ended during the upload.
+        .where(FileRequest.revoked_at.is_(None))
+        .where(or_(FileRequest.expires_at.is_(None), FileRequest.expires_at > now()))
+        .where(exists().where(Account.id == FileRequest.owner_id, Account.is_active))
+        .where(or_(FileRequest.file_limit.is_(None), FileRequest.files < FileRequest.file_limit))
+        .where(
+            or_(FileRequest.size_limit.is_(None), FileRequest.size + size <= FileRequest.size_limit)
+        )
+        .values(files=FileRequest.files + 1, size=FileRequest.size + size)
+        .returning(FileRequest.files)
+    )
+    db.session.commit()
+    return counted is not None
+
+
+def release(request_id: int, size: int) -> None:
+    """Undo :func:`reserve` for a file that could not be stored."""
+    db.session.execute(
+        update(FileRequest)
+        .where(FileRequest.id == request_id)
+        .values(files=FileRequest.files - 1, size=FileRequest.size - size)
+    )
+    db.session.commit()
+
+
+def _grants(share: Share, visitor: str) -> Select[ShareDownload]:
+    return select(ShareDownload).where(
+        ShareDownload.share_id == share.id,
+        ShareDownload.visitor == visitor,
+        ShareDownload.counted_at >= _oldest_grant(),
+    )
+
+
+def _oldest_grant() -> datetime:
+    # The visitor's cookie lasts no longer.
+    return now() - current_app.permanent_session_lifetime
+
+
+def _count(share: Share) -> bool:
+    counted = db.session.scalar(
+        update(Share)
+        .where(Share.id == share.id)
+        .where(or_(Share.download_limit.is_(None), Share.downloads < Share.download_limit))
+        .values(downloads=Share.downloads + 1)
+        .returning(Share.downloads)
+    )
+    return counted is not None

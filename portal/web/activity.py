@@ -1,0 +1,102 @@
+"""The record of activity: a person's own, and for administrators everybody's."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time
+from typing import Any, get_args
+
+from flask import Blueprint, Response, render_template, request, stream_with_context, url_for
+from flask.typing import ResponseReturnValue
+from wtforms import DateField, IntegerField, SelectField  # type: ignore[import-untyped]
+from wtforms.validators import NumberRange, Optional  # type: ignore[import-untyped]
+
+from portal.activity import report
+from portal.activity.record import Action
+from portal.identity.current_user import current_account, login_required
+from portal.web.admin.accounts import for_administrators
+
+from .forms import Form, text
+
+activity = Blueprint("activity", __name__)
+
+
+class FilterForm(Form):
+    """Which rows to show. A field that is not valid does not filter."""
+
+    action = SelectField("Action", choices=["", *get_args(Action)], default="")
+    name = text("File or folder", 255)
+    actor = text("By", 64)
+    since = DateField("From", [Optional()])
+    until = DateField("To", [Optional()])
+    before = IntegerField(validators=[Optional(), NumberRange(0, 2**63 - 1)])
+
+    def __init__(self) -> None:
+        super().__init__(request.args, meta={"csrf": False})
+        self.validate()
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The filters that are valid, without the page, as arguments of an address."""
+        fields = (self.action, self.name, self.actor, self.since, self.until)
+        return {field.name: field.data for field in fields if field.data and not field.errors}
+
+    def filter(self, owner_id: int | None) -> report.Filter:
+        """Return the filter of rows.
+
+        :param owner_id: whose rows; None: everybody's.
+        """
+        given = self.given
+        for field, moment in (("since", time.min), ("until", time.max)):
+            if field in given:
+                given[field] = datetime.combine(given[field], moment, UTC)
+        return report.Filter(owner_id=owner_id, **given)
+
+
+@activity.get("/activity")
+@login_required
+def index() -> ResponseReturnValue:
+    """Show my activity, and that of others with my files."""
+    return _page(current_account().id, "activity.index", "activity.download_csv")
+
+
+@activity.get("/activity.csv")
+@login_required
+def download_csv() -> ResponseReturnValue:
+    """Send the same as CSV."""
+    return _csv(current_account().id)
+
+
+@activity.get("/accounts/activity")
+@for_administrators
+def everybody() -> ResponseReturnValue:
+    """Show everybody's activity."""
+    return _page(None, "activity.everybody", "activity.download_everybody_csv")
+
+
+@activity.get("/accounts/activity.csv")
+@for_administrators
+def download_everybody_csv() -> ResponseReturnValue:
+    """Send everybody's activity as CSV."""
+    return _csv(None)
+
+
+def _page(owner_id: int | None, here: str, csv: str) -> str:
+    form = FilterForm()
+    lines = report.page(form.filter(owner_id), None if form.before.errors else form.before.data)
+    has_more = len(lines) == report.PAGE
+    return render_template(
+        "activity.html",
+        form=form,
+        lines=lines,
+        here=here,
+        csv=url_for(csv, **form.given),
+        next_page=url_for(here, **form.given, before=lines[-1].activity.id) if has_more else None,
+        is_everybody=owner_id is None,
+    )
+
+
+def _csv(owner_id: int | None) -> Response:
+    rows = report.as_csv(FilterForm().filter(owner_id))
+    response = Response(stream_with_context(rows), mimetype="text/csv")
+    response.headers["Content-Disposition"] = 'attachment; filename="activity.csv"'
+    return response

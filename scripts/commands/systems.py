@@ -1,0 +1,131 @@
+"""scripts/test systems: the two commands' heart in a minimal root of each supported system."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..lib.jobs import Jobs
+from ..lib.machine import CLONE, IS_ROOT, copy_code, install_packages
+from ..lib.messages import fail, refuse, say
+
+SYSTEMS = {"debian-12": "bookworm", "debian-13": "trixie"}
+SYSTEMS |= {"ubuntu-24.04": "noble", "ubuntu-26.04": "resolute"}
+UBUNTU_KEY = "F6ECB3762474EDA9D21B7022871920D1991BC93C"
+"""Ubuntu Archive Automatic Signing Key (2018): no package of Debian 12 has it."""
+_RUN = """scripts/run --demo >/tmp/output & run=$!
+until grep ^ready: /tmp/output; do kill -0 $run || exit 1; sleep 0.2; done
+kill $run && wait $run"""
+_COMMANDS = {"scripts/run": _RUN, "scripts/test unit": "scripts/test unit -q"}
+
+
+def main(words: Sequence[str]) -> None:
+    """Try the systems that are named, or all; one that fails is enough to fail."""
+    for word in words:
+        if word not in SYSTEMS:
+            refuse(f"unknown system '{word}'. Choose from {', '.join(SYSTEMS)}.")
+    if not IS_ROOT:
+        refuse("only root can create the roots of other systems.")
+    with Jobs() as jobs:
+        wanted = ("debootstrap", "gpg", "systemd-container:/usr/bin/systemd-nspawn")
+        install_packages(jobs, *wanted)
+    failed = []
+    for system in words or SYSTEMS:
+        # The jobs end before the folder does.
+        temporary = tempfile.TemporaryDirectory(prefix=f"{system}-", dir="/var/tmp")
+        with temporary as folder, Jobs() as jobs:
+            failed += [] if _try(jobs, system, Path(folder)) else [system]
+    if failed:
+        fail(f"failed: {', '.join(failed)}")
+
+
+def _try(jobs: Jobs, system: str, folder: Path) -> bool:
+    mirror, keys, root = (
+        _mirror(),
+        Path("/usr/share/keyrings/debian-archive-keyring.gpg"),
+        folder / "root",
+    )
+    components = "main"
+    if system.startswith("ubuntu"):
+        mirror, components = re.sub(r"debian(/?)$", r"ubuntu\1", mirror), "main,universe"
+        keys = _ubuntu_keys(mirror, folder)
+    options = ("--variant=minbase", f"--keyring={keys}", f"--components={components}")
+    if not Path("/usr/share/debootstrap/scripts", SYSTEMS[system]).exists():
+        script = ["/usr/share/debootstrap/scripts/gutsy"]  # which those of Ubuntu are links to
+    else:
+        script = []
+    failure = f"debootstrap could not create a root of {system}."
+    jobs.quietly("debootstrap", *options, SYSTEMS[system], root, mirror, *script, failure=failure)
+    clone = root / "srv" / "clone"
+    clone.mkdir()
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=CLONE, capture_output=True, text=True, check=True
+    )
+    copy_code(clone, *[name for name in listed.stdout.splitlines() if (CLONE / name).exists()])
+    done = True
+    for name, command in _COMMANDS.items():
+        before = time.monotonic()
+        status = jobs.run(*_inside(root), "sh", "-c", command, stdout=sys.stderr)
+        say(f"{system}: {name}: status {status}, {time.monotonic() - before:.0f} s")
+        done = done and status == 0
+    return done
+
+
+def _inside(root: Path) -> list[str]:
+    """Return the command that runs another one in the root, with this machine's network."""
+    options = ["--quiet", "--register=no", "--keep-unit", "--as-pid2", "--resolv-conf=copy-host"]
+    options.append("--console=pipe")
+    for path in (
+        "/etc/pip.conf",
+        "/etc/hosts",
+        "/usr/local/share/ca-certificates",
+        "/etc/apt/apt.conf.d",
+    ):
+        options += [f"--bind-ro={path}"] if Path(path).exists() else []
+    for name, value in os.environ.items():
+        if name.startswith(("PIP_", "npm_config_", "SSL_", "NODE_")) or name.endswith("_proxy"):
+            options.append(f"--setenv={name}={value}")
+    return ["systemd-nspawn", *options, f"--directory={root}", "--chdir=/srv/clone"]
+
+
+def _mirror() -> str:
+    """Return where this machine's own packages come from."""
+    printed = subprocess.run(
+        ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return printed.stdout.split()[0]
+
+
+def _ubuntu_keys(mirror: str, folder: Path) -> Path:
+    """Fetch Ubuntu's keys from the archive, and keep the one whose fingerprint is known."""
+    index = f"{mirror.rstrip('/')}/dists/noble/main/binary-amd64/Packages.gz"
+    with urllib.request.urlopen(index) as answer:  # noqa: S310
+        packages = gzip.decompress(answer.read()).decode()
+    found = re.search(r"^Filename: (.*/ubuntu-keyring_.*)$", packages, re.MULTILINE)
+    if found is None:
+        fail("Ubuntu's archive has no package ubuntu-keyring.")
+    package, home = folder / "keyring.deb", folder / "gpg"
+    with urllib.request.urlopen(f"{mirror.rstrip('/')}/{found[1]}") as answer:  # noqa: S310
+        package.write_bytes(answer.read())
+    subprocess.run(["dpkg-deb", "--extract", package, folder / "deb"], check=True)
+    fetched = folder / "deb/usr/share/keyrings/ubuntu-archive-keyring.gpg"
+    home.mkdir(mode=0o700)
+    gpg = ["gpg", "--quiet", "--batch", "--homedir", str(home)]
+    subprocess.run([*gpg, "--import", fetched], check=True, capture_output=True)
+    keys = folder / "ubuntu.gpg"
+    # Whatever else the package has, this key alone is exported.
+    subprocess.run([*gpg, "--output", keys, "--export", UBUNTU_KEY], check=True)
+    if not keys.exists():
+        fail(f"Ubuntu's archive does not hold the key {UBUNTU_KEY}.")
+    return keys

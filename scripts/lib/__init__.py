@@ -1,0 +1,1 @@
+"""What scripts/ and deploy/install share. Only Python's standard library is there for it."""

@@ -1,0 +1,159 @@
+"""The programs that a script starts, and the signals that end them all."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from pwd import struct_passwd
+from typing import IO, Any, Self
+
+from .messages import fail
+
+_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+
+
+class Jobs:
+    """Programs in sessions of their own: Ctrl-C reaches them through the script only.
+
+    A signal ends the script where it waits, and nowhere else; so no moment is a wrong one for it.
+    What was started ends with the block, and with the script, should that be killed.
+    """
+
+    def __init__(self) -> None:
+        self.status: int | None = None
+        """The exit status after a signal; none: 128 and its number."""
+        self._received = 0
+        self._waiting = False
+        self._running: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.getsignal(number) for number in _SIGNALS}
+        for number, handler in self._before.items():
+            if handler != signal.SIG_IGN:  # as nohup wants it
+                signal.signal(number, self._receive)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, signal.SIG_IGN if kind else handler)
+        deadline = time.monotonic() + 15
+        for process in self._running:
+            self._end(process, deadline)
+
+    def _receive(self, number: int, _frame: object) -> None:
+        self._received = number
+        if self._waiting:
+            self._stop_if_asked()
+
+    def _stop_if_asked(self) -> None:
+        if self._received:
+            raise SystemExit(128 + self._received if self.status is None else self.status)
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Let a signal end the script in this block, or at its start where one has come."""
+        self._waiting = True
+        try:
+            self._stop_if_asked()
+            yield
+        finally:
+            self._waiting = False
+
+    def start(self, *command: object, **options: Any) -> subprocess.Popen[bytes]:
+        """Start a program; the options are those of ``subprocess.Popen``."""
+        options = {"stdin": subprocess.DEVNULL, **options}
+        words = ["setpriv", "--pdeathsig", "TERM", "--", *map(str, command)]
+        process = subprocess.Popen(words, start_new_session=True, **options)
+        self._running.append(process)
+        return process
+
+    def run(self, *command: object, **options: Any) -> int:
+        """Run a program to its end, and return its status."""
+        process = self.start(*command, **options)
+        with self.waiting():
+            process.wait()
+        self._running.remove(process)
+        return process.returncode
+
+    def quietly(self, *command: object, failure: str, **options: Any) -> None:
+        """Run a program; if it fails, show the end of what it printed, and fail."""
+        quietly(lambda output: self.run(*command, stdout=output, stderr=output, **options), failure)
+
+    def wait_until(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Wait until it holds, and return whether it does."""
+        deadline = time.monotonic() + seconds
+        with self.waiting():
+            while not (holds := condition()) and time.monotonic() < deadline:
+                time.sleep(0.1)
+        return holds
+
+    @contextmanager
+    def locked(self, path: Path) -> Iterator[None]:
+        """Wait until nobody else holds the lock, and hold it."""
+        with path.open("ab") as file:
+            with self.waiting():
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _end(self, process: subprocess.Popen[bytes], deadline: float) -> None:
+        _signal(process, signal.SIGTERM)
+        while _signal(process, 0) and time.monotonic() < deadline:
+            process.poll()  # which takes an ended one out of its group
+            time.sleep(0.02)
+        _signal(process, signal.SIGKILL)
+        process.wait()
+
+
+def _signal(process: subprocess.Popen[bytes], number: int) -> bool:
+    """Signal the group, whose first one may have ended; return whether there is one."""
+    with suppress(OSError):
+        os.killpg(process.pid, number)
+        return True
+    return False
+
+
+def hold(path: Path, stack: ExitStack) -> bool:
+    """Lock a path until the stack's end; return whether it is ours.
+
+    It is not where somebody else holds it, or its last holder has removed it since it was opened.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    stack.callback(os.close, descriptor)
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    return False
+
+
+def in_foreground(*command: object, **options: Any) -> int:
+    """Run a program that Ctrl-C reaches by itself, and return its status."""
+    process = subprocess.Popen([str(word) for word in command], **options)
+    signal.signal(signal.SIGINT, lambda *_: None)  # which it does not inherit
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, lambda number, _: process.send_signal(number))
+    return process.wait()
+
+
+def quietly(run: Callable[[IO[bytes]], int], failure: str) -> None:
+    """Run what writes to a file; if its status is not 0, show the end of the file, and fail."""
+    with tempfile.TemporaryFile() as output:
+        if run(output) != 0:
+            output.seek(0)
+            sys.stderr.write(b"".join(output.readlines()[-40:]).decode(errors="replace"))
+            fail(failure)
+
+
+def as_user(user: struct_passwd | None) -> Mapping[str, Any]:
+    """Return the options of ``subprocess.Popen`` for a program of this user; none: of our own."""
+    if user is None:
+        return {}
+    groups = os.getgrouplist(user.pw_name, user.pw_gid)
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": groups}

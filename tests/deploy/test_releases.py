@@ -1,0 +1,22 @@
+"""The newer release of Debian: install the portal there, and download a file."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.containers import booted
+from tests.support.installed import CONTENT, ask, installed_with
+from tests.support.roots import root_of
+
+pytestmark = pytest.mark.timeout(600)
+
+
+def test_the_portal_installs_on_debian_13_and_apache_sends_the_file() -> None:
+    with root_of("trixie", python="3.13") as system, booted(system) as container:
+        assert 'VERSION_ID="13"' in container.must("cat", "/etc/os-release")
+        installed = installed_with(container, "apache-site")
+        assert ask(container, "/healthz").status == 200
+        reply = installed.ask(installed.url)
+        assert (reply.status, reply.body) == (200, CONTENT)
+        # Apache writes size and time in hexadecimal digits; Python would not.
+        assert f"{len(CONTENT):x}-" in reply.header("ETag")

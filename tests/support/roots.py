@@ -1,0 +1,84 @@
+"""The files of another release of Debian than this machine's, for a container to boot."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from .paths import PROJECT
+
+WHEELS = Path(sys.prefix) / "wheels"
+PACKAGES = (
+    *("apache2", "ca-certificates", "curl", "libapache2-mod-wsgi-py3", "logrotate", "openssl"),
+    *("passwd", "python3-venv", "systemd-sysv"),
+)
+"""Debian's packages that ``deploy/install apache-site`` needs, but for npm."""
+
+
+@dataclass(frozen=True)
+class Root:
+    """A system's files.
+
+    :param wheels: the portal's requirements, for the Python in it.
+    :param has_npm: npm takes longer to install than all else, and is the same in each release.
+    """
+
+    files: Path = Path("/")
+    wheels: Path = WHEELS
+    has_npm: bool = True
+
+
+@contextmanager
+def root_of(release: str, python: str) -> Iterator[Root]:
+    """Create a root from this machine's mirror, for as long as the block runs.
+
+    :param release: such as ``trixie``.
+    :param python: the release's version of Python, such as ``3.13``.
+    """
+    assert shutil.which("mmdebstrap"), "there is no mmdebstrap, which scripts/test installs"
+    with TemporaryDirectory(prefix="flask-delegate-root-", dir="/var/tmp") as folder:
+        root = Root(Path(folder, "root"), Path(folder, "wheels"), has_npm=False)
+        words = [
+            "--quiet",
+            "--variant=apt",
+            f"--include={','.join(PACKAGES)}",
+            release,
+            str(root.files),
+        ]
+        _run("mmdebstrap", *words, _mirror())
+        root.files.chmod(0o755)
+        words = [f"--python-version={python}", "--only-binary=:all:", f"--find-links={WHEELS}"]
+        words += ["--quiet", "--dest", str(root.wheels)]
+        _run(sys.executable, "-m", "pip", "download", *words, *_requirements())
+        yield root
+
+
+def _mirror() -> str:
+    """Return the URL that this machine's own release comes from."""
+    targets = _run("apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME) $(ORIGIN)")
+    found = {line.split()[0] for line in targets.splitlines() if _is_main(line)}
+    assert len(found) == 1, f"not one mirror of Debian in apt's sources, but {found or 'none'}"
+    return found.pop()
+
+
+def _is_main(target: str) -> bool:
+    _, codename, *origin = target.split()
+    return origin == ["Debian"] and codename.isalpha()  # unlike bookworm-security
+
+
+def _requirements() -> list[str]:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    return [*project["dependencies"], *project["optional-dependencies"]["portal"]]
+
+
+def _run(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}:\n{done.stdout}{done.stderr}"
+    return done.stdout

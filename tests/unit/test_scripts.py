@@ -1,0 +1,121 @@
+"""What the scripts need, what they refuse, and what they install."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scripts.lib import environment, machine
+from scripts.lib.jobs import Jobs
+from tests.support.paths import PROJECT
+
+
+def refusal(script: str, **variables: str) -> str:
+    """Run a script, which has to refuse before it installs anything."""
+    command = [str(PROJECT / "scripts" / script)]
+    variables = {**os.environ, **variables}
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "installing" not in done.stderr
+    return done.stderr
+
+
+def program(path: Path, lines: str) -> str:
+    path.write_text(f"#!/bin/sh\n{lines}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.mark.parametrize("script", ["run", "test", "check"])
+@pytest.mark.parametrize("version", ["3.9.2", "3.10.12", "3.15.0", "2.7.18"])
+def test_another_python_is_refused(script: str, version: str, tmp_path: Path) -> None:
+    old = program(tmp_path / "python3", f"echo Python {version}")
+    said = refusal(script, FLASK_DELEGATE_PYTHON=old)
+    assert f"{old} is Python {version}, and Python 3.11 to 3.14 is needed." in said
+    assert "FLASK_DELEGATE_PYTHON" in said
+
+
+def test_packages_are_installed_on_what_is_supported_only(tmp_path: Path) -> None:
+    system = tmp_path / "os-release"
+    system.write_text('ID=ubuntu\nVERSION_ID="22.04"\n')
+    lines = 'case $2 in *ensurepip*) exit 1 ;; esac; exec /usr/bin/python3 "$@"'
+    python = program(tmp_path / "python3", lines)
+    variables = {"FLASK_DELEGATE_PYTHON": python, "FLASK_DELEGATE_OS_RELEASE": str(system)}
+    said = refusal("run", **variables)
+    assert "missing: python3-venv" in said
+    assert machine.SUPPORTED in said
+
+
+@pytest.mark.parametrize(
+    ("missing", "debians", "said"),
+    [
+        (["chromium"], True, "Ubuntu has as a snap only"),
+        (["python3-venv"], False, "lacks its module ensurepip"),
+        (["python3-dev"], False, "lacks its headers"),
+    ],
+)
+def test_what_no_package_brings_is_named(
+    missing: list[str],
+    debians: bool,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(machine, "SYSTEM", "ubuntu 24.04")
+    monkeypatch.setattr(machine, "_missing", lambda _: iter(missing))
+    monkeypatch.setattr(machine, "_is_debians", lambda: debians)
+    with pytest.raises(SystemExit, match="2"):
+        machine.install_packages(Jobs(), *missing)
+    assert said in capsys.readouterr().err
+
+
+def test_production_is_locked_with_hashes_and_no_host() -> None:
+    found = environment.locked("mod-wsgi", "gunicorn")
+    for name, requirement in found.items():
+        assert re.match(rf"{name}==[\w.]+ ", requirement)
+        assert "--hash=sha256:" in requirement
+    for wanted in environment.group("production"):
+        name = re.split("[<>=[]", wanted)[0]
+        assert re.sub("[-_.]+", "-", name).lower() in found
+    assert "://" not in environment.LOCK.read_text()
+
+
+def test_each_server_has_its_own_packages_only() -> None:
+    nothing, gunicorn = environment.locked(), environment.locked("gunicorn")
+    assert not nothing.keys() & {"mod-wsgi", "gunicorn", "setuptools"}
+    assert gunicorn.keys() - nothing.keys() == {"gunicorn"}
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """Restore what a script that ends leaves ignored."""
+    numbers = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_signal_ends_the_script_where_it_waits_and_all_it_started() -> None:
+    steps: list[object] = []
+
+    def work() -> None:
+        with Jobs() as jobs:
+            steps.append(jobs.start("sleep", "600"))
+            os.kill(os.getpid(), signal.SIGTERM)
+            steps.append("not here")
+            jobs.run("sleep", "600")
+
+    with pytest.raises(SystemExit, match=str(128 + signal.SIGTERM)):
+        work()
+    process, *rest = steps
+    assert rest == ["not here"]
+    assert isinstance(process, subprocess.Popen)
+    assert process.poll() == -signal.SIGTERM
