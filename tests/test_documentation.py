@@ -19,7 +19,7 @@ from flask_delegate.cli import delegate
 from flask_delegate.config import BACKENDS, DEFAULTS
 from flask_delegate.handoff import Options
 from flask_delegate.receipts import NGINX_FORMAT
-from scripts.commands.reference import MODULES
+from scripts.commands.tools import MODULES
 
 REPOSITORY = Path(__file__).parents[1]
 CONFIGURATION = (REPOSITORY / "docs" / "configuration.md").read_text()
