@@ -270,7 +270,8 @@ class _Server:
             --processes {os.environ["SIZE_PROCESSES"]} --threads {os.environ["SIZE_THREADS"]}
             --max-clients {os.environ["SIZE_WORKERS"]} --startup-timeout 60 --request-timeout 0
             --enable-sendfile --limit-request-body {body_limit(self.limit)}
-            --rewrite-rules {apache}/uploads.rules {" ".join(f"--include-file {x}" for x in included)}
+            --rewrite-rules {apache}/uploads.rules
+            {" ".join(f"--include-file {file}" for file in included)}
             --header-timeout 20 --header-max-timeout 40 --header-min-rate 500
             --body-timeout 20 --body-min-rate 1000 --log-level warn
             {f"--user {user.pw_name} --group {user.pw_name}" if user else ""}"""

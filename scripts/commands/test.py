@@ -87,6 +87,6 @@ def _run_all(words: Sequence[str]) -> None:
     for selected in runs:
         pytest = (environment.bin / "python", "-m", "pytest", *selected, *words)
         found.append(in_foreground(*pytest, cwd=CLONE, env=variables))
-        if found[-1] not in (0, 1, _NOTHING):
-            break  # an interrupt, or wrong words
+        if found[-1] not in (0, 1, _NOTHING) or (found[-1] == 1 and "-x" in words):
+            break  # an interrupt, wrong words, or the first failure
     raise SystemExit(max([status for status in found if status != _NOTHING] or found))

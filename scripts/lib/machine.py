@@ -155,10 +155,11 @@ def install_packages(jobs: Jobs, *wanted: str) -> None:
 
     # What is fetched can be left half done, what is installed cannot: a signal has to wait then.
     fetch: Callable[..., None] = finish if sudo else jobs.quietly
-    fetch(*apt, "update", failure="apt-get update failed.")
-    fetch(*install, "--download-only", failure=f"apt-get could not fetch {names}.")
-    with jobs.locked(state() / "installing.lock"), _without_services(sudo):
-        finish(*install, failure=f"apt-get could not install {names}.")
+    with jobs.locked(state() / "installing.lock"):
+        fetch(*apt, "update", failure="apt-get update failed.")
+        fetch(*install, "--download-only", failure=f"apt-get could not fetch {names}.")
+        with _without_services(sudo):
+            finish(*install, failure=f"apt-get could not install {names}.")
     if still := list(_missing(wanted)):
         refuse(f"still missing: {' '.join(still)}. Install what that stands for.")
 
