@@ -64,6 +64,7 @@ def _try(jobs: Jobs, system: str, folder: Path) -> bool:
         script = []
     failure = f"debootstrap could not create a root of {system}."
     jobs.quietly("debootstrap", *options, SYSTEMS[system], root, mirror, *script, failure=failure)
+    (root / "etc/dpkg/dpkg.cfg.d/fast").write_text("force-unsafe-io\n")
     clone = root / "srv" / "clone"
     clone.mkdir()
     listed = subprocess.run(
