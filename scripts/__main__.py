@@ -8,7 +8,12 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 program, words = sys.argv[1], sys.argv[2:]
-modules = {"deploy/install": "deploy.installation"}
-name = modules.get(program, program.replace("scripts/", "scripts.commands."))
 sys.argv[0] = program  # which messages begin with
-importlib.import_module(name).main(words)
+folder, _, name = program.partition("/")
+if folder == "deploy":
+    module, name = "deploy.installation", "main"
+elif name in ("bench", "check", "docs", "screenshots"):
+    module = "scripts.commands.tools"
+else:
+    module, name = f"scripts.commands.{name}", "main"
+getattr(importlib.import_module(module), name)(words)

@@ -261,39 +261,26 @@ class _Server:
                 fail("could not write Apache's configuration.")
 
     def _start_apache(self, output: IO[bytes]) -> subprocess.Popen[bytes]:
-        app, apache, user = self.app, self.app / "deploy" / "apache", daemon()
-        options: dict[str, object] = {
-            "host": "127.0.0.1",
-            "port": self.port,
-            "locale": "C.UTF-8",
-            "server-root": self.server,
-            "working-directory": app,
-            "python-path": app,
-            "process-group": "portal",
-            "processes": os.environ["SIZE_PROCESSES"],
-            "threads": os.environ["SIZE_THREADS"],
-            "startup-timeout": 60,
-            "request-timeout": 0,  # somebody may take an hour for a ZIP
-            "max-clients": os.environ["SIZE_WORKERS"],
-            "limit-request-body": body_limit(self.limit),
-            "rewrite-rules": apache / "uploads.rules",
-            "header-timeout": 20,
-            "header-max-timeout": 40,
-            "header-min-rate": 500,
-            "body-timeout": 20,
-            "body-min-rate": 1000,
-            "log-level": "warn",
-        }
-        options |= {"user": user.pw_name, "group": user.pw_name} if user else {}
-        words = [f"--{name}={value}" for name, value in options.items()]
+        apache, user = self.app / "deploy" / "apache", daemon()
         included = (self.folder / "guard.conf", *map(apache.joinpath, INCLUDED))
-        words += [f"--include-file={file}" for file in included]
+        # No path has a space: lib.machine.state sees to that. Somebody may take an hour for a ZIP.
+        options = f"""
+            --host 127.0.0.1 --port {self.port} --locale C.UTF-8 --server-root {self.server}
+            --working-directory {self.app} --python-path {self.app} --process-group portal
+            --processes {os.environ["SIZE_PROCESSES"]} --threads {os.environ["SIZE_THREADS"]}
+            --max-clients {os.environ["SIZE_WORKERS"]} --startup-timeout 60 --request-timeout 0
+            --enable-sendfile --limit-request-body {body_limit(self.limit)}
+            --rewrite-rules {apache}/uploads.rules
+            {" ".join(f"--include-file {file}" for file in included)}
+            --header-timeout 20 --header-max-timeout 40 --header-min-rate 500
+            --body-timeout 20 --body-min-rate 1000 --log-level warn
+            {f"--user {user.pw_name} --group {user.pw_name}" if user else ""}"""
         # A download needs one for its connection and one for its file.
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-        command = [self.bin / "mod_wsgi-express", "start-server", "--enable-sendfile", *words]
-        script = app / "deploy" / "wsgi.py"
-        return self.jobs.start(*command, script, cwd=app, stdout=output, stderr=output)
+        command = [self.bin / "mod_wsgi-express", "start-server", *options.split()]
+        script = self.app / "deploy" / "wsgi.py"
+        return self.jobs.start(*command, script, cwd=self.app, stdout=output, stderr=output)
 
     def _is_healthy(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", int(self.port), timeout=10)

@@ -22,7 +22,7 @@ SYSTEMS |= {"ubuntu-24.04": "noble", "ubuntu-26.04": "resolute"}
 UBUNTU_KEY = "F6ECB3762474EDA9D21B7022871920D1991BC93C"
 """Ubuntu Archive Automatic Signing Key (2018): no package of Debian 12 has it."""
 _RUN = """scripts/run --demo >/tmp/output & run=$!
-until grep ^ready: /tmp/output; do kill -0 $run || exit 1; sleep 0.2; done
+until grep -s ^ready: /tmp/output; do kill -0 $run || exit 1; sleep 0.2; done
 kill $run && wait $run"""
 _COMMANDS = {"scripts/run": _RUN, "scripts/test unit": "scripts/test unit -q"}
 
@@ -64,6 +64,7 @@ def _try(jobs: Jobs, system: str, folder: Path) -> bool:
         script = []
     failure = f"debootstrap could not create a root of {system}."
     jobs.quietly("debootstrap", *options, SYSTEMS[system], root, mirror, *script, failure=failure)
+    (root / "etc/dpkg/dpkg.cfg.d/fast").write_text("force-unsafe-io\n")
     clone = root / "srv" / "clone"
     clone.mkdir()
     listed = subprocess.run(

@@ -21,8 +21,11 @@ Install what the tests need and run them all, or those named. A first word choos
 
 Whatever else is given goes to pytest, whose exit status this has."""
 UNIT = ("tests/unit",)
-_REST = ("tests/live", "tests/browser", "tests/deploy", "tests/packaging")
+_SERVERS = ("tests/live", "tests/browser")
+_REST = ("tests/deploy", "tests/packaging")
 _PARALLEL = ("-n", "auto", "--dist", "worksteal")
+# One process has the servers that the tests of a file share.
+_BY_FILE = ("-n", "2", "--dist", "loadfile")
 _MODULES = "/usr/lib/apache2/modules"
 _WANTED = (
     *("mod_wsgi", "npm", CERTIFICATES, "chromium", "curl", "nginx", "openssl", "slowhttptest"),
@@ -32,6 +35,7 @@ _WANTED = (
     f"libapache2-mod-xsendfile:{_MODULES}/mod_xsendfile.so",
 )
 _CONTAINERS = (
+    "mmdebstrap",
     "systemd-container:/usr/bin/systemd-nspawn",
     "systemd:/usr/lib/systemd/systemd",
 )
@@ -80,13 +84,12 @@ def _run_all(words: Sequence[str]) -> None:
     variables["NPM_CACHE"] = str(browser.cache)
     runs: list[Sequence[str]] = [()]
     if not any((CLONE / word.partition("::")[0]).exists() for word in words):
-        # The others have this machine's time and ports to themselves.
-        rest = sorted(str(path) for pattern in _REST for path in CLONE.glob(pattern))
-        runs = [(*_PARALLEL, *UNIT), rest]
+        # The last, which boot machines, have this one to themselves.
+        runs = [(*_PARALLEL, *UNIT), (*_BY_FILE, *_SERVERS), _REST]
     found = []
     for selected in runs:
         pytest = (environment.bin / "python", "-m", "pytest", *selected, *words)
         found.append(in_foreground(*pytest, cwd=CLONE, env=variables))
-        if found[-1] not in (0, 1, _NOTHING):
-            break  # an interrupt, or wrong words
+        if found[-1] not in (0, 1, _NOTHING) or (found[-1] == 1 and "-x" in words):
+            break  # an interrupt, wrong words, or the first failure
     raise SystemExit(max([status for status in found if status != _NOTHING] or found))

@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
@@ -112,10 +112,18 @@ def install_packages(jobs: Jobs, *wanted: str) -> None:
     :param wanted: ``mod_wsgi`` for what pip builds that with; a command that has its package's
         name; or PACKAGE:FILE.
     """
-    missing = list(_missing(wanted))
-    if not missing:
-        return
-    names, sudo = " ".join(missing), [] if IS_ROOT else ["sudo"]
+    if missing := list(_missing(wanted)):
+        _check_installable(missing)
+        say(f"installing {' '.join(missing)} ...")
+        with jobs.locked(state() / "installing.lock"):
+            _install(jobs, missing)
+        if still := list(_missing(wanted)):
+            refuse(f"still missing: {' '.join(still)}. Install what that stands for.")
+
+
+def _check_installable(missing: Sequence[str]) -> None:
+    """Refuse what cannot be installed, before anything is."""
+    names = " ".join(missing)
     if not SYSTEM:
         refuse(
             f"missing: {names} (Debian's names). They are installed by themselves on"
@@ -132,20 +140,17 @@ def install_packages(jobs: Jobs, *wanted: str) -> None:
             " package of this system has that for it. Install it, or choose another with"
             " FLASK_DELEGATE_PYTHON, such as /usr/bin/python3."
         )
-    if sudo and not shutil.which("sudo"):
+    if not IS_ROOT and not shutil.which("sudo"):
         refuse(
             f"missing: {names}. Without sudo, have root run:"
             f" apt-get install --no-install-recommends {names}"
         )
-    say(f"installing {names} ...")
-    apt = [
-        *sudo,
-        "env",
-        "DEBIAN_FRONTEND=noninteractive",
-        "apt-get",
-        "-o",
-        "DPkg::Lock::Timeout=300",
-    ]
+
+
+def _install(jobs: Jobs, missing: Sequence[str]) -> None:
+    names, sudo = " ".join(missing), [] if IS_ROOT else ["sudo"]
+    apt = [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]
+    apt.append("--option=DPkg::Lock::Timeout=300")
     install = [*apt, "install", "--yes", "--no-install-recommends", *missing]
 
     def finish(*command: str, failure: str) -> None:
@@ -157,10 +162,8 @@ def install_packages(jobs: Jobs, *wanted: str) -> None:
     fetch: Callable[..., None] = finish if sudo else jobs.quietly
     fetch(*apt, "update", failure="apt-get update failed.")
     fetch(*install, "--download-only", failure=f"apt-get could not fetch {names}.")
-    with jobs.locked(state() / "installing.lock"), _without_services(sudo):
+    with _without_services(sudo):
         finish(*install, failure=f"apt-get could not install {names}.")
-    if still := list(_missing(wanted)):
-        refuse(f"still missing: {' '.join(still)}. Install what that stands for.")
 
 
 @contextmanager

@@ -5,14 +5,13 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from .paths import PROJECT
+from scripts.lib.environment import locked
 
 WHEELS = Path(sys.prefix) / "wheels"
 PACKAGES = (
@@ -55,8 +54,10 @@ def root_of(release: str, python: str) -> Iterator[Root]:
         _run("mmdebstrap", *words, _mirror())
         root.files.chmod(0o755)
         words = [f"--python-version={python}", "--only-binary=:all:", f"--find-links={WHEELS}"]
-        words += ["--quiet", "--dest", str(root.wheels)]
-        _run(sys.executable, "-m", "pip", "download", *words, *_requirements())
+        words += ["--quiet", "--no-deps", "--require-hashes", "--dest", str(root.wheels)]
+        requirements = Path(folder, "requirements.txt")
+        requirements.write_text("".join(locked().values()))
+        _run(sys.executable, "-m", "pip", "download", *words, f"--requirement={requirements}")
         yield root
 
 
@@ -71,11 +72,6 @@ def _mirror() -> str:
 def _is_main(target: str) -> bool:
     _, codename, *origin = target.split()
     return origin == ["Debian"] and codename.isalpha()  # unlike bookworm-security
-
-
-def _requirements() -> list[str]:
-    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
-    return [*project["dependencies"], *project["optional-dependencies"]["portal"]]
 
 
 def _run(*command: str) -> str:
