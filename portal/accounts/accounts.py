@@ -88,13 +88,12 @@ def create(name: str, password: str, role: Role = Role.MEMBER, quota: int | None
     :param quota: bytes; none for ``PORTAL_QUOTA``.
     :raises AccountError: for a name that is taken or unusable, or a password that is not good.
     """
-    account = prepare(name, password)
-    account.role, account.quota = role, quota
+    account = prepare(name, password, role, quota)
     add(account)
     return account
 
 
-def prepare(name: str, password: str) -> Account:
+def prepare(name: str, password: str, role: Role, quota: int | None) -> Account:
     """Check the name and the password of a new account, and hash the password: the slow part.
 
     :raises AccountError: for a name that is taken or unusable, or a password that is not good.
@@ -112,6 +111,8 @@ def prepare(name: str, password: str) -> Account:
         name_key=text.fold(name),
         skeleton=usernames.skeleton(name),
         password_hash=hash_new(password, name),
+        role=role,
+        quota=quota,
     )
 
 

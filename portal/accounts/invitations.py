@@ -122,8 +122,8 @@ def accept_invitation(token: str, name: str, password: str) -> Proof:
     :raises AccountError: for a name or password that is refused; the invitation stays.
     """
     link = find_invitation(token)
-    account = accounts.prepare(name, password)  # first, as it takes longer than others may wait
-    account.role, account.quota = link.role, link.quota
+    # First, as hashing takes longer than others may wait for the row.
+    account = accounts.prepare(name, password, link.role, link.quota)
     _use_up(link)
     return accounts.add(account)
 

@@ -92,13 +92,6 @@ def list_sessions(account: Account) -> Sequence[SignIn]:
     return db.session.scalars(mine.order_by(SignIn.used_at.desc(), SignIn.id.desc())).all()
 
 
-def find_own(account: Account, public_id: str) -> SignIn | None:
-    """Find one of an account's sessions by its public id."""
-    return db.session.scalar(
-        select(SignIn).where(SignIn.account_id == account.id, SignIn.public_id == public_id)
-    )
-
-
 def end(sign_in_id: int) -> None:
     """End one session."""
     db.session.execute(delete(SignIn).where(SignIn.id == sign_in_id))

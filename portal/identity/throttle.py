@@ -120,7 +120,8 @@ class Attempt:
         for counter in self.counters:
             if counter.shared:
                 self._uncount(counter)
-        _forget(self.storage, self.counters)
+            else:
+                self.storage.clear(counter.limit.key_for(counter.key))
 
     def _uncount(self, counter: Counter) -> None:
         key = counter.limit.key_for(counter.key)
@@ -166,7 +167,9 @@ def count_choice(what: str, name: str = "") -> Attempt:
 def forget_failures(account_id: int, name: str) -> None:
     """Allow sign-ins from this network again, after the account's password was changed."""
     network = _network()
-    _forget(_storage(), (*password_counters(name, network), *_code_counters(account_id, network)))
+    for counter in (*password_counters(name, network), *_code_counters(account_id, network)):
+        if not counter.shared:
+            _storage().clear(counter.limit.key_for(counter.key))
 
 
 def password_counters(name: str, network: str) -> tuple[Counter, ...]:
@@ -215,12 +218,6 @@ def _code_counters(account_id: int, network: str) -> tuple[Counter, ...]:
         Counter(NETWORK, f"code/{network}", shared=True),
         Counter(CODE, f"code/{account_id}"),
     )
-
-
-def _forget(storage: Storage, counters: tuple[Counter, ...]) -> None:
-    for counter in counters:
-        if not counter.shared:
-            storage.clear(counter.limit.key_for(counter.key))
 
 
 def _network() -> str:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from wtforms import PasswordField  # type: ignore[import-untyped]
 from wtforms.validators import EqualTo  # type: ignore[import-untyped]
 
 from portal.accounts.accounts import LONGEST_NAME
@@ -15,21 +12,13 @@ _LONGEST_TYPED = 255
 """Characters of a name before it is normalised, which can shorten it."""
 LONGEST_TARGET = 1024
 """Bytes of an address to go on to. It waits for the code in a cookie, which browsers keep short."""
-
-
-def _present_password() -> PasswordField:
-    return password(
-        "Current password", render_kw={"required": True, "autocomplete": "current-password"}
-    )
-
-
-def _new_password(label: str, *validators: Any, **attributes: Any) -> PasswordField:
-    attributes |= {"required": True, "autocomplete": "new-password"}
-    return password(label, *validators, render_kw=attributes)
-
-
-def _again(label: str, field: str) -> PasswordField:
-    return _new_password(label, EqualTo(field, message="The two passwords are not the same."))
+_NAME = {
+    "required": True,
+    "autocomplete": "username",
+    "autocapitalize": "none",
+    "spellcheck": "false",
+}
+_NEW = {"required": True, "autocomplete": "new-password"}
 
 
 class TargetForm(Form):
@@ -41,8 +30,10 @@ class TargetForm(Form):
 class SignInForm(Form):
     """The name and the password."""
 
-    username = text("Name", _LONGEST_TYPED)
-    password = password("Password")
+    username = text("Name", _LONGEST_TYPED, render_kw=_NAME)
+    password = password(
+        "Password", render_kw={"required": True, "autocomplete": "current-password"}
+    )
 
 
 class CodeForm(Form):
@@ -55,36 +46,27 @@ class CodeForm(Form):
 class PresentPasswordForm(Form):
     """The present password: whoever finds an open browser does not know it."""
 
-    password = _present_password()
+    password = password(
+        "Current password", render_kw={"required": True, "autocomplete": "current-password"}
+    )
 
 
-class ChangePasswordForm(PresentPasswordForm):
+class NewPasswordForm(Form):
+    """A new password, twice."""
+
+    new_password = password("New password", render_kw=_NEW | {"minlength": passwords.SHORTEST})
+    again = password(
+        "Repeat the new password",
+        EqualTo("new_password", message="The two passwords are not the same."),
+        render_kw=_NEW,
+    )
+
+
+class ChangePasswordForm(NewPasswordForm, PresentPasswordForm):
     """The present password and a new one."""
 
-    new_password = _new_password("New password", minlength=passwords.SHORTEST)
-    again = _again("Repeat the new password", "new_password")
 
-
-class ResetForm(Form):
-    """A new password."""
-
-    password = _new_password("New password", minlength=passwords.SHORTEST)
-    again = _again("Repeat the new password", "password")
-
-
-class InvitationForm(Form):
+class InvitationForm(NewPasswordForm):
     """The name and the password of a new account."""
 
-    username = text(
-        "Name",
-        _LONGEST_TYPED,
-        render_kw={
-            "maxlength": LONGEST_NAME,
-            "required": True,
-            "autocomplete": "username",
-            "autocapitalize": "none",
-            "spellcheck": "false",
-        },
-    )
-    password = _new_password("Password", minlength=passwords.SHORTEST)
-    again = _again("Repeat the password", "password")
+    username = text("Name", _LONGEST_TYPED, render_kw=_NAME | {"maxlength": LONGEST_NAME})

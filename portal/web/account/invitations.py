@@ -13,11 +13,11 @@ from portal.accounts.accounts import AccountError, UnusableNameError
 from portal.accounts.invitations import LinkError, LinkUnknownError
 from portal.identity import sessions, throttle
 from portal.identity.current_user import current_sign_in_id, signed_in_account, start_session
-from portal.identity.sessions import OutdatedProofError
+from portal.identity.sessions import OutdatedProofError, Proof
 from portal.web.events import done
 from portal.web.flashes import tell
 
-from .forms import InvitationForm, ResetForm
+from .forms import InvitationForm, NewPasswordForm
 
 invitation_pages = Blueprint("invitations", __name__)
 
@@ -45,51 +45,21 @@ def open_reset(token: str) -> ResponseReturnValue:
 @invitation_pages.route("/invitation", methods=["GET", "POST"])
 def invitation() -> ResponseReturnValue:
     """Ask for a name and a password, and create the account."""
-    token = session.get(_INVITATION, "")
+    token, form = session.get(_INVITATION, ""), InvitationForm()
     try:
         _find(invitations.find_invitation, token)
-        if request.method == "POST":
-            return _accept(token)
-        return render_template("account/invitation.html", form=InvitationForm())
+        if request.method != "POST":
+            return render_template("account/invitation.html", form=form)
+        proof = _submit(
+            form,
+            lambda: invitations.accept_invitation(
+                token, form.username.data, form.new_password.data
+            ),
+        )
     except LinkError as error:
         return _dead_link(_INVITATION, error)
-
-
-@invitation_pages.route("/reset", methods=["GET", "POST"])
-def reset() -> ResponseReturnValue:
-    """Ask for a new password, and set it."""
-    token = session.get(_RESET, "")
-    try:
-        name = _find(invitations.find_reset, token)[1].name
-        if request.method == "POST":
-            return _reset(token, name)
-        return render_template("account/reset.html", form=ResetForm(), name=name)
-    except LinkError as error:
-        return _dead_link(_RESET, error)
-
-
-def _find(find: Callable[[str], T], token: str) -> T:
-    """Find what a token is for. An unknown one counts as guessed."""
-    try:
-        return find(token)
-    except LinkUnknownError:
-        if token:
-            throttle.count_link().log_failure()
-        raise
-
-
-def _accept(token: str) -> ResponseReturnValue:
-    form = InvitationForm()
-    attempt = throttle.count_choice("link")
-    if not form.validate():
+    if proof is None:
         return render_template("account/invitation.html", form=form), 422
-    try:
-        proof = invitations.accept_invitation(token, form.username.data, form.password.data)
-    except AccountError as error:
-        wrong = form.username if isinstance(error, UnusableNameError) else form.password
-        wrong.errors = [str(error)]
-        return render_template("account/invitation.html", form=form), 422
-    attempt.succeeded()
     detail = "by an invitation"
     done("change account", owner_id=proof.account_id, actor=proof.name, detail=detail)
     if signed_in_account():
@@ -102,23 +72,52 @@ def _accept(token: str) -> ResponseReturnValue:
     return redirect(url_for("files.index"))
 
 
-def _reset(token: str, name: str) -> ResponseReturnValue:
-    form = ResetForm()
-    attempt = throttle.count_choice("link")
-    if not form.validate():
-        return render_template("account/reset.html", form=form, name=name), 422
+@invitation_pages.route("/reset", methods=["GET", "POST"])
+def reset() -> ResponseReturnValue:
+    """Ask for a new password, and set it."""
+    token, form = session.get(_RESET, ""), NewPasswordForm()
     try:
-        proof = invitations.reset_password(token, form.password.data)
-    except AccountError as error:
-        form.password.errors = [str(error)]
+        name = _find(invitations.find_reset, token)[1].name
+        if request.method != "POST":
+            return render_template("account/reset.html", form=form, name=name)
+        proof = _submit(form, lambda: invitations.reset_password(token, form.new_password.data))
+    except LinkError as error:
+        return _dead_link(_RESET, error)
+    if proof is None:
         return render_template("account/reset.html", form=form, name=name), 422
-    attempt.succeeded()
     throttle.forget_failures(proof.account_id, proof.name)
     detail = "password, by a link"
     done("change account", owner_id=proof.account_id, actor=proof.name, detail=detail)
     session.pop(_RESET, None)
     flash("Password changed. Sign in with the new one.")
     return redirect(url_for("auth.sign_in"))
+
+
+def _find(find: Callable[[str], T], token: str) -> T:
+    """Find what a token is for. An unknown one counts as guessed."""
+    try:
+        return find(token)
+    except LinkUnknownError:
+        if token:
+            throttle.count_link().log_failure()
+        raise
+
+
+def _submit(form: NewPasswordForm, use_link: Callable[[], Proof]) -> Proof | None:
+    """Use a link with what a form holds. If that is refused, the form says why."""
+    attempt = throttle.count_choice("link")
+    if not form.validate():
+        return None
+    try:
+        proof = use_link()
+    except UnusableNameError as error:
+        form.username.errors = [str(error)]
+    except AccountError as error:
+        form.new_password.errors = [str(error)]
+    else:
+        attempt.succeeded()
+        return proof
+    return None
 
 
 def _dead_link(kind: str, error: LinkError) -> ResponseReturnValue:

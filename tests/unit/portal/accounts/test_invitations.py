@@ -61,7 +61,7 @@ def follow(client: FlaskClient, kind: str, link_token: str) -> TestResponse:
 
 
 def send(client: FlaskClient, kind: str, **fields: str) -> TestResponse:
-    form = {"csrf_token": token(client), "password": NEW, "again": NEW, **fields}
+    form = {"csrf_token": token(client), "new_password": NEW, "again": NEW, **fields}
     return client.post(f"/{kind}", data=form)
 
 
@@ -158,8 +158,11 @@ def test_revoked_invitation_says_so(app: Flask, root: FlaskClient, anonymous: Fl
         ({"username": "ALICE"}, "or one that looks like it"),
         ({"username": "аlice"}, "or one that looks like it"),  # noqa: RUF001  (a Cyrillic letter)
         ({"username": "a1ice"}, "or one that looks like it"),
-        ({"username": "dora", "password": "short", "again": "short"}, "at least 10"),
-        ({"username": "dora", "password": "1234567890", "again": "1234567890"}, "easy to guess"),
+        ({"username": "dora", "new_password": "short", "again": "short"}, "at least 10"),
+        (
+            {"username": "dora", "new_password": "1234567890", "again": "1234567890"},
+            "easy to guess",
+        ),
         ({"username": "dora", "again": "another"}, "not the same"),
     ],
 )
@@ -233,7 +236,7 @@ def test_reset_opens_an_account_that_was_closed_for_its_failures(
 
 def test_refused_password_does_not_use_the_reset_up(app: Flask, anonymous: FlaskClient) -> None:
     follow(anonymous, "reset", allow_reset(app))
-    assert send(anonymous, "reset", password="short", again="short").status_code == 422
+    assert send(anonymous, "reset", new_password="short", again="short").status_code == 422
     assert send(anonymous, "reset", again="another").status_code == 422
     assert send(anonymous, "reset").status_code == 302
 
@@ -388,7 +391,7 @@ def test_refused_choices_are_throttled(kind: str, app: Flask, alice: FlaskClient
     form = {
         "csrf_token": token(alice),
         "username": "alice",
-        "password": PASSWORD if kind == "account/password" else "1234567890",
+        "password": PASSWORD,
         "new_password": "1234567890",
         "again": "1234567890",
     }
