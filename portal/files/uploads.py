@@ -49,7 +49,7 @@ class UploadRequest(Request):
 
     @property
     def takes_files(self) -> bool:
-        """Tell whether the view asked for files."""
+        """Return whether the view asked for files."""
         return self._storage is not None
 
     def _get_file_stream(self, *_args: Any, **_kwargs: Any) -> IO[bytes]:
@@ -62,13 +62,13 @@ class UploadRequest(Request):
         """Have what is left of the body read, however the request ends.
 
         A web server in front, other than mod_wsgi's, sends all of it before it looks for an answer,
-        and would tell the client of an error of its own.
+        and would answer with an error of its own.
         """
         is_told = self.environ.get("wsgi.input_terminated")  # where the body ends
         self._reads_to_the_end = bool(is_told) and "mod_wsgi.version" not in self.environ
 
     def close(self) -> None:
-        """Remove what was received and not kept, however the request ended."""
+        """Delete what was received and not kept, however the request ended."""
         super().close()
         for incoming in self._incoming:
             incoming.discard()
@@ -106,12 +106,12 @@ def accept_up_to(free: int) -> bool:
 
 
 def takes_files() -> bool:
-    """Tell whether this request's view asked for files."""
+    """Return whether this request's view asked for files."""
     return cast("UploadRequest", request).takes_files
 
 
 def received_files(field: str) -> Iterator[tuple[str, IncomingFile]]:
-    """Give the names and files of a form's field. A file input left empty has no name."""
+    """Yield the names and files of a form's field. A file input left empty has no name."""
     for part in request.files.getlist(field):
         if part.filename:
             yield part.filename, cast("IncomingFile", part.stream)
@@ -145,7 +145,7 @@ def add_file(folder: Folder, incoming: IncomingFile, client_name: str) -> Stored
 
 
 def remove_content(key: str) -> None:
-    """Remove a file that is not in the database: what cannot be removed is out of reach, too."""
+    """Delete a file that is not in the database: what cannot be deleted is out of reach, too."""
     try:
         current_storage().delete(key)
     except OSError:

@@ -1,8 +1,8 @@
 """Files are deleted at once, or put aside while a backup may still read them.
 
-Whoever deletes holds a shared lock for that moment, and a backup an exclusive one for its length.
-Who cannot get the lock moves the file out of the way instead: it can be read there until the backup
-is done. Locks end with the process that has them, however it ends.
+A deletion holds a shared lock for its moment, and a backup an exclusive one for its length. Who
+cannot get the shared one moves the file aside instead, where the backup reads it until it is done.
+Locks end with the process that has them, however it ends.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Deletions:
         self._folder = folder
 
     def delete(self, path: Path) -> None:
-        """Remove a file, if it is there, or put it aside."""
+        """Delete a file, if it is there, or put it aside."""
         try:
             with locked(self._folder, fcntl.LOCK_SH | fcntl.LOCK_NB):
                 path.unlink(missing_ok=True)
@@ -42,7 +42,7 @@ class Deletions:
 
     @contextmanager
     def put_off(self) -> Iterator[None]:
-        """Have files put aside for the length of the block, and remove them at its end.
+        """Have files put aside for the length of the block, and delete them at its end.
 
         :raises TimeoutError: if somebody else has them put aside.
         """
@@ -51,7 +51,7 @@ class Deletions:
         self.finish()
 
     def finish(self) -> int:
-        """Remove what was put aside and tell how many files; none while a backup reads them."""
+        """Delete what was put aside, and return how many files; none while a backup reads them."""
         count = 0
         with (
             suppress(BlockingIOError, FileNotFoundError),
@@ -64,7 +64,7 @@ class Deletions:
 
     @contextmanager
     def _locked_alone(self) -> Iterator[None]:
-        # Waiting in the kernel could last for ever where deletions never cease.
+        # Waiting in the kernel could last forever where deletions never cease.
         deadline = time.monotonic() + _PATIENCE
         with ExitStack() as stack:
             while True:

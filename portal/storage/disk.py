@@ -1,4 +1,4 @@
-"""The one door to stored files on disk. Nothing else opens, renames or deletes them, but upkeep.py.
+"""Stored files on disk. Nothing else opens, renames or deletes them, but permissions.py.
 
 A file is known by its key, which says nothing about its name, owner or content.
 """
@@ -27,19 +27,18 @@ if TYPE_CHECKING:
 ABANDONED = 24 * 60 * 60
 """Seconds without a byte after which an incoming file belongs to a process that was killed."""
 
-
 _SPACE_CHECKED_EVERY = 4 * 1024**2
-"""Bytes of a file after which the free space is looked at again."""
+"""Bytes of a file after which the free space is checked again."""
 
 _KEY = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
 class StorageFullError(Exception):
-    """There is no room for a file."""
+    """The disk has no room for a file."""
 
 
 class ContentLostError(Exception):
-    """A file is in the database, but not on disk, or not in the size that it has there."""
+    """A file of the database is not on disk, or not in its size."""
 
 
 class OverAllowanceError(Exception):
@@ -56,7 +55,7 @@ class Allowance:
         self.left = left
 
     def take(self, size: int) -> None:
-        """Note that so many arrive.
+        """Count bytes that arrive.
 
         :raises OverAllowanceError: if they are too many.
         """
@@ -75,11 +74,7 @@ class IncomingFile(io.FileIO):
     """
 
     def __init__(
-        self,
-        path: Path,
-        reserve: int = 0,
-        allowance: Allowance | None = None,
-        mode: str = "xb",
+        self, path: Path, reserve: int = 0, allowance: Allowance | None = None, mode: str = "xb"
     ) -> None:
         super().__init__(path, mode, opener=_open_private)
         self.path = path
@@ -105,18 +100,17 @@ class IncomingFile(io.FileIO):
             self._allowance.take(length)
         if self.size // _SPACE_CHECKED_EVERY < (self.size + length) // _SPACE_CHECKED_EVERY:
             check_space(self.fileno(), self._reserve)
-            # Has what is there written down, without waiting for it: else the end of a large upload
-            # would wait for all of it.
+            # Start to write it to the disk: else the end of a large upload would wait for it.
             os.posix_fadvise(self.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         self._hash.update(rest)
-        with _no_room_named():
+        with _naming_full_disk():
             while rest:
                 rest = rest[super().write(rest) :]
         self.size += length
         return length
 
     def discard(self) -> None:
-        """Close the file, and remove it unless it was kept."""
+        """Close the file, and delete it unless it was kept."""
         self.close()
         self.path.unlink(missing_ok=True)
 
@@ -134,25 +128,24 @@ class Storage:
         self.incoming = incoming
         self._reserve = reserve
         self._group_reads = False
-        # Where uploads arrive, a rename from the files' folder works: it is on their file system.
         self.deletions = Deletions(files, incoming / "deleted")
         self.unclaimed = files / "unclaimed"
 
     @property
     def file_mode(self) -> int:
-        """The rights of a file that is kept."""
+        """The mode of a file that is kept."""
         return 0o640 if self._group_reads else 0o600
 
     @property
     def folder_mode(self) -> int:
-        """The rights of a folder that kept files are in."""
+        """The mode of a folder that kept files are in."""
         return 0o750 if self._group_reads else 0o700
 
     def prepare(self) -> None:
-        """Make the folders, and remove what killed processes left behind.
+        """Create the folders, and delete what killed processes left behind.
 
-        Where the folder of all files is readable for its group, each file will be, too: that is how
-        a web server reads them that is another user.
+        Where the folder of all files is readable for its group, each file will be, too: so a web
+        server that runs as another user can read them.
         """
         for folder in (self.files, self.incoming):
             folder.mkdir(mode=0o700, exist_ok=True)
@@ -160,10 +153,10 @@ class Storage:
         self.remove_abandoned()
 
     def remove_abandoned(self) -> int:
-        """Remove uploads that killed processes left behind, and tell how many."""
+        """Delete uploads that killed processes left behind, and return how many."""
         count = 0
         for path in self.incoming.iterdir():
-            # Another process may finish with it just now; and a start must not fail for litter.
+            # Another process may finish with it now, and a start must not fail for litter.
             with suppress(OSError):
                 count += _remove_abandoned(path)
         return count
@@ -175,17 +168,17 @@ class Storage:
         :raises StorageFullError: if the disk is full, or its reserve is reached.
         """
         check_space(self.incoming, self._reserve)
-        with _no_room_named():
+        with _naming_full_disk():
             return IncomingFile(self.incoming / secrets.token_hex(16), self._reserve, allowance)
 
     def keep(self, incoming: IncomingFile) -> str:
-        """Keep a file that is complete, and give its key. After a crash it is there or not.
+        """Keep a complete file, and return its key. After a crash it is there or not.
 
         :raises StorageFullError: if the disk is full.
         """
         key = secrets.token_hex(16)
         target = self.files / self.path(key)
-        with _no_room_named():
+        with _naming_full_disk():
             os.fchmod(incoming.fileno(), self.file_mode)
             os.fsync(incoming.fileno())
             self._make_folder(target.parent)
@@ -196,31 +189,30 @@ class Storage:
             except OSError:
                 target.unlink(missing_ok=True)
                 raise
-            # Not before: who has it open may have it locked, too.
+            # Not before: it may be locked until it is closed.
             incoming.close()
         return key
 
     def _make_folder(self, folder: Path) -> None:
         with suppress(FileExistsError):
             folder.mkdir(mode=0o700)
-            if self._group_reads:
-                folder.chmod(self.folder_mode)
+            folder.chmod(self.folder_mode)  # the umask would take the group's rights
 
     def holds(self, key: str, size: int) -> bool:
-        """Tell whether a file is there, in the size that it was kept with."""
+        """Return whether a file is there, in the size that it was kept with."""
         try:
             return (self.files / self.path(key)).stat().st_size == size
         except OSError:
             return False
 
     def delete(self, key: str) -> None:
-        """Remove a file, if it is there. While a backup reads, that is put off until its end."""
+        """Delete a file, if it is there. While a backup reads, that is put off until its end."""
         self.deletions.delete(self.files / self.path(key))
-        # A check may have moved it just now, as no row claims it any more.
+        # A check may have moved it meanwhile, as no row claims it any more.
         (self.unclaimed / key).unlink(missing_ok=True)
 
     def find(self, key: str) -> os.stat_result | None:
-        """Tell what is known of a file on disk; none if there is no regular file."""
+        """Return what is known of a file on disk; none if there is no regular file."""
         try:
             found = (self.files / self.path(key)).lstat()
         except FileNotFoundError:
@@ -228,12 +220,12 @@ class Storage:
         return found if stat.S_ISREG(found.st_mode) else None
 
     def all_keys(self) -> Iterator[str]:
-        """Give the key of each file that is kept, in order."""
+        """Yield the key of each file that is kept, in order."""
         for folder in sorted(self.files.glob("[0-9a-f][0-9a-f]/")):
             yield from sorted(path.name for path in folder.iterdir() if is_key(path.name))
 
     def open(self, key: str) -> io.BufferedReader:
-        """Open a file to read it, be it put aside.
+        """Open a file to read it, even one that was put aside.
 
         :raises OSError: if it is not there, or not a regular file.
         """
@@ -243,11 +235,11 @@ class Storage:
             return _open_regular(self.deletions.aside / key)
 
     def path(self, key: str) -> str:
-        """Tell where a file is, relative to the folder of all files."""
+        """Return where a file is, relative to the folder of all files."""
         return f"{key[:2]}/{key}"
 
     def is_writable(self) -> bool:
-        """Tell whether files can be received and kept, by trying."""
+        """Return whether files can be received and kept, by trying."""
         try:
             for folder in (self.files, self.incoming):
                 with tempfile.TemporaryFile(dir=folder):
@@ -258,12 +250,12 @@ class Storage:
 
 
 def is_key(name: str) -> bool:
-    """Tell whether a name could be a key."""
+    """Return whether a name could be a key."""
     return _KEY.fullmatch(name) is not None
 
 
 def _open_regular(path: Path) -> io.BufferedReader:
-    """Open what is neither a link nor a pipe, which could keep the reader waiting for ever."""
+    """Open what is neither a link nor a pipe, which could block the reader forever."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     file = os.fdopen(descriptor, "rb")
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -281,7 +273,7 @@ def _remove_abandoned(path: Path) -> bool:
 
 
 def check_space(path: Path | int, reserve: int) -> None:
-    """Keep room for the database: on a full disk it could not even note that a file is deleted.
+    """Keep room for the database: on a full disk it could not even record a deletion.
 
     :raises StorageFullError: if less than the reserve is free.
     """
@@ -305,7 +297,7 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _no_room_named() -> Iterator[None]:
+def _naming_full_disk() -> Iterator[None]:
     try:
         yield
     except OSError as error:

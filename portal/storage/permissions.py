@@ -1,4 +1,4 @@
-"""Stored files as commands see them: taken over, moved aside and back, given their rights."""
+"""Stored files as commands see them: adopted, moved aside and back, and given their rights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .disk import Storage, sync_folder
 
 
 def adopt(storage: Storage, folder: Path) -> None:
-    """Take over files that are laid out as the storage's, and give them the rights that these have.
+    """Take over files that are laid out as the storage's, with the rights that these have.
 
     :param folder: on the same file system; nothing else may use it.
     """
@@ -41,7 +41,7 @@ def claim(storage: Storage, key: str) -> None:
 
 
 def paths(storage: Storage) -> Iterator[tuple[Path, int]]:
-    """Give all folders and files that are kept, each with the rights that it should have."""
+    """Yield all folders and files that are kept, each with the mode that it should have."""
     for folder in sorted(storage.files.glob("[0-9a-f][0-9a-f]/")):
         yield folder, storage.folder_mode
     for key in storage.all_keys():
@@ -50,7 +50,7 @@ def paths(storage: Storage) -> Iterator[tuple[Path, int]]:
 
 
 def wrong_rights(storage: Storage, path: Path, mode: int) -> str | None:
-    """Tell what is wrong with the owner, the group or the mode of a folder or file."""
+    """Return what is wrong with the owner, group or mode of a folder or file, if anything."""
     found, group = path.stat(), storage.files.stat().st_gid
     if found.st_uid != os.geteuid():
         return f"belongs to user id {found.st_uid}"

@@ -1,4 +1,4 @@
-"""What the headers of tus 1.0 say, section by section of https://tus.io/protocols/resumable-upload."""
+"""The headers of tus 1.0, section by section of https://tus.io/protocols/resumable-upload."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LONGEST_METADATA = 16 * 1024
 
 
 class HeaderError(ValueError):
-    """A header is missing or not as the protocol has it; the message says which."""
+    """A header is missing or malformed; the message says which."""
 
 
 class Checksum(NamedTuple):
@@ -36,7 +36,7 @@ class Checksum(NamedTuple):
     digest: bytes
 
     def begin(self) -> _Hash:
-        """Begin to hash what arrives."""
+        """Return a hash to feed with what arrives."""
         return hashlib.new(self.algorithm, usedforsecurity=False)
 
 
@@ -56,7 +56,7 @@ def parse_metadata(value: str) -> Mapping[str, str]:
     :raises HeaderError: for what is not base64 of UTF-8, for a key that comes twice, or too much.
     """
     if len(value) > _LONGEST_METADATA:
-        raise HeaderError(f"Upload-Metadata may have {_LONGEST_METADATA} characters.")
+        raise HeaderError(f"Upload-Metadata can have at most {_LONGEST_METADATA} characters.")
     metadata: dict[str, str] = {}
     for pair in filter(None, (pair.strip() for pair in value.split(","))):
         key, _, encoded = pair.partition(" ")

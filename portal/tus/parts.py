@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 
 class PartLockedError(Exception):
-    """Another request is adding to it just now."""
+    """Another request is adding to it."""
 
 
 class _Hashes:
-    """How far parts are hashed whose last piece this process took: as many as were used last."""
+    """Hashes of the parts that this process added to last."""
 
     _MOST = 256
 
@@ -81,20 +81,20 @@ class PartFile(IncomingFile):
         return super().sha256
 
     def close(self) -> None:
-        """Close it, and remember for the next piece how far it is hashed."""
+        """Close it, and remember its hash for the next piece."""
         if not self.closed and self.size and self._is_hashed:
             _hashes.remember(self.path, self.size, self._hash)
         super().close()
 
     def cut(self, size: int) -> None:
-        """Take back what was written after so many bytes."""
+        """Cut off what was written after so many bytes."""
         self.truncate(size)
         self.size = self.seek(size)
         self._is_hashed = size == 0
         self._hash = hashlib.sha256()
 
     def copy_path(self, folder: Path) -> None:
-        """Go by another name, for a store to take over: what has the first name stays."""
+        """Take another name, for a store to take over: the first name stays, too."""
         copy = folder / secrets.token_hex(16)
         os.link(self.path, copy)
         self.path = copy
@@ -127,7 +127,7 @@ class Parts:
         self._reserve = reserve
 
     def create(self, length: int) -> str:
-        """Begin an upload, and give its key.
+        """Create an upload, and return its key.
 
         :param length: bytes that it will have.
         :raises StorageFullError: if the disk has no room for that many.
@@ -147,7 +147,7 @@ class Parts:
         return PartFile(self._folder / key, length, self._reserve)
 
     def size(self, key: str) -> int:
-        """Tell how much has arrived.
+        """Return how much has arrived.
 
         :raises FileNotFoundError: if it is not there.
         """
@@ -159,7 +159,7 @@ class Parts:
         part.copy_path(self._incoming)
 
     def remove(self, key: str) -> None:
-        """Remove an upload, if it is there and nobody adds to it.
+        """Delete an upload, if it is there and nobody adds to it.
 
         :raises PartLockedError: if a request has it open.
         """
@@ -167,11 +167,11 @@ class Parts:
             part.path.unlink(missing_ok=True)
 
     def remove_complete(self, key: str) -> None:
-        """Remove what a store has taken over; whoever has it open finds out by itself."""
+        """Delete what a store has taken over; whoever has it open finds out by itself."""
         (self._folder / key).unlink(missing_ok=True)
 
     def abandoned(self) -> Iterator[str]:
-        """Give the keys of uploads that nobody added to for a day."""
+        """Yield the keys of uploads that nobody added to for a day."""
         with suppress(FileNotFoundError):
             for path in self._folder.iterdir():
                 with suppress(FileNotFoundError):

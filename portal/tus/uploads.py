@@ -1,4 +1,4 @@
-"""Uploads in pieces: begun, added to, finished, given up."""
+"""Uploads in pieces: created, added to, finished, cancelled, expired."""
 
 from __future__ import annotations
 
@@ -53,17 +53,17 @@ class Announced(NamedTuple):
 
 
 def current_parts() -> Parts:
-    """Give the store of unfinished uploads."""
+    """Return the store of unfinished uploads."""
     return cast("Parts", current_app.extensions["portal.parts"])
 
 
 def expiry(upload: Upload) -> datetime:
-    """Tell when an upload is given up, if nobody goes on with it."""
+    """Return when an upload expires, if nobody resumes it."""
     return upload.used_at + _lifetime()
 
 
 def create(account: Account, folder: Folder, announced: Announced) -> Upload:
-    """Begin an upload.
+    """Create an upload.
 
     :raises GoneError: if the folder is not there any more.
     :raises QuotaExceededError: if the account may not have that much more, with what it has begun.
@@ -77,7 +77,7 @@ def create(account: Account, folder: Folder, announced: Announced) -> Upload:
             _check_room(account, announced.size)
             upload = Upload(
                 owner_id=account.id,
-                folder_id=_make_way(entries.current(folder), announced.path).id,
+                folder_id=_subfolder_at(entries.current(folder), announced.path).id,
                 name=names.clean(announced.name),
                 size=announced.size,
                 client_metadata=announced.metadata,
@@ -91,7 +91,7 @@ def create(account: Account, folder: Folder, announced: Announced) -> Upload:
 
 
 def find(account: Account, public_id: str) -> Upload | None:
-    """Find an upload that an account may go on with."""
+    """Find an upload that an account may resume."""
     upload = db.session.scalar(select(Upload).where(Upload.public_id == public_id))
     if upload is None or upload.owner_id != account.id or expiry(upload) < now():
         return None
@@ -99,7 +99,7 @@ def find(account: Account, public_id: str) -> Upload | None:
 
 
 def offset(upload: Upload) -> int:
-    """Tell how many bytes are there.
+    """Return how many bytes are there.
 
     :raises FileNotFoundError: if its file is lost.
     """
@@ -116,9 +116,9 @@ def open_part(upload: Upload) -> PartFile:
 
 
 def append(upload: Upload, start: int, stream: BinaryIO, checksum: Checksum | None) -> PartFile:
-    """Add what arrives to an upload, straight to disk. The caller closes what it gets.
+    """Add what arrives to an upload, straight to disk. The caller closes what this returns.
 
-    What came before a lost connection stays, unless there is a checksum that it cannot be held to.
+    What arrived before a lost connection stays, unless a checksum was to prove it.
 
     :param start: where in the upload it belongs.
     :raises FileNotFoundError: if the upload's file is lost.
@@ -168,7 +168,7 @@ def finish(upload: Upload, part: PartFile) -> StoredFile | None:
 
 
 def remove(upload: Upload) -> None:
-    """Give an upload up. What came of one that was finished stays.
+    """Delete an upload. The file of a finished one stays.
 
     :raises PartLockedError: if a request adds to it.
     """
@@ -178,7 +178,7 @@ def remove(upload: Upload) -> None:
 
 
 def remove_expired() -> int:
-    """Give up the uploads that nobody goes on with, and tell how many."""
+    """Delete expired uploads, and return how many."""
     count = 0
     expired = select(Upload).where(Upload.used_at < now() - _lifetime())
     for upload in db.session.scalars(expired).all():
@@ -210,8 +210,8 @@ def _check_room(account: Account, size: int) -> None:
     quota.check(account, size, waiting)
 
 
-def _make_way(folder: Folder, path: Iterable[str]) -> Folder:
-    """Give the folder at a path, and make what is missing of it."""
+def _subfolder_at(folder: Folder, path: Iterable[str]) -> Folder:
+    """Return the folder at a path, and create what is missing of it."""
     for name in path:
         folder = entries.subfolder(folder, names.clean(name))
     return folder
@@ -243,7 +243,7 @@ def _receive(part: PartFile, stream: BinaryIO, checksum: Checksum | None) -> Non
 
 
 def _mark_finished(upload: Upload) -> bool:
-    """Note it in the transaction that brings the file; of two, one notes it."""
+    """Record it in the transaction that brings the file; of two requests, one succeeds."""
     unfinished = Upload.id == upload.id, Upload.finished_at.is_(None)
     moment = now()
     marked = db.session.scalar(

@@ -1,7 +1,7 @@
 """What is shown in the browser, and how it is kept from doing harm there.
 
-Only what stands here is shown, by the end of its name: what a client or the content says of the
-type does not count. All else is for downloading.
+Only the types below are shown, by the extension: what a client or the content says of the type does
+not count. All other files can only be downloaded.
 """
 
 from __future__ import annotations
@@ -69,5 +69,5 @@ _PREVIEWS = {
 
 
 def preview_of(name: str) -> Preview | None:
-    """Tell how a file of that name is shown; none if it is for downloading only."""
+    """Return how a file of that name is shown; none if it can only be downloaded."""
     return _PREVIEWS.get(splitext(name)[1].lower())
