@@ -14,9 +14,11 @@ from flask_delegate import ConfigurationError, Delegate
 from portal import cli
 from portal.activity import record
 from portal.core import database, datafolder, logs, settings
-from portal.files import entries, zips
+from portal.files import zips
+from portal.files.quota import quota_of
 from portal.files.uploads import UploadRequest
 from portal.identity import attempts
+from portal.storage import content
 from portal.storage.disk import Storage
 from portal.tus.parts import Parts
 from portal.web import errors, filters, headers
@@ -47,7 +49,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
         extension.init_app(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
-    app.add_template_global(entries.quota_of)
+    app.add_template_global(quota_of)
     app.cli.add_command(cli.portal)
     return app
 
@@ -63,7 +65,7 @@ def _prepare_storage(app: Flask, folder: Path) -> Storage:
     reserve = app.config["DISK_RESERVE"]
     storage = Storage(folder / "files", folder / "incoming", reserve)
     storage.prepare()
-    app.extensions["portal.storage"] = storage
+    content.init_app(app, storage)
     app.extensions["portal.parts"] = Parts(storage.incoming, reserve)
     return storage
 

@@ -16,7 +16,7 @@ from portal.accounts import accounts, invitations
 from portal.accounts.accounts import AccountError
 from portal.core import text
 from portal.core.models import Account, OneTimeLink, Role
-from portal.files.entries import quota_of
+from portal.files.quota import quota_of
 from portal.identity import second_factor
 from portal.web.filters import human_size, human_time
 

@@ -13,9 +13,9 @@ import click
 from flask import current_app
 
 from portal.core import database, settings
-from portal.files.uploads import disk_storage
 from portal.maintenance import backup, restore
 from portal.maintenance.backup import BackupError
+from portal.storage.content import disk_storage
 from portal.web.filters import human_size
 
 from .group import needs_schema, portal

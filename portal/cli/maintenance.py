@@ -11,9 +11,9 @@ import click
 from flask import current_app
 
 from portal.core import database, settings
-from portal.files.uploads import disk_storage
 from portal.maintenance import check_database, check_files, cleanup
 from portal.maintenance.check_files import Problem
+from portal.storage.content import disk_storage
 
 from .group import needs_schema, portal
 from .progress import progress

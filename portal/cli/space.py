@@ -10,7 +10,8 @@ from sqlalchemy import Integer, cast, func, select
 from portal.accounts import accounts
 from portal.core.database import db
 from portal.core.models import Account, Entry
-from portal.files import entries, trash
+from portal.files import trash
+from portal.files.quota import quota_of
 from portal.web.filters import human_size
 
 from .group import needs_schema, portal
@@ -23,7 +24,7 @@ from .maintenance import takes_json
 def quota(as_json: bool) -> None:
     """List how much each account has, and how much it may have."""
     found = db.session.scalars(select(Account).order_by(Account.name_key))
-    rows = [(one.name, one.used, entries.quota_of(one)) for one in found]
+    rows = [(one.name, one.used, quota_of(one)) for one in found]
     if as_json:
         names = ("name", "used", "quota")
         click.echo(json.dumps([dict(zip(names, row, strict=True)) for row in rows], indent=2))

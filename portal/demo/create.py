@@ -19,9 +19,10 @@ from portal.core.datafolder import write_private
 from portal.core.models import Account, Entry, FileRequest, Folder, Role, Share, now
 from portal.core.settings import data_folder
 from portal.files import entries, trash
-from portal.files.uploads import add_file, current_storage
+from portal.files.uploads import add_file
 from portal.identity import passwords
 from portal.sharing import limits, links
+from portal.storage.content import current_storage
 
 from .samples import pdf, png, wav
 

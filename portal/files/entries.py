@@ -1,4 +1,4 @@
-"""What folders hold: put in place, named, moved, counted against its owner's quota."""
+"""What folders hold: put in place, named, moved."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
-from flask import current_app
-from sqlalchemy import delete, exists, func, inspect, select, update
+from sqlalchemy import ColumnElement, delete, exists, inspect, select, update
 
 from portal.core import text
 from portal.core.database import db
 from portal.core.models import Account, Entry, Folder, StoredFile
-from portal.files import names
 
-from . import tree
+from . import names, quota, tree
 
 E = TypeVar("E", bound=Entry)
 
@@ -23,33 +21,10 @@ class GoneError(Exception):
     """An entry is not there any more, or in the trash."""
 
 
-class QuotaExceededError(Exception):
-    """An account may not have that many bytes.
-
-    :param quota: bytes that it may have in all.
-    :param used: bytes that it has.
-    """
-
-    def __init__(self, quota: int, used: int) -> None:
-        super().__init__(f"{used} of {quota} bytes are used")
-        self.quota = quota
-        self.used = used
-
-
 def root_folder(owner_id: int) -> Folder:
-    """Give the folder that holds all that an account has."""
+    """Return the folder that holds all that an account has."""
     root = select(Folder).where(Folder.owner_id == owner_id, Folder.parent_id.is_(None))
     return db.session.scalars(root).one()
-
-
-def quota_of(account: Account) -> int:
-    """Tell how many bytes an account may have."""
-    return int(current_app.config["QUOTA"]) if account.quota is None else account.quota
-
-
-def free_space(account: Account) -> int:
-    """Tell how many more bytes an account may have."""
-    return max(quota_of(account) - account.used, 0)
 
 
 @contextmanager
@@ -72,7 +47,7 @@ def changing(owner_id: int) -> Iterator[None]:
 
 
 def current(entry: E) -> E:
-    """Give an entry as it is now.
+    """Return an entry as it is now.
 
     :raises GoneError: if it is not there any more, or in the trash.
     """
@@ -83,7 +58,7 @@ def current(entry: E) -> E:
 
 
 def id_of(entry: Entry) -> int:
-    """Give an entry's id, which is known even of one that is not there any more."""
+    """Return an entry's id, which is known even of one that is not there any more."""
     (entry_id,) = inspect(entry).identity or (entry.id,)
     return int(entry_id)
 
@@ -104,33 +79,33 @@ def place(entry: E, folder: Folder) -> E:
             tree.check_depth(tree.depth(folder.id) + 1)
         give_name(entry, folder.id, entry.name)
         if entry.size:
-            charge(entry.owner_id, entry.size)
+            quota.charge(entry.owner_id, entry.size)
         db.session.add(entry)
     return entry
 
 
 def subfolder(folder: Folder, name: str) -> Folder:
-    """Give the folder of that name in a folder, made if it is not there; inside :func:`changing`.
+    """Return the folder of that name in a folder, created if it is missing.
 
-    Where a file has the name, the folder gets it with the first number that no file has.
+    Where a file has the name, the folder gets it with the first number that no file has. Call this
+    inside :func:`changing`.
 
     :raises TooDeepError: if it would lie too deep.
     """
-    free = names.first_free(name, lambda tried: _is_file(folder.id, tried))
-    here = Folder.parent_id == folder.id, Folder.trash_id.is_(None)
-    found = db.session.scalar(select(Folder).where(*here, Folder.name_key == text.fold(free)))
-    if found:
+    free = names.first_free(name, lambda tried: _exists(folder.id, tried, Entry.is_file.is_(True)))
+    key = text.fold(free)
+    here = Folder.parent_id == folder.id, Folder.trash_id.is_(None), Folder.name_key == key
+    if found := db.session.scalar(select(Folder).where(*here)):
         return found
     tree.check_depth(tree.depth(folder.id) + 1)
-    made = Folder(name=free, name_key=text.fold(free), owner_id=folder.owner_id)
-    made.parent_id = folder.id
-    db.session.add(made)
+    created = Folder(name=free, name_key=key, owner_id=folder.owner_id, parent_id=folder.id)
+    db.session.add(created)
     db.session.flush()
-    return made
+    return created
 
 
 def rename(entry: Entry, wanted: str) -> str:
-    """Give an entry another name or, if that is taken, the next that is free; and tell it.
+    """Give an entry another name or, if that is taken, the next that is free; and return it.
 
     :raises GoneError: if it is not there any more.
     """
@@ -145,7 +120,7 @@ def rename(entry: Entry, wanted: str) -> str:
 
 
 def move(moved: Iterable[Entry], folder: Folder) -> Sequence[tuple[str, str]]:
-    """Put entries into another folder of their owner, and give their names before and after.
+    """Put entries into another folder of their owner, and return their names before and after.
 
     :raises GoneError: if one of them is not there any more.
     :raises IntoItselfError: for a folder that would lie in itself.
@@ -160,9 +135,10 @@ def _move(entry: Entry, folder: Folder) -> tuple[str, str]:
     if entry.parent_id == folder.id:
         return before, before
     if not isinstance(entry, StoredFile):
-        if any(step.id == entry.id for step in tree.way_to(folder.id)):
+        path = tree.path_to(folder.id)
+        if any(step.id == entry.id for step in path):
             raise tree.IntoItselfError
-        tree.check_depth(tree.depth(folder.id) + tree.height(entry.id))
+        tree.check_depth(len(path) - 1 + tree.height(entry.id))
     give_name(entry, folder.id, before)
     entry.parent_id = folder.id
     db.session.flush()  # so that the next one sees that the name is taken
@@ -172,65 +148,28 @@ def _move(entry: Entry, folder: Folder) -> tuple[str, str]:
 def give_name(entry: Entry, folder_id: int, wanted: str) -> None:
     """Set the name that an entry has in a folder: as wanted, or with the next free number."""
     with db.session.no_autoflush:
-        entry.name = names.first_free(wanted, lambda name: is_taken(folder_id, name, entry.id))
+        others = [Entry.id != entry.id] if entry.id is not None else []
+        entry.name = names.first_free(wanted, lambda name: _exists(folder_id, name, *others))
     entry.name_key = text.fold(entry.name)
 
 
-def is_taken(folder_id: int, name: str, by_other_than: int | None = None) -> bool:
-    """Tell whether a folder has an entry of that name, or one that differs by case only."""
+def _exists(folder_id: int, name: str, *conditions: ColumnElement[bool]) -> bool:
+    """Return whether a folder has an entry of that name, or one that differs by case only."""
     same = exists().where(
         Entry.parent_id == folder_id,
         Entry.name_key == text.fold(name),
         Entry.trash_id.is_(None),
-    )
-    if by_other_than is not None:
-        same = same.where(Entry.id != by_other_than)
-    return bool(db.session.scalar(select(same)))
-
-
-def _is_file(folder_id: int, name: str) -> bool:
-    same = exists().where(
-        StoredFile.parent_id == folder_id,
-        StoredFile.name_key == text.fold(name),
-        StoredFile.trash_id.is_(None),
-        StoredFile.is_file,
+        *conditions,
     )
     return bool(db.session.scalar(select(same)))
 
 
 def forget_all(owner_id: int) -> Sequence[str]:
-    """Delete all that an account has from the database, and give the keys of the content.
+    """Delete all that an account has from the database, and return the keys of the content.
 
-    The caller commits, and removes the content then.
+    The caller commits, and deletes the content then.
     """
     mine = StoredFile.owner_id == owner_id
     keys = db.session.scalars(select(StoredFile.storage_key).where(mine)).all()
     db.session.execute(delete(Entry).where(Entry.owner_id == owner_id))
     return keys
-
-
-def charge(owner_id: int, size: int) -> None:
-    """Count bytes against an account's quota, in the transaction that brings them.
-
-    Two uploads at once cannot both have the last of it: the check is part of the update.
-
-    :raises QuotaExceededError: if the account may not have that many bytes more.
-    """
-    allowed = func.coalesce(Account.quota, current_app.config["QUOTA"])
-    charged = db.session.scalar(
-        update(Account)
-        .where(Account.id == owner_id, Account.used + size <= allowed)
-        .values(used=Account.used + size)
-        .returning(Account.used)
-    )
-    if charged is None:
-        db.session.rollback()
-        account = db.session.get_one(Account, owner_id)
-        raise QuotaExceededError(quota_of(account), account.used)
-
-
-def release(owner_id: int, size: int) -> None:
-    """Give bytes back, in the transaction that removes them."""
-    db.session.execute(
-        update(Account).where(Account.id == owner_id).values(used=Account.used - size)
-    )

@@ -1,4 +1,4 @@
-"""Pages of what a folder holds, folders first: as fast for many as for a few.
+"""Pages of what a folder holds, folders first: as fast for many entries as for a few.
 
 A page begins after an entry, or ends before one, and the database finds that place in an index. It
 is never told to skip or to count.
@@ -16,8 +16,6 @@ from sqlalchemy.orm import InstrumentedAttribute
 from portal.core import text
 from portal.core.database import db
 from portal.core.models import Account, Entry, Folder
-
-from . import tree
 
 PAGE = 100
 """Entries on a page."""
@@ -39,14 +37,14 @@ class Order:
     """How a list is sorted.
 
     :param by: a key of :data:`SORTS`.
-    :param descending: whether the last comes first.
+    :param descending: last first.
     """
 
     by: str = "name"
     descending: bool = False
 
-    def turned_to(self, by: str) -> Order:
-        """Give the order that choosing a column leads to: its other one, where it is chosen."""
+    def toggled(self, by: str) -> Order:
+        """Return the order that a click on a column leads to."""
         return Order(by, by == self.by and not self.descending)
 
 
@@ -71,10 +69,10 @@ def page(
     mark: Entry | None = None,
     folders_only: bool = False,
 ) -> Page:
-    """Give a page of what a folder holds.
+    """Return a page of what a folder holds.
 
     :param direction: the side of ``mark`` that the page is on.
-    :param mark: an entry next to the page; it may have gone from the folder. None for the first.
+    :param mark: an entry next to the page, which may have left the folder; none: the first page.
     :param folders_only: leave the files out.
     """
     kinds = (False,) if folders_only else (False, True)
@@ -91,7 +89,7 @@ def page(
 
 
 def search(account: Account, words: str) -> Sequence[Entry]:
-    """Find an account's entries by a part of their names; one more than are to be shown."""
+    """Find an account's entries by a part of their names: one more than a search shows."""
     key = text.fold(words)
     found = (
         select(Entry)
@@ -103,15 +101,10 @@ def search(account: Account, words: str) -> Sequence[Entry]:
     return db.session.scalars(found).all() if key else []
 
 
-def places(found: Sequence[Entry]) -> Mapping[int, str]:
-    """Write where entries lie, by the ids of their folders."""
-    return tree.paths({entry.parent_id for entry in found if entry.parent_id is not None})
-
-
 def _take(
     folder: Folder, order: Order, kinds: Sequence[bool], direction: Direction, mark: Entry | None
 ) -> Sequence[Entry]:
-    """Give one entry more than a page has, from the mark on in a direction."""
+    """Return one entry more than a page has, from the mark on in a direction."""
     taken: list[Entry] = []
     for is_file in kinds if direction == "after" else kinds[::-1]:
         here = mark

@@ -1,12 +1,11 @@
-"""Names of files and folders: made safe to store, show and save under."""
+"""Names of files and folders: made safe to store, show and unpack, and numbered."""
 
 from __future__ import annotations
 
 import mimetypes
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
-from itertools import count
+from collections.abc import Callable
 from posixpath import splitext
 
 from portal.core.text import is_visible
@@ -19,12 +18,14 @@ _UNKNOWN_TYPE = "application/octet-stream"
 # Marks that turn the reading direction, so that 'exe.txt' can look like 'txt.exe'.
 _DIRECTION_MARKS = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 _LONGEST_EXTENSION = 64
+# What Windows does not take in a name, or takes for a part of a path.
+_NOT_PORTABLE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
 
 
 def clean(name: str) -> str:
-    """Make a client's name for a file safe.
+    """Make a client's name for a file or folder safe to store and show.
 
-    The last component stays, in NFC, without control characters and direction marks.
+    What stays is its last component, in NFC, without control characters and direction marks.
     """
     last = re.split(r"[/\\]", name)[-1]
     visible = "".join(character for character in last if not _is_control(character))
@@ -34,15 +35,14 @@ def clean(name: str) -> str:
     return _UNNAMED if seen in {"", ".", ".."} else short
 
 
-def numbered(name: str) -> Iterator[str]:
-    """Give ``a.txt``, ``a (2).txt``, ``a (3).txt`` and so on."""
-    yield name
-    for number in count(2):
-        yield _shorten(name, f" ({number})")
+def portable(name: str) -> str:
+    """Make a name stay one component of a path, whichever system unpacks it from a ZIP."""
+    # Windows leaves dots and spaces at the end out, so that '.. ' would be '..'.
+    return _NOT_PORTABLE.sub("_", name).rstrip(". ") or _UNNAMED
 
 
 def first_free(name: str, is_taken: Callable[[str], bool]) -> str:
-    """Give a name, or the first with a number that is free.
+    """Return a name if it is free, or else ``a (2).txt``, ``a (3).txt`` and so on.
 
     Not each number is tried: where there are thousands, that would take its time. A gap among the
     numbers may be left out.
@@ -66,7 +66,7 @@ def first_free(name: str, is_taken: Callable[[str], bool]) -> str:
 
 
 def guess_mimetype(name: str) -> str:
-    """Tell the media type by the name; what is compressed is just bytes."""
+    """Return the media type by the name; what is compressed is just bytes."""
     # Only the extension: the function takes a whole name for a URL, where 'data:' is special.
     mimetype, encoding = mimetypes.guess_type(f"file{splitext(name)[1]}")
     return mimetype if mimetype and not encoding else _UNKNOWN_TYPE

@@ -10,12 +10,12 @@ from portal.sharing.status import Status, status_of
 from . import tree
 
 Action = Literal["read", "add", "change", "share", "restore"]
-"""To list or download; to put something into; to rename, move or put into the trash; to give others
-a link to; to take out of the trash, or delete for good."""
+"""To list or download; to put something into; to rename, move or put into the trash; to create
+links to; to restore from the trash, or delete permanently."""
 
 
 def may(account: Account, action: Action, entry: Entry) -> bool:
-    """Decide. What is not allowed here is forbidden, to administrators, too.
+    """Return whether an account may do that. The rest is forbidden, to administrators, too.
 
     :param action: what the account wants to do.
     :param entry: with which file or folder.
@@ -33,9 +33,9 @@ def may(account: Account, action: Action, entry: Entry) -> bool:
 
 
 def may_visit(share: Share, entry: Entry, *, unlocked: bool) -> bool:
-    """Decide whether somebody who came by a share's link may see a file or folder.
+    """Return whether somebody who came by a share's link may see a file or folder.
 
-    Whether it may be downloaded, the share's limit decides on top of that.
+    The share's limit decides besides whether it may be downloaded.
 
     :param unlocked: whether the share needs no password, or it was given.
     """
@@ -43,9 +43,9 @@ def may_visit(share: Share, entry: Entry, *, unlocked: bool) -> bool:
         return False
     if entry.trash_id is not None or entry.owner_id != share.owner_id:
         return False
-    return any(step.id == share.entry_id for step in tree.way_to(entry.id))
+    return any(step.id == share.entry_id for step in tree.path_to(entry.id))
 
 
 def may_manage_accounts(account: Account) -> bool:
-    """Decide who invites, deactivates and deletes others, and sets their quotas."""
+    """Return whether an account may invite and delete others, and set their quotas."""
     return account.is_administrator and account.is_active

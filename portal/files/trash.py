@@ -18,7 +18,7 @@ from portal.activity.record import Thing, record
 from portal.core.database import db
 from portal.core.models import Entry, Folder, StoredFile, now
 
-from . import entries, tree
+from . import entries, quota, tree
 from .entries import GoneError
 from .uploads import remove_content
 
@@ -28,28 +28,28 @@ _NEXT = "portal.trash.next"
 _EVERY = 60 * 60
 """Seconds."""
 _AT_ONCE = 20
-"""Entries of the trash that a request may delete for good."""
+"""Entries of the trash that a request may delete permanently."""
 
 
 class Purged(NamedTuple):
-    """What was deleted for good: how many files, and their bytes."""
+    """What was deleted permanently: how many files, and their bytes."""
 
     files: int = 0
     bytes: int = 0
 
 
-def put(chosen: Iterable[Entry]) -> datetime:
+def put(selected: Iterable[Entry]) -> datetime:
     """Put entries of one account into the trash, with all that is in them.
 
     Their names are free at once. What was in the trash before stays there by itself.
 
-    :returns: the moment, by which :func:`put_at` finds them again.
+    :returns: the moment, by which :func:`trashed_at` finds them again.
     """
     moment = now()
-    chosen = list(chosen)
-    if chosen:
-        with entries.changing(chosen[0].owner_id):
-            for entry in chosen:
+    selected = list(selected)
+    if selected:
+        with entries.changing(selected[0].owner_id):
+            for entry in selected:
                 _put(entries.id_of(entry), moment)
     return moment
 
@@ -57,7 +57,7 @@ def put(chosen: Iterable[Entry]) -> datetime:
 def page(
     owner_id: int, before: Entry | None = None, most: int = 100
 ) -> Sequence[tuple[Entry, int]]:
-    """Give what an account put into the trash, the last first, and the bytes that each has.
+    """Return what an account put into the trash, the last first, and the bytes that each has.
 
     :param before: begin with what was put there before this one.
     :param most: how many.
@@ -68,7 +68,7 @@ def page(
         .where(inside.trash_id == Entry.id)
         .scalar_subquery()
     )
-    query = select(Entry, size).where(Entry.owner_id == owner_id, Entry.trash_id == Entry.id)
+    query = select(Entry, size).where(*_tops(owner_id))
     if before is not None:
         place = sa.tuple_(Entry.trashed_at, Entry.id)
         query = query.where(place < sa.tuple_(before.trashed_at, before.id))
@@ -76,18 +76,21 @@ def page(
     return [(entry, int(held)) for entry, held in db.session.execute(query)]
 
 
-def put_at(owner_id: int, moment: datetime) -> Sequence[Entry]:
-    """Give what an account put into the trash at a moment, if it still is there."""
-    return db.session.scalars(
-        select(Entry)
-        .where(Entry.owner_id == owner_id, Entry.trash_id == Entry.id)
-        .where(Entry.trashed_at == moment)
-        .order_by(Entry.id)
-    ).all()
+def trashed_at(owner_id: int, moment: datetime) -> Sequence[Entry]:
+    """Return what an account put into the trash at a moment and is there still, outermost first."""
+    mine = select(Entry).where(*_tops(owner_id), Entry.trashed_at == moment).order_by(Entry.id)
+    found = db.session.scalars(mine).all()
+    paths = tree.paths([entry.id for entry in found])
+    return sorted(found, key=lambda entry: len(paths[entry.id]))
+
+
+def all_trashed(owner_id: int) -> Sequence[Entry]:
+    """Return all that an account put into the trash, without what was in it."""
+    return db.session.scalars(select(Entry).where(*_tops(owner_id)).order_by(Entry.id)).all()
 
 
 def restore(entry: Entry) -> Folder:
-    """Take an entry out of the trash, with all that was put there with it.
+    """Restore an entry from the trash, with all that was put there with it.
 
     It returns to where it was, or to the root folder if that is gone or in the trash itself; and
     under the next free name if its own was taken meanwhile.
@@ -112,7 +115,7 @@ def restore(entry: Entry) -> Folder:
 
 
 def purge(entry: Entry) -> Purged:
-    """Delete an entry in the trash for good, with all that was put there with it.
+    """Delete an entry in the trash permanently, with all that was put there with it.
 
     What lies in it, but was put into the trash on its own before, stays in the trash.
 
@@ -121,14 +124,8 @@ def purge(entry: Entry) -> Purged:
     return _purge(entry.id, entry.owner_id)
 
 
-def tops(owner_id: int) -> Sequence[Entry]:
-    """Give what an account put into the trash, without what was in it."""
-    mine = select(Entry).where(Entry.owner_id == owner_id, Entry.trash_id == Entry.id)
-    return db.session.scalars(mine.order_by(Entry.id)).all()
-
-
 def empty(owner_id: int) -> Purged:
-    """Delete all that an account has in the trash for good."""
+    """Delete permanently all that an account has in the trash."""
     with entries.changing(owner_id):
         keys, purged = _forget(owner_id, Entry.trash_id.is_not(None))
     _remove(keys)
@@ -136,7 +133,7 @@ def empty(owner_id: int) -> Purged:
 
 
 def purge_expired(older_than_days: int | None = None, most: int | None = None) -> Purged:
-    """Delete for good what has been in the trash too long, of all accounts.
+    """Delete permanently what has been in the trash too long, of all accounts.
 
     :param older_than_days: none for ``PORTAL_TRASH_DAYS``.
     :param most: how many entries of the trash, the oldest first; none for all.
@@ -146,15 +143,15 @@ def purge_expired(older_than_days: int | None = None, most: int | None = None) -
         try:
             thing = Thing.of(_in_trash(entry_id))
             purged = _purge(entry_id, owner_id)
-        except GoneError:  # restored, or purged by somebody else, just now
+        except GoneError:  # restored or deleted meanwhile
             continue
-        record("delete", thing, detail="its time in the trash was over", by_itself=True)
+        record("delete", thing, detail="expired in the trash", by_itself=True)
         files, size = files + purged.files, size + purged.bytes
     return Purged(files, size)
 
 
 def purge_now_and_then() -> None:
-    """Delete some of what has been in the trash too long, once an hour in each process.
+    """Delete some of what has been in the trash too long, at most once an hour in each process.
 
     So the trash is emptied even where nobody runs the command for it. Requests call it.
     """
@@ -164,15 +161,20 @@ def purge_now_and_then() -> None:
     try:
         purged = purge_expired(most=_AT_ONCE)
     except SQLAlchemyError:
-        logger.exception("the trash could not be emptied of what is too old")
+        logger.exception("what expired in the trash could not be deleted")
     else:
         if purged.files:
-            logger.info("emptied from the trash: %d files, %d bytes", *purged)
+            logger.info("deleted from the trash: %d files, %d bytes", *purged)
 
 
 def expiry(entry: Entry) -> datetime:
-    """Tell when an entry in the trash will be deleted for good."""
+    """Return when an entry in the trash will be deleted permanently."""
     return (entry.trashed_at or now()) + timedelta(days=current_app.config["TRASH_DAYS"])
+
+
+def _tops(owner_id: int) -> tuple[sa.ColumnElement[bool], ...]:
+    """Return the conditions for what an account put into the trash, without what was in it."""
+    return Entry.owner_id == owner_id, Entry.trash_id == Entry.id
 
 
 def _purge(entry_id: int, owner_id: int) -> Purged:
@@ -185,24 +187,18 @@ def _purge(entry_id: int, owner_id: int) -> Purged:
 
 
 def _put(entry_id: int, moment: datetime) -> None:
-    start = select(Entry.id).where(
-        Entry.id == entry_id, Entry.trash_id.is_(None), Entry.parent_id.is_not(None)
-    )
-    below = start.cte("below", recursive=True)
-    child = aliased(Entry)
-    below = below.union(
-        select(child.id).where(child.parent_id == below.c.id, child.trash_id.is_(None))
-    )
+    live = Entry.trash_id.is_(None)
+    top = select(Entry.id).where(Entry.id == entry_id, live, Entry.parent_id.is_not(None))
     db.session.execute(
         update(Entry)
-        .where(Entry.id.in_(select(below.c.id)))
+        .where(Entry.id.in_(select(tree.descendants(top, live).c.id)))
         .values(trash_id=entry_id, trashed_at=moment)
         .execution_options(synchronize_session=False)
     )
 
 
 def _in_trash(entry_id: int) -> Entry:
-    """Give an entry as it is now, if it was put into the trash by itself."""
+    """Return an entry as it is now, if it was put into the trash by itself."""
     found = db.session.get(Entry, entry_id, populate_existing=True)
     if found is None or found.trash_id != found.id:
         raise GoneError
@@ -234,14 +230,14 @@ def _keep_others(trash_id: int, owner_id: int) -> None:
 
 
 def _forget(owner_id: int, which: sa.ColumnElement[bool]) -> tuple[Sequence[str], Purged]:
-    """Delete rows, give back what they took of the quota, and give the keys of their content."""
+    """Delete rows, release what they took of the quota, and return the keys of their content."""
     mine = sa.and_(Entry.owner_id == owner_id, which)
     keys = db.session.scalars(
         select(StoredFile.storage_key).where(mine, StoredFile.is_file.is_(True))
     ).all()
     size = int(db.session.scalar(select(func.coalesce(func.sum(Entry.size), 0)).where(mine)) or 0)
     db.session.execute(delete(Entry).where(mine).execution_options(synchronize_session=False))
-    entries.release(owner_id, size)
+    quota.release(owner_id, size)
     return keys, Purged(len(keys), size)
 
 

@@ -1,4 +1,4 @@
-"""Where entries lie: the way to a folder, and how deep folders go."""
+"""The tree of folders: what lies around an entry, and what lies in it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class IntoItselfError(RefusedError):
     """A folder would lie in itself."""
 
     def __init__(self) -> None:
-        super().__init__("A folder cannot be moved into itself. Choose another place for it.")
+        super().__init__("A folder cannot be moved into itself. Select another folder.")
 
 
 class TooDeepError(RefusedError):
@@ -32,13 +32,12 @@ class TooDeepError(RefusedError):
 
     def __init__(self) -> None:
         super().__init__(
-            f"Folders can lie at most {DEEPEST} deep inside one another."
-            " Choose a folder further up."
+            f"Folders can be nested at most {DEEPEST} deep. Select a folder further up."
         )
 
 
 class Step(NamedTuple):
-    """A folder on the way to another."""
+    """An entry on the path from the root folder to another."""
 
     id: int
     public_id: str
@@ -46,37 +45,70 @@ class Step(NamedTuple):
     is_root: bool
 
 
-def way_to(folder_id: int) -> Sequence[Step]:
-    """Give the folders on the way to one, from the root, itself included."""
-    return _ways({folder_id}).get(folder_id, [])
+def paths(entry_ids: Collection[int]) -> Mapping[int, Sequence[Step]]:
+    """Return the path to each of some entries: from the root folder, the entry included."""
+    columns = Entry.id, Entry.public_id, Entry.name, Entry.parent_id
+    start = select(Entry.id.label("start"), *columns, sa.literal(0).label("distance"))
+    up = start.where(Entry.id.in_(entry_ids)).cte("up", recursive=True)
+    parent = aliased(Entry)
+    up = up.union_all(
+        select(up.c.start, parent.id, parent.public_id, parent.name, parent.parent_id)
+        .add_columns(up.c.distance + 1)
+        .where(parent.id == up.c.parent_id)
+    )
+    found: dict[int, list[Step]] = {}
+    rows = select(up.c.start, up.c.id, up.c.public_id, up.c.name, up.c.parent_id.is_(None))
+    for start_id, *step in db.session.execute(rows.order_by(up.c.distance.desc())):
+        found.setdefault(start_id, []).append(Step(*step))
+    return found
 
 
-def paths(folder_ids: Collection[int]) -> Mapping[int, str]:
-    """Write where folders lie, such as ``Projects / 2026``; the root is an empty word."""
+def path_to(entry_id: int) -> Sequence[Step]:
+    """Return the path to one entry: see :func:`paths`."""
+    return paths([entry_id]).get(entry_id, [])
+
+
+def descendants(
+    start_ids: Collection[int] | sa.Select[int], *conditions: sa.ColumnElement[bool]
+) -> sa.CTE:
+    """Return a query for entries and all that lies in them, by ``id`` and ``depth``.
+
+    :param start_ids: of the entries, which have the depth 0. An entry that lies in another one of
+        them comes once for each.
+    :param conditions: on what lies in them; nothing is looked for below an entry that fails them.
+    """
+    start = select(Entry.id, sa.literal(0).label("depth")).where(Entry.id.in_(start_ids))
+    below = start.cte("below", recursive=True)
+    return below.union_all(
+        select(Entry.id, below.c.depth + 1).where(Entry.parent_id == below.c.id, *conditions)
+    )
+
+
+def locations(entries: Collection[Entry]) -> Mapping[int, str]:
+    """Return where entries lie, such as ``Projects / 2026``, by the ids of their folders.
+
+    The root folder is an empty string.
+    """
+    folder_ids = {entry.parent_id for entry in entries if entry.parent_id is not None}
     return {
-        folder_id: " / ".join(step.name for step in way if not step.is_root)
-        for folder_id, way in _ways(folder_ids).items()
+        folder_id: " / ".join(step.name for step in path if not step.is_root)
+        for folder_id, path in paths(folder_ids).items()
     }
 
 
 def depth(folder_id: int) -> int:
-    """Tell how many folders lie around one; none around the root."""
-    return len(way_to(folder_id)) - 1
+    """Return how many folders lie around one; none around the root."""
+    return len(path_to(folder_id)) - 1
 
 
-def height(entry_id: int, trash_id: int | None = None) -> int:
-    """Tell how many folders lie inside one another, from this one on: at least 1.
+def height(folder_id: int, trash_id: int | None = None) -> int:
+    """Return how many folders lie inside one another, from this one on: at least 1.
 
     :param trash_id: of what is in the trash, for what was put there with it.
     """
     here = Entry.trash_id.is_(None) if trash_id is None else Entry.trash_id == trash_id
-    levels = select(Entry.id, sa.literal(1).label("level")).where(Entry.id == entry_id)
-    levels_cte = levels.cte("levels", recursive=True)
-    below = select(Entry.id, levels_cte.c.level + 1).where(
-        Entry.parent_id == levels_cte.c.id, here, Entry.is_file.is_(False)
-    )
-    levels_cte = levels_cte.union_all(below)
-    return db.session.scalar(select(sa.func.max(levels_cte.c.level))) or 1
+    below = descendants([folder_id], here, Entry.is_file.is_(False))
+    return (db.session.scalar(select(sa.func.max(below.c.depth))) or 0) + 1
 
 
 def check_depth(wanted: int) -> None:
@@ -86,34 +118,3 @@ def check_depth(wanted: int) -> None:
     """
     if wanted > DEEPEST:
         raise TooDeepError
-
-
-def _ways(folder_ids: Collection[int]) -> Mapping[int, Sequence[Step]]:
-    up = (
-        select(
-            Entry.id.label("start"),
-            Entry.id,
-            Entry.public_id,
-            Entry.name,
-            Entry.parent_id,
-            sa.literal(0).label("distance"),
-        )
-        .where(Entry.id.in_(folder_ids))
-        .cte("up", recursive=True)
-    )
-    parent = aliased(Entry)
-    up = up.union_all(
-        select(
-            up.c.start,
-            parent.id,
-            parent.public_id,
-            parent.name,
-            parent.parent_id,
-            up.c.distance + 1,
-        ).where(parent.id == up.c.parent_id)
-    )
-    ways: dict[int, list[Step]] = {}
-    rows = select(up.c.start, up.c.id, up.c.public_id, up.c.name, up.c.parent_id.is_(None))
-    for start, *step in db.session.execute(rows.order_by(up.c.distance.desc())):
-        ways.setdefault(start, []).append(Step(*step))
-    return ways

@@ -13,10 +13,10 @@ from werkzeug.exceptions import BadRequest
 from portal.core.database import db
 from portal.core.models import Account, Folder, StoredFile
 from portal.files import names
-from portal.storage.content import ContentStore
-from portal.storage.disk import Allowance, IncomingFile, Storage
+from portal.storage.content import ContentStore, current_storage
+from portal.storage.disk import Allowance, IncomingFile
 
-from . import entries
+from . import entries, quota
 
 logger = logging.getLogger(__name__)
 
@@ -78,24 +78,14 @@ class UploadRequest(Request):
                     pass
 
 
-def current_storage() -> ContentStore:
-    """Give the store that the files' content is in."""
-    return disk_storage()
-
-
-def disk_storage() -> Storage:
-    """Give that store for what is about the disk itself: backups, checks, cleaning up."""
-    return cast("Storage", current_app.extensions["portal.storage"])
-
-
 def accept_files(account: Account) -> None:
     """Have this request's files written to the storage when its form is read.
 
     :param account: whose files they will be.
     :raises QuotaExceededError: if it may not have as many bytes more as the request announces.
     """
-    if not accept_up_to(entries.free_space(account)):
-        raise entries.QuotaExceededError(entries.quota_of(account), account.used)
+    if not accept_up_to(quota.free_space(account)):
+        raise quota.QuotaExceededError.of(account)
 
 
 def accept_up_to(free: int) -> bool:

@@ -1,9 +1,8 @@
-"""Folders and selections as one ZIP, made while it is sent."""
+"""Folders and selections as one ZIP, written while it is sent."""
 
 from __future__ import annotations
 
 import logging
-import re
 import threading
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
@@ -19,17 +18,15 @@ from portal.core import text
 from portal.core.database import db
 from portal.core.models import Entry, StoredFile
 from portal.files import names
-from portal.storage.content import ContentStore
+from portal.storage.content import ContentStore, current_storage
 from portal.storage.disk import ContentLostError
 
-from .uploads import current_storage
+from . import tree
 
 logger = logging.getLogger(__name__)
 
 _CHUNK = 256 * 1024
-_SLOTS = "portal.archives"
-# What Windows does not take in a name, or takes for a part of a path.
-_UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
+_SLOTS = "portal.zips"
 
 
 class TooManyEntriesError(Exception):
@@ -37,13 +34,13 @@ class TooManyEntriesError(Exception):
 
     def __init__(self, most: int) -> None:
         super().__init__(
-            f"A ZIP may have {most} files and folders in it, and this would have more."
-            " Choose fewer, or download folder by folder."
+            f"A ZIP can hold at most {most} files and folders."
+            " Select fewer, or download folder by folder."
         )
 
 
 class BusyError(Exception):
-    """No more ZIPs are made for now."""
+    """As many ZIPs are being sent as may be."""
 
 
 class Member(NamedTuple):
@@ -82,32 +79,32 @@ class Slots:
                 raise BusyError
             self._taken[account_id] += 1
 
-    def give_back(self, account_id: int) -> None:
-        """Let somebody else have a place."""
+    def release(self, account_id: int) -> None:
+        """Free a place."""
         with self._lock:
             self._taken[account_id] -= 1
             self._taken += Counter()  # forget who has none
 
 
 def init_app(app: Flask) -> None:
-    """Set the application up to make so many ZIPs at once."""
+    """Set up the places for ZIPs."""
     app.extensions[_SLOTS] = Slots(app.config["ARCHIVES_AT_ONCE"])
 
 
 def current_slots() -> Slots:
-    """Give the application's places for ZIPs."""
+    """Return the application's places for ZIPs."""
     slots: Slots = current_app.extensions[_SLOTS]
     return slots
 
 
-def members(chosen: Sequence[Entry]) -> Sequence[Member]:
-    """List what goes into a ZIP: the entries, and all that is in them.
+def members(selected: Sequence[Entry]) -> Sequence[Member]:
+    """Return what goes into a ZIP: the entries, and all that is in them.
 
     :raises ContentLostError: if a file's content is missing.
     :raises TooManyEntriesError: if that is more than ``ARCHIVE_ENTRIES``.
     """
     most = current_app.config["ARCHIVE_ENTRIES"]
-    rows = _below([entry.id for entry in chosen], most + 1)
+    rows = _rows([entry.id for entry in selected], most + 1)
     if len(rows) > most:
         raise TooManyEntriesError(most)
     listed = list(_named(rows))
@@ -119,7 +116,7 @@ def members(chosen: Sequence[Entry]) -> Sequence[Member]:
 
 
 def stream(listed: Iterable[Member], storage: ContentStore) -> tuple[int, Iterator[bytes]]:
-    """Give the length of a ZIP, and the ZIP, which is read from the storage piece by piece.
+    """Return the length of a ZIP, and the ZIP, which is read from the storage piece by piece.
 
     If a file vanishes meanwhile, the ZIP ends there: too short, and without the directory that
     every ZIP ends with.
@@ -134,12 +131,6 @@ def stream(listed: Iterable[Member], storage: ContentStore) -> tuple[int, Iterat
         else:
             zipped.add(b"", member.path)
     return len(zipped), iter(zipped)
-
-
-def safe_name(name: str) -> str:
-    """Make a name that stays one component of a path, whatever takes the ZIP apart."""
-    # Windows leaves dots and spaces at the end out, so that '.. ' would be '..'.
-    return _UNSAFE.sub("_", name).rstrip(". ") or "unnamed"
 
 
 def _content(storage: ContentStore, key: str, size: int) -> Iterator[bytes]:
@@ -170,18 +161,12 @@ class _Row(NamedTuple):
     key: str | None
 
 
-def _below(entry_ids: Sequence[int], most: int) -> Sequence[_Row]:
-    """Give entries and all that is in them, each folder before what it holds."""
-    start = select(Entry.id, sa.literal(0).label("level")).where(Entry.id.in_(entry_ids))
-    below = start.cte("below", recursive=True)
-    below = below.union(
-        select(Entry.id, below.c.level + 1).where(
-            Entry.parent_id == below.c.id, Entry.trash_id.is_(None)
-        )
-    )
-    # What is chosen by itself and with its folder comes once, in its folder.
+def _rows(entry_ids: Sequence[int], most: int) -> Sequence[_Row]:
+    """Return entries and all that is in them, each folder before what it holds."""
+    below = tree.descendants(entry_ids, Entry.trash_id.is_(None))
+    # What is selected by itself and with its folder comes once, in its folder.
     deepest = (
-        select(below.c.id, sa.func.max(below.c.level).label("level"))
+        select(below.c.id, sa.func.max(below.c.depth).label("depth"))
         .group_by(below.c.id)
         .subquery()
     )
@@ -189,14 +174,13 @@ def _below(entry_ids: Sequence[int], most: int) -> Sequence[_Row]:
         select(Entry.id, Entry.parent_id, Entry.is_file, Entry.name, Entry.size)
         .add_columns(StoredFile.__table__.c.storage_key)
         .join(deepest, deepest.c.id == Entry.id)
-        .order_by(deepest.c.level, Entry.name_key, Entry.id)
+        .order_by(deepest.c.depth, Entry.name_key, Entry.id)
     )
-    found = db.session.execute(rows.limit(most))
-    return [_Row(*row) for row in found]
+    return [_Row(*row) for row in db.session.execute(rows.limit(most))]
 
 
 def _named(rows: Sequence[_Row]) -> Iterator[Member]:
-    """Give each a path that no other has, by case or otherwise."""
+    """Give each a path that no other has, not even in another case."""
     folders = {row.id: "" for row in rows if not row.is_file}
     taken: set[str] = set()
     held = {row.parent_id for row in rows}
@@ -204,7 +188,7 @@ def _named(rows: Sequence[_Row]) -> Iterator[Member]:
         if row.parent_id is None:  # the root folder has no name; the rest lies in it
             continue
         around = folders.get(row.parent_id, "")
-        name = names.first_free(safe_name(row.name), partial(_is_taken, taken, around))
+        name = names.first_free(names.portable(row.name), partial(_is_taken, taken, around))
         path = around + name
         taken.add(text.fold(path))
         if row.is_file:

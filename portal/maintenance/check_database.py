@@ -10,7 +10,7 @@ from sqlalchemy.orm import aliased
 
 from portal.core.database import db
 from portal.core.models import Account, Entry, Folder
-from portal.files import entries
+from portal.files import entries, tree
 
 from .check_files import Problem
 
@@ -94,10 +94,8 @@ def _misplaced() -> Iterator[tuple[sa.ColumnElement[bool], str]]:
 
 
 def _reachable() -> sa.Select[tuple[int]]:
-    below = select(Entry.id).where(Entry.parent_id.is_(None)).cte("below", recursive=True)
-    child = aliased(Entry)
-    below = below.union(select(child.id).where(child.parent_id == below.c.id))
-    return select(below.c.id)
+    roots = select(Entry.id).where(Entry.parent_id.is_(None))
+    return select(tree.descendants(roots).c.id)
 
 
 def _bring_back(entry: Entry) -> str:

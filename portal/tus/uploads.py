@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, func, select, update
 
 from portal.core.database import db
 from portal.core.models import Account, Folder, StoredFile, Upload, now
-from portal.files import entries, names
+from portal.files import entries, names, quota
 from portal.files.policy import may
 from portal.files.uploads import add_file
 from portal.storage.disk import OverAllowanceError
@@ -104,15 +104,6 @@ def offset(upload: Upload) -> int:
     :raises FileNotFoundError: if its file is lost.
     """
     return upload.size if upload.finished_at else current_parts().size(upload.part_key)
-
-
-def check_quota(account: Account, upload: Upload) -> None:
-    """Look again whether the account may have the whole upload: much may have come since.
-
-    :raises QuotaExceededError: if not.
-    """
-    if upload.size > entries.free_space(account):
-        raise entries.QuotaExceededError(entries.quota_of(account), account.used)
 
 
 def open_part(upload: Upload) -> PartFile:
@@ -216,8 +207,7 @@ def _check_room(account: Account, size: int) -> None:
     count, waiting = db.session.execute(begun).one()
     if count >= MOST_UNFINISHED:
         raise TooManyError
-    if size + waiting > entries.free_space(account):
-        raise entries.QuotaExceededError(entries.quota_of(account), account.used + waiting)
+    quota.check(account, size, waiting)
 
 
 def _make_way(folder: Folder, path: Iterable[str]) -> Folder:

@@ -15,8 +15,8 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from flask_delegate import FileRefused
 from portal.core import database
-from portal.files import entries
-from portal.files.entries import GoneError, QuotaExceededError
+from portal.files.entries import GoneError
+from portal.files.quota import QuotaExceededError
 from portal.files.uploads import takes_files
 from portal.files.zips import BusyError
 from portal.identity.current_user import current_account
@@ -89,8 +89,7 @@ def _over_quota(error: QuotaExceededError) -> ResponseReturnValue:
 
 
 def _over_allowance(_error: OverAllowanceError) -> ResponseReturnValue:
-    account = current_account()
-    return _over_quota(QuotaExceededError(entries.quota_of(account), account.used))
+    return _over_quota(QuotaExceededError.of(current_account()))
 
 
 def _gone(_error: GoneError) -> ResponseReturnValue:
@@ -169,7 +168,7 @@ _HANDLERS: dict[type[Exception], Callable[[Any], ResponseReturnValue]] = {
 
 def _is_for_program() -> bool:
     """Return whether a program sent the request, by tus; it shows the text itself."""
-    return request.blueprint == "resumable"
+    return request.blueprint == "tus"
 
 
 def _page(

@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal.core import database
-from portal.files.uploads import current_storage
+from portal.storage.content import current_storage
 
 health = Blueprint("health", __name__)
 logger = logging.getLogger(__name__)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 from typing import TypeVar, cast
 
-from flask import abort, request
+from flask import abort
 from sqlalchemy import Select, bindparam, select
 
 from portal.core.database import db
@@ -23,7 +23,7 @@ L = TypeVar("L", bound=Share | FileRequest)
 
 @cache
 def _by_public_id(kind: type[Entry]) -> Select[Entry]:
-    """Make the statement once: every download asks this."""
+    """Build the statement once: every download needs it."""
     return select(kind).where(kind.public_id == bindparam("public_id"))
 
 
@@ -37,24 +37,29 @@ def find_entry(kind: type[E], public_id: str, action: Action) -> E | None:
 
 
 def entry_or_404(kind: type[E], public_id: str, action: Action) -> E:
-    """Give a file or folder to whoever may have it; to others it looks as if it were not there."""
+    """Find a file or folder, for whoever may do that with it; to others it seems not to exist."""
     return find_entry(kind, public_id, action) or abort(404)
 
 
+def entry_of(owner_id: int, public_id: str) -> Entry | None:
+    """Find an account's entry for a page to begin after, wherever it is by now."""
+    mine = select(Entry).where(Entry.public_id == public_id, Entry.owner_id == owner_id)
+    return db.session.scalar(mine) if public_id else None
+
+
 def mine_or_404(kind: type[L], public_id: str) -> L:
-    """Give a link to whoever made it; to others it looks as if it were not there."""
+    """Find a link, for whoever created it; to others it seems not to exist."""
     mine = select(kind).where(kind.public_id == public_id, kind.owner_id == current_account().id)
     return db.session.scalar(mine) or abort(404)
 
 
-def chosen_or_404(action: Action) -> Sequence[Entry]:
-    """Give the entries that this request chose: all of them, or as if they were not there."""
-    wanted = list(dict.fromkeys(request.values.getlist("entry")))
+def selected_or_404(action: Action, public_ids: Collection[str]) -> Sequence[Entry]:
+    """Find entries: all of them, or none exists as it seems."""
     found = db.session.scalars(
-        select(Entry).where(Entry.public_id.in_(wanted)).order_by(Entry.is_file, Entry.name_key)
+        select(Entry).where(Entry.public_id.in_(public_ids)).order_by(Entry.is_file, Entry.name_key)
     ).all()
     known = {entry.public_id: entry for entry in found}
-    for public_id in wanted:
+    for public_id in public_ids:
         entry = known.get(public_id)
         if entry is None or not may(current_account(), action, entry):
             _log_refusal(public_id, action, entry)

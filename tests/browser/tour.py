@@ -87,8 +87,8 @@ def _signing_in(portal: Portal, _: Page, __: Links) -> Iterator[Stop]:
 
 def _files(portal: Portal, page: Page, _: Links) -> Iterator[Stop]:
     yield Stop("files", _open(page, portal.url))
-    page.get_by_label("Choose Letter.pdf").check()
-    page.get_by_label("Choose Sunrise.png").check()
+    page.get_by_label("Select Letter.pdf").check()
+    page.get_by_label("Select Sunrise.png").check()
     yield Stop("files-chosen", page)
     yield Stop("folder", _open(page, portal.url, "Projects"))
     yield Stop("move", _open(page, portal.url, "Details of Letter.pdf", "Move"))
@@ -135,11 +135,11 @@ def _links(portal: Portal, page: Page, links: Links) -> Iterator[Stop]:
 
 def _trash(portal: Portal, page: Page, _: Links) -> Iterator[Stop]:
     yield Stop("trash", _open(page, f"{portal.url}/trash"))
-    yield Stop("delete", _open(page, "Delete Old notes.txt for good"))
+    yield Stop("delete", _open(page, "Delete Old notes.txt permanently"))
     yield Stop("trash-emptying", _open(page, f"{portal.url}/trash/empty"))
     page = portal.sign_in("bob")
     _open(page, f"{portal.url}/trash/empty")
-    _press(page, "Empty it")
+    _press(page, "Empty trash")
     yield Stop("trash-empty", page)
 
 

@@ -10,7 +10,8 @@ from portal.accounts import accounts
 from portal.core.database import db
 from portal.core.models import Folder, StoredFile
 from portal.files import entries
-from portal.files.uploads import add_file, current_storage
+from portal.files.uploads import add_file
+from portal.storage.content import current_storage
 
 
 def store(owner: str, name: str, content: bytes = b"content\n") -> StoredFile:

@@ -10,7 +10,7 @@ from alembic import op
 
 from portal.accounts.usernames import skeleton
 from portal.core.text import fold
-from portal.files.names import numbered
+from portal.files.names import first_free
 
 revision = "0002"
 down_revision = "0001"
@@ -205,9 +205,7 @@ def _move_files() -> None:
 
 def _free_name(owner_id: int, wanted: str, taken: set[tuple[int, str]]) -> tuple[str, str]:
     """Give a name that no other in the folder is like by case, and note that it is taken."""
-    for name in numbered(wanted):
-        key = fold(name)
-        if (owner_id, key) not in taken:
-            taken.add((owner_id, key))
-            return name, key
-    raise AssertionError("unreachable: numbers do not end")
+    name = first_free(wanted, lambda tried: (owner_id, fold(tried)) in taken)
+    key = fold(name)
+    taken.add((owner_id, key))
+    return name, key

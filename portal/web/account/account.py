@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from portal.accounts import accounts
 from portal.accounts.accounts import AccountError
 from portal.activity.record import record
-from portal.files.entries import quota_of
+from portal.files.quota import quota_of
 from portal.identity import attempts, passwords, second_factor, sessions
 from portal.identity.current_user import (
     current_account,

@@ -17,8 +17,8 @@ from portal.activity.record import record
 from portal.core import text
 from portal.core.database import db
 from portal.core.models import Account, Role
-from portal.files import entries
 from portal.files.policy import may_manage_accounts
+from portal.files.quota import quota_of
 from portal.identity import second_factor
 from portal.identity.current_user import current_account, login_required
 from portal.web.filters import GIB, QuotaError, read_quota
@@ -75,9 +75,7 @@ def with_account(
 @for_administrators
 def index() -> ResponseReturnValue:
     """List the accounts."""
-    return render_template(
-        "accounts.html", accounts=accounts.with_last_use(), quota_of=entries.quota_of
-    )
+    return render_template("accounts.html", accounts=accounts.with_last_use(), quota_of=quota_of)
 
 
 @admin.get("/accounts/<int:account_id>")
@@ -213,7 +211,7 @@ def withdraw(public_id: str) -> ResponseReturnValue:
 
 def _page(account: Account, **values: str) -> str:
     return render_template(
-        "manage_account.html", managed=account, quota=entries.quota_of(account), gib=GIB, **values
+        "manage_account.html", managed=account, quota=quota_of(account), gib=GIB, **values
     )
 
 

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 
-from flask import Blueprint, abort, redirect, render_template, request, url_for
+from flask import Blueprint, abort, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from portal.activity import report
-from portal.activity.record import Thing, record
+from portal.activity.record import Thing
 from portal.core.models import Entry, Folder, StoredFile
 from portal.files import entries, listing, names, trash, tree
+from portal.files.policy import Action
 from portal.identity.current_user import current_account, login_required
 from portal.sharing import links
 from portal.sharing.status import status_of
 from portal.web.account.sign_in import is_local
+from portal.web.events import done
 from portal.web.flashes import list_names, shorten, tell
-from portal.web.loaders import chosen_or_404, entry_or_404
+from portal.web.loaders import entry_or_404, selected_or_404
 from portal.web.previews import preview_of
 
 from .files import url_to_show
-from .folders import folder_url, numbered_hint
+from .folders import folder_url, taken_hint
+from .forms import NameForm, SelectionQuery
 
 entry_pages = Blueprint("entries", __name__)
-logger = logging.getLogger(__name__)
 
 
 @entry_pages.get("/entries/<public_id>")
@@ -32,15 +33,15 @@ logger = logging.getLogger(__name__)
 def details(public_id: str) -> ResponseReturnValue:
     """Show what is known of a file or folder, and a file itself where that is safe."""
     entry = entry_or_404(Entry, public_id, "change")
-    preview = preview_of(entry.name) if isinstance(entry, StoredFile) else None
-    is_shown = preview is not None and preview.kind != "document"
+    file = entry if isinstance(entry, StoredFile) else None
+    preview = preview_of(file.name) if file else None
     return render_template(
-        "details.html",
+        "files/details.html",
         entry=entry,
-        way=tree.way_to(entry.parent_id or 0),
+        path=tree.path_to(entry.parent_id or 0),
         preview=preview,
-        source=url_to_show(entry) if isinstance(entry, StoredFile) and is_shown else None,
-        downloads=report.downloads(entry) if isinstance(entry, StoredFile) else None,
+        source=url_to_show(file) if file and preview and preview.kind != "document" else None,
+        downloads=report.downloads(file) if file else None,
         lines=report.of_file(entry),
         shares=links.shares_of(entry),
         status_of=status_of,
@@ -51,111 +52,107 @@ def details(public_id: str) -> ResponseReturnValue:
 @login_required
 def rename(public_id: str) -> ResponseReturnValue:
     """Give a file or folder another name."""
-    entry = entry_or_404(Entry, public_id, "change")
-    page = url_for("entries.details", public_id=public_id)
-    wanted = request.form.get("name", "")
-    if not wanted.strip():
-        tell("Give it a name.", "error")
-        return redirect(page)
-    before, wanted = entry.name, names.clean(wanted)
-    name = entries.rename(entry, wanted)
-    record("rename", entry, detail=f"before: {before}")
-    logger.info("renamed: %r to %r, by %.100r", before, name, current_account().name)
-    tell(f"Renamed to {shorten(name)}" + numbered_hint(wanted, name))
-    return redirect(page)
+    entry, form = entry_or_404(Entry, public_id, "change"), NameForm()
+    if not form.validate_on_submit():
+        tell(form.problem(), "error")
+    else:
+        before, wanted = entry.name, names.clean(form.name.data)
+        name = entries.rename(entry, wanted)
+        say = f"Renamed to {shorten(name)}{taken_hint(wanted, name)}"
+        done("rename", entry, detail=f"before: {before}", say=say)
+    return redirect(url_for("entries.details", public_id=public_id))
 
 
 @entry_pages.post("/selection/trash")
 @login_required
 def put_into_trash() -> ResponseReturnValue:
-    """Put what was chosen into the trash."""
-    chosen = chosen_or_404("change")
-    if not chosen:
-        return nothing_chosen()
-    put = [entry.name for entry in chosen]
-    things = [Thing.of(entry) for entry in chosen]
-    moment = trash.put(chosen)
-    record("trash", *things)
-    for name in put:
-        logger.info("into the trash: %r, by %.100r", name, current_account().name)
+    """Move the selection to the trash."""
+    query = SelectionQuery()
+    selected = selected_or_404("change", query.entry.data)
+    if not selected:
+        return nothing_selected(query)
+    things = [Thing.of(entry) for entry in selected]
+    moment = trash.put(selected)
+    listed = list_names([thing.name for thing in things], "items")
+    done("trash", *things, say=f"Moved to the trash: {listed}", undo=moment.isoformat())
     trash.purge_now_and_then()
-    tell(f"Moved to the trash: {list_names(put, 'items')}", undo=moment.isoformat())
-    return redirect(back())
+    return redirect(previous_page(query))
 
 
 @entry_pages.post("/selection/move")
 @login_required
-def choose_move() -> ResponseReturnValue:
-    """Go on to where what was chosen can be moved to."""
-    chosen = chosen_or_404("change")
-    if not chosen:
-        return nothing_chosen()
-    return redirect(_move_url(chosen, request.form.get("folder")))
+def move_selection() -> ResponseReturnValue:
+    """Go on to where the selection can be moved to."""
+    query = SelectionQuery()
+    selected = selected_or_404("change", query.entry.data)
+    if not selected:
+        return nothing_selected(query)
+    return redirect(_move_url(selected, query.folder.data or None))
 
 
 @entry_pages.get("/move")
 @login_required
-def choose_folder() -> ResponseReturnValue:
-    """Show folders to move what was chosen to, level by level."""
-    chosen = chosen_or_404("change")
-    if not chosen:
-        abort(404)
-    folder = _target("read")
-    mark = request.args.get("after")
+def select_folder() -> ResponseReturnValue:
+    """Show folders to move the selection to, level by level."""
+    query = SelectionQuery()
+    selected = selected_or_404("change", query.entry.data) or abort(404)
+    folder, mark = _target(query, "read"), query.after.data
     return render_template(
-        "move.html",
-        chosen=chosen,
+        "files/move.html",
+        selected=selected,
         folder=folder,
-        way=tree.way_to(folder.id),
+        path=tree.path_to(folder.id),
         page=listing.page(
             folder,
             listing.Order(),
             mark=entry_or_404(Folder, mark, "read") if mark else None,
             folders_only=True,
         ),
-        is_here=all(entry.parent_id == folder.id for entry in chosen),
+        is_here=all(entry.parent_id == folder.id for entry in selected),
     )
 
 
 @entry_pages.post("/move")
 @login_required
 def move() -> ResponseReturnValue:
-    """Move what was chosen to a folder."""
-    chosen, folder = chosen_or_404("change"), _target("add")
-    if not chosen:
-        return nothing_chosen()
+    """Move the selection to a folder."""
+    query = SelectionQuery()
+    selected, folder = selected_or_404("change", query.entry.data), _target(query, "add")
+    if not selected:
+        return nothing_selected(query)
     try:
-        moved = entries.move(chosen, folder)
+        moved = entries.move(selected, folder)
     except tree.RefusedError as error:
         tell(str(error), "error")
-        return redirect(_move_url(chosen, folder.public_id))
-    for entry, (before, after) in zip(chosen, moved, strict=True):
-        record("move", entry, detail=f"to {folder.name or 'My files'}")
-        logger.info("moved: %r to %r, as %r", before, folder.name, after)
-    hints = "".join(numbered_hint(*pair) for pair in moved[:3])
-    tell(f"Moved here: {list_names([after for _, after in moved], 'items')}{hints}")
+        return redirect(_move_url(selected, folder.public_id))
+    hints = "".join(taken_hint(*pair) for pair in moved[:3])
+    listed = list_names([after for _, after in moved], "items")
+    done(
+        "move",
+        *selected,
+        detail=f"to {folder.name or 'My files'}",
+        say=f"Moved here: {listed}{hints}",
+    )
     return redirect(folder_url(folder))
 
 
-def back() -> str:
-    """Give the page that this request's form was on."""
-    target = request.form.get("next", "")
-    return target if is_local(target) else url_for("files.index")
+def previous_page(query: SelectionQuery) -> str:
+    """Return the page that this request's form was on."""
+    return str(query.next.data) if is_local(query.next.data) else url_for("files.index")
 
 
-def nothing_chosen() -> ResponseReturnValue:
-    """Say that nothing was chosen, on the page that the form was on."""
-    tell("Choose files or folders first, by the boxes before their names.", "error")
-    return redirect(back())
+def nothing_selected(query: SelectionQuery) -> ResponseReturnValue:
+    """Say that nothing was selected, on the page that the form was on."""
+    tell("Select files or folders first, with the checkboxes before their names.", "error")
+    return redirect(previous_page(query))
 
 
-def _target(action: str) -> Folder:
-    public_id = request.values.get("folder")
-    if not public_id:
+def _target(query: SelectionQuery, action: Action) -> Folder:
+    if not query.folder.data:
         return entries.root_folder(current_account().id)
-    return entry_or_404(Folder, public_id, "add" if action == "add" else "read")
+    return entry_or_404(Folder, query.folder.data, action)
 
 
-def _move_url(chosen: Sequence[Entry], folder: str | None) -> str:
-    ids = [entry.public_id for entry in chosen]
-    return url_for("entries.choose_folder", entry=ids, folder=folder)
+def _move_url(selected: Sequence[Entry], folder: str | None) -> str:
+    ids = [entry.public_id for entry in selected]
+    return url_for("entries.select_folder", entry=ids, folder=folder)

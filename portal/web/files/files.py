@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from flask import Blueprint, redirect, url_for
 from flask.typing import ResponseReturnValue
 
 from flask_delegate import FileRefused, Handoff, HandoffUnavailable, delegated, signed_url
-from portal.activity.record import RecordedHandoff, record
+from portal.activity.record import RecordedHandoff
 from portal.core.models import Folder, StoredFile
 from portal.files import entries
-from portal.files.uploads import accept_files, add_file, current_storage, received_files
+from portal.files.uploads import accept_files, add_file, received_files
 from portal.identity.current_user import current_account, login_required
+from portal.storage.content import current_storage
 from portal.storage.disk import ContentLostError
 from portal.web.csrf import check_form_in_view, csrf
+from portal.web.events import done
 from portal.web.flashes import list_names, tell
 from portal.web.loaders import entry_or_404, find_entry
 from portal.web.previews import preview_of
@@ -25,7 +26,6 @@ from .folders import folder_url, list_folder
 files = Blueprint("files", __name__)
 _SHOWN = 6 * 60 * 60
 """Seconds for which a page may show a file: longer than a film."""
-logger = logging.getLogger(__name__)
 
 
 @files.get("/")
@@ -47,13 +47,16 @@ def upload(public_id: str) -> ResponseReturnValue:
     csrf.protect()
     stored_names: list[str] = []
     try:
-        _keep_files(folder, stored_names)
+        for client_name, incoming in received_files("file"):
+            stored = add_file(folder, incoming, client_name)
+            stored_names.append(stored.name)
+            done("upload", stored)
     finally:
-        # Where it ended early, the next page tells what was kept nevertheless.
+        # Where it ended early, the next page says what was kept nevertheless.
         if stored_names:
             tell(f"Uploaded: {list_names(stored_names)}")
     if not stored_names:
-        tell("Choose a file first, then upload it.", "error")
+        tell("Select a file, then upload it.", "error")
     return redirect(folder_url(folder))
 
 
@@ -103,7 +106,7 @@ def as_download(stored: StoredFile, detail: str = "") -> Handoff:
 
 
 def url_to_show(stored: StoredFile) -> str:
-    """Give the address by which a page shows a file, and record that it does.
+    """Return the address by which a page shows a file, and record that it does.
 
     Where Apache can verify it by itself, not even a film of which hundreds of ranges are asked for
     comes by here again: for some hours, in this browser, until somebody signs out there.
@@ -113,14 +116,14 @@ def url_to_show(stored: StoredFile) -> str:
             path_of(stored), expires_in=_SHOWN, bind_to_browser=True, **_shown_as(stored)
         )
     except (HandoffUnavailable, FileRefused, ContentLostError):
-        # That view says what is wrong, or does it itself.
+        # The view says what is wrong, or sends the file itself.
         return url_for("files.preview", public_id=stored.public_id)
-    record("view", stored)
+    done("view", stored)
     return url
 
 
 def path_of(stored: StoredFile) -> str:
-    """Tell where a file's content is, for a hand-off.
+    """Return where a file's content is, for a hand-off.
 
     :raises ContentLostError: if it is not there.
     """
@@ -136,13 +139,3 @@ def _shown_as(stored: StoredFile) -> dict[str, Any]:
     if preview is None:
         raise AssertionError("only what is safe to show is shown")
     return {"download_name": stored.name, "mimetype": preview.mimetype, "csp": preview.policy}
-
-
-def _keep_files(folder: Folder, stored_names: list[str]) -> None:
-    """Keep what this request's form sent, and note the names."""
-    owner_name = current_account().name
-    for client_name, incoming in received_files("file"):
-        stored = add_file(folder, incoming, client_name)
-        stored_names.append(stored.name)
-        record("upload", stored)
-        logger.info("uploaded: %r, %d bytes, by %.100r", stored.name, stored.size, owner_name)

@@ -4,7 +4,6 @@ checksum and termination. Errors are a sentence of plain text, for the program t
 
 from __future__ import annotations
 
-import logging
 import re
 from typing import BinaryIO, NoReturn, cast
 
@@ -12,9 +11,8 @@ from flask import Blueprint, Response, abort, current_app, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.http import http_date
 
-from portal.activity.record import record
 from portal.core.models import Folder, Upload
-from portal.files import entries
+from portal.files import entries, quota
 from portal.files.tree import TooDeepError
 from portal.files.uploads import LONGEST_FORM, UploadRequest
 from portal.identity.current_user import current_account, signed_in_account
@@ -22,36 +20,38 @@ from portal.storage.disk import OverAllowanceError
 from portal.tus import headers, uploads
 from portal.tus.parts import PartFile, PartLockedError
 from portal.web.csrf import check_form_in_view, csrf
+from portal.web.events import done
 from portal.web.filters import human_size
 from portal.web.loaders import entry_or_404
 
-resumable = Blueprint("resumable", __name__)
-logger = logging.getLogger(__name__)
+tus = Blueprint("tus", __name__)
 
 _LONGEST_PATH = 64
 """Folders that one upload may name; deeper ones are refused by their depth."""
+_GONE = "This upload does not exist any more. Start it again."
+_TOO_LONG = "The upload was announced with {} bytes, and more arrived."
 
 
-@resumable.before_request
+@tus.before_request
 def check_version() -> None:
-    """Refuse another version of the protocol than ours."""
+    """Refuse other versions of the protocol."""
     if request.method != "OPTIONS" and request.headers.get("Tus-Resumable") != headers.VERSION:
         abort(412, f"Uploads in pieces need the header Tus-Resumable: {headers.VERSION}.")
 
 
-@resumable.after_request
+@tus.after_request
 def tell_version(response: Response) -> Response:
-    """Say on each answer what protocol this is."""
+    """Name the protocol's version on each answer."""
     response.headers["Tus-Resumable"] = headers.VERSION
     if request.method == "OPTIONS" or response.status_code == 412:
         response.headers["Tus-Version"] = headers.VERSION
     return response
 
 
-@resumable.route("/uploads/", methods=["OPTIONS"])
-@resumable.route("/uploads/<public_id>", methods=["OPTIONS"])
+@tus.route("/uploads/", methods=["OPTIONS"])
+@tus.route("/uploads/<public_id>", methods=["OPTIONS"])
 def describe(public_id: str = "") -> ResponseReturnValue:  # noqa: ARG001  (the same for each)
-    """Say what of the protocol is supported."""
+    """Return what is supported of the protocol."""
     said = {
         "Tus-Extension": headers.EXTENSIONS,
         "Tus-Checksum-Algorithm": ",".join(headers.ALGORITHMS),
@@ -60,10 +60,10 @@ def describe(public_id: str = "") -> ResponseReturnValue:  # noqa: ARG001  (the 
 
 
 # The form's token is in a header here. To look for it in the body would read the upload.
-@resumable.post("/uploads/")
+@tus.post("/uploads/")
 @check_form_in_view
 def create() -> ResponseReturnValue:
-    """Begin an upload, and take its first piece if that comes along."""
+    """Create an upload, and take its first piece if that comes along."""
     _admit()
     length = _number("Upload-Length")
     metadata = _metadata()
@@ -73,14 +73,14 @@ def create() -> ResponseReturnValue:
     else:
         folder = entries.root_folder(account.id)
     upload = _create(folder, metadata, length)
-    location = url_for("resumable.add", public_id=upload.public_id)
+    location = url_for("tus.add", public_id=upload.public_id)
     said = {"Location": location, "Upload-Expires": http_date(uploads.expiry(upload))}
     if length == 0 or request.content_length or request.headers.get("Transfer-Encoding"):
         return "", 201, said | {"Upload-Offset": str(_take_piece(upload, 0))}
     return "", 201, said
 
 
-@resumable.route("/uploads/<public_id>", methods=["PATCH"])
+@tus.route("/uploads/<public_id>", methods=["PATCH"])
 @check_form_in_view
 def add(public_id: str) -> ResponseReturnValue:
     """Take the next piece."""
@@ -96,9 +96,9 @@ def add(public_id: str) -> ResponseReturnValue:
 
 
 # mod_wsgi may hand a HEAD on as a GET: see its WSGIMapHEADToGET.
-@resumable.get("/uploads/<public_id>")
+@tus.get("/uploads/<public_id>")
 def show(public_id: str) -> ResponseReturnValue:
-    """Tell how much has arrived."""
+    """Return how much has arrived."""
     _check_signed_in()
     upload = _upload_or_404(public_id)
     there = _offset_or_404(upload)
@@ -113,10 +113,10 @@ def show(public_id: str) -> ResponseReturnValue:
     return "", 200, said
 
 
-@resumable.delete("/uploads/<public_id>")
+@tus.delete("/uploads/<public_id>")
 @check_form_in_view
 def terminate(public_id: str) -> ResponseReturnValue:
-    """Give an upload up."""
+    """Cancel an upload."""
     _admit()
     upload = _upload_or_404(public_id)
     try:
@@ -128,7 +128,7 @@ def terminate(public_id: str) -> ResponseReturnValue:
 
 def _check_signed_in() -> None:
     if signed_in_account() is None:
-        abort(401, "You are signed out. Sign in again, and then go on with the upload.")
+        abort(401, "You are signed out. Sign in again, and then resume the upload.")
 
 
 def _admit() -> None:
@@ -136,10 +136,10 @@ def _admit() -> None:
     cast("UploadRequest", request).read_to_the_end()
     _check_signed_in()
     if request.mimetype not in {"", headers.CONTENT_TYPE}:
-        abort(415, f"What is uploaded needs the header Content-Type: {headers.CONTENT_TYPE}.")
+        abort(415, f"Uploads in pieces need the header Content-Type: {headers.CONTENT_TYPE}.")
     most = int(current_app.config["MAX_CONTENT_LENGTH"])
     if (request.content_length or 0) > most:
-        abort(413, f"One piece may have {human_size(most)}. Send the file in smaller pieces.")
+        abort(413, f"A piece can have at most {human_size(most)}. Send the file in smaller pieces.")
     request.max_content_length = most + LONGEST_FORM
     csrf.protect()
 
@@ -181,14 +181,13 @@ def _create(folder: Folder, metadata: dict[str, str], length: int) -> Upload:
     except uploads.TooManyError:
         abort(
             429,
-            f"You have begun {uploads.MOST_UNFINISHED} uploads and not finished them."
-            " Finish or cancel some first.",
+            f"You have {uploads.MOST_UNFINISHED} unfinished uploads. Finish or cancel some first.",
         )
 
 
 def _upload_or_404(public_id: str) -> Upload:
     upload = uploads.find(current_account(), public_id)
-    return upload or abort(404, "This upload is not there any more. Begin it again.")
+    return upload or abort(404, _GONE)
 
 
 def _offset_or_404(upload: Upload) -> int:
@@ -196,18 +195,18 @@ def _offset_or_404(upload: Upload) -> int:
         return uploads.offset(upload)
     except FileNotFoundError:
         uploads.remove(upload)
-        abort(404, "This upload is not there any more. Begin it again.")
+        abort(404, _GONE)
 
 
 def _take_piece(upload: Upload, start: int) -> int:
-    """Take what this request brings, and tell how much is there then."""
+    """Take what this request brings, and return how much is there then."""
     there = _offset_or_404(upload)
     # This comes first: after a lost connection, browsers may send a request again by themselves.
     if start != there:
         _refuse_offset()
     if (request.content_length or 0) > upload.size - there:
-        abort(413, f"The upload was announced with {upload.size} bytes, and more came.")
-    uploads.check_quota(current_account(), upload)
+        abort(413, _TOO_LONG.format(upload.size))
+    quota.check(current_account(), upload.size)  # much may have come since it was begun
     stream = cast("BinaryIO", request.stream)
     try:
         with uploads.append(upload, start, stream, _checksum()) as part:
@@ -219,7 +218,7 @@ def _take_piece(upload: Upload, start: int) -> int:
     except uploads.WrongOffsetError:
         _refuse_offset()
     except OverAllowanceError:
-        abort(413, f"The upload was announced with {upload.size} bytes, and more came.")
+        abort(413, _TOO_LONG.format(upload.size))
     except uploads.WrongChecksumError:
         abort(Response("The piece did not arrive as it was sent. Send it again.\n", 460))
     return there
@@ -232,20 +231,20 @@ def _finish_late(upload: Upload) -> None:
     except PartLockedError:
         _refuse_locked()
     except FileNotFoundError:
-        abort(404, "This upload is not there any more. Begin it again.")
+        abort(404, _GONE)
 
 
 def _finish(upload: Upload, part: PartFile) -> None:
-    stored = uploads.finish(upload, part)
-    if stored:
-        record("upload", stored)
-        me = current_account().name
-        logger.info("uploaded: %r, %d bytes, by %.100r", stored.name, stored.size, me)
+    if stored := uploads.finish(upload, part):
+        done("upload", stored)
 
 
 def _refuse_offset() -> NoReturn:
-    abort(409, "This is not where the upload goes on. Ask how much is there, and go on there.")
+    abort(
+        409,
+        "The piece does not begin where the upload ends. Ask for its offset first.",
+    )
 
 
 def _refuse_locked() -> NoReturn:
-    abort(423, "Another request adds to this upload just now. Try again in a moment.")
+    abort(423, "Another request is adding to this upload. Try again in a moment.")

@@ -10,23 +10,24 @@ from flask import Blueprint, Response, redirect, request
 from flask.typing import ResponseReturnValue
 
 from flask_delegate.disposition import clean_name, content_disposition
-from portal.activity.record import record
 from portal.core.models import Entry, Folder
 from portal.files import zips
-from portal.files.uploads import current_storage
 from portal.identity.current_user import current_account, login_required
+from portal.storage.content import current_storage
 from portal.storage.disk import ContentLostError
+from portal.web.events import done
 from portal.web.flashes import shorten, tell
-from portal.web.loaders import chosen_or_404, entry_or_404
+from portal.web.loaders import entry_or_404, selected_or_404
 
-from .entries import back, nothing_chosen
+from .entries import nothing_selected, previous_page
 from .folders import folder_url
+from .forms import SelectionQuery
 
-archive_pages = Blueprint("archives", __name__)
+zip_downloads = Blueprint("zips", __name__)
 logger = logging.getLogger(__name__)
 
 
-@archive_pages.get("/folders/<public_id>/zip")
+@zip_downloads.get("/folders/<public_id>/zip")
 @login_required
 def download_folder(public_id: str) -> ResponseReturnValue:
     """Send a folder, with all that is in it."""
@@ -34,60 +35,56 @@ def download_folder(public_id: str) -> ResponseReturnValue:
 
     def begin() -> None:
         if request.method == "GET":
-            record("archive", folder)
+            done("archive", folder)
 
-    return send_archive([folder], folder.name or "My files", folder_url(folder), _me(), begin)
+    name, page = folder.name or "My files", folder_url(folder)
+    return send_zip([folder], name, page, current_account().id, begin)
 
 
-@archive_pages.post("/selection/zip")
+@zip_downloads.post("/selection/zip")
 @login_required
 def download_selection() -> ResponseReturnValue:
-    """Send what was chosen."""
-    chosen = chosen_or_404("read")
-    if not chosen:
-        return nothing_chosen()
+    """Send the selection."""
+    query = SelectionQuery()
+    selected = selected_or_404("read", query.entry.data)
+    if not selected:
+        return nothing_selected(query)
 
     def begin() -> None:
-        for entry in chosen:
-            record("archive", entry)
+        done("archive", *selected)
 
-    name = chosen[0].name if len(chosen) == 1 else "Files"
-    return send_archive(chosen, name, back(), _me(), begin)
-
-
-def _me() -> tuple[int, str]:
-    return current_account().id, current_account().name
+    name = selected[0].name if len(selected) == 1 else "Files"
+    return send_zip(selected, name, previous_page(query), current_account().id, begin)
 
 
-def send_archive(
-    chosen: Sequence[Entry],
+def send_zip(
+    selected: Sequence[Entry],
     name: str,
     page: str,
-    who: tuple[int, str],
+    account_id: int,
     begin: Callable[[], object],
 ) -> ResponseReturnValue:
     """Send a ZIP, or say on a page why there is none.
 
     :param page: where to say it.
-    :param who: whose place among the ZIPs it takes, and the name for the log.
+    :param account_id: whose place among the ZIPs it takes.
     :param begin: called once it is sure that there will be one.
     """
-    slots, (account_id, reader) = zips.current_slots(), who
+    slots = zips.current_slots()
     slots.take(account_id)
     with ExitStack() as taken:
-        taken.callback(slots.give_back, account_id)
+        taken.callback(slots.release, account_id)
         try:
-            listed = zips.members(chosen)
+            members = zips.members(selected)
         except (zips.TooManyEntriesError, ContentLostError) as error:
             return _refuse(error, page)
         begin()
-        length, pieces = zips.stream(listed, current_storage())
+        length, pieces = zips.stream(members, current_storage())
         response = Response(pieces, mimetype="application/zip")
         response.call_on_close(taken.pop_all().close)
     response.content_length = length
     disposition = content_disposition("attachment", clean_name(f"{name}.zip"))
     response.headers["Content-Disposition"] = disposition
-    logger.info("a ZIP: %r, %d entries, to %.100r", name, len(listed), reader)
     return response
 
 

@@ -17,8 +17,8 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from portal.core.database import db
 from portal.core.models import FileRequest
-from portal.files import entries, names
-from portal.files.entries import QuotaExceededError
+from portal.files import names
+from portal.files.quota import QuotaExceededError, free_space
 from portal.files.uploads import accept_up_to, add_file, received_files
 from portal.sharing import limits, links
 from portal.sharing.status import Status, status_of
@@ -72,7 +72,7 @@ def upload(public_id: str) -> ResponseReturnValue:
 
 def _accept(wanted: FileRequest) -> bool:
     """Accept as many bytes and files as the limits allow, and return whether they allow any."""
-    room = min(_size_limit(wanted), entries.free_space(wanted.owner))
+    room = min(_size_limit(wanted), free_space(wanted.owner))
     if wanted.file_limit is not None:
         most = wanted.file_limit - wanted.files + 1  # one is the form's token
         request.max_form_parts = min(most, int(current_app.config["MAX_FORM_PARTS"]))

@@ -3,7 +3,7 @@
 const MOMENT = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 const DAY = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 
-/** Write times in the reader's zone; the server's, in UTC, stay as their title. */
+/** Show times in the reader's zone, with the server's, in UTC, as their title. */
 function localTimes() {
   for (const time of document.querySelectorAll("time[datetime]:not([title])")) {
     const text = time.textContent;
@@ -13,7 +13,7 @@ function localTimes() {
   }
 }
 
-/** Copy what is to be handed over, and say so. */
+/** Copy a link, and say so. */
 async function copy(button) {
   const [link, said] = [document.getElementById(button.dataset.copy), button.nextElementSibling];
   try {
@@ -25,18 +25,18 @@ async function copy(button) {
   }
 }
 
-/** Say how many are chosen, and offer nothing to do with none. */
+/** Say how many items are selected, and disable the actions when there are none. */
 function selection() {
-  const group = document.querySelector("[data-chosen]");
+  const group = document.querySelector("[data-selected]");
   if (!group) return;
   const count = document.querySelectorAll("[name=entry]:checked").length;
-  group.querySelector("output").textContent = count ? `${count} chosen` : "Nothing chosen";
+  group.querySelector("output").textContent = count ? `${count} selected` : "Nothing selected";
   for (const button of group.querySelectorAll("button")) button.disabled = count === 0;
 }
 
-/** Move between the rows' boxes by arrow keys; with Shift, or a click with Shift, choose what lies between. */
+/** Move between the rows' boxes by arrow keys; with Shift, or a click with Shift, select a range. */
 let lastBox;
-function chooseRange(box, checked) {
+function selectRange(box, checked) {
   const boxes = [...document.querySelectorAll("[name=entry]")];
   const [from, to] = [boxes.indexOf(lastBox ?? box), boxes.indexOf(box)].sort((a, b) => a - b);
   for (const one of boxes.slice(Math.max(from, 0), to + 1)) one.checked = checked;
@@ -45,7 +45,7 @@ function chooseRange(box, checked) {
 document.addEventListener("click", (event) => {
   if (event.target.dataset.copy) copy(event.target);
   if (event.target.name !== "entry") return;
-  if (event.shiftKey) chooseRange(event.target, event.target.checked);
+  if (event.shiftKey) selectRange(event.target, event.target.checked);
   lastBox = event.target;
   selection();
 });
@@ -60,7 +60,7 @@ document.addEventListener("keydown", (event) => {
     if (!next) return;
     if (event.shiftKey) {
       lastBox = event.target;
-      chooseRange(next, true);
+      selectRange(next, true);
     }
     next.focus();
   } else if (event.key === "a" && (event.ctrlKey || event.metaKey)) {
@@ -69,7 +69,7 @@ document.addEventListener("keydown", (event) => {
   } else if (event.key === "Escape") {
     for (const box of boxes) box.checked = false;
   } else if (event.key === "Delete") {
-    document.querySelector("[data-chosen] button[data-delete]:not(:disabled)")?.click();
+    document.querySelector("[data-selected] button[data-delete]:not(:disabled)")?.click();
   }
   selection();
 });

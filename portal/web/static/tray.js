@@ -1,5 +1,5 @@
 /**
- * The upload tray: takes the files that are chosen or dropped on a folder's page, has them uploaded,
+ * The upload tray: takes the files that are selected or dropped on a folder's page, has them uploaded,
  * and shows how far each is. Without it, the page's form uploads by itself.
  */
 
@@ -92,16 +92,16 @@ async function refreshList(folder) {
   const response = await fetch(location.href);
   if (!response.ok) return;
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
-  const chosen = new Set([...document.querySelectorAll("[name=entry]:checked")].map((box) => box.value));
+  const selected = new Set([...document.querySelectorAll("[name=entry]:checked")].map((box) => box.value));
   for (const id of ["entries", "storage-used"]) {
     const [old, fresh] = [document.getElementById(id), page.getElementById(id)];
     if (old && fresh && !old.contains(document.activeElement)) old.replaceWith(fresh);
   }
-  for (const box of document.querySelectorAll("[name=entry]")) box.checked = chosen.has(box.value);
+  for (const box of document.querySelectorAll("[name=entry]")) box.checked = selected.has(box.value);
   document.dispatchEvent(new Event("portal:page"));
 }
 
-/** Tell of what a closed tab has left: choosing the same file again goes on with it. */
+/** Tell of what a closed tab has left: selecting the same file again resumes it. */
 function showUnfinished() {
   const notice = document.getElementById("unfinished");
   if (!notice) return;
@@ -119,17 +119,17 @@ function showUnfinished() {
     forget.setAttribute("aria-label", `Forget ${one.name}`);
     forget.addEventListener("click", async () => {
       await one.forget(tray.dataset);
-      announce(`${one.name} is forgotten.`);
+      announce(`${one.name} was removed from the list.`);
       line.remove();
       document.querySelector("form[data-folder] button")?.focus();
     });
-    line.append(name, " was not uploaded whole. Choose or drop it again to go on. ", forget);
+    line.append(name, " was not uploaded completely. Select or drop it again to resume. ", forget);
     notice.append(line);
   }
 }
 
 /** Upload what an input holds, and empty it for more. */
-function addChosen(input, folder) {
+function addSelected(input, folder) {
   add(Array.from(input.files, (file) => ({ file, path: file.webkitRelativePath })), folder);
   input.value = "";
 }
@@ -140,12 +140,12 @@ function takeOver() {
   if (!form || form.dataset.taken) return;
   form.dataset.taken = "yes";
   for (const input of form.querySelectorAll("input[type=file]")) {
-    input.addEventListener("change", () => addChosen(input, form.dataset.folder));
+    input.addEventListener("change", () => addSelected(input, form.dataset.folder));
     // Somebody was faster than this script.
-    addChosen(input, form.dataset.folder);
+    addSelected(input, form.dataset.folder);
   }
-  for (const button of form.querySelectorAll("[data-choose]")) {
-    button.addEventListener("click", () => document.getElementById(button.dataset.choose).click());
+  for (const button of form.querySelectorAll("[data-opens]")) {
+    button.addEventListener("click", () => document.getElementById(button.dataset.opens).click());
   }
   form.addEventListener("submit", (event) => {
     event.preventDefault();

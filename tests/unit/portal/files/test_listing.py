@@ -146,9 +146,9 @@ def test_boxes_name_their_files_and_can_all_be_checked(app: Flask, alice: FlaskC
     page = make_folder(alice, "Some")
     fill(app, page, 5)
     text = alice.get(page).text
-    assert len(re.findall(r'<input type="checkbox"[^>]* aria-label="Choose N00000\d">', text)) == 5
+    assert len(re.findall(r'<input type="checkbox"[^>]* aria-label="Select N00000\d">', text)) == 5
     assert "checked" not in text
-    assert alice.get(f"{page}?choose=all").text.count('" checked>') == 5
+    assert alice.get(f"{page}?select=all").text.count('" checked>') == 5
 
 
 @pytest.mark.parametrize("order", ORDERS)

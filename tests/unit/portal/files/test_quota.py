@@ -15,7 +15,8 @@ from sqlalchemy import select
 
 from portal.core.database import db
 from portal.core.models import Account, Folder
-from portal.files import entries, uploads
+from portal.files import entries, quota, uploads
+from portal.storage.content import current_storage
 from portal.storage.disk import Allowance, IncomingFile, OverAllowanceError
 from tests.support.portal import (
     arriving,
@@ -127,14 +128,14 @@ def test_two_uploads_at_once_cannot_both_take_the_last_of_it(app: Flask, data: P
     def add(number: int) -> bool:
         with app.app_context():
             # What a request would have looked at before.
-            assert entries.free_space(db.session.get_one(Account, account_id)) == 1000
+            assert quota.free_space(db.session.get_one(Account, account_id)) == 1000
             folder = db.session.get_one(Folder, folder_id)
-            incoming = uploads.current_storage().receive(Allowance(1000))
+            incoming = current_storage().receive(Allowance(1000))
             incoming.write(bytes(300))
             barrier.wait()
             try:
                 uploads.add_file(folder, incoming, f"{number}.bin")
-            except entries.QuotaExceededError:
+            except quota.QuotaExceededError:
                 return False
             return True
 
@@ -153,7 +154,7 @@ def test_what_was_kept_before_the_rest_failed_is_told(
 
     def fail(folder: Folder, incoming: IncomingFile, client_name: str) -> object:
         if client_name == "b.txt":
-            raise entries.QuotaExceededError(200 * KIB, 200 * KIB)
+            raise quota.QuotaExceededError(200 * KIB, 200 * KIB)
         return really(folder, incoming, client_name)
 
     monkeypatch.setattr("portal.web.files.files.add_file", fail)

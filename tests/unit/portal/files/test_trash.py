@@ -242,7 +242,7 @@ def test_emptying_spares_what_is_not_in_the_trash_and_others(
         for name in ("a.txt", "b.txt"):
             upload(client, name)
         choose(client, "trash", links(client)["a.txt"])
-    assert "cannot be brought back" in alice.get("/trash/empty").text
+    assert "You cannot undo this" in alice.get("/trash/empty").text
     alice.post("/trash/empty", data={"csrf_token": token(alice)})
     assert list(links(alice)) == ["b.txt"]
     assert in_trash(bob) == ["a.txt"]
@@ -293,7 +293,7 @@ def test_days_are_a_setting_and_an_argument(
     alice = signed_in(app, "alice")
     upload(alice, "a.txt", b"1")
     choose(alice, "trash", links(alice)["a.txt"])
-    assert "7 days after" in alice.get("/trash").text
+    assert "deleted permanently after 7 days" in alice.get("/trash").text
     age(app, "a.txt", 5)
     with app.app_context():
         assert trash.purge_expired() == Purged()

@@ -26,6 +26,7 @@ from portal.core.models import Account, Entry, Folder, StoredFile
 from portal.files import names, uploads
 from portal.files.policy import Action, may
 from portal.storage import disk
+from portal.storage.content import current_storage
 from portal.storage.disk import IncomingFile, Storage
 from portal.web import loaders
 from tests.support.portal import (
@@ -120,7 +121,7 @@ def test_other_fields_files_are_not_kept(alice: FlaskClient, data: Path) -> None
 
 def test_form_without_a_file_says_so(alice: FlaskClient, data: Path) -> None:
     upload(alice, "", b"")
-    assert "Choose a file first" in alice.get("/").text
+    assert "Select a file" in alice.get("/").text
     assert kept(data) == arriving(data) == []
 
 
@@ -153,7 +154,7 @@ def test_uploads_of_one_name_at_once_are_both_kept(app: Flask, alice: FlaskClien
     def add(number: int) -> None:
         with app.app_context():
             folder = db.session.get_one(Folder, folder_id)
-            incoming = uploads.current_storage().receive()
+            incoming = current_storage().receive()
             incoming.write(b"%d" % number)
             barrier.wait()
             uploads.add_file(folder, incoming, "a.txt")
@@ -486,12 +487,12 @@ def test_uploads_and_deletes_are_logged_on_one_line(
     caplog.set_level("INFO")
     upload(alice, "a\u2028.txt", b"12345")
     delete_for_good(alice, links(alice)["a.txt"])
-    views = ("portal.web.files.files", "portal.web.files.entries", "portal.web.files.trash")
-    lines = [record.getMessage() for record in caplog.records if record.name in views]
+    own = "portal.activity.record"
+    lines = [record.getMessage() for record in caplog.records if record.name == own]
     assert lines == [
-        "uploaded: 'a.txt', 5 bytes, by 'alice'",
-        "into the trash: 'a.txt', by 'alice'",
-        "deleted: 'a.txt', 1 files, 5 bytes, by 'alice'",
+        "upload: 'a.txt' '', by 'alice' from 127.0.0.1",
+        "trash: 'a.txt' '', by 'alice' from 127.0.0.1",
+        "delete: 'a.txt' '', by 'alice' from 127.0.0.1",
     ]
 
 

@@ -22,7 +22,7 @@ from werkzeug.test import TestResponse
 
 from portal.core.database import db
 from portal.core.models import Account, Entry, Folder, StoredFile
-from portal.files import entries, zips
+from portal.files import entries, names, zips
 from portal.files.zips import BusyError, Member, Slots
 from portal.storage.disk import ContentLostError, Storage
 from tests.support.portal import (
@@ -138,7 +138,7 @@ def test_trash_is_left_out(tree_of_alice: str, alice: FlaskClient) -> None:
     ],
 )
 def test_name_stays_one_component(name: str, safe: str) -> None:
-    assert zips.safe_name(name) == safe
+    assert names.portable(name) == safe
 
 
 def test_harmful_names_in_the_database_do_no_harm(
@@ -237,7 +237,7 @@ def test_too_many_entries_are_refused_in_words(make_app: Callable[..., Flask]) -
     response = alice.get(f"{page}/zip")
     assert response.location == page
     text = alice.get(page).text
-    assert "A ZIP may have 3 files and folders in it" in text
+    assert "A ZIP can hold at most 3 files and folders" in text
     with app.app_context():
         zips.current_slots().take(1)  # the refused one holds none
 
@@ -268,7 +268,7 @@ def test_places_are_limited_in_all_and_for_each() -> None:
     for account_id in (1, 4):
         with pytest.raises(BusyError):
             slots.take(account_id)
-    slots.give_back(2)
+    slots.release(2)
     slots.take(4)
 
 

@@ -26,10 +26,10 @@ from portal.core import database
 from portal.core.database import db
 from portal.core.models import OneTimeLink, Role, SignIn, StoredFile
 from portal.files import trash
-from portal.files.uploads import disk_storage
 from portal.identity import sessions
 from portal.maintenance import backup
 from portal.maintenance.backup import BackupError
+from portal.storage.content import disk_storage
 from tests.support.paths import PROJECT
 from tests.support.portal import PASSWORD, arriving, kept
 from tests.support.stored import contents, path_of, store

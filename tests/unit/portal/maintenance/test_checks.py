@@ -28,10 +28,10 @@ from portal.core.models import (
     SignIn,
     now,
 )
-from portal.files import entries, trash
-from portal.files.uploads import disk_storage
+from portal.files import entries, quota, trash
 from portal.identity import sessions
 from portal.maintenance import check_files
+from portal.storage.content import disk_storage
 from tests.support.paths import PROJECT
 from tests.support.portal import kept
 from tests.support.stored import contents, path_of, root, store
@@ -109,7 +109,7 @@ def test_content_of_no_row_is_moved_aside_and_found_again(app: Flask, data: Path
         path = path_of(data, stored)
         values = {one.name: getattr(stored, one.name) for one in Base.metadata.tables["entry"].c}
         db.session.delete(stored)
-        entries.release(stored.owner_id, stored.size)
+        quota.release(stored.owner_id, stored.size)
         db.session.commit()
     assert check(app) == [("unclaimed", None)]
     assert path.exists()
@@ -121,7 +121,7 @@ def test_content_of_no_row_is_moved_aside_and_found_again(app: Flask, data: Path
     # With a database that knows it, such as one from a backup, it has its place again.
     with app.app_context():
         db.session.execute(Base.metadata.tables["entry"].insert(), values)
-        entries.charge(values["owner_id"], values["size"])
+        quota.charge(values["owner_id"], values["size"])
         db.session.commit()
     assert check(app) == [("missing", None)]
     assert check(app, "--repair") == [("missing", f"moved back from {aside}")]

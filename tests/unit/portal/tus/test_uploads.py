@@ -24,10 +24,10 @@ from werkzeug.test import TestResponse
 from portal.accounts import accounts
 from portal.core.database import db
 from portal.core.models import Account, Activity, Folder, StoredFile, Upload, now
-from portal.files import entries
-from portal.files.uploads import disk_storage
+from portal.files import quota
 from portal.maintenance import cleanup
 from portal.storage import disk
+from portal.storage.content import disk_storage
 from portal.tus import headers, parts, uploads
 from portal.tus.headers import CONTENT_TYPE, HeaderError
 from tests.support.portal import (
@@ -437,7 +437,7 @@ def test_quota_that_is_taken_at_the_last_moment_loses_nothing(
 ) -> None:
     set_quota(app, 100)
     url = tus.begin(60, filename="a")
-    monkeypatch.setattr(uploads, "check_quota", lambda *_: set_quota(app, 10))
+    monkeypatch.setattr(quota, "check", lambda *_: set_quota(app, 10))
     assert tus.add(url, 0, b"x" * 60).status_code == 413
     assert kept(data) == []
     assert tus.send("HEAD", url).status_code == 413  # and not: complete
@@ -457,7 +457,7 @@ def test_database_that_cannot_be_written_loses_nothing(
             error.sqlite_errorcode = sqlite3.SQLITE_FULL
             raise OperationalError("INSERT", {}, error)
 
-        patch.setattr(entries, "charge", full)
+        patch.setattr(quota, "charge", full)
         assert tus.add(url, 0, b"abc").status_code == 507
     assert kept(data) == []
     assert tus.offset(url) == 3
@@ -551,7 +551,7 @@ def test_upload_whose_part_is_lost_is_begun_again(tus: Tus, data: Path) -> None:
     part.unlink()
     refused = tus.add(url, 0, b"1")
     assert refused.status_code == 404
-    assert "Begin it again" in refused.text
+    assert "Start it again" in refused.text
 
 
 def test_account_takes_its_uploads_along(app: Flask, tus: Tus) -> None:

@@ -99,7 +99,7 @@ def test_missing_choice_of_a_file_is_told_at_the_field(alice: FlaskClient) -> No
     assert "aria-invalid" not in alice.get("/").text
     upload(alice, "", b"")
     page = alice.get("/").text
-    assert re.search(r'<p class="note error" role="alert" id="error">Choose a file first', page)
+    assert re.search(r'<p class="note error" role="alert" id="error">Select a file', page)
     assert 'aria-invalid="true" aria-describedby="error limit">' in _input(page, "file")
     assert 'multiple aria-describedby="limit">' in _input(alice.get("/").text, "file")
 

@@ -20,9 +20,9 @@ from portal.accounts import invitations as one_time_links
 from portal.core.database import db
 from portal.core.models import Account, FileRequest, Folder, Role, Share, SignIn, StoredFile
 from portal.files import entries
-from portal.files.uploads import disk_storage
 from portal.identity import passwords, sessions
 from portal.sharing import links as link_service
+from portal.storage.content import disk_storage
 from portal.tus.headers import CONTENT_TYPE
 from tests.support.portal import (
     PASSWORD,

@@ -90,13 +90,13 @@ def test_name_of_a_folder_is_cleaned(sent: str, made: str, alice: FlaskClient) -
 @pytest.mark.parametrize("name", ["", "   "])
 def test_folder_needs_a_name(name: str, alice: FlaskClient) -> None:
     post_folder(alice, name)
-    assert "Give the new folder a name." in messages(alice)
+    assert "Enter a name." in messages(alice)
 
 
 def test_taken_name_gets_a_number_and_that_is_told(alice: FlaskClient) -> None:
     upload(alice, "Plan")
     post_folder(alice, "PLAN")
-    assert "New folder: PLAN (2) (PLAN is taken)" in messages(alice)
+    assert "Folder created: PLAN (2) (PLAN is taken)" in messages(alice)
     assert list(folders(alice)) == ["PLAN (2)"]
 
 
@@ -127,7 +127,7 @@ def test_rename_may_change_case_alone(alice: FlaskClient) -> None:
 def test_rename_needs_a_name(alice: FlaskClient) -> None:
     upload(alice, "a.txt")
     rename(alice, links(alice)["a.txt"], " ")
-    assert "Give it a name." in messages(alice)
+    assert "Enter a name." in messages(alice)
     assert list(links(alice)) == ["a.txt"]
 
 
@@ -200,11 +200,11 @@ def test_depth_is_limited_in_words(alice: FlaskClient, monkeypatch: pytest.Monke
         page = make_folder(alice, name, page)
         pages.append(page)
     post_folder(alice, "d", page)
-    assert "Folders can lie at most 3 deep" in messages(alice)
+    assert "Folders can be nested at most 3 deep" in messages(alice)
     outer = make_folder(alice, "outer")
     make_folder(alice, "inner", outer)
     move(alice, pages[1], outer)
-    assert "Folders can lie at most 3 deep" in messages(alice)
+    assert "Folders can be nested at most 3 deep" in messages(alice)
     assert set(folders(alice)) == {"a", "outer"}
     move(alice, pages[0], outer)
     assert set(folders(alice)) == {"a"}
@@ -259,7 +259,7 @@ def test_nothing_chosen_is_told_where_one_was(action: str, alice: FlaskClient) -
     page = make_folder(alice, "Here")
     response = choose(alice, action, next=f"{page}?sort=size")
     assert response.location == f"{page}?sort=size"
-    assert "Choose files or folders first" in messages(alice)
+    assert "Select files or folders first" in messages(alice)
 
 
 @pytest.mark.parametrize("target", ["//evil.example/", "https://evil.example/", "/\\evil.example"])

@@ -450,11 +450,11 @@ def test_archive_that_is_refused_counts_nothing(
     home = home_of(visitor, link)
     url, page = f"{home}/folders/{public_id(folder)}/zip", visitor.get(home).text
     slots = zips.Slots(2)
-    app.extensions["portal.archives"] = slots
+    app.extensions["portal.zips"] = slots
     slots.take(0)
     assert _post(visitor, url, page).status_code == 503
     assert downloads(app) == 0
-    slots.give_back(0)
+    slots.release(0)
     with _post(visitor, url, page) as archive:
         assert archive.status_code == 200
         # Visitors do not take the places of those who have an account.

@@ -1,0 +1,76 @@
+"""Quotas: how many bytes an account may have, and has."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from flask import current_app
+from sqlalchemy import func, update
+
+from portal.core.database import db
+from portal.core.models import Account
+
+
+class QuotaExceededError(Exception):
+    """An account may not have that many bytes.
+
+    :param quota: bytes that it may have in all.
+    :param used: bytes that it has.
+    """
+
+    def __init__(self, quota: int, used: int) -> None:
+        super().__init__(f"{used} of {quota} bytes are used")
+        self.quota = quota
+        self.used = used
+
+    @classmethod
+    def of(cls, account: Account, waiting: int = 0) -> Self:
+        """Return the error of an account: see :func:`check`."""
+        return cls(quota_of(account), account.used + waiting)
+
+
+def quota_of(account: Account) -> int:
+    """Return how many bytes an account may have."""
+    return int(current_app.config["QUOTA"]) if account.quota is None else account.quota
+
+
+def free_space(account: Account) -> int:
+    """Return how many more bytes an account may have."""
+    return max(quota_of(account) - account.used, 0)
+
+
+def check(account: Account, size: int, waiting: int = 0) -> None:
+    """Check that there is room for more, which is not reserved by that.
+
+    :param size: bytes.
+    :param waiting: bytes of unfinished uploads, which need room, too.
+    :raises QuotaExceededError: if the account may not have that many bytes more.
+    """
+    if size + waiting > free_space(account):
+        raise QuotaExceededError.of(account, waiting)
+
+
+def charge(owner_id: int, size: int) -> None:
+    """Count bytes against an account's quota, in the transaction that brings them.
+
+    Two uploads at once cannot both have the last of it: the check is part of the update.
+
+    :raises QuotaExceededError: if the account may not have that many bytes more.
+    """
+    allowed = func.coalesce(Account.quota, current_app.config["QUOTA"])
+    charged = db.session.scalar(
+        update(Account)
+        .where(Account.id == owner_id, Account.used + size <= allowed)
+        .values(used=Account.used + size)
+        .returning(Account.used)
+    )
+    if charged is None:
+        db.session.rollback()
+        raise QuotaExceededError.of(db.session.get_one(Account, owner_id))
+
+
+def release(owner_id: int, size: int) -> None:
+    """Return bytes to an account's quota, in the transaction that removes them."""
+    db.session.execute(
+        update(Account).where(Account.id == owner_id).values(used=Account.used - size)
+    )

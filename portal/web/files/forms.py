@@ -1,0 +1,75 @@
+"""What pages of files ask for, in forms and in addresses."""
+
+from __future__ import annotations
+
+from flask import request
+from wtforms import SelectMultipleField  # type: ignore[import-untyped]
+from wtforms.validators import DataRequired  # type: ignore[import-untyped]
+
+from portal.files.listing import SORTS, Direction, Order
+from portal.web.forms import Form, text
+
+_LONGEST_ID = 64
+_LONGEST_NAME = 255
+
+
+class NameForm(Form):
+    """A name for a file or folder."""
+
+    name = text("Name", _LONGEST_NAME, DataRequired("Enter a name."))
+
+
+class UndoForm(Form):
+    """The moment whose move to the trash is undone."""
+
+    moment = text("Moment", 64)
+
+
+class Query(Form):
+    """What an address asks for, or a form adds to it. What is longer than a field is ignored."""
+
+    class Meta:
+        """No token: the one of a form is checked before any view runs."""
+
+        csrf = False
+
+    def __init__(self) -> None:
+        super().__init__(request.values)
+        self.validate()
+        for name in self.errors:
+            self[name].data = ""
+
+
+class SearchQuery(Query):
+    """A part of a name."""
+
+    q = text("Search all my files by name", 255)
+
+
+class ListQuery(Query):
+    """Which page of a list, and how it is sorted."""
+
+    sort = text("Sort by", 8)
+    order = text("Order", 16)
+    before = text("Before", _LONGEST_ID)
+    after = text("After", _LONGEST_ID)
+    select = text("Select", 8)
+
+    def sorting(self) -> Order:
+        """Return the order; by name, if there is no other."""
+        if self.sort.data not in SORTS:
+            return Order()
+        return Order(self.sort.data, self.order.data == "descending")
+
+    def place(self) -> tuple[Direction, str]:
+        """Return on which side of which entry the page is."""
+        return ("before", self.before.data) if self.before.data else ("after", self.after.data)
+
+
+class SelectionQuery(Query):
+    """Files and folders that were selected, and where to go with them."""
+
+    entry = SelectMultipleField(validate_choice=False)
+    folder = text("Folder", _LONGEST_ID)
+    after = text("After", _LONGEST_ID)
+    next = text("Next page", 2000)
