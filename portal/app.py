@@ -17,7 +17,7 @@ from portal.core import database, datafolder, logs, settings
 from portal.files import zips
 from portal.files.quota import quota_of
 from portal.files.uploads import UploadRequest
-from portal.identity import attempts
+from portal.identity import throttle
 from portal.storage import content
 from portal.storage.disk import Storage
 from portal.tus.parts import Parts
@@ -43,7 +43,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     folder = datafolder.prepare(settings.data_folder(app))
     app.secret_key = datafolder.secret_key(folder)
     database.init_app(app, folder / "portal.db")
-    attempts.init_app(app, folder / "throttle.db")
+    throttle.init_app(app, folder / "throttle.db")
     _set_up_delegate(app, _prepare_storage(app, folder))
     for extension in (csrf, sign_in, record, zips, filters, errors, headers):
         extension.init_app(app)

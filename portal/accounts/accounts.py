@@ -1,4 +1,4 @@
-"""Accounts: made, found, signed in to, managed."""
+"""Accounts: create, find, authenticate, manage, delete."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 
-from portal.accounts import usernames
 from portal.core import text
 from portal.core.database import db
 from portal.core.models import Account, Folder, OneTimeLink, RecoveryCode, Role, SignIn, StoredFile
@@ -20,11 +19,14 @@ from portal.files.uploads import remove_content
 from portal.identity import passwords, sessions
 from portal.identity.sessions import Proof
 
+from . import usernames
+
 LONGEST_NAME = 64
+_MANAGES = sa.and_(Account.role == Role.ADMINISTRATOR, Account.is_active)
 
 
 class AccountError(Exception):
-    """Something about an account cannot be done; the message says why."""
+    """An account cannot be created or changed; the message says why."""
 
 
 class UnusableNameError(AccountError):
@@ -32,36 +34,35 @@ class UnusableNameError(AccountError):
 
 
 class ChangedMeanwhileError(AccountError):
-    """Somebody else changed the account while this was done."""
+    """Somebody else has changed the account meanwhile."""
 
     def __init__(self) -> None:
-        super().__init__("The account was changed meanwhile, and your change was not made.")
+        super().__init__("The account was changed meanwhile. Your change was not made.")
 
 
-class RightLostError(AccountError):
-    """Who does this managed the accounts when it began, and does no longer."""
+class NotAdministratorError(AccountError):
+    """Whoever does this is no longer an administrator."""
 
     def __init__(self) -> None:
-        super().__init__("You do not manage the accounts any more.")
+        super().__init__("You are no longer an administrator.")
 
 
 class LastAdministratorError(AccountError):
-    """Nobody would be left to manage the accounts."""
+    """No administrator would be left."""
 
     def __init__(self) -> None:
         super().__init__(
-            "This is the only active administrator. Make another one first, so that somebody can"
-            " manage the accounts."
+            "This is the only active administrator. Make another account an administrator first."
         )
 
 
 def find(name: str) -> Account | None:
-    """Find the account of that name."""
+    """Find an account by its name."""
     return db.session.scalar(select(Account).where(Account.name_key == text.fold(name)))
 
 
-def with_last_use() -> Sequence[tuple[Account, datetime | None]]:
-    """Give every account, by name, with the last use of a session that it still has."""
+def list_with_last_use() -> Sequence[tuple[Account, datetime | None]]:
+    """Return every account, by name, with the last use of its current sessions."""
     last_use = (
         select(SignIn.account_id, func.max(SignIn.used_at).label("used_at"))
         .group_by(SignIn.account_id)
@@ -76,46 +77,59 @@ def with_last_use() -> Sequence[tuple[Account, datetime | None]]:
 
 
 def count_files(account: Account) -> tuple[int, int]:
-    """Tell how many files an account has, those in the trash, too, and their bytes."""
+    """Return how many files an account has, including the trash, and their bytes."""
     mine = StoredFile.owner_id == account.id
     return db.session.scalar(select(func.count()).where(mine)) or 0, account.used
 
 
 def create(name: str, password: str, role: Role = Role.MEMBER, quota: int | None = None) -> Account:
-    """Make an account.
+    """Create an account.
 
-    :param quota: bytes that it may have; none for what ``PORTAL_QUOTA`` says.
+    :param quota: bytes; none for ``PORTAL_QUOTA``.
     :raises AccountError: for a name that is taken or unusable, or a password that is not good.
     """
-    account = prepare(name, password)
-    account.role, account.quota = role, quota
+    account = prepare(name, password, role, quota)
     add(account)
     return account
 
 
-def prepare(name: str, password: str) -> Account:
-    """Check the name and the password of a new account, and hash it: what takes time.
+def prepare(name: str, password: str, role: Role, quota: int | None) -> Account:
+    """Check the name and the password of a new account, and hash the password: the slow part.
 
     :raises AccountError: for a name that is taken or unusable, or a password that is not good.
     """
     name = unicodedata.normalize("NFC", name.strip())
     if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
-        raise UnusableNameError(f"A name has 1 to {LONGEST_NAME} printable characters.")
+        raise UnusableNameError(f"Choose a name of 1 to {LONGEST_NAME} printable characters.")
     if text.has_invisible(name) or not text.can_be_seen(name):
-        raise UnusableNameError("A name has no invisible characters, and more than marks.")
-    _refuse_taken(name)  # before the hash, which keeps the server busy
+        raise UnusableNameError(
+            "A name cannot contain invisible characters, and needs a letter, digit or symbol."
+        )
+    refuse_taken(name)  # before the hash, which keeps the server busy
     return Account(
         name=name,
         name_key=text.fold(name),
         skeleton=usernames.skeleton(name),
         password_hash=hash_new(password, name),
+        role=role,
+        quota=quota,
     )
 
 
-def add(account: Account) -> Proof:
-    """Put a new account into the database, with the folder that holds all that it will have.
+def refuse_taken(name: str) -> None:
+    """Refuse a name that is taken, or looks like one.
 
-    What else this transaction did is undone if that fails.
+    :raises UnusableNameError: for such a name.
+    """
+    like = sa.or_(Account.name_key == text.fold(name), Account.skeleton == usernames.skeleton(name))
+    if db.session.scalar(select(Account.id).where(like).limit(1)) is not None:
+        raise _taken(name)
+
+
+def add(account: Account) -> Proof:
+    """Add a new account to the database, with its root folder.
+
+    If that fails, the whole transaction is undone.
 
     :returns: what a first session needs.
     :raises AccountError: for a name that is taken.
@@ -133,23 +147,23 @@ def add(account: Account) -> Proof:
 
 
 def set_password(account: Account, password: str, seen: str | None = None) -> Proof:
-    """Change an account's password, end its sessions, and void links that would change it.
+    """Change an account's password, end its sessions, and delete its reset links.
 
-    :param seen: the hash of the password that was given for this; none where none was asked for.
+    :param seen: the hash of the present password, where that was asked for.
     :raises AccountError: for a password that is not good, or if another one was set meanwhile.
     """
     return replace_hash(account, hash_new(password, account.name), seen)
 
 
 def replace_hash(account: Account, password_hash: str, seen: str | None = None) -> Proof:
-    """Let another password be the account's, with all that goes with it.
+    """Change an account's password to one that is hashed already.
 
     :param seen: as for :func:`set_password`.
     :returns: what a new session needs.
     :raises ChangedMeanwhileError: if another password was set meanwhile.
     """
     expected = Account.password_hash == seen if seen else sa.true()
-    if not _update(account, expected, password_hash=password_hash):
+    if not _update(account.id, expected, password_hash=password_hash):
         db.session.rollback()
         raise ChangedMeanwhileError
     db.session.refresh(account)
@@ -172,44 +186,44 @@ def hash_new(password: str, name: str) -> str:
 
 
 def set_quota(account: Account, quota: int | None) -> None:
-    """Change how many bytes an account may have; none: what ``PORTAL_QUOTA`` says."""
+    """Change how many bytes an account may keep; none for ``PORTAL_QUOTA``."""
     account.quota = quota
     db.session.commit()
 
 
 def set_role(account: Account, role: Role) -> None:
-    """Change what an account is for.
+    """Change an account's role.
 
     :raises LastAdministratorError: if no active administrator would be left.
     """
     if role is Role.ADMINISTRATOR:
         account.role = role
     else:
-        _take_rights(account, role=role)
+        _remove_rights(account, role=role)
     db.session.commit()
 
 
 def activate(account: Account) -> None:
-    """Let somebody sign in again. No session of before comes back."""
+    """Activate an account. Sessions from before stay ended."""
     account.is_active = True
     sessions.end_all(account)
 
 
 def deactivate(account: Account) -> None:
-    """Sign an account out everywhere, and let nobody sign in to it.
+    """Sign an account out everywhere, and refuse sign-ins.
 
     :raises LastAdministratorError: if no active administrator would be left.
     """
-    _take_rights(account, is_active=False)
+    _remove_rights(account, is_active=False)
     sessions.end_all(account)
 
 
 def delete(account: Account) -> None:
-    """Delete an account and all that it has, for good.
+    """Delete an account and its files permanently.
 
     :raises LastAdministratorError: if no active administrator would be left.
     """
-    _take_rights(account, is_active=False)
+    _remove_rights(account, is_active=False)
     keys = entries.forget_all(account.id)
     for model in (SignIn, OneTimeLink, RecoveryCode):
         db.session.execute(sa.delete(model).where(model.account_id == account.id))
@@ -220,9 +234,9 @@ def delete(account: Account) -> None:
 
 
 def authenticate(name: str, password: str) -> Proof | None:
-    """Give what a session needs if the account is active and the password is its own.
+    """Return what a session needs, if the password is right and the account is active.
 
-    The password is hashed anew where that is due.
+    An outdated hash is renewed.
     """
     account = find(name)
     if not passwords.verify(account.password_hash if account else None, password):
@@ -232,70 +246,53 @@ def authenticate(name: str, password: str) -> Proof | None:
     proof = Proof.of(account)
     if not passwords.needs_rehash(proof.password_hash):
         return proof
-    # Hashing takes its time: another password that was set meanwhile stays.
+    # Hashing is slow: a password that was set meanwhile must stay.
     renewed = passwords.hash_password(password)
-    done = _update(account, Account.password_hash == proof.password_hash, password_hash=renewed)
+    done = _update(account.id, Account.password_hash == proof.password_hash, password_hash=renewed)
     db.session.commit()
-    # Most often, it was this password's hash that somebody else renewed meanwhile.
+    # Most often, another request has renewed the hash of the same password.
     return proof._replace(password_hash=renewed) if done else authenticate(name, password)
 
 
-def hold_right(account_id: int) -> None:
-    """Make sure, to the end of the present transaction, that an account manages the others.
+def lock_administrator(account_id: int) -> None:
+    """Check that an account is an administrator's, and keep it so until this transaction ends.
 
-    What is handed out then cannot outlive the right: who takes that withdraws it.
+    So no link outlives the right to create it: whoever removes that right deletes the links.
 
-    :raises RightLostError: if it does not; the transaction is undone.
+    :raises NotAdministratorError: if it is not; the transaction is undone.
     """
-    held = (
-        sa.update(Account)
-        .where(Account.id == account_id, Account.role == Role.ADMINISTRATOR, Account.is_active)
-        .values(role=Role.ADMINISTRATOR)
-        .execution_options(synchronize_session=False)
-    )
-    if db.session.scalar(held.returning(Account.id)) is None:
+    if not _update(account_id, _MANAGES, role=Role.ADMINISTRATOR):
         db.session.rollback()
-        raise RightLostError
+        raise NotAdministratorError
 
 
-def _update(account: Account, expected: sa.ColumnElement[bool], **values: object) -> bool:
-    """Change an account if it is as expected, and tell whether it was."""
-    change = sa.update(Account).where(Account.id == account.id, expected).values(**values)
+def _update(account_id: int, expected: sa.ColumnElement[bool], **values: object) -> bool:
+    """Change an account if it is as expected, and return whether it was."""
+    change = sa.update(Account).where(Account.id == account_id, expected).values(**values)
     options = {"synchronize_session": False}
     found = db.session.scalar(change.returning(Account.id), execution_options=options)
     return found is not None
 
 
-def _refuse_taken(name: str) -> None:
-    like = sa.or_(Account.name_key == text.fold(name), Account.skeleton == usernames.skeleton(name))
-    if db.session.scalar(select(Account.id).where(like).limit(1)) is not None:
-        raise _taken(name)
-
-
 def _taken(name: str) -> UnusableNameError:
-    return UnusableNameError(f"There is an account {name!r} already, or one like it.")
+    return UnusableNameError(
+        f"There is already an account {name!r}, or one that looks like it. Choose another name."
+    )
 
 
-def _take_rights(account: Account, **values: object) -> None:
-    """Change an account so that it may no longer manage others, in the present transaction.
+def _remove_rights(account: Account, **values: object) -> None:
+    """Change an account to one that is no active administrator, in the current transaction.
 
     Two administrators who do it to each other at once cannot both succeed: the check is part of
-    the update. What an administrator handed out would outlive the right to hand it out, and nobody
-    knows who made which link: so all links go.
+    the update. An administrator's links must not outlive the right to create them, and nobody
+    knows who created which: so all links are deleted.
     """
     other = aliased(Account)
     others = sa.exists().where(
         other.id != account.id, other.role == Role.ADMINISTRATOR, other.is_active
     )
-    manages = sa.and_(Account.role == Role.ADMINISTRATOR, Account.is_active)
     managed = account.is_administrator and account.is_active
-    changed = db.session.scalar(
-        sa.update(Account)
-        .where(Account.id == account.id, sa.or_(sa.not_(manages), others))
-        .values(**values)
-        .returning(Account.id)
-    )
-    if changed is None:
+    if not _update(account.id, sa.or_(sa.not_(_MANAGES), others), **values):
         db.session.rollback()
         raise LastAdministratorError
     if managed:

@@ -1,4 +1,4 @@
-"""Links to hand over: to make an account with, or to choose a new password. Each works once."""
+"""One-time links to hand over: invitations to create an account, and password resets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .accounts import AccountError
 INVITATION_DAYS = 7
 _RESET_VALIDITY = timedelta(days=1)
 REMEMBERED = timedelta(days=30)
-"""How long an expired link can be told from one that never was."""
+"""How long an expired link is remembered as expired, not unknown."""
 LONGEST_TOKEN = 64
 """Characters: enough for any, and few enough for a cookie."""
 
@@ -29,71 +29,71 @@ class LinkError(Exception):
 
 
 class LinkUnknownError(LinkError):
-    """There is no such link: used, withdrawn, or guessed."""
+    """There is no such link: used, revoked, or guessed."""
 
     def __init__(self) -> None:
-        super().__init__("It was used already, was withdrawn, or is not complete.")
+        super().__init__("It has been used, has been revoked, or is incomplete.")
 
 
 class LinkExpiredError(LinkError):
-    """A link's time is over."""
+    """A link has expired."""
 
     def __init__(self) -> None:
-        super().__init__("Its time is over.")
+        super().__init__("It has expired.")
 
 
-def invite(
+def create_invitation(
     role: Role,
     quota: int | None,
     note: str,
     days: int = INVITATION_DAYS,
     actor: Account | None = None,
 ) -> tuple[OneTimeLink, str]:
-    """Make an invitation, and give it with its token, which nobody can read again.
+    """Create an invitation, and return it with its token, which nobody can read again.
 
     :param actor: the administrator who does it; none on the command line.
-    :raises AccountError: if the actor does not manage the accounts any more.
+    :raises AccountError: if the actor is no longer an administrator.
     """
     validity = timedelta(days=days)
     if actor:
-        accounts.hold_right(actor.id)
-    return _make(validity, role=role, quota=quota, note=text.one_line(note))
+        accounts.lock_administrator(actor.id)
+    return _create(validity, role=role, quota=quota, note=text.one_line(note))
 
 
-def allow_reset(account: Account, actor: Account | None = None) -> tuple[OneTimeLink, str]:
-    """Make a link to choose a new password with, in place of any older one.
+def create_reset_link(account: Account, actor: Account | None = None) -> tuple[OneTimeLink, str]:
+    """Create a link to choose a new password with, in place of any older one.
 
-    :param actor: as for :func:`invite`.
-    :raises AccountError: if the account is deactivated, or as for :func:`invite`.
+    :param actor: as for :func:`create_invitation`.
+    :raises AccountError: if the account is deactivated, or as for :func:`create_invitation`.
     """
     if not account.is_active:
         raise AccountError(f"The account {account.name!r} is deactivated. Activate it first.")
     if actor:
-        accounts.hold_right(actor.id)
+        accounts.lock_administrator(actor.id)
     db.session.execute(delete(OneTimeLink).where(OneTimeLink.account_id == account.id))
-    return _make(_RESET_VALIDITY, role=account.role, account_id=account.id)
+    return _create(_RESET_VALIDITY, role=account.role, account_id=account.id)
 
 
 def open_invitations() -> Sequence[OneTimeLink]:
-    """Give the invitations that can be used still, the latest first."""
+    """Return the invitations that can still be used, the latest first."""
     query = select(OneTimeLink).where(
         OneTimeLink.account_id.is_(None), OneTimeLink.expires_at > now()
     )
     return db.session.scalars(query.order_by(OneTimeLink.id.desc())).all()
 
 
-def withdraw(public_id: str) -> bool:
-    """Let an invitation not be used, and tell whether it could be until now."""
-    withdrawn = delete(OneTimeLink).where(
+def revoke_invitation(public_id: str) -> bool:
+    """Revoke an invitation, and return whether there was one."""
+    revoked = delete(OneTimeLink).where(
         OneTimeLink.public_id == public_id, OneTimeLink.account_id.is_(None)
     )
-    found = db.session.scalar(withdrawn.returning(OneTimeLink.id))
+    found = db.session.scalar(revoked.returning(OneTimeLink.id))
     db.session.commit()
     return found is not None
 
 
 def find_invitation(token: str) -> OneTimeLink:
-    """Find the invitation that a token is for.
+    """Find the invitation of a token.
 
     :raises LinkError: if it cannot be used.
     """
@@ -104,7 +104,7 @@ def find_invitation(token: str) -> OneTimeLink:
 
 
 def find_reset(token: str) -> tuple[OneTimeLink, Account]:
-    """Find the account whose password a token changes.
+    """Find the reset link of a token, and its account.
 
     :raises LinkError: if it cannot be used.
     """
@@ -115,24 +115,24 @@ def find_reset(token: str) -> tuple[OneTimeLink, Account]:
     return link, account
 
 
-def accept(token: str, name: str, password: str) -> Proof:
-    """Make the account that somebody was invited to. Of two who try at once, one is too late.
+def accept_invitation(token: str, name: str, password: str) -> Proof:
+    """Create the account that somebody was invited to. Of two who try at once, one is too late.
 
     :raises LinkError: if the invitation cannot be used.
-    :raises AccountError: for a name or a password that cannot be; the invitation stays.
+    :raises AccountError: for a name or password that is refused; the invitation stays.
     """
     link = find_invitation(token)
-    account = accounts.prepare(name, password)  # first, as it takes longer than others may wait
-    account.role, account.quota = link.role, link.quota
+    # First, as hashing takes longer than others may wait for the row.
+    account = accounts.prepare(name, password, link.role, link.quota)
     _use_up(link)
     return accounts.add(account)
 
 
-def reset(token: str, password: str) -> Proof:
-    """Change the password of the account that a link was made for.
+def reset_password(token: str, password: str) -> Proof:
+    """Change the password of the account that a reset link is for.
 
     :raises LinkError: if it cannot be used.
-    :raises AccountError: for a password that cannot be; the link stays.
+    :raises AccountError: for a password that is refused; the link stays.
     """
     link, account = find_reset(token)
     password_hash = accounts.hash_new(password, account.name)
@@ -140,8 +140,8 @@ def reset(token: str, password: str) -> Proof:
     return accounts.replace_hash(account, password_hash)
 
 
-def address(kind: str, token: str) -> str:
-    """Write a link; without ``PORTAL_BASE_URL`` and outside a request, from its path on.
+def link_url(kind: str, token: str) -> str:
+    """Return a link; without ``PORTAL_BASE_URL`` and outside a request, only its path.
 
     :param kind: ``invitation`` or ``reset``.
     """
@@ -150,7 +150,7 @@ def address(kind: str, token: str) -> str:
     return str(base).rstrip("/") + path
 
 
-def _make(validity: timedelta, **values: object) -> tuple[OneTimeLink, str]:
+def _create(validity: timedelta, **values: object) -> tuple[OneTimeLink, str]:
     db.session.execute(delete(OneTimeLink).where(OneTimeLink.expires_at < now() - REMEMBERED))
     token = new_token()
     link = OneTimeLink(token_hash=hash_token(token), expires_at=now() + validity, **values)
@@ -169,7 +169,7 @@ def _find(token: str) -> OneTimeLink:
 
 
 def _use_up(link: OneTimeLink) -> None:
-    """Use a link, in the present transaction."""
+    """Delete a link in the current transaction, which fails if it was used meanwhile."""
     used = delete(OneTimeLink).where(OneTimeLink.id == link.id).returning(OneTimeLink.id)
     if db.session.scalar(used) is None:
         db.session.rollback()

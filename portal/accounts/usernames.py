@@ -1,4 +1,4 @@
-"""Names of accounts: which two look alike, and so cannot both be taken."""
+"""Names of accounts: two that look alike cannot both be taken."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from confusable_homoglyphs import confusables  # type: ignore[import-untyped]
 
 from portal.core.text import BLANKS, IGNORABLES, fold
 
+_DIRECTION_MARK = "\u200e"
+
 
 def skeleton(name: str) -> str:
-    """Map names that look alike, such as with a Cyrillic letter for a Latin one, to one key.
+    """Return one key for all names that look alike, such as with a Cyrillic for a Latin letter.
 
-    As in Unicode's technical standard 39, section 4: for comparing only, not for showing. What can
-    be overlooked is left out, too: lines and points at another script's letters.
+    This is the skeleton of Unicode Technical Standard 39, section 4, for comparing only. It also
+    leaves out what is easily overlooked: marks at letters of another script.
     """
     plain = "".join(_without_foreign_marks(unicodedata.normalize("NFKC", name.strip())))
     return fold("".join(_prototypes().get(character, character) for character in plain))
@@ -23,12 +25,15 @@ def skeleton(name: str) -> str:
 
 @cache
 def _prototypes() -> dict[str, str]:
-    """Give the characters that others are confused with, by the characters that are confused.
+    """Return the prototype of each character that Unicode's ``confusables.txt`` lists.
 
-    The data names each pair twice. Of a pair, the one with more look-alikes is the prototype.
+    The package lists each pair in both directions; the prototype has the more look-alikes.
     """
-    data = confusables.confusables_data
-    alike = {character: {one["c"] for one in found} for character, found in data.items()}
+    alike: dict[str, set[str]] = {}
+    for character, found in confusables.confusables_data.items():
+        # Around right-to-left characters, the data has the file's direction marks.
+        others = {one["c"].strip(_DIRECTION_MARK) for one in found}
+        alike.setdefault(character.strip(_DIRECTION_MARK), set()).update(others)
     return {
         character: max(
             {character, *others}, key=lambda one: (len(alike.get(one, ())), -ord(one[0]))
@@ -38,9 +43,9 @@ def _prototypes() -> dict[str, str]:
 
 
 def _without_foreign_marks(name: str) -> Iterator[str]:
-    """Leave out what is set at a letter of another script, such as a line below it.
+    """Leave out marks at letters of another script, such as a line below.
 
-    The vowel signs of Indian scripts are such characters, too: at letters of theirs, they stay.
+    At letters of their own script they stay, such as the vowel signs of Indian scripts.
     """
     script = ""
     for character in name:

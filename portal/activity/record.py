@@ -17,8 +17,8 @@ from flask_delegate import Handoff, file_delegated
 from flask_delegate.handoff import Delivery
 from portal.core.database import db
 from portal.core.models import Activity, Entry, Receipt, now
-from portal.identity.attempts import client_address
 from portal.identity.current_user import signed_in_account
+from portal.identity.throttle import client_address
 
 Action = Literal[
     "upload",

@@ -1,4 +1,4 @@
-"""Commands that manage accounts, invitations and links for new passwords."""
+"""Commands that manage accounts, invitations and password resets."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import secrets
 import sys
 from collections.abc import Callable
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 import click
 from flask import current_app
 
 from portal.accounts import accounts, invitations
 from portal.accounts.accounts import AccountError
+from portal.activity.record import record
 from portal.core import text
 from portal.core.models import Account, OneTimeLink, Role
 from portal.files.quota import quota_of
 from portal.identity import second_factor
 from portal.web.filters import human_size, human_time
 
-from ..activity.record import record
 from .group import needs_schema, portal
 from .sizes import SIZE
 
@@ -31,22 +31,22 @@ _LONGEST_VALIDITY = 365
 
 
 def takes_password(command: Callable[P, R]) -> Callable[P, R]:
-    """Add the options that say where a password comes from."""
+    """Add the options for where a password comes from."""
     stdin = click.option(
         "--password-stdin", is_flag=True, help="Read the password from standard input, one line."
     )
-    generate = click.option("--generate", is_flag=True, help="Make a password up and print it.")
+    generate = click.option("--generate", is_flag=True, help="Generate a password and print it.")
     return stdin(generate(command))
 
 
 takes_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 takes_administrator = click.option(
-    "--administrator", is_flag=True, help="The account will manage the others."
+    "--administrator", is_flag=True, help="Let the account manage all accounts."
 )
 
 
-def in_words(command: Callable[P, R]) -> Callable[P, R]:
-    """Have a command say what cannot be done with an account, or while the schema is old."""
+def explains_errors(command: Callable[P, R]) -> Callable[P, R]:
+    """Print a message where a command cannot change an account, or the schema is outdated."""
 
     @wraps(command)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -56,47 +56,57 @@ def in_words(command: Callable[P, R]) -> Callable[P, R]:
             raise click.ClickException(str(error)) from error
         except UnicodeError as error:
             raise click.ClickException(
-                "Something here is not UTF-8, and nothing was changed. Check the terminal's"
-                " character set."
+                "The input is not UTF-8. Nothing was changed. Check the terminal's character set."
             ) from error
 
     return needs_schema(checked)
+
+
+def changes_account(command: Callable[Concatenate[Account, P], str]) -> Callable[..., None]:
+    """Pass the account NAME to a command, and record the change that it returns."""
+
+    @click.argument("name")
+    @wraps(command)
+    def changed(name: str, *args: P.args, **kwargs: P.kwargs) -> None:
+        account = _find(name)
+        _record(account, command(account, *args, **kwargs))
+
+    return explains_errors(changed)
 
 
 @portal.command("create-account")
 @click.argument("name")
 @takes_administrator
 @takes_password
-@in_words
+@explains_errors
 def create_account(name: str, administrator: bool, password_stdin: bool, generate: bool) -> None:
-    """Create the account NAME. The password is asked for, unless an option says otherwise."""
-    if accounts.find(name):
-        raise click.ClickException(f"There is an account {name!r} already, or one like it.")
+    """Create the account NAME. Prompt for the password, unless an option says otherwise."""
+    accounts.refuse_taken(name)  # before anybody is asked for a password
     password = _password(password_stdin, generate)
     account = accounts.create(name, password, _role(administrator))
     _record(account, "created")
-    _tell(password, generate)
+    if generate:
+        click.echo(password)  # the bare word, for scripts
 
 
 @portal.command("set-password")
-@click.argument("name")
 @takes_password
-@in_words
-def set_password(name: str, password_stdin: bool, generate: bool) -> None:
-    """Give the account NAME a new password, and sign it out everywhere."""
-    account = _find(name)
+@changes_account
+def set_password(account: Account, password_stdin: bool, generate: bool) -> str:
+    """Set a new password for the account NAME, and sign it out everywhere."""
     password = _password(password_stdin, generate)
     accounts.set_password(account, password)
-    _record(account, "password")
-    _tell(password, generate)
+    if generate:
+        click.echo(password)
+    return "password"
 
 
 @portal.command("accounts")
 @takes_json
-@in_words
+@explains_errors
 def list_accounts(as_json: bool) -> None:
     """List the accounts."""
-    found = accounts.with_last_use()
+    found = accounts.list_with_last_use()
     if as_json:
         rows = [
             {
@@ -122,101 +132,89 @@ def list_accounts(as_json: bool) -> None:
 
 @portal.command("invite")
 @takes_administrator
-@click.option("--quota", type=SIZE, help="What the account may keep, such as 5G.")
-@click.option("--note", default="", help="Whom the invitation is for. Administrators see it.")
+@click.option("--quota", type=SIZE, help="The account's quota, such as 5G.")
+@click.option("--note", default="", help="Who the invitation is for. Only administrators see it.")
 @click.option(
     "--days",
     type=click.IntRange(1, _LONGEST_VALIDITY),
     default=invitations.INVITATION_DAYS,
     show_default=True,
-    help="How long the link works.",
+    help="Days until the link expires.",
 )
 @takes_json
-@in_words
+@explains_errors
 def invite(administrator: bool, quota: int | None, note: str, days: int, as_json: bool) -> None:
-    """Make a link that a new person makes an account with, once."""
-    link, token = invitations.invite(_role(administrator), quota, note, days)
+    """Create a link with which somebody can create an account, once."""
+    link, token = invitations.create_invitation(_role(administrator), quota, note, days)
     record("change account", detail="an invitation")
-    _tell_link(link, invitations.address("invitation", token), as_json)
+    _print_link(link, invitations.link_url("invitation", token), as_json)
 
 
 @portal.command("reset-link")
-@click.argument("name")
 @takes_json
-@in_words
-def reset_link(name: str, as_json: bool) -> None:
-    """Make a link that NAME chooses a new password with, once, within a day."""
-    account = _find(name)
-    link, token = invitations.allow_reset(account)
-    _record(account, "reset link")
-    _tell_link(link, invitations.address("reset", token), as_json)
+@changes_account
+def reset_link(account: Account, as_json: bool) -> str:
+    """Create a link with which NAME can choose a new password, once, within a day."""
+    link, token = invitations.create_reset_link(account)
+    _print_link(link, invitations.link_url("reset", token), as_json)
+    return "reset link"
 
 
 @portal.command("deactivate")
-@click.argument("name")
-@in_words
-def deactivate(name: str) -> None:
-    """Sign the account NAME out everywhere, and let nobody sign in to it. Its files stay."""
-    account = _find(name)
+@changes_account
+def deactivate(account: Account) -> str:
+    """Sign the account NAME out everywhere, and refuse sign-ins. Its files are kept."""
     accounts.deactivate(account)
-    _record(account, "deactivated")
+    return "deactivated"
 
 
 @portal.command("activate")
-@click.argument("name")
-@in_words
-def activate(name: str) -> None:
+@changes_account
+def activate(account: Account) -> str:
     """Let the deactivated account NAME sign in again."""
-    account = _find(name)
     accounts.activate(account)
-    _record(account, "activated")
+    return "activated"
 
 
 @portal.command("set-role")
-@click.argument("name")
+@changes_account
 @click.argument("role", type=click.Choice([role.value for role in Role]))
-@in_words
-def set_role(name: str, role: str) -> None:
+def set_role(account: Account, role: str) -> str:
     """Make the account NAME a member or an administrator."""
-    account = _find(name)
     accounts.set_role(account, Role(role))
-    _record(account, f"role {role}")
+    return f"role {role}"
 
 
 @portal.command("set-quota")
-@click.argument("name")
+@changes_account
 @click.argument("size")
-@in_words
-def set_quota(name: str, size: str) -> None:
-    """Let the account NAME keep SIZE, such as 5G; 'default' is what PORTAL_QUOTA says."""
-    account = _find(name)
+def set_quota(account: Account, size: str) -> str:
+    """Set the quota of the account NAME to SIZE, such as 5G, or 'default' for PORTAL_QUOTA."""
     accounts.set_quota(account, None if size == "default" else SIZE.convert(size, None, None))
-    _record(account, "quota")
+    return "quota"
 
 
 @portal.command("second-factor-off")
-@click.argument("name")
-@in_words
-def second_factor_off(name: str) -> None:
-    """Let NAME, whose phone is lost, sign in with the password alone, and sign it out now."""
-    account = _find(name)
+@changes_account
+def second_factor_off(account: Account) -> str:
+    """Switch off the second factor of NAME, and sign it out everywhere."""
     second_factor.reset_lost(account)
-    _record(account, "second factor off")
+    return "second factor off"
 
 
 @portal.command("delete-account")
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@in_words
+@explains_errors
 def delete_account(name: str, yes: bool) -> None:
-    """Delete the account NAME and all its files, for good."""
+    """Delete the account NAME and its files permanently."""
     account = _find(name)
     number, size = accounts.count_files(account)
     if not yes:
         what = f"{number} {'file' if number == 1 else 'files'}, {human_size(size)}"
-        typed = click.prompt(f"This deletes {what}, for good. Type the account's name to go on")
+        typed = click.prompt(f"This permanently deletes {what}. Type the account's name to confirm")
         if text.fold(typed) != account.name_key:
-            raise click.ClickException("That is another name; nothing was deleted.")
+            raise click.ClickException("This is not the account's name. Nothing was deleted.")
     own_name, account_id = account.name, account.id
     accounts.delete(account)
     record("change account", owner_id=account_id, detail=f"{own_name}: deleted")
@@ -247,19 +245,13 @@ def _password(from_stdin: bool, generate: bool) -> str:
     return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
 
 
-def _tell(password: str, generated: bool) -> None:
-    """Print a password that nobody else knows; the bare word, for scripts."""
-    if generated:
-        click.echo(password)
-
-
-def _tell_link(link: OneTimeLink, path: str, as_json: bool) -> None:
-    """Print a link; without PORTAL_BASE_URL, only its path is known."""
+def _print_link(link: OneTimeLink, url: str, as_json: bool) -> None:
+    """Print a link. Without PORTAL_BASE_URL, it is only a path."""
     if as_json:
-        row = {"id": link.public_id, "url": path, "expires_at": link.expires_at.isoformat()}
+        row = {"id": link.public_id, "url": url, "expires_at": link.expires_at.isoformat()}
         click.echo(json.dumps(row, indent=2))
         return
-    click.echo(path)
+    click.echo(url)
     click.echo(f"It works once, until {human_time(link.expires_at)}.", err=True)
     if not current_app.config["BASE_URL"]:
-        click.echo("Put the portal's address in front, or set PORTAL_BASE_URL.", err=True)
+        click.echo("Put the portal's address in front of it, or set PORTAL_BASE_URL.", err=True)

@@ -79,7 +79,7 @@ def sample_files(name: str) -> Mapping[str, bytes]:
 def _make(name: str, password: str) -> Account:
     if name == "admin":
         account = accounts.create(name, password, Role.ADMINISTRATOR)
-        invitations.invite(Role.MEMBER, _INVITED_QUOTA, "Carol, the new colleague")
+        invitations.create_invitation(Role.MEMBER, _INVITED_QUOTA, "Carol, the new colleague")
         return account
     return accounts.create(name, password, quota=_BOBS_QUOTA if name == "bob" else None)
 

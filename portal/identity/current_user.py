@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
 import flask_login  # type: ignore[import-untyped]
 from flask import request, session
+from flask_login import current_user, login_user, logout_user
 
 from . import sessions
 
@@ -14,16 +15,6 @@ if TYPE_CHECKING:
     from portal.core.models import Account, SignIn
 
     from .sessions import Proof
-
-__all__ = [
-    "current_account",
-    "current_sign_in_id",
-    "find_session",
-    "login_manager",
-    "login_required",
-    "signed_in_account",
-    "start_session",
-]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,17 +25,8 @@ login_manager = flask_login.LoginManager()
 login_manager.session_protection = None
 
 
-def login_required(view: Callable[P, R]) -> Callable[P, R]:
-    """Send whoever is not signed in to the sign-in page."""
-    return cast("Callable[P, R]", flask_login.login_required(view))
-
-
-class BrowserSession:
-    """What Flask-Login calls the user: the session, by the key that the browser's cookie holds."""
-
-    is_authenticated = True
-    is_active = True
-    is_anonymous = False
+class BrowserSession(flask_login.UserMixin):  # type: ignore[misc]
+    """What Flask-Login calls the user: a session, by the key that the browser's cookie holds."""
 
     def __init__(self, sign_in: SignIn, key: str) -> None:
         # Not the row: another request may end the session while this one is under way.
@@ -53,36 +35,37 @@ class BrowserSession:
         self._key = key
 
     def get_id(self) -> str:
-        """Give what goes into the cookie."""
+        """Return what goes into the cookie."""
         return self._key
 
 
-def find_session(key: str) -> BrowserSession | None:
-    """Find the session that a cookie means."""
+def load_session(key: str) -> BrowserSession | None:
+    """Return the session that a cookie's key belongs to, unless it ended."""
     sign_in = sessions.find(key)
     return BrowserSession(sign_in, key) if sign_in else None
 
 
+login_manager.user_loader(load_session)
+
+
+def login_required(view: Callable[P, R]) -> Callable[P, R]:
+    """Send whoever is not signed in to the sign-in page."""
+    return cast("Callable[P, R]", flask_login.login_required(view))
+
+
 def signed_in_account() -> Account | None:
-    """Give the account that this request is signed in to, if any."""
-    user = flask_login.current_user
-    return cast("Account", user.account) if user.is_authenticated else None
+    """Return the account that this request is signed in to, if any."""
+    return cast("Account", current_user.account) if current_user.is_authenticated else None
 
 
 def current_account() -> Account:
-    """Give the account that this request is signed in to, in views that need one."""
-    account = signed_in_account()
-    if account is None:
-        raise RuntimeError("current_account() is for views below @login_required")
-    return account
+    """Return the account that this request is signed in to, below ``@login_required``."""
+    return _current_session().account
 
 
 def current_sign_in_id() -> int:
-    """Give the id of this request's session, in views that need one."""
-    user = flask_login.current_user
-    if not user.is_authenticated:
-        raise RuntimeError("current_sign_in_id() is for views below @login_required")
-    return cast("int", user.sign_in_id)
+    """Return the id of this request's session, below ``@login_required``."""
+    return _current_session().sign_in_id
 
 
 def start_session(proof: Proof) -> None:
@@ -91,8 +74,26 @@ def start_session(proof: Proof) -> None:
     :raises sessions.OutdatedProofError: if the account was changed since.
     """
     session.clear()
-    key = sessions.start(proof, request.user_agent.string, request.remote_addr or "")[1]
-    started = find_session(key)
+    key = sessions.start(proof, request.user_agent.string, request.remote_addr or "")
+    started = load_session(key)
     if started is None:
         raise sessions.OutdatedProofError
-    flask_login.login_user(started)
+    login_user(started)
+
+
+def end_session() -> None:
+    """Sign out: no copy of the cookie goes on working, and the browser keeps nothing."""
+    sessions.end(current_sign_in_id())
+    forget_session()
+
+
+def forget_session() -> None:
+    """Empty the browser's cookie, after its session was ended."""
+    logout_user()
+    session.clear()
+
+
+def _current_session() -> BrowserSession:
+    if not current_user.is_authenticated:
+        raise RuntimeError("only for views below @login_required")
+    return cast("BrowserSession", current_user)

@@ -1,4 +1,4 @@
-"""The second factor: codes that change with time, and recovery codes for a lost device."""
+"""The second factor: time-based codes, and recovery codes for a lost device."""
 
 from __future__ import annotations
 
@@ -20,19 +20,16 @@ from . import sessions
 ISSUER = "File portal"
 RECOVERY_CODES = 10
 _STEP = 30
-"""Seconds that a code is shown for."""
+"""Seconds for which a code is shown."""
 _DRIFT = 1
-"""Steps that a device's clock may be off, either way."""
-# Without what is read one for another: 0 and o, 1, i and l.
+"""Steps by which a device's clock may be off, either way."""
+# Without characters that are easily confused: 0 and o, 1, i and l.
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 _GROUPS, _GROUP = 4, 4
 
 
 def begin(account: Account) -> None:
-    """Choose a secret, unless one is in use: it may be since the page was shown.
-
-    Signing in takes no code until the first one was right.
-    """
+    """Choose a secret, unless one is in use by now. It counts once its first code was entered."""
     unused = sa.or_(Account.totp_secret.is_(None), Account.totp_step.is_(None))
     chosen = update(Account).where(Account.id == account.id, unused)
     db.session.execute(chosen.values(totp_secret=pyotp.random_base32(), totp_step=None))
@@ -40,12 +37,12 @@ def begin(account: Account) -> None:
 
 
 def is_pending(account: Account) -> bool:
-    """Tell whether there is a secret that waits for its first code."""
+    """Return whether a secret waits for its first code."""
     return account.totp_secret is not None and not account.has_second_factor
 
 
 def confirm(account: Account, code: str) -> Sequence[str] | None:
-    """Switch the second factor on if the first code is right, and give the recovery codes."""
+    """Switch the second factor on if the first code is right, and return recovery codes."""
     step = _matching_step(account, code)
     if step is None or not is_pending(account):
         return None
@@ -56,7 +53,7 @@ def confirm(account: Account, code: str) -> Sequence[str] | None:
 
 
 def check(account: Account, code: str) -> bool:
-    """Tell whether a code is right. Each is accepted once, and none that is older than another.
+    """Return whether a code is right. Each is accepted once, and no older one after it.
 
     Of two requests with the same code at once, one is refused: the check is part of the update.
     """
@@ -65,7 +62,7 @@ def check(account: Account, code: str) -> bool:
 
 
 def use_recovery_code(account: Account, code: str) -> bool:
-    """Tell whether a recovery code is right, and forget it."""
+    """Return whether a recovery code is right, and delete it."""
     used = delete(RecoveryCode).where(
         RecoveryCode.account_id == account.id, RecoveryCode.code_hash == _hash(code)
     )
@@ -81,9 +78,9 @@ def recovery_codes_left(account_id: int) -> int:
 
 
 def renew_recovery_codes(account: Account) -> Sequence[str]:
-    """Make recovery codes in place of those that there are. Nobody can read them again."""
+    """Replace the recovery codes, and return the new ones, which nobody can read again."""
     codes = [_new_code() for _ in range(RECOVERY_CODES)]
-    _forget_recovery_codes(account)
+    _delete_recovery_codes(account)
     db.session.add_all(RecoveryCode(account_id=account.id, code_hash=_hash(code)) for code in codes)
     db.session.commit()
     return codes
@@ -96,16 +93,16 @@ def switch_off(account: Account) -> None:
 
 
 def reset_lost(account: Account) -> None:
-    """Switch off the second factor of somebody who lost it, and end the sessions."""
+    """Switch off a lost second factor, and end the account's sessions."""
     _forget(account)
     sessions.end_all(account)
 
 
 def qr_code(account: Account) -> bytes:
-    """Draw the secret, for an authenticator application to read."""
+    """Return the secret as a QR code (SVG) for an authenticator app."""
     totp = pyotp.TOTP(account.totp_secret or "")
     picture = io.BytesIO()
-    # On white, in dark mode, too: few applications read light on dark.
+    # On white, also in dark mode: few apps read light on dark.
     address = totp.provisioning_uri(name=account.name, issuer_name=ISSUER)
     segno.make(address, error="m").save(
         picture, kind="svg", scale=5, border=4, light="#fff", nl=False
@@ -114,7 +111,7 @@ def qr_code(account: Account) -> bytes:
 
 
 def _matching_step(account: Account, code: str) -> int | None:
-    """Find the step whose code it is, among those around now."""
+    """Return the time step that a code belongs to, if it is near."""
     if account.totp_secret is None:
         return None
     totp = pyotp.TOTP(account.totp_secret)
@@ -135,10 +132,10 @@ def _note_step(account: Account, step: int, condition: sa.ColumnElement[bool]) -
 
 def _forget(account: Account) -> None:
     account.totp_secret = account.totp_step = None
-    _forget_recovery_codes(account)
+    _delete_recovery_codes(account)
 
 
-def _forget_recovery_codes(account: Account) -> None:
+def _delete_recovery_codes(account: Account) -> None:
     db.session.execute(delete(RecoveryCode).where(RecoveryCode.account_id == account.id))
 
 
@@ -148,5 +145,5 @@ def _new_code() -> str:
 
 
 def _hash(code: str) -> str:
-    """Hash a code as people type it: without regard to case, hyphens and spaces."""
+    """Hash a code, ignoring case, hyphens and spaces."""
     return hash_token("".join(filter(str.isalnum, code.casefold())))

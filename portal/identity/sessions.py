@@ -1,4 +1,4 @@
-"""Sessions: in the database, so that each can be listed, and ended whatever its cookie says."""
+"""Sessions, kept in the database: each can be listed, and ended whatever its cookie says."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from portal.core.database import db
 from portal.core.models import Account, SignIn, hash_token, now
 
 _NOTED_EVERY = timedelta(minutes=5)
-"""How much later than the last noted use the next one is: most requests only read."""
+"""The least time between two noted uses: most requests only read."""
 
 
 class OutdatedProofError(Exception):
-    """The account was changed since somebody proved to be its owner."""
+    """The account has changed since somebody proved to be its owner."""
 
 
 class Proof(NamedTuple):
-    """What of an account somebody has proven to know, as it was then.
+    """What somebody has proven to know of an account, as it was then.
 
-    :param totp_secret: the second factor's; none where it is off.
+    :param totp_secret: the second factor's; none if it is off.
     """
 
     account_id: int
@@ -37,33 +37,34 @@ class Proof(NamedTuple):
 
     @classmethod
     def of(cls, account: Account) -> Self:
-        """Take down what has to be known now."""
+        """Return what has to be known of an account now."""
         secret = account.totp_secret if account.has_second_factor else None
         return cls(account.id, account.name, account.password_hash, secret)
 
 
-def start(proof: Proof, user_agent: str, address: str) -> tuple[SignIn, str]:
-    """Begin a session, and give it with the key that its cookie holds.
+def start(proof: Proof, user_agent: str, address: str) -> str:
+    """Create a session, and return the key for its cookie.
 
     :raises OutdatedProofError: if the account has another password or second factor by now, or
-        nobody may sign in to it.
+        is deactivated.
     """
     db.session.execute(delete(SignIn).where(SignIn.created_at < _oldest()))
-    _hold(proof)
+    _lock(proof)
     key = secrets.token_urlsafe(32)
-    sign_in = SignIn(
-        key_hash=hash_token(key),
-        account_id=proof.account_id,
-        user_agent=user_agent[:255],
-        address=address[:64],
+    db.session.add(
+        SignIn(
+            key_hash=hash_token(key),
+            account_id=proof.account_id,
+            user_agent=user_agent[:255],
+            address=address[:64],
+        )
     )
-    db.session.add(sign_in)
     db.session.commit()
-    return sign_in, key
+    return key
 
 
-# Made once: every request asks this.
-_LASTING = (
+# Built once: every request runs it.
+_VALID = (
     select(SignIn)
     .join(Account)
     .options(contains_eager(SignIn.account))
@@ -76,30 +77,23 @@ _LASTING = (
 
 
 def find(key: str) -> SignIn | None:
-    """Find the session that a cookie means, if it lasts still and its account is active."""
+    """Find the session of a cookie, if it has not expired and its account is active."""
     wanted = {"key_hash": hash_token(key), "oldest": _oldest()}
-    sign_in = db.session.scalar(_LASTING, wanted)
+    sign_in = db.session.scalar(_VALID, wanted)
     if sign_in and now() - sign_in.used_at > _NOTED_EVERY:
         _note_use(sign_in.id)
-        return db.session.scalar(_LASTING, wanted)  # it may have ended meanwhile
+        return db.session.scalar(_VALID, wanted)  # it may have ended since
     return sign_in
 
 
-def of(account: Account) -> Sequence[SignIn]:
-    """Give an account's sessions, the last used first."""
+def list_sessions(account: Account) -> Sequence[SignIn]:
+    """Return an account's sessions, the last used first."""
     mine = select(SignIn).where(SignIn.account_id == account.id, SignIn.created_at >= _oldest())
     return db.session.scalars(mine.order_by(SignIn.used_at.desc(), SignIn.id.desc())).all()
 
 
-def find_of(account: Account, public_id: str) -> SignIn | None:
-    """Find one of an account's sessions by the name that it has in URLs."""
-    return db.session.scalar(
-        select(SignIn).where(SignIn.account_id == account.id, SignIn.public_id == public_id)
-    )
-
-
 def end(sign_in_id: int) -> None:
-    """End one session, if it did not end already."""
+    """End one session."""
     db.session.execute(delete(SignIn).where(SignIn.id == sign_in_id))
     db.session.commit()
 
@@ -114,15 +108,15 @@ def _oldest() -> datetime:
     return now() - current_app.permanent_session_lifetime
 
 
-def _hold(proof: Proof) -> None:
-    """Make sure, to the end of the present transaction, that what was proven is so still."""
+def _lock(proof: Proof) -> None:
+    """Check what was proven, and keep it from changing until this transaction ends."""
     if proof.totp_secret is None:
         second_factor = sa.or_(Account.totp_secret.is_(None), Account.totp_step.is_(None))
     else:
         second_factor = sa.and_(
             Account.totp_secret == proof.totp_secret, Account.totp_step.is_not(None)
         )
-    held = (
+    locked = (
         update(Account)
         .where(
             Account.id == proof.account_id,
@@ -133,7 +127,7 @@ def _hold(proof: Proof) -> None:
         .values(password_hash=proof.password_hash)
         .execution_options(synchronize_session=False)
     )
-    if db.session.scalar(held.returning(Account.id)) is None:
+    if db.session.scalar(locked.returning(Account.id)) is None:
         db.session.rollback()
         raise OutdatedProofError
 

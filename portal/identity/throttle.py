@@ -1,41 +1,62 @@
-"""How many attempts to guess a secret there may be: for an account, and from a network."""
+"""Limits on guessing secrets: attempts are counted before the check, and failures are logged.
+
+Each ``count_…`` raises :exc:`TooManyAttemptsError` if the attempt must not be made.
+
+The log's lines are for fail2ban, see ``deploy/fail2ban``: the address stands before all that a
+client may choose.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import ipaddress
+import logging
 import time
 from dataclasses import dataclass
 from math import ceil
+from pathlib import Path
+from typing import cast
+from urllib.parse import quote
 
+from flask import Flask, current_app, request
 from limits import RateLimitItem, parse
-from limits.storage import Storage
+from limits.errors import ConfigurationError
+from limits.storage import Storage, storage_from_string
 from limits.strategies import FixedWindowRateLimiter
 
 from portal.core import text
+from portal.core.models import Account
+from portal.core.settings import SettingError
+
+from . import throttle_store
 
 NETWORK = parse("50 per 15 minutes")
-"""Of a network, whatever the account. What succeeds is not counted."""
+"""From a network, for any account. Successes are not counted."""
 ACCOUNT_FROM_NETWORK = parse("10 per 15 minutes")
-"""Of a network, for one account: who guesses there does not lock out its owner elsewhere."""
+"""From a network, for one account: who guesses there does not lock out its owner elsewhere."""
 ACCOUNT = parse("100 per hour")
-"""For one account, wherever from."""
+"""For one account, from anywhere."""
 CODE = parse("10 per hour")
-"""Of the second factor. Whoever gets there knows the password, so it counts wherever from."""
+"""Codes of the second factor, from anywhere: whoever gets that far knows the password."""
 LINK = parse("30 per 15 minutes")
-"""Of a network, to open links that there are not."""
-
+"""Unknown links, from a network."""
 CHOICE = parse("30 per 15 minutes")
-"""Of a network, to choose a name or a password that is refused: to look that up takes its time."""
+"""Refused new names and passwords, from a network: each takes time to check."""
 
+_EXTENSION = "portal.throttle"
 _IPV6_PREFIX = 64
-"""Bits that one customer has at the least: the others can be chosen at will."""
+"""Bits. One customer has at least such a network, and chooses the other bits at will."""
+_LONGEST_NAME = 255
+"""Characters of a name that count."""
+_LOGGED = 100
+"""Characters of a name."""
+logger = logging.getLogger(__name__)
 
 
 class TooManyAttemptsError(Exception):
     """There were too many attempts.
 
-    :param retry_after: seconds until there may be another one.
+    :param retry_after: seconds until the next one is allowed.
     """
 
     def __init__(self, retry_after: int) -> None:
@@ -47,9 +68,7 @@ class TooManyAttemptsError(Exception):
 class Counter:
     """One of the counters that an attempt moves.
 
-    :param limit: how many there may be.
-    :param key: of whom.
-    :param shared: whether others count with it, so that a success must not set it to none.
+    :param shared: whether others count with it, so that a success must not reset it.
     """
 
     limit: RateLimitItem
@@ -57,82 +76,117 @@ class Counter:
     shared: bool = False
 
 
+@dataclass(frozen=True)
 class Attempt:
-    """An attempt that is counted as failed, until it is known to have succeeded."""
+    """An attempt to guess a secret. It counts as failed until it is known to have succeeded.
 
-    def __init__(self, storage: Storage, *counters: Counter) -> None:
-        self._storage = storage
-        self._counters = counters
+    :param what: the kind of secret, for the log.
+    :param name: what the client tried it for, for the log.
+    """
+
+    storage: Storage
+    counters: tuple[Counter, ...]
+    what: str
+    name: str
+    address: str
 
     def count(self) -> None:
-        """Count it.
+        """Count the attempt.
 
         :raises TooManyAttemptsError: if it must not be made; it counts nevertheless.
         :raises limits.errors.StorageError: if it could not be counted.
         """
-        limiter = FixedWindowRateLimiter(self._storage)
-        for counter in self._counters:
+        limiter = FixedWindowRateLimiter(self.storage)
+        for counter in self.counters:
             if not limiter.hit(counter.limit, counter.key):
+                self.log_failure()
                 reset_at = limiter.get_window_stats(counter.limit, counter.key).reset_time
                 raise TooManyAttemptsError(max(1, ceil(reset_at - time.time())))
 
+    def log_failure(self) -> None:
+        """Log that the attempt failed, on one line."""
+        # %r keeps control characters from making lines of their own. The name's quotes are the only
+        # ones of their kind, and end the line: that is how fail2ban's filter knows a whole one.
+        name = self.name[:_LOGGED].replace("'", "\N{RIGHT SINGLE QUOTATION MARK}")
+        logger.warning("%s failed from %s: %r", self.what, self.address, name)
+
     def take_back(self) -> None:
-        """Take it back, and nothing that others did."""
-        for counter in self._counters:
+        """Uncount this attempt, and no other."""
+        for counter in self.counters:
             self._uncount(counter)
 
     def succeeded(self) -> None:
-        """Take it back, and forget the failures before it that were its account's."""
-        for counter in self._counters:
+        """Uncount this attempt, and forget the account's failures before it."""
+        for counter in self.counters:
             if counter.shared:
                 self._uncount(counter)
-        self.forget_failures()
+            else:
+                self.storage.clear(counter.limit.key_for(counter.key))
 
     def _uncount(self, counter: Counter) -> None:
         key = counter.limit.key_for(counter.key)
-        self._storage.incr(key, counter.limit.get_expiry(), amount=-1)
-
-    def forget_failures(self) -> None:
-        """Forget the account's failures."""
-        for counter in self._counters:
-            if not counter.shared:
-                self._storage.clear(counter.limit.key_for(counter.key))
+        self.storage.incr(key, counter.limit.get_expiry(), amount=-1)
 
 
-def password_attempt(storage: Storage, name: str, address: str) -> Attempt:
-    """Make an attempt to guess a password, of an account that need not exist."""
-    account, network = _digest(text.fold(name)), network_of(address)
-    return Attempt(
-        storage,
+def init_app(app: Flask, path: Path) -> None:
+    """Set the application up to count attempts, in ``path`` unless a setting names another store.
+
+    :raises SettingError: if that store cannot be used.
+    """
+    uri = app.config["THROTTLE_STORE"] or f"{throttle_store.SCHEME}:{quote(str(path))}"
+    try:
+        storage = storage_from_string(str(uri), wrap_exceptions=True)
+    except (ConfigurationError, ValueError) as error:
+        reason = str(error).replace(str(uri), "…").rstrip(".")  # it may hold a password
+        raise SettingError(
+            f"PORTAL_THROTTLE_STORE names no store that can be used: {reason}."
+        ) from error
+    app.extensions[_EXTENSION] = storage
+
+
+def count_password(name: str, what: str = "sign-in") -> Attempt:
+    """Count an attempt to guess a password, of an account that need not exist."""
+    return _count(what, name, password_counters(name, _network()))
+
+
+def count_code(account: Account) -> Attempt:
+    """Count an attempt to guess a code of the second factor."""
+    return _count("second factor", account.name, _code_counters(account.id, _network()))
+
+
+def count_link() -> Attempt:
+    """Count an attempt to guess a link."""
+    return _count("link", "", (Counter(LINK, f"link/{_network()}", shared=True),))
+
+
+def count_choice(what: str, name: str = "") -> Attempt:
+    """Count an attempt to choose a name or a password."""
+    return _count(what, name, (Counter(CHOICE, f"choice/{_network()}", shared=True),))
+
+
+def forget_failures(account_id: int, name: str) -> None:
+    """Allow sign-ins from this network again, after the account's password was changed."""
+    network = _network()
+    for counter in (*password_counters(name, network), *_code_counters(account_id, network)):
+        if not counter.shared:
+            _storage().clear(counter.limit.key_for(counter.key))
+
+
+def password_counters(name: str, network: str) -> tuple[Counter, ...]:
+    """Return the counters of a password."""
+    folded = text.fold(name[:_LONGEST_NAME])
+    account = hashlib.sha256(folded.encode(errors="surrogatepass")).hexdigest()
+    return (
         Counter(NETWORK, f"password/{network}", shared=True),
         Counter(ACCOUNT_FROM_NETWORK, f"password/{account}/{network}"),
         Counter(ACCOUNT, f"password/{account}"),
     )
 
 
-def code_attempt(storage: Storage, account_id: int, address: str) -> Attempt:
-    """Make an attempt to guess a code of the second factor."""
-    return Attempt(
-        storage,
-        Counter(NETWORK, f"code/{network_of(address)}", shared=True),
-        Counter(CODE, f"code/{account_id}"),
-    )
-
-
-def link_attempt(storage: Storage, address: str) -> Attempt:
-    """Make an attempt to open a link."""
-    return Attempt(storage, Counter(LINK, f"link/{network_of(address)}", shared=True))
-
-
-def choice_attempt(storage: Storage, address: str) -> Attempt:
-    """Make an attempt to choose a name or a password."""
-    return Attempt(storage, Counter(CHOICE, f"choice/{network_of(address)}", shared=True))
-
-
 def network_of(address: str) -> str:
-    """Give the network that counts as one: an IPv4 address, or the first half of an IPv6 one.
+    """Return the network that counts as one: an IPv4 address, or the first half of an IPv6 one.
 
-    What is no address at all counts together.
+    All that is no address counts together.
     """
     try:
         found = ipaddress.ip_address(address)
@@ -145,6 +199,30 @@ def network_of(address: str) -> str:
     return str(ipaddress.ip_network((int(found), _IPV6_PREFIX), strict=False))
 
 
-def _digest(name: str) -> str:
-    """Make a key of bounded length of what a client chose."""
-    return hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()
+def client_address() -> str:
+    """Return the address that this request came from, or ``unknown``."""
+    try:
+        return str(ipaddress.ip_address(request.remote_addr or ""))
+    except ValueError:
+        return "unknown"
+
+
+def _count(what: str, name: str, counters: tuple[Counter, ...]) -> Attempt:
+    attempt = Attempt(_storage(), counters, what, name, client_address())
+    attempt.count()
+    return attempt
+
+
+def _code_counters(account_id: int, network: str) -> tuple[Counter, ...]:
+    return (
+        Counter(NETWORK, f"code/{network}", shared=True),
+        Counter(CODE, f"code/{account_id}"),
+    )
+
+
+def _network() -> str:
+    return network_of(client_address())
+
+
+def _storage() -> Storage:
+    return cast("Storage", current_app.extensions[_EXTENSION])

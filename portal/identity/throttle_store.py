@@ -1,4 +1,4 @@
-"""Counters of attempts in SQLite, which all processes of the portal share without a service."""
+"""Counters of attempts in SQLite, shared by all processes: ``limits`` has no such storage."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from limits.storage import Storage
 
 SCHEME = "portal-sqlite"
 _BUSY_TIMEOUT = 5
-"""Seconds that an attempt waits for another one's count."""
+"""Seconds that an attempt waits for another one to be counted."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS counter (
     key TEXT PRIMARY KEY, count INTEGER NOT NULL, expires_at REAL NOT NULL
@@ -24,9 +24,7 @@ CREATE INDEX IF NOT EXISTS counter_expires_at ON counter (expires_at);
 
 
 class SQLiteStorage(Storage):
-    """Counters in a file.
-
-    Each call opens it anew: attempts are rare, and nothing is left open across a fork.
+    """Counters in a file, opened anew for each call: attempts are rare, and processes fork.
 
     :param uri: ``portal-sqlite:`` and the file's absolute path, quoted.
     """
@@ -40,18 +38,18 @@ class SQLiteStorage(Storage):
         self._path = Path(unquote(urlsplit(uri).path))
         if self._is_broken():  # after a power cut
             self._path.unlink()
-        # SQLite would make it readable for everybody.
+        # SQLite would create it readable for everybody.
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
 
     @property
     def base_exceptions(self) -> type[Exception] | tuple[type[Exception], ...]:
-        """Name what a call may end with."""
+        """Return the exceptions that a call may raise."""
         return sqlite3.Error
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        """Count, and tell how many there are now.
+        """Count, and return the new count.
 
-        :param expiry: seconds after which a new counter is forgotten.
+        :param expiry: seconds after which a new counter is deleted.
         """
         now = time.time()
         with self._writing() as connection:
@@ -64,17 +62,17 @@ class SQLiteStorage(Storage):
             return int(row[0])
 
     def get(self, key: str) -> int:
-        """Tell how many there are."""
+        """Return the count."""
         row = self._find(key)
         return int(row[0]) if row else 0
 
     def get_expiry(self, key: str) -> float:
-        """Tell when a counter is forgotten, in seconds since 1970."""
+        """Return when a counter expires, in seconds since 1970."""
         row = self._find(key)
         return float(row[1]) if row else time.time()
 
     def check(self) -> bool:
-        """Tell whether counting works."""
+        """Return whether counting works."""
         try:
             with self._writing():
                 return True
@@ -82,12 +80,12 @@ class SQLiteStorage(Storage):
             return False
 
     def reset(self) -> int:
-        """Forget all counters, and tell how many there were."""
+        """Delete all counters, and return how many."""
         with self._writing() as connection:
             return connection.execute("DELETE FROM counter").rowcount
 
     def clear(self, key: str) -> None:
-        """Forget one counter."""
+        """Delete a counter."""
         with self._writing() as connection:
             connection.execute("DELETE FROM counter WHERE key = ?", (key,))
 
@@ -121,7 +119,7 @@ class SQLiteStorage(Storage):
     def _open(self) -> Iterator[sqlite3.Connection]:
         connection = sqlite3.connect(self._path, timeout=_BUSY_TIMEOUT, isolation_level=None)
         with closing(connection):
-            # What a power cut loses here is no loss: no need to wait for the disk.
+            # Counters may be lost in a power cut: no need to wait for the disk.
             connection.execute("PRAGMA synchronous = OFF")
             connection.executescript(_SCHEMA)
             yield connection

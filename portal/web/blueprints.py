@@ -11,8 +11,8 @@ from portal.web.sharing import links, share_page, upload_page
 BLUEPRINTS = (
     sign_in.auth,
     account.account,
-    second_factor.second_factor,
-    invitations.invitations,
+    second_factor.second_factor_pages,
+    invitations.invitation_pages,
     activity.activity,
     accounts.admin,
     files.files,

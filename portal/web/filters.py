@@ -9,7 +9,6 @@ from flask import Flask
 
 from .devices import describe
 
-GIB = 1024**3
 _UNITS = ("KiB", "MiB", "GiB", "TiB")
 _ICONS = {
     "csv": "table",
@@ -27,12 +26,6 @@ _ICONS = {
     "rar": "archive",
 }
 """Icons of MIME types by a part of the subtype, where the main type does not say enough."""
-_LARGEST_QUOTA = 1024**2
-"""In GiB."""
-
-
-class QuotaError(ValueError):
-    """A quota in a form is no size; the message says what is."""
 
 
 def init_app(app: Flask) -> None:
@@ -71,22 +64,6 @@ def icon(mimetype: str) -> str:
 def groups(secret: str) -> str:
     """Return a secret in groups of four characters, which are easier to type."""
     return " ".join(wrap(secret, 4))
-
-
-def read_quota(text: str) -> int | None:
-    """Read a quota from a form's field: GiB, or nothing for the usual one.
-
-    :raises QuotaError: for what is no size.
-    """
-    if not text.strip():
-        return None
-    try:
-        size = float(text)
-    except ValueError:
-        size = -1
-    if not 0 <= size <= _LARGEST_QUOTA:  # which refuses 'nan', too
-        raise QuotaError("A quota is a number of GiB, such as 5 or 0.5.")
-    return int(size * GIB)
 
 
 def human_day(moment: datetime) -> str:

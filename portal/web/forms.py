@@ -38,7 +38,12 @@ def text(label: str, longest: int, *validators: Any, **options: Any) -> StringFi
 
 def password(label: str, *validators: Any, **options: Any) -> PasswordField:
     """Return a field for a password, which is taken as it is."""
-    return PasswordField(label, validators=[_at_most(LONGEST_PASSWORD), *validators], **options)
+    return PasswordField(
+        label,
+        filters=[lambda value: value or ""],
+        validators=[_at_most(LONGEST_PASSWORD), *validators],
+        **options,
+    )
 
 
 def _at_most(longest: int) -> Length:

@@ -1,43 +1,38 @@
-"""What administrators do: invite, and manage accounts. They get nobody's files, nor their names."""
+"""What administrators do: invite people and manage accounts. They never see anybody's files."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec
+from typing import ParamSpec
 
-from flask import Blueprint, abort, g, redirect, render_template, request, url_for
+from flask import Blueprint, abort, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from portal.accounts import accounts
-from portal.accounts import invitations as links
-from portal.accounts.accounts import AccountError, RightLostError
-from portal.activity.record import record
+from portal.accounts import accounts, invitations
+from portal.accounts.accounts import AccountError, NotAdministratorError
 from portal.core import text
 from portal.core.database import db
 from portal.core.models import Account, Role
 from portal.files.policy import may_manage_accounts
-from portal.files.quota import quota_of
 from portal.identity import second_factor
 from portal.identity.current_user import current_account, login_required
-from portal.web.filters import GIB, QuotaError, read_quota
+from portal.web.events import done
 from portal.web.flashes import shorten, tell
 
+from .forms import DeleteForm, InvitationForm, QuotaForm, RoleForm
+
 admin = Blueprint("admin", __name__)
-logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 _LARGEST_ID = 2**63 - 1
-"""What the database takes for a number."""
-_LONGEST_VALIDITY = 90
-"""Days that an invitation made here may last."""
+"""The database's largest number."""
 
 
 def for_administrators(
     view: Callable[P, ResponseReturnValue],
 ) -> Callable[P, ResponseReturnValue]:
-    """Refuse everybody else, before anything is looked for."""
+    """Refuse everybody else, before anything is looked up."""
 
     @wraps(view)
     @login_required
@@ -50,20 +45,18 @@ def for_administrators(
 
 
 def with_account(
-    view: Callable[Concatenate[Account, P], ResponseReturnValue],
-) -> Callable[..., ResponseReturnValue]:
-    """Give the view the account that the address names, and put refusals into words."""
+    view: Callable[[Account], ResponseReturnValue],
+) -> Callable[[int], ResponseReturnValue]:
+    """Pass the account of the URL to the view, and show why something was refused."""
 
     @wraps(view)
     @for_administrators
-    def found(account_id: int, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
-        # Noted now: who deactivates himself is not signed in afterwards.
-        g.actor, g.actor_name = current_account(), current_account().name
+    def found(account_id: int) -> ResponseReturnValue:
         if account_id > _LARGEST_ID:
             abort(404)
         account = db.session.get(Account, account_id) or abort(404)
         try:
-            return view(account, *args, **kwargs)
+            return view(account)
         except AccountError as error:
             tell(str(error), "error")
             return _back(account_id)
@@ -75,47 +68,47 @@ def with_account(
 @for_administrators
 def index() -> ResponseReturnValue:
     """List the accounts."""
-    return render_template("accounts.html", accounts=accounts.with_last_use(), quota_of=quota_of)
+    return render_template("admin/accounts.html", accounts=accounts.list_with_last_use())
 
 
 @admin.get("/accounts/<int:account_id>")
 @with_account
 def show(account: Account) -> ResponseReturnValue:
     """Show what can be done with an account."""
-    return _page(account)
+    return _page(account, QuotaForm(obj=account))
 
 
 @admin.post("/accounts/<int:account_id>/quota")
 @with_account
 def set_quota(account: Account) -> ResponseReturnValue:
     """Change how much an account may keep."""
-    given = request.form.get("quota", "")
-    try:
-        quota = read_quota(given)
-    except QuotaError as error:
-        return _page(account, quota_problem=str(error), given_quota=given), 422
-    accounts.set_quota(account, quota)
-    return _done(account, "quota", f"{account.name} has another quota now.")
+    form = QuotaForm()
+    if not form.validate():
+        return _page(account, form), 422
+    accounts.set_quota(account, form.quota.data)
+    return _done(account, "quota", f"Quota of {account.name} changed.")
 
 
 @admin.post("/accounts/<int:account_id>/role")
 @with_account
 def set_role(account: Account) -> ResponseReturnValue:
-    """Make an account an administrator, or a member."""
-    try:
-        role = Role(request.form.get("role"))
-    except ValueError:
+    """Make an account an administrator or a member."""
+    form = RoleForm()
+    if not form.validate():
         abort(400)
+    role = Role(form.role.data)
     accounts.set_role(account, role)
-    return _done(account, f"role {role.value}", f"{account.name} is {_with_article(role)} now.")
+    kind = "an administrator" if role is Role.ADMINISTRATOR else "a member"
+    return _done(account, f"role {role.value}", f"{account.name} is now {kind}.")
 
 
 @admin.post("/accounts/<int:account_id>/deactivate")
 @with_account
 def deactivate(account: Account) -> ResponseReturnValue:
-    """Sign an account out everywhere, and let nobody sign in to it."""
+    """Sign an account out everywhere, and refuse sign-ins."""
     accounts.deactivate(account)
-    return _done(account, "deactivated", f"{account.name} is signed out and cannot sign in.")
+    say = f"{account.name} deactivated: signed out everywhere, and cannot sign in."
+    return _done(account, "deactivated", say)
 
 
 @admin.post("/accounts/<int:account_id>/activate")
@@ -123,7 +116,7 @@ def deactivate(account: Account) -> ResponseReturnValue:
 def activate(account: Account) -> ResponseReturnValue:
     """Let somebody sign in again."""
     accounts.activate(account)
-    return _done(account, "activated", f"{account.name} can sign in again.")
+    return _done(account, "activated", f"{account.name} activated. They can sign in again.")
 
 
 @admin.post("/accounts/<int:account_id>/second-factor-off")
@@ -132,136 +125,118 @@ def second_factor_off(account: Account) -> ResponseReturnValue:
     """Let somebody who lost the second factor sign in with the password alone."""
     _refuse_own(account)
     second_factor.reset_lost(account)
-    return _done(
-        account, "second factor off", f"{account.name} can sign in with the password alone now."
-    )
+    say = f"Second factor of {account.name} switched off. The password alone is enough now."
+    return _done(account, "second factor off", say)
 
 
 @admin.post("/accounts/<int:account_id>/reset-link")
 @with_account
 def reset_link(account: Account) -> ResponseReturnValue:
-    """Make a link that somebody chooses a new password with, and show it this once."""
+    """Create a password reset link, and show it once."""
     _refuse_own(account)
-    link, token = links.allow_reset(account, g.actor)
-    _log("reset link", account)
-    return render_template(
-        "link.html", link=link, address=links.address("reset", token), account_of=account
-    )
+    link, token = invitations.create_reset_link(account, current_account())
+    done("change account", owner_id=account.id, detail=f"{account.name}: reset link")
+    url = invitations.link_url("reset", token)
+    return render_template("admin/link.html", link=link, url=url, managed=account)
 
 
 @admin.get("/accounts/<int:account_id>/delete")
 @with_account
 def confirm_delete(account: Account) -> ResponseReturnValue:
-    """Say what deleting an account deletes, and ask for its name."""
-    return _delete_page(account)
+    """Show what deleting an account deletes, and ask for its name."""
+    return _delete_page(account, DeleteForm())
 
 
 @admin.post("/accounts/<int:account_id>/delete")
 @with_account
 def delete(account: Account) -> ResponseReturnValue:
-    """Delete an account and all its files, for good."""
-    if text.fold(request.form.get("name", "")) != account.name_key:
-        return _delete_page(account, problem="This is not the account's name."), 422
-    name, actor, account_id = account.name, g.actor_name, account.id
+    """Delete an account and its files permanently."""
+    form = DeleteForm()
+    if form.validate() and text.fold(form.name.data) != account.name_key:
+        form.name.errors = ["This is not the account's name."]
+    if form.name.errors:
+        return _delete_page(account, form), 422
+    # Noted before: the account may be the administrator's own.
+    name, account_id, actor = account.name, account.id, current_account().name
     accounts.delete(account)
-    record("change account", owner_id=account_id, actor=actor, detail=f"{name}: deleted")
-    logger.info("account deleted: %.100r, by %.100r", name, actor)
-    tell(f"Deleted: {shorten(name)}, with all files.")
+    say = f"Account {shorten(name)} and its files deleted."
+    done("change account", say=say, owner_id=account_id, actor=actor, detail=f"{name}: deleted")
     return redirect(url_for("admin.index"))
 
 
 @admin.get("/invitations")
 @for_administrators
-def invitations() -> ResponseReturnValue:
-    """List the open invitations, and offer to make one."""
-    return _invitations_page()
+def list_invitations() -> ResponseReturnValue:
+    """List the open invitations, with a form for another one."""
+    return _invitations_page(InvitationForm())
 
 
 @admin.post("/invitations")
 @for_administrators
 def invite() -> ResponseReturnValue:
-    """Make an invitation, and show its link this once."""
-    form = request.form
+    """Create an invitation, and show its link once."""
+    form = InvitationForm()
+    if not form.validate():
+        return _invitations_page(form), 422
+    role = Role.ADMINISTRATOR if form.administrator.data else Role.MEMBER
+    days = form.days.data or invitations.INVITATION_DAYS
     try:
-        quota = read_quota(form.get("quota", ""))
-    except QuotaError as error:
-        return _invitations_page(quota_problem=str(error)), 422
-    days = form.get("days", links.INVITATION_DAYS, type=int)
-    days = min(max(days, 1), _LONGEST_VALIDITY)
-    role = Role.ADMINISTRATOR if form.get("administrator") else Role.MEMBER
-    try:
-        link, token = links.invite(role, quota, form.get("note", ""), days, current_account())
-    except RightLostError:
+        link, token = invitations.create_invitation(
+            role, form.quota.data, form.note.data, days, current_account()
+        )
+    except NotAdministratorError:
         abort(403)
-    record("change account", detail="an invitation")
-    logger.info("invitation: %s, by %.100r", link.public_id, current_account().name)
-    return render_template("link.html", link=link, address=links.address("invitation", token))
+    done("change account", detail="an invitation")
+    url = invitations.link_url("invitation", token)
+    return render_template("admin/link.html", link=link, url=url)
 
 
-@admin.post("/invitations/<public_id>/withdraw")
+@admin.post("/invitations/<public_id>/revoke")
 @for_administrators
-def withdraw(public_id: str) -> ResponseReturnValue:
-    """Let an invitation not be used."""
-    if not links.withdraw(public_id):
+def revoke_invitation(public_id: str) -> ResponseReturnValue:
+    """Revoke an invitation."""
+    if not invitations.revoke_invitation(public_id):
         abort(404)
-    logger.info("invitation withdrawn: %.100r, by %.100r", public_id, current_account().name)
-    tell("The invitation is withdrawn. Its link no longer works.")
-    return redirect(url_for("admin.invitations"))
+    say = "Invitation revoked. Its link no longer works."
+    done("change account", say=say, detail="an invitation revoked")
+    return redirect(url_for("admin.list_invitations"))
 
 
-def _page(account: Account, **values: str) -> str:
-    return render_template(
-        "manage_account.html", managed=account, quota=quota_of(account), gib=GIB, **values
-    )
+def _page(account: Account, form: QuotaForm) -> str:
+    return render_template("admin/account.html", managed=account, form=form)
 
 
-def _delete_page(account: Account, **values: str) -> str:
+def _delete_page(account: Account, form: DeleteForm) -> str:
     number, size = accounts.count_files(account)
     return render_template(
-        "delete_account.html", managed=account, number=number, size=size, **values
+        "admin/delete.html", managed=account, form=form, number=number, size=size
     )
 
 
-def _invitations_page(**values: str) -> str:
+def _invitations_page(form: InvitationForm) -> str:
     return render_template(
-        "invitations.html",
-        invitations=links.open_invitations(),
-        days=links.INVITATION_DAYS,
-        most_days=_LONGEST_VALIDITY,
-        form=request.form,
-        **values,
+        "admin/invitations.html", invitations=invitations.open_invitations(), form=form
     )
 
 
-def _done(account: Account, what: str, message: str) -> ResponseReturnValue:
-    _log(what, account)
-    tell(message)
+def _done(account: Account, what: str, say: str) -> ResponseReturnValue:
+    done("change account", say=say, owner_id=account.id, detail=f"{account.name}: {what}")
     return _back(account.id)
 
 
-def _log(what: str, account: Account) -> None:
-    detail = f"{account.name}: {what}"
-    record("change account", owner_id=account.id, actor=g.actor_name, detail=detail)
-    logger.info("%s: %.100r, by %.100r", what, account.name, g.actor_name)
-
-
 def _refuse_own(account: Account) -> None:
-    """Refuse, for one's own account, what would need no password here.
+    """Refuse what would need no password here, and does for one's own account elsewhere.
 
-    :raises AccountError: if it is one's own.
+    :raises AccountError: if the account is one's own.
     """
-    if account.id == g.actor.id:
+    if account.id == current_account().id:
         raise AccountError(
             "This is your own account. Change your password and your second factor under Account,"
-            " where your present password is asked for."
+            " with your current password."
         )
 
 
 def _back(account_id: int) -> ResponseReturnValue:
-    if not may_manage_accounts(g.actor):  # any more, by this very request
+    if not may_manage_accounts(current_account()):  # any more, by this very request
         return redirect(url_for("account.index"))
     return redirect(url_for("admin.show", account_id=account_id))
-
-
-def _with_article(role: Role) -> str:
-    return "an administrator" if role is Role.ADMINISTRATOR else "a member"

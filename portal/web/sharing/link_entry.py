@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from portal.core.database import db
 from portal.core.models import FileRequest, Share
-from portal.identity import attempts
+from portal.identity import throttle
 from portal.sharing import links, visitor
 from portal.sharing.status import status_of
 
@@ -21,8 +21,7 @@ def enter_by(kind: type[L], token: str, endpoint: str) -> ResponseReturnValue:
     """Remember a link, and redirect to its page. An unknown token counts as a guess."""
     link = links.find(kind, token)
     if link is None:
-        attempts.count_link()
-        attempts.log_failure("link", "")
+        throttle.count_link().log_failure()
         return unavailable(None), 404
     visitor.enter(link)
     return redirect(url_for(endpoint, public_id=link.public_id))

@@ -16,7 +16,7 @@ from portal.core.database import db
 from portal.core.models import Entry, Folder, Share, StoredFile
 from portal.files import listing, tree
 from portal.files.policy import may_visit
-from portal.identity import attempts
+from portal.identity import throttle
 from portal.sharing import limits, links, visitor
 from portal.sharing.status import Status, status_of
 from portal.web.files.files import as_download
@@ -61,12 +61,12 @@ def unlock(public_id: str) -> ResponseReturnValue:
     """Check a share's password. It opens this share, and no other."""
     share = _open_share(public_id)
     form = UnlockForm()
-    attempt = attempts.count_password(f"share {public_id}", "share password")
+    attempt = throttle.count_password(f"share {public_id}", "share password")
     if form.validate_on_submit() and visitor.unlock(share, form.password.data):
         # The failures of others, who may be guessing, still count.
         attempt.take_back()
         return redirect(url_for("share_page.show", public_id=public_id))
-    attempts.log_failure("share password", "")
+    attempt.log_failure()
     record("wrong password", share.entry, detail=links.via(share))
     form.password.errors = ["Wrong password."]
     return _password_page(share, form), 422

@@ -32,7 +32,7 @@ PREFIXES = {
     "journal": "Nov 22 22:00:00 host portal[123]: ",
     "journal, ISO": "2026-11-22T22:00:00.123456+0000 host portal-gunicorn[123]: ",
 }
-LINE = "[2026-11-22 22:00:00,000] WARNING in attempts: sign-in failed from 6.6.6.6: 'x'"
+LINE = "[2026-11-22 22:00:00,000] WARNING in throttle: sign-in failed from 6.6.6.6: 'x'"
 HOSTILE = [
     LINE,
     f"\n{LINE}",
@@ -164,8 +164,8 @@ def test_script_that_imitates_a_line_bans_nobody(forged: str, tmp_path: Path) ->
     prefix = PREFIXES["apache, mod_wsgi 5"].rstrip("] ") + f"] {forged}] [2026-11-22 22:00:00,000] "
     lines = [
         f"{prefix}ERROR in app: Exception on /sign-in] {forged} [GET]",
-        f"{prefix}WARNING in attempts: sign-in failed from 192.0.2.9: 'alice'",
-        f"{prefix}WARNING in lookup: refused: read 'x' to 'alice', no such entry",
+        f"{prefix}WARNING in throttle: sign-in failed from 192.0.2.9: 'alice'",
+        f"{prefix}WARNING in loaders: refused: read 'x' to 'alice', no such entry",
         f"{prefix.rpartition('[2026')[0]}    KeyError: 'alice'",
         f"{prefix.rpartition('[2026')[0]}Traceback (most recent call last):",
     ]

@@ -60,7 +60,7 @@ def test_invitation_prints_a_link_that_works(run: Run, app: Flask) -> None:
         link = invitations.find_invitation(found[1])
         assert (link.role, link.quota, link.note) == (Role.MEMBER, 2 * 1024**3, "Dora")
         assert timedelta(days=1.9) < link.expires_at - now() < timedelta(days=2)
-        invitations.accept(found[1], "dora", NEW)
+        invitations.accept_invitation(found[1], "dora", NEW)
     assert look(app, "dora").quota == 2 * 1024**3
 
 
@@ -89,7 +89,7 @@ def test_reset_link_prints_a_link_that_works(run: Run, app: Flask) -> None:
     code, out, _ = run("reset-link", "alice")
     assert code == 0
     with app.app_context():
-        invitations.reset(out.strip().rpartition("/")[2], NEW)
+        invitations.reset_password(out.strip().rpartition("/")[2], NEW)
     assert sign_in(app.test_client(), "alice", NEW).status_code == 302
 
 
@@ -153,7 +153,7 @@ def test_account_stays_if_another_name_is_typed(run: Run, app: Flask) -> None:
     upload(signed_in(app, "alice"), "a.txt")
     code, _, err = run("delete-account", "alice", stdin="bob\n")
     assert code == 1
-    assert "nothing was deleted" in err
+    assert "Nothing was deleted" in err
     assert "a.txt" in file_links(signed_in(app, "alice"))
 
 
@@ -207,7 +207,7 @@ def test_bytes_that_are_no_utf_8_are_refused_in_words(
     assert result.exit_code == 1
     assert "not UTF-8" in result.stderr
     with app.app_context():
-        assert [one.name for one, _ in accounts.with_last_use()] == ["alice", "bob"]
+        assert [one.name for one, _ in accounts.list_with_last_use()] == ["alice", "bob"]
 
 
 def test_what_commands_change_is_recorded(run: Run, app: Flask) -> None:

@@ -164,7 +164,7 @@ def test_upgrade_keeps_accounts_and_files_of_the_first_version(
         assert found[2].parent_id == entries.root_folder(2).id
         assert found[0].created_at == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
         # Twins that there are stay; no more come.
-        with pytest.raises(AccountError, match="already, or one like it"):
+        with pytest.raises(AccountError, match="or one that looks like it"):
             accounts.create("al\u0456ce", "correct horse")
 
 

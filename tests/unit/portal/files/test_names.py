@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portal.accounts import usernames
 from portal.files import names
 
 
@@ -79,29 +78,3 @@ def test_any_name_becomes_one_that_can_be_stored(name: str) -> None:
 )
 def test_type_is_told_by_the_name(name: str, mimetype: str) -> None:
     assert names.guess_mimetype(name) == mimetype
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "alice\ufe0f",
-        "alice\u034f",
-        "alice\u0332",
-        "al\u0336i\u0336ce",
-        "\u2800alice",
-        "alice\u3164",
-        "ali\u05b0ce",
-        "alic\u20dde",
-        "alice\U000e0100",
-    ],
-)
-def test_marks_and_what_nobody_sees_make_no_other_name(name: str) -> None:
-    assert usernames.skeleton(name) == usernames.skeleton("alice")
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [("सुमन", "समन"), ("राम", "रीम"), ("José", "Jose"), ("กิ", "กี"), ("が", "か")],
-)
-def test_marks_that_are_letters_of_their_script_make_another_name(one: str, other: str) -> None:
-    assert usernames.skeleton(one) != usernames.skeleton(other)

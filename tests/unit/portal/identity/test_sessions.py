@@ -119,7 +119,7 @@ def test_sessions_are_listed_with_device_and_address(app: Flask, alice: FlaskCli
     assert "2 devices" in page
     assert "Firefox on Linux" in page
     assert "192.0.2.7" in page
-    assert page.count('<span class="tag">this one</span>') == 1
+    assert page.count('<span class="tag">this device</span>') == 1
 
 
 def test_one_session_is_ended_and_the_others_stay(app: Flask, alice: FlaskClient) -> None:
@@ -127,7 +127,7 @@ def test_one_session_is_ended_and_the_others_stay(app: Flask, alice: FlaskClient
     with app.app_context():
         account = accounts.find("alice")
         assert account
-        latest_first = [one.public_id for one in sessions.of(account)]
+        latest_first = [one.public_id for one in sessions.list_sessions(account)]
     assert post(alice, f"/account/sessions/{latest_first[1]}/end") == 302
     assert [works(client) for client in (alice, other, third)] == [True, False, True]
 
@@ -144,9 +144,9 @@ def test_password_change_keeps_this_browser_with_another_cookie(
 @pytest.mark.parametrize(
     ("password", "new", "again", "reason"),
     [
-        ("wrong password", NEW, NEW, "not your present password"),
-        ("", NEW, NEW, "not your present password"),
-        (PASSWORD, NEW, "another", "not the same password"),
+        ("wrong password", NEW, NEW, "not your current password"),
+        ("", NEW, NEW, "not your current password"),
+        (PASSWORD, NEW, "another", "not the same"),
         (PASSWORD, "short", "short", "at least 10"),
         (PASSWORD, "alicealice", "alicealice", "too easy to guess"),
     ],
@@ -184,7 +184,7 @@ def test_extra_fields_of_forms_change_nothing(app: Flask, alice: FlaskClient) ->
     with app.app_context():
         rows = [
             (one.name, one.role.value, one.is_active, one.quota, one.totp_secret == "AAAA")
-            for one, _ in accounts.with_last_use()
+            for one, _ in accounts.list_with_last_use()
         ]
         db.session.rollback()
     assert rows == [(name, "member", True, None, False) for name in ("alice", "bob")]
@@ -271,7 +271,7 @@ def test_sign_in_under_way_survives_no_change(
     meanwhile(monkeypatch, app, passwords, "verify", change)
     answer = sign_in(anonymous, "alice")
     assert answer.status_code == 422
-    assert "The name or the password is not right" in answer.text
+    assert "The name or the password is wrong" in answer.text
     assert not works(anonymous)
     assert sessions_there_are(app) == 0
 
@@ -363,7 +363,7 @@ def test_session_that_ends_when_its_use_is_noted_is_over(
 
 def test_session_can_be_ended_twice(app: Flask, alice: FlaskClient) -> None:
     with app.app_context():
-        (found,) = sessions.of(find())
+        (found,) = sessions.list_sessions(find())
         number = found.id
         for _ in range(2):
             sessions.end(number)

@@ -18,7 +18,7 @@ from limits.storage import Storage, storage_from_string
 
 from portal.core.settings import SettingError
 from portal.identity import passwords, throttle, throttle_store
-from portal.identity.throttle import TooManyAttemptsError, network_of, password_attempt
+from portal.identity.throttle import Attempt, TooManyAttemptsError, network_of, password_counters
 from tests.support.portal import PASSWORD, prepare, sign_in, signed_in, token
 
 HERE = "192.0.2.1"
@@ -49,9 +49,14 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
+def attempt_of(store: Storage, name: str, address: str = HERE) -> Attempt:
+    counters = password_counters(name, network_of(address))
+    return Attempt(store, counters, "sign-in", name, address)
+
+
 def refused(store: Storage, name: str, address: str = HERE) -> bool:
     try:
-        password_attempt(store, name, address).count()
+        attempt_of(store, name, address).count()
     except TooManyAttemptsError:
         return True
     return False
@@ -91,7 +96,7 @@ def test_success_resets_the_account_and_leaves_other_failures_to_the_network(
     for number in range(FOR_NETWORK - 1):
         refused(store, f"name {number}")
     for _ in range(3):  # each would be one too many, if successes counted
-        attempt = password_attempt(store, "alice", HERE)
+        attempt = attempt_of(store, "alice")
         attempt.count()
         attempt.succeeded()
     assert not refused(store, "alice")
@@ -105,7 +110,7 @@ def test_attempts_are_possible_again_after_the_time_that_was_told(
         refused(store, "alice")
     clock[0] += 100
     with pytest.raises(TooManyAttemptsError) as caught:
-        password_attempt(store, "alice", HERE).count()
+        attempt_of(store, "alice").count()
     assert caught.value.retry_after == 15 * 60 - 100
     clock[0] += caught.value.retry_after - 1
     assert refused(store, "alice")

@@ -401,7 +401,7 @@ def test_sessions_and_links_are_not_restored(app: Flask, target: Path, new: Flas
         account = accounts.find("alice")
         assert account
         sessions.start(sessions.Proof.of(account), "browser", "127.0.0.1")
-        invitations.invite(Role.MEMBER, None, "for Carol")
+        invitations.create_invitation(Role.MEMBER, None, "for Carol")
     assert run(app, "backup", str(target))[0] == 0
     assert run(new, "restore", str(target))[0] == 0
     with new.app_context():

@@ -301,8 +301,10 @@ def test_cleanup_removes_rows_that_are_over(app: Flask, data: Path) -> None:
         for _ in range(2):
             stored = store("alice", "a.txt")
             trash.put([stored])
-            sign_in, _ = sessions.start(sessions.Proof.of(account), "browser", "127.0.0.1")
-            link, _ = invitations.invite(Role.MEMBER, None, "")
+            key = sessions.start(sessions.Proof.of(account), "browser", "127.0.0.1")
+            sign_in = sessions.find(key)
+            assert sign_in
+            link, _ = invitations.create_invitation(Role.MEMBER, None, "")
             made.append((stored, sign_in, link))
         (stored, sign_in, link), kept_rows = made
         long_ago = now() - timedelta(days=1000)

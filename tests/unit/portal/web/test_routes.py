@@ -122,7 +122,7 @@ EXPECTED: dict[tuple[str, str], Answers] = {
     ("POST", "/accounts/<int:account_id>/delete"): Answers(SIGN_IN, 403, 403, 422),
     ("GET", "/invitations"): Answers(SIGN_IN, 403, 403, 200),
     ("POST", "/invitations"): Answers(SIGN_IN, 403, 403, 200),
-    ("POST", "/invitations/<public_id>/withdraw"): Answers(SIGN_IN, 403, 403, 302),
+    ("POST", "/invitations/<public_id>/revoke"): Answers(SIGN_IN, 403, 403, 302),
 }
 LINKS: dict[tuple[str, str], Answers] = {
     ("GET", "/links"): Answers(SIGN_IN, 200, 200, 200),
@@ -244,7 +244,7 @@ def session_id(people: People) -> str:
     with people.app.app_context():
         alice = accounts.find("alice")
         assert alice
-        return sessions.of(alice)[0].public_id
+        return sessions.list_sessions(alice)[0].public_id
 
 
 def account_id(people: People) -> str:
@@ -262,7 +262,7 @@ def begin_upload(people: People) -> str:
 
 def invitation_id(people: People) -> str:
     with people.app.app_context():
-        return one_time_links.invite(Role.MEMBER, None, "")[0].public_id
+        return one_time_links.create_invitation(Role.MEMBER, None, "")[0].public_id
 
 
 # What stands for a parameter, by the rule's beginning; the longest that fits counts.

@@ -16,7 +16,7 @@ from portal.identity import passwords
 from portal.web.account.sign_in import is_local
 from tests.support.portal import PASSWORD, prepare, sign_in, signed_in, token
 
-FAILURE = "The name or the password is not right."
+FAILURE = "The name or the password is wrong."
 
 
 def test_unknown_account_and_wrong_password_get_the_same_answer(anonymous: FlaskClient) -> None:
@@ -214,13 +214,13 @@ def test_sign_in_is_logged_on_one_line(
     caplog.set_level(logging.INFO)
     sign_in(anonymous, "alice\nsigned in: admin\x1b[31m", "wrong password")
     signed_in(app, "alice")
-    own = {"portal.web.account.sign_in", "portal.identity.attempts"}
+    own = {"portal.activity.record", "portal.identity.throttle"}
     lines = [record.getMessage() for record in caplog.records if record.name in own]
     assert len(lines) == 2
     assert lines[0].startswith("sign-in failed from 127.0.0.1: 'alice\\nsigned in")
     assert "\n" not in lines[0]
     assert "\x1b" not in lines[0]
-    assert lines[1] == "signed in: 'alice' from 127.0.0.1"
+    assert lines[1] == "sign in: '' '', by 'alice' from 127.0.0.1"
     assert PASSWORD not in caplog.text
 
 

@@ -1,0 +1,72 @@
+"""The forms for signing in, and for one's own account."""
+
+from __future__ import annotations
+
+from wtforms.validators import EqualTo  # type: ignore[import-untyped]
+
+from portal.accounts.accounts import LONGEST_NAME
+from portal.identity import passwords
+from portal.web.forms import Form, password, text
+
+_LONGEST_TYPED = 255
+"""Characters of a name before it is normalised, which can shorten it."""
+LONGEST_TARGET = 1024
+"""Bytes of an address to go on to. It waits for the code in a cookie, which browsers keep short."""
+_NAME = {
+    "required": True,
+    "autocomplete": "username",
+    "autocapitalize": "none",
+    "spellcheck": "false",
+}
+_NEW = {"required": True, "autocomplete": "new-password"}
+
+
+class TargetForm(Form):
+    """Where to go after signing in."""
+
+    next = text("Next", LONGEST_TARGET)
+
+
+class SignInForm(Form):
+    """The name and the password."""
+
+    username = text("Name", _LONGEST_TYPED, render_kw=_NAME)
+    password = password(
+        "Password", render_kw={"required": True, "autocomplete": "current-password"}
+    )
+
+
+class CodeForm(Form):
+    """A code of the second factor, or one that stands in for it."""
+
+    code = text("6-digit code", 16)
+    recovery_code = text("Recovery code", 64)
+
+
+class PresentPasswordForm(Form):
+    """The present password: whoever finds an open browser does not know it."""
+
+    password = password(
+        "Current password", render_kw={"required": True, "autocomplete": "current-password"}
+    )
+
+
+class NewPasswordForm(Form):
+    """A new password, twice."""
+
+    new_password = password("New password", render_kw=_NEW | {"minlength": passwords.SHORTEST})
+    again = password(
+        "Repeat the new password",
+        EqualTo("new_password", message="The two passwords are not the same."),
+        render_kw=_NEW,
+    )
+
+
+class ChangePasswordForm(NewPasswordForm, PresentPasswordForm):
+    """The present password and a new one."""
+
+
+class InvitationForm(NewPasswordForm):
+    """The name and the password of a new account."""
+
+    username = text("Name", _LONGEST_TYPED, render_kw=_NAME | {"maxlength": LONGEST_NAME})

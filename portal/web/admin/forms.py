@@ -1,0 +1,76 @@
+"""The forms of administrators."""
+
+from __future__ import annotations
+
+from wtforms import BooleanField, IntegerField, StringField  # type: ignore[import-untyped]
+from wtforms.validators import AnyOf, NumberRange, Optional  # type: ignore[import-untyped]
+
+from portal.accounts.invitations import INVITATION_DAYS
+from portal.core.models import Role
+from portal.core.text import LONGEST_NOTE
+from portal.web.forms import Form, text
+
+_GIB = 1024**3
+_LARGEST_QUOTA = 1024**2
+"""In GiB."""
+_LONGEST_QUOTA = 32
+"""Characters."""
+_LONGEST_VALIDITY = 90
+"""Days that an invitation created here may last."""
+
+
+class QuotaField(StringField):  # type: ignore[misc]
+    """A quota: shown in GiB, read as bytes; empty for the default."""
+
+    def _value(self) -> str:
+        if self.raw_data:
+            return str(self.raw_data[0])
+        return "" if self.data is None else f"{self.data / _GIB:g}"
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """Read what was typed."""
+        typed = "".join(valuelist).strip()
+        self.data = _bytes(typed) if typed else None
+
+
+class QuotaForm(Form):
+    """How much an account may keep."""
+
+    quota = QuotaField("Quota (GiB)")
+
+
+class RoleForm(Form):
+    """What an account is for."""
+
+    role = text("Role", 16, AnyOf([role.value for role in Role]))
+
+
+class DeleteForm(Form):
+    """The name of an account to delete, typed to confirm."""
+
+    name = text("Type the account's name to confirm", 255)
+
+
+class InvitationForm(QuotaForm):
+    """Who may create an account, and which."""
+
+    note = text("Who is it for?", LONGEST_NOTE)
+    days = IntegerField(
+        "Link expires after (days)",
+        default=INVITATION_DAYS,
+        validators=[
+            Optional(),
+            NumberRange(1, _LONGEST_VALIDITY, f"Use 1 to {_LONGEST_VALIDITY} days."),
+        ],
+    )
+    administrator = BooleanField("Administrator, who manages all accounts")
+
+
+def _bytes(typed: str) -> int:
+    try:
+        size = float(typed) if len(typed) <= _LONGEST_QUOTA else -1
+    except ValueError:
+        size = -1
+    if not 0 <= size <= _LARGEST_QUOTA:  # which refuses 'nan', too
+        raise ValueError("Enter a number of GiB, such as 5 or 0.5.")
+    return int(size * _GIB)
