@@ -145,9 +145,3 @@ class UnlockForm(Form):
     """The password of a share."""
 
     password = password("Password", InputRequired("Enter the password."))
-
-
-class PageForm(Form):
-    """The entry after which a page of a shared folder starts."""
-
-    after = text("After", 64)

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import TypeVar
 
-from flask import Blueprint, abort, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, abort, make_response, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
@@ -20,9 +20,11 @@ from portal.identity import throttle
 from portal.sharing import limits, links, visitor
 from portal.sharing.status import Status, status_of
 from portal.web.files.files import as_download
+from portal.web.files.forms import ListQuery
 from portal.web.files.zips import send_zip
+from portal.web.loaders import entry_of
 
-from .forms import PageForm, UnlockForm
+from .forms import UnlockForm
 from .link_entry import enter_by, entered_or_404, unavailable
 
 share_page = Blueprint("share_page", __name__)
@@ -122,7 +124,8 @@ def archive(public_id: str, entry_id: str) -> ResponseReturnValue:
 def _show(share: Share, entry: Entry) -> ResponseReturnValue:
     page = None
     if isinstance(entry, Folder):
-        page = listing.page(entry, listing.Order(), mark=_mark(share))
+        after = entry_of(share.owner_id, ListQuery().after.data)
+        page = listing.page(entry, listing.Order(), mark=after)
     path = tree.path_to(entry.id) if page else []
     start = next((n for n, step in enumerate(path) if step.id == share.entry_id), 0)
     return render_template(
@@ -132,16 +135,6 @@ def _show(share: Share, entry: Entry) -> ResponseReturnValue:
 
 def _password_page(share: Share, form: UnlockForm) -> str:
     return render_template("sharing/share_password.html", share=share, form=form)
-
-
-def _mark(share: Share) -> Entry | None:
-    """Return the entry after which the page starts; it may have left the folder meanwhile."""
-    form = PageForm(request.args, meta={"csrf": False})
-    if not form.validate() or not form.after.data:
-        return None
-    return db.session.scalar(
-        select(Entry).where(Entry.public_id == form.after.data, Entry.owner_id == share.owner_id)
-    )
 
 
 def _entry_or_404(kind: type[E], share: Share, public_id: str) -> E:

@@ -221,6 +221,16 @@ def test_strange_filters_break_nothing(query: str, alice: FlaskClient) -> None:
     assert alice.get(f"/activity.csv?{query}").status_code == 200
 
 
+def test_filter_that_is_no_day_is_named_and_filters_nothing(alice: FlaskClient) -> None:
+    upload(alice, "a.txt")
+    today = f"{now():%Y-%m-%d}"
+    page = alice.get(f"/activity?since=tomorrow&until={today}&before=-1").text
+    assert 'id="since-problem"' in page
+    assert "a.txt" in page
+    assert f'href="/activity.csv?until={today}"' in page
+    assert "No matches" in alice.get("/activity?until=2020-01-01").text
+
+
 def test_what_the_portal_does_by_itself_and_what_commands_do_is_told_apart(
     alice: FlaskClient, file: StoredFile
 ) -> None:

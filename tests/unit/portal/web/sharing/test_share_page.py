@@ -6,7 +6,7 @@ import io
 import re
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -104,6 +104,9 @@ def test_visitor_downloads_a_shared_file(app: Flask, alice: FlaskClient, visit: 
         assert file.headers["Content-Disposition"].startswith("attachment; ")
         assert file.headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
     assert downloads(app) == 1
+    with app.app_context():
+        row = db.session.scalars(select(Activity).where(Activity.action == "download")).one()
+        assert (row.actor, row.name, row.detail) == ("", "Größe.pdf", "via 'As promised'")
 
 
 def test_looking_and_resuming_count_nothing(app: Flask, alice: FlaskClient, visit: Visitor) -> None:
@@ -492,6 +495,29 @@ def test_strange_numbers_are_refused(number: str, alice: FlaskClient) -> None:
     entry = public_id(links(alice)["a.txt"])
     form = {"csrf_token": token(alice), "download_limit": number}
     assert alice.post(f"/entries/{entry}/share", data=form).status_code == 422
+
+
+def test_every_problem_is_shown_beside_what_was_entered(alice: FlaskClient) -> None:
+    upload(alice, "a.txt")
+    address = f"/entries/{public_id(links(alice)['a.txt'])}/share"
+    form = {"until": "2020-01-01", "download_limit": "many", "note": "x" * 256, "password": "123"}
+    page = alice.post(address, data={"csrf_token": token(alice), **form})
+    assert page.status_code == 422
+    for field in form:
+        assert f'id="{field}-problem"' in page.text
+        assert (f'value="{form[field]}"' in page.text) == (field != "password")
+    assert "No links yet" in alice.get("/links").text
+
+
+def test_expired_link_is_changed_without_a_new_day(app: Flask, alice: FlaskClient) -> None:
+    upload(alice, "a.txt")
+    share(alice, links(alice)["a.txt"])
+    set_share(app, expires_at=datetime(2020, 1, 1, 23, 59, 59, tzinfo=UTC))
+    change = re.search(r'href="(/links/shares/[^"]+)"', alice.get("/links").text)
+    assert change
+    form = {"csrf_token": token(alice), "note": "new", "until": "2020-01-01"}
+    assert alice.post(change[1], data=form).status_code == 302
+    assert alice.post(change[1], data={**form, "until": "2020-01-02"}).status_code == 422
 
 
 def test_unchanged_size_limit_stays_exactly_as_it_was(app: Flask, alice: FlaskClient) -> None:
