@@ -1,8 +1,7 @@
-"""The application, put together."""
+"""The application factory."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,21 +29,21 @@ from portal.web.csrf import csrf
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     """Create the application.
 
-    :param config: settings that win over the ``PORTAL_*`` variables of the environment.
-    :raises settings.SettingError: for a setting that is missing or not usable.
+    :param config: settings that override the ``PORTAL_*`` variables of the environment.
+    :raises settings.SettingError: for a setting that is missing or unusable.
     :raises datafolder.DataFolderError: for a data folder that cannot be used safely.
     """
     app = Flask("portal", template_folder="web/templates", static_folder="web/static")
     app.request_class = UploadRequest
     settings.load(app, config)
-    app.logger.setLevel(logging.INFO)
     logs.init_app(app)
     _trust_proxies(app)
     folder = datafolder.prepare(settings.data_folder(app))
     app.secret_key = datafolder.secret_key(folder)
     database.init_app(app, folder / "portal.db")
     throttle.init_app(app, folder / "throttle.db")
-    _set_up_delegate(app, _prepare_storage(app, folder))
+    _prepare_storage(app, folder)
+    _set_up_delegate(app, folder)
     for extension in (csrf, sign_in, record, zips, filters, errors, headers):
         extension.init_app(app)
     for blueprint in BLUEPRINTS:
@@ -61,17 +60,16 @@ def _trust_proxies(app: Flask) -> None:
         )
 
 
-def _prepare_storage(app: Flask, folder: Path) -> Storage:
+def _prepare_storage(app: Flask, folder: Path) -> None:
     reserve = app.config["DISK_RESERVE"]
     storage = Storage(folder / "files", folder / "incoming", reserve)
     storage.prepare()
     content.init_app(app, storage)
     app.extensions["portal.parts"] = Parts(storage.incoming, reserve)
-    return storage
 
 
-def _set_up_delegate(app: Flask, storage: Storage) -> None:
-    app.config["DELEGATE_ROOT"] = storage.files
+def _set_up_delegate(app: Flask, folder: Path) -> None:
+    app.config["DELEGATE_ROOT"] = folder / "files"
     app.config["DELEGATE_HEADERS"] = headers.CONSTANT
     if app.config.get("DELEGATE_BACKEND", "auto") in {"auto", "mod_wsgi"}:
         app.config["DELEGATE_SIGNED_URL"] = "/signed/"

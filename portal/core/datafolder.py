@@ -33,16 +33,12 @@ def prepare(folder: Path) -> Path:
         raise DataFolderError(
             f"The data folder {folder} cannot be created: {error.strerror}."
         ) from error
-    files, incoming, database, counters = (
-        folder / name for name in ("files", "incoming", "portal.db", "throttle.db")
-    )
-    for path in (folder, files, incoming, database, counters):
-        if path.exists():
-            _check_own(path)
-    if database.exists():
-        _check_secret(database)
+    for name in ("", "files", "incoming", "portal.db", "throttle.db"):
+        if (folder / name).exists():
+            _check_access(folder / name, secret=name == "portal.db")
+    files = folder / "files"
     if files.exists() and files.stat().st_mode & stat.S_IRGRP:
-        _check_group(files, incoming)
+        _check_group(files, folder / "incoming")
     return folder
 
 
@@ -95,28 +91,24 @@ def write_private(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _check_own(path: Path) -> None:
-    """Raise if another user owns the path or may write to it."""
+def _check_access(path: Path, *, secret: bool) -> None:
+    """Raise if another user owns the path or may write to it or, if it is secret, read it."""
     found, user, quoted = path.stat(), os.geteuid(), shlex.quote(str(path))
     if found.st_uid != user:
         raise DataFolderError(
             f"{path} belongs to user id {found.st_uid}, but the portal runs as user id {user}."
             f" Run it as the owner, or make that user the owner: chown -R {user} {quoted}"
         )
-    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    mode = stat.S_IMODE(found.st_mode)
+    if mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise DataFolderError(
-            f"Other users may write to {path} (mode {stat.S_IMODE(found.st_mode):04o})."
+            f"Other users may write to {path} (mode {mode:04o})."
             f" Take that permission away: chmod go-w {quoted}"
         )
-
-
-def _check_secret(path: Path) -> None:
-    """Raise if other users may read the database."""
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & 0o077:
+    if secret and mode & 0o077:
         raise DataFolderError(
             f"Other users may read {path} (mode {mode:04o}), and it holds what people sign in with."
-            f" Take that permission away: chmod go= {shlex.quote(str(path))}"
+            f" Take that permission away: chmod go= {quoted}"
         )
 
 

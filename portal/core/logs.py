@@ -33,7 +33,8 @@ class OneLineFormatter(logging.Formatter):
 
 
 def init_app(app: Flask) -> None:
-    """Set the formatter of the application's own handler, and of no other."""
+    """Log information, too, and format what the application's own handler writes."""
+    app.logger.setLevel(logging.INFO)
     if default_handler in app.logger.handlers:
         default_handler.setFormatter(OneLineFormatter())
 

@@ -1,1 +1,1 @@
-"""An organisation to try the portal with."""
+"""Demo accounts to try the portal with."""

@@ -1,4 +1,4 @@
-"""Accounts and files to try the portal with: something for each thing that it can do."""
+"""Demo accounts with files: something to see for each feature of the portal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from portal.accounts.accounts import AccountError
 from portal.activity import receipts
 from portal.activity.record import record
 from portal.core.datafolder import write_private
-from portal.core.models import Account, Entry, FileRequest, Folder, Role, Share, now
+from portal.core.models import Account, FileRequest, Folder, Role, Share, StoredFile, now
 from portal.core.settings import data_folder
 from portal.files import entries, trash
 from portal.files.uploads import add_file
@@ -27,47 +27,46 @@ from portal.storage.content import current_storage
 from .samples import pdf, png, wav
 
 NAMES = ("alice", "bob", "admin")
-"""The first two are members, bob with a small quota; the last one manages the accounts."""
+"""Two members, bob with a small quota, and an administrator."""
 
 _BOBS_QUOTA = 20 * 1024**2
 _INVITED_QUOTA = 1024**3
-_TRASHED = ("Drafts", "Old notes.txt")
 
 
 def ensure_account(name: str) -> str:
-    """Make a demo account with its files, if it is not there yet, and give its password.
+    """Create a demo account with its files, unless it exists, and return its password.
 
-    :raises AccountError: if there is such an account and the demo did not make it, or somebody
-        changed its password since.
+    :raises AccountError: if the demo did not create the account of that name, or its password was
+        changed since.
     """
     remembered = _read_passwords()
     account = accounts.find(name)
     if account is None:
         password = remembered.get(name) or secrets.token_urlsafe(12)
-        # Remembered first: an account whose password is lost would be of no use.
+        # First, as nobody could use an account whose password is lost.
         _write_passwords({**remembered, name: password})
-        _fill(_make(name, password))
+        _create(name, password)
         return password
     if name not in remembered:
-        raise AccountError(f"There is an account {name!r} that demo did not make; left alone.")
+        raise AccountError(f"The demo did not create the account {name!r}; left unchanged.")
     if not passwords.verify(account.password_hash, remembered[name]):
-        raise AccountError(f"The demo account {name!r} has another password now; left alone.")
+        raise AccountError(f"The demo account {name!r} has another password now; left unchanged.")
     return remembered[name]
 
 
 def sample_files(name: str) -> Mapping[str, bytes]:
-    """Make the sample files of an account, by their paths."""
-    text = f"Hello, {name}!\n\nOnly you can read this file.\n"
-    rows = ["month,visits"] + [f"2026-{month:02},{month * 137 % 400}" for month in range(1, 13)]
-    minutes = "# Meeting\n\n- The new portal is ready.\n- Who brings the cake?\n"
+    """Return the sample files of an account, by their paths."""
+    rows = ["month,visits", *(f"2026-{month:02},{month * 137 % 400}" for month in range(1, 13))]
     return {
-        "Welcome.txt": text.encode(),
+        "Welcome.txt": f"Hello, {name}!\n\nOnly you can read this file.\n".encode(),
         "Sunrise.png": png(320, 200),
         "Visits.csv": ("\r\n".join(rows) + "\r\n").encode(),
         "Letter.pdf": pdf(f"A private letter to {name}"),
         "Übersicht größer 日本.txt": "Names may have any letters: äöü, ñ, 日本語.\n".encode(),
         "Projects/Plan.pdf": pdf("The plan"),
-        "Projects/Meetings/Minutes.md": minutes.encode(),
+        "Projects/Meetings/Minutes.md": (
+            b"# Meeting\n\n- The new portal is ready.\n- Who brings the cake?\n"
+        ),
         "Projects/Meetings/2026/Agenda.txt": b"1. Coffee\n2. Cake\n",
         "Pictures/Night.png": png(160, 240),
         "Music/Chime.wav": wav(523, 659, 784, 1047),
@@ -76,38 +75,40 @@ def sample_files(name: str) -> Mapping[str, bytes]:
     }
 
 
-def _make(name: str, password: str) -> Account:
-    if name == "admin":
-        account = accounts.create(name, password, Role.ADMINISTRATOR)
+def _create(name: str, password: str) -> None:
+    role = Role.ADMINISTRATOR if name == "admin" else Role.MEMBER
+    quota = _BOBS_QUOTA if name == "bob" else None
+    account = accounts.create(name, password, role, quota)
+    if role is Role.ADMINISTRATOR:
         invitations.create_invitation(Role.MEMBER, _INVITED_QUOTA, "Carol, the new colleague")
-        return account
-    return accounts.create(name, password, quota=_BOBS_QUOTA if name == "bob" else None)
+    files = {path: _add(account, path, content) for path, content in sample_files(name).items()}
+    trash.put([_folder(account, "Drafts"), files["Old notes.txt"]])
+    _share(files["Letter.pdf"], _folder(account, "Pictures"))
 
 
-def _fill(account: Account) -> None:
-    root = entries.root_folder(account.id)
-    made: dict[str, Entry] = {}
-    for path, content in sample_files(account.name).items():
-        folder, (*parts, name) = root, path.split("/")
-        for part in parts:
-            known = made.get(f"{folder.id}/{part}")
-            if not isinstance(known, Folder):
-                known = entries.place(Folder(name=part), folder)
-                made[f"{folder.id}/{part}"] = known
-            folder = known
-        incoming = current_storage().receive()
-        try:
-            incoming.write(content)
-            made[f"{folder.id}/{name}"] = add_file(folder, incoming, name)
-        finally:
-            incoming.discard()
-        record("upload", made[f"{folder.id}/{name}"], actor=account.name)
-    trash.put([made[f"{root.id}/{name}"] for name in _TRASHED])
-    _share(made[f"{root.id}/Letter.pdf"], made[f"{root.id}/Pictures"])
+def _folder(account: Account, *path: str) -> Folder:
+    with entries.changing(account.id):
+        folder = entries.root_folder(account.id)
+        for name in path:
+            folder = entries.subfolder(folder, name)
+    return folder
 
 
-def _share(letter: Entry, pictures: Entry) -> None:
-    """Create links, and record a completed download."""
+def _add(account: Account, path: str, content: bytes) -> StoredFile:
+    """Add a file as an upload does."""
+    *above, name = path.split("/")
+    incoming = current_storage().receive()
+    try:
+        incoming.write(content)
+        added = add_file(_folder(account, *above), incoming, name)
+    finally:
+        incoming.discard()
+    record("upload", added, actor=account.name)
+    return added
+
+
+def _share(letter: StoredFile, pictures: Folder) -> None:
+    """Create links, and a download that ended well."""
     soon = now() + timedelta(days=14)
     share, _ = links.create(
         Share, letter, note="For the printers", expires_at=soon, download_limit=3
@@ -119,18 +120,19 @@ def _share(letter: Entry, pictures: Entry) -> None:
     links.create(FileRequest, pictures, note="Your photos, please", expires_at=soon)
 
 
-def _file() -> Path:
+def _passwords_file() -> Path:
     return data_folder(current_app) / "demo_accounts.json"
 
 
 def _read_passwords() -> dict[str, str]:
     try:
-        return dict(json.loads(_file().read_text(encoding="utf-8")))
+        return dict(json.loads(_passwords_file().read_text(encoding="utf-8")))
     except FileNotFoundError:
         return {}
 
 
 def _write_passwords(remembered: Mapping[str, str]) -> None:
-    draft = _file().with_suffix(f".{secrets.token_hex(8)}")
+    file = _passwords_file()
+    draft = file.with_suffix(f".{secrets.token_hex(8)}")
     write_private(draft, (json.dumps(remembered, indent=2) + "\n").encode())
-    draft.replace(_file())
+    draft.replace(file)

@@ -1,19 +1,19 @@
-"""Small files that are made, not shipped: a picture, a document, a sound."""
+"""Small files created by code: a picture, a document, a sound."""
 
 from __future__ import annotations
 
 import io
-import math
 import struct
 import wave
 import zlib
+from math import pi, sin
 
 _RATE = 8000
 """Samples in a second of sound."""
 
 
 def png(width: int, height: int) -> bytes:
-    """Make a picture: a gradient from blue to orange."""
+    """Return a picture: a gradient from blue to orange."""
     rows = bytearray()
     for y in range(height):
         part = 255 * y // height
@@ -29,7 +29,7 @@ def _png_chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def pdf(line: str) -> bytes:
-    """Make a document of one page with one line of ASCII."""
+    """Return a document of one page with one line of ASCII."""
     safe = line.encode("ascii", "replace").translate(None, b"()\\")
     stream = b"BT /F1 24 Tf 72 720 Td (" + safe + b") Tj ET"
     objects = (
@@ -53,18 +53,15 @@ def pdf(line: str) -> bytes:
 
 
 def wav(*frequencies: int) -> bytes:
-    """Make a sound: each tone, in Hz, for a quarter of a second, with a soft start and end."""
+    """Return a sound: each tone, in Hz, for a quarter of a second, with a soft start and end."""
     length = _RATE // 4
-    samples = bytearray()
-    for frequency in frequencies:
-        for number in range(length):
-            loudness = 100 * math.sin(math.pi * number / length)
-            wave_at = math.sin(2 * math.pi * frequency * number / _RATE)
-            samples.append(128 + round(loudness * wave_at))
+    samples = bytes(
+        128 + round(100 * sin(pi * number / length) * sin(2 * pi * frequency * number / _RATE))
+        for frequency in frequencies
+        for number in range(length)
+    )
     file = io.BytesIO()
     with wave.open(file, "wb") as sound:
-        sound.setnchannels(1)
-        sound.setsampwidth(1)
-        sound.setframerate(_RATE)
-        sound.writeframes(bytes(samples))
+        sound.setparams((1, 1, _RATE, 0, "NONE", "not compressed"))
+        sound.writeframes(samples)
     return file.getvalue()

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from io import BufferedReader
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import Row, exists, func, select
 
 from portal.core.database import db
 from portal.core.models import Account, Entry, StoredFile
@@ -48,22 +48,6 @@ class Problem:
     def __str__(self) -> str:
         done = f"; {self.repaired}" if self.repaired else ""
         return f"{self.kind}: {self.what}: {self.detail}{done}"
-
-
-class Row(NamedTuple):
-    """A file in the database."""
-
-    id: int
-    key: str
-    size: int
-    sha256: str
-    name: str
-    owner: str
-
-    @property
-    def title(self) -> str:
-        """Its name, and the key under which it is on disk."""
-        return f"{self.name!r} of {self.owner!r} ({self.key})"
 
 
 def total_size() -> int:
@@ -125,38 +109,40 @@ def check_rights(storage: Storage, *, repair: bool) -> Iterator[Problem]:
         yield problem
 
 
-def _rows() -> Iterator[Row]:
+def _rows() -> Iterator[Row[Any]]:
     """Yield all files, in several short transactions."""
-    columns = (StoredFile.id, StoredFile.storage_key, StoredFile.size, StoredFile.sha256)
     rows = (
-        select(*columns, StoredFile.name, Account.name)
+        select(StoredFile.id, StoredFile.storage_key, StoredFile.size, StoredFile.sha256)
+        .add_columns(StoredFile.name, Account.name.label("owner"))
         .join(Account, Account.id == StoredFile.owner_id)
+        .where(StoredFile.is_file)
         .order_by(StoredFile.id)
         .limit(_AT_ONCE)
     )
     last = 0
-    while batch := db.session.execute(rows.where(StoredFile.is_file, StoredFile.id > last)).all():
-        yield from (Row(*row) for row in batch)
-        last = batch[-1][0]
+    while batch := db.session.execute(rows.where(StoredFile.id > last)).all():
+        yield from batch
+        last = batch[-1].id
 
 
-def _check_file(storage: Storage, row: Row, content: bool, repair: bool) -> Problem | None:
-    found = storage.find(row.key)
+def _check_file(storage: Storage, row: Row[Any], content: bool, repair: bool) -> Problem | None:
+    key, title = row.storage_key, f"{row.name!r} of {row.owner!r} ({row.storage_key})"
+    found = storage.find(key)
     if found is None:
-        problem = Problem("missing", row.title, "has no content")
-        if repair and _hash_at(storage.unclaimed / row.key) == row.sha256:
-            permissions.claim(storage, row.key)
+        problem = Problem("missing", title, "has no content")
+        if repair and _hash_at(storage.unclaimed / key) == row.sha256:
+            permissions.claim(storage, key)
             problem.repaired = f"moved back from {storage.unclaimed}"
         return problem
     if found.st_size != row.size:
-        return Problem("size", row.title, f"{found.st_size} bytes instead of {row.size}")
+        return Problem("size", title, f"{found.st_size} bytes instead of {row.size}")
     if content:
         try:
-            with storage.open(row.key) as file:
+            with storage.open(key) as file:
                 if _hash(file) != row.sha256:
-                    return Problem("content", row.title, "is not what was uploaded")
+                    return Problem("content", title, "is not what was uploaded")
         except OSError as error:
-            return Problem("content", row.title, f"cannot be read: {error.strerror}")
+            return Problem("content", title, f"cannot be read: {error.strerror}")
     return None
 
 

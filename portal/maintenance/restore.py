@@ -26,7 +26,7 @@ DRAFT = "restore-"
 """The prefix of the folder below ``incoming`` that a restore writes to."""
 
 _FIRST = (DATABASE, SECRET_KEY)
-_FILE = re.compile(r"files/([0-9a-f]{2})/(\1[0-9a-f]{30})", re.ASCII)
+_FILE = re.compile(r"files/([0-9a-f]{2})/\1[0-9a-f]{30}", re.ASCII)
 _LONGEST_LINE = 4096
 
 
@@ -49,7 +49,6 @@ def restore(source: Path, data: Path, storage: Storage, advance: Advance) -> int
         # Below the folder for new files, what is created gets the group of the files.
         with tempfile.TemporaryDirectory(prefix=DRAFT, dir=storage.incoming) as name:
             draft = Path(name)
-            (draft / "files").mkdir(0o700)
             keys = _extract(source, draft, advance)
             _check_database(draft / DATABASE, keys)
             os.sync()  # once, which is faster than once for each file
@@ -121,9 +120,9 @@ def _belongs(name: str, number: int) -> bool:
     return name == MANIFEST or _FILE.fullmatch(name) is not None
 
 
-def _extract(source: Path, draft: Path, advance: Advance) -> list[str]:
+def _extract(source: Path, draft: Path, advance: Advance) -> set[str]:
     """Write the members, checked against the manifest, and return the keys of the files."""
-    keys = list[str]()
+    (draft / "files").mkdir(0o700)
     with closing(_manifest(source)) as lines, tarfile.open(source, "r:") as archive:
         next(lines)
         expected = (line for line in lines if not line.missing)
@@ -133,21 +132,14 @@ def _extract(source: Path, draft: Path, advance: Advance) -> list[str]:
             line = next(expected, None)
             if line is None or line.name != member.name:
                 raise BackupError(f"{source} has {member.name}, which is not in its manifest.")
-            target = _target(draft, member.name, keys)
+            target = draft / member.name
+            target.parent.mkdir(0o700, exist_ok=True)
             if _write(_content(archive, member), target, advance) != line.sha256:
                 raise BackupError(f"{source} is damaged: {member.name} is not what was backed up.")
         if line := next(expected, None):
             raise BackupError(f"{source} lacks {line.name}, which is in its manifest.")
     secret_key(draft)  # which checks it
-    return keys
-
-
-def _target(draft: Path, name: str, keys: list[str]) -> Path:
-    if found := _FILE.fullmatch(name):
-        keys.append(found[2])
-        (draft / "files" / found[1]).mkdir(0o700, exist_ok=True)
-        return draft / "files" / found[1] / found[2]
-    return draft / name
+    return {path.name for path in draft.glob("files/*/*")}
 
 
 def _write(content: IO[bytes], target: Path, advance: Advance) -> str:
@@ -161,18 +153,17 @@ def _write(content: IO[bytes], target: Path, advance: Advance) -> str:
     return sha256.hexdigest()
 
 
-def _check_database(path: Path, keys: list[str]) -> None:
+def _check_database(path: Path, keys: set[str]) -> None:
     """Check that the database names all files of the backup, and delete its sessions."""
-    kept = set(keys)
     with closing(sqlite3.connect(path)) as connection:
         if (found := connection.execute("PRAGMA quick_check").fetchone()[0]) != "ok":
             raise BackupError(f"The backup's database is damaged: {found}.")
-        for (key,) in connection.execute("SELECT storage_key FROM entry WHERE is_file"):
-            if not is_key(key):
-                raise BackupError(f"The backup's database has an unusable key: {key!r}.")
-            kept.discard(key)
-        if kept:
-            raise BackupError(f"The backup's database does not know the file {min(kept)}.")
+        rows = connection.execute("SELECT storage_key FROM entry WHERE is_file")
+        named = {key for (key,) in rows}
+        if wrong := [key for key in named if not is_key(key)]:
+            raise BackupError(f"The backup's database has an unusable key: {wrong[0]!r}.")
+        if unknown := keys - named:
+            raise BackupError(f"The backup's database does not know the file {min(unknown)}.")
         with connection:
             connection.execute("DELETE FROM sign_in")
             connection.execute("DELETE FROM one_time_link")

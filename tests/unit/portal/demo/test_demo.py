@@ -109,7 +109,7 @@ def test_demo_leaves_somebody_elses_account_alone(
     code, out, err = ready("demo")
     assert code == 0
     assert re.fullmatch(r"demo account: bob \S+\ndemo account: admin \S+\n", out)
-    assert "'alice' that demo did not make" in err
+    assert "did not create the account 'alice'" in err
     client = client_of(make_app)
     sign_in(client, "alice", "some password")
     assert links(client) == {}
