@@ -5,7 +5,8 @@ checksum and termination. Errors are a sentence of plain text, for the program t
 from __future__ import annotations
 
 import re
-from typing import BinaryIO, NoReturn, cast
+from collections.abc import Mapping
+from typing import BinaryIO, cast
 
 from flask import Blueprint, Response, abort, current_app, request, url_for
 from flask.typing import ResponseReturnValue
@@ -26,10 +27,34 @@ from portal.web.loaders import entry_or_404
 
 tus = Blueprint("tus", __name__)
 
+_ANSWERS: Mapping[type[Exception], tuple[int, str]] = {
+    headers.HeaderError: (400, ""),
+    TooDeepError: (400, ""),
+    PartLockedError: (423, "Another request is adding to this upload. Try again in a moment."),
+    uploads.TooManyError: (
+        429,
+        f"You have {uploads.MOST_UNFINISHED} unfinished uploads. Finish or cancel some first.",
+    ),
+    uploads.WrongChecksumError: (460, "The piece did not arrive as it was sent. Send it again."),
+    uploads.WrongOffsetError: (
+        409,
+        "The piece does not begin where the upload ends. Ask for its offset first.",
+    ),
+}
+"""The status of each error, and what to say; nothing: the error's own message."""
 _LONGEST_PATH = 64
 """Folders that one upload may name; deeper ones are refused by their depth."""
 _GONE = "This upload does not exist any more. Start it again."
 _TOO_LONG = "The upload was announced with {} bytes, and more arrived."
+
+
+def _answer(error: Exception) -> ResponseReturnValue:
+    status, text = _ANSWERS[type(error)]
+    return Response(f"{text or error}\n", status, mimetype="text/plain")
+
+
+for _error in _ANSWERS:
+    tus.register_error_handler(_error, _answer)
 
 
 @tus.before_request
@@ -66,7 +91,7 @@ def create() -> ResponseReturnValue:
     """Create an upload, and take its first piece if that comes along."""
     _admit()
     length = _number("Upload-Length")
-    metadata = _metadata()
+    metadata = headers.parse_metadata(request.headers.get("Upload-Metadata", ""))
     account = current_account()
     if public_id := metadata.get("folder"):
         folder = entry_or_404(Folder, public_id, "add")
@@ -118,11 +143,7 @@ def show(public_id: str) -> ResponseReturnValue:
 def terminate(public_id: str) -> ResponseReturnValue:
     """Cancel an upload."""
     _admit()
-    upload = _upload_or_404(public_id)
-    try:
-        uploads.remove(upload)
-    except PartLockedError:
-        _refuse_locked()
+    uploads.remove(_upload_or_404(public_id))
     return "", 204
 
 
@@ -145,28 +166,15 @@ def _admit() -> None:
 
 
 def _number(name: str) -> int:
-    try:
-        return headers.parse_number(name, request.headers.get(name))
-    except headers.HeaderError as error:
-        abort(400, str(error))
-
-
-def _metadata() -> dict[str, str]:
-    try:
-        return dict(headers.parse_metadata(request.headers.get("Upload-Metadata", "")))
-    except headers.HeaderError as error:
-        abort(400, str(error))
+    return headers.parse_number(name, request.headers.get(name))
 
 
 def _checksum() -> headers.Checksum | None:
-    try:
-        value = request.headers.get("Upload-Checksum")
-        return headers.parse_checksum(value) if value else None
-    except headers.HeaderError as error:
-        abort(400, str(error))
+    value = request.headers.get("Upload-Checksum")
+    return headers.parse_checksum(value) if value else None
 
 
-def _create(folder: Folder, metadata: dict[str, str], length: int) -> Upload:
+def _create(folder: Folder, metadata: Mapping[str, str], length: int) -> Upload:
     path = [name for name in re.split(r"[/\\]", metadata.get("relativePath", "")) if name]
     announced = uploads.Announced(
         name=metadata.get("filename", ""),
@@ -174,15 +182,7 @@ def _create(folder: Folder, metadata: dict[str, str], length: int) -> Upload:
         path=tuple(path[:-1][:_LONGEST_PATH]),  # the last is the file itself
         metadata=request.headers.get("Upload-Metadata", ""),
     )
-    try:
-        return uploads.create(current_account(), folder, announced)
-    except TooDeepError as error:
-        abort(400, str(error))
-    except uploads.TooManyError:
-        abort(
-            429,
-            f"You have {uploads.MOST_UNFINISHED} unfinished uploads. Finish or cancel some first.",
-        )
+    return uploads.create(current_account(), folder, announced)
 
 
 def _upload_or_404(public_id: str) -> Upload:
@@ -203,7 +203,7 @@ def _take_piece(upload: Upload, start: int) -> int:
     there = _offset_or_404(upload)
     # This comes first: after a lost connection, browsers may send a request again by themselves.
     if start != there:
-        _refuse_offset()
+        raise uploads.WrongOffsetError
     if (request.content_length or 0) > upload.size - there:
         abort(413, _TOO_LONG.format(upload.size))
     quota.check(current_account(), upload.size)  # much may have come since it was begun
@@ -213,14 +213,8 @@ def _take_piece(upload: Upload, start: int) -> int:
             there = part.size
             if there == upload.size:
                 _finish(upload, part)
-    except PartLockedError:
-        _refuse_locked()
-    except uploads.WrongOffsetError:
-        _refuse_offset()
     except OverAllowanceError:
         abort(413, _TOO_LONG.format(upload.size))
-    except uploads.WrongChecksumError:
-        abort(Response("The piece did not arrive as it was sent. Send it again.\n", 460))
     return there
 
 
@@ -228,8 +222,6 @@ def _finish_late(upload: Upload) -> None:
     try:
         with uploads.open_part(upload) as part:
             _finish(upload, part)
-    except PartLockedError:
-        _refuse_locked()
     except FileNotFoundError:
         abort(404, _GONE)
 
@@ -237,14 +229,3 @@ def _finish_late(upload: Upload) -> None:
 def _finish(upload: Upload, part: PartFile) -> None:
     if stored := uploads.finish(upload, part):
         done("upload", stored)
-
-
-def _refuse_offset() -> NoReturn:
-    abort(
-        409,
-        "The piece does not begin where the upload ends. Ask for its offset first.",
-    )
-
-
-def _refuse_locked() -> NoReturn:
-    abort(423, "Another request is adding to this upload. Try again in a moment.")
