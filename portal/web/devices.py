@@ -1,8 +1,8 @@
-"""What a browser says that it is, in a few words."""
+"""The names of a browser and its system."""
 
 from __future__ import annotations
 
-# The order matters: most browsers also name those that they want to be taken for.
+# The order matters: most browsers also name others, for old sites.
 _BROWSERS = (
     ("Edg", "Edge"),
     ("OPR/", "Opera"),
@@ -27,14 +27,10 @@ _SYSTEMS = (
 
 
 def describe(user_agent: str) -> str:
-    """Write ``Firefox on Linux``; a hint for its owner, as anybody can send anything.
+    """Return ``Firefox on Linux`` or the like: a hint only, as clients can send anything.
 
     :param user_agent: the header that the browser sent.
     """
-    browser = _first(_BROWSERS, user_agent) or "Unknown browser"
-    system = _first(_SYSTEMS, user_agent)
-    return f"{browser} on {system}" if system else browser
-
-
-def _first(known: tuple[tuple[str, str], ...], user_agent: str) -> str | None:
-    return next((name for mark, name in known if mark in user_agent), None)
+    browser = next((name for mark, name in _BROWSERS if mark in user_agent), "Unknown browser")
+    system = next((f" on {name}" for mark, name in _SYSTEMS if mark in user_agent), "")
+    return browser + system

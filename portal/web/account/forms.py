@@ -18,6 +18,7 @@ _NAME = {
     "autocapitalize": "none",
     "spellcheck": "false",
 }
+_PRESENT = {"required": True, "autocomplete": "current-password"}
 _NEW = {"required": True, "autocomplete": "new-password"}
 
 
@@ -31,9 +32,7 @@ class SignInForm(Form):
     """The name and the password."""
 
     username = text("Name", _LONGEST_TYPED, render_kw=_NAME)
-    password = password(
-        "Password", render_kw={"required": True, "autocomplete": "current-password"}
-    )
+    password = password("Password", render_kw=_PRESENT)
 
 
 class CodeForm(Form):
@@ -46,9 +45,7 @@ class CodeForm(Form):
 class PresentPasswordForm(Form):
     """The present password: whoever finds an open browser does not know it."""
 
-    password = password(
-        "Current password", render_kw={"required": True, "autocomplete": "current-password"}
-    )
+    password = password("Current password", render_kw=_PRESENT)
 
 
 class NewPasswordForm(Form):
