@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, time
 from typing import Any, get_args
 
-from flask import Blueprint, Response, render_template, request, stream_with_context, url_for
+from flask import Blueprint, Response, render_template, stream_with_context, url_for
 from flask.typing import ResponseReturnValue
 from wtforms import DateField, IntegerField, SelectField  # type: ignore[import-untyped]
 from wtforms.validators import NumberRange, Optional  # type: ignore[import-untyped]
@@ -15,13 +15,13 @@ from portal.activity.record import Action
 from portal.identity.current_user import current_account, login_required
 from portal.web.admin.accounts import for_administrators
 
-from .forms import Form, text
+from .forms import Query, text
 
 activity = Blueprint("activity", __name__)
 
 
-class FilterForm(Form):
-    """Which rows to show. A field that is not valid does not filter."""
+class FilterQuery(Query):
+    """Which rows to show."""
 
     action = SelectField("Action", choices=["", *get_args(Action)], default="")
     name = text("File or folder", 255)
@@ -30,15 +30,10 @@ class FilterForm(Form):
     until = DateField("To", [Optional()])
     before = IntegerField(validators=[Optional(), NumberRange(0, 2**63 - 1)])
 
-    def __init__(self) -> None:
-        super().__init__(request.args, meta={"csrf": False})
-        self.validate()
-
     @property
     def given(self) -> dict[str, Any]:
-        """The filters that are valid, without the page, as arguments of an address."""
-        fields = (self.action, self.name, self.actor, self.since, self.until)
-        return {field.name: field.data for field in fields if field.data and not field.errors}
+        """The filters, without the page, as arguments of an address."""
+        return {name: value for name, value in self.data.items() if value and name != "before"}
 
     def filter(self, owner_id: int | None) -> report.Filter:
         """Return the filter of rows.
@@ -81,8 +76,8 @@ def download_everybody_csv() -> ResponseReturnValue:
 
 
 def _page(owner_id: int | None, here: str, csv: str) -> str:
-    form = FilterForm()
-    lines = report.page(form.filter(owner_id), None if form.before.errors else form.before.data)
+    form = FilterQuery()
+    lines = report.page(form.filter(owner_id), form.before.data or None)
     has_more = len(lines) == report.PAGE
     return render_template(
         "activity.html",
@@ -96,7 +91,7 @@ def _page(owner_id: int | None, here: str, csv: str) -> str:
 
 
 def _csv(owner_id: int | None) -> Response:
-    rows = report.as_csv(FilterForm().filter(owner_id))
+    rows = report.as_csv(FilterQuery().filter(owner_id))
     response = Response(stream_with_context(rows), mimetype="text/csv")
     response.headers["Content-Disposition"] = 'attachment; filename="activity.csv"'
     return response

@@ -88,19 +88,6 @@ def _over_quota(error: QuotaExceededError) -> ResponseReturnValue:
     return _page(413, "Quota exceeded", text)
 
 
-def _over_allowance(_error: OverAllowanceError) -> ResponseReturnValue:
-    return _over_quota(QuotaExceededError.of(current_account()))
-
-
-def _gone(_error: GoneError) -> ResponseReturnValue:
-    return _page(404)
-
-
-def _deleted_meanwhile(_error: ObjectDeletedError) -> ResponseReturnValue:
-    # Perhaps the account of this session, so the page must not look for it.
-    return _page(404, anonymous=True)
-
-
 def _busy(_error: BusyError) -> ResponseReturnValue:
     text = (
         "The portal is creating as many ZIPs as it can. Try again in a minute, or download the"
@@ -109,15 +96,11 @@ def _busy(_error: BusyError) -> ResponseReturnValue:
     return _page(503, "Try again later", text, anonymous=False, headers={"Retry-After": "60"})
 
 
-def _storage_full(error: StorageFullError) -> ResponseReturnValue:
-    current_app.logger.error("the disk is full: %s", error.__cause__ or error)
-    return _page(507)
-
-
-def _database_error(error: OperationalError) -> ResponseReturnValue:
-    if not database.is_full(error):
+def _disk_full(error: StorageFullError | OperationalError) -> ResponseReturnValue:
+    if isinstance(error, OperationalError) and not database.is_full(error):
         raise error
-    current_app.logger.error("the disk is full: %s", error.orig)
+    cause = getattr(error, "orig", None) or error.__cause__ or error
+    current_app.logger.error("the disk is full: %s", cause)
     return _page(507)
 
 
@@ -153,12 +136,13 @@ _HANDLERS: dict[type[Exception], Callable[[Any], ResponseReturnValue]] = {
     CSRFError: _csrf_error,
     RequestEntityTooLarge: _too_large,
     QuotaExceededError: _over_quota,
-    OverAllowanceError: _over_allowance,
-    GoneError: _gone,
-    ObjectDeletedError: _deleted_meanwhile,
+    OverAllowanceError: lambda _: _over_quota(QuotaExceededError.of(current_account())),
+    GoneError: lambda _: _page(404),
+    # It may be the account of this session, so the page must not look for it.
+    ObjectDeletedError: lambda _: _page(404, anonymous=True),
     BusyError: _busy,
-    StorageFullError: _storage_full,
-    OperationalError: _database_error,
+    StorageFullError: _disk_full,
+    OperationalError: _disk_full,
     TooManyAttemptsError: _too_many_attempts,
     StorageError: _attempts_not_counted,
     ContentLostError: _content_lost,

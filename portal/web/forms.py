@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from flask import request
 from flask_wtf import FlaskForm  # type: ignore[import-untyped]
 from wtforms import PasswordField, StringField  # type: ignore[import-untyped]
 from wtforms.validators import Length  # type: ignore[import-untyped]
@@ -21,6 +22,21 @@ class Form(FlaskForm):  # type: ignore[misc]
     def problem(self) -> str:
         """Return the first problem, for a page that has no field to show it at."""
         return next((str(errors[0]) for errors in self.errors.values() if errors), "")
+
+
+class Query(Form):
+    """What an address asks for, or a form adds to it. A field that is not valid is ignored."""
+
+    class Meta:
+        """No token: the one of a form is checked before any view runs."""
+
+        csrf = False
+
+    def __init__(self) -> None:
+        super().__init__(request.values)
+        self.validate()
+        for name in self.errors:
+            self[name].data = ""
 
 
 def text(label: str, longest: int, *validators: Any, **options: Any) -> StringField:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from flask import request
 from wtforms import SelectMultipleField  # type: ignore[import-untyped]
 from wtforms.validators import DataRequired  # type: ignore[import-untyped]
 
 from portal.files.listing import SORTS, Direction, Order
-from portal.web.forms import Form, text
+from portal.web.forms import Form, Query, text
 
 _LONGEST_ID = 64
 _LONGEST_NAME = 255
@@ -23,21 +22,6 @@ class UndoForm(Form):
     """The moment whose move to the trash is undone."""
 
     moment = text("Moment", 64)
-
-
-class Query(Form):
-    """What an address asks for, or a form adds to it. What is longer than a field is ignored."""
-
-    class Meta:
-        """No token: the one of a form is checked before any view runs."""
-
-        csrf = False
-
-    def __init__(self) -> None:
-        super().__init__(request.values)
-        self.validate()
-        for name in self.errors:
-            self[name].data = ""
 
 
 class SearchQuery(Query):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -24,77 +24,76 @@ _MEBIBYTES = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?", re.ASCII)
 
 
 class _OptionalField(StringField):  # type: ignore[misc]
-    """A field that may be empty, for None."""
+    """A field that may be empty, for None.
+
+    :param read: returns the value of a text, given the value before, or raises ``ValueError`` with
+        what to enter.
+    :param write: returns the text of a value.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        read: Callable[[str, Any], Any],
+        write: Callable[[Any], str] = str,
+        **options: Any,
+    ) -> None:
+        super().__init__(label, **options)
+        self._read, self._write = read, write
 
     def process_formdata(self, valuelist: Sequence[str]) -> None:
         written = valuelist[0].strip() if valuelist else ""
-        self.data = self.read(written) if written else None
+        self.data = self._read(written, self.object_data) if written else None
 
     def _value(self) -> str:
         if self.raw_data:
             return str(self.raw_data[0])
-        return "" if self.data is None else self.write(self.data)
-
-    def read(self, written: str) -> Any:
-        """Return the value.
-
-        :raises ValueError: for text that is none; the message says what to enter.
-        """
-        raise NotImplementedError
-
-    def write(self, value: Any) -> str:
-        """Return the value as text."""
-        return str(value)
+        return "" if self.data is None else self._write(self.data)
 
 
-class _LastDay(_OptionalField):
-    """The last day on which a link works, as the moment when that day ends in UTC."""
-
-    def read(self, written: str) -> datetime:
-        try:
-            day = date.fromisoformat(written)
-        except ValueError as error:
-            raise ValueError("Enter a day as year-month-day, such as 2027-01-31.") from error
-        end = datetime.combine(day, time(23, 59, 59), UTC)
-        # A link that has expired can be changed without a new day.
-        if end <= now() and end != self.object_data:
-            raise ValueError("This day is in the past. Choose a later one.")
-        return end
-
-    def write(self, value: datetime) -> str:
-        return f"{value:%Y-%m-%d}"
+def _read_last_day(written: str, before: datetime | None) -> datetime:
+    try:
+        day = date.fromisoformat(written)
+    except ValueError as error:
+        raise ValueError("Enter a day as year-month-day, such as 2027-01-31.") from error
+    end = datetime.combine(day, time(23, 59, 59), UTC)
+    # A link that has expired can be changed without a new day.
+    if end <= now() and end != before:
+        raise ValueError("This day is in the past. Choose a later one.")
+    return end
 
 
-class _Count(_OptionalField):
-    """A number of things, at least one."""
-
-    def read(self, written: str) -> int:
-        if not _COUNT.fullmatch(written):
-            raise ValueError("Enter a whole number from 1, or leave this empty.")
-        return int(written)
+def _read_count(written: str, _before: int | None) -> int:
+    if not _COUNT.fullmatch(written):
+        raise ValueError("Enter a whole number from 1, or leave this empty.")
+    return int(written)
 
 
-class _Mebibytes(_OptionalField):
-    """A size in bytes, entered in MiB."""
+def _read_mebibytes(written: str, before: int | None) -> int:
+    written = written.replace(",", ".")
+    # The field shows a rounded size. If that is unchanged, so is the size.
+    if before is not None and written == _write_mebibytes(before):
+        return before
+    size = int(Decimal(written) * 1024**2) if _MEBIBYTES.fullmatch(written) else 0
+    if size < 1:
+        raise ValueError("Enter a size in MiB, such as 500, or leave this empty.")
+    return size
 
-    def read(self, written: str) -> int:
-        written = written.replace(",", ".")
-        # The field shows a rounded size. If that is unchanged, so is the size.
-        if self.object_data is not None and written == self.write(self.object_data):
-            return int(self.object_data)
-        size = int(Decimal(written) * 1024**2) if _MEBIBYTES.fullmatch(written) else 0
-        if size < 1:
-            raise ValueError("Enter a size in MiB, such as 500, or leave this empty.")
-        return size
 
-    def write(self, value: int) -> str:
-        return f"{Decimal(value) / 1024**2:.6f}".rstrip("0").rstrip(".")
+def _write_mebibytes(size: int) -> str:
+    return f"{Decimal(size) / 1024**2:.6f}".rstrip("0").rstrip(".")
 
 
 class LinkForm(Form):
     """The terms that both kinds of links have."""
 
-    expires_at = _LastDay("Last day", name="until", default=lambda: now() + _DEFAULT_LIFETIME)
+    expires_at = _OptionalField(
+        "Last day",
+        _read_last_day,
+        "{:%Y-%m-%d}".format,
+        name="until",
+        default=lambda: now() + _DEFAULT_LIFETIME,
+    )
     note = text("Note", LONGEST_NOTE)
 
     def terms(self) -> Terms:
@@ -105,7 +104,7 @@ class LinkForm(Form):
 class ShareForm(LinkForm):
     """The terms of a share."""
 
-    download_limit = _Count("Download limit")
+    download_limit = _OptionalField("Download limit", _read_count)
     password = password("Password")
     no_password = BooleanField("Remove the password")
 
@@ -129,8 +128,8 @@ class ShareForm(LinkForm):
 class FileRequestForm(LinkForm):
     """The terms of a file request."""
 
-    file_limit = _Count("File limit")
-    size_limit = _Mebibytes("Size limit of all files (MiB)")
+    file_limit = _OptionalField("File limit", _read_count)
+    size_limit = _OptionalField("Size limit of all files (MiB)", _read_mebibytes, _write_mebibytes)
 
     def terms(self) -> Terms:
         """Return the terms that were entered."""

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import TypeVar
 
-from flask import Blueprint, abort, make_response, redirect, render_template, url_for
+from flask import Blueprint, abort, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
@@ -18,14 +18,13 @@ from portal.files import listing, tree
 from portal.files.policy import may_visit
 from portal.identity import throttle
 from portal.sharing import limits, links, visitor
-from portal.sharing.status import Status, status_of
 from portal.web.files.files import as_download
 from portal.web.files.forms import ListQuery
 from portal.web.files.zips import send_zip
 from portal.web.loaders import entry_of
 
 from .forms import UnlockForm
-from .link_entry import enter_by, entered_or_404, unavailable
+from .link_entry import enter_by, entered_link, open_link, refuse
 
 share_page = Blueprint("share_page", __name__)
 logger = logging.getLogger(__name__)
@@ -50,7 +49,7 @@ def enter(token: str) -> ResponseReturnValue:
 @share_page.get("/shared/<public_id>")
 def show(public_id: str) -> ResponseReturnValue:
     """Show what is shared, and by whom; or ask for the password first."""
-    share = _open_share(public_id)
+    share = open_link(Share, public_id)
     if not visitor.is_unlocked(share):
         return _password_page(share, UnlockForm())
     return _show(share, share.entry)
@@ -59,7 +58,7 @@ def show(public_id: str) -> ResponseReturnValue:
 @share_page.post("/shared/<public_id>/unlock")
 def unlock(public_id: str) -> ResponseReturnValue:
     """Check a share's password. It opens this share, and no other."""
-    share = _open_share(public_id)
+    share = open_link(Share, public_id)
     form = UnlockForm()
     attempt = throttle.count_password(f"share {public_id}", "share password")
     if form.validate_on_submit() and visitor.unlock(share, form.password.data):
@@ -68,30 +67,30 @@ def unlock(public_id: str) -> ResponseReturnValue:
         return redirect(url_for("share_page.show", public_id=public_id))
     attempt.log_failure()
     record("wrong password", share.entry, detail=links.via(share))
-    form.password.errors = ["Wrong password."]
+    form.password.errors = form.password.errors or ["Wrong password."]
     return _password_page(share, form), 422
 
 
 @share_page.get("/shared/<public_id>/folders/<entry_id>")
 def folder(public_id: str, entry_id: str) -> ResponseReturnValue:
     """Show a folder inside the shared one."""
-    share = _open_share(public_id)
+    share = open_link(Share, public_id)
     return _show(share, _entry_or_404(Folder, share, entry_id))
 
 
 @share_page.post("/shared/<public_id>/files/<entry_id>")
 def begin_download(public_id: str, entry_id: str) -> ResponseReturnValue:
     """Count a download, and redirect to it. Viewing and resuming are not counted."""
-    share = entered_or_404(Share, public_id)
+    share = entered_link(Share, public_id)
     entry = _entry_or_404(StoredFile, share, entry_id)
     if not limits.begin_download(share, entry, visitor.visitor_id()):
-        return unavailable(share), 410
+        refuse(share)
     return redirect(url_for("share_page.download", public_id=public_id, entry_id=entry_id), 303)
 
 
 def find_shared(public_id: str, entry_id: str) -> SharedFile:
     """Find a file whose download was counted; redirect others to the page to begin one on."""
-    share = entered_or_404(Share, public_id)
+    share = entered_link(Share, public_id)
     file = _entry_or_404(StoredFile, share, entry_id)
     if not limits.may_download(share, file, visitor.visitor_id()):
         abort(redirect(url_for("share_page.show", public_id=public_id)))
@@ -108,12 +107,12 @@ def download(shared: SharedFile, public_id: str, entry_id: str) -> Handoff:  # n
 @share_page.post("/shared/<public_id>/folders/<entry_id>/zip")
 def archive(public_id: str, entry_id: str) -> ResponseReturnValue:
     """Count a download, and send a folder as a ZIP."""
-    share = entered_or_404(Share, public_id)
+    share = entered_link(Share, public_id)
     entry = _entry_or_404(Folder, share, entry_id)
 
     def begin() -> None:
         if not limits.count_download(share):
-            abort(make_response(unavailable(share), 410))
+            refuse(share)
         record("archive", entry, detail=links.via(share))
 
     page = url_for("share_page.show", public_id=public_id)
@@ -144,14 +143,3 @@ def _entry_or_404(kind: type[E], share: Share, public_id: str) -> E:
         logger.warning("refused: %.100r by a share link", public_id)
         abort(404)
     return entry
-
-
-def _open_share(public_id: str) -> Share:
-    """Return a share that this visitor has opened and that works, or abort with 404 or 410."""
-    share = entered_or_404(Share, public_id)
-    status = status_of(share)
-    # After the last download, its visitor may still look at the page.
-    may_look = status is Status.USED_UP and limits.has_begun(share, visitor.visitor_id())
-    if status is not Status.OPEN and not may_look:
-        abort(make_response(unavailable(share), 410))
-    return share

@@ -2,16 +2,7 @@
 
 from __future__ import annotations
 
-from flask import (
-    Blueprint,
-    abort,
-    current_app,
-    make_response,
-    redirect,
-    render_template,
-    request,
-    url_for,
-)
+from flask import Blueprint, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import RequestEntityTooLarge
 
@@ -21,13 +12,12 @@ from portal.files import names
 from portal.files.quota import QuotaExceededError, free_space
 from portal.files.uploads import accept_up_to, add_file, received_files
 from portal.sharing import limits, links
-from portal.sharing.status import Status, status_of
 from portal.storage.disk import IncomingFile, OverAllowanceError
 from portal.web.csrf import check_form_in_view, csrf
 from portal.web.events import done
 from portal.web.flashes import list_names, tell
 
-from .link_entry import enter_by, entered_or_404, unavailable
+from .link_entry import enter_by, open_link
 
 upload_page = Blueprint("upload_page", __name__)
 
@@ -41,7 +31,7 @@ def enter(token: str) -> ResponseReturnValue:
 @upload_page.get("/requested/<public_id>")
 def show(public_id: str) -> ResponseReturnValue:
     """Show who requests files, and the form to send them."""
-    wanted = _open_request(public_id)
+    wanted = open_link(FileRequest, public_id)
     limit = _size_limit(wanted)
     return render_template("sharing/upload_page.html", file_request=wanted, limit=limit)
 
@@ -51,7 +41,7 @@ def show(public_id: str) -> ResponseReturnValue:
 @check_form_in_view
 def upload(public_id: str) -> ResponseReturnValue:
     """Store the files of a form, as far as the request's limits allow."""
-    wanted = _open_request(public_id)
+    wanted = open_link(FileRequest, public_id)
     stored: list[str] = []
     no_room = not _accept(wanted)
     try:
@@ -117,11 +107,3 @@ def _size_limit(wanted: FileRequest) -> int:
     if wanted.size_limit is None:
         return most
     return min(most, max(wanted.size_limit - wanted.size, 0))
-
-
-def _open_request(public_id: str) -> FileRequest:
-    """Return a request that this visitor has opened and that works, or abort with 404 or 410."""
-    found = entered_or_404(FileRequest, public_id)
-    if status_of(found) is not Status.OPEN:
-        abort(make_response(unavailable(found), 410))
-    return found
