@@ -83,7 +83,7 @@ def _try(jobs: Jobs, system: str, folder: Path) -> bool:
 def _inside(root: Path) -> list[str]:
     """Return the command that runs another one in the root, with this machine's network."""
     options = ["--quiet", "--register=no", "--keep-unit", "--as-pid2", "--resolv-conf=copy-host"]
-    options.append("--console=pipe")
+    options += ["--console=pipe", "--timezone=off"]
     for path in (
         "/etc/pip.conf",
         "/etc/hosts",
