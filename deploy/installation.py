@@ -270,9 +270,7 @@ class _Installation:
         words += ["-subj", f"/CN={self.host}", "-addext", f"subjectAltName=DNS:{self.host}"]
         files = ("-keyout", key, "-out", certificate)
         self.jobs.quietly(*words, *files, umask=0o077, failure="cannot create a certificate.")
-        say(
-            "created a certificate that no browser trusts; deploy/README.md says how to get one."
-        )
+        say("created a certificate that no browser trusts; deploy/README.md says how to get one.")
 
     def _check_certificate(self) -> None:
         """Look into what Apache looks into when it starts, but not when it checks."""
