@@ -83,7 +83,7 @@ def _try(jobs: Jobs, system: str, folder: Path) -> bool:
 def _inside(root: Path) -> list[str]:
     """Return the command that runs another one in the root, with this machine's network."""
     options = ["--quiet", "--register=no", "--keep-unit", "--as-pid2", "--resolv-conf=copy-host"]
-    options.append("--console=pipe")
+    options += ["--console=pipe", "--timezone=off"]
     for path in (
         "/etc/pip.conf",
         "/etc/hosts",
@@ -122,7 +122,7 @@ def _ubuntu_keys(mirror: str, folder: Path) -> Path:
     subprocess.run(["dpkg-deb", "--extract", package, folder / "deb"], check=True)
     fetched = folder / "deb/usr/share/keyrings/ubuntu-archive-keyring.gpg"
     home.mkdir(mode=0o700)
-    gpg = ["gpg", "--quiet", "--batch", "--homedir", str(home)]
+    gpg = ["gpg", "--quiet", "--batch", "--no-autostart", "--homedir", str(home)]
     subprocess.run([*gpg, "--import", fetched], check=True, capture_output=True)
     keys = folder / "ubuntu.gpg"
     # Whatever else the package has, this key alone is exported.
