@@ -13,7 +13,6 @@ from flask import current_app
 
 from portal.core import database, settings
 from portal.maintenance import backup, restore
-from portal.maintenance.backup import BackupError
 from portal.storage.content import disk_storage
 from portal.web.filters import human_size
 
@@ -60,16 +59,8 @@ def restore_backup(source: Path) -> None:
     """
     data = settings.data_folder(current_app)
     with _ends_cleanly():
-        if not source.is_file():
-            raise BackupError(f"There is no file {source}.")
-        schema = restore.schema_of(source)
-        if not database.knows(schema):
-            raise BackupError(
-                f"{source} has the schema {schema}, which this version of the portal does not know:"
-                " a newer version of the portal created it, or one from before the first release."
-                " Restore it with that version."
-            )
-        with progress("Restoring", source.stat().st_size) as advance:
+        size = source.stat().st_size if source.exists() else 0
+        with progress("Restoring", size) as advance:
             count = restore.restore(source, data, disk_storage(), advance)
     database.db.engine.dispose()
     database.upgrade()

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from portal.core.database import knows
 from portal.core.datafolder import locked, secret_key
 from portal.storage import permissions
 from portal.storage.disk import Storage, is_key
@@ -39,9 +40,12 @@ def restore(source: Path, data: Path, storage: Storage, advance: Advance) -> int
     :raises BackupError: if anything is wrong with the backup, or the folder is in use.
     :raises OSError: if the backup cannot be read, or the folder cannot be written.
     """
+    if not source.is_file():
+        raise BackupError(f"There is no file {source}.")
     with locked(data), _errors_named(source):
         _check_unused(data)
         size = _check_members(source)
+        _check_schema(source)
         if (free := shutil.disk_usage(storage.incoming).free) < size:
             raise BackupError(
                 f"Restoring needs {size} bytes, and {free} are free. Free some space first."
@@ -58,17 +62,6 @@ def restore(source: Path, data: Path, storage: Storage, advance: Advance) -> int
             (draft / DATABASE).replace(data / DATABASE)
             os.sync()
     return len(keys)
-
-
-def schema_of(source: Path) -> str:
-    """Return the revision of a backup's schema.
-
-    :raises BackupError: if it is not a backup.
-    """
-    with _errors_named(source):
-        _check_members(source)
-        with closing(_manifest(source)) as lines:
-            return next(lines).schema
 
 
 def _check_unused(data: Path) -> None:
@@ -118,6 +111,17 @@ def _belongs(name: str, number: int) -> bool:
     if number < len(_FIRST):
         return name == _FIRST[number]
     return name == MANIFEST or _FILE.fullmatch(name) is not None
+
+
+def _check_schema(source: Path) -> None:
+    with closing(_manifest(source)) as lines:
+        schema = next(lines).schema
+    if not knows(schema):
+        raise BackupError(
+            f"{source} has the schema {schema}, which this version of the portal does not know:"
+            " a newer version of the portal created it, or one from before the first release."
+            " Restore it with that version."
+        )
 
 
 def _extract(source: Path, draft: Path, advance: Advance) -> set[str]:
