@@ -49,21 +49,28 @@ Action = Literal[
 # Downloads are in the web server's log, failed attempts in their own lines for fail2ban.
 _UNLOGGED = frozenset({"download", "resume", "view", "sign-in failed", "wrong password"})
 
+# %r escapes control characters, which would begin new lines.
+_LINE = "%(action)s: %(name).100r %(detail).100r, %(size)sby %(actor).100r from %(address)s"
+
 logger = logging.getLogger(__name__)
 _INSERT = insert(Activity.metadata.tables[Activity.__tablename__])
 
 
 class Thing(NamedTuple):
-    """What is recorded about a file or folder, for one that may be deleted by then."""
+    """What is recorded about a file or folder, for one that may be deleted by then.
+
+    :param size: bytes, which are only logged.
+    """
 
     owner_id: int
     public_id: str
     name: str
+    size: int
 
     @classmethod
     def of(cls, entry: Entry) -> Thing:
         """Return what is recorded about an entry."""
-        return cls(entry.owner_id, entry.public_id, entry.name)
+        return cls(entry.owner_id, entry.public_id, entry.name, entry.size)
 
 
 Recorded = Entry | Thing
@@ -120,13 +127,16 @@ def record(
     }
     if by_itself:
         row |= {"actor": "", "address": ""}
-    _insert(
-        [
-            row | {"owner_id": entry.owner_id, "entry": entry.public_id, "name": entry.name}
-            for entry in entries
-        ]
-        or [row]
-    )
+    rows = [
+        row | {"owner_id": entry.owner_id, "entry": entry.public_id, "name": entry.name}
+        for entry in entries
+    ] or [row]
+    # A command says itself what it does.
+    if has_request_context() and action not in _UNLOGGED:
+        sizes = [entry.size for entry in entries] or [0]
+        for size, logged in zip(sizes, rows, strict=True):
+            logger.info(_LINE, {**logged, "size": f"{size} bytes, " if size else ""})
+    _insert(rows)
 
 
 def forget_old() -> int:
@@ -141,13 +151,6 @@ def forget_old() -> int:
 
 
 def _insert(rows: Sequence[dict[str, Any]]) -> None:
-    for row in rows:
-        # A command says itself what it does.
-        if has_request_context() and row["action"] not in _UNLOGGED:
-            # %r escapes control characters, which would begin new lines.
-            logger.info(
-                "%(action)s: %(name).100r %(detail).100r, by %(actor).100r from %(address)s", row
-            )
     try:
         # Not by the ORM, which is slower: each download passes here.
         db.session.connection().execute(_INSERT, list(rows))

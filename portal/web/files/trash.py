@@ -72,8 +72,8 @@ def delete(public_id: str) -> ResponseReturnValue:
     """Delete something permanently."""
     entry = entry_or_404(Entry, public_id, "restore")
     thing = Thing.of(entry)
-    trash.purge(entry)
-    done("delete", thing, say=f"Deleted: {shorten(thing.name)}")
+    purged = trash.purge(entry)
+    done("delete", thing._replace(size=purged.bytes), say=f"Deleted: {shorten(thing.name)}")
     return redirect(url_for("trash.show"))
 
 

@@ -490,9 +490,9 @@ def test_uploads_and_deletes_are_logged_on_one_line(
     own = "portal.activity.record"
     lines = [record.getMessage() for record in caplog.records if record.name == own]
     assert lines == [
-        "upload: 'a.txt' '', by 'alice' from 127.0.0.1",
-        "trash: 'a.txt' '', by 'alice' from 127.0.0.1",
-        "delete: 'a.txt' '', by 'alice' from 127.0.0.1",
+        "upload: 'a.txt' '', 5 bytes, by 'alice' from 127.0.0.1",
+        "trash: 'a.txt' '', 5 bytes, by 'alice' from 127.0.0.1",
+        "delete: 'a.txt' '', 5 bytes, by 'alice' from 127.0.0.1",
     ]
 
 
