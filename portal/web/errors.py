@@ -83,7 +83,8 @@ def _too_large(error: RequestEntityTooLarge) -> ResponseReturnValue:
 def _over_quota(error: QuotaExceededError) -> ResponseReturnValue:
     text = (
         f"You have used {human_size(error.used)} of your {human_size(error.quota)}, including the"
-        " trash. Delete files and empty the trash, or ask an administrator for more."
+        " trash. Delete files that you no longer need and empty the trash, or ask an administrator"
+        " for more."
     )
     return _page(413, "Quota exceeded", text)
 
