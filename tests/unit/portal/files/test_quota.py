@@ -18,6 +18,7 @@ from portal.core.models import Account, Folder
 from portal.files import entries, quota, uploads
 from portal.storage.content import current_storage
 from portal.storage.disk import Allowance, IncomingFile, OverAllowanceError
+from tests.support.multipart import Counted, form_body, part, post_stream
 from tests.support.portal import (
     arriving,
     choose,
@@ -30,8 +31,6 @@ from tests.support.portal import (
     upload,
     upload_url,
 )
-
-from .test_uploads import Counted, _body, _part, _post_stream
 
 KIB = 1024
 
@@ -46,8 +45,8 @@ def alice(make_app: Callable[..., Flask]) -> FlaskClient:
 def test_announced_upload_that_does_not_fit_is_not_even_read(
     alice: FlaskClient, data: Path
 ) -> None:
-    stream = Counted(_body([_part("file", "a.bin", bytes(300 * KIB), "any/type")], token(alice)))
-    response = _post_stream(alice, stream, upload_url(alice))
+    stream = Counted(form_body([part("file", "a.bin", bytes(300 * KIB), "any/type")], token(alice)))
+    response = post_stream(alice, stream, upload_url(alice))
     assert response.status_code == 413
     assert "<h1>Quota exceeded</h1>" in response.text
     assert "You have used 0 bytes of your 200 KiB" in response.text
@@ -69,8 +68,8 @@ def test_upload_is_stopped_once_it_is_over(
         return count
 
     monkeypatch.setattr(IncomingFile, "write", noted)
-    parts = [_part("file", f"{n}.bin", bytes(115 * KIB), "any/type") for n in range(2)]
-    response = _post_stream(alice, Counted(_body(parts, token(alice))), upload_url(alice))
+    parts = [part("file", f"{n}.bin", bytes(115 * KIB), "any/type") for n in range(2)]
+    response = post_stream(alice, Counted(form_body(parts, token(alice))), upload_url(alice))
     assert response.status_code == 413
     assert "Quota exceeded" in response.text
     assert sum(written) <= 200 * KIB

@@ -29,6 +29,7 @@ from portal.storage import disk
 from portal.storage.content import current_storage
 from portal.storage.disk import IncomingFile, Storage
 from portal.web import loaders
+from tests.support.multipart import BOUNDARY, Counted, form_body, head, part, part_head, post_stream
 from tests.support.portal import (
     arriving,
     choose,
@@ -44,7 +45,6 @@ from tests.support.portal import (
 )
 
 MIB = 1024**2
-BOUNDARY = "boundary-of-the-test"
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_row_says_what_was_stored(app: Flask, alice: FlaskClient, data: Path) ->
 
 
 def test_type_is_not_the_clients_claim(alice: FlaskClient) -> None:
-    body = _part("file", "a.txt", b"x", "text/html")
+    body = part("file", "a.txt", b"x", "text/html")
     _post(alice, body)
     with alice.get(links(alice)["a.txt"]) as response:
         assert response.mimetype == "text/plain"
@@ -115,7 +115,7 @@ def test_several_files_are_stored(alice: FlaskClient) -> None:
 
 
 def test_other_fields_files_are_not_kept(alice: FlaskClient, data: Path) -> None:
-    _post(alice, _part("other", "a.txt", b"x", "text/plain"))
+    _post(alice, part("other", "a.txt", b"x", "text/plain"))
     assert kept(data) == arriving(data) == []
 
 
@@ -168,8 +168,8 @@ def test_anonymous_upload_writes_nothing(
     anonymous: FlaskClient, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     received = _count_receipts(monkeypatch)
-    stream = Counted(_body([_part("file", "a.txt", b"x" * MIB, "text/plain")], "any"))
-    response = _post_stream(anonymous, stream, f"/uploads/folders/{'x' * 32}")
+    stream = Counted(form_body([part("file", "a.txt", b"x" * MIB, "text/plain")], "any"))
+    response = post_stream(anonymous, stream, f"/uploads/folders/{'x' * 32}")
     assert response.location == "/sign-in"
     assert stream.given == 0
     assert received == []
@@ -180,8 +180,8 @@ def test_file_sent_to_the_sign_in_form_writes_nothing(
     anonymous: FlaskClient, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     received = _count_receipts(monkeypatch)
-    body = _body([_part("file", "a.txt", b"x" * 1000, "text/plain")], token(anonymous))
-    assert _post_stream(anonymous, Counted(body), "/sign-in").status_code == 400
+    body = form_body([part("file", "a.txt", b"x" * 1000, "text/plain")], token(anonymous))
+    assert post_stream(anonymous, Counted(body), "/sign-in").status_code == 400
     assert received == []
     assert arriving(data) == []
 
@@ -198,8 +198,8 @@ def test_body_of_other_forms_is_limited(anonymous: FlaskClient) -> None:
 def test_upload_without_its_token_is_refused(
     form_token: str, alice: FlaskClient, data: Path
 ) -> None:
-    body = _body([_part("file", "a.txt", b"x" * MIB, "text/plain")], form_token)
-    assert _post_stream(alice, Counted(body), upload_url(alice)).status_code == 400
+    body = form_body([part("file", "a.txt", b"x" * MIB, "text/plain")], form_token)
+    assert post_stream(alice, Counted(body), upload_url(alice)).status_code == 400
     assert kept(data) == arriving(data) == []
     assert links(alice) == {}
 
@@ -209,9 +209,9 @@ def test_upload_without_its_token_is_refused(
 def test_upload_cut_short_leaves_nothing(
     cut: int, claims_all: bool, alice: FlaskClient, data: Path
 ) -> None:
-    whole = _body([_part("file", "a.txt", b"x" * 200_000, "text/plain")], token(alice))
+    whole = form_body([part("file", "a.txt", b"x" * 200_000, "text/plain")], token(alice))
     length = len(whole) if claims_all else len(whole) - cut
-    response = _post_stream(alice, Counted(whole[:-cut]), upload_url(alice), length)
+    response = post_stream(alice, Counted(whole[:-cut]), upload_url(alice), length)
     assert response.status_code == 400
     assert kept(data) == arriving(data) == []
 
@@ -223,11 +223,13 @@ def test_upload_over_the_limit_is_refused_in_words(
     prepare(app)
     alice = signed_in(app, "alice")
     assert "Up to 2 MiB" in alice.get("/").text
-    fits = _body([_part("file", "é" * 120, b"x" * 2 * MIB, "any/type")], token(alice))
-    assert _post_stream(alice, Counted(fits), upload_url(alice)).status_code == 302
+    fits = form_body([part("file", "é" * 120, b"x" * 2 * MIB, "any/type")], token(alice))
+    assert post_stream(alice, Counted(fits), upload_url(alice)).status_code == 302
     room = uploads.LONGEST_FORM
-    large = _body([_part("file", "large.bin", b"x" * (2 * MIB + room), "any/type")], token(alice))
-    response = _post_stream(alice, Counted(large), upload_url(alice))
+    large = form_body(
+        [part("file", "large.bin", b"x" * (2 * MIB + room), "any/type")], token(alice)
+    )
+    response = post_stream(alice, Counted(large), upload_url(alice))
     assert response.status_code == 413
     assert "The limit is 2 MiB" in response.text
     assert len(kept(data)) == 1
@@ -238,8 +240,8 @@ def test_too_many_files_are_refused(make_app: Callable[..., Flask], data: Path) 
     app = make_app(MAX_FORM_PARTS=3)
     prepare(app)
     alice = signed_in(app, "alice")
-    parts = [_part("file", f"{n}.txt", b"x", "text/plain") for n in range(3)]
-    response = _post_stream(alice, Counted(_body(parts, token(alice))), upload_url(alice))
+    parts = [part("file", f"{n}.txt", b"x", "text/plain") for n in range(3)]
+    response = post_stream(alice, Counted(form_body(parts, token(alice))), upload_url(alice))
     assert response.status_code == 413
     assert "2 files at once" in response.text
     assert kept(data) == arriving(data) == []
@@ -247,12 +249,12 @@ def test_too_many_files_are_refused(make_app: Callable[..., Flask], data: Path) 
 
 def test_large_upload_and_download_need_little_memory(alice: FlaskClient) -> None:
     size = 64 * MIB
-    start = _head(token(alice)) + _part_head("file", "large.bin", "application/octet-stream")
+    start = head(token(alice)) + part_head("file", "large.bin", "application/octet-stream")
     end = f"\r\n--{BOUNDARY}--\r\n".encode()
     stream = Generated(start, size, end)
     tracemalloc.start()
     try:
-        response = _post_stream(alice, stream, upload_url(alice), len(start) + size + len(end))
+        response = post_stream(alice, stream, upload_url(alice), len(start) + size + len(end))
         with alice.get(links(alice)["large.bin"], buffered=False) as download:
             received = sum(len(chunk) for chunk in download.iter_encoded())
         peak = tracemalloc.get_traced_memory()[1]
@@ -498,8 +500,8 @@ def test_uploads_and_deletes_are_logged_on_one_line(
 
 def upload_with(client: FlaskClient, form_token: str) -> TestResponse:
     """Upload with a token from before something was broken."""
-    body = _body([_part("file", "a.txt", b"x" * 1000, "text/plain")], form_token)
-    return _post_stream(client, Counted(body), upload_url(client))
+    body = form_body([part("file", "a.txt", b"x" * 1000, "text/plain")], form_token)
+    return post_stream(client, Counted(body), upload_url(client))
 
 
 def _logged(caplog: pytest.LogCaptureFixture, level: str) -> list[str]:
@@ -516,22 +518,6 @@ def _count_receipts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(IncomingFile, "__init__", counting)
     return received
-
-
-class Counted(io.BytesIO):
-    """A request's body that knows how much of it was read."""
-
-    given = 0
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        data = super().read(size)
-        self.given += len(data)
-        return data
-
-    def readinto(self, buffer: object, /) -> int:
-        count = super().readinto(buffer)  # type: ignore[arg-type]
-        self.given += count
-        return count
 
 
 class Generated(io.RawIOBase):
@@ -561,44 +547,8 @@ class Generated(io.RawIOBase):
         return len(part)
 
 
-def _head(form_token: str) -> bytes:
-    return (
-        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="csrf_token"\r\n\r\n{form_token}\r\n'
-    ).encode()
-
-
-def _part_head(field: str, name: str, mimetype: str) -> bytes:
-    return (
-        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{field}"; filename="{name}"\r\n'
-        f"Content-Type: {mimetype}\r\n\r\n"
-    ).encode()
-
-
-def _part(field: str, name: str, content: bytes, mimetype: str) -> bytes:
-    return _part_head(field, name, mimetype) + content + b"\r\n"
-
-
-def _body(parts: list[bytes], form_token: str) -> bytes:
-    return _head(form_token) + b"".join(parts) + f"--{BOUNDARY}--".encode()
-
-
 def _post(client: FlaskClient, part: bytes) -> TestResponse:
-    return _post_stream(client, Counted(_body([part], token(client))), upload_url(client))
-
-
-def _post_stream(
-    client: FlaskClient, stream: io.IOBase, path: str, length: int | None = None
-) -> TestResponse:
-    if length is None:
-        assert isinstance(stream, io.BytesIO)
-        length = len(stream.getvalue())
-    # Not input_stream=, for which the test client measures the length itself.
-    body = {
-        "wsgi.input": stream,
-        "CONTENT_LENGTH": str(length),
-        "CONTENT_TYPE": f"multipart/form-data; boundary={BOUNDARY}",
-    }
-    return client.post(path, environ_overrides=body)
+    return post_stream(client, Counted(form_body([part], token(client))), upload_url(client))
 
 
 def _plain_name(disposition: str) -> str:
