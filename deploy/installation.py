@@ -84,6 +84,7 @@ def main(words: Sequence[str]) -> None:
     if not Path("/run/systemd/system").is_dir():
         refuse("systemd does not run here, and it starts the portal.")
     clients = _installed().get("CLIENTS", "") if given.clients is None else given.clients
+    choose_sizes(name, clients)  # before anything is installed
     use_state(PREFIX)
     with ExitStack() as stack, Changes() as changes, Jobs() as jobs:
         _Installation(jobs, stack, changes, name, host, clients).run()

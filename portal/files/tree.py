@@ -14,6 +14,8 @@ from portal.core.models import Entry
 
 DEEPEST = 50
 """Folders inside one another: what archives and other systems still take."""
+_ENDLESS = 2 * DEEPEST
+"""What only a damaged database has: folders that lie in one another."""
 
 
 class RefusedError(Exception):
@@ -54,7 +56,7 @@ def paths(entry_ids: Collection[int]) -> Mapping[int, Sequence[Step]]:
     up = up.union_all(
         select(up.c.start, parent.id, parent.public_id, parent.name, parent.parent_id)
         .add_columns(up.c.distance + 1)
-        .where(parent.id == up.c.parent_id)
+        .where(parent.id == up.c.parent_id, up.c.distance < _ENDLESS)
     )
     found: dict[int, list[Step]] = {}
     rows = select(up.c.start, up.c.id, up.c.public_id, up.c.name, up.c.parent_id.is_(None))
@@ -80,7 +82,9 @@ def descendants(
     start = select(Entry.id, sa.literal(0).label("depth")).where(Entry.id.in_(start_ids))
     below = start.cte("below", recursive=True)
     return below.union_all(
-        select(Entry.id, below.c.depth + 1).where(Entry.parent_id == below.c.id, *conditions)
+        select(Entry.id, below.c.depth + 1).where(
+            Entry.parent_id == below.c.id, below.c.depth < _ENDLESS, *conditions
+        )
     )
 
 

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from flask import request
+from flask import abort, request
 from flask_wtf import FlaskForm  # type: ignore[import-untyped]
 from wtforms import PasswordField, StringField  # type: ignore[import-untyped]
 from wtforms.validators import Length  # type: ignore[import-untyped]
 
 LONGEST_PASSWORD = 1024
 """Characters. More only keeps the hash busy."""
+_SENT = object()
 
 
 class Form(FlaskForm):  # type: ignore[misc]
     """A form of the portal. Its CSRF token is checked before any view runs: see ``csrf.py``.
 
     In a view: ``if not form.validate_on_submit(): return _page(form), 422``.
+
+    :param formdata: what was sent; by default the form of this request. JSON is no form, which
+        Flask-WTF would take for one.
     """
+
+    def __init__(self, formdata: Any = _SENT, **values: Any) -> None:
+        if formdata is _SENT:
+            formdata = request.form if request.method == "POST" else None
+        super().__init__(formdata, **values)
 
     def problem(self) -> str:
         """Return the first problem, for a page that has no field to show it at."""
@@ -25,7 +35,10 @@ class Form(FlaskForm):  # type: ignore[misc]
 
 
 class Query(Form):
-    """What an address asks for, or a form adds to it. A field that is not valid is ignored."""
+    """What an address asks for, or a form adds to it.
+
+    A field that is not valid is empty and has errors; a name that cannot be one is not found.
+    """
 
     class Meta:
         """No token: the one of a form is checked before any view runs."""
@@ -36,7 +49,20 @@ class Query(Form):
         super().__init__(request.values)
         self.validate()
         for name in self.errors:
+            if isinstance(self[name], _NameInURL):
+                abort(404)
             self[name].data = ""
+
+
+class _Text(StringField):  # type: ignore[misc]
+    """A text, which is empty if it was not sent."""
+
+    def process_formdata(self, valuelist: Sequence[str]) -> None:
+        self.data = valuelist[0] if valuelist else ""
+
+
+class _NameInURL(_Text):
+    """What something is called in URLs, taken as it is."""
 
 
 def text(label: str, longest: int, *validators: Any, **options: Any) -> StringField:
@@ -44,12 +70,17 @@ def text(label: str, longest: int, *validators: Any, **options: Any) -> StringFi
 
     :param longest: characters; more is refused before anything looks at the text.
     """
-    return StringField(
+    return _Text(
         label,
         filters=[lambda value: value.strip() if value else ""],
         validators=[_at_most(longest), *validators],
         **options,
     )
+
+
+def name_in_url(label: str) -> StringField:
+    """Return a field for what something is called in URLs; empty if there is none."""
+    return _NameInURL(label, filters=[lambda value: value or ""], validators=[_at_most(64)])
 
 
 def password(label: str, *validators: Any, **options: Any) -> PasswordField:

@@ -9,7 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0001"
+# What came before it, 0001 to 0004, was never released.
+revision = "0005"
 down_revision = None
 
 # The naming convention of the models names the constraints and indexes.

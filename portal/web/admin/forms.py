@@ -29,7 +29,7 @@ class QuotaField(StringField):  # type: ignore[misc]
 
     def process_formdata(self, valuelist: list[str]) -> None:
         """Read what was typed."""
-        typed = "".join(valuelist).strip()
+        typed = valuelist[0].strip() if valuelist else ""
         self.data = _bytes(typed) if typed else None
 
 
@@ -42,7 +42,7 @@ class QuotaForm(Form):
 class RoleForm(Form):
     """What an account is for."""
 
-    role = text("Role", 16, AnyOf([role.value for role in Role]))
+    role = StringField("Role", validators=[AnyOf([role.value for role in Role])])
 
 
 class DeleteForm(Form):

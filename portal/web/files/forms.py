@@ -6,9 +6,8 @@ from wtforms import SelectMultipleField  # type: ignore[import-untyped]
 from wtforms.validators import DataRequired  # type: ignore[import-untyped]
 
 from portal.files.listing import SORTS, Direction, Order
-from portal.web.forms import Form, Query, text
+from portal.web.forms import Form, Query, name_in_url, text
 
-_LONGEST_ID = 64
 _LONGEST_NAME = 255
 
 
@@ -35,8 +34,8 @@ class ListQuery(Query):
 
     sort = text("Sort by", 8)
     order = text("Order", 16)
-    before = text("Before", _LONGEST_ID)
-    after = text("After", _LONGEST_ID)
+    before = name_in_url("Before")
+    after = name_in_url("After")
     select = text("Select", 8)
 
     def sorting(self) -> Order:
@@ -54,6 +53,6 @@ class SelectionQuery(Query):
     """Files and folders that were selected, and where to go with them."""
 
     entry = SelectMultipleField(validate_choice=False)
-    folder = text("Folder", _LONGEST_ID)
-    after = text("After", _LONGEST_ID)
+    folder = name_in_url("Folder")
+    after = name_in_url("After")
     next = text("Next page", 2000)

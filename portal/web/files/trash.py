@@ -46,7 +46,8 @@ def undo() -> ResponseReturnValue:
     """Restore what was moved to the trash at a moment."""
     form = UndoForm()
     try:
-        moment = datetime.fromisoformat(form.moment.data if form.validate() else "").astimezone(UTC)
+        moment = datetime.fromisoformat(form.moment.data if form.validate() else "")
+        moment = moment.astimezone(UTC) if moment.tzinfo else abort(404)
     except (ValueError, OverflowError):
         abort(404)
     return _restore(*trash.trashed_at(current_account().id, moment) or abort(404))

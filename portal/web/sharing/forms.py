@@ -106,11 +106,10 @@ class ShareForm(LinkForm):
 
     download_limit = _OptionalField("Download limit", _read_count)
     password = password("Password")
-    no_password = BooleanField("Remove the password")
 
     def validate_password(self, field: Any) -> None:
         """Check a new password."""
-        if not field.data or self.no_password.data:
+        if not field.data:
             return
         try:
             passwords.check_new(field.data, "")
@@ -120,9 +119,25 @@ class ShareForm(LinkForm):
     def terms(self) -> Terms:
         """Return the terms that were entered; an empty password stays as it is."""
         terms: Terms = {**super().terms(), "download_limit": self.download_limit.data}
-        if self.password.data or self.no_password.data:
-            terms["password"] = None if self.no_password.data else self.password.data
+        if self.password.data:
+            terms["password"] = self.password.data
         return terms
+
+
+class ShareChangeForm(ShareForm):
+    """The terms of a share that there is."""
+
+    no_password = BooleanField("Remove the password")
+
+    def validate_password(self, field: Any) -> None:
+        """Check a new password, unless there is to be none."""
+        if not self.no_password.data:
+            super().validate_password(field)
+
+    def terms(self) -> Terms:
+        """Return the terms that were entered, perhaps without a password."""
+        terms = super().terms()
+        return {**terms, "password": None} if self.no_password.data else terms
 
 
 class FileRequestForm(LinkForm):

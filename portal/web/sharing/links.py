@@ -16,7 +16,7 @@ from portal.web.events import done
 from portal.web.flashes import shorten
 from portal.web.loaders import entry_or_404, mine_or_404
 
-from .forms import FileRequestForm, LinkForm, ShareForm
+from .forms import FileRequestForm, LinkForm, ShareChangeForm, ShareForm
 
 link_pages = Blueprint("links", __name__)
 
@@ -31,6 +31,7 @@ class _Kind(NamedTuple):
     model: type[Share] | type[FileRequest]
     target: type[Entry]
     form: type[LinkForm]
+    change_form: type[LinkForm]
     create: Action
     change: Action
     revoke: Action
@@ -39,11 +40,19 @@ class _Kind(NamedTuple):
 
 _KINDS = {
     "share": _Kind(
-        Share, Entry, ShareForm, "share", "change share", "revoke share", "share_page.enter"
+        Share,
+        Entry,
+        ShareForm,
+        ShareChangeForm,
+        "share",
+        "change share",
+        "revoke share",
+        "share_page.enter",
     ),
     "request": _Kind(
         FileRequest,
         Folder,
+        FileRequestForm,
         FileRequestForm,
         "request files",
         "change request",
@@ -91,7 +100,7 @@ def change(kind: str, public_id: str) -> ResponseReturnValue:
     of_kind = _KINDS[kind]
     link = mine_or_404(of_kind.model, public_id)
     entry = links.target(link)
-    form = of_kind.form(obj=link)
+    form = of_kind.change_form(obj=link)
     if not form.validate_on_submit():
         return _form_page(form, kind, entry, link)
     links.change(link, **form.terms())

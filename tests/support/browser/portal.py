@@ -80,7 +80,7 @@ def make_folder(page: Page, name: str) -> None:
     """Make a folder of a test's own, and open it."""
     page.get_by_text("New folder", exact=True).click()
     page.get_by_label("Name of the new folder").fill(name)
-    page.get_by_role("button", name="Make it").click()
+    page.get_by_role("button", name="Create folder").click()
     page.get_by_role("link", name=name, exact=True).click()
     page.get_by_role("heading", name=name, level=1).wait_for()
 

@@ -38,7 +38,7 @@ CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL, 
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
-INSERT INTO "alembic_version" VALUES('0001');
+INSERT INTO "alembic_version" VALUES('0005');
 CREATE TABLE entry (
 	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, 
 	public_id VARCHAR(64) NOT NULL, 
