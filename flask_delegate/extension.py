@@ -38,9 +38,7 @@ class Delegate:
         settings = parse(app)
         app.extensions[KEY] = State.of(settings)
         app.wsgi_app = ResponseGuard(  # type: ignore[method-assign]
-            app.wsgi_app,
-            _checks(app, settings),
-            report=lambda error: app.logger.error("%s", error),
+            app.wsgi_app, _checks(app, settings), report=lambda error: app.logger.error("%s", error)
         )
         app.register_error_handler(DelegateError, errors.answer)
         app.cli.add_command(commands)

@@ -19,13 +19,7 @@ AUTO = "auto"
 STREAM = Stream.name
 
 SERVERS: dict[str, Server] = {
-    server.name: server
-    for server in (
-        ModWsgi(),
-        Nginx(),
-        XSendfile(),
-        Stream(),
-    )
+    server.name: server for server in (ModWsgi(), Nginx(), XSendfile(), Stream())
 }
 
 

@@ -75,12 +75,7 @@ SPELLINGS: tuple[Family, ...] = (
         "Nor do doubled slashes.",
         "The server merges slashes; a guard that compares the beginning of the request's path"
         " does not.",
-        (
-            "//{dir}/{name}",
-            "///{dir}///{name}",
-            "/{dir}//{name}",
-            "/%2f{dir}/{name}",
-        ),
+        ("//{dir}/{name}", "///{dir}///{name}", "/{dir}//{name}", "/%2f{dir}/{name}"),
     ),
     Family(
         "dots",
