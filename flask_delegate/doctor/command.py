@@ -114,9 +114,8 @@ def _case(
 ) -> Case:
     state = state_of(app)
     try:
-        areas = (
-            tuple(state.settings.areas.values()) if area is None else (state.settings.area(area),)
-        )
+        every = state.settings.areas.values()
+        areas = tuple(every) if area is None else (state.settings.area(area),)
         account = find_account(user)
         read_apache = None if apache is None else read(apache)
     except UnknownArea as error:

@@ -96,10 +96,8 @@ def root(_case: Case, area: Area) -> Finding:
 def root_link(case: Case, area: Area) -> Finding:
     """Compare the configured folder with its real path."""
     config = case.app.config
-    default = area.name == DEFAULT_AREA
-    given = os.fspath(
-        config["DELEGATE_ROOT"] if default else config["DELEGATE_AREAS"][area.name]["root"]
-    )
+    default = {"root": config["DELEGATE_ROOT"]}
+    given = os.fspath({DEFAULT_AREA: default, **config["DELEGATE_AREAS"]}[area.name]["root"])
     if os.path.normpath(given) == area.root:
         return ok("root-link", "given by its real path")
     return warning(
@@ -173,12 +171,8 @@ def overlap(case: Case, area: Area) -> Finding:
             continue
         real = os.path.realpath(folder)
         if lies_within(area.root, real) or lies_within(real, area.root):
-            return failure(
-                "overlap",
-                f"{area.root} overlaps {what}, {folder}.",
-                "Flask serves that folder to everybody.",
-                fix,
-            )
+            why = "Flask serves that folder to everybody."
+            return failure("overlap", f"{area.root} overlaps {what}, {folder}.", why, fix)
     code = os.path.realpath(case.app.root_path)
     if lies_within(code, area.root):
         return failure(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -36,7 +37,7 @@ def examine(case: Case, target: Target) -> Iterator[Finding]:
         return
     yield ok("reach", f"{target.host_header} answers, with {reply.status}")
     if not case.app.secret_key:
-        yield skipped("probe", "there is no SECRET_KEY to sign with", "Set SECRET_KEY.")
+        yield skipped("probe", "there is no SECRET_KEY to sign with", fix="Set SECRET_KEY.")
         return
     for area in case.areas:
         yield from about(area, _examine_area(case, area, target))
@@ -85,13 +86,11 @@ def _application(visit: Visit) -> Iterator[Finding]:
 
 
 def _read_report(reply: Reply) -> dict[str, Any] | None:
-    if reply.status != 200:
-        return None
-    try:
+    with suppress(ValueError):
         report = json.loads(reply.body)
-    except ValueError:
-        return None
-    return report if isinstance(report, dict) and "areas" in report else None
+        if reply.status == 200 and isinstance(report, dict) and "areas" in report:
+            return report
+    return None
 
 
 def _unknown(reply: Reply) -> Finding:

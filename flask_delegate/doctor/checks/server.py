@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from ...areas import Area, lies_within
@@ -74,17 +75,16 @@ def file_system(folder: str, mountinfo: str) -> str:
 
 
 def _text(case: Case) -> str | None:
-    if case.config is None:
-        return None
-    try:
-        return case.config.read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError:
-        return None
+    with suppress(OSError):
+        if case.config is not None:
+            return case.config.read_text(encoding="utf-8", errors="surrogateescape")
+    return None
 
 
 def _no_config(check: str, case: Case) -> Finding:
     if case.config is None:
-        return skipped(check, "the generated file was not named", "Name it with --config FILE.")
+        fix = "Name it with --config FILE."
+        return skipped(check, "the generated file was not named", fix=fix)
     if check != "config":
         return skipped(check, f"{case.config} cannot be read")
     return failure(
@@ -147,8 +147,8 @@ def sendfile(case: Case, area: Area) -> Finding:
     if text is None:
         return _no_config("sendfile", case)
     if lines is None:
-        check = "Look: strace -f -e trace=sendfile -p PID of a worker, during a download."
-        return skipped("sendfile", f"{case.config} does not say for {area.backend}", check)
+        fix = "Look: strace -f -e trace=sendfile -p PID of a worker, during a download."
+        return skipped("sendfile", f"{case.config} does not say for {area.backend}", fix=fix)
     if lines[0] in text:
         seen = f"on in {case.config}; whether the kernel does it cannot be seen from outside"
         return ok("sendfile", seen)
@@ -203,4 +203,4 @@ def apache_paths(case: Case, area: Area) -> Finding:
 
 def _no_apache(check: str) -> Finding:
     reason = "Apache's configuration was not named"
-    return skipped(check, reason, "Name its main file with --apache-config FILE.")
+    return skipped(check, reason, fix="Name its main file with --apache-config FILE.")
