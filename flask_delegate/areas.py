@@ -62,38 +62,32 @@ def checked_root(root: object, key: str) -> str:
         problem = "is not set." if given is None else f"{given!r} is not a path."
         raise ConfigurationError(key, problem, "Set it to the folder of the private files.")
     if not Path(given).is_absolute():
-        raise ConfigurationError(
-            key, f"{given!r} is a relative path.", "Write the absolute path, which begins with /."
-        )
+        cure = "Write the absolute path, which begins with /."
+        raise ConfigurationError(key, f"{given!r} is a relative path.", cure)
     try:
         resolved = os.path.realpath(given, strict=True)
     except OSError as error:
-        raise ConfigurationError(
-            key, f"{given!r} cannot be opened ({error.strerror}).", f"Try: mkdir -p {given}"
-        ) from error
+        problem = f"{given!r} cannot be opened ({error.strerror})."
+        raise ConfigurationError(key, problem, f"Try: mkdir -p {given}") from error
     _check_folder(resolved, key)
     return resolved
 
 
 def _check_folder(folder: str, key: str) -> None:
     if not Path(folder).is_dir():
-        raise ConfigurationError(key, f"{folder!r} is not a folder.", "Name a folder.")
-    if not os.access(folder, os.X_OK):
-        raise ConfigurationError(
-            key,
-            f"user id {os.geteuid()} may not enter {folder!r}.",
-            "Allow that user to enter it (chmod, chown).",
-        )
-    if folder == "/":
-        raise ConfigurationError(
-            key, "is the whole file system.", "Name a folder that holds nothing but private files."
-        )
-    if found := _NOT_IN_A_ROOT.search(folder):
-        raise ConfigurationError(
-            key,
-            f"{folder!r} contains {found[0]!r}, which Apache's <Directory> would misread.",
-            "Rename the folder.",
-        )
+        problem, cure = f"{folder!r} is not a folder.", "Name a folder."
+    elif not os.access(folder, os.X_OK):
+        problem = f"user id {os.geteuid()} may not enter {folder!r}."
+        cure = "Allow that user to enter it (chmod, chown)."
+    elif folder == "/":
+        problem = "is the whole file system."
+        cure = "Name a folder that holds nothing but private files."
+    elif found := _NOT_IN_A_ROOT.search(folder):
+        problem = f"{folder!r} contains {found[0]!r}, which Apache's <Directory> would misread."
+        cure = "Rename the folder."
+    else:
+        return
+    raise ConfigurationError(key, problem, cure)
 
 
 def checked_url(url: object, key: str) -> str:

@@ -48,14 +48,9 @@ class UnknownArea(DelegateError, LookupError):
     """
 
     def __init__(self, name: str | None, known: tuple[str, ...]) -> None:
-        listed = ", ".join(known) or "none"
-        if name is None:
-            message = (
-                f"no default area: set DELEGATE_ROOT, or pass area=… (configured areas: {listed})."
-            )
-        else:
-            message = f"no area named {name!r} (configured areas: {listed})."
-        super().__init__(message)
+        none = "no default area: set DELEGATE_ROOT, or pass area=…"
+        problem = none if name is None else f"no area named {name!r}"
+        super().__init__(f"{problem} (configured areas: {', '.join(known) or 'none'}).")
         self.name = name
         self.known = known
 

@@ -117,7 +117,7 @@ def read(path: str | os.PathLike[str]) -> Iterator[Receipt]:
 
 
 def follow(
-    path: str | os.PathLike[str], *, wait: Callable[[], object] | None = None
+    path: str | os.PathLike[str], *, wait: Callable[[], object] = lambda: time.sleep(0.5)
 ) -> Iterator[Receipt]:
     """Yield the receipts that a log holds and those still to come, without end.
 
@@ -125,7 +125,6 @@ def follow(
 
     :param wait: called when there is nothing new; half a second's sleep by default.
     """
-    wait = wait or _sleep
     while True:
         try:
             log = _open(path)
@@ -166,14 +165,8 @@ def _is_replaced(log: IO[str], path: str | os.PathLike[str]) -> bool:
         there = Path(path).stat()
     except FileNotFoundError:
         return False
-    if (there.st_dev, there.st_ino) != (ours.st_dev, ours.st_ino):
-        return True
-    return there.st_size < log.tell()
+    return not os.path.samestat(there, ours) or there.st_size < log.tell()
 
 
 def _open(path: str | os.PathLike[str]) -> IO[str]:
     return Path(path).open(encoding="utf-8", errors="replace", newline="\n")
-
-
-def _sleep() -> None:
-    time.sleep(0.5)

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from ..exceptions import UnmintedRedirect
 from ..servers.handshake import in_daemon_mode
 
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
-
 Headers = list[tuple[str, str]]
-Check = Callable[["WSGIEnvironment", str, Headers], None]
+Check = Callable[[WSGIEnvironment, str, Headers], None]
 
 MINTED = "delegate.minted"
 """The environ key of a list: the header values of this request's hand-offs.
@@ -99,10 +96,7 @@ def stop_unminted(environ: WSGIEnvironment, status: str, headers: Headers) -> No
 
 
 class StopUnmintedHeader:
-    """Refuses each header that hands a file off but that of the request's own hand-off.
-
-    :param name: the header.
-    """
+    """Refuses each ``name`` header, which hands a file off, but the request's own hand-off."""
 
     def __init__(self, name: str) -> None:
         self._name = name

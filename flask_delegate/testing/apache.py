@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Self
 
@@ -117,7 +117,8 @@ def start(
     command = [_express(), "start-server"]
     port = port or free_port()
     folder = Path(tempfile.mkdtemp(prefix="flask-delegate-")).resolve()
-    try:
+    with ExitStack() as on_error:
+        on_error.callback(shutil.rmtree, folder, ignore_errors=True)
         command += _prepare(folder, script, include)
         command += ["--host", "127.0.0.1", "--port", str(port), *options]
         with (folder / "output").open("wb") as output:
@@ -130,15 +131,9 @@ def start(
                 umask=0o022,
                 start_new_session=True,
             )
-    except BaseException:
-        shutil.rmtree(folder)
-        raise
-    apache = Apache(port, folder, process)
-    try:
+        apache = on_error.enter_context(Apache(port, folder, process))
         apache.wait()
-    except BaseException:
-        apache.stop()
-        raise
+        on_error.pop_all()
     return apache
 
 
@@ -209,5 +204,4 @@ def free_port() -> int:
     """Return a port of 127.0.0.1 that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+        return int(probe.getsockname()[1])

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from . import apache
 from .apache import RIGHTS, Apache
@@ -55,36 +54,27 @@ def serve(app: str, *, folder: Path, env: Mapping[str, str], options: Iterable[s
 
 
 def _configuration(app: str, folder: Path, env: Mapping[str, str]) -> str:
-    """Run ``flask delegate apache-config`` as the user who will run the application.
-
-    Where that user cannot read something, Python's own message says so here.
-    """
+    """Run ``flask delegate apache-config`` as the user who will run the application."""
     arguments = ["--app", app, "delegate", "apache-config"]
     user = apache.daemon_user()
+    account = pwd.getpwnam(user) if user else None
     advice = RIGHTS.format(user=user) if user else ""
     try:
-        done: subprocess.CompletedProcess[bytes] = subprocess.run(  # noqa: S603 -- the command is made here
+        done = subprocess.run(  # noqa: S603 -- the command is made here
             [sys.executable, "-c", _FLASK, str(folder), *arguments],
             capture_output=True,
             check=False,
             cwd="/",
             env=env,
-            **_identity(user),
+            user=user,
+            group=account and account.pw_gid,
+            extra_groups=account and os.getgrouplist(account.pw_name, account.pw_gid),
         )
     except PermissionError as error:
-        raise RuntimeError(
-            f"{os.path.realpath(sys.executable)} may not be run by {user}.\n{advice}"
-        ) from error
+        binary = os.path.realpath(sys.executable)
+        raise RuntimeError(f"{binary} may not be run by {user}.\n{advice}") from error
     if done.returncode:
         words = done.stderr.decode(errors="replace")
         command = " ".join(["flask", *arguments])
         raise RuntimeError(f"{command!r} failed in {folder}:\n{words}{advice}")
     return done.stdout.decode(errors="surrogateescape")
-
-
-def _identity(user: str | None) -> dict[str, Any]:
-    if user is None:
-        return {}
-    entry = pwd.getpwnam(user)
-    groups = os.getgrouplist(user, entry.pw_gid)
-    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": groups}

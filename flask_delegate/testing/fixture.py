@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
@@ -13,8 +12,14 @@ from .apache import Apache
 from .application import serve
 
 
-class ServeWithApache(Protocol):
-    """A function that starts a server."""
+class ServeWithApache:
+    """A function that starts a server, which ends with ``running``.
+
+    :param folder: the working directory by default.
+    """
+
+    def __init__(self, running: ExitStack, folder: Path) -> None:
+        self._running, self._folder = running, folder
 
     def __call__(
         self,
@@ -32,22 +37,12 @@ class ServeWithApache(Protocol):
         :param options: more options for mod_wsgi-express.
         :raises RuntimeError: with the output of what failed, if it does not start.
         """
+        started = serve(app, folder=folder or self._folder, env=env or {}, options=options)
+        return self._running.enter_context(started)
 
 
 @pytest.fixture(scope="session")
 def serve_with_apache(pytestconfig: pytest.Config) -> Iterator[ServeWithApache]:
     """Start servers that end with the tests, or with the block of a ``with`` statement."""
     with ExitStack() as running:
-
-        def start(
-            app: str,
-            *,
-            env: Mapping[str, str] | None = None,
-            folder: Path | None = None,
-            options: Iterable[str] = (),
-        ) -> Apache:
-            return running.enter_context(
-                serve(app, folder=folder or pytestconfig.rootpath, env=env or {}, options=options)
-            )
-
-        yield start
+        yield ServeWithApache(running, pytestconfig.rootpath)
