@@ -96,11 +96,9 @@ def checked_url(url: object, key: str) -> str:
     :raises ConfigurationError: if it cannot stand in a server's configuration.
     """
     if not isinstance(url, str) or not _URL.fullmatch(url):
-        raise ConfigurationError(
-            key,
-            f"{url!r} is not a usable internal URL.",
-            "Use letters, digits, '.', '_', '~' and '-' between slashes, as in /private/.",
-        )
+        problem = f"{url!r} is not a usable internal URL."
+        cure = "Use letters, digits, '.', '_', '~' and '-' between slashes, as in /private/."
+        raise ConfigurationError(key, problem, cure)
     return url
 
 
@@ -111,11 +109,9 @@ def check_disjoint(areas: Sequence[Area]) -> None:
     """
     for area in areas:
         if area.signed_url and overlap(area.url, area.signed_url):
-            raise ConfigurationError(
-                "DELEGATE_SIGNED_URL",
-                f"{area.signed_url!r} and the area's own URL {area.url!r} overlap.",
-                "Choose another prefix for signed URLs, such as /signed/.",
-            )
+            problem = f"{area.signed_url!r} and the area's own URL {area.url!r} overlap."
+            cure = "Choose another prefix for signed URLs, such as /signed/."
+            raise ConfigurationError("DELEGATE_SIGNED_URL", problem, cure)
     for one, other in combinations(areas, 2):
         _check_pair(one, other)
 
@@ -129,11 +125,9 @@ def _check_pair(one: Area, other: Area) -> None:
         )
     for mine, theirs in product(one.urls, other.urls):
         if overlap(mine, theirs):
-            raise ConfigurationError(
-                "DELEGATE_AREAS",
-                f"the URLs of {one.name!r} ({mine}) and {other.name!r} ({theirs}) overlap.",
-                "Use a separate URL for each area, as in /private/reports/ and /private/photos/.",
-            )
+            problem = f"the URLs of {one.name!r} ({mine}) and {other.name!r} ({theirs}) overlap."
+            cure = "Use a separate URL for each area, as in /private/reports/ and /private/photos/."
+            raise ConfigurationError("DELEGATE_AREAS", problem, cure)
 
 
 def overlap(one: str, other: str) -> bool:

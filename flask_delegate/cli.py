@@ -70,13 +70,11 @@ class _Commands(AppGroup):
     """The commands that there are, one for each product that needs a configuration included."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of all commands."""
         del ctx
         configured = {server.command for server in SERVERS.values() if server.command}
         return sorted({"doctor", "receipts", *configured})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command, loaded now."""
         if cmd_name not in self.list_commands(ctx):
             return None
         if cmd_name == "doctor":

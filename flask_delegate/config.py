@@ -72,7 +72,8 @@ def parse(app: Flask) -> Settings:
     for area in found.values():
         _check_not_static(app, area)
     only_streams = all(area.backend == STREAM for area in found.values())
-    return Settings(MappingProxyType(found), () if only_streams else _secrets(app))
+    secrets = (app.secret_key, *(app.config.get("SECRET_KEY_FALLBACKS") or ()))
+    return Settings(MappingProxyType(found), () if only_streams else tuple(map(_secret, secrets)))
 
 
 def _entries(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -83,11 +84,8 @@ def _entries(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]
         yield DEFAULT_AREA, {name: config[setting(DEFAULT_AREA, name)] for name in names}
     named = config["DELEGATE_AREAS"]
     if not isinstance(named, Mapping):
-        raise ConfigurationError(
-            "DELEGATE_AREAS",
-            f"{named!r} is not a mapping.",
-            'Write {"reports": {"root": "/srv/reports", "url": "/private/reports/"}}.',
-        )
+        cure = 'Write {"reports": {"root": "/srv/reports", "url": "/private/reports/"}}.'
+        raise ConfigurationError("DELEGATE_AREAS", f"{named!r} is not a mapping.", cure)
     for name, entry in named.items():
         _check_entry(name, entry)
         yield name, {"backend": backend, "signed_url": None, **entry}
@@ -96,17 +94,11 @@ def _entries(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]
 def _check_entry(name: object, entry: Any) -> None:
     key = f"DELEGATE_AREAS[{name!r}]"
     if not isinstance(name, str) or name == DEFAULT_AREA or not name.isidentifier():
-        raise ConfigurationError(
-            key,
-            "is not a usable name.",
-            f"Use letters, digits and '_'; {DEFAULT_AREA!r} is the area of DELEGATE_ROOT.",
-        )
+        cure = f"Use letters, digits and '_'; {DEFAULT_AREA!r} is the area of DELEGATE_ROOT."
+        raise ConfigurationError(key, "is not a usable name.", cure)
     if not isinstance(entry, Mapping) or set(entry) - {"backend", "signed_url"} != {"root", "url"}:
-        raise ConfigurationError(
-            key,
-            f"{entry!r} does not fit.",
-            "Set 'root', 'url' and, if needed, 'backend' and 'signed_url'.",
-        )
+        cure = "Set 'root', 'url' and, if needed, 'backend' and 'signed_url'."
+        raise ConfigurationError(key, f"{entry!r} does not fit.", cure)
 
 
 def _area(name: str, entry: Mapping[str, Any], headers: Mapping[str, str]) -> Area:
@@ -126,11 +118,9 @@ def _area(name: str, entry: Mapping[str, Any], headers: Mapping[str, str]) -> Ar
 def _check_signed_url(area: Area, key: str) -> None:
     if not server_of(area).verifies:
         verifying = [AUTO, *(server.name for server in SERVERS.values() if server.verifies)]
-        raise ConfigurationError(
-            key,
-            f"the backend {area.backend!r} cannot verify signed URLs.",
-            f"Leave it out, or use one of the backends {', '.join(verifying)}.",
-        )
+        problem = f"the backend {area.backend!r} cannot verify signed URLs."
+        cure = f"Leave it out, or use one of the backends {', '.join(verifying)}."
+        raise ConfigurationError(key, problem, cure)
     areas.checked_url(area.signed_url, key)
 
 
@@ -140,19 +130,15 @@ def _check_not_static(app: Flask, area: Area) -> None:
         return
     static = os.path.realpath(app.static_folder)
     if lies_within(area.root, static) or lies_within(static, area.root):
-        raise ConfigurationError(
-            setting(area.name, "root"),
-            f"{area.root!r} overlaps the static folder {static!r}, which is public.",
-            "Keep private files elsewhere.",
-        )
+        problem = f"{area.root!r} overlaps the static folder {static!r}, which is public."
+        cure = "Keep private files elsewhere."
+        raise ConfigurationError(setting(area.name, "root"), problem, cure)
     static_url = f"{app.static_url_path}/"
     for url in area.urls:
         if overlap(url, static_url):
-            raise ConfigurationError(
-                setting(area.name, "url" if url == area.url else "signed_url"),
-                f"{url!r} overlaps the static files' URL {static_url!r}.",
-                "Choose a URL that nothing else uses.",
-            )
+            key = setting(area.name, "url" if url == area.url else "signed_url")
+            problem = f"{url!r} overlaps the static files' URL {static_url!r}."
+            raise ConfigurationError(key, problem, "Choose a URL that nothing else uses.")
 
 
 def _backend(value: Any, key: str) -> str:
@@ -160,11 +146,6 @@ def _backend(value: Any, key: str) -> str:
         cure = f"Use one of {', '.join((AUTO, *SERVERS))}."
         raise ConfigurationError(key, f"{value!r} is not a backend.", cure)
     return str(value)
-
-
-def _secrets(app: Flask) -> tuple[bytes, ...]:
-    fallbacks = app.config.get("SECRET_KEY_FALLBACKS") or ()
-    return tuple(_secret(value) for value in (app.secret_key, *fallbacks))
 
 
 def _secret(value: object) -> bytes:

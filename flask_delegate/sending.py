@@ -84,11 +84,8 @@ def signed_url(
     handoff = Handoff(path, **options)
     area = state.settings.area(handoff.area)
     if not area.signed_url:
-        raise HandoffUnavailable(
-            area.name,
-            "it has no signed URLs.",
-            "Set DELEGATE_SIGNED_URL to a prefix such as /signed/, or the area's 'signed_url'.",
-        )
+        cure = "Set DELEGATE_SIGNED_URL to a prefix such as /signed/, or the area's 'signed_url'."
+        raise HandoffUnavailable(area.name, "it has no signed URLs.", cure)
     keys = state.keys[area.name][0]
     if has_request_context():
         keys = _loaded_keys(app, state, area, request.environ)

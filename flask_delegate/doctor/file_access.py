@@ -18,9 +18,7 @@ ENTER = "x"
 
 _BITS = {READ: os.R_OK, WRITE: os.W_OK, ENTER: os.X_OK}
 # Prints a letter for each pair of a right and a path.
-_SCRIPT = (
-    'while [ $# -gt 0 ]; do if test "-$1" "$2"; then printf y; else printf n; fi; shift 2; done'
-)
+_ASK = 'while [ $# -gt 0 ]; do if test "-$1" "$2"; then printf y; else printf n; fi; shift 2; done'
 _MOST = 500  # pairs in one command line
 
 
@@ -76,7 +74,7 @@ def denied(account: Account, needs: Sequence[Need]) -> list[Need]:
 def _asked(account: Account, needs: Sequence[Need]) -> list[Need]:
     words = [word for path, right in needs for word in (right, path)]
     result = subprocess.run(  # noqa: S603 -- a constant script; paths are its arguments
-        ["/bin/sh", "-c", _SCRIPT, "sh", *words],
+        ["/bin/sh", "-c", _ASK, "sh", *words],
         user=account.uid,
         group=account.gid,
         extra_groups=sorted(account.groups),

@@ -66,9 +66,7 @@ LIVE: Mapping[str, str] = {
         " aliases and document roots that the configuration names."
     ),
 }
-ATTACKS: Mapping[str, str] = {
-    f"attack-{family.name}": f"{family.title} {family.why}" for family in FAMILIES
-}
+ATTACKS = {f"attack-{family.name}": f"{family.title} {family.why}" for family in FAMILIES}
 CHECKS: Mapping[str, str] = {**OFFLINE, **LIVE, **ATTACKS}
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from textwrap import indent
 from typing import ClassVar
 from wsgiref.types import WSGIEnvironment
@@ -133,12 +133,10 @@ class ModWsgi(Server):
             cure = "Remove the old one, or choose another DELEGATE_URL for the other application."
             raise HandoffUnavailable(area.name, reason, cure)
         if group and group != environ.get(PROCESS_GROUP):
-            raise HandoffUnavailable(
-                area.name,
-                f"only the process group {group!r} may hand off,"
-                f" and this one is {environ.get(PROCESS_GROUP)!r}.",
-                "Write the configuration with the right --process-group, or without.",
-            )
+            ours = environ.get(PROCESS_GROUP)
+            reason = f"only the process group {group!r} may hand off, and this one is {ours!r}."
+            cure = "Write the configuration with the right --process-group, or without."
+            raise HandoffUnavailable(area.name, reason, cure)
 
     def respond(self, delivery: Delivery, keys: Keys, environ: WSGIEnvironment) -> Response:
         """Return the hand-off.
@@ -185,11 +183,17 @@ class ModWsgi(Server):
             parts.append(_TIME_RULE)
         for area, keys in areas:
             group = f" {choices.process_group}" if choices.process_group else ""
-            shown = f'SetEnv {environ_key(keys[0].fingerprint)} "{area.url}{group}"\n'
-            parts += [shown, *([_rewrite_rules(area)] if choices.site else [])]
+            parts.append(f'SetEnv {environ_key(keys[0].fingerprint)} "{area.url}{group}"\n')
+            parts += [_rewrite_rules(area)] if choices.site else []
             parts.append(self.rules(area, keys, choices))
         if choices.receipts:
-            parts.append(_receipts_rule([area for area, _ in areas], choices.receipts))
+            # It looks at the application's answer; env= would look at the client's request.
+            urls = "|".join(re.escape(area.url) for area, _ in areas)
+            condition = f"expr=%{{resp:Location}} =~ m#^(?:{urls})#"
+            parts.append(
+                f'LogFormat "{APACHE_FORMAT}" flask_delegate\n'
+                f'CustomLog "{choices.receipts}" flask_delegate "{condition}"\n'
+            )
         return "\n".join(parts)
 
     def is_installed(self) -> bool:
@@ -216,10 +220,8 @@ def _not_ready(environ: Mapping[str, object], area: Area, keys: Keys) -> tuple[s
     if PROCESS_GROUP not in environ:
         return "this server is not Apache with mod_wsgi.", "Nothing to do in development."
     if not in_daemon_mode(environ):
-        return (
-            "mod_wsgi runs in embedded mode, where it does not follow a Location.",
-            "Use daemon mode (WSGIDaemonProcess and WSGIProcessGroup; mod_wsgi-express does).",
-        )
+        cure = "Use daemon mode (WSGIDaemonProcess and WSGIProcessGroup; mod_wsgi-express does)."
+        return "mod_wsgi runs in embedded mode, where it does not follow a Location.", cure
     if is_claimed_by_others(environ, area, keys):
         return f"the configuration loaded for {area.url} was made for other settings.", _REGENERATE
     return f"Apache did not load the configuration that guards {area.url}.", _REGENERATE
@@ -238,15 +240,6 @@ def _has_guard(text: str, area: Area) -> bool:
     return grants == 1 and "Require all denied" in folder and "Require all denied" in url
 
 
-def _receipts_rule(areas: Iterable[Area], log: str) -> str:
-    # The condition looks at the application's answer; env= would look at the client's request.
-    urls = "|".join(re.escape(area.url) for area in areas)
-    return (
-        f'LogFormat "{APACHE_FORMAT}" flask_delegate\n'
-        f'CustomLog "{log}" flask_delegate "expr=%{{resp:Location}} =~ m#^(?:{urls})#"\n'
-    )
-
-
 def _rewrite_rules(area: Area) -> str:
     """Keep later rewrite rules from redirecting a hand-off, with its token, elsewhere."""
     rules = "".join(f'    RewriteRule "^{re.escape(url)}" - [END]\n' for url in area.urls)
@@ -260,11 +253,9 @@ def _condition(token: str, process_group: str | None) -> str:
     elif _PROCESS_GROUP.fullmatch(process_group):
         origin = f"{group} == '{process_group}'"
     else:
-        raise ConfigurationError(
-            "--process-group",
-            f"{process_group!r} is not a process group's name.",
-            "Give the name that WSGIDaemonProcess has.",
-        )
+        problem = f"{process_group!r} is not a process group's name."
+        cure = "Give the name that WSGIDaemonProcess has."
+        raise ConfigurationError("--process-group", problem, cure)
     return f"{origin} && %{{QUERY_STRING}} =~ m#{codec.query_pattern(token)}#"
 
 

@@ -34,9 +34,8 @@ class Stream(Server):
         :raises werkzeug.exceptions.RequestedRangeNotSatisfiable: as the name says.
         """
         del keys
-        environ = dict(environ)
+        environ, file = dict(environ), delivery.file
         _ignore_unusable_ranges(environ)
-        file = delivery.file
         with ExitStack() as on_error:
             opened = on_error.enter_context(file.open())
             response = describing_response(delivery)

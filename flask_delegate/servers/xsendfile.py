@@ -45,11 +45,9 @@ class XSendfile(Server):
         del keys, environ
         path = delivery.file.path
         if _UNSENDABLE.search(path):
-            raise HandoffUnavailable(
-                delivery.area.name,
-                f"X-Sendfile cannot carry the name {path!r}.",
-                "Rename the file, or use another backend.",
-            )
+            reason = f"X-Sendfile cannot carry the name {path!r}."
+            cure = "Rename the file, or use another backend."
+            raise HandoffUnavailable(delivery.area.name, reason, cure)
         response = describing_response(delivery)
         set_validators(response, delivery.file)
         # WSGI's headers are Latin-1 (PEP 3333); the bytes are those of the file system.

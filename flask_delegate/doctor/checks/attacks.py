@@ -50,12 +50,10 @@ def _attack(family: Family, visit: Visit) -> Finding:
         seen = f"{len(got)} of {made} direct requests got the probe file: {some}."
         return failure(check, seen, family.why, _FIX)
     if silent:
-        return warning(
-            check,
-            f"{silent} of {made} requests were not answered; the others were refused.",
-            f"The former could not be checked. {family.why}",
-            "Run the doctor again when the server has less to do.",
-        )
+        seen = f"{silent} of {made} requests were not answered; the others were refused."
+        why = f"The former could not be checked. {family.why}"
+        fix = "Run the doctor again when the server has less to do."
+        return warning(check, seen, why, fix)
     return ok(check, f"none of {made} direct requests got the file")
 
 
@@ -75,12 +73,10 @@ def listings(visit: Visit) -> Finding:
         if visit.probe.name.encode() in (visit.attack(Attack(target)) or b"")
     ]
     if showing:
-        return failure(
-            "listing",
-            f"the folder's content is shown: {', '.join(showing[:_SHOWN])}.",
-            "The names of private files reveal a lot, and make the files easy to ask for.",
-            "Options -Indexes, autoindex off; " + _FIX,
-        )
+        seen = f"the folder's content is shown: {', '.join(showing[:_SHOWN])}."
+        why = "The names of private files reveal a lot, and make the files easy to ask for."
+        fix = "Options -Indexes, autoindex off; " + _FIX
+        return failure("listing", seen, why, fix)
     return ok("listing", f"none of {len(asked)} spellings shows the folder")
 
 

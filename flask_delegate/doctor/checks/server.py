@@ -87,12 +87,10 @@ def _no_config(check: str, case: Case) -> Finding:
         return skipped(check, "the generated file was not named", fix=fix)
     if check != "config":
         return skipped(check, f"{case.config} cannot be read")
-    return failure(
-        check,
-        f"{case.config} cannot be read.",
-        "Without it the doctor cannot compare it with the settings.",
-        "Run the doctor as root, or as the file's owner.",
-    )
+    seen = f"{case.config} cannot be read."
+    why = "Without it the doctor cannot compare it with the settings."
+    fix = "Run the doctor as root, or as the file's owner."
+    return failure(check, seen, why, fix)
 
 
 def config(case: Case, area: Area) -> Finding:
@@ -110,12 +108,9 @@ def config(case: Case, area: Area) -> Finding:
     if not fault:
         return ok("config", f"{case.config} fits the settings")
     if "" in old:
-        return warning(
-            "config",
-            f"{case.config} was made with a key that is now in SECRET_KEY_FALLBACKS.",
-            "Files are handed off until that key is removed from there.",
-            fix,
-        )
+        seen = f"{case.config} was made with a key that is now in SECRET_KEY_FALLBACKS."
+        why = "Files are handed off until that key is removed from there."
+        return warning("config", seen, why, fix)
     return failure(
         "config",
         f"{case.config} {fault}.",
@@ -133,12 +128,10 @@ def config_secret(case: Case, _area: Area) -> Finding:
     mode = path.stat().st_mode
     if not mode & (stat.S_IROTH | stat.S_IWOTH):
         return ok("config-secret", f"{path} has mode {mode & 0o7777:o}")
-    return failure(
-        "config-secret",
-        f"everybody on this machine may read or change {path} (mode {mode & 0o7777:o}).",
-        "It holds the token that opens the files to a hand-off.",
-        f"chmod 600 {path}, and chown it to root, or to the user who starts the server.",
-    )
+    seen = f"everybody on this machine may read or change {path} (mode {mode & 0o7777:o})."
+    why = "It holds the token that opens the files to a hand-off."
+    fix = f"chmod 600 {path}, and chown it to root, or to the user who starts the server."
+    return failure("config-secret", seen, why, fix)
 
 
 def sendfile(case: Case, area: Area) -> Finding:
@@ -152,12 +145,10 @@ def sendfile(case: Case, area: Area) -> Finding:
     if lines[0] in text:
         seen = f"on in {case.config}; whether the kernel does it cannot be seen from outside"
         return ok("sendfile", seen)
-    return warning(
-        "sendfile",
-        f"off in {case.config}.",
-        "Each slow download holds a thread of the server, which copies every byte.",
-        "If the files are on a local file system, write it again without --no-sendfile.",
-    )
+    seen = f"off in {case.config}."
+    why = "Each slow download holds a thread of the server, which copies every byte."
+    fix = "If the files are on a local file system, write it again without --no-sendfile."
+    return warning("sendfile", seen, why, fix)
 
 
 def apache_modules(case: Case, area: Area) -> Finding:
@@ -170,12 +161,10 @@ def apache_modules(case: Case, area: Area) -> Finding:
     missing = sorted(set(needed) - case.apache.modules())
     if not missing:
         return ok("apache-modules", f"{case.apache.file} loads all of them")
-    return failure(
-        "apache-modules",
-        f"{case.apache.file} does not load {', '.join(f'mod_{name}' for name in missing)}.",
-        "Apache does not start, or ignores the rules that need them.",
-        f"On Debian and Ubuntu: a2enmod {' '.join(missing)}; then restart Apache.",
-    )
+    seen = f"{case.apache.file} does not load {', '.join(f'mod_{name}' for name in missing)}."
+    why = "Apache does not start, or ignores the rules that need them."
+    fix = f"On Debian and Ubuntu: a2enmod {' '.join(missing)}; then restart Apache."
+    return failure("apache-modules", seen, why, fix)
 
 
 def apache_paths(case: Case, area: Area) -> Finding:
@@ -204,3 +193,6 @@ def apache_paths(case: Case, area: Area) -> Finding:
 def _no_apache(check: str) -> Finding:
     reason = "Apache's configuration was not named"
     return skipped(check, reason, fix="Name its main file with --apache-config FILE.")
+
+
+CHECKS = (backend, network, config, config_secret, sendfile, apache_modules, apache_paths)
