@@ -118,11 +118,9 @@ def check_disjoint(areas: Sequence[Area]) -> None:
 
 def _check_pair(one: Area, other: Area) -> None:
     if lies_within(one.root, other.root) or lies_within(other.root, one.root):
-        raise ConfigurationError(
-            "DELEGATE_AREAS",
-            f"the folders of {one.name!r} ({one.root}) and {other.name!r} ({other.root}) overlap.",
-            "Use a separate folder for each area.",
-        )
+        folders = f"{one.name!r} ({one.root}) and {other.name!r} ({other.root})"
+        cure = "Use a separate folder for each area."
+        raise ConfigurationError("DELEGATE_AREAS", f"the folders of {folders} overlap.", cure)
     for mine, theirs in product(one.urls, other.urls):
         if overlap(mine, theirs):
             problem = f"the URLs of {one.name!r} ({mine}) and {other.name!r} ({theirs}) overlap."

@@ -83,9 +83,8 @@ def resolve(root: str, requested: str | os.PathLike[str]) -> PrivateFile:
     _check_regular(info, name, root)
     if not os.access(f"{root}/{relative}", os.R_OK):
         raise FileUnreadable(name, root, f"user id {os.geteuid()} may not read it.")
-    return PrivateFile(
-        root, relative, parts[-1], info.st_size, info.st_mtime_ns, (info.st_dev, info.st_ino)
-    )
+    identity = (info.st_dev, info.st_ino)
+    return PrivateFile(root, relative, parts[-1], info.st_size, info.st_mtime_ns, identity)
 
 
 def _components(name: str, root: str) -> list[str]:

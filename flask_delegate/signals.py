@@ -12,6 +12,5 @@ file_delegated: NamedSignal = _signals.signal(
     ``backend``, the server's name. It says that a download was allowed, not that it arrived.""",
 )
 file_refused: NamedSignal = _signals.signal(
-    "file-refused",
-    doc="""Sent with the ``error`` that was answered with an error page.""",
+    "file-refused", doc="Sent with the ``error`` that was answered with an error page."
 )

@@ -61,7 +61,10 @@ def doctor(
     URL is the application's root. A probe file is put into each area and deleted again.
     The exit status is 1 if there is a failure.
     """
-    target = _target(url, host, verify=not insecure)
+    try:
+        target = None if url is None else parse_url(url, name=host, verify=not insecure)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="URL") from error
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     case = _case(app, area, user, config, apache_config)
     findings = list(examine(case, target))
@@ -79,13 +82,6 @@ def examine(case: Case, target: Target | None) -> Iterator[Finding]:
     live = () if target is None else running.examine(case, target)
     for finding in chain(general, chain.from_iterable(local), live):
         yield without(secrets, finding)
-
-
-def _target(url: str | None, name: str | None, *, verify: bool) -> Target | None:
-    try:
-        return None if url is None else parse_url(url, name=name, verify=verify)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="URL") from error
 
 
 def _case(

@@ -12,11 +12,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-READ = "r"
-WRITE = "w"
-ENTER = "x"
+READ, ENTER = "r", "x"
 
-_BITS = {READ: os.R_OK, WRITE: os.W_OK, ENTER: os.X_OK}
+_BITS = {READ: os.R_OK, ENTER: os.X_OK}
 # Prints a letter for each pair of a right and a path.
 _ASK = 'while [ $# -gt 0 ]; do if test "-$1" "$2"; then printf y; else printf n; fi; shift 2; done'
 _MOST = 500  # pairs in one command line

@@ -18,8 +18,6 @@ from .requests.client import Reply, Target, answer_to, fetch
 from .requests.spelling import Attack
 from .route import PREFIX, ROUTE, make_token, probe_handoff
 
-_LINES = 128
-
 
 @dataclass(frozen=True, slots=True)
 class Probe:
@@ -67,7 +65,7 @@ def probe_file(root: str) -> Iterator[Probe]:
     :raises OSError: if it cannot be created.
     """
     marker = secrets.token_hex(16)
-    content = "".join(f"{number:04} {marker}\n" for number in range(_LINES)).encode()
+    content = "".join(f"{number:04} {marker}\n" for number in range(128)).encode()
     probe = Probe(PREFIX + secrets.token_hex(16), marker.encode(), content)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

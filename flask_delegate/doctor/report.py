@@ -40,8 +40,6 @@ def as_text(findings: Sequence[Finding]) -> str:
 def _paragraph(finding: Finding) -> list[str]:
     area = "" if finding.area is None else f" [{finding.area}]"
     lines = _wrapped(f"{finding.level.value:8}{finding.check}{area}: ", finding.seen)
-    if finding.level in (Level.OK, Level.SKIPPED) and not finding.fix:
-        return lines
     if finding.why:
         lines += _wrapped("        why: ", finding.why)
     if finding.fix:

@@ -33,6 +33,7 @@ FILE = "file"
 _MAX_AGE = 60  # seconds
 _NAME = re.compile(re.escape(PREFIX) + "[0-9a-f]{32}")
 _ENDPOINT = "flask_delegate.probe"
+_SALT = "flask_delegate.doctor.probe"
 
 
 def register(app: Flask) -> None:
@@ -66,11 +67,8 @@ def probe_handoff(area: str, name: str) -> Handoff:
 def _serializer(app: Flask) -> URLSafeTimedSerializer:
     if not app.secret_key:
         raise BadData("there is no SECRET_KEY")
-    return URLSafeTimedSerializer(
-        app.secret_key,
-        salt="flask_delegate.doctor.probe",
-        signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256},
-    )
+    signing = {"key_derivation": "hmac", "digest_method": hashlib.sha256}
+    return URLSafeTimedSerializer(app.secret_key, salt=_SALT, signer_kwargs=signing)
 
 
 def _answer(token: str) -> Response:
@@ -112,11 +110,8 @@ def _report(asked: Area, name: str) -> dict[str, Any]:
             **_readiness(environ, area, keys),
             "old_key": any(_readiness(environ, area, one)["problem"] is None for one in old),
         }
-    return {
-        "process_group": environ.get(PROCESS_GROUP),
-        "probe": _seen_here(f"{asked.root}/{name}"),
-        "areas": areas,
-    }
+    seen = _seen_here(f"{asked.root}/{name}")
+    return {"process_group": environ.get(PROCESS_GROUP), "probe": seen, "areas": areas}
 
 
 def _seen_here(path: str) -> str:

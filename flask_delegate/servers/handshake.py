@@ -21,7 +21,6 @@ PROCESS_GROUP = "mod_wsgi.process_group"
 """The environ variable of mod_wsgi: empty in embedded mode; no request header can set it."""
 
 _ENVIRON_PREFIX = "flask_delegate."
-_PROXY_VARIABLE = "HTTP_X_FLASK_DELEGATE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ def check_proxy(
     """
     if environ.get(environ_key(keys.fingerprint)) == area.url:
         return
-    shown = str(environ.get(_PROXY_VARIABLE, "")).replace(",", " ").split()
+    shown = str(environ.get("HTTP_X_FLASK_DELEGATE", "")).replace(",", " ").split()
     if keys.fingerprint in shown:
         return
     if shown or is_claimed_by_others(environ, area, keys):

@@ -35,7 +35,6 @@ _TIME_RULE = (
     "# The time of a request, which limits signed URLs, and which no client can send.\n"
     f'RequestHeader set {signing.TIME_HEADER} "%t" early\n'
 )
-_RECEIPT_MODULES = ("log_config", "logio")
 # Extensions that a server may map to a Content-Encoding, which no rule on headers could remove.
 _CODED = ".Z .br .bz2 .deflate .gz .lz .lzma .svgz .taz .tbz .tbz2 .tgz .txz .tz .xz .zst"
 _PROCESS_GROUP = re.compile(r"[A-Za-z0-9._:@/-]+")
@@ -177,7 +176,7 @@ class ModWsgi(Server):
     def configuration(self, areas: Sequence[Keyed], choices: Choices) -> str:
         """See :class:`.Server`."""
         needed = [name for name in self.modules if name != "wsgi"]
-        needed += _RECEIPT_MODULES if choices.receipts else ()
+        needed += ("log_config", "logio") if choices.receipts else ()
         parts = [apache.module_rules(needed, load=not choices.site)]
         if any(area.signed_url for area, _ in areas):
             parts.append(_TIME_RULE)

@@ -79,7 +79,7 @@ def condition(keys: Iterable[str]) -> str:
 
 
 def _form(key: str, *, bound: bool) -> str:
-    fields = "".join(field.optional for field in codec.DESCRIBED)
+    fields = "".join(f"(?:&{one.key}={one.pattern})?" for one in codec.DESCRIBED)
     text = f"%{{REQUEST_METHOD}} %{{req:{TIME_HEADER}}} %{{QUERY_STRING}}"
     query = f"(e=([0-9]{{10}}){'&b=1' if bound else ''}{fields})&s=([0-9a-f]{{40}})"
     pattern = f"^(?:GET|HEAD) t=([0-9]{{10}})[0-9]{{6}} {query}"
@@ -106,7 +106,6 @@ def browser_value() -> str:
 
 
 def _set_cookie(response: Response) -> Response:
-    response.set_cookie(
-        COOKIE, g.flask_delegate_browser, secure=request.is_secure, httponly=True, samesite="Lax"
-    )
+    value = g.flask_delegate_browser
+    response.set_cookie(COOKIE, value, secure=request.is_secure, httponly=True, samesite="Lax")
     return response

@@ -80,10 +80,8 @@ def assert_refused(response: TestResponse, status: int | None = None) -> None:
     wanted = "a status from 400 to 499" if status is None else str(status)
     if delivery := _delivered_by(response):
         came = _facts(delivery)
-        raise AssertionError(
-            f"expected {wanted}, but {came['path']!r} of area {came['area']!r} was delivered:"
-            f" {response.status}"
-        )
+        what = f"{came['path']!r} of area {came['area']!r}"
+        raise AssertionError(f"expected {wanted}, but {what} was delivered: {response.status}")
     code = response.status_code
     if code != status and not (status is None and 400 <= code < 500):
         raise AssertionError(f"expected {wanted}, but came {_outcome(response)}")
@@ -94,26 +92,24 @@ def _delivered_by(response: TestResponse) -> Delivery | None:
     # An open file would be a ResourceWarning in a test that does not look at the content.
     response.make_sequence()
     response.close()
-    record = _record_of(response)
-    if record is None or response.status_code not in (200, 206, 304):
-        return None
-    for delivery, (name, value) in reversed(record.delivered):
-        if response.headers.getlist(name) == [value]:
-            return delivery
+    if response.status_code in (200, 206, 304):
+        for delivery, (name, value) in reversed(_record_of(response).delivered):
+            if response.headers.getlist(name) == [value]:
+                return delivery
     return None
 
 
-def _record_of(response: TestResponse) -> _Record | None:
+def _record_of(response: TestResponse) -> _Record:
     if not isinstance(response, TestResponse):
         raise TypeError(f"not a response of Flask's test client, but {type(response).__name__}")
-    return _records.get(response.request.environ["wsgi.input"])
+    return _records.get(response.request.environ["wsgi.input"]) or _Record()
 
 
 def _outcome(response: TestResponse) -> str:
     record = _record_of(response)
-    if record is not None and record.error is not None:
+    if record.error is not None:
         return f"{response.status} ({record.error})"
-    if record is not None and record.delivered:
+    if record.delivered:
         return f"{response.status}, instead of the response that the extension made"
     if response.status_code in (200, 206, 304):
         return f"{response.status}, not by the extension (import this module before requests)"

@@ -119,7 +119,7 @@ def _elsewhere(visit: Visit, apache: Configuration) -> Iterator[tuple[Target, st
 def _reached(target: Target, name: str, url: str, by: str, probe: Probe) -> str:
     """Return where the file was delivered, if it was."""
     with suppress(OSError, UnicodeEncodeError):
-        answer = answer_to(target, Attack(url.encode(), headers={"Host": name}).raw)
+        answer = answer_to(target, Attack(url.encode(), headers={"Host": name}).to())
         if answer is not None and probe.marker in answer:
             return f"http://{name}{url.replace(probe.name, 'NAME')}{by}"
     return ""

@@ -112,10 +112,8 @@ def _place(location: str) -> str:
 
 def _agreement(visit: Visit, seen: Mapping[str, Any]) -> Finding:
     area, keys = visit.area, visit.case.keys(visit.area)[0]
-    here = {"root": area.root, "url": area.url, "backend": area.backend}
-    differing = [
-        f"{key}: {seen[key]!r} there, {here[key]!r} here" for key in here if seen[key] != here[key]
-    ]
+    here = (("root", area.root), ("url", area.url), ("backend", area.backend))
+    differing = [f"{key}: {seen[key]!r} there, {my!r} here" for key, my in here if seen[key] != my]
     if not differing and seen["fingerprint"] != keys.fingerprint:
         differing = ["the rules for the area (DELEGATE_HEADERS, or Flask-Delegate's version)"]
     if not differing:

@@ -17,6 +17,8 @@ _NETWORK = re.compile(
     r"nfs\d?|cifs|smb\d?|smbfs|9p|afs|ceph|glusterfs|lustre|ncpfs|gfs2|ocfs2|vboxsf|virtiofs|fuse\..*"
 )
 _MOUNTS = Path("/proc/self/mountinfo")
+_NO_APACHE = "Apache's configuration was not named"
+_NAME_APACHE = "Name its main file with --apache-config FILE."
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 
 
@@ -155,7 +157,7 @@ def apache_modules(case: Case, area: Area) -> Finding:
     """Compare what the rules need with what is loaded."""
     needed = server_of(area).modules
     if case.apache is None:
-        return _no_apache("apache-modules")
+        return skipped("apache-modules", _NO_APACHE, fix=_NAME_APACHE)
     if not needed:
         return skipped("apache-modules", f"the backend is {area.backend}")
     missing = sorted(set(needed) - case.apache.modules())
@@ -170,7 +172,7 @@ def apache_modules(case: Case, area: Area) -> Finding:
 def apache_paths(case: Case, area: Area) -> Finding:
     """Look for what leads to the files besides the area's own alias."""
     if case.apache is None:
-        return _no_apache("apache-paths")
+        return skipped("apache-paths", _NO_APACHE, fix=_NAME_APACHE)
     found = list(ways(case.apache, area, case.tokens(area)))
     if not found:
         return ok("apache-paths", "nothing but the area's own alias leads to the files")
@@ -188,11 +190,6 @@ def apache_paths(case: Case, area: Area) -> Finding:
         "Remove it, or include the generated file at server level, and name folders by their real"
         " path.",
     )
-
-
-def _no_apache(check: str) -> Finding:
-    reason = "Apache's configuration was not named"
-    return skipped(check, reason, fix="Name its main file with --apache-config FILE.")
 
 
 CHECKS = (backend, network, config, config_secret, sendfile, apache_modules, apache_paths)

@@ -64,9 +64,8 @@ def parse_url(url: str, *, name: str | None = None, verify: bool = True) -> Targ
     parts = urlsplit(url)
     usable = parts.hostname and parts.hostname.isascii() and not (parts.query or parts.username)
     if parts.scheme not in _PORTS or not parts.hostname or not usable:
-        raise ValueError(
-            f"{url!r} is not the URL of an application, such as http://127.0.0.1:8000/"
-        )
+        example = "http://127.0.0.1:8000/"
+        raise ValueError(f"{url!r} is not the URL of an application, such as {example}")
     path = quote(parts.path, safe="/%~").strip("/")
     port = parts.port or _PORTS[parts.scheme]
     return Target(parts.scheme, parts.hostname, port, f"/{path}/" if path else "/", verify, name)

@@ -19,12 +19,7 @@ class Attack:
     version: str = "HTTP/1.1"
     headers: dict[str, str] = field(default_factory=dict)
 
-    @property
-    def raw(self) -> bytes:
-        """The request to a server on this machine."""
-        return self.to("127.0.0.1")
-
-    def to(self, host: str, scheme: str = "http") -> bytes:
+    def to(self, host: str = "127.0.0.1", scheme: str = "http") -> bytes:
         """Return the request.
 
         :param host: the ``Host`` header, unless the attack has one.
