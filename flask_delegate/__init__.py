@@ -1,43 +1,21 @@
 """Flask-Delegate: a view decides who may have a private file; the web server sends it."""
 
-from .decorator import delegated
-from .exceptions import (
-    AccessDenied,
-    ConfigurationError,
-    DelegateError,
-    FileMissing,
-    FileRefused,
-    FileUnreadable,
-    HandoffUnavailable,
-    LostCookies,
-    NotAFile,
-    PathRefused,
-    UnknownArea,
-    UnmintedRedirect,
-)
-from .extension import Delegate
-from .handoff import Handoff
-from .sending import send_via_apache, signed_url
-from .signals import file_delegated, file_refused
-
-__all__ = [
-    "AccessDenied",
-    "ConfigurationError",
-    "Delegate",
-    "DelegateError",
-    "FileMissing",
-    "FileRefused",
-    "FileUnreadable",
-    "Handoff",
-    "HandoffUnavailable",
-    "LostCookies",
-    "NotAFile",
-    "PathRefused",
-    "UnknownArea",
-    "UnmintedRedirect",
-    "delegated",
-    "file_delegated",
-    "file_refused",
-    "send_via_apache",
-    "signed_url",
-]
+from .decorator import delegated as delegated
+from .exceptions import AccessDenied as AccessDenied
+from .exceptions import ConfigurationError as ConfigurationError
+from .exceptions import DelegateError as DelegateError
+from .exceptions import FileMissing as FileMissing
+from .exceptions import FileRefused as FileRefused
+from .exceptions import FileUnreadable as FileUnreadable
+from .exceptions import HandoffUnavailable as HandoffUnavailable
+from .exceptions import LostCookies as LostCookies
+from .exceptions import NotAFile as NotAFile
+from .exceptions import PathRefused as PathRefused
+from .exceptions import UnknownArea as UnknownArea
+from .exceptions import UnmintedRedirect as UnmintedRedirect
+from .extension import Delegate as Delegate
+from .handoff import Handoff as Handoff
+from .sending import send_via_apache as send_via_apache
+from .sending import signed_url as signed_url
+from .signals import file_delegated as file_delegated
+from .signals import file_refused as file_refused

@@ -62,38 +62,32 @@ def checked_root(root: object, key: str) -> str:
         problem = "is not set." if given is None else f"{given!r} is not a path."
         raise ConfigurationError(key, problem, "Set it to the folder of the private files.")
     if not Path(given).is_absolute():
-        raise ConfigurationError(
-            key, f"{given!r} is a relative path.", "Write the absolute path, which begins with /."
-        )
+        cure = "Write the absolute path, which begins with /."
+        raise ConfigurationError(key, f"{given!r} is a relative path.", cure)
     try:
         resolved = os.path.realpath(given, strict=True)
     except OSError as error:
-        raise ConfigurationError(
-            key, f"{given!r} cannot be opened ({error.strerror}).", f"Try: mkdir -p {given}"
-        ) from error
+        problem = f"{given!r} cannot be opened ({error.strerror})."
+        raise ConfigurationError(key, problem, f"Try: mkdir -p {given}") from error
     _check_folder(resolved, key)
     return resolved
 
 
 def _check_folder(folder: str, key: str) -> None:
     if not Path(folder).is_dir():
-        raise ConfigurationError(key, f"{folder!r} is not a folder.", "Name a folder.")
-    if not os.access(folder, os.X_OK):
-        raise ConfigurationError(
-            key,
-            f"user id {os.geteuid()} may not enter {folder!r}.",
-            "Allow that user to enter it (chmod, chown).",
-        )
-    if folder == "/":
-        raise ConfigurationError(
-            key, "is the whole file system.", "Name a folder that holds nothing but private files."
-        )
-    if found := _NOT_IN_A_ROOT.search(folder):
-        raise ConfigurationError(
-            key,
-            f"{folder!r} contains {found[0]!r}, which Apache's <Directory> would misread.",
-            "Rename the folder.",
-        )
+        problem, cure = f"{folder!r} is not a folder.", "Name a folder."
+    elif not os.access(folder, os.X_OK):
+        problem = f"user id {os.geteuid()} may not enter {folder!r}."
+        cure = "Allow that user to enter it (chmod, chown)."
+    elif folder == "/":
+        problem = "is the whole file system."
+        cure = "Name a folder that holds nothing but private files."
+    elif found := _NOT_IN_A_ROOT.search(folder):
+        problem = f"{folder!r} contains {found[0]!r}, which Apache's <Directory> would misread."
+        cure = "Rename the folder."
+    else:
+        return
+    raise ConfigurationError(key, problem, cure)
 
 
 def checked_url(url: object, key: str) -> str:
@@ -102,11 +96,9 @@ def checked_url(url: object, key: str) -> str:
     :raises ConfigurationError: if it cannot stand in a server's configuration.
     """
     if not isinstance(url, str) or not _URL.fullmatch(url):
-        raise ConfigurationError(
-            key,
-            f"{url!r} is not a usable internal URL.",
-            "Use letters, digits, '.', '_', '~' and '-' between slashes, as in /private/.",
-        )
+        problem = f"{url!r} is not a usable internal URL."
+        cure = "Use letters, digits, '.', '_', '~' and '-' between slashes, as in /private/."
+        raise ConfigurationError(key, problem, cure)
     return url
 
 
@@ -117,29 +109,23 @@ def check_disjoint(areas: Sequence[Area]) -> None:
     """
     for area in areas:
         if area.signed_url and overlap(area.url, area.signed_url):
-            raise ConfigurationError(
-                "DELEGATE_SIGNED_URL",
-                f"{area.signed_url!r} and the area's own URL {area.url!r} overlap.",
-                "Choose another prefix for signed URLs, such as /signed/.",
-            )
+            problem = f"{area.signed_url!r} and the area's own URL {area.url!r} overlap."
+            cure = "Choose another prefix for signed URLs, such as /signed/."
+            raise ConfigurationError("DELEGATE_SIGNED_URL", problem, cure)
     for one, other in combinations(areas, 2):
         _check_pair(one, other)
 
 
 def _check_pair(one: Area, other: Area) -> None:
     if lies_within(one.root, other.root) or lies_within(other.root, one.root):
-        raise ConfigurationError(
-            "DELEGATE_AREAS",
-            f"the folders of {one.name!r} ({one.root}) and {other.name!r} ({other.root}) overlap.",
-            "Use a separate folder for each area.",
-        )
+        folders = f"{one.name!r} ({one.root}) and {other.name!r} ({other.root})"
+        cure = "Use a separate folder for each area."
+        raise ConfigurationError("DELEGATE_AREAS", f"the folders of {folders} overlap.", cure)
     for mine, theirs in product(one.urls, other.urls):
         if overlap(mine, theirs):
-            raise ConfigurationError(
-                "DELEGATE_AREAS",
-                f"the URLs of {one.name!r} ({mine}) and {other.name!r} ({theirs}) overlap.",
-                "Use a separate URL for each area, as in /private/reports/ and /private/photos/.",
-            )
+            problem = f"the URLs of {one.name!r} ({mine}) and {other.name!r} ({theirs}) overlap."
+            cure = "Use a separate URL for each area, as in /private/reports/ and /private/photos/."
+            raise ConfigurationError("DELEGATE_AREAS", problem, cure)
 
 
 def overlap(one: str, other: str) -> bool:

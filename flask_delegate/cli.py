@@ -17,7 +17,7 @@ from flask.cli import AppGroup, with_appcontext
 from . import receipts
 from .exceptions import ConfigurationError
 from .servers import SERVERS, server_of
-from .servers.base import Choices
+from .servers.base import Choices, Server
 from .state import state_of
 
 _HEAD = """\
@@ -70,13 +70,11 @@ class _Commands(AppGroup):
     """The commands that there are, one for each product that needs a configuration included."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of all commands."""
         del ctx
         configured = {server.command for server in SERVERS.values() if server.command}
         return sorted({"doctor", "receipts", *configured})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command, loaded now."""
         if cmd_name not in self.list_commands(ctx):
             return None
         if cmd_name == "doctor":
@@ -96,8 +94,8 @@ def _configuration_command(name: str) -> click.Command:
 
     @with_appcontext
     def write(output: Path | None, **choices: Any) -> None:
-        text = _configuration(name, product, Choices(**choices))
-        text = _HEAD.format(product=product, name=current_app.import_name, command=name) + text
+        text = _HEAD.format(product=product, name=current_app.import_name, command=name)
+        text += _configuration(servers, Choices(**choices))
         if output is None:
             click.echo(text, nl=False)
         else:
@@ -111,9 +109,8 @@ def _configuration_command(name: str) -> click.Command:
     )
 
 
-def _configuration(command: str, product: str, choices: Choices) -> str:
+def _configuration(servers: list[Server], choices: Choices) -> str:
     state = state_of(current_app)
-    servers = [server for server in SERVERS.values() if server.command == command]
     parts = []
     for server in servers:
         areas = [area for area in state.settings.areas.values() if server_of(area) is server]
@@ -125,9 +122,8 @@ def _configuration(command: str, product: str, choices: Choices) -> str:
                 raise click.ClickException(str(error)) from error
     if not parts:
         names = " or ".join(server.name for server in servers)
-        raise click.ClickException(
-            f"DELEGATE_BACKEND: {product} sends the files of no area. Set it to {names}."
-        )
+        problem = f"DELEGATE_BACKEND: {servers[0].product} sends the files of no area."
+        raise click.ClickException(f"{problem} Set it to {names}.")
     return "\n".join(parts)
 
 
@@ -139,7 +135,8 @@ def show_receipts(log: Path, *, follow: bool, as_json: bool) -> None:
     """Report from a log that --receipts made how downloads ended."""
     try:
         for receipt in receipts.follow(log) if follow else receipts.read(log):
-            click.echo(_as_json(receipt) if as_json else _as_line(receipt))
+            values = {**dataclasses.asdict(receipt), "time": receipt.time.isoformat()}
+            click.echo(json.dumps(values) if as_json else _as_line(receipt))
     except OSError as error:
         raise click.ClickException(f"cannot read {log}: {error.strerror}") from error
 
@@ -150,10 +147,6 @@ def _as_line(receipt: receipts.Receipt) -> str:
         f"{receipt.time:%Y-%m-%d %H:%M:%S}Z {receipt.id} {receipt.status} {receipt.outcome},"
         f" {receipt.sent} bytes sent{part}"
     )
-
-
-def _as_json(receipt: receipts.Receipt) -> str:
-    return json.dumps({**dataclasses.asdict(receipt), "time": receipt.time.isoformat()})
 
 
 def _write_private(path: Path, text: str) -> None:

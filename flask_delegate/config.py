@@ -11,57 +11,27 @@ from typing import Any
 
 from flask import Flask
 
-from .areas import (
-    DEFAULT_AREA,
-    Area,
-    check_disjoint,
-    checked_root,
-    checked_url,
-    lies_within,
-    overlap,
-    setting,
-)
+from . import areas
+from .areas import DEFAULT_AREA, Area, lies_within, overlap, setting
 from .exceptions import ConfigurationError, UnknownArea
 from .servers import AUTO, SERVERS, STREAM, server_of
 
-DEFAULTS: Mapping[str, Any] = MappingProxyType(
-    {
-        "DELEGATE_ROOT": None,
-        "DELEGATE_URL": "/private/",
-        "DELEGATE_SIGNED_URL": None,
-        "DELEGATE_AREAS": {},
-        "DELEGATE_BACKEND": AUTO,
-        "DELEGATE_HEADERS": {},
-    }
-)
+DEFAULTS: Mapping[str, Any] = {
+    "DELEGATE_ROOT": None,
+    "DELEGATE_URL": "/private/",
+    "DELEGATE_SIGNED_URL": None,
+    "DELEGATE_AREAS": {},
+    "DELEGATE_BACKEND": AUTO,
+    "DELEGATE_HEADERS": {},
+}
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
 # Printable ASCII; Apache and nginx would expand '$', and Apache reads 'expr=' as an expression.
 _HEADER_VALUE = re.compile(r"(?!expr=)(?:[\x21-\x7e]|(?<=[^ ]) (?=[^ ]))+")
-_OWN_HEADERS = frozenset(
-    {
-        "accept-ranges",
-        "cache-control",
-        "connection",
-        "content-disposition",
-        "content-encoding",
-        "content-length",
-        "content-range",
-        "content-security-policy",
-        "content-type",
-        "date",
-        "etag",
-        "expires",
-        "keep-alive",
-        "last-modified",
-        "location",
-        "server",
-        "set-cookie",
-        "status",
-        "trailer",
-        "transfer-encoding",
-        "vary",
-    }
+_OWN_HEADERS = re.compile(
+    "accept-ranges|cache-control|connection|content-(disposition|encoding|length|range)"
+    "|content-security-policy|content-type|date|etag|expires|keep-alive|last-modified|location"
+    "|server|set-cookie|status|trailer|transfer-encoding|vary"
 )
 
 
@@ -97,15 +67,13 @@ def parse(app: Flask) -> Settings:
     """
     entries = dict(_entries(app.config))
     headers = _headers(app.config["DELEGATE_HEADERS"])
-    areas = [_area(name, entry, headers) for name, entry in entries.items()]
-    check_disjoint(areas)
-    for area in areas:
+    found = {name: _area(name, entry, headers) for name, entry in entries.items()}
+    areas.check_disjoint(tuple(found.values()))
+    for area in found.values():
         _check_not_static(app, area)
-    only_streams = all(area.backend == STREAM for area in areas)
-    return Settings(
-        areas=MappingProxyType({area.name: area for area in areas}),
-        secrets=() if only_streams else _secrets(app),
-    )
+    only_streams = all(area.backend == STREAM for area in found.values())
+    secrets = (app.secret_key, *(app.config.get("SECRET_KEY_FALLBACKS") or ()))
+    return Settings(MappingProxyType(found), () if only_streams else tuple(map(_secret, secrets)))
 
 
 def _entries(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -116,11 +84,8 @@ def _entries(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]
         yield DEFAULT_AREA, {name: config[setting(DEFAULT_AREA, name)] for name in names}
     named = config["DELEGATE_AREAS"]
     if not isinstance(named, Mapping):
-        raise ConfigurationError(
-            "DELEGATE_AREAS",
-            f"{named!r} is not a mapping.",
-            'Write {"reports": {"root": "/srv/reports", "url": "/private/reports/"}}.',
-        )
+        cure = 'Write {"reports": {"root": "/srv/reports", "url": "/private/reports/"}}.'
+        raise ConfigurationError("DELEGATE_AREAS", f"{named!r} is not a mapping.", cure)
     for name, entry in named.items():
         _check_entry(name, entry)
         yield name, {"backend": backend, "signed_url": None, **entry}
@@ -129,43 +94,34 @@ def _entries(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]
 def _check_entry(name: object, entry: Any) -> None:
     key = f"DELEGATE_AREAS[{name!r}]"
     if not isinstance(name, str) or name == DEFAULT_AREA or not name.isidentifier():
-        raise ConfigurationError(
-            key,
-            "is not a usable name.",
-            f"Use letters, digits and '_'; {DEFAULT_AREA!r} is the area of DELEGATE_ROOT.",
-        )
+        cure = f"Use letters, digits and '_'; {DEFAULT_AREA!r} is the area of DELEGATE_ROOT."
+        raise ConfigurationError(key, "is not a usable name.", cure)
     if not isinstance(entry, Mapping) or set(entry) - {"backend", "signed_url"} != {"root", "url"}:
-        raise ConfigurationError(
-            key,
-            f"{entry!r} does not fit.",
-            "Set 'root', 'url' and, if needed, 'backend' and 'signed_url'.",
-        )
+        cure = "Set 'root', 'url' and, if needed, 'backend' and 'signed_url'."
+        raise ConfigurationError(key, f"{entry!r} does not fit.", cure)
 
 
 def _area(name: str, entry: Mapping[str, Any], headers: Mapping[str, str]) -> Area:
     area = Area(
         name,
-        checked_root(entry["root"], setting(name, "root")),
-        checked_url(entry["url"], setting(name, "url")),
+        areas.checked_root(entry["root"], setting(name, "root")),
+        areas.checked_url(entry["url"], setting(name, "url")),
         _backend(entry["backend"], setting(name, "backend")),
         entry["signed_url"],
         headers,
     )
     if area.signed_url is not None:
-        _check_signed_url(area)
+        _check_signed_url(area, setting(name, "signed_url"))
     return area
 
 
-def _check_signed_url(area: Area) -> None:
-    key = setting(area.name, "signed_url")
+def _check_signed_url(area: Area, key: str) -> None:
     if not server_of(area).verifies:
         verifying = [AUTO, *(server.name for server in SERVERS.values() if server.verifies)]
-        raise ConfigurationError(
-            key,
-            f"the backend {area.backend!r} cannot verify signed URLs.",
-            f"Leave it out, or use one of the backends {', '.join(verifying)}.",
-        )
-    checked_url(area.signed_url, key)
+        problem = f"the backend {area.backend!r} cannot verify signed URLs."
+        cure = f"Leave it out, or use one of the backends {', '.join(verifying)}."
+        raise ConfigurationError(key, problem, cure)
+    areas.checked_url(area.signed_url, key)
 
 
 def _check_not_static(app: Flask, area: Area) -> None:
@@ -174,33 +130,22 @@ def _check_not_static(app: Flask, area: Area) -> None:
         return
     static = os.path.realpath(app.static_folder)
     if lies_within(area.root, static) or lies_within(static, area.root):
-        raise ConfigurationError(
-            setting(area.name, "root"),
-            f"{area.root!r} overlaps the static folder {static!r}, which is public.",
-            "Keep private files elsewhere.",
-        )
+        problem = f"{area.root!r} overlaps the static folder {static!r}, which is public."
+        cure = "Keep private files elsewhere."
+        raise ConfigurationError(setting(area.name, "root"), problem, cure)
     static_url = f"{app.static_url_path}/"
     for url in area.urls:
         if overlap(url, static_url):
-            raise ConfigurationError(
-                setting(area.name, "url" if url == area.url else "signed_url"),
-                f"{url!r} overlaps the static files' URL {static_url!r}.",
-                "Choose a URL that nothing else uses.",
-            )
+            key = setting(area.name, "url" if url == area.url else "signed_url")
+            problem = f"{url!r} overlaps the static files' URL {static_url!r}."
+            raise ConfigurationError(key, problem, "Choose a URL that nothing else uses.")
 
 
 def _backend(value: Any, key: str) -> str:
-    known = (AUTO, *SERVERS)
-    if value not in known:
-        raise ConfigurationError(
-            key, f"{value!r} is not a backend.", f"Use one of {', '.join(known)}."
-        )
+    if value not in (AUTO, *SERVERS):
+        cure = f"Use one of {', '.join((AUTO, *SERVERS))}."
+        raise ConfigurationError(key, f"{value!r} is not a backend.", cure)
     return str(value)
-
-
-def _secrets(app: Flask) -> tuple[bytes, ...]:
-    fallbacks = app.config.get("SECRET_KEY_FALLBACKS") or ()
-    return tuple(_secret(value) for value in (app.secret_key, *fallbacks))
 
 
 def _secret(value: object) -> bytes:
@@ -216,31 +161,27 @@ def _secret(value: object) -> bytes:
 
 def _headers(value: Any) -> Mapping[str, str]:
     if not isinstance(value, Mapping):
-        raise ConfigurationError(
-            "DELEGATE_HEADERS", f"{value!r} is not a mapping.", 'Write {"Referrer-Policy": "…"}.'
-        )
+        cure = 'Write {"Referrer-Policy": "…"}.'
+        raise ConfigurationError("DELEGATE_HEADERS", f"{value!r} is not a mapping.", cure)
     for name, content in value.items():
         _check_header(name, content)
     if len({name.lower() for name in value}) < len(value):
-        raise ConfigurationError(
-            "DELEGATE_HEADERS", "names a header twice.", "Upper and lower case are the same."
-        )
+        cure = "Upper and lower case are the same."
+        raise ConfigurationError("DELEGATE_HEADERS", "names a header twice.", cure)
     return MappingProxyType(dict(value))
 
 
 def _check_header(name: Any, content: Any) -> None:
     key = f"DELEGATE_HEADERS[{name!r}]"
     if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
-        raise ConfigurationError(key, "is not a header's name.", "Use letters, digits and '-'.")
-    if name.lower() in _OWN_HEADERS:
-        raise ConfigurationError(
-            key, "is set by the extension or the server.", "Remove it from the mapping."
-        )
-    if name.lower() == "x-content-type-options" and content != "nosniff":
-        raise ConfigurationError(key, "is always sent as nosniff.", "Remove it from the mapping.")
-    if not isinstance(content, str) or not _HEADER_VALUE.fullmatch(content) or "$" in content:
-        raise ConfigurationError(
-            key,
-            f"{content!r} cannot stand in a server's configuration.",
-            "Use one line of printable ASCII without '$' and without doubled blanks.",
-        )
+        problem, cure = "is not a header's name.", "Use letters, digits and '-'."
+    elif _OWN_HEADERS.fullmatch(name.lower()):
+        problem, cure = "is set by the extension or the server.", "Remove it from the mapping."
+    elif name.lower() == "x-content-type-options" and content != "nosniff":
+        problem, cure = "is always sent as nosniff.", "Remove it from the mapping."
+    elif not isinstance(content, str) or not _HEADER_VALUE.fullmatch(content) or "$" in content:
+        problem = f"{content!r} cannot stand in a server's configuration."
+        cure = "Use one line of printable ASCII without '$' and without doubled blanks."
+    else:
+        return
+    raise ConfigurationError(key, problem, cure)

@@ -20,6 +20,7 @@ P = ParamSpec("P")
 
 Returned = str | os.PathLike[str] | Handoff | BaseResponse
 """What a decorated view returns."""
+Answer = Returned | Awaitable[Returned]
 
 
 # A bool is an object, too; a type checker takes the first that fits.
@@ -29,7 +30,7 @@ def delegated(  # type: ignore[overload-overlap]
     *,
     conceal: bool = False,
     **defaults: Unpack[Options],
-) -> Callable[[Callable[P, Returned | Awaitable[Returned]]], Callable[P, Response]]: ...
+) -> Callable[[Callable[P, Answer]], Callable[P, Response]]: ...
 
 
 @overload
@@ -38,9 +39,7 @@ def delegated(
     *,
     conceal: bool = False,
     **defaults: Unpack[Options],
-) -> Callable[
-    [Callable[Concatenate[Found, P], Returned | Awaitable[Returned]]], Callable[P, Response]
-]: ...
+) -> Callable[[Callable[Concatenate[Found, P], Answer]], Callable[P, Response]]: ...
 
 
 @overload
@@ -49,9 +48,7 @@ def delegated(
     *,
     conceal: bool = False,
     **defaults: Unpack[Options],
-) -> Callable[
-    [Callable[Concatenate[Found, P], Returned | Awaitable[Returned]]], Callable[P, Response]
-]: ...
+) -> Callable[[Callable[Concatenate[Found, P], Answer]], Callable[P, Response]]: ...
 
 
 def delegated(
@@ -117,7 +114,6 @@ def _synchronous(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _is_found(answer: object) -> bool:
-    """Return whether ``authorize`` found something."""
     if isinstance(answer, BaseResponse | tuple) or isawaitable(answer):
         if iscoroutine(answer):
             answer.close()

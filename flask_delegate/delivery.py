@@ -36,20 +36,9 @@ _SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbo
 
 # Types that browsers show without running anything in the site's name. (A browser's PDF viewer
 # isolates a document's scripts from the site, and does not work inside a sandbox.)
-_PASSIVE = frozenset(
-    {
-        "application/pdf",
-        "image/avif",
-        "image/bmp",
-        "image/gif",
-        "image/jpeg",
-        "image/png",
-        "image/webp",
-        "text/plain",
-        UNKNOWN,
-    }
+_PASSIVE = re.compile(
+    "application/(octet-stream|pdf)|image/(avif|bmp|gif|jpeg|png|webp)|text/plain|(audio|video)/.*"
 )
-_PASSIVE_FAMILIES = ("audio/", "video/")
 
 _LONGEST = 255  # bytes of UTF-8; the limit of the file systems in use
 _DEFAULT = "download"
@@ -156,9 +145,7 @@ def sandbox_for(mimetype: str) -> str | None:
     The list holds the harmless ones, so that a type nobody thought of is sandboxed.
     """
     essence = mimetype.partition(";")[0].strip().lower()
-    if essence in _PASSIVE or essence.startswith(_PASSIVE_FAMILIES):
-        return None
-    return _SANDBOX
+    return None if _PASSIVE.fullmatch(essence) else _SANDBOX
 
 
 def clean_name(name: str) -> str:
@@ -179,10 +166,10 @@ def _shorten(name: str) -> str:
     if len(name.encode()) <= _LONGEST:
         return name
     stem, dot, extension = name.rpartition(".")
-    if not dot or len(extension.encode()) > _LONGEST // 4:
-        stem, extension = name, ""
-    room = _LONGEST - len((dot + extension).encode() if extension else b"")
-    return stem.encode()[:room].decode(errors="ignore") + (dot + extension if extension else "")
+    ending = (dot + extension).encode()
+    if not dot or len(ending) > _LONGEST // 4 + 1:
+        stem, ending = name, b""
+    return stem.encode()[: _LONGEST - len(ending)].decode(errors="ignore") + ending.decode()
 
 
 def content_disposition(kind: str, name: str) -> str:
@@ -200,14 +187,11 @@ def content_disposition(kind: str, name: str) -> str:
 
 def _ascii_fallback(name: str) -> str:
     stem, dot, extension = name.rpartition(".")
-    if not dot:
-        stem, extension = name, ""
-    stem = _to_ascii(stem).strip(" .") or _DEFAULT
-    extension = _to_ascii(extension)
+    stem = _to_ascii(stem if dot else name).strip(" .") or _DEFAULT
+    extension = _to_ascii(extension if dot else "")
     return f"{stem}.{extension}" if extension else stem
 
 
 def _to_ascii(text: str) -> str:
-    decomposed = unicodedata.normalize("NFKD", text)
-    ascii_only = decomposed.encode("ascii", "ignore").decode()
+    ascii_only = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     return _NOT_IN_FALLBACK.sub("_", ascii_only)

@@ -26,7 +26,7 @@ class DelegateError(Exception):
 
 
 class ConfigurationError(DelegateError):
-    """A ``DELEGATE_*`` setting is missing, wrong or unsafe.
+    """A ``DELEGATE_*`` setting is missing, wrong or unsafe; raised at start-up.
 
     :param key: the configuration key at fault.
     :param problem: what is wrong with it.
@@ -35,9 +35,7 @@ class ConfigurationError(DelegateError):
 
     def __init__(self, key: str, problem: str, cure: str) -> None:
         super().__init__(f"{key}: {problem} {cure}")
-        self.key = key
-        self.problem = problem
-        self.cure = cure
+        self.key, self.problem, self.cure = key, problem, cure
 
 
 class UnknownArea(DelegateError, LookupError):
@@ -48,16 +46,10 @@ class UnknownArea(DelegateError, LookupError):
     """
 
     def __init__(self, name: str | None, known: tuple[str, ...]) -> None:
-        listed = ", ".join(known) or "none"
-        if name is None:
-            message = (
-                f"no default area: set DELEGATE_ROOT, or pass area=… (configured areas: {listed})."
-            )
-        else:
-            message = f"no area named {name!r} (configured areas: {listed})."
-        super().__init__(message)
-        self.name = name
-        self.known = known
+        none = "no default area: set DELEGATE_ROOT, or pass area=…"
+        problem = none if name is None else f"no area named {name!r}"
+        super().__init__(f"{problem} (configured areas: {', '.join(known) or 'none'}).")
+        self.name, self.known = name, known
 
 
 class AccessDenied(DelegateError):
@@ -69,8 +61,7 @@ class AccessDenied(DelegateError):
 
     def __init__(self, endpoint: str | None, *, conceal: bool) -> None:
         super().__init__(f"access denied by the authorize function of {endpoint}.")
-        self.endpoint = endpoint
-        self.conceal = conceal
+        self.endpoint, self.conceal = endpoint, conceal
 
 
 class FileRefused(DelegateError):
@@ -83,9 +74,7 @@ class FileRefused(DelegateError):
 
     def __init__(self, path: str, root: str, reason: str) -> None:
         super().__init__(f"{path!r} in {root}: {reason}")
-        self.path = path
-        self.root = root
-        self.reason = reason
+        self.path, self.root, self.reason = path, root, reason
 
 
 class PathRefused(FileRefused):
@@ -97,7 +86,7 @@ class FileMissing(FileRefused):
 
 
 class NotAFile(FileRefused):
-    """The path names something other than a regular file."""
+    """The path names a directory, FIFO, socket or device."""
 
 
 class FileUnreadable(FileRefused):
@@ -105,7 +94,7 @@ class FileUnreadable(FileRefused):
 
 
 class HandoffUnavailable(DelegateError):
-    """The server did not show the guard that belongs to the settings.
+    """The server did not show the guard for the settings, and streaming is ruled out.
 
     :param area: the area's name.
     :param reason: what was seen.
@@ -114,9 +103,7 @@ class HandoffUnavailable(DelegateError):
 
     def __init__(self, area: str, reason: str, cure: str) -> None:
         super().__init__(f"area {area!r} cannot be handed off: {reason} {cure}")
-        self.area = area
-        self.reason = reason
-        self.cure = cure
+        self.area, self.reason, self.cure = area, reason, cure
 
 
 class UnmintedRedirect(DelegateError):
@@ -130,10 +117,7 @@ class UnmintedRedirect(DelegateError):
 
     def __init__(self, header: str, location: str, status: str, reason: str) -> None:
         super().__init__(f"a response {status!r} with the header {header} was stopped: {reason}")
-        self.header = header
-        self.location = location
-        self.status = status
-        self.reason = reason
+        self.header, self.location, self.status, self.reason = header, location, status, reason
 
 
 class LostCookies(DelegateError):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from flask import Flask
 
 from . import errors
 from .cli import delegate as commands
-from .config import DEFAULTS, Settings, parse
+from .config import DEFAULTS, parse
 from .doctor import route
 from .exceptions import DelegateError
 from .guards.lost_headers import LostHeaders
-from .guards.redirects import Check, ResponseGuard, StopUnmintedHeader, stop_unminted
+from .guards.redirects import Check, ResponseGuard, stop_unminted, stop_unminted_header
 from .servers import server_of
 from .state import KEY, State
 
@@ -37,18 +39,12 @@ class Delegate:
             app.config.setdefault(key, value)
         settings = parse(app)
         app.extensions[KEY] = State.of(settings)
-        app.wsgi_app = ResponseGuard(  # type: ignore[method-assign]
-            app.wsgi_app,
-            _checks(app, settings),
-            report=lambda error: app.logger.error("%s", error),
-        )
+        # A Location is every application's to set; stop_unminted knows which ones mod_wsgi follows.
+        headers = {server_of(area).header for area in settings.areas.values()} - {"Location", None}
+        stop = [partial(stop_unminted_header, name) for name in sorted(filter(None, headers))]
+        checks: list[Check] = [stop_unminted, *stop, LostHeaders(app)]
+        report = partial(app.logger.error, "%s")
+        app.wsgi_app = ResponseGuard(app.wsgi_app, checks, report)  # type: ignore[method-assign]
         app.register_error_handler(DelegateError, errors.answer)
         app.cli.add_command(commands)
         route.register(app)
-
-
-def _checks(app: Flask, settings: Settings) -> list[Check]:
-    # A Location is every application's to set; stop_unminted knows which ones mod_wsgi follows.
-    headers = {server_of(area).header for area in settings.areas.values()} - {"Location", None}
-    stop = [StopUnmintedHeader(name) for name in sorted(filter(None, headers))]
-    return [stop_unminted, *stop, LostHeaders(app)]

@@ -70,6 +70,5 @@ def _check_number(name: str, value: object, least: int, most: int, unit: str) ->
     if value is None:
         return
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise ValueError(
-            f"{name} must be a whole number of {unit} from {least} to {most}, not {value!r}"
-        )
+        span = f"{unit} from {least} to {most}"
+        raise ValueError(f"{name} must be a whole number of {span}, not {value!r}")

@@ -39,13 +39,7 @@ _LINE = re.compile(
 )
 _DELIVERED = frozenset({200, 206, 304})
 # Apache's %X, and nginx's $request_completion.
-_ENDS: dict[str, Outcome] = {
-    "+": "completed",
-    "-": "completed",
-    "OK": "completed",
-    "X": "cut short",
-    "": "cut short",
-}
+_COMPLETED, _CUT_SHORT = ("+", "-", "OK"), ("X", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +75,16 @@ def parse(line: str) -> Receipt | None:
     # Apache's %B is what was to be sent, and %O what was, with the headers; nginx counts both.
     asked = 0 if found["method"] == "HEAD" or found["body"] == "-" else int(found["body"])
     sent = int(found["sent"])
+    part = None
+    if found["first"] is not None:
+        part = int(found["first"]), int(found["last"]), int(found["total"])
     return Receipt(
         id=found["id"],
         time=datetime.fromtimestamp(int(found["time"]), UTC),
         method=found["method"],
         status=status,
         sent=min(asked, sent),
-        part=_part(found),
+        part=part,
         outcome=_outcome(found, whole=sent > asked) if status in _DELIVERED else "failed",
     )
 
@@ -96,15 +93,9 @@ def _outcome(found: re.Match[str], *, whole: bool) -> Outcome:
     # Over HTTP/2 Apache also logs "X" where the client had everything and closed the connection
     # before Apache ended the request, as curl does. There %O counts neither frames nor TLS, but the
     # headers: more than the body means that all of it was sent.
-    if whole and found["protocol"] == "HTTP/2.0":
+    if found["end"] in _COMPLETED or (whole and found["protocol"] == "HTTP/2.0"):
         return "completed"
-    return _ENDS.get(found["end"], "unknown")
-
-
-def _part(found: re.Match[str]) -> tuple[int, int, int] | None:
-    if found["first"] is None:
-        return None
-    return int(found["first"]), int(found["last"]), int(found["total"])
+    return "cut short" if found["end"] in _CUT_SHORT else "unknown"
 
 
 def read(path: str | os.PathLike[str]) -> Iterator[Receipt]:
@@ -117,7 +108,7 @@ def read(path: str | os.PathLike[str]) -> Iterator[Receipt]:
 
 
 def follow(
-    path: str | os.PathLike[str], *, wait: Callable[[], object] | None = None
+    path: str | os.PathLike[str], *, wait: Callable[[], object] = lambda: time.sleep(0.5)
 ) -> Iterator[Receipt]:
     """Yield the receipts that a log holds and those still to come, without end.
 
@@ -125,7 +116,6 @@ def follow(
 
     :param wait: called when there is nothing new; half a second's sleep by default.
     """
-    wait = wait or _sleep
     while True:
         try:
             log = _open(path)
@@ -133,19 +123,11 @@ def follow(
             wait()
             continue
         with log:
-            yield from _until_rotated(log, path, wait)
-
-
-def _until_rotated(
-    log: IO[str], path: str | os.PathLike[str], wait: Callable[[], object]
-) -> Iterator[Receipt]:
-    while True:
-        replaced = _is_replaced(log, path)
-        # Read once more after the rotation: the server writes to the old file for a while.
-        yield from _receipts(log)
-        if replaced:
-            return
-        wait()
+            while not _is_replaced(log, path):
+                yield from _receipts(log)
+                wait()
+            # Read once more after the rotation: the server writes to the old file for a while.
+            yield from _receipts(log)
 
 
 def _receipts(log: IO[str]) -> Iterator[Receipt]:
@@ -166,14 +148,8 @@ def _is_replaced(log: IO[str], path: str | os.PathLike[str]) -> bool:
         there = Path(path).stat()
     except FileNotFoundError:
         return False
-    if (there.st_dev, there.st_ino) != (ours.st_dev, ours.st_ino):
-        return True
-    return there.st_size < log.tell()
+    return not os.path.samestat(there, ours) or there.st_size < log.tell()
 
 
 def _open(path: str | os.PathLike[str]) -> IO[str]:
     return Path(path).open(encoding="utf-8", errors="replace", newline="\n")
-
-
-def _sleep() -> None:
-    time.sleep(0.5)

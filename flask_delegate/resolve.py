@@ -83,9 +83,8 @@ def resolve(root: str, requested: str | os.PathLike[str]) -> PrivateFile:
     _check_regular(info, name, root)
     if not os.access(f"{root}/{relative}", os.R_OK):
         raise FileUnreadable(name, root, f"user id {os.geteuid()} may not read it.")
-    return PrivateFile(
-        root, relative, parts[-1], info.st_size, info.st_mtime_ns, (info.st_dev, info.st_ino)
-    )
+    identity = (info.st_dev, info.st_ino)
+    return PrivateFile(root, relative, parts[-1], info.st_size, info.st_mtime_ns, identity)
 
 
 def _components(name: str, root: str) -> list[str]:
@@ -96,12 +95,11 @@ def _components(name: str, root: str) -> list[str]:
     try:
         os.fsencode(name)
     except UnicodeEncodeError as error:
-        raise PathRefused(
-            name,
-            root,
+        reason = (
             f"the file system's encoding, {sys.getfilesystemencoding()}, cannot write it (start"
-            " the server with a UTF-8 locale: mod_wsgi-express --locale C.UTF-8).",
-        ) from error
+            " the server with a UTF-8 locale: mod_wsgi-express --locale C.UTF-8)."
+        )
+        raise PathRefused(name, root, reason) from error
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if ".." in parts:
         raise PathRefused(name, root, "it contains '..'.")
@@ -120,9 +118,8 @@ def _walk(root: str, parts: list[str], name: str) -> tuple[str, os.stat_result]:
             if stat.S_ISLNK(info.st_mode):
                 return _follow(root, parts, name)
     except PermissionError as error:
-        raise FileUnreadable(
-            name, root, f"user id {os.geteuid()} may not enter the folder of {path}."
-        ) from error
+        reason = f"user id {os.geteuid()} may not enter the folder of {path}."
+        raise FileUnreadable(name, root, reason) from error
     except OSError as error:
         raise FileMissing(name, root, f"{error.strerror}.") from error
     return path[len(root) + 1 :], info

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
+from wsgiref.types import WSGIEnvironment
 
 from flask import Flask, Response, current_app, has_request_context, request
 
@@ -20,9 +21,6 @@ from .servers.base import Server
 from .servers.handshake import Keys
 from .signals import file_delegated
 from .state import State, state_of
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
 
 
 def send_via_apache(path: str | os.PathLike[str], **options: Unpack[Options]) -> Response:
@@ -86,11 +84,8 @@ def signed_url(
     handoff = Handoff(path, **options)
     area = state.settings.area(handoff.area)
     if not area.signed_url:
-        raise HandoffUnavailable(
-            area.name,
-            "it has no signed URLs.",
-            "Set DELEGATE_SIGNED_URL to a prefix such as /signed/, or the area's 'signed_url'.",
-        )
+        cure = "Set DELEGATE_SIGNED_URL to a prefix such as /signed/, or the area's 'signed_url'."
+        raise HandoffUnavailable(area.name, "it has no signed URLs.", cure)
     keys = state.keys[area.name][0]
     if has_request_context():
         keys = _loaded_keys(app, state, area, request.environ)
@@ -112,10 +107,7 @@ def _choose(app: Flask, state: State, area: Area, environ: WSGIEnvironment) -> t
 
 
 def _loaded_keys(app: Flask, state: State, area: Area, environ: WSGIEnvironment) -> Keys:
-    """Return the keys that the server's configuration has.
-
-    :raises HandoffUnavailable: if it has none of this area's.
-    """
+    """Return the keys that the server's configuration has, if it has any of this area's."""
     server = server_of(area)
     keys, *replaced = state.keys[area.name]
     try:
@@ -124,13 +116,11 @@ def _loaded_keys(app: Flask, state: State, area: Area, environ: WSGIEnvironment)
         for old in replaced:
             with suppress(HandoffUnavailable):
                 server.check(environ, area, old)
-                _warn_once(
-                    app,
-                    state,
-                    area,
+                message = (
                     f"area {area.name!r}: the server's configuration was made with a key that is"
-                    " now in SECRET_KEY_FALLBACKS. Write it again before you remove that key.",
+                    " now in SECRET_KEY_FALLBACKS. Write it again before you remove that key."
                 )
+                _warn_once(app, state, area, message)
                 return old
         raise
     return keys

@@ -8,13 +8,9 @@ _signals = Namespace()
 
 file_delegated: NamedSignal = _signals.signal(
     "file-delegated",
-    doc="""Sent for each file that is handed off or streamed, with the
-    :class:`~flask_delegate.delivery.Delivery` as ``delivery`` and the name of the server, such as
-    ``"mod_wsgi"`` or ``"stream"``, as ``backend``. It says that a download was allowed, not that
-    it arrived.""",
+    doc="""Sent for each file that is handed off or streamed, with its ``delivery`` and, as
+    ``backend``, the server's name. It says that a download was allowed, not that it arrived.""",
 )
 file_refused: NamedSignal = _signals.signal(
-    "file-refused",
-    doc="""Sent with the :class:`~flask_delegate.DelegateError` that was answered with an error
-    page, as ``error``.""",
+    "file-refused", doc="Sent with the ``error`` that was answered with an error page."
 )

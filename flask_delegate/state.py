@@ -53,12 +53,9 @@ def state_of(app: Flask) -> State:
 
 
 def _keys(secret: bytes, area: Area) -> Keys:
-    keys = Keys(
-        token=derive(secret, "token", area.url, area.root),
-        signing_key=(
-            derive(secret, "signed-url", area.signed_url, area.root) if area.signed_url else ""
-        ),
-    )
+    token = derive(secret, "token", area.url, area.root)
+    signing = area.signed_url and derive(secret, "signed-url", area.signed_url, area.root)
+    keys = Keys(token, signing_key=signing or "")
     # Whatever changes the rules changes the fingerprint.
     rules = server_of(area).rules(area, [keys], Choices())
     return replace(keys, fingerprint=derive(secret, "fingerprint", area.url, area.root, rules))

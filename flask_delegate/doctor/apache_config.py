@@ -110,15 +110,11 @@ def read(path: Path) -> Configuration:
 
 @dataclass(slots=True)
 class _Reader:
-    """Where reading has come to.
-
-    :param sections: open ones, outermost first: lower-case name, argument and virtual host.
-    :param files: the file being read, and those that include it.
-    """
-
     found: Configuration
     variables: dict[str, str] = field(default_factory=lambda: dict(os.environ))
+    # Lower-case name, argument and virtual host of those that are open, outermost first.
     sections: list[tuple[str, str, int]] = field(default_factory=list)
+    # The file being read, and those that include it.
     files: list[Path] = field(default_factory=list)
 
     def read(self, path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
@@ -10,7 +10,6 @@ import click
 from flask import Flask, current_app
 from flask.cli import with_appcontext
 
-from ..areas import Area
 from ..exceptions import UnknownArea
 from ..state import state_of
 from . import report
@@ -21,20 +20,7 @@ from .file_access import find_account
 from .finding import Finding, about, without
 from .requests.client import Target, parse_url
 
-_AREA_CHECKS: tuple[Callable[[Case, Area], Finding], ...] = (
-    installation.root,
-    installation.root_link,
-    installation.permissions,
-    installation.files,
-    installation.overlap,
-    server.backend,
-    server.network,
-    server.config,
-    server.config_secret,
-    server.sendfile,
-    server.apache_modules,
-    server.apache_paths,
-)
+_AREA_CHECKS = (*installation.CHECKS, *server.CHECKS)
 _FILE = click.Path(dir_okay=False, exists=True, path_type=Path)
 
 
@@ -75,7 +61,10 @@ def doctor(
     URL is the application's root. A probe file is put into each area and deleted again.
     The exit status is 1 if there is a failure.
     """
-    target = _target(url, host, verify=not insecure)
+    try:
+        target = None if url is None else parse_url(url, name=host, verify=not insecure)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="URL") from error
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     case = _case(app, area, user, config, apache_config)
     findings = list(examine(case, target))
@@ -88,25 +77,11 @@ def examine(case: Case, target: Target | None) -> Iterator[Finding]:
     """Make all checks; what they say contains no secret."""
     secrets = [token for area in case.state.settings.areas.values() for token in case.tokens(area)]
     secrets += [key.decode("utf-8", "replace") for key in case.state.settings.secrets]
-    findings = _offline(case)
-    if target is not None:
-        findings = chain(findings, running.examine(case, target))
-    for finding in findings:
+    general = (installation.settings(case), installation.interpreter(case))
+    local = (about(area, (check(case, area) for check in _AREA_CHECKS)) for area in case.areas)
+    live = () if target is None else running.examine(case, target)
+    for finding in chain(general, chain.from_iterable(local), live):
         yield without(secrets, finding)
-
-
-def _offline(case: Case) -> Iterator[Finding]:
-    yield installation.settings(case)
-    yield installation.interpreter(case)
-    for area in case.areas:
-        yield from about(area, (check(case, area) for check in _AREA_CHECKS))
-
-
-def _target(url: str | None, name: str | None, *, verify: bool) -> Target | None:
-    try:
-        return None if url is None else parse_url(url, name=name, verify=verify)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="URL") from error
 
 
 def _case(
@@ -114,9 +89,8 @@ def _case(
 ) -> Case:
     state = state_of(app)
     try:
-        areas = (
-            tuple(state.settings.areas.values()) if area is None else (state.settings.area(area),)
-        )
+        every = state.settings.areas.values()
+        areas = tuple(every) if area is None else (state.settings.area(area),)
         account = find_account(user)
         read_apache = None if apache is None else read(apache)
     except UnknownArea as error:

@@ -7,18 +7,16 @@ import pwd
 import stat
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-READ = "r"
-WRITE = "w"
-ENTER = "x"
+READ, ENTER = "r", "x"
 
-_BITS = {READ: os.R_OK, WRITE: os.W_OK, ENTER: os.X_OK}
+_BITS = {READ: os.R_OK, ENTER: os.X_OK}
 # Prints a letter for each pair of a right and a path.
-_SCRIPT = (
-    'while [ $# -gt 0 ]; do if test "-$1" "$2"; then printf y; else printf n; fi; shift 2; done'
-)
+_ASK = 'while [ $# -gt 0 ]; do if test "-$1" "$2"; then printf y; else printf n; fi; shift 2; done'
 _MOST = 500  # pairs in one command line
 
 
@@ -44,10 +42,8 @@ def find_account(name: str | None) -> Account:
     :raises KeyError: if there is no such user.
     """
     if name is None and os.geteuid() == 0:
-        try:
+        with suppress(KeyError):
             return find_account("www-data")
-        except KeyError:
-            pass
     entry = pwd.getpwuid(os.geteuid()) if name is None else pwd.getpwnam(name)
     groups = os.getgrouplist(entry.pw_name, entry.pw_gid)
     return Account(entry.pw_name, entry.pw_uid, entry.pw_gid, frozenset(groups))
@@ -65,23 +61,18 @@ def denied(account: Account, needs: Sequence[Need]) -> list[Need]:
     control lists.
     """
     if account.uid == os.geteuid():
-        return [
-            (path, right)
-            for path, right in needs
-            if not os.access(path, _BITS[right], effective_ids=True)
-        ]
+        may = partial(os.access, effective_ids=True)
+        return [(path, right) for path, right in needs if not may(path, _BITS[right])]
     if os.geteuid() != 0:
-        return [(path, right) for path, right in needs if not _bits_allow(account, path, right)]
-    found: list[Need] = []
-    for start in range(0, len(needs), _MOST):
-        found += _asked(account, needs[start : start + _MOST])
-    return found
+        return [need for need in needs if not _bits_allow(account, *need)]
+    groups = (needs[start : start + _MOST] for start in range(0, len(needs), _MOST))
+    return [need for some in groups for need in _asked(account, some)]
 
 
 def _asked(account: Account, needs: Sequence[Need]) -> list[Need]:
     words = [word for path, right in needs for word in (right, path)]
     result = subprocess.run(  # noqa: S603 -- a constant script; paths are its arguments
-        ["/bin/sh", "-c", _SCRIPT, "sh", *words],
+        ["/bin/sh", "-c", _ASK, "sh", *words],
         user=account.uid,
         group=account.gid,
         extra_groups=sorted(account.groups),
@@ -101,10 +92,5 @@ def _bits_allow(account: Account, path: str, right: str) -> bool:
         return False
     if account.uid == 0:
         return right != ENTER or stat.S_ISDIR(info.st_mode) or bool(info.st_mode & 0o111)
-    if info.st_uid == account.uid:
-        shift = 6
-    elif info.st_gid in account.groups:
-        shift = 3
-    else:
-        shift = 0
+    shift = 6 if info.st_uid == account.uid else 3 if info.st_gid in account.groups else 0
     return bool(info.st_mode >> shift & _BITS[right])

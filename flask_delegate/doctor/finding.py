@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from types import MappingProxyType
+from functools import partial
 
 from ..areas import Area
 from .requests.families import FAMILIES
@@ -22,58 +22,52 @@ class Level(StrEnum):
     SKIPPED = "skipped"
 
 
-OFFLINE: Mapping[str, str] = MappingProxyType(
-    {
-        "settings": "`SECRET_KEY` is long enough, and debug mode is off.",
-        "root": "Only those who should can write to the area's folder and the folders above it.",
-        "root-link": "The area's folder is given by its real path, without symbolic links.",
-        "permissions": "The web server's user may enter the area's folder and each one above it.",
-        "files": "That user can read the files (a sample), and there are no symbolic links.",
-        "overlap": "No area shares a folder with static files, or with the application's code.",
-        "backend": "The server that the area's backend needs is installed here.",
-        "interpreter": (
-            "The user that runs the application can read the interpreter and the code: the web"
-            " server's, or the one that `WSGIDaemonProcess` names in `--apache-config`."
-        ),
-        "network": "The files are on a local file system, or sendfile is off.",
-        "config": "With `--config`: the file was made for the present settings, and is unaltered.",
-        "config-secret": "With `--config`: others cannot read the file, which holds the token.",
-        "sendfile": "With `--config`: sendfile is on for the area.",
-        "apache-modules": "With `--apache-config`: Apache loads the modules that the area needs.",
-        "apache-paths": (
-            "With `--apache-config`: no `Alias` or `DocumentRoot`, of any virtual host, leads to"
-            " the files past the guard."
-        ),
-    }
-)
-LIVE: Mapping[str, str] = MappingProxyType(
-    {
-        "probe-file": "The doctor can put its probe file into the area.",
-        "reach": "The server answers.",
-        "probe": "The application that answers is this one, with this `SECRET_KEY`.",
-        "agreement": "It runs with the settings that the doctor sees.",
-        "daemon-mode": "mod_wsgi runs in daemon mode.",
-        "guard": "The server shows the fingerprint of the area's present rules.",
-        "handoff": "The probe file arrives, with its name, type and policies.",
-        "head": "HEAD gives the length, and no content.",
-        "range": "A range arrives, also with `If-Range`.",
-        "conditional": "The ETag is strong, and an unchanged file is answered with 304.",
-        "signed-url": "With `DELEGATE_SIGNED_URL`: Apache serves what was signed.",
-        "signed-url-forged": (
-            "Nor does it serve what is expired, altered, unsigned, made with another key or for"
-            " another browser, in any spelling."
-        ),
-        "listing": "No spelling of the area's URL shows what is in the folder.",
-        "other-paths": (
-            "With `--apache-config`: the probe file cannot be had through the other virtual hosts,"
-            " aliases and document roots that the configuration names."
-        ),
-    }
-)
-ATTACKS: Mapping[str, str] = MappingProxyType(
-    {f"attack-{family.name}": f"{family.title} {family.why}" for family in FAMILIES}
-)
-CHECKS: Mapping[str, str] = MappingProxyType({**OFFLINE, **LIVE, **ATTACKS})
+OFFLINE: Mapping[str, str] = {
+    "settings": "`SECRET_KEY` is long enough, and debug mode is off.",
+    "root": "Only those who should can write to the area's folder and the folders above it.",
+    "root-link": "The area's folder is given by its real path, without symbolic links.",
+    "permissions": "The web server's user may enter the area's folder and each one above it.",
+    "files": "That user can read the files (a sample), and there are no symbolic links.",
+    "overlap": "No area shares a folder with static files, or with the application's code.",
+    "backend": "The server that the area's backend needs is installed here.",
+    "interpreter": (
+        "The user that runs the application can read the interpreter and the code: the web"
+        " server's, or the one that `WSGIDaemonProcess` names in `--apache-config`."
+    ),
+    "network": "The files are on a local file system, or sendfile is off.",
+    "config": "With `--config`: the file was made for the present settings, and is unaltered.",
+    "config-secret": "With `--config`: others cannot read the file, which holds the token.",
+    "sendfile": "With `--config`: sendfile is on for the area.",
+    "apache-modules": "With `--apache-config`: Apache loads the modules that the area needs.",
+    "apache-paths": (
+        "With `--apache-config`: no `Alias` or `DocumentRoot`, of any virtual host, leads to"
+        " the files past the guard."
+    ),
+}
+LIVE: Mapping[str, str] = {
+    "probe-file": "The doctor can put its probe file into the area.",
+    "reach": "The server answers.",
+    "probe": "The application that answers is this one, with this `SECRET_KEY`.",
+    "agreement": "It runs with the settings that the doctor sees.",
+    "daemon-mode": "mod_wsgi runs in daemon mode.",
+    "guard": "The server shows the fingerprint of the area's present rules.",
+    "handoff": "The probe file arrives, with its name, type and policies.",
+    "head": "HEAD gives the length, and no content.",
+    "range": "A range arrives, also with `If-Range`.",
+    "conditional": "The ETag is strong, and an unchanged file is answered with 304.",
+    "signed-url": "With `DELEGATE_SIGNED_URL`: Apache serves what was signed.",
+    "signed-url-forged": (
+        "Nor does it serve what is expired, altered, unsigned, made with another key or for"
+        " another browser, in any spelling."
+    ),
+    "listing": "No spelling of the area's URL shows what is in the folder.",
+    "other-paths": (
+        "With `--apache-config`: the probe file cannot be had through the other virtual hosts,"
+        " aliases and document roots that the configuration names."
+    ),
+}
+ATTACKS = {f"attack-{family.name}": f"{family.title} {family.why}" for family in FAMILIES}
+CHECKS: Mapping[str, str] = {**OFFLINE, **LIVE, **ATTACKS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +83,7 @@ class Finding:
     """
 
     check: str
-    level: Level
+    level: Level = field(kw_only=True)
     seen: str
     why: str = ""
     fix: str = ""
@@ -100,24 +94,10 @@ class Finding:
             raise ValueError(f"there is no check {self.check!r}")
 
 
-def ok(check: str, seen: str) -> Finding:
-    """Report that nothing is wrong."""
-    return Finding(check, Level.OK, seen)
-
-
-def skipped(check: str, seen: str, fix: str = "") -> Finding:
-    """Report that a check could not be made, and why."""
-    return Finding(check, Level.SKIPPED, seen, fix=fix)
-
-
-def warning(check: str, seen: str, why: str, fix: str) -> Finding:
-    """Report what somebody should look at."""
-    return Finding(check, Level.WARNING, seen, why, fix)
-
-
-def failure(check: str, seen: str, why: str, fix: str) -> Finding:
-    """Report what is wrong."""
-    return Finding(check, Level.FAILURE, seen, why, fix)
+ok = partial(Finding, level=Level.OK)
+skipped = partial(Finding, level=Level.SKIPPED)
+warning = partial(Finding, level=Level.WARNING)
+failure = partial(Finding, level=Level.FAILURE)
 
 
 def about(area: Area, findings: Iterable[Finding]) -> Iterator[Finding]:

@@ -18,8 +18,6 @@ from .requests.client import Reply, Target, answer_to, fetch
 from .requests.spelling import Attack
 from .route import PREFIX, ROUTE, make_token, probe_handoff
 
-_LINES = 128
-
 
 @dataclass(frozen=True, slots=True)
 class Probe:
@@ -67,31 +65,23 @@ def probe_file(root: str) -> Iterator[Probe]:
     :raises OSError: if it cannot be created.
     """
     marker = secrets.token_hex(16)
-    content = "".join(f"{number:04} {marker}\n" for number in range(_LINES)).encode()
+    content = "".join(f"{number:04} {marker}\n" for number in range(128)).encode()
     probe = Probe(PREFIX + secrets.token_hex(16), marker.encode(), content)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        _write(folder, probe)
+        descriptor = os.open(probe.name, flags, 0o600, dir_fd=folder)
         try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(probe.content)
+                file.flush()
+                # Whatever the umask: the application and the web server must be able to read it.
+                os.fchmod(file.fileno(), 0o644)
+                old = time.time() - 3600
+                os.utime(file.fileno(), (old, old))
             yield probe
         finally:
             with suppress(FileNotFoundError):
                 os.unlink(probe.name, dir_fd=folder)
     finally:
         os.close(folder)
-
-
-def _write(folder: int, probe: Probe) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(probe.name, flags, 0o600, dir_fd=folder)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(probe.content)
-            file.flush()
-            # Whatever the umask: the application and the web server must be able to read it.
-            os.fchmod(file.fileno(), 0o644)
-            old = time.time() - 3600
-            os.utime(file.fileno(), (old, old))
-    except BaseException:
-        os.unlink(probe.name, dir_fd=folder)
-        raise

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from textwrap import wrap
+from textwrap import TextWrapper
 
 from .finding import Finding, Level
 
-_WIDTH = 100
+_TEXT = TextWrapper(100, subsequent_indent=" " * 13, break_long_words=False, break_on_hyphens=False)
 
 
 def failed(findings: Sequence[Finding]) -> bool:
@@ -24,11 +24,8 @@ def counts(findings: Sequence[Finding]) -> dict[str, int]:
 
 def as_json(findings: Sequence[Finding]) -> str:
     """Return a JSON object: ``ok``, ``summary`` and ``findings``."""
-    document = {
-        "ok": not failed(findings),
-        "summary": counts(findings),
-        "findings": [asdict(finding) for finding in findings],
-    }
+    every = [asdict(finding) for finding in findings]
+    document = {"ok": not failed(findings), "summary": counts(findings), "findings": every}
     return json.dumps(document, indent=2)
 
 
@@ -43,8 +40,6 @@ def as_text(findings: Sequence[Finding]) -> str:
 def _paragraph(finding: Finding) -> list[str]:
     area = "" if finding.area is None else f" [{finding.area}]"
     lines = _wrapped(f"{finding.level.value:8}{finding.check}{area}: ", finding.seen)
-    if finding.level in (Level.OK, Level.SKIPPED) and not finding.fix:
-        return lines
     if finding.why:
         lines += _wrapped("        why: ", finding.why)
     if finding.fix:
@@ -55,10 +50,4 @@ def _paragraph(finding: Finding) -> list[str]:
 def _wrapped(label: str, text: str) -> list[str]:
     # Text from a server or a file name goes to a terminal: no control characters.
     clean = "".join(character if character.isprintable() else "?" for character in text)
-    return wrap(
-        label + clean,
-        _WIDTH,
-        subsequent_indent=" " * 13,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    return _TEXT.wrap(label + clean)

@@ -38,8 +38,7 @@ _SALT = "flask_delegate.doctor.probe"
 
 def register(app: Flask) -> None:
     """Add the route. It matches every method, so that none is answered with 405."""
-    rule = app.url_rule_class(f"{ROUTE}<token>", endpoint=_ENDPOINT, methods=None)
-    app.url_map.add(rule)
+    app.url_map.add(app.url_rule_class(f"{ROUTE}<token>", endpoint=_ENDPOINT, methods=None))
     app.view_functions[_ENDPOINT] = _answer
 
 
@@ -68,15 +67,15 @@ def probe_handoff(area: str, name: str) -> Handoff:
 def _serializer(app: Flask) -> URLSafeTimedSerializer:
     if not app.secret_key:
         raise BadData("there is no SECRET_KEY")
-    return URLSafeTimedSerializer(
-        app.secret_key,
-        salt=_SALT,
-        signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256},
-    )
+    signing = {"key_derivation": "hmac", "digest_method": hashlib.sha256}
+    return URLSafeTimedSerializer(app.secret_key, salt=_SALT, signer_kwargs=signing)
 
 
 def _answer(token: str) -> Response:
-    kind, area, name = _read(token)
+    try:
+        kind, area, name = map(str, _serializer(current_app).loads(token, max_age=_MAX_AGE))
+    except (BadData, ValueError, TypeError):
+        abort(404)
     areas = state_of(current_app).settings.areas
     if request.method not in ("GET", "HEAD") or area not in areas or not _NAME.fullmatch(name):
         abort(404)
@@ -87,14 +86,6 @@ def _answer(token: str) -> Response:
     if kind != FILE or not _is_regular(areas[area].root, name):
         abort(404)
     return send(probe_handoff(area, name))
-
-
-def _read(token: str) -> tuple[str, str, str]:
-    try:
-        kind, area, name = _serializer(current_app).loads(token, max_age=_MAX_AGE)
-    except (BadData, ValueError, TypeError):
-        abort(404)
-    return str(kind), str(area), str(name)
 
 
 def _is_regular(root: str, name: str) -> bool:
@@ -119,11 +110,8 @@ def _report(asked: Area, name: str) -> dict[str, Any]:
             **_readiness(environ, area, keys),
             "old_key": any(_readiness(environ, area, one)["problem"] is None for one in old),
         }
-    return {
-        "process_group": environ.get(PROCESS_GROUP),
-        "probe": _seen_here(f"{asked.root}/{name}"),
-        "areas": areas,
-    }
+    seen = _seen_here(f"{asked.root}/{name}")
+    return {"process_group": environ.get(PROCESS_GROUP), "probe": seen, "areas": areas}
 
 
 def _seen_here(path: str) -> str:

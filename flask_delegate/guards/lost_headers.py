@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from wsgiref.types import WSGIEnvironment
 
 from flask import Flask, Response, has_request_context, request, session
 
@@ -13,25 +14,12 @@ from ..exceptions import LostCookies
 from ..servers.base import Keeps
 from .redirects import Headers
 
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
-
 SENT = "delegate.sent"
 """The environ key of the :class:`Sent` that a request's view made."""
 
 # Headers that the server sets itself, or that pass.
-_PASSES = frozenset(
-    {
-        "accept-ranges",
-        "connection",
-        "content-length",
-        "content-range",
-        "date",
-        "server",
-        "set-cookie",
-        "vary",
-        "www-authenticate",
-    }
+_PASSES = re.compile(
+    "accept-ranges|connection|content-(length|range)|date|server|set-cookie|vary|www-authenticate"
 )
 
 
@@ -83,9 +71,10 @@ class LostHeaders:
         if not sent.keeps.headers:
             expected = sent.expected()
             for name, value in added:
-                if name.lower() not in _PASSES and value != expected.get(name.lower()):
+                key = name.lower()
+                if not _PASSES.fullmatch(key) and value != expected.get(key):
                     self._warn_once(
-                        name.lower(),
+                        key,
                         f"the header {name}, set on the response that delivers"
                         f" {sent.delivery.file.relative!r}, is lost where the web server answers"
                         " in its place. Use the hand-off's options, or, if it is the same for"
@@ -93,11 +82,7 @@ class LostHeaders:
                     )
 
     def _lost_cookies(self, headers: Headers) -> tuple[str, ...]:
-        """Return the names of the cookies whose loss would be noticed.
-
-        A session that was not changed, but whose cookie is refreshed, is written again by the
-        next page.
-        """
+        """Return the cookies whose loss would be noticed: the next page refreshes a session's."""
         cookies = [value.partition("=") for name, value in headers if name.lower() == "set-cookie"]
         return tuple(
             name.strip()
@@ -106,9 +91,8 @@ class LostHeaders:
         )
 
     def _is_refresh(self, name: str, value: str) -> bool:
-        if not has_request_context():
-            return False
-        if name != self._app.session_interface.get_cookie_name(self._app):
+        session_cookie = self._app.session_interface.get_cookie_name(self._app)
+        if name != session_cookie or not has_request_context():
             return False
         return not session.modified or request.cookies.get(name) == value
 

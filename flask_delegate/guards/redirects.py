@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from ..exceptions import UnmintedRedirect
 from ..servers.handshake import in_daemon_mode
 
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
-
 Headers = list[tuple[str, str]]
-Check = Callable[["WSGIEnvironment", str, Headers], None]
+Check = Callable[[WSGIEnvironment, str, Headers], None]
 
 MINTED = "delegate.minted"
 """The environ key of a list: the header values of this request's hand-offs.
@@ -45,9 +42,7 @@ class ResponseGuard:
         checks: Iterable[Check],
         report: Callable[[UnmintedRedirect], object],
     ) -> None:
-        self._application = application
-        self._checks = tuple(checks)
-        self._report = report
+        self._application, self._checks, self._report = application, tuple(checks), report
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request; a redirect that was stopped becomes a 500."""
@@ -62,12 +57,9 @@ class ResponseGuard:
             return self._application(environ, checked)  # type: ignore[arg-type]
         except UnmintedRedirect as error:
             self._report(error)
-            body = b"Internal Server Error\n"
-            start_response(
-                "500 Internal Server Error",
-                [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))],
-            )
-            return [body]
+            headers = [("Content-Type", "text/plain"), ("Content-Length", "22")]
+            start_response("500 Internal Server Error", headers)
+            return [b"Internal Server Error\n"]
 
 
 def stop_unminted(environ: WSGIEnvironment, status: str, headers: Headers) -> None:
@@ -98,31 +90,24 @@ def stop_unminted(environ: WSGIEnvironment, status: str, headers: Headers) -> No
     raise UnmintedRedirect("Location", locations[-1], status, reason)
 
 
-class StopUnmintedHeader:
-    """Refuses each header that hands a file off but that of the request's own hand-off.
+def stop_unminted_header(
+    name: str, environ: WSGIEnvironment, status: str, headers: Headers
+) -> None:
+    """Refuse each header ``name``, which hands a file off, but the request's own hand-off.
 
-    :param name: the header.
+    :raises UnmintedRedirect: for any other, and for another status than 200, with which the server
+        would cut the file short.
     """
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __call__(self, environ: WSGIEnvironment, status: str, headers: Headers) -> None:
-        """Check one response.
-
-        :raises UnmintedRedirect: for another header, or another status than 200, with which the
-            server would cut the file short.
-        """
-        values = _values(headers, self._name.lower())
-        if not values:
-            return
-        if len(values) > 1 or values[0] not in environ[MINTED]:
-            reason = "the extension did not make it, and the server would send what it names."
-        elif not _TWO_HUNDRED.match(status):
-            reason = _ALTERED
-        else:
-            return
-        raise UnmintedRedirect(self._name, values[-1], status, reason)
+    values = _values(headers, name.lower())
+    if not values:
+        return
+    if len(values) > 1 or values[0] not in environ[MINTED]:
+        reason = "the extension did not make it, and the server would send what it names."
+    elif not _TWO_HUNDRED.match(status):
+        reason = _ALTERED
+    else:
+        return
+    raise UnmintedRedirect(name, values[-1], status, reason)
 
 
 def _values(headers: Headers, name: str) -> list[str]:

@@ -18,15 +18,8 @@ AUTO = "auto"
 """The backend that uses mod_wsgi where a request shows that it is ready, and streams elsewhere."""
 STREAM = Stream.name
 
-SERVERS: dict[str, Server] = {
-    server.name: server
-    for server in (
-        ModWsgi(),
-        Nginx(),
-        XSendfile(),
-        Stream(),
-    )
-}
+_ALL: tuple[Server, ...] = (ModWsgi(), Nginx(), XSendfile(), Stream())
+SERVERS = {server.name: server for server in _ALL}
 
 
 def server_of(area: Area) -> Server:

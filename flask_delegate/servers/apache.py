@@ -21,12 +21,8 @@ def module_rules(names: Iterable[str], *, load: bool) -> str:
 
     :param load: load it, as mod_wsgi-express needs it; otherwise stop with a message.
     """
-    return "".join(_module_rule(name, load=load) for name in sorted(names))
-
-
-def _module_rule(name: str, *, load: bool) -> str:
+    action = 'Error "Flask-Delegate needs mod_{0}. On Debian and Ubuntu: a2enmod {0}"'
     if load:
-        action = f'LoadModule {name}_module "${{MOD_WSGI_MODULES_DIRECTORY}}/mod_{name}.so"'
-    else:
-        action = f'Error "Flask-Delegate needs mod_{name}. On Debian and Ubuntu: a2enmod {name}"'
-    return f"<IfModule !{name}_module>\n    {action}\n</IfModule>\n"
+        action = 'LoadModule {0}_module "${{MOD_WSGI_MODULES_DIRECTORY}}/mod_{0}.so"'
+    rule = f"<IfModule !{{0}}_module>\n    {action}\n</IfModule>\n"
+    return "".join(rule.format(name) for name in sorted(names))

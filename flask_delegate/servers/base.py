@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
+from wsgiref.types import WSGIEnvironment
 
 from werkzeug.wrappers import Response
 
@@ -13,9 +14,6 @@ from ..areas import Area
 from ..delivery import Delivery
 from ..resolve import PrivateFile
 from .handshake import Keys, check_proxy
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
 
 Keyed = tuple[Area, Sequence[Keys]]
 """An area and its keys: the ones in use, then those that they have replaced."""

@@ -39,11 +39,6 @@ class Field:
         """The expression that reads it."""
         return f"{self.key}=({self.pattern})"
 
-    @property
-    def optional(self) -> str:
-        """The expression for a field that may be there, without a group."""
-        return f"(?:&{self.key}={self.pattern})?"
-
 
 # '/' is not escaped: Apache's %{unescape:…} refuses %2F.
 _ESCAPED = "[A-Za-z0-9._~%/-]+"

@@ -21,7 +21,6 @@ PROCESS_GROUP = "mod_wsgi.process_group"
 """The environ variable of mod_wsgi: empty in embedded mode; no request header can set it."""
 
 _ENVIRON_PREFIX = "flask_delegate."
-_PROXY_VARIABLE = "HTTP_X_FLASK_DELEGATE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +44,10 @@ def derive(secret: bytes, purpose: str, *parts: str) -> str:
 
 
 def environ_key(fingerprint: str) -> str:
-    """Return the environ variable that shows a fingerprint.
+    """Return the environ variable that shows a fingerprint; applications do not share one.
 
     Its value is the area's URL and, after a blank, the process group that may hand off, if only
-    one may. The fingerprint is in the name, so that two applications on one server do not hide one
-    another.
+    one may.
     """
     return f"{_ENVIRON_PREFIX}{fingerprint}"
 
@@ -71,18 +69,15 @@ def check_proxy(
     """
     if environ.get(environ_key(keys.fingerprint)) == area.url:
         return
-    shown = str(environ.get(_PROXY_VARIABLE, "")).replace(",", " ").split()
+    shown = str(environ.get("HTTP_X_FLASK_DELEGATE", "")).replace(",", " ").split()
     if keys.fingerprint in shown:
         return
     if shown or is_claimed_by_others(environ, area, keys):
         reason = f"the configuration loaded for {area.url} was made for other settings."
     else:
         reason = "the request did not come through the configured server, or it did not say so."
-    cure = (
-        f"Write its configuration with 'flask delegate {command} --output FILE', include that,"
-        " and reload the server."
-    )
-    raise HandoffUnavailable(area.name, reason, cure)
+    write = f"Write its configuration with 'flask delegate {command} --output FILE'"
+    raise HandoffUnavailable(area.name, reason, f"{write}, include that, and reload the server.")
 
 
 def is_claimed_by_others(environ: Mapping[str, object], area: Area, keys: Keys) -> bool:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from textwrap import indent
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
+from wsgiref.types import WSGIEnvironment
 
 from flask import Response
 from werkzeug.datastructures import Headers
@@ -25,9 +26,6 @@ from . import apache, codec, signing
 from .base import Choices, Keeps, Keyed, Server
 from .handshake import PROCESS_GROUP, Keys, environ_key, in_daemon_mode, is_claimed_by_others
 
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
-
 _REGENERATE = (
     "Write the Apache configuration with 'flask delegate apache-config --output FILE', load it"
     " with 'mod_wsgi-express start-server --include-file FILE' or an Include directive, and"
@@ -37,7 +35,6 @@ _TIME_RULE = (
     "# The time of a request, which limits signed URLs, and which no client can send.\n"
     f'RequestHeader set {signing.TIME_HEADER} "%t" early\n'
 )
-_RECEIPT_MODULES = ("log_config", "logio")
 # Extensions that a server may map to a Content-Encoding, which no rule on headers could remove.
 _CODED = ".Z .br .bz2 .deflate .gz .lz .lzma .svgz .taz .tbz .tbz2 .tgz .txz .tz .xz .zst"
 _PROCESS_GROUP = re.compile(r"[A-Za-z0-9._:@/-]+")
@@ -108,24 +105,14 @@ class ModWsgi(Server):
     """See the module."""
 
     name = "mod_wsgi"
-    keeps: ClassVar[Keeps] = Keeps(
-        cookies=False, headers=False, rate_limit=True, several_ranges=True
-    )
+    keeps = Keeps(cookies=False, headers=False, rate_limit=True, several_ranges=True)
     header: ClassVar[str] = "Location"
     verifies = True
     product = apache.PRODUCT
     command: ClassVar[str] = apache.COMMAND
-    choices: ClassVar[tuple[str, ...]] = ("site", "process_group", "sendfile", "receipts")
+    choices = ("site", "process_group", "sendfile", "receipts")
     software = "mod_wsgi"
-    modules: ClassVar[tuple[str, ...]] = (
-        "alias",
-        "authz_core",
-        "env",
-        "headers",
-        "ratelimit",
-        "setenvif",
-        "wsgi",
-    )
+    modules = ("alias", "authz_core", "env", "headers", "ratelimit", "setenvif", "wsgi")
     runs_python = True
     needs_daemon_mode = True
     sendfile_lines: ClassVar[tuple[str, str]] = ("EnableSendfile On", "EnableSendfile Off")
@@ -141,18 +128,14 @@ class ModWsgi(Server):
             raise HandoffUnavailable(area.name, *_not_ready(environ, area, keys))
         # Two guards on one URL would each refuse what the other one's token opens.
         if is_claimed_by_others(environ, area, keys):
-            raise HandoffUnavailable(
-                area.name,
-                f"two configurations on this server claim {area.url}.",
-                "Remove the old one, or choose another DELEGATE_URL for the other application.",
-            )
+            reason = f"two configurations on this server claim {area.url}."
+            cure = "Remove the old one, or choose another DELEGATE_URL for the other application."
+            raise HandoffUnavailable(area.name, reason, cure)
         if group and group != environ.get(PROCESS_GROUP):
-            raise HandoffUnavailable(
-                area.name,
-                f"only the process group {group!r} may hand off,"
-                f" and this one is {environ.get(PROCESS_GROUP)!r}.",
-                "Write the configuration with the right --process-group, or without.",
-            )
+            ours = environ.get(PROCESS_GROUP)
+            reason = f"only the process group {group!r} may hand off, and this one is {ours!r}."
+            cure = "Write the configuration with the right --process-group, or without."
+            raise HandoffUnavailable(area.name, reason, cure)
 
     def respond(self, delivery: Delivery, keys: Keys, environ: WSGIEnvironment) -> Response:
         """Return the hand-off.
@@ -162,12 +145,8 @@ class ModWsgi(Server):
         del environ
         location = codec.internal_url(delivery, codec.encode(delivery, keys.token))
         # Where Apache knows no type it keeps this one, which must not be Flask's text/html.
-        headers = {
-            "Content-Type": delivery.content_type,
-            self.header: location,
-            "Content-Length": "0",
-        }
-        response = HandedOff(status=200, headers=Headers(headers))
+        response = HandedOff(content_type=delivery.content_type, headers={self.header: location})
+        response.content_length = 0
         response.autocorrect_location_header = False  # for an application's own response class
         return response
 
@@ -197,17 +176,23 @@ class ModWsgi(Server):
     def configuration(self, areas: Sequence[Keyed], choices: Choices) -> str:
         """See :class:`.Server`."""
         needed = [name for name in self.modules if name != "wsgi"]
-        needed += _RECEIPT_MODULES if choices.receipts else ()
+        needed += ("log_config", "logio") if choices.receipts else ()
         parts = [apache.module_rules(needed, load=not choices.site)]
         if any(area.signed_url for area, _ in areas):
             parts.append(_TIME_RULE)
         for area, keys in areas:
             group = f" {choices.process_group}" if choices.process_group else ""
-            shown = f'SetEnv {environ_key(keys[0].fingerprint)} "{area.url}{group}"\n'
-            parts += [shown, *([_rewrite_rules(area)] if choices.site else [])]
+            parts.append(f'SetEnv {environ_key(keys[0].fingerprint)} "{area.url}{group}"\n')
+            parts += [_rewrite_rules(area)] if choices.site else []
             parts.append(self.rules(area, keys, choices))
         if choices.receipts:
-            parts.append(_receipts_rule([area for area, _ in areas], choices.receipts))
+            # It looks at the application's answer; env= would look at the client's request.
+            urls = "|".join(re.escape(area.url) for area, _ in areas)
+            condition = f"expr=%{{resp:Location}} =~ m#^(?:{urls})#"
+            parts.append(
+                f'LogFormat "{APACHE_FORMAT}" flask_delegate\n'
+                f'CustomLog "{choices.receipts}" flask_delegate "{condition}"\n'
+            )
         return "\n".join(parts)
 
     def is_installed(self) -> bool:
@@ -222,11 +207,7 @@ class ModWsgi(Server):
 
 
 class HandedOff(Response):
-    """A response whose ``Location`` is for Apache: already a URL, not to be made absolute.
-
-    Werkzeug would parse it and quote it once more, in a third of the time that the extension needs
-    for a request.
-    """
+    """A response whose ``Location`` is for Apache: Werkzeug need not parse and quote it again."""
 
     def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:  # noqa: ARG002
         """Return the headers unchanged."""
@@ -238,10 +219,8 @@ def _not_ready(environ: Mapping[str, object], area: Area, keys: Keys) -> tuple[s
     if PROCESS_GROUP not in environ:
         return "this server is not Apache with mod_wsgi.", "Nothing to do in development."
     if not in_daemon_mode(environ):
-        return (
-            "mod_wsgi runs in embedded mode, where it does not follow a Location.",
-            "Use daemon mode (WSGIDaemonProcess and WSGIProcessGroup; mod_wsgi-express does).",
-        )
+        cure = "Use daemon mode (WSGIDaemonProcess and WSGIProcessGroup; mod_wsgi-express does)."
+        return "mod_wsgi runs in embedded mode, where it does not follow a Location.", cure
     if is_claimed_by_others(environ, area, keys):
         return f"the configuration loaded for {area.url} was made for other settings.", _REGENERATE
     return f"Apache did not load the configuration that guards {area.url}.", _REGENERATE
@@ -260,18 +239,6 @@ def _has_guard(text: str, area: Area) -> bool:
     return grants == 1 and "Require all denied" in folder and "Require all denied" in url
 
 
-def _receipts_rule(areas: Iterable[Area], log: str) -> str:
-    """Have Apache write a line for each hand-off.
-
-    The condition looks at the application's answer; ``env=`` would look at the client's request.
-    """
-    urls = "|".join(re.escape(area.url) for area in areas)
-    return (
-        f'LogFormat "{APACHE_FORMAT}" flask_delegate\n'
-        f'CustomLog "{log}" flask_delegate "expr=%{{resp:Location}} =~ m#^(?:{urls})#"\n'
-    )
-
-
 def _rewrite_rules(area: Area) -> str:
     """Keep later rewrite rules from redirecting a hand-off, with its token, elsewhere."""
     rules = "".join(f'    RewriteRule "^{re.escape(url)}" - [END]\n' for url in area.urls)
@@ -285,11 +252,9 @@ def _condition(token: str, process_group: str | None) -> str:
     elif _PROCESS_GROUP.fullmatch(process_group):
         origin = f"{group} == '{process_group}'"
     else:
-        raise ConfigurationError(
-            "--process-group",
-            f"{process_group!r} is not a process group's name.",
-            "Give the name that WSGIDaemonProcess has.",
-        )
+        problem = f"{process_group!r} is not a process group's name."
+        cure = "Give the name that WSGIDaemonProcess has."
+        raise ConfigurationError("--process-group", problem, cure)
     return f"{origin} && %{{QUERY_STRING}} =~ m#{codec.query_pattern(token)}#"
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
+from wsgiref.types import WSGIEnvironment
 
 from werkzeug.wrappers import Response
 
@@ -18,21 +19,16 @@ from .base import Choices, Keeps, Keyed, Server, describing_response
 from .codec import internal_url
 from .handshake import Keys
 
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
-
 
 class Nginx(Server):
     """See the module."""
 
     name = "nginx"
-    keeps: ClassVar[Keeps] = Keeps(
-        cookies=True, headers=False, rate_limit=True, several_ranges=True
-    )
+    keeps = Keeps(cookies=True, headers=False, rate_limit=True, several_ranges=True)
     header: ClassVar[str] = "X-Accel-Redirect"
     product = "nginx"
     command: ClassVar[str] = "nginx-config"
-    choices: ClassVar[tuple[str, ...]] = ("sendfile", "receipts")
+    choices = ("sendfile", "receipts")
     software = "nginx"
     sendfile_lines: ClassVar[tuple[str, str]] = ("sendfile on;", "sendfile off;")
 

@@ -75,27 +75,23 @@ def condition(keys: Iterable[str]) -> str:
 
     :param keys: the one in use, and those that it has replaced.
     """
-    return " || ".join(
-        form for key in keys for form in (_form(key, bound=False), _form(key, bound=True))
-    )
+    return " || ".join(_form(key, bound=bound) for key in keys for bound in (False, True))
 
 
 def _form(key: str, *, bound: bool) -> str:
-    fields = "".join(field.optional for field in codec.DESCRIBED)
-    subject = f"%{{REQUEST_METHOD}} %{{req:{TIME_HEADER}}} %{{QUERY_STRING}}"
+    fields = "".join(f"(?:&{one.key}={one.pattern})?" for one in codec.DESCRIBED)
+    text = f"%{{REQUEST_METHOD}} %{{req:{TIME_HEADER}}} %{{QUERY_STRING}}"
     query = f"(e=([0-9]{{10}}){'&b=1' if bound else ''}{fields})&s=([0-9a-f]{{40}})"
     pattern = f"^(?:GET|HEAD) t=([0-9]{{10}})[0-9]{{6}} {query}"
     signed = "$2 %{REQUEST_URI}"
     if bound:
-        subject += " ;%{req:Cookie};"
+        text += " ;%{req:Cookie};"
         pattern += f" .*;[ ]*{COOKIE}=({_COOKIE_VALUE});"
         signed = "$2 $5 %{REQUEST_URI}"
     else:
         pattern += "$"
     mac = f"%{{sha1:{key}%{{sha1:{key}{signed}}}}}"
-    return (
-        f"('{subject}' =~ m#{pattern}# && $3 -gt $1 && %{{sha1:{key}$4}} == %{{sha1:{key}{mac}}})"
-    )
+    return f"('{text}' =~ m#{pattern}# && $3 -gt $1 && %{{sha1:{key}$4}} == %{{sha1:{key}{mac}}})"
 
 
 def browser_value() -> str:
@@ -110,7 +106,6 @@ def browser_value() -> str:
 
 
 def _set_cookie(response: Response) -> Response:
-    response.set_cookie(
-        COOKIE, g.flask_delegate_browser, secure=request.is_secure, httponly=True, samesite="Lax"
-    )
+    value = g.flask_delegate_browser
+    response.set_cookie(COOKIE, value, secure=request.is_secure, httponly=True, samesite="Lax")
     return response

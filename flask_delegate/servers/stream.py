@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import ExitStack
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
+from typing import Any, BinaryIO
+from wsgiref.types import WSGIEnvironment
 
 from werkzeug.http import parse_range_header
 from werkzeug.wrappers import Response
@@ -16,17 +17,12 @@ from ..delivery import Delivery
 from .base import Keeps, Server, describing_response, set_validators
 from .handshake import Keys
 
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
-
 
 class Stream(Server):
     """See the module."""
 
     name = "stream"
-    keeps: ClassVar[Keeps] = Keeps(
-        cookies=True, headers=True, rate_limit=False, several_ranges=False
-    )
+    keeps = Keeps(cookies=True, headers=True, rate_limit=False, several_ranges=False)
 
     def check(self, environ: Mapping[str, object], area: Area, keys: Keys) -> None:
         """Do nothing: every server will do."""
@@ -38,9 +34,8 @@ class Stream(Server):
         :raises werkzeug.exceptions.RequestedRangeNotSatisfiable: as the name says.
         """
         del keys
-        environ = dict(environ)
+        environ, file = dict(environ), delivery.file
         _ignore_unusable_ranges(environ)
-        file = delivery.file
         with ExitStack() as on_error:
             opened = on_error.enter_context(file.open())
             response = describing_response(delivery)
@@ -64,10 +59,7 @@ def _body(environ: WSGIEnvironment, opened: BinaryIO) -> Any:
 
 
 def _ignore_unusable_ranges(environ: WSGIEnvironment) -> None:
-    """Send the whole file instead, as RFC 9110, 14.2 allows.
-
-    Werkzeug answers one range in bytes, and anything else with 416.
-    """
+    # The whole file is sent instead, as RFC 9110, 14.2 allows; Werkzeug would answer 416.
     wanted = parse_range_header(environ.get("HTTP_RANGE"))
     if wanted is None or wanted.units != "bytes" or len(wanted.ranges) > 1:
         environ.pop("HTTP_RANGE", None)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
+from wsgiref.types import WSGIEnvironment
 
 from werkzeug.wrappers import Response
 
@@ -19,9 +20,6 @@ from . import apache
 from .base import Choices, Keeps, Keyed, Server, describing_response, set_validators
 from .handshake import PROXY_HEADER, Keys, environ_key
 
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
-
 # The module takes the path literally. Blanks at its ends would be cut off; controls end the header.
 _UNSENDABLE = re.compile(r"[\x00-\x1f\x7f]|\s$")
 
@@ -30,15 +28,13 @@ class XSendfile(Server):
     """See the module."""
 
     name = "xsendfile"
-    keeps: ClassVar[Keeps] = Keeps(
-        cookies=True, headers=True, rate_limit=False, several_ranges=True
-    )
+    keeps = Keeps(cookies=True, headers=True, rate_limit=False, several_ranges=True)
     header: ClassVar[str] = "X-Sendfile"
     product = apache.PRODUCT
     command: ClassVar[str] = apache.COMMAND
-    choices: ClassVar[tuple[str, ...]] = ("site",)
+    choices = ("site",)
     software = "mod_xsendfile"
-    modules: ClassVar[tuple[str, ...]] = ("xsendfile", "env", "headers")
+    modules = ("xsendfile", "env", "headers")
     runs_python = True
 
     def respond(self, delivery: Delivery, keys: Keys, environ: WSGIEnvironment) -> Response:
@@ -49,11 +45,9 @@ class XSendfile(Server):
         del keys, environ
         path = delivery.file.path
         if _UNSENDABLE.search(path):
-            raise HandoffUnavailable(
-                delivery.area.name,
-                f"X-Sendfile cannot carry the name {path!r}.",
-                "Rename the file, or use another backend.",
-            )
+            reason = f"X-Sendfile cannot carry the name {path!r}."
+            cure = "Rename the file, or use another backend."
+            raise HandoffUnavailable(delivery.area.name, reason, cure)
         response = describing_response(delivery)
         set_validators(response, delivery.file)
         # WSGI's headers are Latin-1 (PEP 3333); the bytes are those of the file system.

@@ -14,13 +14,7 @@ from .assertions import assert_delegated, assert_refused
 if TYPE_CHECKING:
     from .fixture import ServeWithApache, serve_with_apache
 
-__all__ = [
-    "Apache",
-    "ServeWithApache",
-    "assert_delegated",
-    "assert_refused",
-    "serve_with_apache",
-]
+__all__ = ["Apache", "ServeWithApache", "assert_delegated", "assert_refused", "serve_with_apache"]
 
 
 def __getattr__(name: str) -> Any:

@@ -13,9 +13,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
-from typing import Self
 
 _PATIENCE = 60  # seconds until the server must answer
 _MISSING = (
@@ -30,7 +29,7 @@ RIGHTS = (
 )
 
 
-class Apache:
+class Apache(AbstractContextManager["Apache"]):
     """A running server, which :meth:`stop` or the end of a ``with`` block stops.
 
     :param port: where it listens on 127.0.0.1.
@@ -39,9 +38,7 @@ class Apache:
     """
 
     def __init__(self, port: int, folder: Path, process: subprocess.Popen[bytes]) -> None:
-        self.port = port
-        self.folder = folder
-        self._process = process
+        self.port, self.folder, self._process = port, folder, process
         self._last_log: str | None = None
 
     @property
@@ -64,9 +61,6 @@ class Apache:
         self._last_log = self.log()
         shutil.rmtree(self.folder)
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, *exception: object) -> None:
         self.stop()
 
@@ -78,8 +72,11 @@ class Apache:
         deadline = time.monotonic() + _PATIENCE
         answer = b""
         while self._process.poll() is None and time.monotonic() < deadline:
-            with suppress(OSError):
-                answer = self._ask()
+            address = ("127.0.0.1", self.port)
+            # Apache waits long before it reports a daemon process that does not come up.
+            with suppress(OSError), socket.create_connection(address, _PATIENCE) as connection:
+                connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                answer = connection.recv(100)
             if answer:
                 break
             time.sleep(0.05)
@@ -90,12 +87,6 @@ class Apache:
             user = daemon_user()
             advice = RIGHTS.format(user=user) if gone and user else ""
             raise RuntimeError(f"Apache did not start:\n{output}\n{self.log()}\n{advice}".rstrip())
-
-    def _ask(self) -> bytes:
-        # Apache waits long before it reports a daemon process that does not come up.
-        with socket.create_connection(("127.0.0.1", self.port), timeout=_PATIENCE) as connection:
-            connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
-            return connection.recv(100)
 
 
 def start(
@@ -117,7 +108,8 @@ def start(
     command = [_express(), "start-server"]
     port = port or free_port()
     folder = Path(tempfile.mkdtemp(prefix="flask-delegate-")).resolve()
-    try:
+    with ExitStack() as on_error:
+        on_error.callback(shutil.rmtree, folder, ignore_errors=True)
         command += _prepare(folder, script, include)
         command += ["--host", "127.0.0.1", "--port", str(port), *options]
         with (folder / "output").open("wb") as output:
@@ -130,15 +122,9 @@ def start(
                 umask=0o022,
                 start_new_session=True,
             )
-    except BaseException:
-        shutil.rmtree(folder)
-        raise
-    apache = Apache(port, folder, process)
-    try:
+        apache = on_error.enter_context(Apache(port, folder, process))
         apache.wait()
-    except BaseException:
-        apache.stop()
-        raise
+        on_error.pop_all()
     return apache
 
 
@@ -209,5 +195,4 @@ def free_port() -> int:
     """Return a port of 127.0.0.1 that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+        return int(probe.getsockname()[1])

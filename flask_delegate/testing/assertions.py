@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Unpack
 from urllib.parse import unquote
 from weakref import WeakKeyDictionary
 
@@ -14,14 +14,13 @@ from werkzeug.test import TestResponse
 from ..delivery import Delivery, clean_name, content_type
 from ..exceptions import DelegateError
 from ..guards.lost_headers import SENT, Sent
+from ..handoff import Options
 from ..servers import SERVERS
 from ..signals import file_delegated, file_refused
 
 
 @dataclass(slots=True)
 class _Record:
-    """What the extension did in one request."""
-
     delivered: list[tuple[Delivery, tuple[str, str]]] = field(default_factory=list)
     """Each delivery, and the response header that shows it."""
     error: DelegateError | None = None
@@ -33,16 +32,7 @@ _records: WeakKeyDictionary[object, _Record] = WeakKeyDictionary()
 
 
 def assert_delegated(
-    response: TestResponse,
-    path: str | os.PathLike[str],
-    *,
-    area: str | None = None,
-    download_name: str | None = None,
-    mimetype: str | None = None,
-    as_attachment: bool | None = None,
-    max_age: int | None = None,
-    csp: str | None = None,
-    rate_limit: int | None = None,
+    response: TestResponse, path: str | os.PathLike[str], **options: Unpack[Options]
 ) -> None:
     """Assert that a response delivers a private file, whoever sends the bytes.
 
@@ -50,13 +40,9 @@ def assert_delegated(
 
     :param response: from Flask's test client.
     :param path: relative to the area's root.
-    :param area: the area's name; that of ``DELEGATE_ROOT`` is ``default``.
-    :param download_name: the name to save under, which is cleaned like the application's.
-    :param mimetype: the media type, with or without the charset that text is given.
-    :param as_attachment: whether the browser is to save the file.
-    :param max_age: seconds.
-    :param csp: the Content-Security-Policy; an empty one: none is delivery.
-    :param rate_limit: bytes a second.
+    :param options: those of :class:`~flask_delegate.Handoff` to compare. The area of
+        ``DELEGATE_ROOT`` is ``default``; ``download_name`` is cleaned like the application's;
+        ``mimetype`` may leave out the charset that text is given; an empty ``csp``: none is sent.
     :raises AssertionError: with what was expected and what came.
     """
     __tracebackhide__ = True
@@ -65,20 +51,15 @@ def assert_delegated(
     if delivery is None:
         raise AssertionError(f"expected {wanted!r}, but not delivered: {_outcome(response)}")
     came = _facts(delivery)
-    expected: dict[str, object] = {
-        "path": _real(wanted, delivery),
-        "area": area,
-        "download_name": None if download_name is None else clean_name(download_name),
-        "mimetype": None if mimetype is None else content_type(mimetype),
-        "as_attachment": as_attachment,
-        "max_age": max_age,
-        "csp": csp,
-        "rate_limit": rate_limit,
-    }
+    expected: dict[str, object] = {"path": _real(wanted, delivery), **options}
+    if (name := options.get("download_name")) is not None:
+        expected["download_name"] = clean_name(name)
+    if (mimetype := options.get("mimetype")) is not None:
+        expected["mimetype"] = content_type(mimetype)
     wrong = [
         f"  {name}: expected {value!r}, delivered {came[name]!r}"
         for name, value in expected.items()
-        if value is not None and value != came[name]
+        if came[name] != value and value is not None
     ]
     if wrong:
         head = f"{came['path']!r} of area {came['area']!r} was delivered, but not as expected:"
@@ -99,10 +80,8 @@ def assert_refused(response: TestResponse, status: int | None = None) -> None:
     wanted = "a status from 400 to 499" if status is None else str(status)
     if delivery := _delivered_by(response):
         came = _facts(delivery)
-        raise AssertionError(
-            f"expected {wanted}, but {came['path']!r} of area {came['area']!r} was delivered:"
-            f" {response.status}"
-        )
+        what = f"{came['path']!r} of area {came['area']!r}"
+        raise AssertionError(f"expected {wanted}, but {what} was delivered: {response.status}")
     code = response.status_code
     if code != status and not (status is None and 400 <= code < 500):
         raise AssertionError(f"expected {wanted}, but came {_outcome(response)}")
@@ -113,26 +92,24 @@ def _delivered_by(response: TestResponse) -> Delivery | None:
     # An open file would be a ResourceWarning in a test that does not look at the content.
     response.make_sequence()
     response.close()
-    record = _record_of(response)
-    if record is None or response.status_code not in (200, 206, 304):
-        return None
-    for delivery, (name, value) in reversed(record.delivered):
-        if response.headers.getlist(name) == [value]:
-            return delivery
+    if response.status_code in (200, 206, 304):
+        for delivery, (name, value) in reversed(_record_of(response).delivered):
+            if response.headers.getlist(name) == [value]:
+                return delivery
     return None
 
 
-def _record_of(response: TestResponse) -> _Record | None:
+def _record_of(response: TestResponse) -> _Record:
     if not isinstance(response, TestResponse):
         raise TypeError(f"not a response of Flask's test client, but {type(response).__name__}")
-    return _records.get(response.request.environ["wsgi.input"])
+    return _records.get(response.request.environ["wsgi.input"]) or _Record()
 
 
 def _outcome(response: TestResponse) -> str:
     record = _record_of(response)
-    if record is not None and record.error is not None:
+    if record.error is not None:
         return f"{response.status} ({record.error})"
-    if record is not None and record.delivered:
+    if record.delivered:
         return f"{response.status}, instead of the response that the extension made"
     if response.status_code in (200, 206, 304):
         return f"{response.status}, not by the extension (import this module before requests)"

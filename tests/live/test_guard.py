@@ -42,7 +42,7 @@ def guarded(shared_site: Site) -> Iterator[Apache]:
 
 def leaks(port: int) -> list[bytes]:
     """Make every direct request; list those that were given the file."""
-    found = [attack.raw for attack in attacks(NAME) if MARK in everything(port, attack.raw)]
+    found = [attack.to() for attack in attacks(NAME) if MARK in everything(port, attack.to())]
     for target in targets(NAME):
         try:
             text = target.decode("ascii")

@@ -77,7 +77,7 @@ def test_no_direct_request_to_nginx_gets_the_file(site: Site) -> None:
         direct = [attack for attack in attacks(NAME) if attack.version != "HTTP/0.9"]
         for attack in direct:
             reply = get(port, attack.target, method=attack.method, headers=attack.headers)
-            assert MARK not in reply.body, attack.raw
+            assert MARK not in reply.body, attack.to()
         for target in targets(NAME):
             assert MARK not in get(port, target + b"?k=" + token.encode()).body
 

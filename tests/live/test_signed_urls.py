@@ -176,12 +176,12 @@ def test_no_other_url_gets_the_file_in_any_spelling(
         got += [
             (kind, target)
             for target in targets("/signed/", NAME)
-            if MARK in everything(port, Attack(target + b"?" + query).raw)
+            if MARK in everything(port, Attack(target + b"?" + query).to())
         ]
     assert got == []
     # The same ways that lead nowhere here lead to the file with a good signature.
     query = forge(signed_site).partition("?")[2].encode()
-    ways = [Attack(target + b"?" + query).raw for target in targets("/signed/", NAME)]
+    ways = [Attack(target + b"?" + query).to() for target in targets("/signed/", NAME)]
     assert sum(MARK in everything(port, way) for way in ways) > 5
 
 

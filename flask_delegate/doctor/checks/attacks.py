@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from itertools import product
 from urllib.parse import quote
 
-from ..apache_config import Configuration, Way, ways
+from ..apache_config import Configuration, ways
 from ..finding import Finding, failure, ok, skipped, warning
 from ..probe import Probe, Visit
 from ..requests import http2
@@ -47,12 +50,10 @@ def _attack(family: Family, visit: Visit) -> Finding:
         seen = f"{len(got)} of {made} direct requests got the probe file: {some}."
         return failure(check, seen, family.why, _FIX)
     if silent:
-        return warning(
-            check,
-            f"{silent} of {made} requests were not answered; the others were refused.",
-            f"The former could not be checked. {family.why}",
-            "Run the doctor again when the server has less to do.",
-        )
+        seen = f"{silent} of {made} requests were not answered; the others were refused."
+        why = f"The former could not be checked. {family.why}"
+        fix = "Run the doctor again when the server has less to do."
+        return warning(check, seen, why, fix)
     return ok(check, f"none of {made} direct requests got the file")
 
 
@@ -65,19 +66,18 @@ def _described(attack: Attack, probe: Probe) -> str:
 
 def listings(visit: Visit) -> Finding:
     """Ask for the area's folder."""
-    showing = []
-    for template in LISTINGS:
-        spelled = spell(template, visit.area.url, "")
-        if visit.probe.name.encode() in (visit.attack(Attack(spelled)) or b""):
-            showing.append(spelled.decode("latin-1"))
+    asked = [spell(template, visit.area.url, "") for template in LISTINGS.split()]
+    showing = [
+        target.decode("latin-1")
+        for target in asked
+        if visit.probe.name.encode() in (visit.attack(Attack(target)) or b"")
+    ]
     if showing:
-        return failure(
-            "listing",
-            f"the folder's content is shown: {', '.join(showing[:_SHOWN])}.",
-            "The names of private files reveal a lot, and make the files easy to ask for.",
-            "Options -Indexes, autoindex off; " + _FIX,
-        )
-    return ok("listing", f"none of {len(LISTINGS)} spellings shows the folder")
+        seen = f"the folder's content is shown: {', '.join(showing[:_SHOWN])}."
+        why = "The names of private files reveal a lot, and make the files easy to ask for."
+        fix = "Options -Indexes, autoindex off; " + _FIX
+        return failure("listing", seen, why, fix)
+    return ok("listing", f"none of {len(asked)} spellings shows the folder")
 
 
 def other_paths(visit: Visit) -> Finding:
@@ -87,7 +87,7 @@ def other_paths(visit: Visit) -> Finding:
         return skipped(
             "other-paths",
             "the other virtual hosts and aliases cannot be seen from outside",
-            "Name the server's configuration with --apache-config.",
+            fix="Name the server's configuration with --apache-config.",
         )
     tries = list(_elsewhere(visit, apache))
     got = [where for one in tries if (where := _reached(*one, visit.probe))]
@@ -106,26 +106,20 @@ def _elsewhere(visit: Visit, apache: Configuration) -> Iterator[tuple[Target, st
     """Yield where to ask, under which host name, for what, and which directive is behind it."""
     target, area = visit.target, visit.area
     for way in ways(apache, area, visit.case.tokens(area)):
-        at = target.at(apache.port(way.host) or target.port)
-        for name in apache.names(way.host) or [target.host_header]:
-            for url in _urls(way, visit.probe):
-                yield at, name, url, f" by {way.directive} in {way.place}"
+        at = replace(target, port=apache.port(way.host) or target.port)
+        path = quote(way.url + way.below + visit.probe.name)
+        names = apache.names(way.host) or [target.host_header]
+        for name, url in product(names, (path, f"/{path}")):
+            yield at, name, url, f" by {way.directive} in {way.place}"
     for host in apache.addresses:
         for name in apache.names(host):
             yield target, name, area.url + visit.probe.name, ""
 
 
-def _urls(way: Way, probe: Probe) -> tuple[str, ...]:
-    path = quote(way.url + way.below + probe.name)
-    return (path, f"/{path}")
-
-
 def _reached(target: Target, name: str, url: str, by: str, probe: Probe) -> str:
     """Return where the file was delivered, if it was."""
-    try:
-        answer = answer_to(target, Attack(url.encode(), headers={"Host": name}).raw)
-    except (OSError, UnicodeEncodeError):
-        return ""
-    if answer is None or probe.marker not in answer:
-        return ""
-    return f"http://{name}{url.replace(probe.name, 'NAME')}{by}"
+    with suppress(OSError, UnicodeEncodeError):
+        answer = answer_to(target, Attack(url.encode(), headers={"Host": name}).to())
+        if answer is not None and probe.marker in answer:
+            return f"http://{name}{url.replace(probe.name, 'NAME')}{by}"
+    return ""

@@ -35,12 +35,10 @@ def settings(case: Case) -> Finding:
             " write the server's configuration again.",
         )
     if case.app.debug:
-        return warning(
-            "settings",
-            "debug mode is on.",
-            "Error pages show code, and may run it, for everybody.",
-            "Leave out --debug and FLASK_DEBUG where others reach the server.",
-        )
+        seen = "debug mode is on."
+        why = "Error pages show code, and may run it, for everybody."
+        fix = "Leave out --debug and FLASK_DEBUG where others reach the server."
+        return warning("settings", seen, why, fix)
     number = len(case.state.settings.areas)
     return ok("settings", f"complete; {number} {'area' if number == 1 else 'areas'}")
 
@@ -84,22 +82,18 @@ def root(_case: Case, area: Area) -> Finding:
         mode = Path(folder).stat().st_mode
         is_open = bool(mode & stat.S_IWOTH)
         if is_open and (folder == area.root or not mode & stat.S_ISVTX):
-            return failure(
-                "root",
-                f"everybody on this machine may write to {folder} (mode {mode & 0o7777:o}).",
-                "Anybody can put files there, or replace this folder with another.",
-                f"chmod o-w {folder}",
-            )
+            seen = f"everybody on this machine may write to {folder} (mode {mode & 0o7777:o})."
+            why = "Anybody can put files there, or replace this folder with another."
+            fix = f"chmod o-w {folder}"
+            return failure("root", seen, why, fix)
     return ok("root", f"{area.root} is not open to other users' changes")
 
 
 def root_link(case: Case, area: Area) -> Finding:
     """Compare the configured folder with its real path."""
     config = case.app.config
-    default = area.name == DEFAULT_AREA
-    given = os.fspath(
-        config["DELEGATE_ROOT"] if default else config["DELEGATE_AREAS"][area.name]["root"]
-    )
+    default = {"root": config["DELEGATE_ROOT"]}
+    given = os.fspath({DEFAULT_AREA: default, **config["DELEGATE_AREAS"]}[area.name]["root"])
     if os.path.normpath(given) == area.root:
         return ok("root-link", "given by its real path")
     return warning(
@@ -173,20 +167,13 @@ def overlap(case: Case, area: Area) -> Finding:
             continue
         real = os.path.realpath(folder)
         if lies_within(area.root, real) or lies_within(real, area.root):
-            return failure(
-                "overlap",
-                f"{area.root} overlaps {what}, {folder}.",
-                "Flask serves that folder to everybody.",
-                fix,
-            )
+            why = "Flask serves that folder to everybody."
+            return failure("overlap", f"{area.root} overlaps {what}, {folder}.", why, fix)
     code = os.path.realpath(case.app.root_path)
     if lies_within(code, area.root):
-        return failure(
-            "overlap",
-            f"the application's code, {code}, lies in {area.root}.",
-            "Whoever may name a file can read the code, and whoever may store one can change it.",
-            fix,
-        )
+        seen = f"the application's code, {code}, lies in {area.root}."
+        why = "Whoever may name a file can read the code, and whoever may store one can change it."
+        return failure("overlap", seen, why, fix)
     return ok("overlap", "shares no folder with static files or code")
 
 
@@ -195,3 +182,6 @@ def _described(lacking: list[tuple[str, str]]) -> str:
     some = ", ".join(f"{verbs[right]} {path}" for path, right in lacking[:_SHOWN])
     more = len(lacking) - _SHOWN
     return some + (f", and {more} more" if more > 0 else "")
+
+
+CHECKS = (root, root_link, permissions, files, overlap)

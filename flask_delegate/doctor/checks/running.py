@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,16 +28,14 @@ def examine(case: Case, target: Target) -> Iterator[Finding]:
     try:
         reply = fetch(target, target.path)
     except OSError as error:
-        yield failure(
-            "reach",
-            f"{target.host}:{target.port} does not answer: {error}.",
-            "A server that does not answer cannot be checked.",
-            "Start it, or give the URL at which this machine reaches the application's root.",
-        )
+        seen = f"{target.host}:{target.port} does not answer: {error}."
+        why = "A server that does not answer cannot be checked."
+        fix = "Start it, or give the URL at which this machine reaches the application's root."
+        yield failure("reach", seen, why, fix)
         return
     yield ok("reach", f"{target.host_header} answers, with {reply.status}")
     if not case.app.secret_key:
-        yield skipped("probe", "there is no SECRET_KEY to sign with", "Set SECRET_KEY.")
+        yield skipped("probe", "there is no SECRET_KEY to sign with", fix="Set SECRET_KEY.")
         return
     for area in case.areas:
         yield from about(area, _examine_area(case, area, target))
@@ -53,12 +52,10 @@ def _examine_area(case: Case, area: Area, target: Target) -> Iterator[Finding]:
                 yield listings(visit)
                 yield other_paths(visit)
             except OSError as error:
-                yield failure(
-                    "reach",
-                    f"the server stopped answering: {error}.",
-                    "The checks that follow could not be made.",
-                    "Look into its error log, and run the doctor again.",
-                )
+                seen = f"the server stopped answering: {error}."
+                why = "The checks that follow could not be made."
+                fix = "Look into its error log, and run the doctor again."
+                yield failure("reach", seen, why, fix)
     except OSError as error:
         yield failure(
             "probe-file",
@@ -85,13 +82,11 @@ def _application(visit: Visit) -> Iterator[Finding]:
 
 
 def _read_report(reply: Reply) -> dict[str, Any] | None:
-    if reply.status != 200:
-        return None
-    try:
+    with suppress(ValueError):
         report = json.loads(reply.body)
-    except ValueError:
-        return None
-    return report if isinstance(report, dict) and "areas" in report else None
+        if reply.status == 200 and isinstance(report, dict) and "areas" in report:
+            return report
+    return None
 
 
 def _unknown(reply: Reply) -> Finding:
@@ -117,10 +112,8 @@ def _place(location: str) -> str:
 
 def _agreement(visit: Visit, seen: Mapping[str, Any]) -> Finding:
     area, keys = visit.area, visit.case.keys(visit.area)[0]
-    here = {"root": area.root, "url": area.url, "backend": area.backend}
-    differing = [
-        f"{key}: {seen[key]!r} there, {here[key]!r} here" for key in here if seen[key] != here[key]
-    ]
+    here = (("root", area.root), ("url", area.url), ("backend", area.backend))
+    differing = [f"{key}: {seen[key]!r} there, {my!r} here" for key, my in here if seen[key] != my]
     if not differing and seen["fingerprint"] != keys.fingerprint:
         differing = ["the rules for the area (DELEGATE_HEADERS, or Flask-Delegate's version)"]
     if not differing:
@@ -143,38 +136,32 @@ def _daemon_mode(area: Area, report: Mapping[str, Any]) -> Finding:
     why = "Only a daemon process can have Apache send a file in its place."
     if group is None:
         tell = warning if area.backend == AUTO else failure
-        return tell(
-            "daemon-mode",
-            "the application does not run under mod_wsgi.",
-            f"{why} Python streams the files, or they are refused.",
-            "Serve it with mod_wsgi, or set DELEGATE_BACKEND to what fits the server.",
-        )
-    return failure(
-        "daemon-mode",
-        "mod_wsgi runs in embedded mode.",
-        f"{why} Embedded, each download holds a thread of Apache and Python.",
-        "Use WSGIDaemonProcess and WSGIProcessGroup, or leave out --embedded-mode.",
-    )
+        seen = "the application does not run under mod_wsgi."
+        why = f"{why} Python streams the files, or they are refused."
+        fix = "Serve it with mod_wsgi, or set DELEGATE_BACKEND to what fits the server."
+        return tell("daemon-mode", seen, why, fix)
+    seen = "mod_wsgi runs in embedded mode."
+    why = f"{why} Embedded, each download holds a thread of Apache and Python."
+    fix = "Use WSGIDaemonProcess and WSGIProcessGroup, or leave out --embedded-mode."
+    return failure("daemon-mode", seen, why, fix)
 
 
-def _guard(area: Area, report: Mapping[str, Any], seen: Mapping[str, Any]) -> Finding:
+def _guard(area: Area, report: Mapping[str, Any], shown: Mapping[str, Any]) -> Finding:
     if server_of(area).command is None:
         return skipped("guard", f"the backend {area.backend} needs none")
     if area.backend == AUTO and report["process_group"] is None:
         return skipped("guard", "there is no server that could have one")
-    if seen["problem"] is None:
+    if shown["problem"] is None:
         return ok("guard", "the server shows the fingerprint of the present rules")
-    if seen["old_key"]:
-        return warning(
-            "guard",
-            "the server's configuration was made with a key that is now in SECRET_KEY_FALLBACKS.",
-            "Files are handed off until that key is removed from there.",
-            str(seen["cure"]),
-        )
+    if shown["old_key"]:
+        seen = "the server's configuration was made with a key that is now in SECRET_KEY_FALLBACKS."
+        why = "Files are handed off until that key is removed from there."
+        fix = str(shown["cure"])
+        return warning("guard", seen, why, fix)
     return failure(
         "guard",
-        str(seen["problem"]),
+        str(shown["problem"]),
         "The application does not hand off without its guard: it streams the files, or refuses"
         " them. Files may also lie open, if other rules made them reachable.",
-        str(seen["cure"]),
+        str(shown["cure"]),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from ...areas import Area, lies_within
@@ -16,6 +17,8 @@ _NETWORK = re.compile(
     r"nfs\d?|cifs|smb\d?|smbfs|9p|afs|ceph|glusterfs|lustre|ncpfs|gfs2|ocfs2|vboxsf|virtiofs|fuse\..*"
 )
 _MOUNTS = Path("/proc/self/mountinfo")
+_NO_APACHE = "Apache's configuration was not named"
+_NAME_APACHE = "Name its main file with --apache-config FILE."
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 
 
@@ -74,25 +77,22 @@ def file_system(folder: str, mountinfo: str) -> str:
 
 
 def _text(case: Case) -> str | None:
-    if case.config is None:
-        return None
-    try:
-        return case.config.read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError:
-        return None
+    with suppress(OSError):
+        if case.config is not None:
+            return case.config.read_text(encoding="utf-8", errors="surrogateescape")
+    return None
 
 
 def _no_config(check: str, case: Case) -> Finding:
     if case.config is None:
-        return skipped(check, "the generated file was not named", "Name it with --config FILE.")
+        fix = "Name it with --config FILE."
+        return skipped(check, "the generated file was not named", fix=fix)
     if check != "config":
         return skipped(check, f"{case.config} cannot be read")
-    return failure(
-        check,
-        f"{case.config} cannot be read.",
-        "Without it the doctor cannot compare it with the settings.",
-        "Run the doctor as root, or as the file's owner.",
-    )
+    seen = f"{case.config} cannot be read."
+    why = "Without it the doctor cannot compare it with the settings."
+    fix = "Run the doctor as root, or as the file's owner."
+    return failure(check, seen, why, fix)
 
 
 def config(case: Case, area: Area) -> Finding:
@@ -110,12 +110,9 @@ def config(case: Case, area: Area) -> Finding:
     if not fault:
         return ok("config", f"{case.config} fits the settings")
     if "" in old:
-        return warning(
-            "config",
-            f"{case.config} was made with a key that is now in SECRET_KEY_FALLBACKS.",
-            "Files are handed off until that key is removed from there.",
-            fix,
-        )
+        seen = f"{case.config} was made with a key that is now in SECRET_KEY_FALLBACKS."
+        why = "Files are handed off until that key is removed from there."
+        return warning("config", seen, why, fix)
     return failure(
         "config",
         f"{case.config} {fault}.",
@@ -133,12 +130,10 @@ def config_secret(case: Case, _area: Area) -> Finding:
     mode = path.stat().st_mode
     if not mode & (stat.S_IROTH | stat.S_IWOTH):
         return ok("config-secret", f"{path} has mode {mode & 0o7777:o}")
-    return failure(
-        "config-secret",
-        f"everybody on this machine may read or change {path} (mode {mode & 0o7777:o}).",
-        "It holds the token that opens the files to a hand-off.",
-        f"chmod 600 {path}, and chown it to root, or to the user who starts the server.",
-    )
+    seen = f"everybody on this machine may read or change {path} (mode {mode & 0o7777:o})."
+    why = "It holds the token that opens the files to a hand-off."
+    fix = f"chmod 600 {path}, and chown it to root, or to the user who starts the server."
+    return failure("config-secret", seen, why, fix)
 
 
 def sendfile(case: Case, area: Area) -> Finding:
@@ -147,41 +142,37 @@ def sendfile(case: Case, area: Area) -> Finding:
     if text is None:
         return _no_config("sendfile", case)
     if lines is None:
-        check = "Look: strace -f -e trace=sendfile -p PID of a worker, during a download."
-        return skipped("sendfile", f"{case.config} does not say for {area.backend}", check)
+        fix = "Look: strace -f -e trace=sendfile -p PID of a worker, during a download."
+        return skipped("sendfile", f"{case.config} does not say for {area.backend}", fix=fix)
     if lines[0] in text:
         seen = f"on in {case.config}; whether the kernel does it cannot be seen from outside"
         return ok("sendfile", seen)
-    return warning(
-        "sendfile",
-        f"off in {case.config}.",
-        "Each slow download holds a thread of the server, which copies every byte.",
-        "If the files are on a local file system, write it again without --no-sendfile.",
-    )
+    seen = f"off in {case.config}."
+    why = "Each slow download holds a thread of the server, which copies every byte."
+    fix = "If the files are on a local file system, write it again without --no-sendfile."
+    return warning("sendfile", seen, why, fix)
 
 
 def apache_modules(case: Case, area: Area) -> Finding:
     """Compare what the rules need with what is loaded."""
     needed = server_of(area).modules
     if case.apache is None:
-        return _no_apache("apache-modules")
+        return skipped("apache-modules", _NO_APACHE, fix=_NAME_APACHE)
     if not needed:
         return skipped("apache-modules", f"the backend is {area.backend}")
     missing = sorted(set(needed) - case.apache.modules())
     if not missing:
         return ok("apache-modules", f"{case.apache.file} loads all of them")
-    return failure(
-        "apache-modules",
-        f"{case.apache.file} does not load {', '.join(f'mod_{name}' for name in missing)}.",
-        "Apache does not start, or ignores the rules that need them.",
-        f"On Debian and Ubuntu: a2enmod {' '.join(missing)}; then restart Apache.",
-    )
+    seen = f"{case.apache.file} does not load {', '.join(f'mod_{name}' for name in missing)}."
+    why = "Apache does not start, or ignores the rules that need them."
+    fix = f"On Debian and Ubuntu: a2enmod {' '.join(missing)}; then restart Apache."
+    return failure("apache-modules", seen, why, fix)
 
 
 def apache_paths(case: Case, area: Area) -> Finding:
     """Look for what leads to the files besides the area's own alias."""
     if case.apache is None:
-        return _no_apache("apache-paths")
+        return skipped("apache-paths", _NO_APACHE, fix=_NAME_APACHE)
     found = list(ways(case.apache, area, case.tokens(area)))
     if not found:
         return ok("apache-paths", "nothing but the area's own alias leads to the files")
@@ -201,6 +192,4 @@ def apache_paths(case: Case, area: Area) -> Finding:
     )
 
 
-def _no_apache(check: str) -> Finding:
-    reason = "Apache's configuration was not named"
-    return skipped(check, reason, "Name its main file with --apache-config FILE.")
+CHECKS = (backend, network, config, config_secret, sendfile, apache_modules, apache_paths)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from http.client import HTTPException, HTTPMessage, HTTPResponse
 from urllib.parse import quote, urlsplit
@@ -42,10 +42,6 @@ class Target:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
-    def at(self, port: int) -> Target:
-        """Return the same server at another port."""
-        return replace(self, port=port)
-
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -68,18 +64,11 @@ def parse_url(url: str, *, name: str | None = None, verify: bool = True) -> Targ
     parts = urlsplit(url)
     usable = parts.hostname and parts.hostname.isascii() and not (parts.query or parts.username)
     if parts.scheme not in _PORTS or not parts.hostname or not usable:
-        raise ValueError(
-            f"{url!r} is not the URL of an application, such as http://127.0.0.1:8000/"
-        )
+        example = "http://127.0.0.1:8000/"
+        raise ValueError(f"{url!r} is not the URL of an application, such as {example}")
     path = quote(parts.path, safe="/%~").strip("/")
-    return Target(
-        parts.scheme,
-        parts.hostname,
-        parts.port or _PORTS[parts.scheme],
-        f"/{path}/" if path else "/",
-        verify,
-        name,
-    )
+    port = parts.port or _PORTS[parts.scheme]
+    return Target(parts.scheme, parts.hostname, port, f"/{path}/" if path else "/", verify, name)
 
 
 def fetch(
@@ -121,8 +110,7 @@ def answer_to(target: Target, request: bytes, *, use_http2: bool = False) -> byt
         except TimeoutError:
             return received or None
         except OSError:
-            # A closed connection is an answer, too.
-            return received
+            pass  # a closed connection is an answer, too
     return received
 
 

@@ -1,6 +1,6 @@
 """Direct requests for an internal URL, in families, spelled as might slip past a guard.
 
-The targets are templates, written in Latin-1 so that each character is a byte:
+The targets are templates with blanks between them, in Latin-1 so that each character is a byte:
 
 =========== =======================================================
 ``{dir}``   the internal URL without the slashes at its ends
@@ -13,6 +13,8 @@ The targets are templates, written in Latin-1 so that each character is a byte:
 ``{upper}`` ``{dir}`` in capitals
 ``{title}`` ``{dir}`` with a capital first letter
 ``{coded}`` ``{name}`` with its first letter percent-encoded
+``{file}``  ``{dir}/{name}``
+``{blank}`` a blank; ``{tab}``: a tab
 =========== =======================================================
 """
 
@@ -29,7 +31,7 @@ class Family:
     :param name: part of the check's name.
     :param title: what is so when all is well.
     :param why: how such a request gets past a guard.
-    :param targets: templates for the request's target.
+    :param templates: for the request's target.
     :param methods: how to ask for each target.
     :param versions: of HTTP.
     :param headers: sets of headers to send with each.
@@ -38,10 +40,15 @@ class Family:
     name: str
     title: str
     why: str
-    targets: tuple[str, ...]
+    templates: str
     methods: tuple[str, ...] = ("GET",)
     versions: tuple[str, ...] = ("HTTP/1.1",)
     headers: tuple[Mapping[str, str], ...] = ({},)
+
+    @property
+    def targets(self) -> list[str]:
+        """The templates, one by one."""
+        return self.templates.split()
 
 
 SPELLINGS: tuple[Family, ...] = (
@@ -50,141 +57,79 @@ SPELLINGS: tuple[Family, ...] = (
         "The internal URL as it is does not get the file.",
         "Without a guard, or with one that the server does not apply where the application runs,"
         " everybody who guesses a name gets the file.",
-        ("/{dir}/{name}",),
+        "/{file}",
     ),
     Family(
         "encoding",
         "Nor do percent-encoded spellings.",
         "A guard that looks at the request line sees other characters than the server, which"
         " decodes them before it looks for the file.",
-        (
-            "/{first}/{name}",
-            "/{last}/{name}",
-            "/{every}/{name}",
-            "/{dir}%2f{name}",
-            "/{dir}%2F{name}",
-            "%2f{dir}/{name}",
-            "/{twice}/{name}",
-            "/{dir}/{coded}",
-            "/{first}/{coded}",
-            "/{dir}%252f{name}",
-        ),
+        "/{first}/{name} /{last}/{name} /{every}/{name} /{dir}%2f{name} /{dir}%2F{name} "
+        "%2f{file} /{twice}/{name} /{dir}/{coded} /{first}/{coded} /{dir}%252f{name}",
     ),
     Family(
         "slashes",
         "Nor do doubled slashes.",
         "The server merges slashes; a guard that compares the beginning of the request's path"
         " does not.",
-        (
-            "//{dir}/{name}",
-            "///{dir}///{name}",
-            "/{dir}//{name}",
-            "/%2f{dir}/{name}",
-        ),
+        "//{file} ///{dir}///{name} /{dir}//{name} /%2f{file}",
     ),
     Family(
         "dots",
         "Nor do dot segments.",
         "The server removes '.' and 'x/..' before it looks for the file; a guard that compares"
         " text does not.",
-        (
-            "/./{dir}/{name}",
-            "/{dir}/./{name}",
-            "/%2e/{dir}/{name}",
-            "/{dir}/%2e/{name}",
-            "/x/../{dir}/{name}",
-            "/x/%2e%2e/{dir}/{name}",
-            "/x/%2e./{dir}/{name}",
-            "/x/..%2f{dir}/{name}",
-            "/{dir}/x/../{name}",
-            "/{dir}/../{dir}/{name}",
-            "/../{dir}/{name}",
-            "/..//{dir}/{name}",
-            "/file/../{dir}/{name}",
-            "/.%2e/.%2e/{dir}/{name}",
-            "/static/..;/{dir}/{name}",
-        ),
+        "/./{file} /{dir}/./{name} /%2e/{file} /{dir}/%2e/{name} /x/../{file} "
+        "/x/%2e%2e/{file} /x/%2e./{file} /x/..%2f{file} /{dir}/x/../{name} /{dir}/../{file} "
+        "/../{file} /..//{file} /file/../{file} /.%2e/.%2e/{file} /static/..;/{file}",
     ),
     Family(
         "absolute",
         "Nor do absolute URLs as targets.",
         "HTTP allows a whole URL in the request line. A guard that expects a path there does not"
         " see the path in it, and the host in it may select another virtual host.",
-        (
-            "http://127.0.0.1/{dir}/{name}",
-            "http://other.example/{dir}/{name}",
-            "https://127.0.0.1/{dir}/{name}",
-            "HTTP://127.0.0.1/{first}/{name}",
-            "http://user@127.0.0.1/{dir}/{name}",
-        ),
+        "http://127.0.0.1/{file} http://other.example/{file} https://127.0.0.1/{file} "
+        "HTTP://127.0.0.1/{first}/{name} http://user@127.0.0.1/{file}",
     ),
     Family(
         "case",
         "Nor do capitals.",
         "A file system, or a module that corrects spellings, may not tell upper from lower case"
         " where the guard does.",
-        ("/{upper}/{name}", "/{title}/{name}"),
+        "/{upper}/{name} /{title}/{name}",
     ),
     Family(
         "parameters",
         "Nor do queries, fragments and path parameters.",
         "What follows ';', '?' or '#' may be left out by the server and compared by the guard; and"
         " a query in the form of a hand-off's must not open anything without the token.",
-        (
-            "/{dir}/{name};x=1",
-            "/{dir};x=1/{name}",
-            "/{dir}/{name}#x",
-            "/{dir}/{name}?",
-            "/{dir}/{name}?x=1",
-            "/{dir}/{name}?k=00000000000000000000000000000000&ct=text/plain&cd=inline",
-            "/{dir}/{name}?k=&ct=text/plain&cd=inline",
-        ),
+        "/{file};x=1 /{dir};x=1/{name} /{file}#x /{file}? /{file}?x=1 "
+        "/{file}?k=00000000000000000000000000000000&ct=text/plain&cd=inline "
+        "/{file}?k=&ct=text/plain&cd=inline",
     ),
     Family(
         "endings",
         "Nor do additions at the end of the name.",
         "A blank, a dot, a NUL or path information behind the name may be ignored when the file"
         " is opened, but not when the guard compares.",
-        (
-            "/{dir}/{name}/",
-            "/{dir}/{name}/x",
-            "/{dir}/{name}.",
-            "/{dir}/{name}%20",
-            "/{dir}/{name}%00",
-            "/{dir}%00/{name}",
-            "/{dir}/{name}%0a",
-        ),
+        "/{file}/ /{file}/x /{file}. /{file}%20 /{file}%00 /{dir}%00/{name} /{file}%0a",
     ),
     Family(
         "separators",
         "Nor do other separators.",
         "Backslashes and blanks are separators to some programs, and part of the name to others.",
-        (
-            "/{dir}\\{name}",
-            "\\{dir}\\{name}",
-            "/{dir}%5c{name}",
-            "/ {dir}/{name}",
-            "/{dir}/\t{name}",
-            "{dir}/{name}",
-            "*/{dir}/{name}",
-        ),
+        "/{dir}\\{name} \\{dir}\\{name} /{dir}%5c{name} /{blank}{file} /{dir}/{tab}{name} "
+        "{file} */{file}",
     ),
     Family(
         "overlong",
         "Nor do invalid and foreign encodings of its letters.",
         "Overlong UTF-8, %u escapes and full-width letters become ASCII in a decoder that is too"
         " kind, behind a guard that did not decode them.",
-        (
-            "/{dir}%c0%af{name}",
-            "/\xc0\xaf{dir}/{name}",
-            "/%c0%ae{dir}/{name}",
-            "/%c1%b0{rest}/{name}",
-            "/%u0070{rest}/{name}",
-            "/\xef\xbd\x90{rest}/{name}",
-        ),
+        "/{dir}%c0%af{name} /\xc0\xaf{file} /%c0%ae{file} /%c1%b0{rest}/{name} "
+        "/%u0070{rest}/{name} /\xef\xbd\x90{rest}/{name}",
     ),
 )
-_DIRECT = ("/{dir}/{name}",)
 METHODS = ("HEAD", "POST", "PUT", "OPTIONS", "PROPFIND", "TRACE", "DELETE", "get", "FOO")
 SPOOFED: tuple[Mapping[str, str], ...] = (
     {"REDIRECT_mod_wsgi.process_group": "localhost:8000"},
@@ -200,7 +145,7 @@ SPOOFED: tuple[Mapping[str, str], ...] = (
     {"If-None-Match": "*", "If-Modified-Since": "Thu, 01 Jan 1970 00:00:00 GMT"},
     {"Upgrade": "h2c", "HTTP2-Settings": "AAMAAABkAARAAAAAAAIAAAAA"},
 )
-EVERY_TARGET = tuple(target for family in SPELLINGS for target in family.targets)
+EVERY_TEMPLATE = " ".join(family.templates for family in SPELLINGS)
 FAMILIES: tuple[Family, ...] = (
     *SPELLINGS,
     Family(
@@ -208,7 +153,7 @@ FAMILIES: tuple[Family, ...] = (
         "Nor does HTTP/1.0 or HTTP/0.9.",
         "Old requests have another form, or no header at all: a guard that looks for 'HTTP/1.1',"
         " or for a host, does not see them.",
-        EVERY_TARGET,
+        EVERY_TEMPLATE,
         versions=("HTTP/1.0", "HTTP/0.9"),
     ),
     Family(
@@ -216,7 +161,7 @@ FAMILIES: tuple[Family, ...] = (
         "Nor does HTTP/2, if the server speaks it.",
         "There is no request line in HTTP/2; what a server makes of one for its rules, and what it"
         " normalises before, may differ from HTTP/1.",
-        EVERY_TARGET,
+        EVERY_TEMPLATE,
         versions=("HTTP/2",),
     ),
     Family(
@@ -224,35 +169,27 @@ FAMILIES: tuple[Family, ...] = (
         "Nor do other methods.",
         "A guard inside <Limit GET> does not see other methods, which a server may answer with the"
         " file.",
-        _DIRECT,
+        "/{file}",
         methods=METHODS,
     ),
     Family(
         "headers",
         "Nor do headers that pretend to be the server's.",
         "A guard that trusts what a request says of itself can be told whatever opens it.",
-        _DIRECT,
+        "/{file}",
         headers=SPOOFED,
     ),
     Family(
         "hosts",
         "Nor do other host names.",
         "A host name selects the virtual host. A guard inside one does not cover the others.",
-        ("/{dir}/{name}", "/{first}/{name}"),
+        "/{file} /{first}/{name}",
         headers=tuple(
-            {"Host": host} for host in ("localhost", "other.example", "[::1]", "x:1", "")
+            {"Host": name} for name in ("localhost", "other.example", "[::1]", "x:1", "")
         ),
     ),
 )
 LISTINGS = (
-    "/{dir}/",
-    "/{dir}",
-    "/{first}/",
-    "//{dir}/",
-    "/./{dir}/",
-    "/x/../{dir}/",
-    "/{dir}/?C=M;O=D",
-    "/{dir}/.",
-    "/{dir}/x/..",
+    "/{dir}/ /{dir} /{first}/ //{dir}/ /./{dir}/ /x/../{dir}/ /{dir}/?C=M;O=D /{dir}/. /{dir}/x/.."
 )
-"""Targets that would show a folder's content if listings were on."""
+"""Templates that would show a folder's content if listings were on."""

@@ -32,9 +32,7 @@ def is_spoken(answer: bytes) -> bool:
 
 def has_ended(answer: bytes) -> bool:
     """Return whether the answer to the request is complete."""
-    if not is_spoken(answer):
-        return False
-    return any(
+    return is_spoken(answer) and any(
         kind == _GO_AWAY
         or (
             stream == _STREAM

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import product
 
 from . import http2
-from .families import EVERY_TARGET, Family
+from .families import EVERY_TEMPLATE, Family
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +19,7 @@ class Attack:
     version: str = "HTTP/1.1"
     headers: dict[str, str] = field(default_factory=dict)
 
-    @property
-    def raw(self) -> bytes:
-        """The request to a server on this machine."""
-        return self.to("127.0.0.1")
-
-    def to(self, host: str, scheme: str = "http") -> bytes:
+    def to(self, host: str = "127.0.0.1", scheme: str = "http") -> bytes:
         """Return the request.
 
         :param host: the ``Host`` header, unless the attack has one.
@@ -44,17 +40,14 @@ def targets(url: str, name: str) -> list[bytes]:
 
     :param url: with a slash at both ends.
     """
-    return [spell(target, url, name) for target in EVERY_TARGET]
+    return [spell(target, url, name) for target in EVERY_TEMPLATE.split()]
 
 
 def requests(family: Family, url: str, name: str) -> Iterator[Attack]:
     """Yield a family's requests for one file."""
-    for target in family.targets:
-        spelled = spell(target, url, name)
-        for method in family.methods:
-            for version in family.versions:
-                for headers in family.headers:
-                    yield Attack(spelled, method, version, dict(headers))
+    ways = (family.targets, family.methods, family.versions, family.headers)
+    for target, method, version, headers in product(*ways):
+        yield Attack(spell(target, url, name), method, version, dict(headers))
 
 
 def spell(template: str, url: str, name: str) -> bytes:
@@ -63,6 +56,9 @@ def spell(template: str, url: str, name: str) -> bytes:
     filled = template.format(
         dir=folder,
         name=name,
+        file=f"{folder}/{name}",
+        blank=" ",
+        tab="\t",
         first=_coded(folder[:1]) + folder[1:],
         last=folder[:-1] + _coded(folder[-1:]),
         every="/".join(_coded(part) for part in folder.split("/")),

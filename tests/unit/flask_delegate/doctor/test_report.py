@@ -13,7 +13,7 @@ from flask_delegate.doctor.finding import Finding, Level, failure, ok, without
 
 @pytest.mark.parametrize("level", Level)
 def test_only_a_failure_fails(level: Level) -> None:
-    found = [ok("root", "fine"), Finding("root", level, "seen", "why", "fix")]
+    found = [ok("root", "fine"), Finding("root", "seen", "why", "fix", level=level)]
     assert report.failed(found) == (level is Level.FAILURE)
     document = json.loads(report.as_json(found))
     assert document["ok"] == (level is not Level.FAILURE)

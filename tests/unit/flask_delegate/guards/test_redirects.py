@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,8 +11,8 @@ from flask_delegate import Delegate, UnmintedRedirect, delegated, send_via_apach
 from flask_delegate.guards.redirects import (
     MINTED,
     ResponseGuard,
-    StopUnmintedHeader,
     stop_unminted,
+    stop_unminted_header,
 )
 from tests.support.extension import Factory, behind_apache
 
@@ -153,7 +154,7 @@ def test_the_first_of_two_handoffs_may_be_returned(app: Flask) -> None:
 
 @pytest.mark.parametrize("name", ["X-Accel-Redirect", "X-Sendfile"])
 def test_a_hand_off_header_passes_with_its_own_value_and_200_only(name: str) -> None:
-    check = StopUnmintedHeader(name)
+    check = partial(stop_unminted_header, name)
     environ: dict[str, Any] = {MINTED: ["/private/x"]}
     check(environ, "200 OK", [("Content-Type", "text/html")])
     check(environ, "200 OK", [(name.lower(), "/private/x")])
