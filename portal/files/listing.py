@@ -123,10 +123,9 @@ def _take(
 def _query(
     folder: Folder, order: Order, is_file: bool, direction: Direction, mark: Entry | None
 ) -> Select[Entry]:
-    # A folder has no size of its own.
-    column = SORTS["name" if order.by == "size" and not is_file else order.by]
-    descending = order.descending and not (order.by == "size" and not is_file)
-    backwards = descending != (direction == "before")
+    by_name = order.by == "size" and not is_file  # a folder has no size of its own
+    column = SORTS["name" if by_name else order.by]
+    backwards = (order.descending and not by_name) != (direction == "before")
     query = select(Entry).where(
         Entry.parent_id == folder.id, Entry.trash_id.is_(None), Entry.is_file.is_(is_file)
     )
