@@ -76,13 +76,11 @@ def page(
     :param folders_only: leave the files out.
     """
     kinds = (False,) if folders_only else (False, True)
-    if mark is None:
-        found = _take(folder, order, kinds, "after", None)
-        return Page(found[:PAGE], has_previous=False, has_next=len(found) > PAGE)
+    direction = direction if mark else "after"
     found = _take(folder, order, kinds, direction, mark)
     more = len(found) > PAGE
     if direction == "after":
-        return Page(found[:PAGE], has_previous=True, has_next=more)
+        return Page(found[:PAGE], has_previous=mark is not None, has_next=more)
     if not more:  # the first page, and whole
         return page(folder, order, folders_only=folders_only)
     return Page(found[:PAGE][::-1], has_previous=True, has_next=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime, timedelta
 from typing import BinaryIO, NamedTuple, cast
 
@@ -154,8 +155,7 @@ def finish(upload: Upload, part: PartFile) -> StoredFile | None:
     if part.size != upload.size:
         raise AssertionError("only what is complete is finished")
     part_key, name, folder = upload.part_key, upload.name, upload.folder
-    # Hashed and written down to the disk before the database is locked.
-    _ = part.sha256
+    _ = part.sha256  # hashed and written down to the disk before the database is locked
     current_parts().take_over(part)
     try:
         finished = _mark_finished(upload) and add_file(folder, part, name)
@@ -212,7 +212,7 @@ def _check_room(account: Account, size: int) -> None:
 
 def _receive(part: PartFile, stream: BinaryIO, checksum: Checksum | None) -> None:
     start = part.size
-    hashed = checksum.begin() if checksum else None
+    hashed = hashlib.new(checksum.algorithm, usedforsecurity=False) if checksum else None
     try:
         while chunk := stream.read(_CHUNK):
             part.write(chunk)
