@@ -8,7 +8,7 @@ import secrets
 import shlex
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import click
@@ -135,8 +135,7 @@ def _create_key(path: Path) -> None:
     draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     write_private(draft, secrets.token_hex(KEY_LENGTH).encode())
     try:
-        os.link(draft, path)
-    except FileExistsError:
-        pass  # another process was first
+        with suppress(FileExistsError):  # another process was first
+            os.link(draft, path)
     finally:
         draft.unlink()

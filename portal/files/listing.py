@@ -76,13 +76,11 @@ def page(
     :param folders_only: leave the files out.
     """
     kinds = (False,) if folders_only else (False, True)
-    if mark is None:
-        found = _take(folder, order, kinds, "after", None)
-        return Page(found[:PAGE], has_previous=False, has_next=len(found) > PAGE)
+    direction = direction if mark else "after"
     found = _take(folder, order, kinds, direction, mark)
     more = len(found) > PAGE
     if direction == "after":
-        return Page(found[:PAGE], has_previous=True, has_next=more)
+        return Page(found[:PAGE], has_previous=mark is not None, has_next=more)
     if not more:  # the first page, and whole
         return page(folder, order, folders_only=folders_only)
     return Page(found[:PAGE][::-1], has_previous=True, has_next=True)
@@ -123,10 +121,9 @@ def _take(
 def _query(
     folder: Folder, order: Order, is_file: bool, direction: Direction, mark: Entry | None
 ) -> Select[Entry]:
-    # A folder has no size of its own.
-    column = SORTS["name" if order.by == "size" and not is_file else order.by]
-    descending = order.descending and not (order.by == "size" and not is_file)
-    backwards = descending != (direction == "before")
+    by_name = order.by == "size" and not is_file  # a folder has no size of its own
+    column = SORTS["name" if by_name else order.by]
+    backwards = (order.descending and not by_name) != (direction == "before")
     query = select(Entry).where(
         Entry.parent_id == folder.id, Entry.trash_id.is_(None), Entry.is_file.is_(is_file)
     )

@@ -28,7 +28,8 @@ def clean(name: str) -> str:
     What stays is its last component, in NFC, without control characters and direction marks.
     """
     last = re.split(r"[/\\]", name)[-1]
-    visible = "".join(character for character in last if not _is_control(character))
+    controls = {"Cc", "Cs", "Zl", "Zp"}
+    visible = "".join(one for one in last if unicodedata.category(one) not in controls)
     plain = re.sub(f"[{_DIRECTION_MARKS}]", "", visible)
     short = _shorten(unicodedata.normalize("NFC", plain).strip())
     seen = "".join(character for character in short if is_visible(character))
@@ -70,10 +71,6 @@ def guess_mimetype(name: str) -> str:
     # Only the extension: the function takes a whole name for a URL, where 'data:' is special.
     mimetype, encoding = mimetypes.guess_type(f"file{splitext(name)[1]}")
     return mimetype if mimetype and not encoding else _UNKNOWN_TYPE
-
-
-def _is_control(character: str) -> bool:
-    return unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}
 
 
 def _shorten(name: str, suffix: str = "") -> str:

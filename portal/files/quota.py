@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 from flask import current_app
 from sqlalchemy import func, update
 
@@ -14,19 +12,12 @@ from portal.core.models import Account
 class QuotaExceededError(Exception):
     """An account may not have that many bytes.
 
-    :param quota: bytes that it may have in all.
-    :param used: bytes that it has.
+    :param waiting: bytes of its unfinished uploads, which count as used.
     """
 
-    def __init__(self, quota: int, used: int) -> None:
-        super().__init__(f"{used} of {quota} bytes are used")
-        self.quota = quota
-        self.used = used
-
-    @classmethod
-    def of(cls, account: Account, waiting: int = 0) -> Self:
-        """Return the error of an account: see :func:`check`."""
-        return cls(quota_of(account), account.used + waiting)
+    def __init__(self, account: Account, waiting: int = 0) -> None:
+        self.quota, self.used = quota_of(account), account.used + waiting
+        super().__init__(f"{self.used} of {self.quota} bytes are used")
 
 
 def quota_of(account: Account) -> int:
@@ -47,7 +38,7 @@ def check(account: Account, size: int, waiting: int = 0) -> None:
     :raises QuotaExceededError: if the account may not have that many bytes more.
     """
     if size + waiting > free_space(account):
-        raise QuotaExceededError.of(account, waiting)
+        raise QuotaExceededError(account, waiting)
 
 
 def charge(owner_id: int, size: int) -> None:
@@ -66,7 +57,7 @@ def charge(owner_id: int, size: int) -> None:
     )
     if charged is None:
         db.session.rollback()
-        raise QuotaExceededError.of(db.session.get_one(Account, owner_id))
+        raise QuotaExceededError(db.session.get_one(Account, owner_id))
 
 
 def release(owner_id: int, size: int) -> None:

@@ -63,12 +63,8 @@ def page(
     :param most: how many.
     """
     inside = aliased(Entry)
-    size = (
-        select(func.coalesce(func.sum(inside.size), 0))
-        .where(inside.trash_id == Entry.id)
-        .scalar_subquery()
-    )
-    query = select(Entry, size).where(*_tops(owner_id))
+    size = select(func.coalesce(func.sum(inside.size), 0)).where(inside.trash_id == Entry.id)
+    query = select(Entry, size.scalar_subquery()).where(*_tops(owner_id))
     if before is not None:
         place = sa.tuple_(Entry.trashed_at, Entry.id)
         query = query.where(place < sa.tuple_(before.trashed_at, before.id))
@@ -121,7 +117,13 @@ def purge(entry: Entry) -> Purged:
 
     :raises GoneError: if it is not in the trash any more.
     """
-    return _purge(entry.id, entry.owner_id)
+    entry_id, owner_id = entry.id, entry.owner_id
+    with entries.changing(owner_id):
+        _in_trash(entry_id)
+        _keep_others(entry_id, owner_id)
+        keys, purged = _forget(owner_id, Entry.trash_id == entry_id)
+    _remove(keys)
+    return purged
 
 
 def empty(owner_id: int) -> Purged:
@@ -139,10 +141,11 @@ def purge_expired(older_than_days: int | None = None, most: int | None = None) -
     :param most: how many entries of the trash, the oldest first; none for all.
     """
     files = size = 0
-    for entry_id, owner_id in _expired(older_than_days, most):
+    for entry_id in _expired(older_than_days, most):
         try:
-            thing = Thing.of(_in_trash(entry_id))
-            purged = _purge(entry_id, owner_id)
+            entry = _in_trash(entry_id)
+            thing = Thing.of(entry)
+            purged = purge(entry)
         except GoneError:  # restored or deleted meanwhile
             continue
         record("delete", thing, detail="expired in the trash", by_itself=True)
@@ -175,15 +178,6 @@ def expiry(entry: Entry) -> datetime:
 def _tops(owner_id: int) -> tuple[sa.ColumnElement[bool], ...]:
     """Return the conditions for what an account put into the trash, without what was in it."""
     return Entry.owner_id == owner_id, Entry.trash_id == Entry.id
-
-
-def _purge(entry_id: int, owner_id: int) -> Purged:
-    with entries.changing(owner_id):
-        _in_trash(entry_id)
-        _keep_others(entry_id, owner_id)
-        keys, purged = _forget(owner_id, Entry.trash_id == entry_id)
-    _remove(keys)
-    return purged
 
 
 def _put(entry_id: int, moment: datetime) -> None:
@@ -247,14 +241,13 @@ def _remove(keys: Iterable[str]) -> None:
         remove_content(key)
 
 
-def _expired(older_than_days: int | None, most: int | None) -> Sequence[tuple[int, int]]:
+def _expired(older_than_days: int | None, most: int | None) -> Sequence[int]:
     days = current_app.config["TRASH_DAYS"] if older_than_days is None else older_than_days
     oldest_first = (
-        select(Entry.id, Entry.owner_id)
+        select(Entry.id)
         .where(Entry.trash_id.is_not(None), Entry.trash_id == Entry.id)
         .where(Entry.trashed_at < now() - timedelta(days=days))
         .order_by(Entry.trashed_at, Entry.id)
+        .limit(most)
     )
-    return [
-        (entry_id, owner_id) for entry_id, owner_id in db.session.execute(oldest_first.limit(most))
-    ]
+    return db.session.scalars(oldest_first).all()

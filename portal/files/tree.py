@@ -116,9 +116,6 @@ def height(folder_id: int, trash_id: int | None = None) -> int:
 
 
 def check_depth(wanted: int) -> None:
-    """Refuse a folder that would lie too deep.
-
-    :raises TooDeepError: if so.
-    """
+    """Raise :exc:`TooDeepError` for a folder that would lie too deep."""
     if wanted > DEEPEST:
         raise TooDeepError

@@ -85,7 +85,7 @@ def accept_files(account: Account) -> None:
     :raises QuotaExceededError: if it may not have as many bytes more as the request announces.
     """
     if not accept_up_to(quota.free_space(account)):
-        raise quota.QuotaExceededError.of(account)
+        raise quota.QuotaExceededError(account)
 
 
 def accept_up_to(free: int) -> bool:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Sequence
-from functools import partial
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from flask import Flask, current_app
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from zipstream import ZipStream  # type: ignore[import-untyped]
 
 from portal.core import text
@@ -70,10 +69,7 @@ class Slots:
         self._lock = threading.Lock()
 
     def take(self, account_id: int) -> None:
-        """Take a place.
-
-        :raises BusyError: if there is none.
-        """
+        """Take a place, or raise :exc:`BusyError` if there is none."""
         with self._lock:
             if self._taken.total() >= self._total or self._taken[account_id] >= self._each:
                 raise BusyError
@@ -152,52 +148,39 @@ def _lost(key: str) -> ContentLostError:
     return ContentLostError(key)
 
 
-class _Row(NamedTuple):
-    id: int
-    parent_id: int | None
-    is_file: bool
-    name: str
-    size: int
-    key: str | None
-
-
-def _rows(entry_ids: Sequence[int], most: int) -> Sequence[_Row]:
+def _rows(entry_ids: Sequence[int], most: int) -> Sequence[Row[Any]]:
     """Return entries and all that is in them, each folder before what it holds."""
     below = tree.descendants(entry_ids, Entry.trash_id.is_(None))
     # What is selected by itself and with its folder comes once, in its folder.
-    deepest = (
-        select(below.c.id, sa.func.max(below.c.depth).label("depth"))
-        .group_by(below.c.id)
-        .subquery()
-    )
+    depth = sa.func.max(below.c.depth).label("depth")
+    deepest = select(below.c.id, depth).group_by(below.c.id).subquery()
     rows = (
         select(Entry.id, Entry.parent_id, Entry.is_file, Entry.name, Entry.size)
         .add_columns(StoredFile.__table__.c.storage_key)
         .join(deepest, deepest.c.id == Entry.id)
         .order_by(deepest.c.depth, Entry.name_key, Entry.id)
     )
-    return [_Row(*row) for row in db.session.execute(rows.limit(most))]
+    return db.session.execute(rows.limit(most)).all()
 
 
-def _named(rows: Sequence[_Row]) -> Iterator[Member]:
+def _named(rows: Sequence[Row[Any]]) -> Iterator[Member]:
     """Give each a path that no other has, not even in another case."""
     folders = {row.id: "" for row in rows if not row.is_file}
     taken: set[str] = set()
     held = {row.parent_id for row in rows}
+
+    def is_taken(name: str) -> bool:
+        return text.fold(around + name) in taken
+
     for row in rows:
         if row.parent_id is None:  # the root folder has no name; the rest lies in it
             continue
         around = folders.get(row.parent_id, "")
-        name = names.first_free(names.portable(row.name), partial(_is_taken, taken, around))
-        path = around + name
+        path = around + names.first_free(names.portable(row.name), is_taken)
         taken.add(text.fold(path))
         if row.is_file:
-            yield Member(path, row.key, row.size)
+            yield Member(path, row.storage_key, row.size)
             continue
         folders[row.id] = f"{path}/"
         if row.id not in held:
             yield Member(f"{path}/")
-
-
-def _is_taken(taken: Container[str], around: str, name: str) -> bool:
-    return text.fold(around + name) in taken

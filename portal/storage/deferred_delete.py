@@ -46,7 +46,17 @@ class Deletions:
 
         :raises TimeoutError: if somebody else has them put aside.
         """
-        with self._locked_alone():
+        # Waiting in the kernel could last forever where deletions never cease.
+        deadline = time.monotonic() + _PATIENCE
+        with ExitStack() as stack:
+            while True:
+                try:
+                    stack.enter_context(locked(self._folder, fcntl.LOCK_EX | fcntl.LOCK_NB))
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise TimeoutError("deletions are put off already") from None
+                    time.sleep(0.02)
             yield
         self.finish()
 
@@ -61,18 +71,3 @@ class Deletions:
                 path.unlink(missing_ok=True)
                 count += 1
         return count
-
-    @contextmanager
-    def _locked_alone(self) -> Iterator[None]:
-        # Waiting in the kernel could last forever where deletions never cease.
-        deadline = time.monotonic() + _PATIENCE
-        with ExitStack() as stack:
-            while True:
-                try:
-                    stack.enter_context(locked(self._folder, fcntl.LOCK_EX | fcntl.LOCK_NB))
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise TimeoutError("deletions are put off already") from None
-                    time.sleep(0.02)
-            yield

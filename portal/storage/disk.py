@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ _SPACE_CHECKED_EVERY = 4 * 1024**2
 """Bytes of a file after which the free space is checked again."""
 
 _KEY = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_open_private = partial(os.open, mode=0o600)
 
 
 class StorageFullError(Exception):
@@ -55,10 +57,7 @@ class Allowance:
         self.left = left
 
     def take(self, size: int) -> None:
-        """Count bytes that arrive.
-
-        :raises OverAllowanceError: if they are too many.
-        """
+        """Count bytes that arrive, or raise :exc:`OverAllowanceError`."""
         if size > self.left:
             raise OverAllowanceError
         self.left -= size
@@ -127,19 +126,9 @@ class Storage:
         self.files = files
         self.incoming = incoming
         self._reserve = reserve
-        self._group_reads = False
+        self.file_mode, self.folder_mode = 0o600, 0o700
         self.deletions = Deletions(files, incoming / "deleted")
         self.unclaimed = files / "unclaimed"
-
-    @property
-    def file_mode(self) -> int:
-        """The mode of a file that is kept."""
-        return 0o640 if self._group_reads else 0o600
-
-    @property
-    def folder_mode(self) -> int:
-        """The mode of a folder that kept files are in."""
-        return 0o750 if self._group_reads else 0o700
 
     def prepare(self) -> None:
         """Create the folders, and delete what killed processes left behind.
@@ -149,7 +138,8 @@ class Storage:
         """
         for folder in (self.files, self.incoming):
             folder.mkdir(mode=0o700, exist_ok=True)
-        self._group_reads = bool(self.files.stat().st_mode & stat.S_IRGRP)
+        if self.files.stat().st_mode & stat.S_IRGRP:
+            self.file_mode, self.folder_mode = 0o640, 0o750
         self.remove_abandoned()
 
     def remove_abandoned(self) -> int:
@@ -158,7 +148,10 @@ class Storage:
         for path in self.incoming.iterdir():
             # Another process may finish with it now, and a start must not fail for litter.
             with suppress(OSError):
-                count += _remove_abandoned(path)
+                found = path.lstat()
+                if stat.S_ISREG(found.st_mode) and time.time() - found.st_mtime > ABANDONED:
+                    path.unlink()
+                    count += 1
         return count
 
     def receive(self, allowance: Allowance | None = None) -> IncomingFile:
@@ -181,7 +174,9 @@ class Storage:
         with _naming_full_disk():
             os.fchmod(incoming.fileno(), self.file_mode)
             os.fsync(incoming.fileno())
-            self._make_folder(target.parent)
+            with suppress(FileExistsError):
+                target.parent.mkdir(mode=0o700)
+                target.parent.chmod(self.folder_mode)  # the umask would take the group's rights
             try:
                 incoming.path.rename(target)
                 sync_folder(target.parent)
@@ -192,11 +187,6 @@ class Storage:
             # Not before: it may be locked until it is closed.
             incoming.close()
         return key
-
-    def _make_folder(self, folder: Path) -> None:
-        with suppress(FileExistsError):
-            folder.mkdir(mode=0o700)
-            folder.chmod(self.folder_mode)  # the umask would take the group's rights
 
     def holds(self, key: str, size: int) -> bool:
         """Return whether a file is there, in the size that it was kept with."""
@@ -242,8 +232,7 @@ class Storage:
         """Return whether files can be received and kept, by trying."""
         try:
             for folder in (self.files, self.incoming):
-                with tempfile.TemporaryFile(dir=folder):
-                    pass
+                tempfile.TemporaryFile(dir=folder).close()
         except OSError:
             return False
         return True
@@ -264,14 +253,6 @@ def _open_regular(path: Path) -> io.BufferedReader:
     return file
 
 
-def _remove_abandoned(path: Path) -> bool:
-    found = path.lstat()
-    if not stat.S_ISREG(found.st_mode) or time.time() - found.st_mtime <= ABANDONED:
-        return False
-    path.unlink()
-    return True
-
-
 def check_space(path: Path | int, reserve: int) -> None:
     """Keep room for the database: on a full disk it could not even record a deletion.
 
@@ -281,10 +262,6 @@ def check_space(path: Path | int, reserve: int) -> None:
     free = disk.f_bavail * disk.f_frsize
     if free < reserve:
         raise StorageFullError(f"{free} bytes are free, {reserve} are kept in reserve")
-
-
-def _open_private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def sync_folder(folder: Path) -> None:

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from hashlib import _Hash
+from typing import NamedTuple
 
 VERSION = "1.0.0"
 EXTENSIONS = "creation,creation-with-upload,expiration,checksum,termination"
@@ -34,10 +30,6 @@ class Checksum(NamedTuple):
 
     algorithm: str
     digest: bytes
-
-    def begin(self) -> _Hash:
-        """Return a hash to feed with what arrives."""
-        return hashlib.new(self.algorithm, usedforsecurity=False)
 
 
 def parse_number(name: str, value: str | None) -> int:

@@ -51,9 +51,7 @@ _hashes = _Hashes()
 class PartFile(IncomingFile):
     """What is there of an upload, to add to; locked until it is closed.
 
-    :param path: where it is.
     :param length: bytes that it will have in all; more cannot be written.
-    :param reserve: bytes that are to stay free on the disk.
     :raises FileNotFoundError: if it is not there any more.
     :raises PartLockedError: if another request has it open.
     """
@@ -69,7 +67,9 @@ class PartFile(IncomingFile):
         self.size = self.seek(0, os.SEEK_END)
         self._allowance = Allowance(length - self.size)
         # What came in another request was hashed there.
-        self._is_hashed = self.size == 0 or self._go_on_hashing()
+        known = _hashes.take(self.path, self.size)
+        self._hash = known or self._hash
+        self._is_hashed = self.size == 0 or known is not None
 
     @property
     def sha256(self) -> str:
@@ -92,17 +92,6 @@ class PartFile(IncomingFile):
         self.size = self.seek(size)
         self._is_hashed = size == 0
         self._hash = hashlib.sha256()
-
-    def copy_path(self, folder: Path) -> None:
-        """Take another name, for a store to take over: the first name stays, too."""
-        copy = folder / secrets.token_hex(16)
-        os.link(self.path, copy)
-        self.path = copy
-
-    def _go_on_hashing(self) -> bool:
-        known = _hashes.take(self.path, self.size)
-        self._hash = known or self._hash
-        return known is not None
 
     def _lock(self) -> None:
         try:
@@ -147,16 +136,15 @@ class Parts:
         return PartFile(self._folder / key, length, self._reserve)
 
     def size(self, key: str) -> int:
-        """Return how much has arrived.
-
-        :raises FileNotFoundError: if it is not there.
-        """
+        """Return how much has arrived, or raise :exc:`FileNotFoundError`."""
         return (self._folder / key).stat().st_size
 
     def take_over(self, part: PartFile) -> None:
         """Have a store take over what is complete; it stays here until it is removed."""
         os.fsync(part.fileno())
-        part.copy_path(self._incoming)
+        copy = self._incoming / secrets.token_hex(16)
+        os.link(part.path, copy)
+        part.path = copy
 
     def remove(self, key: str) -> None:
         """Delete an upload, if it is there and nobody adds to it.

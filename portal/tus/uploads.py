@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
 from datetime import datetime, timedelta
 from typing import BinaryIO, NamedTuple, cast
 
 from flask import current_app
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import func, select, update
 
 from portal.core.database import db
 from portal.core.models import Account, Folder, StoredFile, Upload, now
@@ -75,9 +75,12 @@ def create(account: Account, folder: Folder, announced: Announced) -> Upload:
     try:
         with entries.changing(account.id):
             _check_room(account, announced.size)
+            folder = entries.current(folder)
+            for part in announced.path:
+                folder = entries.subfolder(folder, names.clean(part))
             upload = Upload(
                 owner_id=account.id,
-                folder_id=_subfolder_at(entries.current(folder), announced.path).id,
+                folder_id=folder.id,
                 name=names.clean(announced.name),
                 size=announced.size,
                 client_metadata=announced.metadata,
@@ -99,10 +102,7 @@ def find(account: Account, public_id: str) -> Upload | None:
 
 
 def offset(upload: Upload) -> int:
-    """Return how many bytes are there.
-
-    :raises FileNotFoundError: if its file is lost.
-    """
+    """Return how many bytes are there; raise :exc:`FileNotFoundError` if its file is lost."""
     return upload.size if upload.finished_at else current_parts().size(upload.part_key)
 
 
@@ -129,8 +129,10 @@ def append(upload: Upload, start: int, stream: BinaryIO, checksum: Checksum | No
     :raises WrongOffsetError: if it does not belong at the upload's end.
     """
     part = open_part(upload)
+    if part.size != start:
+        part.close()
+        raise WrongOffsetError
     try:
-        _check_offset(part, start)
         # To the end of the request, which may be long, no transaction keeps the journal from being
         # cleared.
         upload.used_at = now()
@@ -153,8 +155,7 @@ def finish(upload: Upload, part: PartFile) -> StoredFile | None:
     if part.size != upload.size:
         raise AssertionError("only what is complete is finished")
     part_key, name, folder = upload.part_key, upload.name, upload.folder
-    # Hashed and written down to the disk before the database is locked.
-    _ = part.sha256
+    _ = part.sha256  # hashed and written down to the disk before the database is locked
     current_parts().take_over(part)
     try:
         finished = _mark_finished(upload) and add_file(folder, part, name)
@@ -198,43 +199,27 @@ def _lifetime() -> timedelta:
 
 
 def _check_room(account: Account, size: int) -> None:
-    mine: tuple[ColumnElement[bool], ...] = (
-        Upload.owner_id == account.id,
-        Upload.finished_at.is_(None),
-        Upload.used_at > now() - _lifetime(),
+    begun = (
+        select(func.count(), func.coalesce(func.sum(Upload.size), 0))
+        .where(Upload.owner_id == account.id, Upload.finished_at.is_(None))
+        .where(Upload.used_at > now() - _lifetime())
     )
-    begun = select(func.count(), func.coalesce(func.sum(Upload.size), 0)).where(*mine)
     count, waiting = db.session.execute(begun).one()
     if count >= MOST_UNFINISHED:
         raise TooManyError
     quota.check(account, size, waiting)
 
 
-def _subfolder_at(folder: Folder, path: Iterable[str]) -> Folder:
-    """Return the folder at a path, and create what is missing of it."""
-    for name in path:
-        folder = entries.subfolder(folder, names.clean(name))
-    return folder
-
-
-def _check_offset(part: PartFile, start: int) -> None:
-    if part.size != start:
-        raise WrongOffsetError
-
-
 def _receive(part: PartFile, stream: BinaryIO, checksum: Checksum | None) -> None:
     start = part.size
-    hashed = checksum.begin() if checksum else None
+    hashed = hashlib.new(checksum.algorithm, usedforsecurity=False) if checksum else None
     try:
         while chunk := stream.read(_CHUNK):
             part.write(chunk)
             if hashed:
                 hashed.update(chunk)
-    except OverAllowanceError:
-        part.cut(start)
-        raise
-    except BaseException:
-        if checksum:
+    except BaseException as error:
+        if checksum or isinstance(error, OverAllowanceError):
             part.cut(start)
         raise
     if hashed and checksum and hashed.digest() != checksum.digest:
@@ -244,11 +229,10 @@ def _receive(part: PartFile, stream: BinaryIO, checksum: Checksum | None) -> Non
 
 def _mark_finished(upload: Upload) -> bool:
     """Record it in the transaction that brings the file; of two requests, one succeeds."""
-    unfinished = Upload.id == upload.id, Upload.finished_at.is_(None)
     moment = now()
     marked = db.session.scalar(
         update(Upload)
-        .where(*unfinished)
+        .where(Upload.id == upload.id, Upload.finished_at.is_(None))
         .values(finished_at=moment, used_at=moment)
         .returning(Upload.id)
         .execution_options(synchronize_session=False)

@@ -137,7 +137,7 @@ _HANDLERS: dict[type[Exception], Callable[[Any], ResponseReturnValue]] = {
     CSRFError: _csrf_error,
     RequestEntityTooLarge: _too_large,
     QuotaExceededError: _over_quota,
-    OverAllowanceError: lambda _: _over_quota(QuotaExceededError.of(current_account())),
+    OverAllowanceError: lambda _: _over_quota(QuotaExceededError(current_account())),
     GoneError: lambda _: _page(404),
     # It may be the account of this session, so the page must not look for it.
     ObjectDeletedError: lambda _: _page(404, anonymous=True),

@@ -8,7 +8,7 @@ from enum import Enum
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from .base import IDS_ARE_NEVER_REUSED, Base, Bytes, Moment, Note, PublicId, TokenHash
+from .base import NEVER_REUSED_IDS, Base, Bytes, Moment, Note, PublicId, TokenHash
 
 
 class Role(Enum):
@@ -22,7 +22,7 @@ class Account(Base):
     """A person who may sign in."""
 
     __tablename__ = "account"
-    __table_args__ = IDS_ARE_NEVER_REUSED
+    __table_args__ = NEVER_REUSED_IDS
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(sa.String(64))

@@ -79,4 +79,4 @@ Moment = Annotated[datetime, mapped_column(UTCDateTime, default=now)]
 
 # SQLite would otherwise reuse the id of a deleted row, and with it whatever names the row by its id
 # and outlives it: the record of activity, requests in progress.
-IDS_ARE_NEVER_REUSED = {"sqlite_autoincrement": True}
+NEVER_REUSED_IDS = {"sqlite_autoincrement": True}

@@ -7,7 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from .base import IDS_ARE_NEVER_REUSED, Base, Bytes, EntryId, Moment, Name, OwnerId, PublicId, now
+from .base import NEVER_REUSED_IDS, Base, Bytes, EntryId, Moment, Name, OwnerId, PublicId, now
 
 
 def _unique(name: str, *columns: str, where: str) -> sa.Index:
@@ -30,7 +30,7 @@ class Entry(Base):
         sa.Index("ix_entry_by_time", "parent_id", "trash_id", "is_file", "created_at", "id"),
         sa.Index("ix_entry_owner_id_trash_id", "owner_id", "trash_id"),
         sa.Index("ix_entry_trash_id", "trash_id", "trashed_at"),
-        IDS_ARE_NEVER_REUSED,
+        NEVER_REUSED_IDS,
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

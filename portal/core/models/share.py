@@ -8,23 +8,17 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from .account import Account
-from .base import (
-    IDS_ARE_NEVER_REUSED,
-    Base,
-    Bytes,
-    EntryId,
-    Moment,
-    Note,
-    OwnerId,
-    PublicId,
-    TokenHash,
-)
+from .base import NEVER_REUSED_IDS, Base, Bytes, EntryId, Moment, Note, OwnerId, PublicId, TokenHash
 from .entry import Entry, Folder
 
 
 class PublicLink:
     """What all links for people without an account have."""
 
+    __table_args__ = NEVER_REUSED_IDS
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    owner_id: Mapped[OwnerId]
     public_id: Mapped[PublicId]
     token_hash: Mapped[TokenHash]
     note: Mapped[Note]
@@ -38,10 +32,7 @@ class Share(PublicLink, Base):
     """A link for downloading a file, or everything in a folder."""
 
     __tablename__ = "share"
-    __table_args__ = IDS_ARE_NEVER_REUSED
 
-    id: Mapped[int] = mapped_column(primary_key=True)
-    owner_id: Mapped[OwnerId]
     entry_id: Mapped[EntryId]
     password_hash: Mapped[str | None] = mapped_column(sa.String(255))
     # None: no limit.
@@ -70,10 +61,7 @@ class FileRequest(PublicLink, Base):
     """A link for uploading into a folder."""
 
     __tablename__ = "file_request"
-    __table_args__ = IDS_ARE_NEVER_REUSED
 
-    id: Mapped[int] = mapped_column(primary_key=True)
-    owner_id: Mapped[OwnerId]
     folder_id: Mapped[EntryId]
     # None: only the owner's quota limits it.
     file_limit: Mapped[int | None]

@@ -43,9 +43,7 @@ export class TrayItem {
   }
 
   press(action) {
-    if (action === "cancel") this.upload.cancel();
-    else if (action === "pause") this.upload.pause();
-    else this.upload.resume();
+    this.upload[action === "retry" ? "resume" : action]();
     // A button that went had the focus; the one in its place takes it.
     if (document.activeElement === document.body || this.buttons[action].hidden) {
       Object.values(this.buttons).find((button) => !button.hidden)?.focus();

@@ -153,7 +153,7 @@ def test_what_was_kept_before_the_rest_failed_is_told(
 
     def fail(folder: Folder, incoming: IncomingFile, client_name: str) -> object:
         if client_name == "b.txt":
-            raise quota.QuotaExceededError(200 * KIB, 200 * KIB)
+            raise quota.QuotaExceededError(db.session.get_one(Account, folder.owner_id))
         return really(folder, incoming, client_name)
 
     monkeypatch.setattr("portal.web.files.files.add_file", fail)

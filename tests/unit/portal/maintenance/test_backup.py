@@ -24,6 +24,7 @@ from portal.accounts import accounts, invitations
 from portal.cli import backups, portal
 from portal.core import database
 from portal.core.database import db
+from portal.core.datafolder import locked
 from portal.core.models import OneTimeLink, Role, SignIn, StoredFile
 from portal.files import trash
 from portal.identity import sessions
@@ -369,7 +370,7 @@ def test_deletions_that_a_killed_backup_put_off_are_done_by_the_cleanup(
     with app.app_context():
         stored = store("alice", "a.txt")
         deletions = disk_storage().deletions
-        with deletions._locked_alone():
+        with locked(data / "files"):
             disk_storage().delete(stored.storage_key)
             assert deletions.finish() == 0
         assert len(list(deletions.aside.iterdir())) == 1
