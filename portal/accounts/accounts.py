@@ -33,27 +33,12 @@ class UnusableNameError(AccountError):
     """An account cannot have that name."""
 
 
-class ChangedMeanwhileError(AccountError):
-    """Somebody else has changed the account meanwhile."""
-
-    def __init__(self) -> None:
-        super().__init__("The account was changed meanwhile. Your change was not made.")
-
-
 class NotAdministratorError(AccountError):
     """Whoever does this is no longer an administrator."""
-
-    def __init__(self) -> None:
-        super().__init__("You are no longer an administrator.")
 
 
 class LastAdministratorError(AccountError):
     """No administrator would be left."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "This is the only active administrator. Make another account an administrator first."
-        )
 
 
 def find(name: str) -> Account | None:
@@ -63,16 +48,8 @@ def find(name: str) -> Account | None:
 
 def list_with_last_use() -> Sequence[tuple[Account, datetime | None]]:
     """Return every account, by name, with the last use of its current sessions."""
-    last_use = (
-        select(SignIn.account_id, func.max(SignIn.used_at).label("used_at"))
-        .group_by(SignIn.account_id)
-        .subquery()
-    )
-    query = (
-        select(Account, last_use.c.used_at)
-        .outerjoin(last_use, last_use.c.account_id == Account.id)
-        .order_by(Account.name_key)
-    )
+    last_use = select(func.max(SignIn.used_at)).where(SignIn.account_id == Account.id)
+    query = select(Account, last_use.scalar_subquery()).order_by(Account.name_key)
     return [(account, used_at) for account, used_at in db.session.execute(query)]
 
 
@@ -160,12 +137,12 @@ def replace_hash(account: Account, password_hash: str, seen: str | None = None) 
 
     :param seen: as for :func:`set_password`.
     :returns: what a new session needs.
-    :raises ChangedMeanwhileError: if another password was set meanwhile.
+    :raises AccountError: if another password was set meanwhile.
     """
     expected = Account.password_hash == seen if seen else sa.true()
     if not _update(account.id, expected, password_hash=password_hash):
         db.session.rollback()
-        raise ChangedMeanwhileError
+        raise AccountError("The account was changed meanwhile. Your change was not made.")
     db.session.refresh(account)
     proof = Proof.of(account)
     db.session.execute(sa.delete(OneTimeLink).where(OneTimeLink.account_id == proof.account_id))
@@ -239,9 +216,8 @@ def authenticate(name: str, password: str) -> Proof | None:
     An outdated hash is renewed.
     """
     account = find(name)
-    if not passwords.verify(account.password_hash if account else None, password):
-        return None
-    if account is None or not account.is_active:
+    is_right = passwords.verify(account.password_hash if account else None, password)
+    if not is_right or account is None or not account.is_active:
         return None
     proof = Proof.of(account)
     if not passwords.needs_rehash(proof.password_hash):
@@ -263,15 +239,14 @@ def lock_administrator(account_id: int) -> None:
     """
     if not _update(account_id, _MANAGES, role=Role.ADMINISTRATOR):
         db.session.rollback()
-        raise NotAdministratorError
+        raise NotAdministratorError("You are no longer an administrator.")
 
 
 def _update(account_id: int, expected: sa.ColumnElement[bool], **values: object) -> bool:
     """Change an account if it is as expected, and return whether it was."""
     change = sa.update(Account).where(Account.id == account_id, expected).values(**values)
     options = {"synchronize_session": False}
-    found = db.session.scalar(change.returning(Account.id), execution_options=options)
-    return found is not None
+    return bool(db.session.scalar(change.returning(Account.id), execution_options=options))
 
 
 def _taken(name: str) -> UnusableNameError:
@@ -294,6 +269,8 @@ def _remove_rights(account: Account, **values: object) -> None:
     managed = account.is_administrator and account.is_active
     if not _update(account.id, sa.or_(sa.not_(_MANAGES), others), **values):
         db.session.rollback()
-        raise LastAdministratorError
+        raise LastAdministratorError(
+            "This is the only active administrator. Make another account an administrator first."
+        )
     if managed:
         db.session.execute(sa.delete(OneTimeLink))

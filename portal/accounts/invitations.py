@@ -35,13 +35,6 @@ class LinkUnknownError(LinkError):
         super().__init__("It has been used, has been revoked, or is incomplete.")
 
 
-class LinkExpiredError(LinkError):
-    """A link has expired."""
-
-    def __init__(self) -> None:
-        super().__init__("It has expired.")
-
-
 def create_invitation(
     role: Role,
     quota: int | None,
@@ -164,7 +157,7 @@ def _find(token: str) -> OneTimeLink:
     if link is None:
         raise LinkUnknownError
     if link.expires_at <= now():
-        raise LinkExpiredError
+        raise LinkError("It has expired.")
     return link
 
 

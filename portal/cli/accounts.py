@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any
 
 import click
 from flask import current_app
@@ -22,15 +22,13 @@ from portal.identity import second_factor
 from portal.web.filters import human_size, human_time
 
 from .group import needs_schema, portal
-from .sizes import SIZE
-
-P = ParamSpec("P")
-R = TypeVar("R")
+from .output import show, takes_json
+from .sizes import parse_size
 
 _LONGEST_VALIDITY = 365
 
 
-def takes_password(command: Callable[P, R]) -> Callable[P, R]:
+def takes_password(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options for where a password comes from."""
     stdin = click.option(
         "--password-stdin", is_flag=True, help="Read the password from standard input, one line."
@@ -39,46 +37,43 @@ def takes_password(command: Callable[P, R]) -> Callable[P, R]:
     return stdin(generate(command))
 
 
-takes_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 takes_administrator = click.option(
     "--administrator", is_flag=True, help="Let the account manage all accounts."
 )
 
 
-def explains_errors(command: Callable[P, R]) -> Callable[P, R]:
+@contextmanager
+def explains_errors() -> Iterator[None]:
     """Print a message where a command cannot change an account, or the schema is outdated."""
-
-    @wraps(command)
-    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return command(*args, **kwargs)
-        except AccountError as error:
-            raise click.ClickException(str(error)) from error
-        except UnicodeError as error:
-            raise click.ClickException(
-                "The input is not UTF-8. Nothing was changed. Check the terminal's character set."
-            ) from error
-
-    return needs_schema(checked)
+    try:
+        with needs_schema():
+            yield
+    except AccountError as error:
+        raise click.ClickException(str(error)) from error
+    except UnicodeError as error:
+        raise click.ClickException(
+            "The input is not UTF-8. Nothing was changed. Check the terminal's character set."
+        ) from error
 
 
-def changes_account(command: Callable[Concatenate[Account, P], str]) -> Callable[..., None]:
+def changes_account(command: Callable[..., str]) -> Callable[..., None]:
     """Pass the account NAME to a command, and record the change that it returns."""
 
     @click.argument("name")
+    @explains_errors()
     @wraps(command)
-    def changed(name: str, *args: P.args, **kwargs: P.kwargs) -> None:
-        account = _find(name)
-        _record(account, command(account, *args, **kwargs))
+    def changed(name: str, **options: Any) -> None:
+        account = find(name)
+        _record(account, command(account, **options))
 
-    return explains_errors(changed)
+    return changed
 
 
 @portal.command("create-account")
 @click.argument("name")
 @takes_administrator
 @takes_password
-@explains_errors
+@explains_errors()
 def create_account(name: str, administrator: bool, password_stdin: bool, generate: bool) -> None:
     """Create the account NAME. Prompt for the password, unless an option says otherwise."""
     accounts.refuse_taken(name)  # before anybody is asked for a password
@@ -103,36 +98,31 @@ def set_password(account: Account, password_stdin: bool, generate: bool) -> str:
 
 @portal.command("accounts")
 @takes_json
-@explains_errors
+@explains_errors()
 def list_accounts(as_json: bool) -> None:
     """List the accounts."""
-    found = accounts.list_with_last_use()
-    if as_json:
-        rows = [
-            {
-                "name": one.name,
-                "created_at": one.created_at.isoformat(),
-                "role": one.role.value,
-                "active": one.is_active,
-                "second_factor": one.has_second_factor,
-                "used": one.used,
-                "quota": quota_of(one),
-                "last_used_at": used_at.isoformat() if used_at else None,
-            }
-            for one, used_at in found
-        ]
-        click.echo(json.dumps(rows, indent=2))
-        return
-    for one, _ in found:
-        notes = [one.role.value] if one.is_administrator else []
-        notes += [] if one.is_active else ["deactivated"]
+    rows, lines = [], []
+    for one, used_at in accounts.list_with_last_use():
+        row = {
+            "name": one.name,
+            "created_at": one.created_at.isoformat(),
+            "role": one.role.value,
+            "active": one.is_active,
+            "second_factor": one.has_second_factor,
+            "used": one.used,
+            "quota": quota_of(one),
+            "last_used_at": used_at.isoformat() if used_at else None,
+        }
+        rows.append(row)
+        notes = [one.role.value] * one.is_administrator + ["deactivated"] * (not one.is_active)
         note = f" ({', '.join(notes)})" if notes else ""
-        click.echo(f"{one.created_at:%Y-%m-%d %H:%M} UTC  {one.name}{note}")
+        lines.append(f"{one.created_at:%Y-%m-%d %H:%M} UTC  {one.name}{note}")
+    show(rows, lines, as_json=as_json)
 
 
 @portal.command("invite")
 @takes_administrator
-@click.option("--quota", type=SIZE, help="The account's quota, such as 5G.")
+@click.option("--quota", type=parse_size, metavar="SIZE", help="The account's quota, such as 5G.")
 @click.option("--note", default="", help="Who the invitation is for. Only administrators see it.")
 @click.option(
     "--days",
@@ -142,7 +132,7 @@ def list_accounts(as_json: bool) -> None:
     help="Days until the link expires.",
 )
 @takes_json
-@explains_errors
+@explains_errors()
 def invite(administrator: bool, quota: int | None, note: str, days: int, as_json: bool) -> None:
     """Create a link with which somebody can create an account, once."""
     link, token = invitations.create_invitation(_role(administrator), quota, note, days)
@@ -190,7 +180,7 @@ def set_role(account: Account, role: str) -> str:
 @click.argument("size")
 def set_quota(account: Account, size: str) -> str:
     """Set the quota of the account NAME to SIZE, such as 5G, or 'default' for PORTAL_QUOTA."""
-    accounts.set_quota(account, None if size == "default" else SIZE.convert(size, None, None))
+    accounts.set_quota(account, None if size == "default" else parse_size(size))
     return "quota"
 
 
@@ -205,10 +195,10 @@ def second_factor_off(account: Account) -> str:
 @portal.command("delete-account")
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@explains_errors
+@explains_errors()
 def delete_account(name: str, yes: bool) -> None:
     """Delete the account NAME and its files permanently."""
-    account = _find(name)
+    account = find(name)
     number, size = accounts.count_files(account)
     if not yes:
         what = f"{number} {'file' if number == 1 else 'files'}, {human_size(size)}"
@@ -224,10 +214,16 @@ def _role(administrator: bool) -> Role:
     return Role.ADMINISTRATOR if administrator else Role.MEMBER
 
 
-def _find(name: str) -> Account:
+def find(name: str) -> Account:
+    """Find an account by its name.
+
+    :raises click.ClickException: if there is none.
+    """
     account = accounts.find(name)
     if account is None:
-        raise click.ClickException(f"There is no account {name!r}.")
+        raise click.ClickException(
+            f"There is no account {name!r}. To list them: flask --app portal portal accounts"
+        )
     return account
 
 
@@ -247,11 +243,10 @@ def _password(from_stdin: bool, generate: bool) -> str:
 
 def _print_link(link: OneTimeLink, url: str, as_json: bool) -> None:
     """Print a link. Without PORTAL_BASE_URL, it is only a path."""
+    row = {"id": link.public_id, "url": url, "expires_at": link.expires_at.isoformat()}
+    show(row, [url], as_json=as_json)
     if as_json:
-        row = {"id": link.public_id, "url": url, "expires_at": link.expires_at.isoformat()}
-        click.echo(json.dumps(row, indent=2))
         return
-    click.echo(url)
     click.echo(f"It works once, until {human_time(link.expires_at)}.", err=True)
     if not current_app.config["BASE_URL"]:
         click.echo("Put the portal's address in front of it, or set PORTAL_BASE_URL.", err=True)

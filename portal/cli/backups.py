@@ -23,7 +23,7 @@ from .output import progress, show, takes_json
 @portal.command("backup")
 @click.argument("target", type=click.Path(path_type=Path))
 @takes_json
-@needs_schema
+@needs_schema()
 def create_backup(target: Path, as_json: bool) -> None:
     """Write the database, all files and the secret key to TARGET, a new file.
 

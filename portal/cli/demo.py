@@ -13,7 +13,7 @@ from .group import needs_schema, portal
 
 
 @portal.command("demo")
-@needs_schema
+@needs_schema()
 def create_demo() -> None:
     """Create accounts with sample files, and print their passwords.
 

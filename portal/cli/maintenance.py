@@ -34,7 +34,7 @@ def upgrade() -> None:
 @click.option("--repair", is_flag=True, help="Repair what can be repaired without losing anything.")
 @click.option("--content", is_flag=True, help="Read all files, and compare them with their hashes.")
 @takes_json
-@needs_schema
+@needs_schema()
 def check(repair: bool, content: bool, as_json: bool) -> None:
     """Compare the database with the files on disk, and print what is wrong.
 
@@ -67,7 +67,7 @@ def _problems(repair: bool, content: bool) -> Iterator[Problem]:
 
 @portal.command("cleanup")
 @takes_json
-@needs_schema
+@needs_schema()
 def clean_up(as_json: bool) -> None:
     """Delete old trash, expired sessions and links, and what was left unfinished.
 

@@ -25,7 +25,7 @@ _MOST = 500
 @portal.command("receipts")
 @click.argument("log", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--follow", is_flag=True, help="Keep reading as LOG grows and is rotated.")
-@needs_schema
+@needs_schema()
 def read_receipts(log: Path, follow: bool) -> None:
     """Store how downloads ended, from the web server's LOG.
 

@@ -7,20 +7,20 @@ from typing import Any
 import click
 from sqlalchemy import Integer, cast, func, select
 
-from portal.accounts import accounts
 from portal.core.database import db
 from portal.core.models import Account, Entry
 from portal.files import trash
 from portal.files.quota import quota_of
 from portal.web.filters import human_size
 
+from .accounts import find
 from .group import needs_schema, portal
 from .output import show, takes_json
 
 
 @portal.command()
 @takes_json
-@needs_schema
+@needs_schema()
 def quota(as_json: bool) -> None:
     """List how much each account uses, and its quota."""
     rows: list[dict[str, Any]] = [
@@ -37,11 +37,13 @@ def quota(as_json: bool) -> None:
 @portal.command("trash")
 @click.option("--empty", "name", metavar="NAME", help="Delete permanently what NAME has there.")
 @takes_json
-@needs_schema
+@needs_schema()
 def list_trash(name: str | None, as_json: bool) -> None:
     """List how much each account has in the trash, or empty the trash of one."""
     if name is not None:
-        _empty(name, as_json)
+        purged = trash.empty(find(name).id)
+        line = f"{purged.files} files, {human_size(purged.bytes)}: deleted permanently."
+        show(purged._asdict(), [line], as_json=as_json)
         return
     found = db.session.execute(
         select(
@@ -59,14 +61,3 @@ def list_trash(name: str | None, as_json: bool) -> None:
         f"{human_size(row['bytes']):>10} in {row['files']} files  {row['name']}" for row in rows
     )
     show(rows, lines, as_json=as_json)
-
-
-def _empty(name: str, as_json: bool) -> None:
-    account = accounts.find(name)
-    if account is None:
-        raise click.ClickException(
-            f"There is no account {name!r}. To list them: flask --app portal portal accounts"
-        )
-    purged = trash.empty(account.id)
-    line = f"{purged.files} files, {human_size(purged.bytes)}: deleted permanently."
-    show(purged._asdict(), [line], as_json=as_json)

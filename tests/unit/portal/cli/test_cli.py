@@ -13,7 +13,7 @@ from flask import Flask
 from portal.accounts import accounts
 from portal.cli import portal
 from portal.cli.output import progress
-from portal.cli.sizes import SIZE
+from portal.cli.sizes import parse_size
 from portal.core import database
 from portal.files import trash
 from tests.support.paths import PROJECT
@@ -181,13 +181,13 @@ def test_trash_is_listed_and_emptied(
     ],
 )
 def test_sizes_are_understood(text: str, size: int) -> None:
-    assert SIZE.convert(text, None, None) == size
+    assert parse_size(text) == size
 
 
 @pytest.mark.parametrize("text", ["", "-1", "G", "10X", "1.3", "1e3", "٣", "9999999T", str(2**63)])
 def test_what_is_no_size_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(click.BadParameter, match=r"is not a size. Write it like 500M"):
-        SIZE.convert(text, None, None)
+        parse_size(text)
 
 
 def test_progress_is_shown_on_a_terminal_only(
