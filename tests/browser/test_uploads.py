@@ -6,7 +6,9 @@ import hashlib
 import os
 import re
 import signal
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -197,10 +199,15 @@ def test_dropped_files_and_folders_are_uploaded(portal: Portal, tmp_path: Path) 
     folder = tmp_path / "Trip" / "day 1"
     folder.mkdir(parents=True)
     (folder / "c.txt").write_text("c")
-    page.get_by_label("A whole folder from this device").set_input_files(tmp_path / "Trip")
+    page.get_by_label("Folder from this device").set_input_files(tmp_path / "Trip")
     page.locator("#entries").get_by_role("link", name="Trip", exact=True).click()
     page.get_by_role("link", name="day 1", exact=True).click()
     page.get_by_role("link", name="c.txt", exact=True).wait_for()
+    with closing(sqlite3.connect(portal.run.data / "portal.db")) as database:
+        stored = database.execute(
+            "SELECT name FROM entry WHERE is_file AND name GLOB '[abc]*.txt'"
+        ).fetchall()
+    assert sorted(stored) == [("a.txt",), ("b.txt",), ("c.txt",)]  # each once
 
 
 def test_what_does_not_fit_says_the_limit_and_the_cure(portal: Portal, tmp_path: Path) -> None:

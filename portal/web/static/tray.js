@@ -21,11 +21,11 @@ function announce(text, urgent = false) {
 
 const active = () => uploads.filter((upload) => upload.isActive);
 
-/** Begin as many as may run at once, in their order. */
+/** Begin as many as may run at once, in their order. Each that begins calls this again. */
 function startNext() {
-  let free = AT_ONCE - uploads.filter((upload) => upload.state === "running").length;
-  for (const upload of uploads.filter((one) => one.state === "queued")) {
-    if (free-- > 0) upload.start();
+  for (const upload of [...uploads]) {
+    if (uploads.filter((one) => one.state === "running").length >= AT_ONCE) return;
+    upload.start();
   }
 }
 

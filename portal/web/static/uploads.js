@@ -66,7 +66,9 @@ export class Upload {
     return this.speed ? (this.size - this.sent) / this.speed : undefined;
   }
 
+  /** Begin, or go on, if that is waited for. */
   async start() {
+    if (this.state !== "queued") return;
     this.#become("running");
     try {
       await this.#begin();
