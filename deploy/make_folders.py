@@ -1,4 +1,4 @@
-"""Make the folder of the portal's data, and those below it that files are in. For root.
+"""Create the folder of the portal's data, and those below it that files are in. For root.
 
 The first one is the user portal's, who may put anything there at any moment, such as a link to a
 folder of root's. So root makes nothing in it, and changes only what it holds open and has found to
@@ -21,7 +21,7 @@ MODES = {"files": 0o2750, "incoming": 0o2700}
 
 
 def make_folders() -> None:
-    """Make them, or give them the group and mode that they should have."""
+    """Create them, or set the group and mode that they should have."""
     user, group = pwd.getpwnam("portal"), grp.getgrnam(GROUP).gr_gid
     DATA.mkdir(parents=True, exist_ok=True)
     os.chown(DATA, user.pw_uid, group)

@@ -69,7 +69,7 @@ class Machine:
 
 
 def most_clients(machine: Machine, server: str) -> int:
-    """Tell for how many slow clients three quarters of the memory are enough."""
+    """Return for how many slow clients three quarters of the memory suffice."""
     left = machine.memory * 3 // 4 - _processes(machine) * _PYTHON - _UPLOADS
     return max(left // _PER_CLIENT[_FRONTS[server]] - OTHERS, 0)
 
@@ -114,7 +114,7 @@ def sizes(machine: Machine, server: str, clients: int | None = None) -> Mapping[
 
 
 def _servers(clients: int, *, tls: bool) -> int:
-    """Tell how many processes Apache may have.
+    """Return how many processes Apache may have.
 
     With TLS each slow download holds a thread. Without, it holds a connection only; but a request
     that is slow to come holds a thread always.
@@ -125,7 +125,7 @@ def _servers(clients: int, *, tls: bool) -> int:
 
 
 def _processes(machine: Machine) -> int:
-    """Tell how many processes compute pages: Python uses one processor in each."""
+    """Return how many processes compute pages: Python uses one processor in each."""
     return max(2, machine.cores)
 
 

@@ -74,7 +74,7 @@ def doctor(
 
 
 def examine(case: Case, target: Target | None) -> Iterator[Finding]:
-    """Make all checks; what they say contains no secret."""
+    """Run all checks; what they say contains no secret."""
     secrets = [token for area in case.state.settings.areas.values() for token in case.tokens(area)]
     secrets += [key.decode("utf-8", "replace") for key in case.state.settings.secrets]
     general = (installation.settings(case), installation.interpreter(case))

@@ -26,7 +26,7 @@ _FIX = (
 
 
 def attacks(visit: Visit) -> Iterator[Finding]:
-    """Make the direct requests of each family."""
+    """Send the direct requests of each family."""
     for family in FAMILIES:
         yield _attack(family, visit)
 

@@ -24,7 +24,7 @@ _SAME_KEY = "Run the doctor with the application, the settings and the SECRET_KE
 
 
 def examine(case: Case, target: Target) -> Iterator[Finding]:
-    """Make all checks of a running server."""
+    """Run all checks of a running server."""
     try:
         reply = fetch(target, target.path)
     except OSError as error:

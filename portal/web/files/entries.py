@@ -51,7 +51,7 @@ def details(public_id: str) -> ResponseReturnValue:
 @entry_pages.post("/entries/<public_id>/rename")
 @login_required
 def rename(public_id: str) -> ResponseReturnValue:
-    """Give a file or folder another name."""
+    """Rename a file or folder."""
     entry, form = entry_or_404(Entry, public_id, "change"), NameForm()
     if not form.validate_on_submit():
         tell(form.problem(), "error")
