@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import os
 import signal
@@ -17,6 +18,7 @@ from typing import IO, Any, Self
 
 from .messages import fail
 
+_PR_SET_PDEATHSIG = 1  # prctl(2)
 _SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 
@@ -69,9 +71,8 @@ class Jobs:
 
     def start(self, *command: object, **options: Any) -> subprocess.Popen[bytes]:
         """Start a program; the options are those of ``subprocess.Popen``."""
-        options = {"stdin": subprocess.DEVNULL, **options}
-        words = ["setpriv", "--pdeathsig", "TERM", "--", *map(str, command)]
-        process = subprocess.Popen(words, start_new_session=True, **options)
+        options = {"stdin": subprocess.DEVNULL, "preexec_fn": _end_with(os.getpid()), **options}
+        process = subprocess.Popen([*map(str, command)], start_new_session=True, **options)
         self._running.append(process)
         return process
 
@@ -110,6 +111,18 @@ class Jobs:
             time.sleep(0.02)
         _signal(process, signal.SIGKILL)
         process.wait()
+
+
+def _end_with(script: int) -> Callable[[], None]:
+    """Return what makes a new process end with the script; setpriv(1) is a moment too late."""
+    prctl = ctypes.CDLL(None).prctl
+
+    def set_up() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != script:  # which was killed before that
+            os._exit(1)
+
+    return set_up
 
 
 def _signal(process: subprocess.Popen[bytes], number: int) -> bool:
