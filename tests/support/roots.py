@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+from packaging.markers import Marker
 
 from scripts.lib.environment import locked
 
@@ -56,9 +59,18 @@ def root_of(release: str, python: str) -> Iterator[Root]:
         words = [f"--python-version={python}", "--only-binary=:all:", f"--find-links={WHEELS}"]
         words += ["--quiet", "--no-deps", "--require-hashes", "--dest", str(root.wheels)]
         requirements = Path(folder, "requirements.txt")
-        requirements.write_text("".join(locked().values()))
+        requirements.write_text("".join(_requirements(python)))
         _run(sys.executable, "-m", "pip", "download", *words, f"--requirement={requirements}")
         yield root
+
+
+def _requirements(python: str) -> Iterator[str]:
+    """Yield what is locked for a version of Python: pip looks at markers with its own in mind."""
+    environment = {"python_version": python, "python_full_version": f"{python}.0"}
+    pattern = re.compile(r"^(\S+)(?: ; (.*?))?( \\\n(?: .*\n)+)", re.MULTILINE)
+    for name, marker, hashes in pattern.findall("".join(locked().values())):
+        if not marker or Marker(marker).evaluate(environment):
+            yield name + hashes
 
 
 def _mirror() -> str:
