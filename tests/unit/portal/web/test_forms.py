@@ -1,0 +1,62 @@
+"""What a form takes, and what it does not take for one."""
+
+from __future__ import annotations
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import select
+
+from portal.core.database import db
+from portal.core.models import Entry, Share
+from tests.support.portal import (
+    PASSWORD,
+    folders,
+    links,
+    make_folder,
+    public_id,
+    token,
+    upload,
+)
+
+
+@pytest.mark.parametrize(
+    "body", [{"username": "alice", "password": PASSWORD}, {"username": 1}, [1], 5, "\ud800"]
+)
+def test_json_is_no_form(anonymous: FlaskClient, body: object) -> None:
+    headers = {"X-CSRFToken": token(anonymous)}
+    assert anonymous.post("/sign-in", json=body, headers=headers).status_code == 422
+    assert anonymous.get("/").status_code == 302  # not signed in
+
+
+@pytest.mark.parametrize("folder", ["x" * 65, "   "])
+def test_a_folder_that_cannot_be_moves_nothing(app: Flask, alice: FlaskClient, folder: str) -> None:
+    inner = make_folder(alice, "Work")
+    upload(alice, "a.txt", page=inner)
+    form = {
+        "csrf_token": token(alice),
+        "entry": public_id(links(alice, inner)["a.txt"]),
+        "folder": folder,
+    }
+    assert alice.post("/move", data=form).status_code == 404
+    with app.app_context():
+        moved = db.session.scalars(select(Entry).where(Entry.name == "a.txt")).one()
+        home = db.session.scalars(select(Entry).where(Entry.name == "Work")).one()
+        assert moved.parent_id == home.id
+    assert list(folders(alice)) == ["Work"]
+
+
+@pytest.mark.parametrize("query", ["action=bogus", f"actor={'x' * 65}", f"name={'x' * 256}"])
+def test_a_filter_that_cannot_match_shows_nothing(alice: FlaskClient, query: str) -> None:
+    upload(alice, "a.txt")
+    assert "a.txt" in alice.get("/activity.csv").text
+    assert "a.txt" not in alice.get(f"/activity.csv?{query}").text
+
+
+def test_a_new_share_has_the_password_that_was_entered(app: Flask, alice: FlaskClient) -> None:
+    upload(alice, "a.txt")
+    form = {"csrf_token": token(alice), "password": "correct horse", "no_password": "1"}
+    page = f"/entries/{public_id(links(alice)['a.txt'])}/share"
+    assert alice.post(page, data=form).status_code == 200
+    with app.app_context():
+        assert db.session.scalars(select(Share)).one().password_hash
