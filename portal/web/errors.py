@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from limits.errors import StorageError
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm.exc import ObjectDeletedError
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 
 from flask_delegate import FileRefused
 from portal.core import database
@@ -134,6 +134,8 @@ def _content_lost(error: ContentLostError | FileRefused) -> ResponseReturnValue:
 
 _HANDLERS: dict[type[Exception], Callable[[Any], ResponseReturnValue]] = {
     HTTPException: _http_error,
+    # Nobody is there to read a page, and a thousand may hang up at the same moment.
+    ClientDisconnected: lambda _: Response(status=400),
     CSRFError: _csrf_error,
     RequestEntityTooLarge: _too_large,
     QuotaExceededError: _over_quota,

@@ -217,3 +217,10 @@ def test_token_is_good_for_the_whole_session(app: Flask, alice: FlaskClient) -> 
 )
 def test_sizes_read_well(size: int, words: str) -> None:
     assert filters.human_size(size) == words
+
+
+def test_who_hung_up_gets_no_page(anonymous: FlaskClient) -> None:
+    # A thousand slow bodies that end at once would otherwise render a thousand pages.
+    announced = {"CONTENT_LENGTH": "100"}
+    response = anonymous.post("/sign-in", data={"username": "a"}, environ_overrides=announced)
+    assert (response.status_code, response.data) == (400, b"")
