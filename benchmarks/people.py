@@ -92,7 +92,7 @@ def _cookie(visitor: Visitor) -> dict[str, str]:
 
 
 def _fill(run: Run, count: int) -> str:
-    """Put a folder with so many files into alice's, as rows only, and give its public id."""
+    """Put a folder with so many files into alice's, as rows only, and return its public id."""
     with closing(sqlite3.connect(run.data / "portal.db")) as database, database:
         database.row_factory = sqlite3.Row
         folder = _row(database, "Projects")
@@ -114,7 +114,7 @@ def _named(name: str) -> dict[str, Any]:
 
 
 def _insert(database: sqlite3.Connection, rows: list[dict[str, Any]]) -> str:
-    """Enter rows, and give the last one's public id. There is no content: lists do not look."""
+    """Enter rows, and return the last one's public id. There is no content: lists do not look."""
     for row in rows:
         row["id"] = None
         row["storage_key"] = row["storage_key"] and secrets.token_hex(16)
@@ -191,7 +191,7 @@ def _send_bare(port: int, size: int) -> float:
 
 
 def _send(run: Run, visitor: Visitor, size: int, daemons: Sequence[int] = ()) -> tuple[float, int]:
-    """Upload, and give the seconds and the most memory that the daemons had after a piece."""
+    """Upload, and return the seconds and the most memory that the daemons had after a piece."""
     fields = {"Tus-Resumable": "1.0.0", "X-CSRFToken": visitor.token("/")} | _cookie(visitor)
     name = base64.b64encode(f"{secrets.token_hex(8)}.bin".encode()).decode()
     most = 0
@@ -217,7 +217,7 @@ def _send(run: Run, visitor: Visitor, size: int, daemons: Sequence[int] = ()) ->
 
 @contextmanager
 def copyparty(files: int, large: int) -> Iterator[str]:
-    """Start copyparty with a folder of files, and give its URL.
+    """Start copyparty with a folder of files, and return its URL.
 
     :param files: how many small ones there are in the folder ``many``.
     :param large: bytes of the file ``large.txt``.

@@ -59,7 +59,7 @@ class Table:
         return Ratio(median(ratios), min(ratios), max(ratios))
 
     def verdicts(self) -> Sequence[str]:
-        """Say of each target whether it is met."""
+        """Return, for each target, whether it is met."""
         said = []
         for other, wanted in self.targets.items():
             got = self.ratio(self.ours, other).value
@@ -85,7 +85,7 @@ class Table:
         return "\n".join(lines).rstrip() + "\n"
 
     def as_json(self) -> dict[str, Any]:
-        """Give all that was measured, and what follows from it."""
+        """Return all that was measured, and what follows from it."""
         ratios = {name: asdict(self.ratio(name, self.baseline)) for name in self.rows}
         medians = {name: median(figures) for name, figures in self.rows.items()}
         return {

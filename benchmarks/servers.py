@@ -48,7 +48,7 @@ class Alternative:
     url: str
 
     def of(self, name: str) -> str:
-        """Give a file's URL."""
+        """Return a file's URL."""
         return self.url.format(name=name)
 
 
@@ -81,7 +81,7 @@ def fill(site: Site, size: int) -> None:
 
 @contextmanager
 def ours(site: Site, *options: str) -> Iterator[int]:
-    """Run Apache with mod_wsgi and our application, and give its port."""
+    """Run Apache with mod_wsgi and our application, and return its port."""
     site.settings["DELEGATE_SIGNED_URL"] = "/signed/"
     include = site.apache_config("--process-group", "bench", **site.settings)
     include += _STATIC.format(root=_copy(site))
@@ -128,7 +128,7 @@ def ours_behind_nginx(site: Site, clients: int) -> Iterator[int]:
 
 
 def _sized(server: str, clients: int) -> str:
-    """Give what the portal's Apache is configured with as a whole, for so many slow clients."""
+    """Return what the portal's Apache is configured with as a whole, for so many slow clients."""
     found = sizes(Machine.this(), server, clients)
     defined = "".join(f"Define {name} {value}\n" for name, value in found.items())
     return defined + (PROJECT / "deploy" / "apache" / "server.conf").read_text()

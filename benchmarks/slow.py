@@ -146,7 +146,7 @@ def _page(way: Way, port: int, requests: int) -> float:
 
 
 def _ask(port: int, context: ssl.SSLContext | None) -> int:
-    """Ask for the page on a connection of its own, over HTTP/1.1, and give the status."""
+    """Ask for the page on a connection of its own, over HTTP/1.1, and return the status."""
     request = f"GET /empty HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n"
     plain = socket.create_connection(("127.0.0.1", port), timeout=60)
     with context.wrap_socket(plain, server_hostname=HOST) if context else plain as connection:

@@ -78,7 +78,7 @@ def test_every_page_is_for_everybody(portal: Portal, axe: str, tmp_path: Path) -
 
 
 def url_map(data: Path) -> Map:
-    """Give the portal's addresses."""
+    """Return the portal's addresses."""
     settings = {"DATA": str(data), "SESSION_COOKIE_SECURE": False}
     # In a thread of its own: in this one, playwright's event loop runs.
     with ThreadPoolExecutor(1) as pool:
@@ -138,7 +138,7 @@ def weight(page: Page) -> int:
 
 
 def lightness(page: Page) -> float:
-    """Tell how light the page's ground is, from 0 to 1."""
+    """Return how light the page's ground is, from 0 to 1."""
     colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
     red, green, blue = (int(part) for part in colour[4:-1].split(",")[:3])
     return (red + green + blue) / 765

@@ -241,7 +241,7 @@ def test_1_gib_takes_little_memory(portal: Portal, tmp_path: Path) -> None:
 
 
 def memory(portal: Portal) -> int:
-    """Tell how much the process for uploads has in memory."""
+    """Return how much the process for uploads has in memory."""
     (daemon,) = uploads_daemons(portal.run)
     pages = int(Path(f"/proc/{daemon}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")

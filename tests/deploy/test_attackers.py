@@ -73,7 +73,7 @@ def seconds_of_a_page(container: Container) -> float:
 
 
 def cookie(container: Container) -> str:
-    """Give what alice's browser would send."""
+    """Return what alice's browser would send."""
     lines = container.must("cat", "/root/cookies").splitlines()
     fields = [line.split("\t") for line in lines if line.count("\t") == 6]
     return "; ".join(f"{name}={value}" for *_, name, value in fields)

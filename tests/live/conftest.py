@@ -34,7 +34,7 @@ def shared_site() -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def server(shared_site: Site, serve_with_apache: ServeWithApache) -> Iterator[Apache]:
-    """Give the test application with its generated configuration, HTTP/2 included."""
+    """Return the test application with its generated configuration, HTTP/2 included."""
     (shared_site.app / "served.py").write_text(shared_site.source(APPLICATION))
     with serve_with_apache("served:app", folder=shared_site.app, options=["--http2"]) as apache:
         yield apache

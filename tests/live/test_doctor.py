@@ -294,7 +294,7 @@ def directory_listing(site: Site) -> Iterator[Patient]:
 
 
 def link_root(site: Site) -> Path:
-    """Put a symbolic link in the place of the area's folder; give the folder."""
+    """Put a symbolic link in the place of the area's folder; return the folder."""
     real = site.folder / "release-1"
     site.root.rename(real)
     site.root.symlink_to(real)

@@ -41,7 +41,7 @@ def guarded(shared_site: Site) -> Iterator[Apache]:
 
 
 def leaks(port: int) -> list[bytes]:
-    """Make every direct request; list those that were given the file."""
+    """Send every direct request; return those that got the file."""
     found = [attack.to() for attack in attacks(NAME) if MARK in everything(port, attack.to())]
     for target in targets(NAME):
         try:

@@ -19,7 +19,7 @@ HEADERS = {"nginx": "X-Accel-Redirect", "xsendfile": "X-Sendfile"}
 
 @pytest.fixture(params=HEADERS)
 def behind_nothing(request: pytest.FixtureRequest, site: Site) -> Iterator[tuple[Site, int]]:
-    """Give an application whose server is missing."""
+    """Return an application whose server is missing."""
     site.write(NAME, MARK)
     site.settings["DELEGATE_BACKEND"] = request.param
     with python_server(site, *GUNICORN) as port:

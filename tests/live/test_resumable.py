@@ -129,7 +129,7 @@ def test_what_came_before_a_connection_was_cut_stays(run: Run, content: bytes) -
 
 
 def is_free(uploader: Uploader) -> bool:
-    """Tell whether the piece that was cut is over, by sending the rest."""
+    """Return whether the piece that was cut has ended, by sending the rest."""
     uploader.offset = uploader.get_offset()
     try:
         uploader.upload()

@@ -128,7 +128,7 @@ def test_the_internal_url_is_refused(uploaded: Uploaded) -> None:
 
 
 def internal_url(run: Run) -> str:
-    """Find the uploaded file in the data folder and give the URL that Apache knows it by."""
+    """Find the uploaded file in the data folder and return the URL that Apache knows it by."""
     (stored,) = (
         path
         for path in run.data.rglob("*")
@@ -276,7 +276,7 @@ def test_it_runs_from_a_clone_that_the_portals_user_cannot_enter(
 
 
 def refusal(*options: str, status: int = 2) -> str:
-    """Run ``scripts/run``, which has to refuse, and give its words."""
+    """Run ``scripts/run``, which has to refuse, and return its words."""
     done = subprocess.run(
         [str(RUN), *options],
         stdin=subprocess.DEVNULL,

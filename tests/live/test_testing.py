@@ -42,7 +42,7 @@ def create_app(area="/private/"):
 
 @pytest.fixture
 def shop(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
-    """Give a site with an application that hands off, or answers with 500."""
+    """Return a site with an application that hands off, or answers with 500."""
     site.write("report.txt")
     (site.app / "shop.py").write_text(SHOP)
     monkeypatch.setenv("FLASK_SECRET_KEY", SECRET)

@@ -42,7 +42,7 @@ def run(*command: str | Path, cwd: Path | None = None) -> str:
 
 
 def environment(folder: Path, *requirements: str | Path, base: str = sys.executable) -> Path:
-    """Make a virtual environment; give its interpreter."""
+    """Create a virtual environment; return its interpreter."""
     run(base, "-m", "venv", folder)
     python = folder / "bin" / "python"
     run(python, "-m", "pip", "install", "--quiet", *requirements)

@@ -118,7 +118,7 @@ def ask(container: Container, target: str, *options: str) -> Reply:
 
 
 def asking(target: str, *options: str) -> list[str]:
-    """Give the command that asks."""
+    """Return the command that asks."""
     url = target if "://" in target else f"https://{HOST}{target}"
     common = ["curl", "--silent", "--show-error", "--include", "--path-as-is", "--max-time", "60"]
     common += ["--referer", f"https://{HOST}/"]  # the portal looks at it when a form is sent
@@ -158,7 +158,7 @@ def upload(container: Container, path: str) -> Reply:
 
 
 def upload_command(container: Container, path: str) -> list[str]:
-    """Give the command that sends a file of the container."""
+    """Return the command that sends a file of the container."""
     form = _Page(ask(container, "/", *_COOKIES, "--location").body).form("file")
     # The token comes before the file, as on the page.
     fields = [f"{name}={value}" for name, value in form.fields.items() if value]

@@ -31,7 +31,7 @@ def client_of(make_app: Callable[..., Flask]) -> FlaskClient:
 
 
 def prepare(app: Flask) -> None:
-    """Make the database, with the accounts alice and bob: the first time, and then a copy of it."""
+    """Create the database with the accounts alice and bob, by copying one after the first time."""
     path = Path(app.config["DATA"]) / "portal.db"
     if path.stat().st_size == 0 and _PREPARED:
         path.write_bytes(_PREPARED[0])
@@ -99,7 +99,7 @@ def post_folder(client: FlaskClient, name: str, page: str = "/") -> TestResponse
 
 
 def make_folder(client: FlaskClient, name: str, page: str = "/") -> str:
-    """Make a folder in the folder of a page, and give its own page."""
+    """Create a folder in the folder of a page, and return its own page."""
     before = set(folders(client, page).values())
     post_folder(client, name, page)
     (made,) = set(folders(client, page).values()) - before
@@ -123,7 +123,7 @@ def _listed(page: str, kind: str) -> dict[str, str]:
 
 
 def public_id(link: str) -> str:
-    """Give the name that a file or folder has in URLs."""
+    """Return the name that a file or folder has in URLs."""
     return link.split("/")[2]
 
 

@@ -111,7 +111,7 @@ def processes_of(run: Run) -> list[int]:
 
 
 def commands_of(run: Run) -> dict[int, bytes]:
-    """Give the command line of each of the run's processes."""
+    """Return the command line of each of the run's processes."""
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -124,7 +124,7 @@ def commands_of(run: Run) -> dict[int, bytes]:
 
 @contextmanager
 def shared_folder() -> Iterator[Path]:
-    """Make a folder that the portal's user may enter, unlike pytest's own."""
+    """Create a folder that the portal's user may enter, unlike pytest's own."""
     folder = Path(tempfile.mkdtemp(prefix="flask-delegate-")).resolve()
     try:
         folder.chmod(0o755)

@@ -156,7 +156,7 @@ def over_tls(site: Site) -> Iterator[Running]:
 
 
 def make_certificate(folder: Path) -> None:
-    """Make ``server.key`` and a self-signed ``server.crt``."""
+    """Create ``server.key`` and a self-signed ``server.crt``."""
     names = ["-keyout", str(folder / "server.key"), "-out", str(folder / "server.crt")]
     options = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={HOST}"]
     subprocess.run(["openssl", "req", *options, *names], check=True, capture_output=True)
@@ -218,7 +218,7 @@ def debian_site(site: Site, *, module: Callable[[], str]) -> Iterator[Running]:
 
 
 def debian_environment(base: Path) -> dict[str, str]:
-    """Give what /etc/apache2/envvars would set, for a copy of the configuration."""
+    """Return what /etc/apache2/envvars would set, for a copy of the configuration."""
     return {
         "PATH": f"{os.environ['PATH']}:/usr/sbin",
         "APACHE_CONFDIR": str(base / "etc"),

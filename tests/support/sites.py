@@ -53,7 +53,7 @@ class Site:
         return path
 
     def configure(self, **settings: Any) -> Flask:
-        """Make an application with the site's settings, to generate configuration from."""
+        """Create an application with the site's settings, to generate configuration from."""
         app = Flask("generator", static_folder=None)
         app.config.update(DELEGATE_ROOT=str(self.root), SECRET_KEY=SECRET, **self.settings)
         app.config.update(settings)
@@ -82,14 +82,14 @@ class Site:
         )
 
     def token(self) -> str:
-        """Give the default area's token."""
+        """Return the default area's token."""
         token: str = self.configure().extensions["delegate"].keys["default"][0].token
         return token
 
 
 @contextmanager
 def new_site(**settings: Any) -> Iterator[Site]:
-    """Make a site in a folder that other users may enter, unlike pytest's own."""
+    """Create a site in a folder that other users may enter, unlike pytest's own."""
     folder = Path(tempfile.mkdtemp(prefix="flask-delegate-"))
     try:
         folder.chmod(0o755)

@@ -35,7 +35,7 @@ class Visitor:
         return response, content
 
     def token(self, path: str) -> str:
-        """Give the CSRF token of the page's form."""
+        """Return the CSRF token of the page's form."""
         response, page = self.ask(path)
         assert response.status == 200
         for tag in re.findall(r"<input[^>]*>", page.decode()):
@@ -57,7 +57,7 @@ class Visitor:
         return set(re.findall(r'href="(/files/[^"/?#]+)"', page.decode()))
 
     def upload(self, name: str, content: bytes) -> str:
-        """Upload by the form and give the new file's URL."""
+        """Upload by the form and return the new file's URL."""
         before = self.files()
         boundary = "a-boundary-of-the-tests"
         body = (

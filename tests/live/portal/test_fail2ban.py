@@ -72,7 +72,7 @@ def own_format(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def banned(lines: list[str], folder: Path) -> list[str]:
-    """Give the addresses that fail2ban finds, a row for each line that it takes for a failure."""
+    """Return the addresses that fail2ban finds, a row for each line that it takes for a failure."""
     log = folder / "error.log"
     log.write_text("".join(f"{line}\n" for line in lines))
     done = subprocess.run(

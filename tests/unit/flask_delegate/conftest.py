@@ -20,7 +20,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def make_app(root: Path) -> Factory:
-    """Make applications that are set up with the extension."""
+    """Create applications that are set up with the extension."""
 
     def make(**settings: Any) -> Flask:
         app = Flask("under_test", static_folder=None)

@@ -37,7 +37,7 @@ def serve(app: Flask, returned: Any, *, allowed: bool = True, **options: Any) ->
 
 
 def streamed(app: Flask) -> FlaskClient:
-    """Give Flask's own client, which leaves a response unread."""
+    """Return Flask's own client, which leaves a response unread."""
     app.test_client_class = FlaskClient
     return app.test_client()
 

@@ -25,7 +25,7 @@ ORDERS = [Order(by, descending) for by in listing.SORTS for descending in (False
 
 
 def fill(app: Flask, folder: str, count: int, subfolders: int = 0) -> int:
-    """Put rows into a folder by its link, and give its id."""
+    """Put rows into a folder by its link, and return its id."""
     start = datetime(2026, 1, 1, tzinfo=UTC)
     with app.app_context():
         found = db.session.scalars(

@@ -35,7 +35,7 @@ from tests.support.portal import (
 
 
 def restore(client: FlaskClient, link: str) -> str:
-    """Restore by a link, and give the message that follows."""
+    """Restore by a link, and return the message that follows."""
     form = {"csrf_token": token(client)}
     response = client.post(f"/trash/{public_id(link)}/restore", data=form, follow_redirects=True)
     found = re.search(r'<p class="note[^>]*>([^<]*)', response.text)

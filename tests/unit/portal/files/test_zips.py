@@ -50,7 +50,7 @@ def unzipped(response: TestResponse) -> dict[str, bytes]:
 
 @pytest.fixture
 def tree_of_alice(alice: FlaskClient) -> str:
-    """Make a folder with a file, an empty folder and a folder with two files in it."""
+    """Create a folder with a file, an empty folder and a folder with two files in it."""
     page = make_folder(alice, "Übersicht")
     make_folder(alice, "Empty", page)
     inner = make_folder(alice, "Inner", page)

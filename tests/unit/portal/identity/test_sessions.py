@@ -26,7 +26,7 @@ NEW = "other calm otters"
 
 
 def copied(app: Flask, client: FlaskClient) -> FlaskClient:
-    """Make a thief's browser, which sends a copy of the cookie."""
+    """Create a thief's browser, which sends a copy of the cookie."""
     cookie = client.get_cookie("session")
     assert cookie
     thief = app.test_client()

@@ -52,7 +52,7 @@ def target(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def made(app: Flask, target: Path) -> Path:
-    """Make a backup of three files."""
+    """Create a backup of three files."""
     with app.app_context():
         store("alice", "a.txt", b"first")
         store("alice", "empty.txt", b"")
@@ -64,7 +64,7 @@ def made(app: Flask, target: Path) -> Path:
 
 @pytest.fixture
 def new(tmp_path: Path, make_app: Make) -> Flask:
-    """Make a portal that nothing was done with."""
+    """Create a portal that nothing was done with."""
     return make_app(DATA=str(tmp_path.resolve() / "new"))
 
 
@@ -479,7 +479,7 @@ def with_line(content: dict[str, bytes], number: int, **values: object) -> None:
 
 
 def rename(content: dict[str, bytes], name: str) -> None:
-    """Give the first file another name, in the manifest, too."""
+    """Rename the first file, in the manifest, too."""
     items = list(content.items())
     items[2] = (name, items[2][1])
     content.clear()

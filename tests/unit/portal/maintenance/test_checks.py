@@ -43,7 +43,7 @@ def run(app: Flask, *words: str) -> tuple[int, str, str]:
 
 
 def check(app: Flask, *options: str) -> list[tuple[str, str | None]]:
-    """Give the kinds of what is wrong, and how each was repaired."""
+    """Return the kinds of what is wrong, and how each was repaired."""
     code, out, err = run(app, "check", "--json", *options)
     found = json.loads(out)
     assert (code, err) == (int(any(one["repaired"] is None for one in found)), "")

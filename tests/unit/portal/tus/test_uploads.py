@@ -50,7 +50,7 @@ class Body(Protocol):
     """What a server reads a request from."""
 
     def read(self, size: int = -1, /) -> bytes:
-        """Give at most so many bytes."""
+        """Return at most so many bytes."""
 
 
 class Tus:

@@ -39,7 +39,7 @@ def visit(app: Flask) -> Visitor:
 
 
 def share(owner: FlaskClient, link: str, **terms: str) -> str:
-    """Share what a link of the list leads to, and give the share's link."""
+    """Share what a link of the list leads to, and return the share's link."""
     form = {"csrf_token": token(owner), **terms}
     page = owner.post(f"/entries/{public_id(link)}/share", data=form)
     assert page.status_code == 200, page.text
@@ -47,7 +47,7 @@ def share(owner: FlaskClient, link: str, **terms: str) -> str:
 
 
 def ask(owner: FlaskClient, folder: str, **terms: str) -> str:
-    """Ask others for files in a folder, and give the request's link."""
+    """Ask others for files in a folder, and return the request's link."""
     page = owner.post(f"{folder}/request", data={"csrf_token": token(owner), **terms})
     return _link_on(page)
 
