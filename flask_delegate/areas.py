@@ -117,7 +117,7 @@ def check_disjoint(areas: Sequence[Area]) -> None:
 
 
 def _check_pair(one: Area, other: Area) -> None:
-    if lies_within(one.root, other.root) or lies_within(other.root, one.root):
+    if overlap(one.root, other.root):
         folders = f"{one.name!r} ({one.root}) and {other.name!r} ({other.root})"
         cure = "Use a separate folder for each area."
         raise ConfigurationError("DELEGATE_AREAS", f"the folders of {folders} overlap.", cure)
@@ -129,8 +129,8 @@ def _check_pair(one: Area, other: Area) -> None:
 
 
 def overlap(one: str, other: str) -> bool:
-    """Return whether one of two URLs' prefixes begins with the other."""
-    return one.startswith(other) or other.startswith(one)
+    """Return whether one of two folders, or of two URLs' prefixes, lies within the other."""
+    return lies_within(one, other) or lies_within(other, one)
 
 
 def lies_within(path: str, folder: str) -> bool:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import click
-from flask import Flask, current_app
+from flask import current_app
 from flask.cli import with_appcontext
 
 from ..exceptions import UnknownArea
 from ..state import state_of
 from . import report
-from .apache_config import ConfigurationUnreadable, read
+from .apache_config import read
 from .case import Case
 from .checks import installation, running, server
 from .file_access import find_account
@@ -46,15 +47,7 @@ _FILE = click.Path(dir_okay=False, exists=True, path_type=Path)
 @click.option("--insecure", is_flag=True, help="Accept any certificate.")
 @with_appcontext
 def doctor(
-    *,
-    url: str | None,
-    as_json: bool,
-    user: str | None,
-    area: str | None,
-    config: Path | None,
-    apache_config: Path | None,
-    host: str | None,
-    insecure: bool,
+    url: str | None, *, as_json: bool, host: str | None, insecure: bool, **choices: Any
 ) -> None:
     """Look for what is wrong with the installation, and with the server at URL.
 
@@ -63,10 +56,9 @@ def doctor(
     """
     try:
         target = None if url is None else parse_url(url, name=host, verify=not insecure)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="URL") from error
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
-    case = _case(app, area, user, config, apache_config)
+        case = _case(**choices)
+    except (UnknownArea, ValueError) as error:
+        raise click.UsageError(str(error)) from error
     findings = list(examine(case, target))
     click.echo(report.as_json(findings) if as_json else report.as_text(findings))
     if report.failed(findings):
@@ -85,18 +77,11 @@ def examine(case: Case, target: Target | None) -> Iterator[Finding]:
 
 
 def _case(
-    app: Flask, area: str | None, user: str | None, config: Path | None, apache: Path | None
+    area: str | None, user: str | None, config: Path | None, apache_config: Path | None
 ) -> Case:
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
     state = state_of(app)
-    try:
-        every = state.settings.areas.values()
-        areas = tuple(every) if area is None else (state.settings.area(area),)
-        account = find_account(user)
-        read_apache = None if apache is None else read(apache)
-    except UnknownArea as error:
-        raise click.BadParameter(str(error), param_hint="--area") from error
-    except KeyError as error:
-        raise click.BadParameter(f"there is no user {user!r}.", param_hint="--user") from error
-    except ConfigurationUnreadable as error:
-        raise click.BadParameter(str(error), param_hint="--apache-config") from error
-    return Case(app, state, areas, account, config, read_apache)
+    every = state.settings.areas.values()
+    areas = tuple(every) if area is None else (state.settings.area(area),)
+    apache = None if apache_config is None else read(apache_config)
+    return Case(app, state, areas, find_account(user), config, apache)

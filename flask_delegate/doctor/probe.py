@@ -6,8 +6,9 @@ import os
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..areas import Area
 from ..delivery import Delivery, describe
@@ -15,7 +16,7 @@ from ..resolve import resolve
 from .case import Case
 from .requests import http2
 from .requests.client import Reply, Target, answer_to, fetch
-from .requests.spelling import Attack
+from .requests.families import Attack
 from .route import PREFIX, ROUTE, make_token, probe_handoff
 
 
@@ -67,21 +68,13 @@ def probe_file(root: str) -> Iterator[Probe]:
     marker = secrets.token_hex(16)
     content = "".join(f"{number:04} {marker}\n" for number in range(128)).encode()
     probe = Probe(PREFIX + secrets.token_hex(16), marker.encode(), content)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    path, old = Path(root, probe.name), time.time() - 3600
     try:
-        descriptor = os.open(probe.name, flags, 0o600, dir_fd=folder)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(probe.content)
-                file.flush()
-                # Whatever the umask: the application and the web server must be able to read it.
-                os.fchmod(file.fileno(), 0o644)
-                old = time.time() - 3600
-                os.utime(file.fileno(), (old, old))
-            yield probe
-        finally:
-            with suppress(FileNotFoundError):
-                os.unlink(probe.name, dir_fd=folder)
+        with path.open("xb") as file:
+            file.write(content)
+        # Whatever the umask: the application and the web server must be able to read it.
+        path.chmod(0o644)
+        os.utime(path, (old, old))
+        yield probe
     finally:
-        os.close(folder)
+        path.unlink(missing_ok=True)

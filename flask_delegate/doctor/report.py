@@ -19,27 +19,25 @@ def failed(findings: Sequence[Finding]) -> bool:
 
 def counts(findings: Sequence[Finding]) -> dict[str, int]:
     """Count the findings of each level."""
-    return {level.value: sum(finding.level is level for finding in findings) for level in Level}
+    return {level: sum(finding.level is level for finding in findings) for level in Level}
 
 
 def as_json(findings: Sequence[Finding]) -> str:
     """Return a JSON object: ``ok``, ``summary`` and ``findings``."""
-    every = [asdict(finding) for finding in findings]
-    document = {"ok": not failed(findings), "summary": counts(findings), "findings": every}
-    return json.dumps(document, indent=2)
+    head = {"ok": not failed(findings), "summary": counts(findings)}
+    return json.dumps({**head, "findings": [*map(asdict, findings)]}, indent=2)
 
 
 def as_text(findings: Sequence[Finding]) -> str:
     """Return a paragraph for each finding, and a summary."""
     lines = [line for finding in findings for line in _paragraph(finding)]
-    number = counts(findings)
-    summary = ", ".join(f"{number[level.value]} {level.value}" for level in Level)
+    summary = ", ".join(f"{number} {level}" for level, number in counts(findings).items())
     return "\n".join([*lines, "", f"{len(findings)} checks: {summary}."])
 
 
 def _paragraph(finding: Finding) -> list[str]:
     area = "" if finding.area is None else f" [{finding.area}]"
-    lines = _wrapped(f"{finding.level.value:8}{finding.check}{area}: ", finding.seen)
+    lines = _wrapped(f"{finding.level:8}{finding.check}{area}: ", finding.seen)
     if finding.why:
         lines += _wrapped("        why: ", finding.why)
     if finding.fix:

@@ -9,7 +9,7 @@ from ...servers import signing
 from ..finding import Finding, failure, ok, skipped
 from ..probe import Visit
 from ..requests.client import fetch
-from ..requests.spelling import Attack, targets
+from ..requests.families import Attack, targets
 
 _LIFE = 60  # seconds
 _BROWSER = "0" * 32
