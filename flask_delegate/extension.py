@@ -11,7 +11,7 @@ from .cli import delegate as commands
 from .config import DEFAULTS, parse
 from .doctor import route
 from .exceptions import DelegateError
-from .guards.lost_headers import LostHeaders
+from .guards.lost_headers import warn_of_losses
 from .guards.redirects import Check, ResponseGuard, stop_unminted, stop_unminted_header
 from .servers import server_of
 from .state import KEY, State
@@ -42,7 +42,7 @@ class Delegate:
         # A Location is every application's to set; stop_unminted knows which ones mod_wsgi follows.
         headers = {server_of(area).header for area in settings.areas.values()} - {"Location", None}
         stop = [partial(stop_unminted_header, name) for name in sorted(filter(None, headers))]
-        checks: list[Check] = [stop_unminted, *stop, LostHeaders(app)]
+        checks: list[Check] = [stop_unminted, *stop, partial(warn_of_losses, app)]
         report = partial(app.logger.error, "%s")
         app.wsgi_app = ResponseGuard(app.wsgi_app, checks, report)  # type: ignore[method-assign]
         app.register_error_handler(DelegateError, errors.answer)

@@ -15,10 +15,10 @@ from ..exceptions import UnknownArea
 from ..state import state_of
 from . import report
 from .apache_config import read
-from .case import Case
 from .checks import installation, running, server
 from .file_access import find_account
 from .finding import Finding, about, without
+from .probe import Case
 from .requests.client import Target, parse_url
 
 _AREA_CHECKS = (*installation.CHECKS, *server.CHECKS)

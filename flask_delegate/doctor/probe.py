@@ -1,4 +1,4 @@
-"""A file that the doctor puts into an area, and asks the server for."""
+"""What the doctor examines, and the file that it puts into an area and asks the server for."""
 
 from __future__ import annotations
 
@@ -10,14 +10,40 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from flask import Flask
+
 from ..areas import Area
 from ..delivery import Delivery, describe
 from ..resolve import resolve
-from .case import Case
+from ..state import State
+from .apache_config import Configuration
+from .file_access import Account
 from .requests import http2
 from .requests.client import Reply, Target, answer_to, fetch
 from .requests.families import Attack
 from .route import PREFIX, ROUTE, make_token, probe_handoff
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """An application and what surrounds it.
+
+    :param areas: those to examine.
+    :param account: the user that the web server runs as.
+    :param config: the generated configuration that is in use, if it was named.
+    :param apache: Apache's whole configuration, if it was named.
+    """
+
+    app: Flask
+    state: State
+    areas: tuple[Area, ...]
+    account: Account
+    config: Path | None = None
+    apache: Configuration | None = None
+
+    def tokens(self, area: Area) -> tuple[str, ...]:
+        """Return the tokens that a configuration may have for an area."""
+        return tuple(keys.token for keys in self.state.keys[area.name])
 
 
 @dataclass(frozen=True, slots=True)

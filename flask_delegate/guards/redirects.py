@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from ..exceptions import UnmintedRedirect
-from ..servers.handshake import in_daemon_mode
+from ..servers.handshake import PROCESS_GROUP
 
 Headers = list[tuple[str, str]]
 Check = Callable[[WSGIEnvironment, str, Headers], None]
@@ -68,7 +68,7 @@ def stop_unminted(environ: WSGIEnvironment, status: str, headers: Headers) -> No
     :raises UnmintedRedirect: for any other, and for a hand-off that was altered, which would show
         the internal URL to the client.
     """
-    if not in_daemon_mode(environ):
+    if not environ.get(PROCESS_GROUP):
         return
     locations = _values(headers, "location")
     if not locations:

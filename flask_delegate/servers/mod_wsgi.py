@@ -24,7 +24,7 @@ from ..exceptions import ConfigurationError, HandoffUnavailable
 from ..receipts import APACHE_FORMAT
 from . import apache, codec, signing
 from .base import Choices, Keeps, Keyed, Server
-from .handshake import PROCESS_GROUP, Keys, environ_key, in_daemon_mode, is_claimed_by_others
+from .handshake import PROCESS_GROUP, Keys, environ_key, is_claimed_by_others
 
 _REGENERATE = (
     "Write the Apache configuration with 'flask delegate apache-config --output FILE', load it"
@@ -124,7 +124,7 @@ class ModWsgi(Server):
         """
         shown = str(environ.get(environ_key(keys.fingerprint), ""))
         url, _, group = shown.partition(" ")
-        if url != area.url or not in_daemon_mode(environ):
+        if url != area.url or not environ.get(PROCESS_GROUP):
             raise HandoffUnavailable(area.name, *_not_ready(environ, area, keys))
         # Two guards on one URL would each refuse what the other one's token opens.
         if is_claimed_by_others(environ, area, keys):
@@ -218,7 +218,7 @@ def _not_ready(environ: Mapping[str, object], area: Area, keys: Keys) -> tuple[s
     """Return why this request cannot be handed off, and the cure."""
     if PROCESS_GROUP not in environ:
         return "this server is not Apache with mod_wsgi.", "Nothing to do in development."
-    if not in_daemon_mode(environ):
+    if not environ[PROCESS_GROUP]:
         cure = "Use daemon mode (WSGIDaemonProcess and WSGIProcessGroup; mod_wsgi-express does)."
         return "mod_wsgi runs in embedded mode, where it does not follow a Location.", cure
     if is_claimed_by_others(environ, area, keys):

@@ -12,9 +12,9 @@ from pathlib import Path
 from ... import areas
 from ...areas import DEFAULT_AREA, Area, lies_within
 from ...servers import server_of
-from ..case import Case
 from ..file_access import ENTER, READ, Account, denied, find_account, steps
 from ..finding import Finding, failure, ok, skipped, warning
+from ..probe import Case
 
 _PACKAGE = Path(__file__).resolve().parents[2]
 _SAMPLE = 1000  # files that are looked at

@@ -11,9 +11,8 @@ from urllib.parse import urlsplit
 
 from ...areas import Area
 from ...servers import AUTO, server_of
-from ..case import Case
 from ..finding import Finding, about, failure, ok, skipped, warning
-from ..probe import Visit, probe_file
+from ..probe import Case, Visit, probe_file
 from ..requests.client import Reply, Target, fetch
 from ..route import REPORT, ROUTE
 from .attacks import attacks, listings, other_paths
@@ -117,7 +116,10 @@ def _agreement(visit: Visit, there: Mapping[str, Any]) -> Finding:
         for name, value in here.items()
         if there[name] != value
     ]
-    if not differing and there["fingerprint"] != visit.case.keys(visit.area)[0].fingerprint:
+    if (
+        not differing
+        and there["fingerprint"] != visit.case.state.keys[visit.area.name][0].fingerprint
+    ):
         differing = ["the rules for the area (DELEGATE_HEADERS, or Flask-Delegate's version)"]
     if not differing:
         return ok("agreement", "the server's settings are those that the doctor sees")

@@ -10,8 +10,8 @@ from pathlib import Path
 from ...areas import Area, lies_within
 from ...servers import server_of
 from ..apache_config import ways
-from ..case import Case
 from ..finding import Finding, failure, ok, skipped, warning
+from ..probe import Case
 
 _NETWORK = re.compile(
     r"nfs\d?|cifs|smb\d?|smbfs|9p|afs|ceph|glusterfs|lustre|ncpfs|gfs2|ocfs2|vboxsf|virtiofs|fuse\..*"
@@ -98,7 +98,7 @@ def config(case: Case, area: Area) -> Finding:
         f"flask delegate {server.command} --output {case.config}, with the options that it was"
         " written with, and restart the server."
     )
-    fault, *old = [server.fault(text, area, keys) for keys in case.keys(area)]
+    fault, *old = [server.fault(text, area, keys) for keys in case.state.keys[area.name]]
     if not fault:
         return ok("config", f"{case.config} fits the settings")
     if "" in old:

@@ -12,13 +12,13 @@ import click
 import pytest
 from flask import Flask
 
-from flask_delegate.doctor.case import Case
 from flask_delegate.doctor.checks import running
 from flask_delegate.doctor.command import doctor
 from flask_delegate.doctor.file_access import (
     find_account,
 )
 from flask_delegate.doctor.finding import CHECKS
+from flask_delegate.doctor.probe import Case
 from flask_delegate.doctor.requests.client import Reply
 from flask_delegate.doctor.requests.families import FAMILIES
 from tests.support.doctor import findings, run
