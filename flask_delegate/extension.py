@@ -12,7 +12,7 @@ from .config import DEFAULTS, parse
 from .doctor import route
 from .exceptions import DelegateError
 from .guards.lost_headers import warn_of_losses
-from .guards.redirects import Check, ResponseGuard, stop_unminted, stop_unminted_header
+from .guards.redirects import Check, guarded, stop_unminted, stop_unminted_header
 from .servers import server_of
 from .state import KEY, State
 
@@ -44,7 +44,7 @@ class Delegate:
         stop = [partial(stop_unminted_header, name) for name in sorted(filter(None, headers))]
         checks: list[Check] = [stop_unminted, *stop, partial(warn_of_losses, app)]
         report = partial(app.logger.error, "%s")
-        app.wsgi_app = ResponseGuard(app.wsgi_app, checks, report)  # type: ignore[method-assign]
+        app.wsgi_app = guarded(app.wsgi_app, checks, report)  # type: ignore[assignment,method-assign]
         app.register_error_handler(DelegateError, errors.answer)
         app.cli.add_command(commands)
         route.register(app)

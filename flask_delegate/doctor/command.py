@@ -13,7 +13,7 @@ from flask.cli import with_appcontext
 
 from ..exceptions import UnknownArea
 from ..state import state_of
-from . import report
+from . import finding
 from .apache_config import read
 from .checks import installation, running, server
 from .file_access import find_account
@@ -60,8 +60,8 @@ def doctor(
     except (UnknownArea, ValueError) as error:
         raise click.UsageError(str(error)) from error
     findings = list(examine(case, target))
-    click.echo(report.as_json(findings) if as_json else report.as_text(findings))
-    if report.failed(findings):
+    click.echo(finding.as_json(findings) if as_json else finding.as_text(findings))
+    if finding.counts(findings)[finding.Level.FAILURE]:
         click.get_current_context().exit(1)
 
 
@@ -72,8 +72,8 @@ def examine(case: Case, target: Target | None) -> Iterator[Finding]:
     general = (installation.settings(case), installation.interpreter(case))
     local = (about(area, (check(case, area) for check in _AREA_CHECKS)) for area in case.areas)
     live = () if target is None else running.examine(case, target)
-    for finding in chain(general, chain.from_iterable(local), live):
-        yield without(secrets, finding)
+    for found in chain(general, chain.from_iterable(local), live):
+        yield without(secrets, found)
 
 
 def _case(

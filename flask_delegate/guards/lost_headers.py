@@ -46,7 +46,7 @@ class Sent:
 def warn_of_losses(app: Flask, environ: WSGIEnvironment, status: str, headers: Headers) -> None:
     """Warn of what the response adds to a delivery, and a hand-off would drop.
 
-    This is a check for :class:`~flask_delegate.guards.redirects.ResponseGuard`. Files that are
+    This is a check for :func:`~flask_delegate.guards.redirects.guarded`. Files that are
     streamed because no server is there are checked as well: what works in development should not
     disappear behind Apache.
 

@@ -116,10 +116,8 @@ def _agreement(visit: Visit, there: Mapping[str, Any]) -> Finding:
         for name, value in here.items()
         if there[name] != value
     ]
-    if (
-        not differing
-        and there["fingerprint"] != visit.case.state.keys[visit.area.name][0].fingerprint
-    ):
+    keys, *_ = visit.case.state.keys[visit.area.name]
+    if not differing and there["fingerprint"] != keys.fingerprint:
         differing = ["the rules for the area (DELEGATE_HEADERS, or Flask-Delegate's version)"]
     if not differing:
         return ok("agreement", "the server's settings are those that the doctor sees")

@@ -102,7 +102,6 @@ SPELLINGS: tuple[Family, ...] = (
         "/%u0070{rest}/{name} /\xef\xbd\x90{rest}/{name}",
     ),
 )
-METHODS = ("HEAD", "POST", "PUT", "OPTIONS", "PROPFIND", "TRACE", "DELETE", "get", "FOO")
 SPOOFED: tuple[Mapping[str, str], ...] = (
     {"REDIRECT_mod_wsgi.process_group": "localhost:8000"},
     {"mod_wsgi.process_group": "localhost:8000"},
@@ -139,7 +138,7 @@ FAMILIES: tuple[Family, ...] = (
         "A guard inside <Limit GET> does not see other methods, which a server may answer with the"
         " file.",
         "/{file}",
-        methods=METHODS,
+        methods=("HEAD", "POST", "PUT", "OPTIONS", "PROPFIND", "TRACE", "DELETE", "get", "FOO"),
     ),
     Family(
         "headers",
