@@ -116,12 +116,9 @@ def _connect(target: Target, timeout: float, *, use_http2: bool = False) -> sock
     connection = socket.create_connection((target.host, target.port), timeout=timeout)
     if target.scheme == "http":
         return connection
+    # If that fails, it closes the connection.
     context = _tls_context(verify=target.verify, use_http2=use_http2)
-    try:
-        return context.wrap_socket(connection, server_hostname=target.name or target.host)
-    except OSError:
-        connection.close()
-        raise
+    return context.wrap_socket(connection, server_hostname=target.name or target.host)
 
 
 @cache
