@@ -55,7 +55,7 @@ def state_of(app: Flask) -> State:
 def warn_once(app: Flask, message: str, what: str = "") -> None:
     """Log a warning, unless one about the same was logged before.
 
-    :param what: what it is about; by default, each message is about something else.
+    :param what: what it is about; by default, the message itself.
     """
     warned = state_of(app).warned
     if (what or message) not in warned:

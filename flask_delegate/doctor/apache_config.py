@@ -39,16 +39,25 @@ class Directive:
 
 @dataclass(slots=True)
 class Configuration:
-    """The directives of a configuration.
+    """The directives of a configuration, and of what it includes.
 
-    :param file: where reading began.
-    :param addresses: of each virtual host, by number.
+    :param file: the main file.
+    :raises ValueError: if a file cannot be read.
     """
 
     file: Path
-    server_root: str
-    directives: list[Directive] = field(default_factory=list)
-    addresses: dict[int, str] = field(default_factory=dict)
+    server_root: str = field(init=False)
+    directives: list[Directive] = field(default_factory=list, init=False)
+    addresses: dict[int, str] = field(default_factory=dict, init=False)  # of virtual hosts
+    _variables: dict[str, str] = field(default_factory=lambda: dict(os.environ), init=False)
+    # Lower-case name, argument and virtual host of those that are open, outermost first.
+    _sections: list[tuple[str, str, int]] = field(default_factory=list, init=False)
+    # The file being read, and those that include it.
+    _files: list[Path] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        self.server_root = str(self.file.resolve().parent)
+        self._read(self.file)
 
     def named(self, *names: str) -> list[Directive]:
         """Return the directives that have one of the names, and arguments."""
@@ -73,6 +82,57 @@ class Configuration:
         loaded = {one.words[0].removesuffix("_module") for one in self.named("loadmodule")}
         return loaded | _BUILT_IN
 
+    def _read(self, path: Path) -> None:
+        try:
+            text = path.read_text(encoding="utf-8", errors="surrogateescape")
+        except OSError as error:
+            raise ValueError(f"{path}: {error.strerror}") from error
+        self._files.append(path)
+        pending = ""
+        for number, line in enumerate(text.splitlines(), 1):
+            pending += line.strip()
+            if pending.endswith("\\"):
+                pending = pending[:-1] + " "
+                continue
+            words, pending = pending, ""
+            if words and not words.startswith("#"):
+                self._take(words, f"{path}:{number}")
+        self._files.pop()
+
+    def _take(self, line: str, place: str) -> None:
+        line = _VARIABLE.sub(lambda found: self._variables.get(found[1], found[0]), line)
+        host = self._sections[-1][2] if self._sections else 0
+        if line.startswith("</"):
+            del self._sections[-1:]
+        elif line.startswith("<"):
+            name, _, argument = line[1:].rstrip(">").partition(" ")
+            if name.lower() == "virtualhost":
+                host = len(self.addresses) + 1
+                self.addresses[host] = argument.strip()
+            self._sections.append((name.lower(), _unquoted(argument), host))
+        else:
+            name, *words = [one or two or three for one, two, three in _WORD.findall(line)]
+            around = tuple((kind, argument) for kind, argument, _ in self._sections)
+            self._add(Directive(name.lower(), tuple(words), around, host, place))
+
+    def _add(self, directive: Directive) -> None:
+        self.directives.append(directive)
+        match directive.name, directive.words:
+            case (("include" | "includeoptional"), (pattern, *_)):
+                for file in self._included(pattern):
+                    if file not in self._files:
+                        self._read(file)
+            case "define", (variable, *value):
+                self._variables[variable] = "".join(value[:1])
+            case "serverroot", (folder, *_):
+                self.server_root = folder
+
+    def _included(self, pattern: str) -> Iterator[Path]:
+        found = sorted(glob.glob(str(Path(self.server_root, pattern))))  # noqa: PTH207 -- absolute
+        for path in map(Path, found):
+            files = sorted(path.rglob("*")) if path.is_dir() else [path]
+            yield from filter(Path.is_file, files)
+
 
 @dataclass(frozen=True, slots=True)
 class Way:
@@ -89,77 +149,6 @@ class Way:
     url: str
     below: str
     is_guarded: bool
-
-
-def read(path: Path) -> Configuration:
-    """Read a configuration and what it includes.
-
-    :raises ValueError: if a file cannot be read.
-    """
-    reader = _Reader(Configuration(path, str(path.resolve().parent)))
-    reader.read(path)
-    return reader.found
-
-
-@dataclass(slots=True)
-class _Reader:
-    found: Configuration
-    variables: dict[str, str] = field(default_factory=lambda: dict(os.environ))
-    # Lower-case name, argument and virtual host of those that are open, outermost first.
-    sections: list[tuple[str, str, int]] = field(default_factory=list)
-    # The file being read, and those that include it.
-    files: list[Path] = field(default_factory=list)
-
-    def read(self, path: Path) -> None:
-        try:
-            text = path.read_text(encoding="utf-8", errors="surrogateescape")
-        except OSError as error:
-            raise ValueError(f"{path}: {error.strerror}") from error
-        self.files.append(path)
-        pending = ""
-        for number, line in enumerate(text.splitlines(), 1):
-            pending += line.strip()
-            if pending.endswith("\\"):
-                pending = pending[:-1] + " "
-                continue
-            words, pending = pending, ""
-            if words and not words.startswith("#"):
-                self._take(words, f"{path}:{number}")
-        self.files.pop()
-
-    def _take(self, line: str, place: str) -> None:
-        line = _VARIABLE.sub(lambda found: self.variables.get(found[1], found[0]), line)
-        host = self.sections[-1][2] if self.sections else 0
-        if line.startswith("</"):
-            del self.sections[-1:]
-        elif line.startswith("<"):
-            name, _, argument = line[1:].rstrip(">").partition(" ")
-            if name.lower() == "virtualhost":
-                host = len(self.found.addresses) + 1
-                self.found.addresses[host] = argument.strip()
-            self.sections.append((name.lower(), _unquoted(argument), host))
-        else:
-            name, *words = [one or two or three for one, two, three in _WORD.findall(line)]
-            around = tuple((kind, argument) for kind, argument, _ in self.sections)
-            self._add(Directive(name.lower(), tuple(words), around, host, place))
-
-    def _add(self, directive: Directive) -> None:
-        self.found.directives.append(directive)
-        match directive.name, directive.words:
-            case (("include" | "includeoptional"), (pattern, *_)):
-                for file in self._included(pattern):
-                    if file not in self.files:
-                        self.read(file)
-            case "define", (variable, *value):
-                self.variables[variable] = "".join(value[:1])
-            case "serverroot", (folder, *_):
-                self.found.server_root = folder
-
-    def _included(self, pattern: str) -> Iterator[Path]:
-        found = sorted(glob.glob(str(Path(self.found.server_root, pattern))))  # noqa: PTH207 -- absolute
-        for path in map(Path, found):
-            files = sorted(path.rglob("*")) if path.is_dir() else [path]
-            yield from filter(Path.is_file, files)
 
 
 def _unquoted(text: str) -> str:

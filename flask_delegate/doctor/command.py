@@ -14,7 +14,7 @@ from flask.cli import with_appcontext
 from ..exceptions import UnknownArea
 from ..state import state_of
 from . import finding
-from .apache_config import read
+from .apache_config import Configuration
 from .checks import installation, running, server
 from .file_access import find_account
 from .finding import Finding, about, without
@@ -83,5 +83,5 @@ def _case(
     state = state_of(app)
     every = state.settings.areas.values()
     areas = tuple(every) if area is None else (state.settings.area(area),)
-    apache = None if apache_config is None else read(apache_config)
+    apache = None if apache_config is None else Configuration(apache_config)
     return Case(app, state, areas, find_account(user), config, apache)

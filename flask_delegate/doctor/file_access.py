@@ -68,6 +68,7 @@ def denied(account: Account, needs: Sequence[Need]) -> list[Need]:
 
 @contextmanager
 def _acting_as(account: Account) -> Iterator[None]:
+    """Give up root's rights for an account's until the block ends."""
     if account.uid == os.geteuid():
         yield
         return

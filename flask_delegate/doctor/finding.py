@@ -35,7 +35,7 @@ CHECKS = frozenset(
         *(f"attack-{family.name}" for family in FAMILIES),
     ]
 )
-"""All checks. The page on the doctor says what each is for."""
+"""The names of all checks; docs/extension/doctor.md says what each is for."""
 
 
 @dataclass(frozen=True, slots=True)
