@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from flask import Flask
 
@@ -43,8 +44,8 @@ class Delegate:
         headers = {server_of(area).header for area in settings.areas.values()} - {"Location", None}
         stop = [partial(stop_unminted_header, name) for name in sorted(filter(None, headers))]
         checks: list[Check] = [stop_unminted, *stop, partial(warn_of_losses, app)]
-        report = partial(app.logger.error, "%s")
-        app.wsgi_app = guarded(app.wsgi_app, checks, report)  # type: ignore[assignment,method-assign]
+        application: Any = guarded(app.wsgi_app, checks, partial(app.logger.error, "%s"))
+        app.wsgi_app = application  # type: ignore[method-assign]
         app.register_error_handler(DelegateError, errors.answer)
         app.cli.add_command(commands)
         route.register(app)
