@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -67,18 +67,19 @@ def main() -> None:
     made = experiments(quick=given.quick)
     tables = []
     print(f"# Measured on {datetime.now(UTC):%Y-%m-%d}\n")
-    print("\n".join(f"- {name}: {value}" for name, value in machine.describe().items()), "\n")
+    measured_on = machine.describe()
+    print("\n".join(f"- {name}: {value}" for name, value in measured_on.items()), "\n")
     for name in given.experiment or made:
         for table in made[name]():
             print(table.text(), flush=True)
             tables.append(table)
-            write(given.output, tables)
+            write(given.output, measured_on, tables)
 
 
-def write(folder: Path, tables: list[Table]) -> None:
+def write(folder: Path, measured_on: Mapping[str, str], tables: list[Table]) -> None:
     """Write what was measured, for programs."""
     folder.mkdir(parents=True, exist_ok=True)
-    found = {"machine": machine.describe(), "tables": [table.as_json() for table in tables]}
+    found = {"machine": measured_on, "tables": [table.as_json() for table in tables]}
     (folder / "results.json").write_text(json.dumps(found, indent=2) + "\n")
 
 

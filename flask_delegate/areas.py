@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations, product
+from itertools import combinations
 from pathlib import Path
 
 from .exceptions import ConfigurationError
@@ -107,30 +107,23 @@ def check_disjoint(areas: Sequence[Area]) -> None:
 
     :raises ConfigurationError: naming the two areas.
     """
-    for area in areas:
-        if area.signed_url and overlap(area.url, area.signed_url):
-            problem = f"{area.signed_url!r} and the area's own URL {area.url!r} overlap."
-            cure = "Choose another prefix for signed URLs, such as /signed/."
-            raise ConfigurationError("DELEGATE_SIGNED_URL", problem, cure)
     for one, other in combinations(areas, 2):
-        _check_pair(one, other)
-
-
-def _check_pair(one: Area, other: Area) -> None:
-    if lies_within(one.root, other.root) or lies_within(other.root, one.root):
-        folders = f"{one.name!r} ({one.root}) and {other.name!r} ({other.root})"
-        cure = "Use a separate folder for each area."
-        raise ConfigurationError("DELEGATE_AREAS", f"the folders of {folders} overlap.", cure)
-    for mine, theirs in product(one.urls, other.urls):
+        if overlap(one.root, other.root):
+            folders = f"{one.name!r} ({one.root}) and {other.name!r} ({other.root})"
+            cure = "Use a separate folder for each area."
+            raise ConfigurationError("DELEGATE_AREAS", f"the folders of {folders} overlap.", cure)
+    urls = [(url, area.name) for area in areas for url in area.urls]
+    for (mine, my_area), (theirs, their_area) in combinations(urls, 2):
         if overlap(mine, theirs):
-            problem = f"the URLs of {one.name!r} ({mine}) and {other.name!r} ({theirs}) overlap."
-            cure = "Use a separate URL for each area, as in /private/reports/ and /private/photos/."
-            raise ConfigurationError("DELEGATE_AREAS", problem, cure)
+            key = "DELEGATE_SIGNED_URL" if my_area == their_area else "DELEGATE_AREAS"
+            problem = f"the URLs of {my_area!r} ({mine}) and {their_area!r} ({theirs}) overlap."
+            cure = "Use separate URLs, as in /private/reports/, /private/photos/ and /signed/."
+            raise ConfigurationError(key, problem, cure)
 
 
 def overlap(one: str, other: str) -> bool:
-    """Return whether one of two URLs' prefixes begins with the other."""
-    return one.startswith(other) or other.startswith(one)
+    """Return whether one of two folders, or of two URLs' prefixes, lies within the other."""
+    return lies_within(one, other) or lies_within(other, one)
 
 
 def lies_within(path: str, folder: str) -> bool:

@@ -75,13 +75,13 @@ class _Commands(AppGroup):
         return sorted({"doctor", "receipts", *configured})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in self.list_commands(ctx):
-            return None
         if cmd_name == "doctor":
             from .doctor.command import doctor
 
             return doctor
-        return show_receipts if cmd_name == "receipts" else _configuration_command(cmd_name)
+        if cmd_name == "receipts":
+            return show_receipts
+        return _configuration_command(cmd_name) if cmd_name in self.list_commands(ctx) else None
 
 
 delegate: AppGroup = _Commands("delegate", help="Set up the web server that sends private files.")

@@ -12,7 +12,7 @@ from typing import Any
 from flask import Flask
 
 from . import areas
-from .areas import DEFAULT_AREA, Area, lies_within, overlap, setting
+from .areas import DEFAULT_AREA, Area, overlap, setting
 from .exceptions import ConfigurationError, UnknownArea
 from .servers import AUTO, SERVERS, STREAM, server_of
 
@@ -129,7 +129,7 @@ def _check_not_static(app: Flask, area: Area) -> None:
     if app.static_folder is None:
         return
     static = os.path.realpath(app.static_folder)
-    if lies_within(area.root, static) or lies_within(static, area.root):
+    if overlap(area.root, static):
         problem = f"{area.root!r} overlaps the static folder {static!r}, which is public."
         cure = "Keep private files elsewhere."
         raise ConfigurationError(setting(area.name, "root"), problem, cure)

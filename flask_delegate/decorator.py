@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Awaitable, Callable
-from inspect import isawaitable, iscoroutine, iscoroutinefunction
+from inspect import isawaitable, iscoroutine
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, Unpack, overload
 
 from flask import Response, current_app, request
@@ -84,19 +84,17 @@ def delegated(
     :raises ValueError: for an option out of its range.
     """
     Handoff("", **defaults)  # a mistake is found here, not in a request
-    ask = _synchronous(authorize)
 
     def decorate(view: Callable[..., Any]) -> Callable[..., Response]:
-        run = _synchronous(view)
-
         @functools.wraps(view)
         def wrapped(*args: Any, **view_args: Any) -> Response:
-            answer = ask(**view_args)
+            synchronous = current_app.ensure_sync
+            answer = synchronous(authorize)(**view_args)
             if answer is not True:
                 if not _is_found(answer):
                     raise AccessDenied(request.endpoint, conceal=conceal)
                 args = (*args, answer)
-            result = run(*args, **view_args)
+            result = synchronous(view)(*args, **view_args)
             if isinstance(result, BaseResponse):
                 return current_app.make_response(result)
             return send(_as_handoff(result).with_defaults(defaults))
@@ -104,13 +102,6 @@ def delegated(
         return wrapped
 
     return decorate
-
-
-def _synchronous(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Have Flask run a coroutine function; return any other unchanged."""
-    if not iscoroutinefunction(function):
-        return function
-    return lambda *args, **kwargs: current_app.ensure_sync(function)(*args, **kwargs)
 
 
 def _is_found(answer: object) -> bool:

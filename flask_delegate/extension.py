@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from flask import Flask
 
@@ -11,8 +12,8 @@ from .cli import delegate as commands
 from .config import DEFAULTS, parse
 from .doctor import route
 from .exceptions import DelegateError
-from .guards.lost_headers import LostHeaders
-from .guards.redirects import Check, ResponseGuard, stop_unminted, stop_unminted_header
+from .guards.lost_headers import warn_of_losses
+from .guards.redirects import Check, guarded, stop_unminted, stop_unminted_header
 from .servers import server_of
 from .state import KEY, State
 
@@ -42,9 +43,9 @@ class Delegate:
         # A Location is every application's to set; stop_unminted knows which ones mod_wsgi follows.
         headers = {server_of(area).header for area in settings.areas.values()} - {"Location", None}
         stop = [partial(stop_unminted_header, name) for name in sorted(filter(None, headers))]
-        checks: list[Check] = [stop_unminted, *stop, LostHeaders(app)]
-        report = partial(app.logger.error, "%s")
-        app.wsgi_app = ResponseGuard(app.wsgi_app, checks, report)  # type: ignore[method-assign]
+        checks: list[Check] = [stop_unminted, *stop, partial(warn_of_losses, app)]
+        application: Any = guarded(app.wsgi_app, checks, partial(app.logger.error, "%s"))
+        app.wsgi_app = application  # type: ignore[method-assign]
         app.register_error_handler(DelegateError, errors.answer)
         app.cli.add_command(commands)
         route.register(app)

@@ -20,7 +20,7 @@ from .servers import AUTO, SERVERS, STREAM, server_of, signing
 from .servers.base import Server
 from .servers.handshake import Keys
 from .signals import file_delegated
-from .state import State, state_of
+from .state import State, state_of, warn_once
 
 
 def send_via_apache(path: str | os.PathLike[str], **options: Unpack[Options]) -> Response:
@@ -102,7 +102,7 @@ def _choose(app: Flask, state: State, area: Area, environ: WSGIEnvironment) -> t
     except HandoffUnavailable as unavailable:
         if area.backend != AUTO:
             raise
-        _warn_once(app, state, area, f"{unavailable} Until then Python streams the files.")
+        warn_once(app, f"{unavailable} Until then Python streams the files.")
         return SERVERS[STREAM], Keys()
 
 
@@ -120,13 +120,7 @@ def _loaded_keys(app: Flask, state: State, area: Area, environ: WSGIEnvironment)
                     f"area {area.name!r}: the server's configuration was made with a key that is"
                     " now in SECRET_KEY_FALLBACKS. Write it again before you remove that key."
                 )
-                _warn_once(app, state, area, message)
+                warn_once(app, message)
                 return old
         raise
     return keys
-
-
-def _warn_once(app: Flask, state: State, area: Area, message: str) -> None:
-    if (area.name, message) not in state.warned:
-        state.warned.add((area.name, message))
-        app.logger.warning("%s", message)

@@ -23,12 +23,12 @@ class State:
 
     :param keys: by area: the keys in use, then those that they have replaced. Where nothing is
         handed off they are empty.
-    :param warned: what was logged and is not to be logged again.
+    :param warned: see :func:`warn_once`.
     """
 
     settings: Settings
     keys: Mapping[str, tuple[Keys, ...]]
-    warned: set[tuple[str, str]] = field(default_factory=set)
+    warned: set[str] = field(default_factory=set)
 
     @classmethod
     def of(cls, settings: Settings) -> State:
@@ -50,6 +50,17 @@ def state_of(app: Flask) -> State:
     except KeyError:
         raise RuntimeError("Delegate is not set up: call Delegate(app) or init_app(app).") from None
     return state
+
+
+def warn_once(app: Flask, message: str, what: str = "") -> None:
+    """Log a warning, unless one about the same was logged before.
+
+    :param what: what it is about; by default, the message itself.
+    """
+    warned = state_of(app).warned
+    if (what or message) not in warned:
+        warned.add(what or message)
+        app.logger.warning("%s", message)
 
 
 def _keys(secret: bytes, area: Area) -> Keys:

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import click
-from flask import Flask, current_app
+from flask import current_app
 from flask.cli import with_appcontext
 
 from ..exceptions import UnknownArea
 from ..state import state_of
-from . import report
-from .apache_config import ConfigurationUnreadable, read
-from .case import Case
+from . import finding
+from .apache_config import Configuration
 from .checks import installation, running, server
 from .file_access import find_account
 from .finding import Finding, about, without
+from .probe import Case
 from .requests.client import Target, parse_url
 
 _AREA_CHECKS = (*installation.CHECKS, *server.CHECKS)
@@ -46,15 +47,7 @@ _FILE = click.Path(dir_okay=False, exists=True, path_type=Path)
 @click.option("--insecure", is_flag=True, help="Accept any certificate.")
 @with_appcontext
 def doctor(
-    *,
-    url: str | None,
-    as_json: bool,
-    user: str | None,
-    area: str | None,
-    config: Path | None,
-    apache_config: Path | None,
-    host: str | None,
-    insecure: bool,
+    url: str | None, *, as_json: bool, host: str | None, insecure: bool, **choices: Any
 ) -> None:
     """Look for what is wrong with the installation, and with the server at URL.
 
@@ -63,13 +56,12 @@ def doctor(
     """
     try:
         target = None if url is None else parse_url(url, name=host, verify=not insecure)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="URL") from error
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
-    case = _case(app, area, user, config, apache_config)
+        case = _case(**choices)
+    except (UnknownArea, ValueError) as error:
+        raise click.UsageError(str(error)) from error
     findings = list(examine(case, target))
-    click.echo(report.as_json(findings) if as_json else report.as_text(findings))
-    if report.failed(findings):
+    click.echo(finding.as_json(findings) if as_json else finding.as_text(findings))
+    if finding.counts(findings)[finding.Level.FAILURE]:
         click.get_current_context().exit(1)
 
 
@@ -80,23 +72,16 @@ def examine(case: Case, target: Target | None) -> Iterator[Finding]:
     general = (installation.settings(case), installation.interpreter(case))
     local = (about(area, (check(case, area) for check in _AREA_CHECKS)) for area in case.areas)
     live = () if target is None else running.examine(case, target)
-    for finding in chain(general, chain.from_iterable(local), live):
-        yield without(secrets, finding)
+    for found in chain(general, chain.from_iterable(local), live):
+        yield without(secrets, found)
 
 
 def _case(
-    app: Flask, area: str | None, user: str | None, config: Path | None, apache: Path | None
+    area: str | None, user: str | None, config: Path | None, apache_config: Path | None
 ) -> Case:
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
     state = state_of(app)
-    try:
-        every = state.settings.areas.values()
-        areas = tuple(every) if area is None else (state.settings.area(area),)
-        account = find_account(user)
-        read_apache = None if apache is None else read(apache)
-    except UnknownArea as error:
-        raise click.BadParameter(str(error), param_hint="--area") from error
-    except KeyError as error:
-        raise click.BadParameter(f"there is no user {user!r}.", param_hint="--user") from error
-    except ConfigurationUnreadable as error:
-        raise click.BadParameter(str(error), param_hint="--apache-config") from error
-    return Case(app, state, areas, account, config, read_apache)
+    every = state.settings.areas.values()
+    areas = tuple(every) if area is None else (state.settings.area(area),)
+    apache = None if apache_config is None else Configuration(apache_config)
+    return Case(app, state, areas, find_account(user), config, apache)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import pwd
 import stat
-import subprocess
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,9 +14,6 @@ from pathlib import Path
 READ, ENTER = "r", "x"
 
 _BITS = {READ: os.R_OK, ENTER: os.X_OK}
-# Prints a letter for each pair of a right and a path.
-_ASK = 'while [ $# -gt 0 ]; do if test "-$1" "$2"; then printf y; else printf n; fi; shift 2; done'
-_MOST = 500  # pairs in one command line
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +35,22 @@ def find_account(name: str | None) -> Account:
 
     :param name: none: the web server's, which is ``www-data`` for root if it exists, and otherwise
         the present one.
-    :raises KeyError: if there is no such user.
+    :raises ValueError: if there is no such user.
     """
     if name is None and os.geteuid() == 0:
-        with suppress(KeyError):
+        with suppress(ValueError):
             return find_account("www-data")
-    entry = pwd.getpwuid(os.geteuid()) if name is None else pwd.getpwnam(name)
+    try:
+        entry = pwd.getpwuid(os.geteuid()) if name is None else pwd.getpwnam(name)
+    except KeyError:
+        raise ValueError(f"there is no user {name!r}.") from None
     groups = os.getgrouplist(entry.pw_name, entry.pw_gid)
     return Account(entry.pw_name, entry.pw_uid, entry.pw_gid, frozenset(groups))
 
 
-def parents(path: str) -> list[str]:
-    """Return the folders above a path, from ``/`` on."""
-    return [str(parent) for parent in reversed(Path(path).parents)]
+def steps(path: str) -> list[str]:
+    """Return the folders above a path, from ``/`` on, and the path."""
+    return [*map(str, reversed(Path(path).parents)), path]
 
 
 def denied(account: Account, needs: Sequence[Need]) -> list[Need]:
@@ -60,29 +59,29 @@ def denied(account: Account, needs: Sequence[Need]) -> list[Need]:
     Root asks the kernel as that user; others read the permission bits, which do not show access
     control lists.
     """
-    if account.uid == os.geteuid():
+    if os.geteuid() not in (0, account.uid):
+        return [need for need in needs if not _bits_allow(account, *need)]
+    with _acting_as(account):
         may = partial(os.access, effective_ids=True)
         return [(path, right) for path, right in needs if not may(path, _BITS[right])]
-    if os.geteuid() != 0:
-        return [need for need in needs if not _bits_allow(account, *need)]
-    groups = (needs[start : start + _MOST] for start in range(0, len(needs), _MOST))
-    return [need for some in groups for need in _asked(account, some)]
 
 
-def _asked(account: Account, needs: Sequence[Need]) -> list[Need]:
-    words = [word for path, right in needs for word in (right, path)]
-    result = subprocess.run(  # noqa: S603 -- a constant script; paths are its arguments
-        ["/bin/sh", "-c", _ASK, "sh", *words],
-        user=account.uid,
-        group=account.gid,
-        extra_groups=sorted(account.groups),
-        cwd="/",
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=True,
-    )
-    answers = result.stdout.decode()
-    return [need for need, answer in zip(needs, answers, strict=True) if answer != "y"]
+@contextmanager
+def _acting_as(account: Account) -> Iterator[None]:
+    """Give up root's rights for an account's until the block ends."""
+    if account.uid == os.geteuid():
+        yield
+        return
+    group, groups = os.getegid(), os.getgroups()
+    try:
+        os.setgroups(sorted(account.groups))
+        os.setegid(account.gid)
+        os.seteuid(account.uid)
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(group)
+        os.setgroups(groups)
 
 
 def _bits_allow(account: Account, path: str, right: str) -> bool:

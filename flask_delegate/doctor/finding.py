@@ -1,15 +1,18 @@
-"""What a check reports, and the list of all checks."""
+"""What a check reports, as text for people and as JSON for programs, and all checks' names."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from functools import partial
+from textwrap import TextWrapper
 
 from ..areas import Area
 from .requests.families import FAMILIES
 
+_TEXT = TextWrapper(100, subsequent_indent=" " * 13, break_long_words=False, break_on_hyphens=False)
 _SHORTEST = 8  # characters of a secret
 
 
@@ -22,59 +25,24 @@ class Level(StrEnum):
     SKIPPED = "skipped"
 
 
-OFFLINE: Mapping[str, str] = {
-    "settings": "`SECRET_KEY` is long enough, and debug mode is off.",
-    "root": "Only those who should can write to the area's folder and the folders above it.",
-    "root-link": "The area's folder is given by its real path, without symbolic links.",
-    "permissions": "The web server's user may enter the area's folder and each one above it.",
-    "files": "That user can read the files (a sample), and there are no symbolic links.",
-    "overlap": "No area shares a folder with static files, or with the application's code.",
-    "backend": "The server that the area's backend needs is installed here.",
-    "interpreter": (
-        "The user that runs the application can read the interpreter and the code: the web"
-        " server's, or the one that `WSGIDaemonProcess` names in `--apache-config`."
-    ),
-    "network": "The files are on a local file system, or sendfile is off.",
-    "config": "With `--config`: the file was made for the present settings, and is unaltered.",
-    "config-secret": "With `--config`: others cannot read the file, which holds the token.",
-    "sendfile": "With `--config`: sendfile is on for the area.",
-    "apache-modules": "With `--apache-config`: Apache loads the modules that the area needs.",
-    "apache-paths": (
-        "With `--apache-config`: no `Alias` or `DocumentRoot`, of any virtual host, leads to"
-        " the files past the guard."
-    ),
-}
-LIVE: Mapping[str, str] = {
-    "probe-file": "The doctor can put its probe file into the area.",
-    "reach": "The server answers.",
-    "probe": "The application that answers is this one, with this `SECRET_KEY`.",
-    "agreement": "It runs with the settings that the doctor sees.",
-    "daemon-mode": "mod_wsgi runs in daemon mode.",
-    "guard": "The server shows the fingerprint of the area's present rules.",
-    "handoff": "The probe file arrives, with its name, type and policies.",
-    "head": "HEAD gives the length, and no content.",
-    "range": "A range arrives, also with `If-Range`.",
-    "conditional": "The ETag is strong, and an unchanged file is answered with 304.",
-    "signed-url": "With `DELEGATE_SIGNED_URL`: Apache serves what was signed.",
-    "signed-url-forged": (
-        "Nor does it serve what is expired, altered, unsigned, made with another key or for"
-        " another browser, in any spelling."
-    ),
-    "listing": "No spelling of the area's URL shows what is in the folder.",
-    "other-paths": (
-        "With `--apache-config`: the probe file cannot be had through the other virtual hosts,"
-        " aliases and document roots that the configuration names."
-    ),
-}
-ATTACKS = {f"attack-{family.name}": f"{family.title} {family.why}" for family in FAMILIES}
-CHECKS: Mapping[str, str] = {**OFFLINE, **LIVE, **ATTACKS}
+CHECKS = frozenset(
+    [
+        *("settings", "interpreter", "root", "root-link", "permissions", "files", "overlap"),
+        *("backend", "network", "config", "config-secret", "sendfile"),
+        *("apache-modules", "apache-paths", "reach", "probe-file", "probe", "agreement"),
+        *("daemon-mode", "guard", "handoff", "head", "range", "conditional"),
+        *("signed-url", "signed-url-forged", "listing", "other-paths"),
+        *(f"attack-{family.name}" for family in FAMILIES),
+    ]
+)
+"""The names of all checks; docs/extension/doctor.md says what each is for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What a check found.
 
-    :param check: its name, a key of :data:`CHECKS`.
+    :param check: its name, one of :data:`CHECKS`.
     :param level: how it came out.
     :param seen: what was seen; for a check that was skipped, the reason.
     :param why: why it matters.
@@ -113,3 +81,38 @@ def without(secrets: Iterable[str], finding: Finding) -> Finding:
         if len(secret) >= _SHORTEST:
             seen, fix = seen.replace(secret, "[secret]"), fix.replace(secret, "[secret]")
     return replace(finding, seen=seen, fix=fix)
+
+
+def counts(findings: Sequence[Finding]) -> dict[str, int]:
+    """Count the findings of each level."""
+    return {level: sum(finding.level is level for finding in findings) for level in Level}
+
+
+def as_json(findings: Sequence[Finding]) -> str:
+    """Return a JSON object: ``ok``, ``summary`` and ``findings``."""
+    number = counts(findings)
+    head = {"ok": not number[Level.FAILURE], "summary": number}
+    return json.dumps({**head, "findings": [*map(asdict, findings)]}, indent=2)
+
+
+def as_text(findings: Sequence[Finding]) -> str:
+    """Return a paragraph for each finding, and a summary."""
+    lines = [line for finding in findings for line in _paragraph(finding)]
+    summary = ", ".join(f"{number} {level}" for level, number in counts(findings).items())
+    return "\n".join([*lines, "", f"{len(findings)} checks: {summary}."])
+
+
+def _paragraph(finding: Finding) -> list[str]:
+    area = "" if finding.area is None else f" [{finding.area}]"
+    lines = _wrapped(f"{finding.level:8}{finding.check}{area}: ", finding.seen)
+    if finding.why:
+        lines += _wrapped("        why: ", finding.why)
+    if finding.fix:
+        lines += _wrapped("        fix: ", finding.fix)
+    return lines
+
+
+def _wrapped(label: str, text: str) -> list[str]:
+    # Text from a server or a file name goes to a terminal: no control characters.
+    clean = "".join(character if character.isprintable() else "?" for character in text)
+    return _TEXT.wrap(label + clean)

@@ -1,4 +1,4 @@
-"""A file that the doctor puts into an area, and asks the server for."""
+"""What the doctor examines, and the file that it puts into an area and asks the server for."""
 
 from __future__ import annotations
 
@@ -6,17 +6,44 @@ import os
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+
+from flask import Flask
 
 from ..areas import Area
 from ..delivery import Delivery, describe
 from ..resolve import resolve
-from .case import Case
+from ..state import State
+from .apache_config import Configuration
+from .file_access import Account
 from .requests import http2
 from .requests.client import Reply, Target, answer_to, fetch
-from .requests.spelling import Attack
+from .requests.families import Attack
 from .route import PREFIX, ROUTE, make_token, probe_handoff
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """An application and what surrounds it.
+
+    :param areas: those to examine.
+    :param account: the user that the web server runs as.
+    :param config: the generated configuration that is in use, if it was named.
+    :param apache: Apache's whole configuration, if it was named.
+    """
+
+    app: Flask
+    state: State
+    areas: tuple[Area, ...]
+    account: Account
+    config: Path | None = None
+    apache: Configuration | None = None
+
+    def tokens(self, area: Area) -> tuple[str, ...]:
+        """Return the tokens that a configuration may have for an area."""
+        return tuple(keys.token for keys in self.state.keys[area.name])
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +94,13 @@ def probe_file(root: str) -> Iterator[Probe]:
     marker = secrets.token_hex(16)
     content = "".join(f"{number:04} {marker}\n" for number in range(128)).encode()
     probe = Probe(PREFIX + secrets.token_hex(16), marker.encode(), content)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    path, old = Path(root, probe.name), time.time() - 3600
     try:
-        descriptor = os.open(probe.name, flags, 0o600, dir_fd=folder)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(probe.content)
-                file.flush()
-                # Whatever the umask: the application and the web server must be able to read it.
-                os.fchmod(file.fileno(), 0o644)
-                old = time.time() - 3600
-                os.utime(file.fileno(), (old, old))
-            yield probe
-        finally:
-            with suppress(FileNotFoundError):
-                os.unlink(probe.name, dir_fd=folder)
+        with path.open("xb") as file:
+            file.write(content)
+        # Whatever the umask: the application and the web server must be able to read it.
+        path.chmod(0o644)
+        os.utime(path, (old, old))
+        yield probe
     finally:
-        os.close(folder)
+        path.unlink(missing_ok=True)

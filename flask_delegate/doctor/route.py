@@ -7,10 +7,7 @@ wrong with it, the answer is that of a URL that does not exist.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import stat
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +17,7 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 from ..areas import Area
 from ..exceptions import HandoffUnavailable
 from ..handoff import Handoff
+from ..resolve import resolve
 from ..sending import send
 from ..servers import server_of
 from ..servers.handshake import PROCESS_GROUP, Keys
@@ -83,48 +81,40 @@ def _answer(token: str) -> Response:
         response = jsonify(_report(areas[area], name))
         response.headers["Cache-Control"] = "no-store"
         return response
-    if kind != FILE or not _is_regular(areas[area].root, name):
+    # A symbolic link in the file's place is not followed.
+    if kind != FILE or resolve(areas[area].root, name).relative != name:
         abort(404)
     return send(probe_handoff(area, name))
 
 
-def _is_regular(root: str, name: str) -> bool:
-    try:
-        return stat.S_ISREG(os.lstat(f"{root}/{name}").st_mode)
-    except OSError:
-        return False
-
-
-def _report(asked: Area, name: str) -> dict[str, Any]:
+def _report(area: Area, name: str) -> dict[str, Any]:
     """Return what this process sees; nothing of it is secret to whoever has the key."""
-    environ = request.environ
-    state = state_of(current_app)
-    areas = {}
-    for area in state.settings.areas.values():
-        keys, *old = state.keys[area.name]
-        areas[area.name] = {
-            "root": area.root,
-            "url": area.url,
-            "backend": area.backend,
-            "fingerprint": keys.fingerprint,
-            **_readiness(environ, area, keys),
-            "old_key": any(_readiness(environ, area, one)["problem"] is None for one in old),
-        }
-    seen = _seen_here(f"{asked.root}/{name}")
-    return {"process_group": environ.get(PROCESS_GROUP), "probe": seen, "areas": areas}
+    keys, *old = state_of(current_app).keys[area.name]
+    unready = _unready(area, keys)
+    return {
+        "process_group": request.environ.get(PROCESS_GROUP),
+        "probe": _seen_here(Path(area.root, name)),
+        "root": area.root,
+        "url": area.url,
+        "backend": area.backend,
+        "fingerprint": keys.fingerprint,
+        "problem": unready and unready.reason,
+        "cure": unready and unready.cure,
+        "old_key": any(_unready(area, one) is None for one in old),
+    }
 
 
-def _seen_here(path: str) -> str:
+def _seen_here(path: Path) -> str:
     try:
-        with Path(path).open("rb"):
+        with path.open("rb"):
             return "readable"
     except OSError as error:
         return str(error.strerror)
 
 
-def _readiness(environ: Mapping[str, object], area: Area, keys: Keys) -> dict[str, str | None]:
+def _unready(area: Area, keys: Keys) -> HandoffUnavailable | None:
     try:
-        server_of(area).check(environ, area, keys)
+        server_of(area).check(request.environ, area, keys)
     except HandoffUnavailable as unavailable:
-        return {"problem": unavailable.reason, "cure": unavailable.cure}
-    return {"problem": None, "cure": None}
+        return unavailable
+    return None

@@ -12,6 +12,7 @@ from flask import Flask, Response, has_request_context, request, session
 from ..delivery import Delivery
 from ..exceptions import LostCookies
 from ..servers.base import Keeps
+from ..state import warn_once
 from .redirects import Headers
 
 SENT = "delegate.sent"
@@ -42,71 +43,57 @@ class Sent:
         return {name.lower(): value for name, value in made}
 
 
-class LostHeaders:
-    """A check for :class:`~flask_delegate.guards.redirects.ResponseGuard`.
+def warn_of_losses(app: Flask, environ: WSGIEnvironment, status: str, headers: Headers) -> None:
+    """Warn of what the response adds to a delivery, and a hand-off would drop.
 
-    Files that are streamed because no server is there are checked as well: what works in
-    development should not disappear behind Apache.
+    This is a check for :func:`~flask_delegate.guards.redirects.guarded`. Files that are
+    streamed because no server is there are checked as well: what works in development should not
+    disappear behind Apache.
 
     :param app: the application, for its session cookie, logger and debug flags.
+    :raises LostCookies: in debug mode and in tests.
     """
-
-    def __init__(self, app: Flask) -> None:
-        self._app = app
-        self._warned: set[str] = set()
-
-    def __call__(self, environ: WSGIEnvironment, status: str, headers: Headers) -> None:
-        """Check one response.
-
-        :raises LostCookies: in debug mode and in tests.
-        """
-        sent: Sent | None = environ.get(SENT)
-        if sent is None:
-            return
-        added = [header for header in headers if header not in sent.headers]
-        if not added or not _delivers(sent.delivery, status, headers):
-            return
-        if not sent.keeps.cookies and (cookies := self._lost_cookies(added)):
-            self._report_cookies(cookies, sent)
-        if not sent.keeps.headers:
-            expected = sent.expected()
-            for name, value in added:
-                key = name.lower()
-                if not _PASSES.fullmatch(key) and value != expected.get(key):
-                    self._warn_once(
-                        key,
-                        f"the header {name}, set on the response that delivers"
-                        f" {sent.delivery.file.relative!r}, is lost where the web server answers"
-                        " in its place. Use the hand-off's options, or, if it is the same for"
-                        " every file, DELEGATE_HEADERS.",
-                    )
-
-    def _lost_cookies(self, headers: Headers) -> tuple[str, ...]:
-        """Return the cookies whose loss would be noticed: the next page refreshes a session's."""
-        cookies = [value.partition("=") for name, value in headers if name.lower() == "set-cookie"]
-        return tuple(
-            name.strip()
-            for name, _, rest in cookies
-            if not self._is_refresh(name.strip(), rest.partition(";")[0].strip())
-        )
-
-    def _is_refresh(self, name: str, value: str) -> bool:
-        session_cookie = self._app.session_interface.get_cookie_name(self._app)
-        if name != session_cookie or not has_request_context():
-            return False
-        return not session.modified or request.cookies.get(name) == value
-
-    def _report_cookies(self, names: tuple[str, ...], sent: Sent) -> None:
-        error = LostCookies(names)
-        if self._app.debug or self._app.testing:
+    sent: Sent | None = environ.get(SENT)
+    if sent is None:
+        return
+    added = [header for header in headers if header not in sent.headers]
+    if not added or not _delivers(sent.delivery, status, headers):
+        return
+    if not sent.keeps.cookies and (cookies := _lost_cookies(app, added)):
+        error = LostCookies(cookies)
+        if app.debug or app.testing:
             sent.response.close()
             raise error
-        self._warn_once(f"cookies {names}", str(error))
+        warn_once(app, str(error), f"cookies {cookies}")
+    if not sent.keeps.headers:
+        expected = sent.expected()
+        for name, value in added:
+            key = name.lower()
+            if not _PASSES.fullmatch(key) and value != expected.get(key):
+                message = (
+                    f"the header {name}, set on the response that delivers"
+                    f" {sent.delivery.file.relative!r}, is lost where the web server answers in its"
+                    " place. Use the hand-off's options, or, if it is the same for every file,"
+                    " DELEGATE_HEADERS."
+                )
+                warn_once(app, message, key)
 
-    def _warn_once(self, what: str, message: str) -> None:
-        if what not in self._warned:
-            self._warned.add(what)
-            self._app.logger.warning("%s", message)
+
+def _lost_cookies(app: Flask, headers: Headers) -> tuple[str, ...]:
+    """Return the cookies whose loss would be noticed: the next page refreshes a session's."""
+    cookies = [value.partition("=") for name, value in headers if name.lower() == "set-cookie"]
+    return tuple(
+        name.strip()
+        for name, _, rest in cookies
+        if not _is_refresh(app, name.strip(), rest.partition(";")[0].strip())
+    )
+
+
+def _is_refresh(app: Flask, name: str, value: str) -> bool:
+    session_cookie = app.session_interface.get_cookie_name(app)
+    if name != session_cookie or not has_request_context():
+        return False
+    return not session.modified or request.cookies.get(name) == value
 
 
 def _delivers(delivery: Delivery, status: str, headers: Headers) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from ..exceptions import UnmintedRedirect
-from ..servers.handshake import in_daemon_mode
+from ..servers.handshake import PROCESS_GROUP
 
 Headers = list[tuple[str, str]]
 Check = Callable[[WSGIEnvironment, str, Headers], None]
@@ -28,38 +28,37 @@ _ALTERED = "the hand-off's status or headers were changed afterwards."
 _TWO_HUNDRED = re.compile(r"\s*\+?0*200(?!\d)")
 
 
-class ResponseGuard:
-    """WSGI middleware that runs checks before a response starts.
+def guarded(
+    application: WSGIApplication,
+    checks: Iterable[Check],
+    report: Callable[[UnmintedRedirect], object],
+) -> WSGIApplication:
+    """Return a WSGI application that runs checks before a response starts.
+
+    A redirect that a check stops becomes a 500.
 
     :param application: the one to guard.
     :param checks: each is called with environ, status line and headers, and raises to object.
     :param report: called with a redirect that was stopped.
     """
 
-    def __init__(
-        self,
-        application: WSGIApplication,
-        checks: Iterable[Check],
-        report: Callable[[UnmintedRedirect], object],
-    ) -> None:
-        self._application, self._checks, self._report = application, tuple(checks), report
-
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer a request; a redirect that was stopped becomes a 500."""
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         environ.setdefault(MINTED, [])
 
         def checked(status: str, headers: Headers, *exc_info: object) -> object:
-            for check in self._checks:
+            for check in checks:
                 check(environ, status, headers)
             return start_response(status, headers, *exc_info)  # type: ignore[arg-type]
 
         try:
-            return self._application(environ, checked)  # type: ignore[arg-type]
+            return application(environ, checked)  # type: ignore[arg-type]
         except UnmintedRedirect as error:
-            self._report(error)
+            report(error)
             headers = [("Content-Type", "text/plain"), ("Content-Length", "22")]
             start_response("500 Internal Server Error", headers)
             return [b"Internal Server Error\n"]
+
+    return answer
 
 
 def stop_unminted(environ: WSGIEnvironment, status: str, headers: Headers) -> None:
@@ -68,7 +67,7 @@ def stop_unminted(environ: WSGIEnvironment, status: str, headers: Headers) -> No
     :raises UnmintedRedirect: for any other, and for a hand-off that was altered, which would show
         the internal URL to the client.
     """
-    if not in_daemon_mode(environ):
+    if not environ.get(PROCESS_GROUP):
         return
     locations = _values(headers, "location")
     if not locations:

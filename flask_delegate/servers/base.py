@@ -12,8 +12,9 @@ from werkzeug.wrappers import Response
 
 from ..areas import Area
 from ..delivery import Delivery
+from ..exceptions import HandoffUnavailable
 from ..resolve import PrivateFile
-from .handshake import Keys, check_proxy
+from .handshake import Keys, environ_key, is_claimed_by_others
 
 Keyed = tuple[Area, Sequence[Keys]]
 """An area and its keys: the ones in use, then those that they have replaced."""
@@ -91,9 +92,20 @@ class Server:
     def check(self, environ: Mapping[str, object], area: Area, keys: Keys) -> None:
         """Check that the server in front of this request is ready: here, that it says so.
 
+        A client could send the header of a proxy, but does not know the fingerprint.
+
         :raises HandoffUnavailable: saying what was seen and what to do.
         """
-        check_proxy(environ, area, keys, command=self.command)
+        shown = str(environ.get("HTTP_X_FLASK_DELEGATE", "")).replace(",", " ").split()
+        if environ.get(environ_key(keys.fingerprint)) == area.url or keys.fingerprint in shown:
+            return
+        if shown or is_claimed_by_others(environ, area, keys):
+            reason = f"the configuration loaded for {area.url} was made for other settings."
+        else:
+            reason = "the request did not come through the configured server, or it did not say so."
+        write = f"Write its configuration with 'flask delegate {self.command} --output FILE'"
+        cure = f"{write}, include that, and reload the server."
+        raise HandoffUnavailable(area.name, reason, cure)
 
     def respond(self, delivery: Delivery, keys: Keys, environ: WSGIEnvironment) -> Response:
         """Return the response that has the file sent."""

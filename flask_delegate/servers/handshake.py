@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..areas import Area
-from ..exceptions import HandoffUnavailable
 
 PROXY_HEADER = "X-Flask-Delegate"
 """The request header in which a proxy shows fingerprints, separated by blanks or commas."""
@@ -50,34 +49,6 @@ def environ_key(fingerprint: str) -> str:
     one may.
     """
     return f"{_ENVIRON_PREFIX}{fingerprint}"
-
-
-def in_daemon_mode(environ: Mapping[str, object]) -> bool:
-    """Return whether mod_wsgi serves this request in daemon mode, where it follows a Location."""
-    return bool(environ.get(PROCESS_GROUP))
-
-
-def check_proxy(
-    environ: Mapping[str, object], area: Area, keys: Keys, *, command: str | None
-) -> None:
-    """Check that the request came through the server that was configured for the area.
-
-    A client could send the header, but does not know the fingerprint.
-
-    :param command: the command that writes the server's configuration.
-    :raises HandoffUnavailable: saying what was seen and what to do.
-    """
-    if environ.get(environ_key(keys.fingerprint)) == area.url:
-        return
-    shown = str(environ.get("HTTP_X_FLASK_DELEGATE", "")).replace(",", " ").split()
-    if keys.fingerprint in shown:
-        return
-    if shown or is_claimed_by_others(environ, area, keys):
-        reason = f"the configuration loaded for {area.url} was made for other settings."
-    else:
-        reason = "the request did not come through the configured server, or it did not say so."
-    write = f"Write its configuration with 'flask delegate {command} --output FILE'"
-    raise HandoffUnavailable(area.name, reason, f"{write}, include that, and reload the server.")
 
 
 def is_claimed_by_others(environ: Mapping[str, object], area: Area, keys: Keys) -> bool:

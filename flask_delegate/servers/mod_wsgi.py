@@ -24,7 +24,7 @@ from ..exceptions import ConfigurationError, HandoffUnavailable
 from ..receipts import APACHE_FORMAT
 from . import apache, codec, signing
 from .base import Choices, Keeps, Keyed, Server
-from .handshake import PROCESS_GROUP, Keys, environ_key, in_daemon_mode, is_claimed_by_others
+from .handshake import PROCESS_GROUP, Keys, environ_key, is_claimed_by_others
 
 _REGENERATE = (
     "Write the Apache configuration with 'flask delegate apache-config --output FILE', load it"
@@ -122,20 +122,8 @@ class ModWsgi(Server):
 
         :raises HandoffUnavailable: saying what was seen and what to do.
         """
-        shown = str(environ.get(environ_key(keys.fingerprint), ""))
-        url, _, group = shown.partition(" ")
-        if url != area.url or not in_daemon_mode(environ):
-            raise HandoffUnavailable(area.name, *_not_ready(environ, area, keys))
-        # Two guards on one URL would each refuse what the other one's token opens.
-        if is_claimed_by_others(environ, area, keys):
-            reason = f"two configurations on this server claim {area.url}."
-            cure = "Remove the old one, or choose another DELEGATE_URL for the other application."
-            raise HandoffUnavailable(area.name, reason, cure)
-        if group and group != environ.get(PROCESS_GROUP):
-            ours = environ.get(PROCESS_GROUP)
-            reason = f"only the process group {group!r} may hand off, and this one is {ours!r}."
-            cure = "Write the configuration with the right --process-group, or without."
-            raise HandoffUnavailable(area.name, reason, cure)
+        if obstacle := _obstacle(environ, area, keys):
+            raise HandoffUnavailable(area.name, *obstacle)
 
     def respond(self, delivery: Delivery, keys: Keys, environ: WSGIEnvironment) -> Response:
         """Return the hand-off.
@@ -214,16 +202,28 @@ class HandedOff(Response):
         return Headers(self.headers)
 
 
-def _not_ready(environ: Mapping[str, object], area: Area, keys: Keys) -> tuple[str, str]:
+def _obstacle(environ: Mapping[str, object], area: Area, keys: Keys) -> tuple[str, str] | None:
     """Return why this request cannot be handed off, and the cure."""
-    if PROCESS_GROUP not in environ:
+    ours = environ.get(PROCESS_GROUP)
+    if ours is None:
         return "this server is not Apache with mod_wsgi.", "Nothing to do in development."
-    if not in_daemon_mode(environ):
+    if not ours:
         cure = "Use daemon mode (WSGIDaemonProcess and WSGIProcessGroup; mod_wsgi-express does)."
         return "mod_wsgi runs in embedded mode, where it does not follow a Location.", cure
-    if is_claimed_by_others(environ, area, keys):
+    url, _, group = str(environ.get(environ_key(keys.fingerprint), "")).partition(" ")
+    is_claimed = is_claimed_by_others(environ, area, keys)
+    if url != area.url and is_claimed:
         return f"the configuration loaded for {area.url} was made for other settings.", _REGENERATE
-    return f"Apache did not load the configuration that guards {area.url}.", _REGENERATE
+    if url != area.url:
+        return f"Apache did not load the configuration that guards {area.url}.", _REGENERATE
+    # Two guards on one URL would each refuse what the other one's token opens.
+    if is_claimed:
+        cure = "Remove the old one, or choose another DELEGATE_URL for the other application."
+        return f"two configurations on this server claim {area.url}.", cure
+    if group and group != ours:
+        cure = "Write the configuration with the right --process-group, or without."
+        return f"only the process group {group!r} may hand off, and this one is {ours!r}.", cure
+    return None
 
 
 def _has_guard(text: str, area: Area) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from typing import Any, Unpack
-from urllib.parse import unquote
 from weakref import WeakKeyDictionary
 
 from flask import Flask, request
@@ -117,23 +116,16 @@ def _outcome(response: TestResponse) -> str:
 
 
 def _facts(delivery: Delivery) -> dict[str, object]:
-    kind, _, name = delivery.disposition.partition("; ")
     return {
         "path": delivery.file.relative,
         "area": delivery.area.name,
-        "download_name": _name_in(name),
+        "download_name": clean_name(delivery.handoff.download_name or delivery.file.name),
         "mimetype": delivery.content_type,
-        "as_attachment": kind == "attachment",
+        "as_attachment": delivery.disposition.startswith("attachment;"),
         "max_age": delivery.max_age,
         "csp": delivery.csp or "",
         "rate_limit": delivery.rate_limit,
     }
-
-
-def _name_in(parameters: str) -> str:
-    """Read a name back from what :func:`~flask_delegate.delivery.content_disposition` wrote."""
-    ascii_name, _, extended = parameters.partition("; filename*=UTF-8''")
-    return unquote(extended) or ascii_name.removeprefix('filename="').removesuffix('"')
 
 
 def _real(path: str, delivery: Delivery) -> str:

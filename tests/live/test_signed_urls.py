@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from flask_delegate.doctor.requests.spelling import Attack, targets
+from flask_delegate.doctor.requests.families import Attack, targets
 from flask_delegate.servers import signing
 from flask_delegate.testing import Apache
 from tests.support.application import APPLICATION

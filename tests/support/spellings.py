@@ -5,9 +5,8 @@ The doctor has them, so that what is tried here is tried on every server.
 
 from __future__ import annotations
 
-from flask_delegate.doctor.requests import spelling as made
-from flask_delegate.doctor.requests.families import FAMILIES, SPOOFED
-from flask_delegate.doctor.requests.spelling import Attack
+from flask_delegate.doctor.requests import families as made
+from flask_delegate.doctor.requests.families import FAMILIES, SPOOFED, Attack
 
 MARK = b"only the hand-off may deliver this\n"
 

@@ -51,8 +51,10 @@ def test_own_time_measures_a_handoff() -> None:
 
 
 def test_what_was_measured_is_written_for_programs(table: Table, tmp_path: Path) -> None:
-    write(tmp_path / "bench", [table])
-    (found,) = json.loads((tmp_path / "bench/results.json").read_text())["tables"]
+    write(tmp_path / "bench", {"nginx": "1.22"}, [table])
+    written = json.loads((tmp_path / "bench/results.json").read_text())
+    assert written["machine"] == {"nginx": "1.22"}
+    (found,) = written["tables"]
     assert found["rows"] == table.rows
     assert found["medians"] == {"us": 20, "them": 10}
 

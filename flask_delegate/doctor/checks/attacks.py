@@ -12,9 +12,7 @@ from ..apache_config import Configuration, ways
 from ..finding import Finding, failure, ok, skipped, warning
 from ..probe import Probe, Visit
 from ..requests import http2
-from ..requests.client import Target, answer_to
-from ..requests.families import FAMILIES, LISTINGS, Family
-from ..requests.spelling import Attack, requests, spell
+from ..requests.families import FAMILIES, LISTINGS, Attack, Family, requests, spell
 
 _SHOWN = 3
 _SILENCES = 3  # unanswered requests of a family, after which the rest is not tried
@@ -90,7 +88,7 @@ def other_paths(visit: Visit) -> Finding:
             fix="Name the server's configuration with --apache-config.",
         )
     tries = list(_elsewhere(visit, apache))
-    got = [where for one in tries if (where := _reached(*one, visit.probe))]
+    got = [where for one in tries if (where := _reached(*one))]
     if got:
         return failure(
             "other-paths",
@@ -102,24 +100,25 @@ def other_paths(visit: Visit) -> Finding:
     return ok("other-paths", f"none of {len(tries)} other ways leads to the file")
 
 
-def _elsewhere(visit: Visit, apache: Configuration) -> Iterator[tuple[Target, str, str, str]]:
+def _elsewhere(visit: Visit, apache: Configuration) -> Iterator[tuple[Visit, str, str, str]]:
     """Yield where to ask, under which host name, for what, and which directive is behind it."""
     target, area = visit.target, visit.area
     for way in ways(apache, area, visit.case.tokens(area)):
-        at = replace(target, port=apache.port(way.host) or target.port)
+        host = way.directive.host
+        at = replace(visit, target=replace(target, port=apache.port(host) or target.port))
         path = quote(way.url + way.below + visit.probe.name)
-        names = apache.names(way.host) or [target.host_header]
+        names = apache.names(host) or [target.host_header]
         for name, url in product(names, (path, f"/{path}")):
-            yield at, name, url, f" by {way.directive} in {way.place}"
+            yield at, name, url, f" by {way.directive.name} in {way.directive.place}"
     for host in apache.addresses:
         for name in apache.names(host):
-            yield target, name, area.url + visit.probe.name, ""
+            yield visit, name, area.url + visit.probe.name, ""
 
 
-def _reached(target: Target, name: str, url: str, by: str, probe: Probe) -> str:
+def _reached(visit: Visit, name: str, url: str, by: str) -> str:
     """Return where the file was delivered, if it was."""
     with suppress(OSError, UnicodeEncodeError):
-        answer = answer_to(target, Attack(url.encode(), headers={"Host": name}).to())
-        if answer is not None and probe.marker in answer:
-            return f"http://{name}{url.replace(probe.name, 'NAME')}{by}"
+        answer = visit.attack(Attack(url.encode(), headers={"Host": name}))
+        if answer is not None and visit.probe.marker in answer:
+            return f"http://{name}{url.replace(visit.probe.name, 'NAME')}{by}"
     return ""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from ..finding import Finding, failure, ok
 from ..probe import Visit
@@ -11,15 +10,17 @@ from ..requests.client import Reply
 from ..route import FILE
 
 
-def delivery(visit: Visit, report: Mapping[str, Any]) -> Iterator[Finding]:
-    """Ask for the file in each proper way."""
+def delivery(visit: Visit, seen: str) -> Iterator[Finding]:
+    """Ask for the file in each proper way.
+
+    :param seen: what the application sees of it: ``readable``, or why not.
+    """
     reply = visit.ask(FILE)
     if reply.status != 200 or reply.body != visit.probe.content:
         yield failure(
             "handoff",
             f"the probe file was answered with {reply.status} and {len(reply.body)} bytes instead"
-            f" of 200 and {len(visit.probe.content)}; to the application it is:"
-            f" {report['probe']}.",
+            f" of 200 and {len(visit.probe.content)}; to the application it is: {seen}.",
             "So are the files of the application's users.",
             "See the findings above, and the server's error log. 403: Apache's user cannot read the"
             " folder, or the guard does not know the token. 500: the application's log says why.",

@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
+from ... import areas
 from ...areas import DEFAULT_AREA, Area, lies_within
 from ...servers import server_of
-from ..case import Case
-from ..file_access import ENTER, READ, Account, denied, find_account, parents
+from ..file_access import ENTER, READ, Account, denied, find_account, steps
 from ..finding import Finding, failure, ok, skipped, warning
+from ..probe import Case
 
 _PACKAGE = Path(__file__).resolve().parents[2]
 _SAMPLE = 1000  # files that are looked at
@@ -50,8 +50,8 @@ def interpreter(case: Case) -> Finding:
     binary = os.path.realpath(sys.executable)
     code = os.path.realpath(case.app.root_path)
     places = [binary, os.path.realpath(sys.prefix), str(_PACKAGE), code]
-    needs = [(parent, ENTER) for place in places for parent in parents(place)]
-    needs += [(binary, ENTER), *((place, READ) for place in places[1:])]
+    needs = [(step, ENTER) for place in places for step in steps(place)]
+    needs += [(place, READ) for place in places[1:]]
     account = _runs_python(case)
     lacking = denied(account, list(dict.fromkeys(needs)))
     if not lacking:
@@ -67,21 +67,19 @@ def interpreter(case: Case) -> Finding:
 
 def _runs_python(case: Case) -> Account:
     """Return the user of the first daemon process group that names one, or the web server's."""
-    for directive in case.apache.directives if case.apache else ():
-        if directive.name == "wsgidaemonprocess":
-            for word in directive.words:
-                with suppress(KeyError):
-                    if word.startswith("user="):
-                        return find_account(word.removeprefix("user=").strip("'\""))
+    for directive in case.apache.named("wsgidaemonprocess") if case.apache else ():
+        for word in directive.words:
+            with suppress(ValueError):
+                if word.startswith("user="):
+                    return find_account(word.removeprefix("user=").strip("'\""))
     return case.account
 
 
 def root(_case: Case, area: Area) -> Finding:
     """Look for folders that everybody may change."""
-    for folder in [*parents(area.root), area.root]:
+    for folder in steps(area.root):
         mode = Path(folder).stat().st_mode
-        is_open = bool(mode & stat.S_IWOTH)
-        if is_open and (folder == area.root or not mode & stat.S_ISVTX):
+        if mode & stat.S_IWOTH and (folder == area.root or not mode & stat.S_ISVTX):
             seen = f"everybody on this machine may write to {folder} (mode {mode & 0o7777:o})."
             why = "Anybody can put files there, or replace this folder with another."
             fix = f"chmod o-w {folder}"
@@ -109,8 +107,7 @@ def root_link(case: Case, area: Area) -> Finding:
 
 def permissions(case: Case, area: Area) -> Finding:
     """Check that the web server's user may enter the folder and those above it."""
-    needs = [(folder, ENTER) for folder in [*parents(area.root), area.root]]
-    lacking = denied(case.account, needs)
+    lacking = denied(case.account, [(folder, ENTER) for folder in steps(area.root)])
     if not lacking:
         return ok("permissions", f"{case.account.name} may enter all of {area.root}")
     return failure(
@@ -124,9 +121,10 @@ def permissions(case: Case, area: Area) -> Finding:
 
 def files(case: Case, area: Area) -> Finding:
     """Check a sample of the files."""
-    found = list(islice(_walk(area.root), _SAMPLE))
-    links = [path for path in found if Path(path).is_symlink()]
-    needs = [(path, ENTER if Path(path).is_dir() else READ) for path in found if path not in links]
+    found = list(islice(Path(area.root).rglob("*"), _SAMPLE))
+    links = [path for path in found if path.is_symlink()]
+    others = [path for path in found if not path.is_symlink()]
+    needs = [(str(path), ENTER if path.is_dir() else READ) for path in others]
     lacking = denied(case.account, needs)
     user = case.account.name
     if lacking:
@@ -148,27 +146,14 @@ def files(case: Case, area: Area) -> Finding:
     return ok("files", f"{len(found)} looked at; all can be read")
 
 
-def _walk(top: str) -> Iterator[str]:
-    for folder, names, leaves in os.walk(top):
-        for name in sorted([*names, *leaves]):
-            yield f"{folder}/{name}"
-
-
 def overlap(case: Case, area: Area) -> Finding:
     """Compare with what is public, and with the code."""
-    public: dict[str, str | None] = {
-        f"the static folder of the blueprint {name!r}": blueprint.static_folder
-        for name, blueprint in case.app.blueprints.items()
-    }
-    public["the application's static folder"] = case.app.static_folder
     fix = "Keep private files in a separate folder."
-    for what, folder in public.items():
-        if folder is None:
-            continue
-        real = os.path.realpath(folder)
-        if lies_within(area.root, real) or lies_within(real, area.root):
-            why = "Flask serves that folder to everybody."
-            return failure("overlap", f"{area.root} overlaps {what}, {folder}.", why, fix)
+    for owner in (case.app, *case.app.blueprints.values()):
+        folder = owner.static_folder
+        if folder and areas.overlap(area.root, os.path.realpath(folder)):
+            seen = f"{area.root} overlaps the static folder of {owner.name!r}, {folder}."
+            return failure("overlap", seen, "Flask serves that folder to everybody.", fix)
     code = os.path.realpath(case.app.root_path)
     if lies_within(code, area.root):
         seen = f"the application's code, {code}, lies in {area.root}."

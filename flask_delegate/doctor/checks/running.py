@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 
 from ...areas import Area
 from ...servers import AUTO, server_of
-from ..case import Case
 from ..finding import Finding, about, failure, ok, skipped, warning
-from ..probe import Visit, probe_file
+from ..probe import Case, Visit, probe_file
 from ..requests.client import Reply, Target, fetch
 from ..route import REPORT, ROUTE
 from .attacks import attacks, listings, other_paths
 from .delivery import delivery
+from .server import OLD_KEY, WHILE_OLD_KEY
 from .signed_urls import signed_urls
 
 _SAME_KEY = "Run the doctor with the application, the settings and the SECRET_KEY of the server."
@@ -73,18 +73,17 @@ def _application(visit: Visit) -> Iterator[Finding]:
         yield _unknown(reply)
         return
     yield ok("probe", "the application knows the doctor's token")
-    seen: Mapping[str, Any] = report["areas"][visit.area.name]
-    yield _agreement(visit, seen)
-    yield _daemon_mode(visit.area, report)
-    yield _guard(visit.area, report, seen)
-    yield from delivery(visit, report)
+    yield _agreement(visit, report)
+    yield _daemon_mode(visit.area, report["process_group"])
+    yield _guard(visit.area, report)
+    yield from delivery(visit, report["probe"])
     yield from signed_urls(visit)
 
 
 def _read_report(reply: Reply) -> dict[str, Any] | None:
     with suppress(ValueError):
         report = json.loads(reply.body)
-        if reply.status == 200 and isinstance(report, dict) and "areas" in report:
+        if reply.status == 200 and isinstance(report, dict) and "fingerprint" in report:
             return report
     return None
 
@@ -110,11 +109,15 @@ def _place(location: str) -> str:
     return f"{place}/…" if ROUTE in parts.path else place + parts.path
 
 
-def _agreement(visit: Visit, seen: Mapping[str, Any]) -> Finding:
-    area, keys = visit.area, visit.case.keys(visit.area)[0]
-    here = (("root", area.root), ("url", area.url), ("backend", area.backend))
-    differing = [f"{key}: {seen[key]!r} there, {my!r} here" for key, my in here if seen[key] != my]
-    if not differing and seen["fingerprint"] != keys.fingerprint:
+def _agreement(visit: Visit, there: Mapping[str, Any]) -> Finding:
+    here = {name: getattr(visit.area, name) for name in ("root", "url", "backend")}
+    differing = [
+        f"{name}: {there[name]!r} there, {value!r} here"
+        for name, value in here.items()
+        if there[name] != value
+    ]
+    keys, *_ = visit.case.state.keys[visit.area.name]
+    if not differing and there["fingerprint"] != keys.fingerprint:
         differing = ["the rules for the area (DELEGATE_HEADERS, or Flask-Delegate's version)"]
     if not differing:
         return ok("agreement", "the server's settings are those that the doctor sees")
@@ -127,8 +130,7 @@ def _agreement(visit: Visit, seen: Mapping[str, Any]) -> Finding:
     )
 
 
-def _daemon_mode(area: Area, report: Mapping[str, Any]) -> Finding:
-    group = report["process_group"]
+def _daemon_mode(area: Area, group: str | None) -> Finding:
     if not server_of(area).needs_daemon_mode:
         return skipped("daemon-mode", f"the backend {area.backend} does not need it")
     if group:
@@ -146,22 +148,20 @@ def _daemon_mode(area: Area, report: Mapping[str, Any]) -> Finding:
     return failure("daemon-mode", seen, why, fix)
 
 
-def _guard(area: Area, report: Mapping[str, Any], shown: Mapping[str, Any]) -> Finding:
+def _guard(area: Area, report: Mapping[str, Any]) -> Finding:
     if server_of(area).command is None:
         return skipped("guard", f"the backend {area.backend} needs none")
     if area.backend == AUTO and report["process_group"] is None:
         return skipped("guard", "there is no server that could have one")
-    if shown["problem"] is None:
+    if report["problem"] is None:
         return ok("guard", "the server shows the fingerprint of the present rules")
-    if shown["old_key"]:
-        seen = "the server's configuration was made with a key that is now in SECRET_KEY_FALLBACKS."
-        why = "Files are handed off until that key is removed from there."
-        fix = str(shown["cure"])
-        return warning("guard", seen, why, fix)
+    if report["old_key"]:
+        seen = f"the server's configuration {OLD_KEY}"
+        return warning("guard", seen, WHILE_OLD_KEY, report["cure"])
     return failure(
         "guard",
-        str(shown["problem"]),
+        report["problem"],
         "The application does not hand off without its guard: it streams the files, or refuses"
         " them. Files may also lie open, if other rules made them reachable.",
-        str(shown["cure"]),
+        report["cure"],
     )

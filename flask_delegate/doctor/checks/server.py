@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import re
 import stat
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from ...areas import Area, lies_within
 from ...servers import server_of
 from ..apache_config import ways
-from ..case import Case
 from ..finding import Finding, failure, ok, skipped, warning
+from ..probe import Case
 
 _NETWORK = re.compile(
     r"nfs\d?|cifs|smb\d?|smbfs|9p|afs|ceph|glusterfs|lustre|ncpfs|gfs2|ocfs2|vboxsf|virtiofs|fuse\..*"
 )
 _MOUNTS = Path("/proc/self/mountinfo")
-_NO_APACHE = "Apache's configuration was not named"
-_NAME_APACHE = "Name its main file with --apache-config FILE."
+_MOUNT = re.compile(r"^(?:\S+ ){4}(\S+) .*? - (\S+)", re.MULTILINE)
 _ESCAPED = re.compile(r"\\([0-7]{3})")
+_NO_CONFIG = partial(
+    skipped, seen="the generated file was not named", fix="Name it with --config FILE."
+)
+_NO_APACHE = partial(
+    skipped,
+    seen="Apache's configuration was not named",
+    fix="Name its main file with --apache-config FILE.",
+)
+OLD_KEY = "was made with a key that is now in SECRET_KEY_FALLBACKS."
+WHILE_OLD_KEY = "Files are handed off until that key is removed from there."
 
 
 def backend(_case: Case, area: Area) -> Finding:
@@ -64,55 +73,36 @@ def file_system(folder: str, mountinfo: str) -> str:
     :param mountinfo: what proc(5) describes as ``/proc/pid/mountinfo``.
     """
     best, kind = "", "an unknown file system"
-    for line in mountinfo.splitlines():
-        before, _, after = line.partition(" - ")
-        fields, types = before.split(), after.split()
-        if len(fields) < 5 or not types:
-            continue
-        point = _ESCAPED.sub(lambda found: chr(int(found[1], 8)), fields[4])
+    for escaped, its_kind in _MOUNT.findall(mountinfo):
+        point = _ESCAPED.sub(lambda found: chr(int(found[1], 8)), escaped)
         # Of two mounts on one point, the later one hides the earlier.
         if lies_within(folder, point) and len(point) >= len(best):
-            best, kind = point, types[0]
+            best, kind = point, its_kind
     return kind
 
 
 def _text(case: Case) -> str | None:
-    with suppress(OSError):
-        if case.config is not None:
-            return case.config.read_text(encoding="utf-8", errors="surrogateescape")
-    return None
-
-
-def _no_config(check: str, case: Case) -> Finding:
     if case.config is None:
-        fix = "Name it with --config FILE."
-        return skipped(check, "the generated file was not named", fix=fix)
-    if check != "config":
-        return skipped(check, f"{case.config} cannot be read")
-    seen = f"{case.config} cannot be read."
-    why = "Without it the doctor cannot compare it with the settings."
-    fix = "Run the doctor as root, or as the file's owner."
-    return failure(check, seen, why, fix)
+        return None
+    return case.config.read_text(encoding="utf-8", errors="surrogateescape")
 
 
 def config(case: Case, area: Area) -> Finding:
     """Compare the generated file with what would be generated now."""
     server, text = server_of(area), _text(case)
     if text is None:
-        return _no_config("config", case)
+        return _NO_CONFIG("config")
     if server.command is None:
         return skipped("config", f"the backend {area.backend} needs no configuration")
     fix = (
         f"flask delegate {server.command} --output {case.config}, with the options that it was"
         " written with, and restart the server."
     )
-    fault, *old = [server.fault(text, area, keys) for keys in case.keys(area)]
+    fault, *old = [server.fault(text, area, keys) for keys in case.state.keys[area.name]]
     if not fault:
         return ok("config", f"{case.config} fits the settings")
     if "" in old:
-        seen = f"{case.config} was made with a key that is now in SECRET_KEY_FALLBACKS."
-        why = "Files are handed off until that key is removed from there."
-        return warning("config", seen, why, fix)
+        return warning("config", f"{case.config} {OLD_KEY}", WHILE_OLD_KEY, fix)
     return failure(
         "config",
         f"{case.config} {fault}.",
@@ -126,7 +116,7 @@ def config_secret(case: Case, _area: Area) -> Finding:
     """Check who can read the generated file."""
     path = case.config
     if path is None:
-        return _no_config("config-secret", case)
+        return _NO_CONFIG("config-secret")
     mode = path.stat().st_mode
     if not mode & (stat.S_IROTH | stat.S_IWOTH):
         return ok("config-secret", f"{path} has mode {mode & 0o7777:o}")
@@ -140,7 +130,7 @@ def sendfile(case: Case, area: Area) -> Finding:
     """Look for sendfile in the generated file."""
     lines, text = server_of(area).sendfile_lines, _text(case)
     if text is None:
-        return _no_config("sendfile", case)
+        return _NO_CONFIG("sendfile")
     if lines is None:
         fix = "Look: strace -f -e trace=sendfile -p PID of a worker, during a download."
         return skipped("sendfile", f"{case.config} does not say for {area.backend}", fix=fix)
@@ -157,7 +147,7 @@ def apache_modules(case: Case, area: Area) -> Finding:
     """Compare what the rules need with what is loaded."""
     needed = server_of(area).modules
     if case.apache is None:
-        return skipped("apache-modules", _NO_APACHE, fix=_NAME_APACHE)
+        return _NO_APACHE("apache-modules")
     if not needed:
         return skipped("apache-modules", f"the backend is {area.backend}")
     missing = sorted(set(needed) - case.apache.modules())
@@ -172,7 +162,7 @@ def apache_modules(case: Case, area: Area) -> Finding:
 def apache_paths(case: Case, area: Area) -> Finding:
     """Look for what leads to the files besides the area's own alias."""
     if case.apache is None:
-        return skipped("apache-paths", _NO_APACHE, fix=_NAME_APACHE)
+        return _NO_APACHE("apache-paths")
     found = list(ways(case.apache, area, case.tokens(area)))
     if not found:
         return ok("apache-paths", "nothing but the area's own alias leads to the files")
@@ -183,7 +173,8 @@ def apache_paths(case: Case, area: Area) -> Finding:
     guard = "past the guard" if unguarded else "as well; the guard covers it"
     return report(
         "apache-paths",
-        f"{way.directive} for {way.url} in {way.place}{more} leads to {area.root}, {guard}.",
+        f"{way.directive.name} for {way.url} in {way.directive.place}{more} leads to {area.root},"
+        f" {guard}.",
         "Each further way to the files needs a guard that fits it. One inside a virtual host does"
         " not cover the others, and one on a folder does not cover an alias through a symbolic"
         " link.",

@@ -9,7 +9,7 @@ from ...servers import signing
 from ..finding import Finding, failure, ok, skipped
 from ..probe import Visit
 from ..requests.client import fetch
-from ..requests.spelling import Attack, targets
+from ..requests.families import Attack, targets
 
 _LIFE = 60  # seconds
 _BROWSER = "0" * 32
@@ -46,7 +46,7 @@ def signed_urls(visit: Visit) -> Iterator[Finding]:
 
 
 def _url(visit: Visit, end: int, key: str | None = None, browser: str = "") -> str:
-    own = visit.case.keys(visit.area)[0].signing_key
+    own = visit.case.state.keys[visit.area.name][0].signing_key
     return signing.sign(visit.delivery(), key or own, end, browser)
 
 

@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from http.client import HTTPException, HTTPMessage, HTTPResponse
+from http.client import HTTPConnection, HTTPException, HTTPMessage
 from urllib.parse import quote, urlsplit
 
 from . import http2
@@ -80,13 +80,11 @@ def fetch(
     :raises OSError: if there is no answer.
     """
     fields = {"Host": target.host_header, "Connection": "close", **(headers or {})}
-    head = f"{method} {path} HTTP/1.1\r\n"
-    head += "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    client = HTTPConnection(target.host)
     try:
-        with _connect(target, _PATIENCE) as connection:
-            connection.sendall(f"{head}\r\n".encode("latin-1"))
-            response = HTTPResponse(connection, method=method)
-            response.begin()
+        with _connect(target, _PATIENCE) as client.sock:
+            client.request(method, path, headers=fields)
+            response = client.getresponse()
             return Reply(response.status, response.headers, response.read(_MOST))
     except HTTPException as error:
         raise ConnectionError(f"the answer is not HTTP: {error!r}") from error
@@ -118,12 +116,9 @@ def _connect(target: Target, timeout: float, *, use_http2: bool = False) -> sock
     connection = socket.create_connection((target.host, target.port), timeout=timeout)
     if target.scheme == "http":
         return connection
+    # If that fails, it closes the connection.
     context = _tls_context(verify=target.verify, use_http2=use_http2)
-    try:
-        return context.wrap_socket(connection, server_hostname=target.name or target.host)
-    except OSError:
-        connection.close()
-        raise
+    return context.wrap_socket(connection, server_hostname=target.name or target.host)
 
 
 @cache

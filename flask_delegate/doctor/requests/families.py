@@ -1,27 +1,16 @@
 """Direct requests for an internal URL, in families, spelled as might slip past a guard.
 
-The targets are templates with blanks between them, in Latin-1 so that each character is a byte:
-
-=========== =======================================================
-``{dir}``   the internal URL without the slashes at its ends
-``{name}``  the file's name
-``{first}`` ``{dir}`` with its first letter percent-encoded
-``{last}``  ``{dir}`` with its last letter percent-encoded
-``{every}`` ``{dir}`` with each character but ``/`` percent-encoded
-``{twice}`` ``{dir}`` with its first letter percent-encoded twice
-``{rest}``  ``{dir}`` without its first letter
-``{upper}`` ``{dir}`` in capitals
-``{title}`` ``{dir}`` with a capital first letter
-``{coded}`` ``{name}`` with its first letter percent-encoded
-``{file}``  ``{dir}/{name}``
-``{blank}`` a blank; ``{tab}``: a tab
-=========== =======================================================
+The targets are templates with blanks between them, in Latin-1 so that each character is a byte.
+:func:`spell` fills in their fields.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import product
+
+from . import http2
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +18,6 @@ class Family:
     """Attacks with one idea behind them.
 
     :param name: part of the check's name.
-    :param title: what is so when all is well.
     :param why: how such a request gets past a guard.
     :param templates: for the request's target.
     :param methods: how to ask for each target.
@@ -38,30 +26,22 @@ class Family:
     """
 
     name: str
-    title: str
     why: str
     templates: str
     methods: tuple[str, ...] = ("GET",)
     versions: tuple[str, ...] = ("HTTP/1.1",)
     headers: tuple[Mapping[str, str], ...] = ({},)
 
-    @property
-    def targets(self) -> list[str]:
-        """The templates, one by one."""
-        return self.templates.split()
-
 
 SPELLINGS: tuple[Family, ...] = (
     Family(
         "plain",
-        "The internal URL as it is does not get the file.",
         "Without a guard, or with one that the server does not apply where the application runs,"
         " everybody who guesses a name gets the file.",
         "/{file}",
     ),
     Family(
         "encoding",
-        "Nor do percent-encoded spellings.",
         "A guard that looks at the request line sees other characters than the server, which"
         " decodes them before it looks for the file.",
         "/{first}/{name} /{last}/{name} /{every}/{name} /{dir}%2f{name} /{dir}%2F{name} "
@@ -69,14 +49,12 @@ SPELLINGS: tuple[Family, ...] = (
     ),
     Family(
         "slashes",
-        "Nor do doubled slashes.",
         "The server merges slashes; a guard that compares the beginning of the request's path"
         " does not.",
         "//{file} ///{dir}///{name} /{dir}//{name} /%2f{file}",
     ),
     Family(
         "dots",
-        "Nor do dot segments.",
         "The server removes '.' and 'x/..' before it looks for the file; a guard that compares"
         " text does not.",
         "/./{file} /{dir}/./{name} /%2e/{file} /{dir}/%2e/{name} /x/../{file} "
@@ -85,7 +63,6 @@ SPELLINGS: tuple[Family, ...] = (
     ),
     Family(
         "absolute",
-        "Nor do absolute URLs as targets.",
         "HTTP allows a whole URL in the request line. A guard that expects a path there does not"
         " see the path in it, and the host in it may select another virtual host.",
         "http://127.0.0.1/{file} http://other.example/{file} https://127.0.0.1/{file} "
@@ -93,14 +70,12 @@ SPELLINGS: tuple[Family, ...] = (
     ),
     Family(
         "case",
-        "Nor do capitals.",
         "A file system, or a module that corrects spellings, may not tell upper from lower case"
         " where the guard does.",
         "/{upper}/{name} /{title}/{name}",
     ),
     Family(
         "parameters",
-        "Nor do queries, fragments and path parameters.",
         "What follows ';', '?' or '#' may be left out by the server and compared by the guard; and"
         " a query in the form of a hand-off's must not open anything without the token.",
         "/{file};x=1 /{dir};x=1/{name} /{file}#x /{file}? /{file}?x=1 "
@@ -109,28 +84,24 @@ SPELLINGS: tuple[Family, ...] = (
     ),
     Family(
         "endings",
-        "Nor do additions at the end of the name.",
         "A blank, a dot, a NUL or path information behind the name may be ignored when the file"
         " is opened, but not when the guard compares.",
         "/{file}/ /{file}/x /{file}. /{file}%20 /{file}%00 /{dir}%00/{name} /{file}%0a",
     ),
     Family(
         "separators",
-        "Nor do other separators.",
         "Backslashes and blanks are separators to some programs, and part of the name to others.",
         "/{dir}\\{name} \\{dir}\\{name} /{dir}%5c{name} /{blank}{file} /{dir}/{tab}{name} "
         "{file} */{file}",
     ),
     Family(
         "overlong",
-        "Nor do invalid and foreign encodings of its letters.",
         "Overlong UTF-8, %u escapes and full-width letters become ASCII in a decoder that is too"
         " kind, behind a guard that did not decode them.",
         "/{dir}%c0%af{name} /\xc0\xaf{file} /%c0%ae{file} /%c1%b0{rest}/{name} "
         "/%u0070{rest}/{name} /\xef\xbd\x90{rest}/{name}",
     ),
 )
-METHODS = ("HEAD", "POST", "PUT", "OPTIONS", "PROPFIND", "TRACE", "DELETE", "get", "FOO")
 SPOOFED: tuple[Mapping[str, str], ...] = (
     {"REDIRECT_mod_wsgi.process_group": "localhost:8000"},
     {"mod_wsgi.process_group": "localhost:8000"},
@@ -150,7 +121,6 @@ FAMILIES: tuple[Family, ...] = (
     *SPELLINGS,
     Family(
         "versions",
-        "Nor does HTTP/1.0 or HTTP/0.9.",
         "Old requests have another form, or no header at all: a guard that looks for 'HTTP/1.1',"
         " or for a host, does not see them.",
         EVERY_TEMPLATE,
@@ -158,7 +128,6 @@ FAMILIES: tuple[Family, ...] = (
     ),
     Family(
         "http2",
-        "Nor does HTTP/2, if the server speaks it.",
         "There is no request line in HTTP/2; what a server makes of one for its rules, and what it"
         " normalises before, may differ from HTTP/1.",
         EVERY_TEMPLATE,
@@ -166,22 +135,19 @@ FAMILIES: tuple[Family, ...] = (
     ),
     Family(
         "methods",
-        "Nor do other methods.",
         "A guard inside <Limit GET> does not see other methods, which a server may answer with the"
         " file.",
         "/{file}",
-        methods=METHODS,
+        methods=("HEAD", "POST", "PUT", "OPTIONS", "PROPFIND", "TRACE", "DELETE", "get", "FOO"),
     ),
     Family(
         "headers",
-        "Nor do headers that pretend to be the server's.",
         "A guard that trusts what a request says of itself can be told whatever opens it.",
         "/{file}",
         headers=SPOOFED,
     ),
     Family(
         "hosts",
-        "Nor do other host names.",
         "A host name selects the virtual host. A guard inside one does not cover the others.",
         "/{file} /{first}/{name}",
         headers=tuple(
@@ -193,3 +159,68 @@ LISTINGS = (
     "/{dir}/ /{dir} /{first}/ //{dir}/ /./{dir}/ /x/../{dir}/ /{dir}/?C=M;O=D /{dir}/. /{dir}/x/.."
 )
 """Templates that would show a folder's content if listings were on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attack:
+    """One direct request."""
+
+    target: bytes
+    method: str = "GET"
+    version: str = "HTTP/1.1"
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def to(self, host: str = "127.0.0.1", scheme: str = "http") -> bytes:
+        """Return the request.
+
+        :param host: the ``Host`` header, unless the attack has one.
+        :param scheme: of the URL; only HTTP/2 says it.
+        """
+        if self.version == http2.VERSION:
+            return http2.request(self.target, host, scheme)
+        head = f"{self.method} ".encode() + self.target
+        if self.version == "HTTP/0.9":
+            return head + b"\r\n"
+        lines = {"Host": host, "Connection": "close", **self.headers}
+        fields = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        return head + f" {self.version}\r\n{fields}\r\n".encode("latin-1")
+
+
+def targets(url: str, name: str) -> list[bytes]:
+    """Return every spelling of an area's URL and a file's name.
+
+    :param url: with a slash at both ends.
+    """
+    return [spell(target, url, name) for target in EVERY_TEMPLATE.split()]
+
+
+def requests(family: Family, url: str, name: str) -> Iterator[Attack]:
+    """Yield a family's requests for one file."""
+    ways = (family.templates.split(), family.methods, family.versions, family.headers)
+    for target, method, version, headers in product(*ways):
+        yield Attack(spell(target, url, name), method, version, dict(headers))
+
+
+def spell(template: str, url: str, name: str) -> bytes:
+    """Fill in a template."""
+    folder = url.strip("/")
+    filled = template.format(
+        dir=folder,
+        name=name,
+        file=f"{folder}/{name}",
+        blank=" ",
+        tab="\t",
+        first=_coded(folder[:1]) + folder[1:],
+        last=folder[:-1] + _coded(folder[-1:]),
+        every="/".join(_coded(part) for part in folder.split("/")),
+        twice=_coded(folder[:1]).replace("%", "%25") + folder[1:],
+        rest=folder[1:],
+        upper=folder.upper(),
+        title=folder.title(),
+        coded=_coded(name[:1]) + name[1:],
+    )
+    return filled.encode("latin-1")
+
+
+def _coded(text: Iterable[str]) -> str:
+    return "".join(f"%{ord(character):02x}" for character in text)

@@ -12,14 +12,15 @@ import click
 import pytest
 from flask import Flask
 
-from flask_delegate.doctor.case import Case
 from flask_delegate.doctor.checks import running
 from flask_delegate.doctor.command import doctor
 from flask_delegate.doctor.file_access import (
     find_account,
 )
 from flask_delegate.doctor.finding import CHECKS
+from flask_delegate.doctor.probe import Case
 from flask_delegate.doctor.requests.client import Reply
+from flask_delegate.doctor.requests.families import FAMILIES
 from tests.support.doctor import findings, run
 from tests.support.paths import PROJECT
 
@@ -90,7 +91,9 @@ def test_a_case_can_be_made_by_hand(app: Flask) -> None:
 def test_the_table_of_checks_is_the_one_that_is_made() -> None:
     page = (PROJECT / "docs/extension/doctor.md").read_text()
     rows = dict(re.findall(r"^\| `([a-z][a-z0-9-]+)` \| (.+) \|$", page, re.MULTILINE))
-    assert rows == dict(CHECKS)
+    assert set(rows) == CHECKS
+    for family in FAMILIES:
+        assert rows[f"attack-{family.name}"].endswith(f". {family.why}")
 
 
 def test_each_option_is_documented() -> None:

@@ -14,7 +14,7 @@ from flask_delegate.doctor.file_access import (
     _bits_allow,
     denied,
     find_account,
-    parents,
+    steps,
 )
 
 
@@ -30,7 +30,7 @@ def test_rights_are_those_of_the_account(tmp_path: Path) -> None:
         assert denied(me, [("/", ENTER), *needs, ("/etc/passwd", READ)]) == needs
     else:
         assert denied(me, needs) == needs
-    assert parents("/a/b/c") == ["/", "/a", "/a/b"]
+    assert steps("/a/b/c") == ["/", "/a", "/a/b", "/a/b/c"]
 
 
 @pytest.mark.parametrize(

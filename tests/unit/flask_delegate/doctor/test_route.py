@@ -41,7 +41,7 @@ def test_the_report_names_settings_and_no_secret(app: Flask) -> None:
     told = json.loads(response.data)
     assert told["process_group"] == "localhost:8000"
     assert told["probe"] == "readable"
-    assert told["areas"]["default"]["problem"] is None
+    assert told["problem"] is None
     state = app.extensions["delegate"]
     assert state.keys["default"][0].token not in response.text
     assert SECRET not in response.text

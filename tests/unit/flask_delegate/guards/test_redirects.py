@@ -10,7 +10,7 @@ from flask import Flask, Response
 from flask_delegate import Delegate, UnmintedRedirect, delegated, send_via_apache
 from flask_delegate.guards.redirects import (
     MINTED,
-    ResponseGuard,
+    guarded,
     stop_unminted,
     stop_unminted_header,
 )
@@ -82,7 +82,7 @@ def test_a_stopped_redirect_is_a_500_that_is_reported() -> None:
         return [b"body"]
 
     started: list[tuple[str, list[tuple[str, str]]]] = []
-    guard = ResponseGuard(application, [stop_unminted], reported.append)
+    guard = guarded(application, [stop_unminted], reported.append)
     body = guard(dict(DAEMON), lambda status, headers: started.append((status, headers)))  # type: ignore[arg-type]
     assert list(body) == [b"Internal Server Error\n"]
     assert [status for status, _ in started] == ["500 Internal Server Error"]

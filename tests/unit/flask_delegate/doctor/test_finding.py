@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from flask_delegate.doctor import report
+from flask_delegate.doctor import finding as report
 from flask_delegate.doctor.finding import Finding, Level, failure, ok, without
 
 
 @pytest.mark.parametrize("level", Level)
 def test_only_a_failure_fails(level: Level) -> None:
     found = [ok("root", "fine"), Finding("root", "seen", "why", "fix", level=level)]
-    assert report.failed(found) == (level is Level.FAILURE)
+    assert report.counts(found)[level] == (2 if level is Level.OK else 1)
     document = json.loads(report.as_json(found))
     assert document["ok"] == (level is not Level.FAILURE)
     assert document["findings"][1] == {
