@@ -19,7 +19,6 @@ from ..delivery import Delivery
 from .base import Choices, Keeps, Keyed, Server, describing_response
 from .codec import internal_url
 from .handshake import Keys
-from .nginx_resets import NOTHING, resets
 
 
 class Nginx(Server):
@@ -78,6 +77,9 @@ class Nginx(Server):
 
     def configuration(self, areas: Sequence[Keyed], choices: Choices) -> str:
         """Return what to include in a ``server`` block."""
+        # Only the command gets here; requests need not load what asks nginx.
+        from .nginx_resets import NOTHING, resets
+
         # The variable that the proxied request has to show.
         fingerprints = " ".join(keys[0].fingerprint for _, keys in areas)
         shown = f'set $flask_delegate "{fingerprints}";\nset {NOTHING} "";\n'
