@@ -46,12 +46,15 @@ class Choices:
     :param sendfile: let the kernel send files. Without it each slow download holds a thread;
         network file systems may need it off.
     :param receipts: the path of a log of hand-offs, for :mod:`flask_delegate.receipts`.
+    :param resets: lines that undo what the server's other configuration would do to a file; not
+        the operator's choice, but what this machine's server understands.
     """
 
     site: bool = False
     process_group: str | None = None
     sendfile: bool = True
     receipts: str | None = None
+    resets: Sequence[str] = ()
 
 
 class Server:

@@ -37,6 +37,8 @@ _TIME_RULE = (
 )
 # Extensions that a server may map to a Content-Encoding, which no rule on headers could remove.
 _CODED = ".Z .br .bz2 .deflate .gz .lz .lzma .svgz .taz .tbz .tbz2 .tgz .txz .tz .xz .zst"
+# And those that a server may filter by: no rule switches off AddOutputFilter for all.
+_TEXT = ".css .csv .htm .html .js .json .md .shtml .stm .svg .txt .xht .xhtml .xml"
 _PROCESS_GROUP = re.compile(r"[A-Za-z0-9._:@/-]+")
 # What another part of the server's configuration sets 'always' is kept apart from what is set on
 # success. It is removed before ours is set, or the client would see the header twice.
@@ -57,7 +59,6 @@ _FOLDER = """\
         CheckSpelling Off
     </IfModule>
     EnableSendfile {sendfile}
-    FileETag MTime Size
     <If "{condition}">
         # A hand-off by a daemon process of this server, with the token.
         Require all granted
@@ -65,10 +66,15 @@ _FOLDER = """\
             Satisfy All
         </IfModule>
         # Whatever the name, the file is bytes: no scripts, type maps, codings or compression.
+        # And whatever the server's configuration says for all files or types: it is merged first.
+        Options None
+        FileETag MTime Size
+        MaxRanges default
         SetHandler default-handler
         ForceType application/octet-stream
         <IfModule mime_module>
             RemoveEncoding {coded}
+            RemoveOutputFilter {text}
         </IfModule>
         SetEnv no-gzip 1
         SetEnv no-brotli 1
@@ -76,6 +82,9 @@ _FOLDER = """\
             RewriteEngine Off
         </IfModule>
         SetOutputFilter RATE_LIMIT
+        <IfModule filter_module>
+            FilterChain !
+        </IfModule>
 {metadata}
     </If>
     <Else>
@@ -156,6 +165,7 @@ class ModWsgi(Server):
             sendfile="On" if choices.sendfile else "Off",
             condition=condition,
             coded=_CODED,
+            text=_TEXT,
             metadata=indent("\n".join(_metadata(area.headers)), " " * 8),
         )
         urls = (_URL.format(url=url, condition=one) for url, one in opened_by.items())

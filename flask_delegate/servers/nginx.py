@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar
 from wsgiref.types import WSGIEnvironment
 
@@ -53,6 +54,8 @@ class Nginx(Server):
             f'    if ($arg_k != "{keys[0].token}") {{',
             "        return 403;",
             "    }",
+            "    # From here on no variable that a file could print holds the token.",
+            '    set $args "id=$arg_id";',
             f'    alias "{area.root}/";',
             f'    disable_symlinks on from="{area.root}/";',
             "    autoindex off;",
@@ -66,6 +69,7 @@ class Nginx(Server):
             "    add_header X-Content-Type-Options nosniff;",
             "    add_header Vary Cookie;",
             *(f"    {line}" for line in _constant(area.headers)),
+            *(f"    {line}" for line in choices.resets),
             *([f'    access_log "{choices.receipts}" flask_delegate;'] if choices.receipts else []),
             "}",
         ]
@@ -73,14 +77,21 @@ class Nginx(Server):
 
     def configuration(self, areas: Sequence[Keyed], choices: Choices) -> str:
         """Return what to include in a ``server`` block."""
+        # Only the command gets here; requests need not load what asks nginx.
+        from .nginx_resets import NOTHING, resets
+
         # The variable that the proxied request has to show.
         fingerprints = " ".join(keys[0].fingerprint for _, keys in areas)
-        shown = f'set $flask_delegate "{fingerprints}";\n'
+        shown = f'set $flask_delegate "{fingerprints}";\nset {NOTHING} "";\n'
+        choices = replace(choices, resets=resets(self._program()))
         return "\n".join([shown, *(self.rules(area, keys, choices) for area, keys in areas)])
 
     def is_installed(self) -> bool:
         """See :class:`.Server`."""
-        return shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin") is not None
+        return self._program() is not None
+
+    def _program(self) -> str | None:
+        return shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin:/usr/local/sbin")
 
 
 def _constant(headers: Mapping[str, str]) -> Iterator[str]:

@@ -1,0 +1,105 @@
+"""What stands in Apache's configuration around a hand-off changes nothing of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.application import APPLICATION
+from tests.support.clients import file_url, get
+from tests.support.sites import Site, express, new_site
+
+HTML = b"""<html><head></head><body>secret
+<!--#echo var="QUERY_STRING" --><!--#printenv --></body></html>
+"""
+TYPES = "text/html text/plain application/octet-stream"
+AROUND = {
+    "compression": f"AddOutputFilterByType DEFLATE;BROTLI_COMPRESS {TYPES}",
+    "includes": f"AddOutputFilterByType INCLUDES {TYPES}\nAddOutputFilter INCLUDES .html .txt\n"
+    "<Location />\nOptions +Includes\nXBitHack full\n</Location>",
+    "substitution by type": f"AddOutputFilterByType SUBSTITUTE {TYPES}\nSubstitute s/secret/open/",
+    "substitution by name": "AddOutputFilter SUBSTITUTE .html .txt\nSubstitute s/secret/open/",
+    "filter of a location": "<Location />\nSetOutputFilter SUBSTITUTE\nSubstitute s/secret/open/\n"
+    "</Location>",
+    "filter chain": "FilterDeclare any\nFilterProvider any SUBSTITUTE true\n<Location />\n"
+    "FilterChain any\nSubstitute s/secret/open/\n</Location>",
+    "expires": "<Location />\nExpiresActive On\nExpiresDefault 'access plus 1 month'\n</Location>",
+    "headers": "Header always set Cache-Control public\nHeader set X-Content-Type-Options no\n"
+    "Header always set Content-Disposition attachment\nHeader set Content-Type text/html",
+    "headers of a location": "<Location />\nHeader always set Cache-Control public\n"
+    "Header set X-Content-Type-Options no\nHeader edit Vary Cookie Accept\n</Location>",
+    "types": "<Location />\nForceType text/html\nAddDefaultCharset koi8-r\n"
+    "SetHandler server-status\n</Location>",
+    "types by name": "AddHandler server-status .html .txt\nAddType text/css .txt\n"
+    "AddCharset koi8-r .html\nDefaultLanguage fr\nAddHandler type-map .html",
+    "ranges": "MaxRanges none\n<Location />\nMaxRanges none\n</Location>",
+    "validators": "FileETag None\n<Location />\nFileETag None\n</Location>",
+    "rewriting": "RewriteEngine On\nRewriteRule ^/private/(.*)$ /nope [L]",
+    "listings": "<Location />\nOptions +Indexes +MultiViews +FollowSymLinks\n</Location>",
+    "actions": "Action text/html /nope\n<Location />\nAction application/octet-stream /nope\n"
+    "</Location>",
+}
+MODULES = (
+    *("actions", "brotli", "deflate", "expires", "filter", "headers", "include", "mime"),
+    *("negotiation", "rewrite", "status", "substitute"),
+)
+LOAD = "".join(
+    f"<IfModule !{name}_module>\n"
+    f"    LoadModule {name}_module ${{MOD_WSGI_MODULES_DIRECTORY}}/mod_{name}.so\n</IfModule>\n"
+    for name in MODULES
+)
+REQUESTS: tuple[dict[str, str], ...] = (
+    {"Accept-Encoding": "gzip, br"},
+    {"Range": "bytes=2-5"},
+    {"Range": "bytes=0-3,6-9"},
+)
+HEADERS = (
+    *("Cache-Control", "Content-Disposition", "Content-Encoding", "Expires"),
+    *("Content-Security-Policy", "Transfer-Encoding", "Vary", "X-Content-Type-Options"),
+)
+Answers = list[tuple[object, ...]]
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    with new_site() as site:
+        site.write("page.html", HTML)
+        site.write("page.txt", HTML)
+        yield site
+
+
+def answers(site: Site, *names: str) -> Answers:
+    """Ask for the files while all that is named stands in the configuration."""
+    around = LOAD + "\n".join(AROUND[name] for name in names) + "\n"
+    with express(site, APPLICATION, include=around + site.apache_config()) as server:
+        return [
+            _seen(server.port, name, request)
+            for name in ("page.html", "page.txt")
+            for request in REQUESTS
+        ]
+
+
+def _seen(port: int, name: str, request: dict[str, str]) -> tuple[object, ...]:
+    reply = get(port, file_url(name), headers=request)
+    kind, _, boundary = reply.headers.get("Content-Type", "").partition("boundary=")
+    # What stands between several parts is drawn for each answer.
+    body = reply.body.replace(boundary.encode(), b"") if boundary else reply.body
+    return reply.status, body, kind, {header: reply.headers.get_all(header) for header in HEADERS}
+
+
+@pytest.fixture(scope="module")
+def usual(site: Site) -> Answers:
+    found = answers(site)
+    assert [answer[0] for answer in found] == [200, 206, 206] * 2
+    assert found[0][1] == HTML
+    return found
+
+
+@pytest.mark.parametrize("name", AROUND)
+def test_a_hand_off_inherits_nothing(site: Site, usual: Answers, name: str) -> None:
+    assert answers(site, name) == usual
+
+
+def test_a_hand_off_inherits_nothing_of_all_together(site: Site, usual: Answers) -> None:
+    assert answers(site, *AROUND) == usual
