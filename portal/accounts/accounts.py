@@ -6,13 +6,14 @@ import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
 
+import click
 import sqlalchemy as sa
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 
 from portal.core import text
-from portal.core.database import db
+from portal.core.database import change, db
 from portal.core.models import Account, Folder, OneTimeLink, RecoveryCode, Role, SignIn, StoredFile
 from portal.files import entries
 from portal.files.uploads import remove_content
@@ -25,8 +26,8 @@ LONGEST_NAME = 64
 _MANAGES = sa.and_(Account.role == Role.ADMINISTRATOR, Account.is_active)
 
 
-class AccountError(Exception):
-    """An account cannot be created or changed; the message says why."""
+class AccountError(click.ClickException):
+    """An account cannot be created or changed. A command prints the message alone."""
 
 
 class UnusableNameError(AccountError):
@@ -145,7 +146,7 @@ def replace_hash(account: Account, password_hash: str, seen: str | None = None) 
         raise AccountError("The account was changed meanwhile. Your change was not made.")
     db.session.refresh(account)
     proof = Proof.of(account)
-    db.session.execute(sa.delete(OneTimeLink).where(OneTimeLink.account_id == proof.account_id))
+    change(sa.delete(OneTimeLink).where(OneTimeLink.account_id == proof.account_id))
     sessions.end_all(account)
     return proof
 
@@ -203,7 +204,7 @@ def delete(account: Account) -> None:
     _remove_rights(account, is_active=False)
     keys = entries.forget_all(account.id)
     for model in (SignIn, OneTimeLink, RecoveryCode):
-        db.session.execute(sa.delete(model).where(model.account_id == account.id))
+        change(sa.delete(model).where(model.account_id == account.id))
     db.session.delete(account)
     db.session.commit()
     for key in keys:
@@ -244,9 +245,7 @@ def lock_administrator(account_id: int) -> None:
 
 def _update(account_id: int, expected: sa.ColumnElement[bool], **values: object) -> bool:
     """Change an account if it is as expected, and return whether it was."""
-    change = sa.update(Account).where(Account.id == account_id, expected).values(**values)
-    options = {"synchronize_session": False}
-    return bool(db.session.scalar(change.returning(Account.id), execution_options=options))
+    return change(sa.update(Account).where(Account.id == account_id, expected).values(**values)) > 0
 
 
 def _taken(name: str) -> UnusableNameError:
@@ -273,4 +272,4 @@ def _remove_rights(account: Account, **values: object) -> None:
             "This is the only active administrator. Make another account an administrator first."
         )
     if managed:
-        db.session.execute(sa.delete(OneTimeLink))
+        change(sa.delete(OneTimeLink))

@@ -15,7 +15,7 @@ from sqlalchemy.orm.exc import ObjectDeletedError
 
 from flask_delegate import Handoff, file_delegated
 from flask_delegate.delivery import Delivery
-from portal.core.database import db
+from portal.core.database import change, commit_change, db
 from portal.core.models import Activity, Entry, Receipt, now
 from portal.identity.current_user import signed_in_account
 from portal.identity.throttle import client_address
@@ -142,12 +142,8 @@ def record(
 def forget_old() -> int:
     """Delete rows older than ``PORTAL_ACTIVITY_DAYS``, and return how many."""
     oldest = now() - timedelta(days=current_app.config["ACTIVITY_DAYS"])
-    forgotten = db.session.scalars(
-        delete(Activity).where(Activity.at < oldest).returning(Activity.id)
-    ).all()
-    db.session.execute(delete(Receipt).where(Receipt.at < oldest))
-    db.session.commit()
-    return len(forgotten)
+    change(delete(Receipt).where(Receipt.at < oldest))
+    return commit_change(delete(Activity).where(Activity.at < oldest))
 
 
 def _insert(rows: Sequence[dict[str, Any]]) -> None:

@@ -9,7 +9,7 @@ from typing import TypeVar
 from sqlalchemy import ColumnElement, delete, exists, inspect, select, update
 
 from portal.core import text
-from portal.core.database import db
+from portal.core.database import change, db
 from portal.core.models import Account, Entry, Folder, StoredFile
 
 from . import names, quota, tree
@@ -34,10 +34,9 @@ def changing(owner_id: int) -> Iterator[None]:
     What is read inside is what there is: nothing that was read before is trusted. Every change of
     folders goes through here, so that its checks hold until it is committed.
     """
-    # A write that changes nothing takes the lock: SQLite's only one, or the row's elsewhere.
-    lock = update(Account).where(Account.id == owner_id).values(used=Account.used)
     try:
-        db.session.execute(lock.execution_options(synchronize_session=False))
+        # A write that changes nothing takes the lock: SQLite's only one, or the row's elsewhere.
+        change(update(Account).where(Account.id == owner_id).values(used=Account.used))
         db.session.expire_all()
         yield
         db.session.commit()
@@ -171,5 +170,5 @@ def forget_all(owner_id: int) -> Sequence[str]:
     """
     mine = StoredFile.owner_id == owner_id
     keys = db.session.scalars(select(StoredFile.storage_key).where(mine)).all()
-    db.session.execute(delete(Entry).where(Entry.owner_id == owner_id))
+    change(delete(Entry).where(Entry.owner_id == owner_id))
     return keys

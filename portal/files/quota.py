@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import current_app
 from sqlalchemy import func, update
 
-from portal.core.database import db
+from portal.core.database import change, db
 from portal.core.models import Account
 
 
@@ -49,19 +49,12 @@ def charge(owner_id: int, size: int) -> None:
     :raises QuotaExceededError: if the account may not have that many bytes more.
     """
     allowed = func.coalesce(Account.quota, current_app.config["QUOTA"])
-    charged = db.session.scalar(
-        update(Account)
-        .where(Account.id == owner_id, Account.used + size <= allowed)
-        .values(used=Account.used + size)
-        .returning(Account.used)
-    )
-    if charged is None:
+    charged = update(Account).where(Account.id == owner_id, Account.used + size <= allowed)
+    if not change(charged.values(used=Account.used + size)):
         db.session.rollback()
         raise QuotaExceededError(db.session.get_one(Account, owner_id))
 
 
 def release(owner_id: int, size: int) -> None:
     """Return bytes to an account's quota, in the transaction that removes them."""
-    db.session.execute(
-        update(Account).where(Account.id == owner_id).values(used=Account.used - size)
-    )
+    change(update(Account).where(Account.id == owner_id).values(used=Account.used - size))

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import aliased
 
 from portal.activity.record import Thing, record
-from portal.core.database import db
+from portal.core.database import change, db
 from portal.core.models import Entry, Folder, StoredFile, now
 
 from . import entries, quota, tree
@@ -101,12 +101,8 @@ def restore(entry: Entry) -> Folder:
         entries.give_name(entry, folder.id, entry.name)
         entry.parent_id = folder.id
         db.session.flush()
-        db.session.execute(
-            update(Entry)
-            .where(Entry.trash_id == entry_id)
-            .values(trash_id=None, trashed_at=None)
-            .execution_options(synchronize_session=False)
-        )
+        inside = update(Entry).where(Entry.trash_id == entry_id)
+        change(inside.values(trash_id=None, trashed_at=None))
     return folder
 
 
@@ -183,12 +179,8 @@ def _tops(owner_id: int) -> tuple[sa.ColumnElement[bool], ...]:
 def _put(entry_id: int, moment: datetime) -> None:
     live = Entry.trash_id.is_(None)
     top = select(Entry.id).where(Entry.id == entry_id, live, Entry.parent_id.is_not(None))
-    db.session.execute(
-        update(Entry)
-        .where(Entry.id.in_(select(tree.descendants(top, live).c.id)))
-        .values(trash_id=entry_id, trashed_at=moment)
-        .execution_options(synchronize_session=False)
-    )
+    inside = update(Entry).where(Entry.id.in_(select(tree.descendants(top, live).c.id)))
+    change(inside.values(trash_id=entry_id, trashed_at=moment))
 
 
 def _in_trash(entry_id: int) -> Entry:
@@ -214,13 +206,10 @@ def _home(entry: Entry) -> Folder:
 def _keep_others(trash_id: int, owner_id: int) -> None:
     """Take what was put into the trash on its own out of folders that go now."""
     going = select(Entry.id).where(Entry.trash_id == trash_id)
-    db.session.execute(
-        update(Entry)
-        .where(Entry.owner_id == owner_id, Entry.parent_id.in_(going), Entry.trash_id == Entry.id)
-        .where(Entry.trash_id != trash_id)
-        .values(parent_id=entries.root_folder(owner_id).id)
-        .execution_options(synchronize_session=False)
+    others = update(Entry).where(
+        *_tops(owner_id), Entry.parent_id.in_(going), Entry.trash_id != trash_id
     )
+    change(others.values(parent_id=entries.root_folder(owner_id).id))
 
 
 def _forget(owner_id: int, which: sa.ColumnElement[bool]) -> tuple[Sequence[str], Purged]:
@@ -230,7 +219,7 @@ def _forget(owner_id: int, which: sa.ColumnElement[bool]) -> tuple[Sequence[str]
         select(StoredFile.storage_key).where(mine, StoredFile.is_file.is_(True))
     ).all()
     size = int(db.session.scalar(select(func.coalesce(func.sum(Entry.size), 0)).where(mine)) or 0)
-    db.session.execute(delete(Entry).where(mine).execution_options(synchronize_session=False))
+    change(delete(Entry).where(mine))
     quota.release(owner_id, size)
     return keys, Purged(len(keys), size)
 

@@ -11,7 +11,7 @@ from flask import current_app
 from sqlalchemy import Select, exists, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from portal.core.database import db
+from portal.core.database import change, commit_change, db
 from portal.core.models import Account, Entry, FileRequest, Share, ShareDownload, now
 
 
@@ -68,7 +68,7 @@ def reserve(request: FileRequest, size: int) -> bool:
 
     :returns: whether the file may be stored. If storing fails, :func:`release` the reservation.
     """
-    counted = db.session.scalar(
+    open_request = (
         update(FileRequest)
         .where(FileRequest.id == request.id)
         # The link may have ended during the upload.
@@ -79,21 +79,15 @@ def reserve(request: FileRequest, size: int) -> bool:
         .where(
             or_(FileRequest.size_limit.is_(None), FileRequest.size + size <= FileRequest.size_limit)
         )
-        .values(files=FileRequest.files + 1, size=FileRequest.size + size)
-        .returning(FileRequest.files)
     )
-    db.session.commit()
-    return counted is not None
+    counted = open_request.values(files=FileRequest.files + 1, size=FileRequest.size + size)
+    return commit_change(counted) > 0
 
 
 def release(request_id: int, size: int) -> None:
     """Undo :func:`reserve` for a file that could not be stored."""
-    db.session.execute(
-        update(FileRequest)
-        .where(FileRequest.id == request_id)
-        .values(files=FileRequest.files - 1, size=FileRequest.size - size)
-    )
-    db.session.commit()
+    reserved = update(FileRequest).where(FileRequest.id == request_id)
+    commit_change(reserved.values(files=FileRequest.files - 1, size=FileRequest.size - size))
 
 
 def _grants(share: Share, visitor: str) -> Select[ShareDownload]:
@@ -110,11 +104,6 @@ def _oldest_grant() -> datetime:
 
 
 def _count(share: Share) -> bool:
-    counted = db.session.scalar(
-        update(Share)
-        .where(Share.id == share.id)
-        .where(or_(Share.download_limit.is_(None), Share.downloads < Share.download_limit))
-        .values(downloads=Share.downloads + 1)
-        .returning(Share.downloads)
-    )
-    return counted is not None
+    below_limit = or_(Share.download_limit.is_(None), Share.downloads < Share.download_limit)
+    counted = update(Share).where(Share.id == share.id, below_limit)
+    return change(counted.values(downloads=Share.downloads + 1)) > 0

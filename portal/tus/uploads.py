@@ -9,7 +9,7 @@ from typing import BinaryIO, NamedTuple, cast
 from flask import current_app
 from sqlalchemy import func, select, update
 
-from portal.core.database import db
+from portal.core.database import change, db
 from portal.core.models import Account, Folder, StoredFile, Upload, now
 from portal.files import entries, names, quota
 from portal.files.policy import may
@@ -230,11 +230,5 @@ def _receive(part: PartFile, stream: BinaryIO, checksum: Checksum | None) -> Non
 def _mark_finished(upload: Upload) -> bool:
     """Record it in the transaction that brings the file; of two requests, one succeeds."""
     moment = now()
-    marked = db.session.scalar(
-        update(Upload)
-        .where(Upload.id == upload.id, Upload.finished_at.is_(None))
-        .values(finished_at=moment, used_at=moment)
-        .returning(Upload.id)
-        .execution_options(synchronize_session=False)
-    )
-    return marked is not None
+    open_upload = update(Upload).where(Upload.id == upload.id, Upload.finished_at.is_(None))
+    return change(open_upload.values(finished_at=moment, used_at=moment)) > 0
