@@ -16,8 +16,7 @@ from portal.maintenance import backup, restore
 from portal.storage.content import disk_storage
 from portal.web.filters import human_size
 
-from .group import needs_schema, portal
-from .output import progress, show, takes_json
+from .group import needs_schema, portal, progress, show, takes_json
 
 
 @portal.command("backup")
