@@ -207,8 +207,7 @@ def delete(account: Account) -> None:
         change(sa.delete(model).where(model.account_id == account.id))
     db.session.delete(account)
     db.session.commit()
-    for key in keys:
-        remove_content(key)
+    remove_content(*keys)
 
 
 def authenticate(name: str, password: str) -> Proof | None:

@@ -148,12 +148,9 @@ def _lines() -> Select[Activity, Receipt]:
 
 def _filtered(wanted: Filter) -> Select[Activity, Receipt]:
     rows = _lines()
-    if wanted.owner_id is not None:
-        rows = rows.where(Activity.owner_id == wanted.owner_id)
-    if wanted.actor:
-        rows = rows.where(Activity.actor == wanted.actor)
-    if wanted.action:
-        rows = rows.where(Activity.action == wanted.action)
+    for column in (Activity.owner_id, Activity.actor, Activity.action):
+        if (value := getattr(wanted, column.key)) not in {None, ""}:
+            rows = rows.where(column == value)
     if wanted.name:
         rows = rows.where(Activity.name.icontains(wanted.name, autoescape=True))
     if wanted.since:

@@ -13,7 +13,7 @@ from flask import current_app
 
 from portal.core import database, settings
 from portal.maintenance import backup, restore
-from portal.storage.content import disk_storage
+from portal.storage.content import current_storage
 from portal.web.filters import human_size
 
 from .group import needs_schema, portal, progress, show, takes_json
@@ -39,7 +39,9 @@ def create_backup(target: Path, as_json: bool) -> None:
             err=True,
         )
         with progress("Backing up", size) as advance:
-            report = backup.create(target, data, disk_storage(), database.revision() or "", advance)
+            report = backup.create(
+                target, data, current_storage(), database.revision() or "", advance
+            )
     line = f"{report.files} files, {human_size(report.size)}: {target}"
     show({"path": str(target.absolute()), **vars(report)}, [line], as_json=as_json)
     for damage in report.damaged:
@@ -60,7 +62,7 @@ def restore_backup(source: Path) -> None:
     with _ends_cleanly():
         size = source.stat().st_size if source.exists() else 0
         with progress("Restoring", size) as advance:
-            count = restore.restore(source, data, disk_storage(), advance)
+            count = restore.restore(source, data, current_storage(), advance)
     database.db.engine.dispose()
     database.upgrade()
     click.echo(f"{count} files restored into {data}.")

@@ -18,7 +18,7 @@ from portal.core import database, datafolder, settings
 from portal.demo import create
 from portal.maintenance import check_database, check_files, cleanup
 from portal.maintenance.check_files import Problem
-from portal.storage.content import disk_storage
+from portal.storage.content import current_storage
 
 from .group import needs_schema, portal, progress, show, takes_json
 
@@ -69,7 +69,7 @@ def check(repair: bool, content: bool, as_json: bool) -> None:
 
 
 def _problems(content: bool) -> Iterator[Problem]:
-    storage = disk_storage()
+    storage = current_storage()
     # Files first: the content of a missing one may be what the second check would move aside.
     with progress("Checking", check_files.total_size()) as advance:
         yield from check_files.check_files(storage, content=content, advance=advance)
@@ -88,7 +88,7 @@ def clean_up(as_json: bool) -> None:
 
     Run it once a day; the portal may keep running.
     """
-    deleted = cleanup.clean_up(settings.data_folder(current_app), disk_storage())
+    deleted = cleanup.clean_up(settings.data_folder(current_app), current_storage())
     lines = (f"{kind}: {count} deleted" for kind, count in deleted.items() if count)
     show(deleted, lines, as_json=as_json)
 

@@ -39,13 +39,13 @@ class Upgrade(NamedTuple):
     after: str | None
 
 
-def change(statement: sa.Update | sa.Delete) -> int:
+def change(statement: sa.Insert | sa.Update | sa.Delete) -> int:
     """Run a statement past the objects in the session, and return how many rows it changed."""
     done = db.session.execute(statement, execution_options={"synchronize_session": False})
     return cast("sa.CursorResult[Any]", done).rowcount
 
 
-def commit_change(statement: sa.Update | sa.Delete) -> int:
+def commit_change(statement: sa.Insert | sa.Update | sa.Delete) -> int:
     """Run a statement as :func:`change` does, and commit."""
     changed = change(statement)
     db.session.commit()

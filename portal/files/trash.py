@@ -118,7 +118,8 @@ def purge(entry: Entry) -> Purged:
         _in_trash(entry_id)
         _keep_others(entry_id, owner_id)
         keys, purged = _forget(owner_id, Entry.trash_id == entry_id)
-    _remove(keys)
+    # After the rows: without them, nobody reaches what a crash might leave on disk.
+    remove_content(*keys)
     return purged
 
 
@@ -126,18 +127,17 @@ def empty(owner_id: int) -> Purged:
     """Delete permanently all that an account has in the trash."""
     with entries.changing(owner_id):
         keys, purged = _forget(owner_id, Entry.trash_id.is_not(None))
-    _remove(keys)
+    remove_content(*keys)
     return purged
 
 
-def purge_expired(older_than_days: int | None = None, most: int | None = None) -> Purged:
-    """Delete permanently what has been in the trash too long, of all accounts.
+def purge_expired(most: int | None = None) -> Purged:
+    """Delete permanently what has been in the trash for ``PORTAL_TRASH_DAYS``, of all accounts.
 
-    :param older_than_days: none for ``PORTAL_TRASH_DAYS``.
     :param most: how many entries of the trash, the oldest first; none for all.
     """
     files = size = 0
-    for entry_id in _expired(older_than_days, most):
+    for entry_id in _expired(most):
         try:
             entry = _in_trash(entry_id)
             thing = Thing.of(entry)
@@ -224,14 +224,8 @@ def _forget(owner_id: int, which: sa.ColumnElement[bool]) -> tuple[Sequence[str]
     return keys, Purged(len(keys), size)
 
 
-def _remove(keys: Iterable[str]) -> None:
-    # After the rows: without them, nobody reaches what a crash might leave on disk.
-    for key in keys:
-        remove_content(key)
-
-
-def _expired(older_than_days: int | None, most: int | None) -> Sequence[int]:
-    days = current_app.config["TRASH_DAYS"] if older_than_days is None else older_than_days
+def _expired(most: int | None) -> Sequence[int]:
+    days = current_app.config["TRASH_DAYS"]
     oldest_first = (
         select(Entry.id)
         .where(Entry.trash_id.is_not(None), Entry.trash_id == Entry.id)

@@ -13,8 +13,8 @@ from werkzeug.exceptions import BadRequest
 from portal.core.database import db
 from portal.core.models import Account, Folder, StoredFile
 from portal.files import names
-from portal.storage.content import ContentStore, current_storage
-from portal.storage.disk import Allowance, IncomingFile
+from portal.storage.content import current_storage
+from portal.storage.disk import Allowance, IncomingFile, Storage
 
 from . import entries, quota
 
@@ -34,12 +34,12 @@ class UploadRequest(Request):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.max_content_length = LONGEST_FORM
-        self._storage: ContentStore | None = None
+        self._storage: Storage | None = None
         self._allowance: Allowance | None = None
         self._incoming: list[IncomingFile] = []
         self._reads_to_the_end = False
 
-    def accept_files(self, storage: ContentStore, free: int) -> None:
+    def accept_files(self, storage: Storage, free: int) -> None:
         """Have the form's files written to the storage, up to ``MAX_CONTENT_LENGTH``.
 
         :param free: bytes that their owner may have more.
@@ -144,9 +144,10 @@ def add_file(folder: Folder, incoming: IncomingFile, client_name: str) -> Stored
         raise
 
 
-def remove_content(key: str) -> None:
-    """Delete a file that is not in the database: what cannot be deleted is out of reach, too."""
-    try:
-        current_storage().delete(key)
-    except OSError:
-        logger.exception("no longer needed, but left on disk: %s", key)
+def remove_content(*keys: str) -> None:
+    """Delete files that are not in the database: what cannot be deleted is out of reach, too."""
+    for key in keys:
+        try:
+            current_storage().delete(key)
+        except OSError:
+            logger.exception("no longer needed, but left on disk: %s", key)

@@ -17,8 +17,8 @@ from portal.core import text
 from portal.core.database import db
 from portal.core.models import Entry, StoredFile
 from portal.files import names
-from portal.storage.content import ContentStore, current_storage
-from portal.storage.disk import ContentLostError
+from portal.storage.content import current_storage
+from portal.storage.disk import ContentLostError, Storage
 
 from . import tree
 
@@ -111,7 +111,7 @@ def members(selected: Sequence[Entry]) -> Sequence[Member]:
     return listed
 
 
-def stream(listed: Iterable[Member], storage: ContentStore) -> tuple[int, Iterator[bytes]]:
+def stream(listed: Iterable[Member], storage: Storage) -> tuple[int, Iterator[bytes]]:
     """Return the length of a ZIP, and the ZIP, which is read from the storage piece by piece.
 
     If a file vanishes meanwhile, the ZIP ends there: too short, and without the directory that
@@ -129,7 +129,7 @@ def stream(listed: Iterable[Member], storage: ContentStore) -> tuple[int, Iterat
     return len(zipped), iter(zipped)
 
 
-def _content(storage: ContentStore, key: str, size: int) -> Iterator[bytes]:
+def _content(storage: Storage, key: str, size: int) -> Iterator[bytes]:
     """Read a file: as many bytes as were announced, or an error."""
     left = size
     try:
