@@ -48,10 +48,9 @@ def create_invitation(
     :param actor: the administrator who does it; none on the command line.
     :raises AccountError: if the actor is no longer an administrator.
     """
-    validity = timedelta(days=days)
     if actor:
         accounts.lock_administrator(actor.id)
-    return _create(validity, role=role, quota=quota, note=text.one_line(note))
+    return _create(timedelta(days=days), role=role, quota=quota, note=text.one_line(note))
 
 
 def create_reset_link(account: Account, actor: Account | None = None) -> tuple[OneTimeLink, str]:
@@ -81,10 +80,7 @@ def revoke_invitation(public_id: str) -> bool:
 
 
 def find_invitation(token: str) -> OneTimeLink:
-    """Find the invitation of a token.
-
-    :raises LinkError: if it cannot be used.
-    """
+    """Return the invitation of a token, or raise :exc:`LinkError` if it cannot be used."""
     link = _find(token)
     if link.account_id is not None:
         raise LinkUnknownError
@@ -92,12 +88,9 @@ def find_invitation(token: str) -> OneTimeLink:
 
 
 def find_reset(token: str) -> tuple[OneTimeLink, Account]:
-    """Find the reset link of a token, and its account.
-
-    :raises LinkError: if it cannot be used.
-    """
+    """Return a token's reset link and its account, or raise :exc:`LinkError`."""
     link = _find(token)
-    account = db.session.get(Account, link.account_id) if link.account_id is not None else None
+    account = db.session.get(Account, link.account_id or 0)
     if account is None or not account.is_active:
         raise LinkUnknownError
     return link, account
@@ -129,10 +122,7 @@ def reset_password(token: str, password: str) -> Proof:
 
 
 def link_url(kind: str, token: str) -> str:
-    """Return a link; without ``PORTAL_BASE_URL`` and outside a request, only its path.
-
-    :param kind: ``invitation`` or ``reset``.
-    """
+    """Return the URL of an ``invitation`` or ``reset``; without a known base, only its path."""
     path = current_app.url_map.bind("").build(f"invitations.open_{kind}", {"token": token})
     base = current_app.config["BASE_URL"] or (request.url_root if has_request_context() else "")
     return str(base).rstrip("/") + path

@@ -14,10 +14,7 @@ from portal.core.models import Activity, Receipt
 
 
 def store(lines: Sequence[LogLine]) -> int:
-    """Store how the portal's downloads ended. Lines that are stored already are ignored.
-
-    :returns: how many were new.
-    """
+    """Store how the portal's downloads ended, unless that is stored; return how many were new."""
     mine = set(
         db.session.scalars(
             select(Activity.handoff).where(Activity.handoff.in_({line.id for line in lines}))

@@ -245,10 +245,7 @@ def _role(administrator: bool) -> Role:
 
 
 def find(name: str) -> Account:
-    """Find an account by its name.
-
-    :raises click.ClickException: if there is none.
-    """
+    """Find an account by its name, or raise :exc:`click.ClickException`."""
     account = accounts.find(name)
     if account is None:
         raise click.ClickException(

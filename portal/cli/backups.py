@@ -39,9 +39,8 @@ def create_backup(target: Path, as_json: bool) -> None:
             err=True,
         )
         with progress("Backing up", size) as advance:
-            report = backup.create(
-                target, data, current_storage(), database.revision() or "", advance
-            )
+            schema = database.revision() or ""
+            report = backup.create(target, data, current_storage(), schema, advance)
     line = f"{report.files} files, {human_size(report.size)}: {target}"
     show({"path": str(target.absolute()), **vars(report)}, [line], as_json=as_json)
     for damage in report.damaged:
@@ -75,13 +74,10 @@ def _ends_cleanly() -> Iterator[None]:
     Drafts are then removed. A signal that is ignored, as nohup ignores the end of a terminal, still
     is.
     """
-    before = {
-        number: found
-        for number in (signal.SIGTERM, signal.SIGHUP)
-        if (found := signal.getsignal(number)) is not signal.SIG_IGN
-    }
-    for number in before:
-        signal.signal(number, lambda number, _frame: sys.exit(128 + number))
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number, found in before.items():
+        if found is not signal.SIG_IGN:
+            signal.signal(number, lambda number, _frame: sys.exit(128 + number))
     try:
         yield
     except OSError as error:

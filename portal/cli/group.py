@@ -39,10 +39,7 @@ def needs_schema() -> Iterator[None]:
 
 
 def parse_size(text: str) -> int:
-    """Return the bytes of ``500``, ``1.5M``, ``10G`` or ``10 GiB``. Units are powers of 1024.
-
-    :raises click.BadParameter: for anything else.
-    """
+    """Return the bytes of ``500``, ``1.5M``, ``10G`` or ``10 GiB``: units are powers of 1024."""
     found = _SIZE.fullmatch(text.strip().upper())
     # A float would round large sizes.
     size = Fraction(found[1]) * _UNITS.get(found[2], 1) if found else Fraction(-1)
@@ -59,10 +56,7 @@ def show(value: object, lines: Iterable[str], *, as_json: bool) -> None:
 
 @contextmanager
 def progress(label: str, length: int) -> Iterator[Callable[[int], None]]:
-    """Show a progress bar on standard error, if that is a terminal.
-
-    :param length: about the sum of what the yielded function is called with.
-    """
+    """Show a progress bar of about that length on standard error, if that is a terminal."""
     if not sys.stderr.isatty():
         yield lambda _amount: None
         return

@@ -36,11 +36,11 @@ def upgrade() -> None:
 
     Prints and changes nothing if the database is up to date, so it can always be run.
     """
-    done = database.upgrade()
-    if done.before is None:
-        click.echo(f"Created the database, schema {done.after}.")
-    elif done.before != done.after:
-        click.echo(f"Upgraded the database from schema {done.before} to {done.after}.")
+    before, after = database.upgrade()
+    if before is None:
+        click.echo(f"Created the database, schema {after}.")
+    elif before != after:
+        click.echo(f"Upgraded the database from schema {before} to {after}.")
 
 
 @portal.command()

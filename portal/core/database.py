@@ -7,7 +7,7 @@ import sqlite3
 from functools import cache
 from inspect import iscoroutinefunction
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import click
 import sqlalchemy as sa
@@ -30,13 +30,6 @@ _MIGRATIONS = Path(__file__).parents[1] / "migrations"
 
 class UnknownSchemaError(click.ClickException):
     """Another version of the portal wrote the database. A command prints the message alone."""
-
-
-class Upgrade(NamedTuple):
-    """The revisions of the schema before and after an upgrade; None for an empty database."""
-
-    before: str | None
-    after: str | None
 
 
 def change(statement: sa.Insert | sa.Update | sa.Delete) -> int:
@@ -69,8 +62,8 @@ def init_app(app: Flask, path: Path) -> None:
         sa.event.listen(db.engine, "connect", _set_pragmas)
 
 
-def upgrade(revision: str = "head") -> Upgrade:
-    """Bring the schema up to date; do nothing if it is.
+def upgrade(revision: str = "head") -> tuple[str | None, str | None]:
+    """Bring the schema up to date, and return its revisions before and after, as :func:`revision`.
 
     :raises UnknownSchemaError: if this version has no such schema.
     """
@@ -92,10 +85,10 @@ def upgrade(revision: str = "head") -> Upgrade:
         command.upgrade(config, revision)
         if broken := connection.exec_driver_sql("PRAGMA foreign_key_check").all():
             raise RuntimeError(f"the upgrade would leave dangling references: {broken[:5]}")
-        done = Upgrade(before, _revision(connection))
+        after = _revision(connection)
         connection.commit()
         connection.exec_driver_sql("PRAGMA foreign_keys = ON")
-    return done
+    return before, after
 
 
 def revision() -> str | None:
@@ -105,10 +98,7 @@ def revision() -> str | None:
 
 
 def schema_is_current() -> bool:
-    """Return whether the schema is the one that this version needs.
-
-    :raises sqlalchemy.exc.DBAPIError: if the database does not answer.
-    """
+    """Return whether the schema is current; raise DBAPIError if the database does not answer."""
     return revision() == revisions()[0]
 
 

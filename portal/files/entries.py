@@ -46,10 +46,7 @@ def changing(owner_id: int) -> Iterator[None]:
 
 
 def current(entry: E) -> E:
-    """Return an entry as it is now.
-
-    :raises GoneError: if it is not there any more, or in the trash.
-    """
+    """Return an entry as it is now; raise :exc:`GoneError` if it is deleted or in the trash."""
     found = db.session.get(type(entry), id_of(entry), populate_existing=True)
     if found is None or found.trash_id is not None:
         raise GoneError
@@ -65,7 +62,6 @@ def id_of(entry: Entry) -> int:
 def place(entry: E, folder: Folder) -> E:
     """Put a new entry into a folder, under its name or, if that is taken, the next that is free.
 
-    :param entry: with ``name`` as it is wanted, and not in the database.
     :raises GoneError: if the folder is not there any more.
     :raises QuotaExceededError: if its owner may not have that many bytes more.
     :raises TooDeepError: for a folder that would lie too deep.
@@ -84,10 +80,9 @@ def place(entry: E, folder: Folder) -> E:
 
 
 def subfolder(folder: Folder, name: str) -> Folder:
-    """Return the folder of that name in a folder, created if it is missing.
+    """Return the folder of that name in a folder, created if it is missing; in :func:`changing`.
 
-    Where a file has the name, the folder gets it with the first number that no file has. Call this
-    inside :func:`changing`.
+    Where a file has the name, the folder gets it with the first number that no file has.
 
     :raises TooDeepError: if it would lie too deep.
     """
@@ -136,7 +131,9 @@ def _move(entry: Entry, folder: Folder) -> tuple[str, str]:
     if not isinstance(entry, StoredFile):
         path = tree.path_to(folder.id)
         if any(step.id == entry.id for step in path):
-            raise tree.IntoItselfError
+            raise tree.IntoItselfError(
+                "A folder cannot be moved into itself. Select another folder."
+            )
         tree.check_depth(len(path) - 1 + tree.height(entry.id))
     give_name(entry, folder.id, before)
     entry.parent_id = folder.id

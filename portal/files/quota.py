@@ -10,10 +10,7 @@ from portal.core.models import Account
 
 
 class QuotaExceededError(Exception):
-    """An account may not have that many bytes.
-
-    :param waiting: bytes of its unfinished uploads, which count as used.
-    """
+    """An account may not have that many bytes. Its unfinished uploads are waiting: they count."""
 
     def __init__(self, account: Account, waiting: int = 0) -> None:
         self.quota, self.used = quota_of(account), account.used + waiting
@@ -31,9 +28,8 @@ def free_space(account: Account) -> int:
 
 
 def check(account: Account, size: int, waiting: int = 0) -> None:
-    """Check that there is room for more, which is not reserved by that.
+    """Check that there is room for more bytes, and do not reserve it.
 
-    :param size: bytes.
     :param waiting: bytes of unfinished uploads, which need room, too.
     :raises QuotaExceededError: if the account may not have that many bytes more.
     """

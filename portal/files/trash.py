@@ -41,9 +41,8 @@ class Purged(NamedTuple):
 def put(selected: Iterable[Entry]) -> datetime:
     """Put entries of one account into the trash, with all that is in them.
 
-    Their names are free at once. What was in the trash before stays there by itself.
-
-    :returns: the moment, by which :func:`trashed_at` finds them again.
+    Their names are free at once. What was in the trash before stays there by itself. Return the
+    moment, by which :func:`trashed_at` finds them again.
     """
     moment = now()
     selected = list(selected)
@@ -57,11 +56,7 @@ def put(selected: Iterable[Entry]) -> datetime:
 def page(
     owner_id: int, before: Entry | None = None, most: int = 100
 ) -> Sequence[tuple[Entry, int]]:
-    """Return what an account put into the trash, the last first, and the bytes that each has.
-
-    :param before: begin with what was put there before this one.
-    :param most: how many.
-    """
+    """Return what was put into the trash before an entry, the last first, and the bytes of each."""
     inside = aliased(Entry)
     size = select(func.coalesce(func.sum(inside.size), 0)).where(inside.trash_id == Entry.id)
     query = select(Entry, size.scalar_subquery()).where(*_tops(owner_id))
@@ -86,12 +81,11 @@ def all_trashed(owner_id: int) -> Sequence[Entry]:
 
 
 def restore(entry: Entry) -> Folder:
-    """Restore an entry from the trash, with all that was put there with it.
+    """Restore an entry from the trash, with all that was put there with it; return its folder.
 
     It returns to where it was, or to the root folder if that is gone or in the trash itself; and
     under the next free name if its own was taken meanwhile.
 
-    :returns: the folder that it is in.
     :raises GoneError: if it is not in the trash any more.
     """
     with entries.changing(entry.owner_id):
@@ -115,8 +109,7 @@ def purge(entry: Entry) -> Purged:
     """
     entry_id, owner_id = entry.id, entry.owner_id
     with entries.changing(owner_id):
-        _in_trash(entry_id)
-        _keep_others(entry_id, owner_id)
+        _keep_others(_in_trash(entry_id))
         keys, purged = _forget(owner_id, Entry.trash_id == entry_id)
     # After the rows: without them, nobody reaches what a crash might leave on disk.
     remove_content(*keys)
@@ -132,10 +125,7 @@ def empty(owner_id: int) -> Purged:
 
 
 def purge_expired(most: int | None = None) -> Purged:
-    """Delete permanently what has been in the trash for ``PORTAL_TRASH_DAYS``, of all accounts.
-
-    :param most: how many entries of the trash, the oldest first; none for all.
-    """
+    """Delete permanently what expired in the trash, of all accounts, the oldest first."""
     files = size = 0
     for entry_id in _expired(most):
         try:
@@ -172,7 +162,7 @@ def expiry(entry: Entry) -> datetime:
 
 
 def _tops(owner_id: int) -> tuple[sa.ColumnElement[bool], ...]:
-    """Return the conditions for what an account put into the trash, without what was in it."""
+    """Return the conditions of :func:`all_trashed`."""
     return Entry.owner_id == owner_id, Entry.trash_id == Entry.id
 
 
@@ -195,21 +185,17 @@ def _home(entry: Entry) -> Folder:
     folder = db.session.get(Folder, entry.parent_id)
     if folder is None or folder.trash_id is not None:
         return entries.root_folder(entry.owner_id)
-    if not isinstance(entry, StoredFile):
-        # The folder may have been moved down meanwhile.
-        levels = tree.depth(folder.id) + tree.height(entry.id, entry.id)
-        if levels > tree.DEEPEST:
-            return entries.root_folder(entry.owner_id)
-    return folder
+    # The folder may have been moved down meanwhile.
+    levels = 0 if entry.is_file else tree.depth(folder.id) + tree.height(entry.id, entry.id)
+    return folder if levels <= tree.DEEPEST else entries.root_folder(entry.owner_id)
 
 
-def _keep_others(trash_id: int, owner_id: int) -> None:
+def _keep_others(top: Entry) -> None:
     """Take what was put into the trash on its own out of folders that go now."""
-    going = select(Entry.id).where(Entry.trash_id == trash_id)
-    others = update(Entry).where(
-        *_tops(owner_id), Entry.parent_id.in_(going), Entry.trash_id != trash_id
-    )
-    change(others.values(parent_id=entries.root_folder(owner_id).id))
+    going = select(Entry.id).where(Entry.trash_id == top.id)
+    others = update(Entry).where(*_tops(top.owner_id), Entry.parent_id.in_(going))
+    root = entries.root_folder(top.owner_id)
+    change(others.where(Entry.trash_id != top.id).values(parent_id=root.id))
 
 
 def _forget(owner_id: int, which: sa.ColumnElement[bool]) -> tuple[Sequence[str], Purged]:

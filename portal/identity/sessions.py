@@ -25,10 +25,7 @@ class OutdatedProofError(Exception):
 
 
 class Proof(NamedTuple):
-    """What somebody has proven to know of an account, as it was then.
-
-    :param totp_secret: the second factor's; none if it is off.
-    """
+    """What somebody has proven to know of an account; no secret if the second factor is off."""
 
     account_id: int
     name: str

@@ -35,9 +35,7 @@ class Problem:
 
     :param kind: one word, as documented.
     :param what: the file, folder or account.
-    :param detail: what is wrong, for people.
     :param mend: repairs it, and returns how; None if it could not.
-    :param repaired: how it was repaired; None if it was not.
     """
 
     kind: str
@@ -65,11 +63,7 @@ def total_size() -> int:
 
 
 def check_files(storage: Storage, *, content: bool, advance: Advance) -> Iterator[Problem]:
-    """Check each file that the database names.
-
-    :param content: whether to read all of them.
-    :param advance: called with the size of each file after its check.
-    """
+    """Check each file that the database names, and advance by its size; read it if asked to."""
     for row in _rows():
         problem = _check_file(storage, row, content)
         advance(row.size)

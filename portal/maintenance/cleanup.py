@@ -26,10 +26,7 @@ _DRAFT_FILE = re.compile(r"(secret_key|demo_accounts)\.[0-9a-f]{16}")
 
 
 def clean_up(data: Path, storage: Storage) -> dict[str, int]:
-    """Delete what has expired, and return the number of each kind.
-
-    :param data: the data folder.
-    """
+    """Delete what has expired from the data folder, and return the number of each kind."""
     ended = SignIn.created_at < now() - current_app.permanent_session_lifetime
     forgotten = OneTimeLink.expires_at < now() - invitations.REMEMBERED
     return {

@@ -16,10 +16,7 @@ from portal.core.models import Account, Entry, FileRequest, Share, ShareDownload
 
 
 def begin_download(share: Share, entry: Entry, visitor: str) -> bool:
-    """Count a visitor's download, unless it was counted recently or the limit is reached.
-
-    :returns: whether the visitor may download the file.
-    """
+    """Count a visitor's download, unless that was done recently; return whether it is allowed."""
     if may_download(share, entry, visitor):
         return True
     if not _count(share):
@@ -43,10 +40,7 @@ def begin_download(share: Share, entry: Entry, visitor: str) -> bool:
 
 
 def count_download(share: Share) -> bool:
-    """Count a download that cannot be resumed, unless the limit is reached.
-
-    :returns: whether the visitor may download.
-    """
+    """Count a download that cannot be resumed, and return whether the limit allows it."""
     counted = _count(share)
     db.session.commit()
     return counted
@@ -64,9 +58,9 @@ def has_begun(share: Share, visitor: str) -> bool:
 
 
 def reserve(request: FileRequest, size: int) -> bool:
-    """Count a file against the limits of a request that still works.
+    """Count a file against the limits of an open request, and return whether it may be stored.
 
-    :returns: whether the file may be stored. If storing fails, :func:`release` the reservation.
+    If storing fails, :func:`release` the reservation.
     """
     open_request = (
         update(FileRequest)
