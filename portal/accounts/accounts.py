@@ -6,13 +6,14 @@ import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
 
+import click
 import sqlalchemy as sa
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 
 from portal.core import text
-from portal.core.database import db
+from portal.core.database import change, db
 from portal.core.models import Account, Folder, OneTimeLink, RecoveryCode, Role, SignIn, StoredFile
 from portal.files import entries
 from portal.files.uploads import remove_content
@@ -25,8 +26,8 @@ LONGEST_NAME = 64
 _MANAGES = sa.and_(Account.role == Role.ADMINISTRATOR, Account.is_active)
 
 
-class AccountError(Exception):
-    """An account cannot be created or changed; the message says why."""
+class AccountError(click.ClickException):
+    """An account cannot be created or changed. A command prints the message alone."""
 
 
 class UnusableNameError(AccountError):
@@ -60,11 +61,7 @@ def count_files(account: Account) -> tuple[int, int]:
 
 
 def create(name: str, password: str, role: Role = Role.MEMBER, quota: int | None = None) -> Account:
-    """Create an account.
-
-    :param quota: bytes; none for ``PORTAL_QUOTA``.
-    :raises AccountError: for a name that is taken or unusable, or a password that is not good.
-    """
+    """Create an account, as :func:`prepare` and :func:`add` do; no quota is ``PORTAL_QUOTA``."""
     account = prepare(name, password, role, quota)
     add(account)
     return account
@@ -94,22 +91,16 @@ def prepare(name: str, password: str, role: Role, quota: int | None) -> Account:
 
 
 def refuse_taken(name: str) -> None:
-    """Refuse a name that is taken, or looks like one.
-
-    :raises UnusableNameError: for such a name.
-    """
+    """Raise :exc:`UnusableNameError` for a name that is taken, or looks like one."""
     like = sa.or_(Account.name_key == text.fold(name), Account.skeleton == usernames.skeleton(name))
     if db.session.scalar(select(Account.id).where(like).limit(1)) is not None:
         raise _taken(name)
 
 
 def add(account: Account) -> Proof:
-    """Add a new account to the database, with its root folder.
+    """Add a new account with its root folder, and return what a first session needs.
 
-    If that fails, the whole transaction is undone.
-
-    :returns: what a first session needs.
-    :raises AccountError: for a name that is taken.
+    :raises AccountError: for a name that is taken; the transaction is undone.
     """
     db.session.add(account)
     try:
@@ -127,34 +118,27 @@ def set_password(account: Account, password: str, seen: str | None = None) -> Pr
     """Change an account's password, end its sessions, and delete its reset links.
 
     :param seen: the hash of the present password, where that was asked for.
+    :returns: what a new session needs.
     :raises AccountError: for a password that is not good, or if another one was set meanwhile.
     """
     return replace_hash(account, hash_new(password, account.name), seen)
 
 
 def replace_hash(account: Account, password_hash: str, seen: str | None = None) -> Proof:
-    """Change an account's password to one that is hashed already.
-
-    :param seen: as for :func:`set_password`.
-    :returns: what a new session needs.
-    :raises AccountError: if another password was set meanwhile.
-    """
+    """Change an account's password, as :func:`set_password` does, to one that is hashed already."""
     expected = Account.password_hash == seen if seen else sa.true()
     if not _update(account.id, expected, password_hash=password_hash):
         db.session.rollback()
         raise AccountError("The account was changed meanwhile. Your change was not made.")
     db.session.refresh(account)
     proof = Proof.of(account)
-    db.session.execute(sa.delete(OneTimeLink).where(OneTimeLink.account_id == proof.account_id))
+    change(sa.delete(OneTimeLink).where(OneTimeLink.account_id == proof.account_id))
     sessions.end_all(account)
     return proof
 
 
 def hash_new(password: str, name: str) -> str:
-    """Check a new password for the account of that name, and hash it.
-
-    :raises AccountError: for a password that is not good.
-    """
+    """Hash a new password for the account of that name; raise AccountError if it is not good."""
     try:
         passwords.check_new(password, name)
     except passwords.PasswordError as error:
@@ -169,10 +153,7 @@ def set_quota(account: Account, quota: int | None) -> None:
 
 
 def set_role(account: Account, role: Role) -> None:
-    """Change an account's role.
-
-    :raises LastAdministratorError: if no active administrator would be left.
-    """
+    """Change an account's role, or raise :exc:`LastAdministratorError`."""
     if role is Role.ADMINISTRATOR:
         account.role = role
     else:
@@ -187,27 +168,20 @@ def activate(account: Account) -> None:
 
 
 def deactivate(account: Account) -> None:
-    """Sign an account out everywhere, and refuse sign-ins.
-
-    :raises LastAdministratorError: if no active administrator would be left.
-    """
+    """Sign an account out everywhere, and refuse sign-ins; or raise LastAdministratorError."""
     _remove_rights(account, is_active=False)
     sessions.end_all(account)
 
 
 def delete(account: Account) -> None:
-    """Delete an account and its files permanently.
-
-    :raises LastAdministratorError: if no active administrator would be left.
-    """
+    """Delete an account and its files permanently, or raise :exc:`LastAdministratorError`."""
     _remove_rights(account, is_active=False)
     keys = entries.forget_all(account.id)
     for model in (SignIn, OneTimeLink, RecoveryCode):
-        db.session.execute(sa.delete(model).where(model.account_id == account.id))
+        change(sa.delete(model).where(model.account_id == account.id))
     db.session.delete(account)
     db.session.commit()
-    for key in keys:
-        remove_content(key)
+    remove_content(*keys)
 
 
 def authenticate(name: str, password: str) -> Proof | None:
@@ -244,9 +218,7 @@ def lock_administrator(account_id: int) -> None:
 
 def _update(account_id: int, expected: sa.ColumnElement[bool], **values: object) -> bool:
     """Change an account if it is as expected, and return whether it was."""
-    change = sa.update(Account).where(Account.id == account_id, expected).values(**values)
-    options = {"synchronize_session": False}
-    return bool(db.session.scalar(change.returning(Account.id), execution_options=options))
+    return change(sa.update(Account).where(Account.id == account_id, expected).values(**values)) > 0
 
 
 def _taken(name: str) -> UnusableNameError:
@@ -273,4 +245,4 @@ def _remove_rights(account: Account, **values: object) -> None:
             "This is the only active administrator. Make another account an administrator first."
         )
     if managed:
-        db.session.execute(sa.delete(OneTimeLink))
+        change(sa.delete(OneTimeLink))

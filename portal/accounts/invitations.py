@@ -9,7 +9,7 @@ from flask import current_app, has_request_context, request
 from sqlalchemy import delete, select
 
 from portal.core import text
-from portal.core.database import db
+from portal.core.database import change, commit_change, db
 from portal.core.models import Account, OneTimeLink, Role, hash_token, new_token, now
 from portal.identity.sessions import Proof
 
@@ -22,6 +22,7 @@ REMEMBERED = timedelta(days=30)
 """How long an expired link is remembered as expired, not unknown."""
 LONGEST_TOKEN = 64
 """Characters: enough for any, and few enough for a cookie."""
+_IS_INVITATION = OneTimeLink.account_id.is_(None)
 
 
 class LinkError(Exception):
@@ -47,10 +48,9 @@ def create_invitation(
     :param actor: the administrator who does it; none on the command line.
     :raises AccountError: if the actor is no longer an administrator.
     """
-    validity = timedelta(days=days)
     if actor:
         accounts.lock_administrator(actor.id)
-    return _create(validity, role=role, quota=quota, note=text.one_line(note))
+    return _create(timedelta(days=days), role=role, quota=quota, note=text.one_line(note))
 
 
 def create_reset_link(account: Account, actor: Account | None = None) -> tuple[OneTimeLink, str]:
@@ -63,33 +63,24 @@ def create_reset_link(account: Account, actor: Account | None = None) -> tuple[O
         raise AccountError(f"The account {account.name!r} is deactivated. Activate it first.")
     if actor:
         accounts.lock_administrator(actor.id)
-    db.session.execute(delete(OneTimeLink).where(OneTimeLink.account_id == account.id))
+    change(delete(OneTimeLink).where(OneTimeLink.account_id == account.id))
     return _create(_RESET_VALIDITY, role=account.role, account_id=account.id)
 
 
 def open_invitations() -> Sequence[OneTimeLink]:
     """Return the invitations that can still be used, the latest first."""
-    query = select(OneTimeLink).where(
-        OneTimeLink.account_id.is_(None), OneTimeLink.expires_at > now()
-    )
+    query = select(OneTimeLink).where(_IS_INVITATION, OneTimeLink.expires_at > now())
     return db.session.scalars(query.order_by(OneTimeLink.id.desc())).all()
 
 
 def revoke_invitation(public_id: str) -> bool:
     """Revoke an invitation, and return whether there was one."""
-    revoked = delete(OneTimeLink).where(
-        OneTimeLink.public_id == public_id, OneTimeLink.account_id.is_(None)
-    )
-    found = db.session.scalar(revoked.returning(OneTimeLink.id))
-    db.session.commit()
-    return found is not None
+    revoked = delete(OneTimeLink).where(OneTimeLink.public_id == public_id, _IS_INVITATION)
+    return commit_change(revoked) > 0
 
 
 def find_invitation(token: str) -> OneTimeLink:
-    """Find the invitation of a token.
-
-    :raises LinkError: if it cannot be used.
-    """
+    """Return the invitation of a token, or raise :exc:`LinkError` if it cannot be used."""
     link = _find(token)
     if link.account_id is not None:
         raise LinkUnknownError
@@ -97,12 +88,9 @@ def find_invitation(token: str) -> OneTimeLink:
 
 
 def find_reset(token: str) -> tuple[OneTimeLink, Account]:
-    """Find the reset link of a token, and its account.
-
-    :raises LinkError: if it cannot be used.
-    """
+    """Return a token's reset link and its account, or raise :exc:`LinkError`."""
     link = _find(token)
-    account = db.session.get(Account, link.account_id) if link.account_id is not None else None
+    account = db.session.get(Account, link.account_id or 0)
     if account is None or not account.is_active:
         raise LinkUnknownError
     return link, account
@@ -134,17 +122,14 @@ def reset_password(token: str, password: str) -> Proof:
 
 
 def link_url(kind: str, token: str) -> str:
-    """Return a link; without ``PORTAL_BASE_URL`` and outside a request, only its path.
-
-    :param kind: ``invitation`` or ``reset``.
-    """
+    """Return the URL of an ``invitation`` or ``reset``; without a known base, only its path."""
     path = current_app.url_map.bind("").build(f"invitations.open_{kind}", {"token": token})
     base = current_app.config["BASE_URL"] or (request.url_root if has_request_context() else "")
     return str(base).rstrip("/") + path
 
 
 def _create(validity: timedelta, **values: object) -> tuple[OneTimeLink, str]:
-    db.session.execute(delete(OneTimeLink).where(OneTimeLink.expires_at < now() - REMEMBERED))
+    change(delete(OneTimeLink).where(OneTimeLink.expires_at < now() - REMEMBERED))
     token = new_token()
     link = OneTimeLink(token_hash=hash_token(token), expires_at=now() + validity, **values)
     db.session.add(link)
@@ -163,7 +148,6 @@ def _find(token: str) -> OneTimeLink:
 
 def _use_up(link: OneTimeLink) -> None:
     """Delete a link in the current transaction, which fails if it was used meanwhile."""
-    used = delete(OneTimeLink).where(OneTimeLink.id == link.id).returning(OneTimeLink.id)
-    if db.session.scalar(used) is None:
+    if not change(delete(OneTimeLink).where(OneTimeLink.id == link.id)):
         db.session.rollback()
         raise LinkUnknownError

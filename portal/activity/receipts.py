@@ -9,15 +9,12 @@ from sqlalchemy import select
 from sqlalchemy.dialects.sqlite import insert
 
 from flask_delegate.receipts import Receipt as LogLine
-from portal.core.database import db
+from portal.core.database import commit_change, db
 from portal.core.models import Activity, Receipt
 
 
 def store(lines: Sequence[LogLine]) -> int:
-    """Store how the portal's downloads ended. Lines that are stored already are ignored.
-
-    :returns: how many were new.
-    """
+    """Store how the portal's downloads ended, unless that is stored; return how many were new."""
     mine = set(
         db.session.scalars(
             select(Activity.handoff).where(Activity.handoff.in_({line.id for line in lines}))
@@ -26,11 +23,7 @@ def store(lines: Sequence[LogLine]) -> int:
     values = [_values(line) for line in lines if line.id in mine]
     if not values:
         return 0
-    added = db.session.scalars(
-        insert(Receipt).values(values).on_conflict_do_nothing().returning(Receipt.handoff)
-    ).all()
-    db.session.commit()
-    return len(added)
+    return commit_change(insert(Receipt).values(values).on_conflict_do_nothing())
 
 
 def _values(line: LogLine) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, NamedTuple
@@ -15,7 +14,7 @@ from sqlalchemy.orm.exc import ObjectDeletedError
 
 from flask_delegate import Handoff, file_delegated
 from flask_delegate.delivery import Delivery
-from portal.core.database import db
+from portal.core.database import change, commit_change, db
 from portal.core.models import Activity, Entry, Receipt, now
 from portal.identity.current_user import signed_in_account
 from portal.identity.throttle import client_address
@@ -57,10 +56,7 @@ _INSERT = insert(Activity.metadata.tables[Activity.__tablename__])
 
 
 class Thing(NamedTuple):
-    """What is recorded about a file or folder, for one that may be deleted by then.
-
-    :param size: bytes, which are only logged.
-    """
+    """What is recorded about a file or folder that may be deleted by then; its size is logged."""
 
     owner_id: int
     public_id: str
@@ -78,12 +74,7 @@ Recorded = Entry | Thing
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedHandoff(Handoff):
-    """A hand-off that is recorded, with its id, once the file is on its way.
-
-    :param entry: the file.
-    :param action: what it is sent for.
-    :param detail: as for :func:`record`.
-    """
+    """A hand-off that is recorded, with its id, once the file is on its way: see :func:`record`."""
 
     entry: Entry
     action: Literal["download", "view"]
@@ -108,14 +99,13 @@ def record(
 
     If the database cannot be written, it is only logged: a full disk must not prevent deleting.
 
-    :param entries: the files or folders.
     :param owner_id: the account that it concerns, if there are no entries.
     :param detail: more, in a few words.
     :param actor: who did it. None: who is signed in.
     :param handoff: the id of a download's hand-off.
     :param by_itself: whether the portal did it, unasked.
     """
-    row = {
+    row: dict[str, Any] = {
         "action": action,
         "actor": _signed_in_name() if actor is None else actor,
         "address": client_address() if has_request_context() else "command line",
@@ -142,18 +132,14 @@ def record(
 def forget_old() -> int:
     """Delete rows older than ``PORTAL_ACTIVITY_DAYS``, and return how many."""
     oldest = now() - timedelta(days=current_app.config["ACTIVITY_DAYS"])
-    forgotten = db.session.scalars(
-        delete(Activity).where(Activity.at < oldest).returning(Activity.id)
-    ).all()
-    db.session.execute(delete(Receipt).where(Receipt.at < oldest))
-    db.session.commit()
-    return len(forgotten)
+    change(delete(Receipt).where(Receipt.at < oldest))
+    return commit_change(delete(Activity).where(Activity.at < oldest))
 
 
-def _insert(rows: Sequence[dict[str, Any]]) -> None:
+def _insert(rows: list[dict[str, Any]]) -> None:
     try:
         # Not by the ORM, which is slower: each download passes here.
-        db.session.connection().execute(_INSERT, list(rows))
+        db.session.connection().execute(_INSERT, rows)
         db.session.commit()
     except OperationalError:
         db.session.rollback()

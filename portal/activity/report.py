@@ -18,6 +18,7 @@ from portal.core.models import Activity, Entry, Receipt, StoredFile
 _MOST_COUNTED = 1000
 PAGE = 100
 """Rows of a page."""
+_COLUMNS = ("action", "actor", "address", "name", "detail")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -49,10 +50,7 @@ class Filter:
     """Which rows to return. What is empty does not filter.
 
     :param owner_id: the account whose files, or which itself, it concerns.
-    :param actor: who did it.
     :param name: a part of the file's name.
-    :param since: the first moment.
-    :param until: the last moment.
     """
 
     owner_id: int | None = None
@@ -110,10 +108,7 @@ def _covers(pieces: Sequence[tuple[int, int]], size: int) -> bool:
 
 
 def page(wanted: Filter, before: int | None = None) -> Sequence[Line]:
-    """Return a page of rows, newest first.
-
-    :param before: the id of the last row of the page before.
-    """
+    """Return a page of rows, newest first: those older than the row ``before``."""
     rows = _filtered(wanted)
     if before is not None:
         rows = rows.where(Activity.id < before)
@@ -131,11 +126,7 @@ def as_csv(wanted: Filter) -> Iterator[str]:
         for activity, receipt in lines:
             yield _csv_row(
                 activity.at.isoformat(timespec="seconds"),
-                activity.action,
-                activity.actor,
-                activity.address,
-                activity.name,
-                activity.detail,
+                *(getattr(activity, column) for column in _COLUMNS),
                 receipt.outcome if receipt else ("unknown" if activity.handoff else ""),
                 str(receipt.sent) if receipt else "",
             )
@@ -148,23 +139,17 @@ def _lines() -> Select[Activity, Receipt]:
 
 def _filtered(wanted: Filter) -> Select[Activity, Receipt]:
     rows = _lines()
-    if wanted.owner_id is not None:
-        rows = rows.where(Activity.owner_id == wanted.owner_id)
-    if wanted.actor:
-        rows = rows.where(Activity.actor == wanted.actor)
-    if wanted.action:
-        rows = rows.where(Activity.action == wanted.action)
+    for column in (Activity.owner_id, Activity.actor, Activity.action):
+        if (value := getattr(wanted, column.key)) not in {None, ""}:
+            rows = rows.where(column == value)
     if wanted.name:
         rows = rows.where(Activity.name.icontains(wanted.name, autoescape=True))
-    if wanted.since:
-        rows = rows.where(Activity.at >= wanted.since)
-    if wanted.until:
-        rows = rows.where(Activity.at <= wanted.until)
-    return rows
+    rows = rows.where(Activity.at >= wanted.since) if wanted.since else rows
+    return rows.where(Activity.at <= wanted.until) if wanted.until else rows
 
 
 def _read(rows: Select[Activity, Receipt]) -> Sequence[Line]:
-    return [Line(activity, receipt) for activity, receipt in db.session.execute(rows)]
+    return [Line(*row) for row in db.session.execute(rows)]
 
 
 def _csv_row(*cells: str) -> str:

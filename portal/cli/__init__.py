@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import accounts, backups, demo, maintenance, receipts, space
+from . import accounts, backups, maintenance
 from .group import portal
 
-__all__ = ["accounts", "backups", "demo", "maintenance", "portal", "receipts", "space"]
+__all__ = ["accounts", "backups", "maintenance", "portal"]

@@ -1,29 +1,28 @@
-"""Commands that manage accounts, invitations and password resets."""
+"""Commands that manage accounts: invitations, password resets, quotas and trash."""
 
 from __future__ import annotations
 
 import secrets
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
 import click
 from flask import current_app
+from sqlalchemy import Integer, cast, func, select
 
 from portal.accounts import accounts, invitations
-from portal.accounts.accounts import AccountError
 from portal.activity.record import record
 from portal.core import text
-from portal.core.models import Account, OneTimeLink, Role
+from portal.core.database import db
+from portal.core.models import Account, Entry, OneTimeLink, Role
+from portal.files import trash
 from portal.files.quota import quota_of
 from portal.identity import second_factor
 from portal.web.filters import human_size, human_time
 
-from .group import needs_schema, portal
-from .output import show, takes_json
-from .sizes import parse_size
+from .group import needs_schema, parse_size, portal, show, takes_json
 
 _LONGEST_VALIDITY = 365
 
@@ -42,25 +41,11 @@ takes_administrator = click.option(
 )
 
 
-@contextmanager
-def explains_errors() -> Iterator[None]:
-    """Print a message where a command cannot change an account, or the schema is outdated."""
-    try:
-        with needs_schema():
-            yield
-    except AccountError as error:
-        raise click.ClickException(str(error)) from error
-    except UnicodeError as error:
-        raise click.ClickException(
-            "The input is not UTF-8. Nothing was changed. Check the terminal's character set."
-        ) from error
-
-
 def changes_account(command: Callable[..., str]) -> Callable[..., None]:
     """Pass the account NAME to a command, and record the change that it returns."""
 
     @click.argument("name")
-    @explains_errors()
+    @needs_schema()
     @wraps(command)
     def changed(name: str, **options: Any) -> None:
         account = find(name)
@@ -73,7 +58,7 @@ def changes_account(command: Callable[..., str]) -> Callable[..., None]:
 @click.argument("name")
 @takes_administrator
 @takes_password
-@explains_errors()
+@needs_schema()
 def create_account(name: str, administrator: bool, password_stdin: bool, generate: bool) -> None:
     """Create the account NAME. Prompt for the password, unless an option says otherwise."""
     accounts.refuse_taken(name)  # before anybody is asked for a password
@@ -98,7 +83,7 @@ def set_password(account: Account, password_stdin: bool, generate: bool) -> str:
 
 @portal.command("accounts")
 @takes_json
-@explains_errors()
+@needs_schema()
 def list_accounts(as_json: bool) -> None:
     """List the accounts."""
     rows, lines = [], []
@@ -132,7 +117,7 @@ def list_accounts(as_json: bool) -> None:
     help="Days until the link expires.",
 )
 @takes_json
-@explains_errors()
+@needs_schema()
 def invite(administrator: bool, quota: int | None, note: str, days: int, as_json: bool) -> None:
     """Create a link with which somebody can create an account, once."""
     link, token = invitations.create_invitation(_role(administrator), quota, note, days)
@@ -195,7 +180,7 @@ def second_factor_off(account: Account) -> str:
 @portal.command("delete-account")
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@explains_errors()
+@needs_schema()
 def delete_account(name: str, yes: bool) -> None:
     """Delete the account NAME and its files permanently."""
     account = find(name)
@@ -210,15 +195,57 @@ def delete_account(name: str, yes: bool) -> None:
     record("change account", owner_id=account_id, detail=f"{own_name}: deleted")
 
 
+@portal.command()
+@takes_json
+@needs_schema()
+def quota(as_json: bool) -> None:
+    """List how much each account uses, and its quota."""
+    rows: list[dict[str, Any]] = [
+        {"name": account.name, "used": account.used, "quota": quota_of(account)}
+        for account in db.session.scalars(select(Account).order_by(Account.name_key))
+    ]
+    lines = (
+        f"{human_size(row['used']):>10} of {human_size(row['quota']):>10}  {row['name']}"
+        for row in rows
+    )
+    show(rows, lines, as_json=as_json)
+
+
+@portal.command("trash")
+@click.option("--empty", "name", metavar="NAME", help="Delete permanently what NAME has there.")
+@takes_json
+@needs_schema()
+def list_trash(name: str | None, as_json: bool) -> None:
+    """List how much each account has in the trash, or empty the trash of one."""
+    if name is not None:
+        purged = trash.empty(find(name).id)
+        line = f"{purged.files} files, {human_size(purged.bytes)}: deleted permanently."
+        show(purged._asdict(), [line], as_json=as_json)
+        return
+    found = db.session.execute(
+        select(
+            Account.name,
+            func.sum(cast(Entry.is_file, Integer)).label("files"),
+            func.sum(Entry.size).label("bytes"),
+        )
+        .join(Account, Account.id == Entry.owner_id)
+        .where(Entry.trash_id.is_not(None))
+        .group_by(Account.id)
+        .order_by(Account.name_key)
+    )
+    rows = [dict(row) for row in found.mappings()]
+    lines = (
+        f"{human_size(row['bytes']):>10} in {row['files']} files  {row['name']}" for row in rows
+    )
+    show(rows, lines, as_json=as_json)
+
+
 def _role(administrator: bool) -> Role:
     return Role.ADMINISTRATOR if administrator else Role.MEMBER
 
 
 def find(name: str) -> Account:
-    """Find an account by its name.
-
-    :raises click.ClickException: if there is none.
-    """
+    """Find an account by its name, or raise :exc:`click.ClickException`."""
     account = accounts.find(name)
     if account is None:
         raise click.ClickException(

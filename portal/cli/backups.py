@@ -13,11 +13,10 @@ from flask import current_app
 
 from portal.core import database, settings
 from portal.maintenance import backup, restore
-from portal.storage.content import disk_storage
+from portal.storage.content import current_storage
 from portal.web.filters import human_size
 
-from .group import needs_schema, portal
-from .output import progress, show, takes_json
+from .group import needs_schema, portal, progress, show, takes_json
 
 
 @portal.command("backup")
@@ -40,7 +39,8 @@ def create_backup(target: Path, as_json: bool) -> None:
             err=True,
         )
         with progress("Backing up", size) as advance:
-            report = backup.create(target, data, disk_storage(), database.revision() or "", advance)
+            schema = database.revision() or ""
+            report = backup.create(target, data, current_storage(), schema, advance)
     line = f"{report.files} files, {human_size(report.size)}: {target}"
     show({"path": str(target.absolute()), **vars(report)}, [line], as_json=as_json)
     for damage in report.damaged:
@@ -61,7 +61,7 @@ def restore_backup(source: Path) -> None:
     with _ends_cleanly():
         size = source.stat().st_size if source.exists() else 0
         with progress("Restoring", size) as advance:
-            count = restore.restore(source, data, disk_storage(), advance)
+            count = restore.restore(source, data, current_storage(), advance)
     database.db.engine.dispose()
     database.upgrade()
     click.echo(f"{count} files restored into {data}.")
@@ -74,13 +74,10 @@ def _ends_cleanly() -> Iterator[None]:
     Drafts are then removed. A signal that is ignored, as nohup ignores the end of a terminal, still
     is.
     """
-    before = {
-        number: found
-        for number in (signal.SIGTERM, signal.SIGHUP)
-        if (found := signal.getsignal(number)) is not signal.SIG_IGN
-    }
-    for number in before:
-        signal.signal(number, lambda number, _frame: sys.exit(128 + number))
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number, found in before.items():
+        if found is not signal.SIG_IGN:
+            signal.signal(number, lambda number, _frame: sys.exit(128 + number))
     try:
         yield
     except OSError as error:

@@ -1,9 +1,13 @@
-"""The group of all commands, and their check that the database is up to date."""
+"""What commands share: their group, its checks, sizes as arguments, JSON and progress."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 
 import click
 from flask.cli import AppGroup
@@ -11,13 +15,50 @@ from flask.cli import AppGroup
 from portal.core import database
 
 portal = AppGroup("portal", help="Prepare the portal and manage its accounts.")
+takes_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+_UNITS = {letter: 1024**power for power, letter in enumerate("KMGT", 1)}
+_LARGEST = 2**63 - 1
+"""The largest integer in the database."""
+_SIZE = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,20})?) ?(?:([KMGT])(?:I?B)?|B)?", re.ASCII)
 
 
 @contextmanager
 def needs_schema() -> Iterator[None]:
-    """Refuse to run a command while the database is not up to date."""
+    """Refuse to run a command while the database is not up to date, or with unusable input."""
     if not database.schema_is_current():
         raise click.ClickException(
             "The database is not up to date. Run: flask --app portal portal upgrade"
         )
-    yield
+    try:
+        yield
+    except UnicodeError as error:
+        raise click.ClickException(
+            "The input is not UTF-8. Nothing was changed. Check the terminal's character set."
+        ) from error
+
+
+def parse_size(text: str) -> int:
+    """Return the bytes of ``500``, ``1.5M``, ``10G`` or ``10 GiB``: units are powers of 1024."""
+    found = _SIZE.fullmatch(text.strip().upper())
+    # A float would round large sizes.
+    size = Fraction(found[1]) * _UNITS.get(found[2], 1) if found else Fraction(-1)
+    if not 0 <= size <= _LARGEST or size.denominator != 1:
+        raise click.BadParameter(f"{text!r} is not a size. Write it like 500M, 1.5G or 2T.")
+    return int(size)
+
+
+def show(value: object, lines: Iterable[str], *, as_json: bool) -> None:
+    """Print a value as JSON, or the lines that describe it to people."""
+    for line in [json.dumps(value, indent=2)] if as_json else lines:
+        click.echo(line)
+
+
+@contextmanager
+def progress(label: str, length: int) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar of about that length on standard error, if that is a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda _amount: None
+        return
+    with click.progressbar(length=length, label=label, file=sys.stderr) as bar:
+        yield bar.update

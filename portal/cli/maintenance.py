@@ -1,20 +1,33 @@
-"""Commands that keep the data folder in order: upgrade, check, cleanup."""
+"""Commands that prepare the data folder and keep it in order."""
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 from flask import current_app
+from sqlalchemy.exc import OperationalError
 
-from portal.core import database, settings
+from flask_delegate import receipts as logs
+from portal.accounts.accounts import AccountError
+from portal.activity import receipts
+from portal.core import database, datafolder, settings
+from portal.demo import create
 from portal.maintenance import check_database, check_files, cleanup
 from portal.maintenance.check_files import Problem
-from portal.storage.content import disk_storage
+from portal.storage.content import current_storage
 
-from .group import needs_schema, portal
-from .output import progress, show, takes_json
+from .group import needs_schema, portal, progress, show, takes_json
+
+_PATIENCE = 5
+"""Seconds until the next try to write a database that is locked or full."""
+_PAUSE = 0.5
+"""Seconds until the log is read again after its end."""
+_MOST = 500
+"""Lines of a log in one transaction."""
 
 
 @portal.command()
@@ -23,11 +36,11 @@ def upgrade() -> None:
 
     Prints and changes nothing if the database is up to date, so it can always be run.
     """
-    done = database.upgrade()
-    if done.before is None:
-        click.echo(f"Created the database, schema {done.after}.")
-    elif done.before != done.after:
-        click.echo(f"Upgraded the database from schema {done.before} to {done.after}.")
+    before, after = database.upgrade()
+    if before is None:
+        click.echo(f"Created the database, schema {after}.")
+    elif before != after:
+        click.echo(f"Upgraded the database from schema {before} to {after}.")
 
 
 @portal.command()
@@ -41,11 +54,13 @@ def check(repair: bool, content: bool, as_json: bool) -> None:
     Exits with status 1 if a problem is left unrepaired. The portal may keep running.
     """
     found = []
-    for problem in _problems(repair, content):
+    for problem in _problems(content):
+        if repair:
+            problem.repair()
         found.append(problem)
         if not as_json:
             click.echo(str(problem))
-    show([vars(problem) for problem in found], [], as_json=as_json)
+    show([problem.as_row() for problem in found], [], as_json=as_json)
     left = sum(problem.repaired is None for problem in found)
     if found and not as_json:
         click.echo(f"{len(found)} problems, {len(found) - left} repaired.", err=True)
@@ -53,16 +68,16 @@ def check(repair: bool, content: bool, as_json: bool) -> None:
         sys.exit(1)
 
 
-def _problems(repair: bool, content: bool) -> Iterator[Problem]:
-    storage = disk_storage()
+def _problems(content: bool) -> Iterator[Problem]:
+    storage = current_storage()
     # Files first: the content of a missing one may be what the second check would move aside.
     with progress("Checking", check_files.total_size()) as advance:
-        yield from check_files.check_files(storage, content=content, repair=repair, advance=advance)
-    yield from check_files.check_unclaimed(storage, repair=repair)
-    yield from check_files.check_rights(storage, repair=repair)
+        yield from check_files.check_files(storage, content=content, advance=advance)
+    yield from check_files.check_unclaimed(storage)
+    yield from check_files.check_rights(storage)
     yield from check_database.check_database()
-    yield from check_database.check_folders(repair=repair)
-    yield from check_database.check_used(repair=repair)
+    yield from check_database.check_folders()
+    yield from check_database.check_used()
 
 
 @portal.command("cleanup")
@@ -73,6 +88,71 @@ def clean_up(as_json: bool) -> None:
 
     Run it once a day; the portal may keep running.
     """
-    deleted = cleanup.clean_up(settings.data_folder(current_app), disk_storage())
+    deleted = cleanup.clean_up(settings.data_folder(current_app), current_storage())
     lines = (f"{kind}: {count} deleted" for kind, count in deleted.items() if count)
     show(deleted, lines, as_json=as_json)
+
+
+@portal.command("demo")
+@needs_schema()
+def create_demo() -> None:
+    """Create accounts with sample files, and print their passwords.
+
+    They are alice, bob and the administrator admin. Run again, it creates nothing and prints the
+    same.
+    """
+    # Two runs at once would each record a password, and the account would have only one of them.
+    with datafolder.locked(settings.data_folder(current_app)):
+        for name in create.NAMES:
+            try:
+                password = create.ensure_account(name)
+            except AccountError as error:
+                click.echo(str(error), err=True)
+            else:
+                click.echo(f"demo account: {name} {password}")
+
+
+@portal.command("receipts")
+@click.argument("log", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--follow", is_flag=True, help="Keep reading as LOG grows and is rotated.")
+@needs_schema()
+def read_receipts(log: Path, follow: bool) -> None:
+    """Store how downloads ended, from the web server's LOG.
+
+    A log can be read any number of times. The web server writes it if its configuration was
+    created with --receipts.
+    """
+    try:
+        _read(log, follow=follow)
+    except OSError as error:
+        raise click.ClickException(f"{log} cannot be read: {error.strerror}.") from error
+    except KeyboardInterrupt:
+        raise SystemExit(0) from None
+
+
+def _read(log: Path, *, follow: bool) -> None:
+    """Store many lines at once, so that the portal can write in between."""
+    waiting: list[logs.Receipt] = []
+
+    def rest() -> None:
+        _store(waiting)
+        time.sleep(_PAUSE)
+
+    for line in logs.follow(log, wait=rest) if follow else logs.read(log):
+        waiting.append(line)
+        if len(waiting) >= _MOST:
+            _store(waiting)
+    _store(waiting)
+
+
+def _store(lines: list[logs.Receipt]) -> None:
+    """Store the lines and empty the list; wait while the database is locked or the disk full."""
+    while lines:
+        try:
+            receipts.store(lines)
+        except OperationalError as error:
+            database.db.session.rollback()
+            click.echo(f"The database cannot be written: {error.orig}. Trying again.", err=True)
+            time.sleep(_PATIENCE)
+        else:
+            lines.clear()

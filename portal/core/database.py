@@ -7,7 +7,7 @@ import sqlite3
 from functools import cache
 from inspect import iscoroutinefunction
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, cast
 
 import click
 import sqlalchemy as sa
@@ -32,21 +32,26 @@ class UnknownSchemaError(click.ClickException):
     """Another version of the portal wrote the database. A command prints the message alone."""
 
 
-class Upgrade(NamedTuple):
-    """The revisions of the schema before and after an upgrade; None for an empty database."""
+def change(statement: sa.Insert | sa.Update | sa.Delete) -> int:
+    """Run a statement past the objects in the session, and return how many rows it changed."""
+    done = db.session.execute(statement, execution_options={"synchronize_session": False})
+    return cast("sa.CursorResult[Any]", done).rowcount
 
-    before: str | None
-    after: str | None
+
+def commit_change(statement: sa.Insert | sa.Update | sa.Delete) -> int:
+    """Run a statement as :func:`change` does, and commit."""
+    changed = change(statement)
+    db.session.commit()
+    return changed
 
 
 def init_app(app: Flask, path: Path) -> None:
     """Set up the application with the database in ``path``."""
     # SQLite gives its journal files the mode of the database, so SQLite must not create that.
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    app.extensions[_IDENTITY] = _identity(os.fstat(descriptor))
+    app.extensions[_IDENTITY] = os.fstat(descriptor)
     os.close(descriptor)
-    url = sa.URL.create("sqlite", database=str(path))
-    app.config["SQLALCHEMY_ENGINES"] = {"default": url}
+    app.config["SQLALCHEMY_ENGINES"] = {"default": sa.URL.create("sqlite", database=str(path))}
     db.init_app(app)
     # The library would start a thread and an event loop at the end of each request, for
     # asynchronous sessions. The portal opens none, and they took longer than a download's own work.
@@ -57,8 +62,8 @@ def init_app(app: Flask, path: Path) -> None:
         sa.event.listen(db.engine, "connect", _set_pragmas)
 
 
-def upgrade(revision: str = "head") -> Upgrade:
-    """Bring the schema up to date; do nothing if it is.
+def upgrade(revision: str = "head") -> tuple[str | None, str | None]:
+    """Bring the schema up to date, and return its revisions before and after, as :func:`revision`.
 
     :raises UnknownSchemaError: if this version has no such schema.
     """
@@ -69,7 +74,7 @@ def upgrade(revision: str = "head") -> Upgrade:
         # Of two upgrades at once, the second one waits, and then has nothing to do.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         before = _revision(connection)
-        if before and not knows(before):
+        if before and before not in revisions():
             raise UnknownSchemaError(
                 f"The database has the schema {before}, which this version of the portal does not"
                 " know: a newer version created it, or one from before the first release."
@@ -80,10 +85,10 @@ def upgrade(revision: str = "head") -> Upgrade:
         command.upgrade(config, revision)
         if broken := connection.exec_driver_sql("PRAGMA foreign_key_check").all():
             raise RuntimeError(f"the upgrade would leave dangling references: {broken[:5]}")
-        done = Upgrade(before, _revision(connection))
+        after = _revision(connection)
         connection.commit()
         connection.exec_driver_sql("PRAGMA foreign_keys = ON")
-    return done
+    return before, after
 
 
 def revision() -> str | None:
@@ -92,22 +97,14 @@ def revision() -> str | None:
         return _revision(connection)
 
 
-def knows(revision: str) -> bool:
-    """Return whether this version has that revision of the schema, or an upgrade from it."""
-    return revision in revisions()
-
-
 def schema_is_current() -> bool:
-    """Return whether the schema is the one that this version needs.
-
-    :raises sqlalchemy.exc.DBAPIError: if the database does not answer.
-    """
+    """Return whether the schema is current; raise DBAPIError if the database does not answer."""
     return revision() == revisions()[0]
 
 
 @cache
 def revisions() -> tuple[str, ...]:
-    """Return all revisions of the schema, newest first."""
+    """Return the revisions of the schema that this version can upgrade from, newest first."""
     scripts = ScriptDirectory.from_config(_config())
     return tuple(script.revision for script in scripts.walk_revisions())
 
@@ -121,7 +118,7 @@ def check() -> None:
     :raises sqlalchemy.exc.DBAPIError: if it cannot be written, or stays locked.
     """
     path = Path(str(db.engine.url.database))
-    if _identity(path.stat()) != current_app.extensions[_IDENTITY]:
+    if not os.path.samestat(path.stat(), current_app.extensions[_IDENTITY]):
         raise FileNotFoundError(f"{path} was replaced")
     with db.engine.connect() as connection:
         connection.exec_driver_sql(f"PRAGMA busy_timeout = {_CHECK_TIMEOUT}")
@@ -147,10 +144,6 @@ def _config() -> Config:
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     return config
-
-
-def _identity(found: os.stat_result) -> tuple[int, int]:
-    return found.st_dev, found.st_ino
 
 
 def _set_pragmas(connection: sqlite3.Connection, _record: Any) -> None:

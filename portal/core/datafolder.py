@@ -10,6 +10,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 
@@ -23,10 +24,7 @@ class DataFolderError(click.ClickException):
 
 
 def prepare(folder: Path) -> Path:
-    """Create the folder for its owner alone, or check the one that exists.
-
-    :raises DataFolderError: if it cannot be created, or others could change its content.
-    """
+    """Create the folder for its owner alone, or check it; raise DataFolderError if it is unsafe."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -79,13 +77,14 @@ def locked(folder: Path, operation: int = fcntl.LOCK_EX) -> Iterator[None]:
         os.close(descriptor)
 
 
-def write_private(path: Path, content: bytes) -> None:
-    """Write a new file, readable by its owner alone, through to the disk.
+def create_private(path: Path) -> BinaryIO:
+    """Open a new file that only its owner can read; raise :exc:`FileExistsError` for an old one."""
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b")
 
-    :raises FileExistsError: if it exists.
-    """
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a new file as :func:`create_private` does, through to the disk."""
+    with create_private(path) as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

@@ -18,11 +18,7 @@ _LONGEST = 36_500
 
 
 class Setting(NamedTuple):
-    """A setting.
-
-    :param least: the smallest whole number that it may be; None if it is not a number.
-    :param meaning: the first words of its description in the documentation.
-    """
+    """A setting, with a range if it is a number, and the first words of its documentation."""
 
     key: str
     default: Any
@@ -67,10 +63,7 @@ class SettingError(click.ClickException):
 
 
 def load(app: Flask, config: Mapping[str, Any] | None) -> None:
-    """Set ``app.config`` and check it.
-
-    :raises SettingError: for a setting that is missing or out of its range.
-    """
+    """Set ``app.config``, or raise :exc:`SettingError` for what is out of its range."""
     app.config.update(_FLASK, **{setting.key: setting.default for setting in SETTINGS})
     if path := os.environ.get("PORTAL_SETTINGS"):
         app.config.update(_read(Path(path)))

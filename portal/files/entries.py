@@ -9,7 +9,7 @@ from typing import TypeVar
 from sqlalchemy import ColumnElement, delete, exists, inspect, select, update
 
 from portal.core import text
-from portal.core.database import db
+from portal.core.database import change, db
 from portal.core.models import Account, Entry, Folder, StoredFile
 
 from . import names, quota, tree
@@ -34,10 +34,9 @@ def changing(owner_id: int) -> Iterator[None]:
     What is read inside is what there is: nothing that was read before is trusted. Every change of
     folders goes through here, so that its checks hold until it is committed.
     """
-    # A write that changes nothing takes the lock: SQLite's only one, or the row's elsewhere.
-    lock = update(Account).where(Account.id == owner_id).values(used=Account.used)
     try:
-        db.session.execute(lock.execution_options(synchronize_session=False))
+        # A write that changes nothing takes the lock: SQLite's only one, or the row's elsewhere.
+        change(update(Account).where(Account.id == owner_id).values(used=Account.used))
         db.session.expire_all()
         yield
         db.session.commit()
@@ -47,10 +46,7 @@ def changing(owner_id: int) -> Iterator[None]:
 
 
 def current(entry: E) -> E:
-    """Return an entry as it is now.
-
-    :raises GoneError: if it is not there any more, or in the trash.
-    """
+    """Return an entry as it is now; raise :exc:`GoneError` if it is deleted or in the trash."""
     found = db.session.get(type(entry), id_of(entry), populate_existing=True)
     if found is None or found.trash_id is not None:
         raise GoneError
@@ -66,7 +62,6 @@ def id_of(entry: Entry) -> int:
 def place(entry: E, folder: Folder) -> E:
     """Put a new entry into a folder, under its name or, if that is taken, the next that is free.
 
-    :param entry: with ``name`` as it is wanted, and not in the database.
     :raises GoneError: if the folder is not there any more.
     :raises QuotaExceededError: if its owner may not have that many bytes more.
     :raises TooDeepError: for a folder that would lie too deep.
@@ -85,10 +80,9 @@ def place(entry: E, folder: Folder) -> E:
 
 
 def subfolder(folder: Folder, name: str) -> Folder:
-    """Return the folder of that name in a folder, created if it is missing.
+    """Return the folder of that name in a folder, created if it is missing; in :func:`changing`.
 
-    Where a file has the name, the folder gets it with the first number that no file has. Call this
-    inside :func:`changing`.
+    Where a file has the name, the folder gets it with the first number that no file has.
 
     :raises TooDeepError: if it would lie too deep.
     """
@@ -137,7 +131,9 @@ def _move(entry: Entry, folder: Folder) -> tuple[str, str]:
     if not isinstance(entry, StoredFile):
         path = tree.path_to(folder.id)
         if any(step.id == entry.id for step in path):
-            raise tree.IntoItselfError
+            raise tree.IntoItselfError(
+                "A folder cannot be moved into itself. Select another folder."
+            )
         tree.check_depth(len(path) - 1 + tree.height(entry.id))
     give_name(entry, folder.id, before)
     entry.parent_id = folder.id
@@ -171,5 +167,5 @@ def forget_all(owner_id: int) -> Sequence[str]:
     """
     mine = StoredFile.owner_id == owner_id
     keys = db.session.scalars(select(StoredFile.storage_key).where(mine)).all()
-    db.session.execute(delete(Entry).where(Entry.owner_id == owner_id))
+    change(delete(Entry).where(Entry.owner_id == owner_id))
     return keys

@@ -34,11 +34,7 @@ Direction = Literal["after", "before"]
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """How a list is sorted.
-
-    :param by: a key of :data:`SORTS`.
-    :param descending: last first.
-    """
+    """How a list is sorted: by a key of :data:`SORTS`."""
 
     by: str = "name"
     descending: bool = False
@@ -50,12 +46,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A part of a list.
-
-    :param entries: what is on it.
-    :param has_previous: whether something comes before it.
-    :param has_next: whether something comes after it.
-    """
+    """A part of a list, and whether something comes before and after it."""
 
     entries: Sequence[Entry]
     has_previous: bool
@@ -73,7 +64,6 @@ def page(
 
     :param direction: the side of ``mark`` that the page is on.
     :param mark: an entry next to the page, which may have left the folder; none: the first page.
-    :param folders_only: leave the files out.
     """
     kinds = (False,) if folders_only else (False, True)
     direction = direction if mark else "after"

@@ -15,11 +15,7 @@ links to; to restore from the trash, or delete permanently."""
 
 
 def may(account: Account, action: Action, entry: Entry) -> bool:
-    """Return whether an account may do that. The rest is forbidden, to administrators, too.
-
-    :param action: what the account wants to do.
-    :param entry: with which file or folder.
-    """
+    """Return whether an account may do that. The rest is forbidden, to administrators, too."""
     if entry.owner_id != account.id or not account.is_active:
         return False
     match action:
@@ -33,11 +29,10 @@ def may(account: Account, action: Action, entry: Entry) -> bool:
 
 
 def may_visit(share: Share, entry: Entry, *, unlocked: bool) -> bool:
-    """Return whether somebody who came by a share's link may see a file or folder.
+    """Return whether a visitor with a share's link may see a file or folder.
 
-    The share's limit decides besides whether it may be downloaded.
-
-    :param unlocked: whether the share needs no password, or it was given.
+    The share's limit decides besides whether it may be downloaded. A share is unlocked if it needs
+    no password, or if the visitor has entered it.
     """
     if not unlocked or status_of(share) not in {Status.OPEN, Status.USED_UP}:
         return False

@@ -5,15 +5,12 @@ from __future__ import annotations
 from flask import current_app
 from sqlalchemy import func, update
 
-from portal.core.database import db
+from portal.core.database import change, db
 from portal.core.models import Account
 
 
 class QuotaExceededError(Exception):
-    """An account may not have that many bytes.
-
-    :param waiting: bytes of its unfinished uploads, which count as used.
-    """
+    """An account may not have that many bytes. Its unfinished uploads are waiting: they count."""
 
     def __init__(self, account: Account, waiting: int = 0) -> None:
         self.quota, self.used = quota_of(account), account.used + waiting
@@ -31,9 +28,8 @@ def free_space(account: Account) -> int:
 
 
 def check(account: Account, size: int, waiting: int = 0) -> None:
-    """Check that there is room for more, which is not reserved by that.
+    """Check that there is room for more bytes, and do not reserve it.
 
-    :param size: bytes.
     :param waiting: bytes of unfinished uploads, which need room, too.
     :raises QuotaExceededError: if the account may not have that many bytes more.
     """
@@ -49,19 +45,12 @@ def charge(owner_id: int, size: int) -> None:
     :raises QuotaExceededError: if the account may not have that many bytes more.
     """
     allowed = func.coalesce(Account.quota, current_app.config["QUOTA"])
-    charged = db.session.scalar(
-        update(Account)
-        .where(Account.id == owner_id, Account.used + size <= allowed)
-        .values(used=Account.used + size)
-        .returning(Account.used)
-    )
-    if charged is None:
+    charged = update(Account).where(Account.id == owner_id, Account.used + size <= allowed)
+    if not change(charged.values(used=Account.used + size)):
         db.session.rollback()
         raise QuotaExceededError(db.session.get_one(Account, owner_id))
 
 
 def release(owner_id: int, size: int) -> None:
     """Return bytes to an account's quota, in the transaction that removes them."""
-    db.session.execute(
-        update(Account).where(Account.id == owner_id).values(used=Account.used - size)
-    )
+    change(update(Account).where(Account.id == owner_id).values(used=Account.used - size))

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import aliased
 
 from portal.activity.record import Thing, record
-from portal.core.database import db
+from portal.core.database import change, db
 from portal.core.models import Entry, Folder, StoredFile, now
 
 from . import entries, quota, tree
@@ -41,9 +41,8 @@ class Purged(NamedTuple):
 def put(selected: Iterable[Entry]) -> datetime:
     """Put entries of one account into the trash, with all that is in them.
 
-    Their names are free at once. What was in the trash before stays there by itself.
-
-    :returns: the moment, by which :func:`trashed_at` finds them again.
+    Their names are free at once. What was in the trash before stays there by itself. Return the
+    moment, by which :func:`trashed_at` finds them again.
     """
     moment = now()
     selected = list(selected)
@@ -57,11 +56,7 @@ def put(selected: Iterable[Entry]) -> datetime:
 def page(
     owner_id: int, before: Entry | None = None, most: int = 100
 ) -> Sequence[tuple[Entry, int]]:
-    """Return what an account put into the trash, the last first, and the bytes that each has.
-
-    :param before: begin with what was put there before this one.
-    :param most: how many.
-    """
+    """Return what was put into the trash before an entry, the last first, and the bytes of each."""
     inside = aliased(Entry)
     size = select(func.coalesce(func.sum(inside.size), 0)).where(inside.trash_id == Entry.id)
     query = select(Entry, size.scalar_subquery()).where(*_tops(owner_id))
@@ -86,12 +81,11 @@ def all_trashed(owner_id: int) -> Sequence[Entry]:
 
 
 def restore(entry: Entry) -> Folder:
-    """Restore an entry from the trash, with all that was put there with it.
+    """Restore an entry from the trash, with all that was put there with it; return its folder.
 
     It returns to where it was, or to the root folder if that is gone or in the trash itself; and
     under the next free name if its own was taken meanwhile.
 
-    :returns: the folder that it is in.
     :raises GoneError: if it is not in the trash any more.
     """
     with entries.changing(entry.owner_id):
@@ -101,12 +95,8 @@ def restore(entry: Entry) -> Folder:
         entries.give_name(entry, folder.id, entry.name)
         entry.parent_id = folder.id
         db.session.flush()
-        db.session.execute(
-            update(Entry)
-            .where(Entry.trash_id == entry_id)
-            .values(trash_id=None, trashed_at=None)
-            .execution_options(synchronize_session=False)
-        )
+        inside = update(Entry).where(Entry.trash_id == entry_id)
+        change(inside.values(trash_id=None, trashed_at=None))
     return folder
 
 
@@ -119,10 +109,10 @@ def purge(entry: Entry) -> Purged:
     """
     entry_id, owner_id = entry.id, entry.owner_id
     with entries.changing(owner_id):
-        _in_trash(entry_id)
-        _keep_others(entry_id, owner_id)
+        _keep_others(_in_trash(entry_id))
         keys, purged = _forget(owner_id, Entry.trash_id == entry_id)
-    _remove(keys)
+    # After the rows: without them, nobody reaches what a crash might leave on disk.
+    remove_content(*keys)
     return purged
 
 
@@ -130,18 +120,14 @@ def empty(owner_id: int) -> Purged:
     """Delete permanently all that an account has in the trash."""
     with entries.changing(owner_id):
         keys, purged = _forget(owner_id, Entry.trash_id.is_not(None))
-    _remove(keys)
+    remove_content(*keys)
     return purged
 
 
-def purge_expired(older_than_days: int | None = None, most: int | None = None) -> Purged:
-    """Delete permanently what has been in the trash too long, of all accounts.
-
-    :param older_than_days: none for ``PORTAL_TRASH_DAYS``.
-    :param most: how many entries of the trash, the oldest first; none for all.
-    """
+def purge_expired(most: int | None = None) -> Purged:
+    """Delete permanently what expired in the trash, of all accounts, the oldest first."""
     files = size = 0
-    for entry_id in _expired(older_than_days, most):
+    for entry_id in _expired(most):
         try:
             entry = _in_trash(entry_id)
             thing = Thing.of(entry)
@@ -176,19 +162,15 @@ def expiry(entry: Entry) -> datetime:
 
 
 def _tops(owner_id: int) -> tuple[sa.ColumnElement[bool], ...]:
-    """Return the conditions for what an account put into the trash, without what was in it."""
+    """Return the conditions of :func:`all_trashed`."""
     return Entry.owner_id == owner_id, Entry.trash_id == Entry.id
 
 
 def _put(entry_id: int, moment: datetime) -> None:
     live = Entry.trash_id.is_(None)
     top = select(Entry.id).where(Entry.id == entry_id, live, Entry.parent_id.is_not(None))
-    db.session.execute(
-        update(Entry)
-        .where(Entry.id.in_(select(tree.descendants(top, live).c.id)))
-        .values(trash_id=entry_id, trashed_at=moment)
-        .execution_options(synchronize_session=False)
-    )
+    inside = update(Entry).where(Entry.id.in_(select(tree.descendants(top, live).c.id)))
+    change(inside.values(trash_id=entry_id, trashed_at=moment))
 
 
 def _in_trash(entry_id: int) -> Entry:
@@ -203,24 +185,17 @@ def _home(entry: Entry) -> Folder:
     folder = db.session.get(Folder, entry.parent_id)
     if folder is None or folder.trash_id is not None:
         return entries.root_folder(entry.owner_id)
-    if not isinstance(entry, StoredFile):
-        # The folder may have been moved down meanwhile.
-        levels = tree.depth(folder.id) + tree.height(entry.id, entry.id)
-        if levels > tree.DEEPEST:
-            return entries.root_folder(entry.owner_id)
-    return folder
+    # The folder may have been moved down meanwhile.
+    levels = 0 if entry.is_file else tree.depth(folder.id) + tree.height(entry.id, entry.id)
+    return folder if levels <= tree.DEEPEST else entries.root_folder(entry.owner_id)
 
 
-def _keep_others(trash_id: int, owner_id: int) -> None:
+def _keep_others(top: Entry) -> None:
     """Take what was put into the trash on its own out of folders that go now."""
-    going = select(Entry.id).where(Entry.trash_id == trash_id)
-    db.session.execute(
-        update(Entry)
-        .where(Entry.owner_id == owner_id, Entry.parent_id.in_(going), Entry.trash_id == Entry.id)
-        .where(Entry.trash_id != trash_id)
-        .values(parent_id=entries.root_folder(owner_id).id)
-        .execution_options(synchronize_session=False)
-    )
+    going = select(Entry.id).where(Entry.trash_id == top.id)
+    others = update(Entry).where(*_tops(top.owner_id), Entry.parent_id.in_(going))
+    root = entries.root_folder(top.owner_id)
+    change(others.where(Entry.trash_id != top.id).values(parent_id=root.id))
 
 
 def _forget(owner_id: int, which: sa.ColumnElement[bool]) -> tuple[Sequence[str], Purged]:
@@ -230,19 +205,13 @@ def _forget(owner_id: int, which: sa.ColumnElement[bool]) -> tuple[Sequence[str]
         select(StoredFile.storage_key).where(mine, StoredFile.is_file.is_(True))
     ).all()
     size = int(db.session.scalar(select(func.coalesce(func.sum(Entry.size), 0)).where(mine)) or 0)
-    db.session.execute(delete(Entry).where(mine).execution_options(synchronize_session=False))
+    change(delete(Entry).where(mine))
     quota.release(owner_id, size)
     return keys, Purged(len(keys), size)
 
 
-def _remove(keys: Iterable[str]) -> None:
-    # After the rows: without them, nobody reaches what a crash might leave on disk.
-    for key in keys:
-        remove_content(key)
-
-
-def _expired(older_than_days: int | None, most: int | None) -> Sequence[int]:
-    days = current_app.config["TRASH_DAYS"] if older_than_days is None else older_than_days
+def _expired(most: int | None) -> Sequence[int]:
+    days = current_app.config["TRASH_DAYS"]
     oldest_first = (
         select(Entry.id)
         .where(Entry.trash_id.is_not(None), Entry.trash_id == Entry.id)

@@ -25,17 +25,9 @@ class RefusedError(Exception):
 class IntoItselfError(RefusedError):
     """A folder would lie in itself."""
 
-    def __init__(self) -> None:
-        super().__init__("A folder cannot be moved into itself. Select another folder.")
-
 
 class TooDeepError(RefusedError):
     """A folder would lie too deep."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            f"Folders can be nested at most {DEEPEST} deep. Select a folder further up."
-        )
 
 
 class Step(NamedTuple):
@@ -118,4 +110,6 @@ def height(folder_id: int, trash_id: int | None = None) -> int:
 def check_depth(wanted: int) -> None:
     """Raise :exc:`TooDeepError` for a folder that would lie too deep."""
     if wanted > DEEPEST:
-        raise TooDeepError
+        raise TooDeepError(
+            f"Folders can be nested at most {DEEPEST} deep. Select a folder further up."
+        )

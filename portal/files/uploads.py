@@ -13,8 +13,8 @@ from werkzeug.exceptions import BadRequest
 from portal.core.database import db
 from portal.core.models import Account, Folder, StoredFile
 from portal.files import names
-from portal.storage.content import ContentStore, current_storage
-from portal.storage.disk import Allowance, IncomingFile
+from portal.storage.content import current_storage
+from portal.storage.disk import Allowance, IncomingFile, Storage
 
 from . import entries, quota
 
@@ -34,28 +34,15 @@ class UploadRequest(Request):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.max_content_length = LONGEST_FORM
-        self._storage: ContentStore | None = None
-        self._allowance: Allowance | None = None
+        self.storage: Storage | None = None
+        self.allowance: Allowance | None = None
         self._incoming: list[IncomingFile] = []
         self._reads_to_the_end = False
 
-    def accept_files(self, storage: ContentStore, free: int) -> None:
-        """Have the form's files written to the storage, up to ``MAX_CONTENT_LENGTH``.
-
-        :param free: bytes that their owner may have more.
-        """
-        self.max_content_length = current_app.config["MAX_CONTENT_LENGTH"] + LONGEST_FORM
-        self._storage, self._allowance = storage, Allowance(free)
-
-    @property
-    def takes_files(self) -> bool:
-        """Return whether the view asked for files."""
-        return self._storage is not None
-
     def _get_file_stream(self, *_args: Any, **_kwargs: Any) -> IO[bytes]:
-        if self._storage is None:
+        if self.storage is None:
             raise BadRequest("This form takes no files.")
-        self._incoming.append(self._storage.receive(self._allowance))
+        self._incoming.append(self.storage.receive(self.allowance))
         return self._incoming[-1]
 
     def read_to_the_end(self) -> None:
@@ -79,26 +66,23 @@ class UploadRequest(Request):
 
 
 def accept_files(account: Account) -> None:
-    """Have this request's files written to the storage when its form is read.
-
-    :param account: whose files they will be.
-    :raises QuotaExceededError: if it may not have as many bytes more as the request announces.
-    """
+    """Accept this request's files, or raise :exc:`QuotaExceededError` by its announced length."""
     if not accept_up_to(quota.free_space(account)):
         raise quota.QuotaExceededError(account)
 
 
 def accept_up_to(free: int) -> bool:
-    """Have this request's files written to the storage when its form is read.
+    """Write this request's files to the storage when its form is read, up to so many bytes.
 
-    :param free: how many bytes they may have.
-    :returns: false, and nothing is accepted, if the request announces more.
+    Return false, and accept nothing, if the request announces more.
     """
-    cast("UploadRequest", request).read_to_the_end()
+    sent = cast("UploadRequest", request)
+    sent.read_to_the_end()
     # Some of a request is the form around its files.
     if (request.content_length or 0) - LONGEST_FORM > free:
         return False
-    cast("UploadRequest", request).accept_files(current_storage(), free)
+    sent.max_content_length = current_app.config["MAX_CONTENT_LENGTH"] + LONGEST_FORM
+    sent.storage, sent.allowance = current_storage(), Allowance(free)
     # Nothing was written yet. While the body comes, which may take hours, no transaction holds one
     # of few connections and keeps the journal from being cleared.
     db.session.rollback()
@@ -107,7 +91,7 @@ def accept_up_to(free: int) -> bool:
 
 def takes_files() -> bool:
     """Return whether this request's view asked for files."""
-    return cast("UploadRequest", request).takes_files
+    return cast("UploadRequest", request).storage is not None
 
 
 def received_files(field: str) -> Iterator[tuple[str, IncomingFile]]:
@@ -126,27 +110,26 @@ def add_file(folder: Folder, incoming: IncomingFile, client_name: str) -> Stored
     :raises StorageFullError: if the disk is full.
     :raises sqlalchemy.exc.OperationalError: if the database cannot be written.
     """
-    storage = current_storage()
     name = names.clean(client_name)
+    key = current_storage().keep(incoming)
     stored = StoredFile(
         name=name,
         size=incoming.size,
         mimetype=names.guess_mimetype(name),
         sha256=incoming.sha256,
-        storage_key=storage.keep(incoming),
+        storage_key=key,
     )
-    key = stored.storage_key
     try:
         return entries.place(stored, folder)
     except BaseException:
-        db.session.rollback()
         remove_content(key)
         raise
 
 
-def remove_content(key: str) -> None:
-    """Delete a file that is not in the database: what cannot be deleted is out of reach, too."""
-    try:
-        current_storage().delete(key)
-    except OSError:
-        logger.exception("no longer needed, but left on disk: %s", key)
+def remove_content(*keys: str) -> None:
+    """Delete files that are not in the database: what cannot be deleted is out of reach, too."""
+    for key in keys:
+        try:
+            current_storage().delete(key)
+        except OSError:
+            logger.exception("no longer needed, but left on disk: %s", key)

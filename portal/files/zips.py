@@ -17,8 +17,8 @@ from portal.core import text
 from portal.core.database import db
 from portal.core.models import Entry, StoredFile
 from portal.files import names
-from portal.storage.content import ContentStore, current_storage
-from portal.storage.disk import ContentLostError
+from portal.storage.content import current_storage
+from portal.storage.disk import ContentLostError, Storage
 
 from . import tree
 
@@ -43,12 +43,7 @@ class BusyError(Exception):
 
 
 class Member(NamedTuple):
-    """A file or folder in a ZIP.
-
-    :param path: where it is in the ZIP; that of a folder ends with a slash.
-    :param key: of the content; none for a folder.
-    :param size: bytes.
-    """
+    """A file or folder in a ZIP. A folder's path ends with a slash, and it has no key."""
 
     path: str
     key: str | None = None
@@ -58,8 +53,7 @@ class Member(NamedTuple):
 class Slots:
     """Places for the ZIPs that this process sends: each holds a thread for its whole length.
 
-    :param total: how many there are. One account gets half of them at most, so that nobody is kept
-        from theirs by one other.
+    One account gets half of them at most, so that nobody is kept from theirs by one other.
     """
 
     def __init__(self, total: int) -> None:
@@ -111,7 +105,7 @@ def members(selected: Sequence[Entry]) -> Sequence[Member]:
     return listed
 
 
-def stream(listed: Iterable[Member], storage: ContentStore) -> tuple[int, Iterator[bytes]]:
+def stream(listed: Iterable[Member], storage: Storage) -> tuple[int, Iterator[bytes]]:
     """Return the length of a ZIP, and the ZIP, which is read from the storage piece by piece.
 
     If a file vanishes meanwhile, the ZIP ends there: too short, and without the directory that
@@ -129,9 +123,8 @@ def stream(listed: Iterable[Member], storage: ContentStore) -> tuple[int, Iterat
     return len(zipped), iter(zipped)
 
 
-def _content(storage: ContentStore, key: str, size: int) -> Iterator[bytes]:
+def _content(storage: Storage, key: str, left: int) -> Iterator[bytes]:
     """Read a file: as many bytes as were announced, or an error."""
-    left = size
     try:
         with storage.open(key) as file:
             while chunk := file.read(min(_CHUNK, left)):

@@ -31,12 +31,9 @@ class PasswordError(ValueError):
 
 
 def check_new(password: str, name: str) -> None:
-    """Refuse a password that is too short, too long, or easy to guess.
+    """Raise :exc:`PasswordError` for a password that is too short, too long, or easy to guess.
 
     The estimate knows the most common leaked passwords, rows of keys, dates, and the name.
-
-    :param name: the account's.
-    :raises PasswordError: for such a password.
     """
     if len(password) < SHORTEST:
         raise PasswordError(f"The password is too short. Use at least {SHORTEST} characters.")
@@ -62,10 +59,7 @@ def hash_password(password: str) -> str:
 
 
 def verify(password_hash: str | None, password: str) -> bool:
-    """Return whether a password is right, in the same time for an unknown account.
-
-    :param password_hash: the account's; none for an unknown account.
-    """
+    """Return whether a password is right; without a hash, for an unknown account, as slowly."""
     if not 0 < len(password) <= LONGEST:
         return False
     # In either case, as creating the first one takes time.

@@ -12,7 +12,7 @@ import segno
 import sqlalchemy as sa
 from sqlalchemy import delete, func, select, update
 
-from portal.core.database import db
+from portal.core.database import change, commit_change, db
 from portal.core.models import Account, RecoveryCode, hash_token, now
 
 from . import sessions
@@ -25,15 +25,13 @@ _DRIFT = 1
 """Steps by which a device's clock may be off, either way."""
 # Without characters that are easily confused: 0 and o, 1, i and l.
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
-_GROUPS, _GROUP = 4, 4
 
 
 def begin(account: Account) -> None:
     """Choose a secret, unless one is in use by now. It counts once its first code was entered."""
     unused = sa.or_(Account.totp_secret.is_(None), Account.totp_step.is_(None))
     chosen = update(Account).where(Account.id == account.id, unused)
-    db.session.execute(chosen.values(totp_secret=pyotp.random_base32(), totp_step=None))
-    db.session.commit()
+    commit_change(chosen.values(totp_secret=pyotp.random_base32(), totp_step=None))
 
 
 def is_pending(account: Account) -> bool:
@@ -47,9 +45,7 @@ def confirm(account: Account, code: str) -> Sequence[str] | None:
     if step is None or not is_pending(account):
         return None
     waiting = sa.and_(Account.totp_secret == account.totp_secret, Account.totp_step.is_(None))
-    if not _note_step(account, step, waiting):
-        return None
-    return renew_recovery_codes(account)
+    return renew_recovery_codes(account) if _note_step(account, step, waiting) else None
 
 
 def check(account: Account, code: str) -> bool:
@@ -63,12 +59,8 @@ def check(account: Account, code: str) -> bool:
 
 def use_recovery_code(account: Account, code: str) -> bool:
     """Return whether a recovery code is right, and delete it."""
-    used = delete(RecoveryCode).where(
-        RecoveryCode.account_id == account.id, RecoveryCode.code_hash == _hash(code)
-    )
-    found = db.session.scalar(used.returning(RecoveryCode.id))
-    db.session.commit()
-    return found is not None
+    mine = delete(RecoveryCode).where(RecoveryCode.account_id == account.id)
+    return commit_change(mine.where(RecoveryCode.code_hash == _hash(code))) > 0
 
 
 def recovery_codes_left(account_id: int) -> int:
@@ -124,10 +116,8 @@ def _matching_step(account: Account, code: str) -> int | None:
 
 
 def _note_step(account: Account, step: int, condition: sa.ColumnElement[bool]) -> bool:
-    noted = update(Account).where(Account.id == account.id, condition).values(totp_step=step)
-    found = db.session.scalar(noted.returning(Account.id))
-    db.session.commit()
-    return found is not None
+    noted = update(Account).where(Account.id == account.id, condition)
+    return commit_change(noted.values(totp_step=step)) > 0
 
 
 def _forget(account: Account) -> None:
@@ -136,12 +126,11 @@ def _forget(account: Account) -> None:
 
 
 def _delete_recovery_codes(account: Account) -> None:
-    db.session.execute(delete(RecoveryCode).where(RecoveryCode.account_id == account.id))
+    change(delete(RecoveryCode).where(RecoveryCode.account_id == account.id))
 
 
 def _new_code() -> str:
-    groups = ("".join(secrets.choice(_ALPHABET) for _ in range(_GROUP)) for _ in range(_GROUPS))
-    return "-".join(groups)
+    return "-".join("".join(secrets.choice(_ALPHABET) for _ in range(4)) for _ in range(4))
 
 
 def _hash(code: str) -> str:

@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import contains_eager
 
-from portal.core.database import db
+from portal.core.database import change, commit_change, db
 from portal.core.models import Account, SignIn, hash_token, now
 
 _NOTED_EVERY = timedelta(minutes=5)
@@ -25,10 +25,7 @@ class OutdatedProofError(Exception):
 
 
 class Proof(NamedTuple):
-    """What somebody has proven to know of an account, as it was then.
-
-    :param totp_secret: the second factor's; none if it is off.
-    """
+    """What somebody has proven to know of an account; no secret if the second factor is off."""
 
     account_id: int
     name: str
@@ -48,7 +45,7 @@ def start(proof: Proof, user_agent: str, address: str) -> str:
     :raises OutdatedProofError: if the account has another password or second factor by now, or
         is deactivated.
     """
-    db.session.execute(delete(SignIn).where(SignIn.created_at < _oldest()))
+    change(delete(SignIn).where(SignIn.created_at < _oldest()))
     _lock(proof)
     key = secrets.token_urlsafe(32)
     db.session.add(
@@ -94,14 +91,12 @@ def list_sessions(account: Account) -> Sequence[SignIn]:
 
 def end(sign_in_id: int) -> None:
     """End one session."""
-    db.session.execute(delete(SignIn).where(SignIn.id == sign_in_id))
-    db.session.commit()
+    commit_change(delete(SignIn).where(SignIn.id == sign_in_id))
 
 
 def end_all(account: Account) -> None:
     """End every session of an account."""
-    db.session.execute(delete(SignIn).where(SignIn.account_id == account.id))
-    db.session.commit()
+    commit_change(delete(SignIn).where(SignIn.account_id == account.id))
 
 
 def _oldest() -> datetime:
@@ -116,25 +111,19 @@ def _lock(proof: Proof) -> None:
         second_factor = sa.and_(
             Account.totp_secret == proof.totp_secret, Account.totp_step.is_not(None)
         )
-    locked = (
-        update(Account)
-        .where(
-            Account.id == proof.account_id,
-            Account.password_hash == proof.password_hash,
-            Account.is_active,
-            second_factor,
-        )
-        .values(password_hash=proof.password_hash)
-        .execution_options(synchronize_session=False)
+    unchanged = update(Account).where(
+        Account.id == proof.account_id,
+        Account.password_hash == proof.password_hash,
+        Account.is_active,
+        second_factor,
     )
-    if db.session.scalar(locked.returning(Account.id)) is None:
+    if not change(unchanged.values(password_hash=proof.password_hash)):
         db.session.rollback()
         raise OutdatedProofError
 
 
 def _note_use(sign_in_id: int) -> None:
     try:
-        db.session.execute(update(SignIn).where(SignIn.id == sign_in_id).values(used_at=now()))
-        db.session.commit()
+        commit_change(update(SignIn).where(SignIn.id == sign_in_id).values(used_at=now()))
     except OperationalError:
         db.session.rollback()  # a full disk is no reason to refuse who only reads

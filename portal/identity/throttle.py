@@ -54,10 +54,7 @@ logger = logging.getLogger(__name__)
 
 
 class TooManyAttemptsError(Exception):
-    """There were too many attempts.
-
-    :param retry_after: seconds until the next one is allowed.
-    """
+    """There were too many attempts; the next one is allowed after so many seconds."""
 
     def __init__(self, retry_after: int) -> None:
         super().__init__(f"too many attempts, for {retry_after} seconds")
@@ -80,8 +77,7 @@ class Counter:
 class Attempt:
     """An attempt to guess a secret. It counts as failed until it is known to have succeeded.
 
-    :param what: the kind of secret, for the log.
-    :param name: what the client tried it for, for the log.
+    The log says what kind of secret it was, and the name that the client tried it for.
     """
 
     storage: Storage
@@ -214,10 +210,8 @@ def _count(what: str, name: str, counters: tuple[Counter, ...]) -> Attempt:
 
 
 def _code_counters(account_id: int, network: str) -> tuple[Counter, ...]:
-    return (
-        Counter(NETWORK, f"code/{network}", shared=True),
-        Counter(CODE, f"code/{account_id}"),
-    )
+    network_counter = Counter(NETWORK, f"code/{network}", shared=True)
+    return network_counter, Counter(CODE, f"code/{account_id}")
 
 
 def _network() -> str:

@@ -25,6 +25,7 @@ from typing import BinaryIO
 
 import click
 
+from portal.core.datafolder import create_private
 from portal.core.models import now
 from portal.storage.disk import Storage, sync_folder
 
@@ -50,12 +51,7 @@ class BackupError(click.ClickException):
 
 @dataclass
 class Report:
-    """What a backup holds.
-
-    :param files: the number of files.
-    :param size: bytes of the archive.
-    :param damaged: a line for each file that is missing or not what was uploaded.
-    """
+    """What a backup holds: the number of files, its bytes, and a line for each damaged file."""
 
     files: int = 0
     size: int = 0
@@ -76,10 +72,7 @@ def space_needed(database: Path) -> tuple[int, int]:
 
 
 def check_target(target: Path, data: Path, needed: int) -> int:
-    """Return the free bytes on the target's disk.
-
-    :raises BackupError: if no backup can be written to that path.
-    """
+    """Return the free bytes on the target's disk; raise BackupError if it cannot be written."""
     if os.path.lexists(target):
         raise BackupError(f"{target} already exists. Choose another name, or move it away.")
     if not target.parent.is_dir():
@@ -98,10 +91,8 @@ def check_target(target: Path, data: Path, needed: int) -> int:
 
 
 def create(target: Path, data: Path, storage: Storage, schema: str, advance: Advance) -> Report:
-    """Write a backup.
+    """Write a backup of a data folder, whose database has that revision of the schema.
 
-    :param data: the data folder.
-    :param schema: the revision of the database's schema.
     :raises BackupError: if another backup is in progress.
     :raises OSError: if anything but a file cannot be read, or the backup cannot be written.
     """
@@ -138,8 +129,8 @@ def _write(draft: Path, data: Path, storage: Storage, schema: str, advance: Adva
     report = Report()
     with (
         closing(_read_only(draft / DATABASE)) as snapshot,
-        _create(draft / "backup.tar") as file,
-        _create(draft / MANIFEST) as manifest,
+        create_private(draft / "backup.tar") as file,
+        create_private(draft / MANIFEST) as manifest,
     ):
         archive = _Archive(file, manifest, advance)
         archive.note(format=FORMAT, schema=schema, made_at=now().isoformat(timespec="seconds"))
@@ -235,7 +226,3 @@ class _Source:
 
 def _read_only(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
-
-
-def _create(path: Path) -> BinaryIO:
-    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b")

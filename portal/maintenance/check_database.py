@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import sqlalchemy as sa
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import aliased
 
-from portal.core.database import db
+from portal.core.database import commit_change, db
 from portal.core.models import Account, Entry, Folder
 from portal.files import entries, tree
 
@@ -24,7 +25,7 @@ def check_database() -> Iterator[Problem]:
     db.session.rollback()
 
 
-def check_used(*, repair: bool) -> Iterator[Problem]:
+def check_used() -> Iterator[Problem]:
     """Compare the bytes noted for each account with the sum of its files."""
     total = (
         select(func.coalesce(func.sum(Entry.size), 0))
@@ -34,23 +35,20 @@ def check_used(*, repair: bool) -> Iterator[Problem]:
     )
     wrong = select(Account.id, Account.name, Account.used, total).where(Account.used != total)
     for account_id, name, used, actual in db.session.execute(wrong).all():
-        problem = Problem("used", repr(name), f"{used} bytes are noted, its files have {actual}")
-        if repair:
-            # One statement: an upload meanwhile is counted either before it or after it.
-            db.session.execute(
-                update(Account)
-                .where(Account.id == account_id)
-                .values(used=total)
-                .execution_options(synchronize_session=False)
-            )
-            db.session.commit()
-            problem.repaired = "counted again"
-        yield problem
+        # One statement: an upload meanwhile is counted either before it or after it.
+        again = update(Account).where(Account.id == account_id).values(used=total)
+        detail = f"{used} bytes are noted, its files have {actual}"
+        yield Problem("used", repr(name), detail, partial(_count_again, again))
 
 
-def check_folders(*, repair: bool) -> Iterator[Problem]:
+def _count_again(statement: sa.Update) -> str:
+    commit_change(statement)
+    return "counted again"
+
+
+def check_folders() -> Iterator[Problem]:
     """Check that each entry can be reached: from its owner's root folder, or in the trash."""
-    yield from _check_roots(repair)
+    yield from _check_roots()
     for wrong, detail in _misplaced():
         for entry_id in db.session.scalars(select(Entry.id).where(wrong).order_by(Entry.id)).all():
             # A repair before may have included this entry.
@@ -58,22 +56,22 @@ def check_folders(*, repair: bool) -> Iterator[Problem]:
             if entry is None:
                 continue
             owner = db.session.get_one(Account, entry.owner_id).name
-            problem = Problem("folder", f"{entry.name!r} of {owner!r}", detail)
-            if repair:
-                problem.repaired = _bring_back(entry)
-            yield problem
+            what = f"{entry.name!r} of {owner!r}"
+            yield Problem("folder", what, detail, partial(_bring_back, entry))
             db.session.rollback()
 
 
-def _check_roots(repair: bool) -> Iterator[Problem]:
+def _check_roots() -> Iterator[Problem]:
     roots = select(Folder.owner_id).where(Folder.parent_id.is_(None))
     for account in db.session.scalars(select(Account).where(Account.id.not_in(roots))).all():
-        problem = Problem("folder", repr(account.name), "has no root folder")
-        if repair:
-            db.session.add(Folder(owner_id=account.id, name="", name_key=""))
-            db.session.commit()
-            problem.repaired = "created"
-        yield problem
+        create = partial(_create_root, account.id)
+        yield Problem("folder", repr(account.name), "has no root folder", create)
+
+
+def _create_root(owner_id: int) -> str:
+    db.session.add(Folder(owner_id=owner_id, name="", name_key=""))
+    db.session.commit()
+    return "created"
 
 
 def _misplaced() -> Iterator[tuple[sa.ColumnElement[bool], str]]:

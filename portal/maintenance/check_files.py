@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
 from io import BufferedReader
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Row, exists, func, select
@@ -36,14 +35,22 @@ class Problem:
 
     :param kind: one word, as documented.
     :param what: the file, folder or account.
-    :param detail: what is wrong, for people.
-    :param repaired: how it was repaired; None if it was not.
+    :param mend: repairs it, and returns how; None if it could not.
     """
 
     kind: str
     what: str
     detail: str
+    mend: Callable[[], str | None] | None = field(default=None, repr=False)
     repaired: str | None = None
+
+    def repair(self) -> None:
+        """Repair it, if that is possible without losing anything."""
+        self.repaired = self.mend() if self.mend else None
+
+    def as_row(self) -> dict[str, str | None]:
+        """Return what JSON has of it."""
+        return {name: getattr(self, name) for name in ("kind", "what", "detail", "repaired")}
 
     def __str__(self) -> str:
         done = f"; {self.repaired}" if self.repaired else ""
@@ -55,16 +62,10 @@ def total_size() -> int:
     return db.session.scalar(select(func.coalesce(func.sum(Entry.size), 0))) or 0
 
 
-def check_files(
-    storage: Storage, *, content: bool, repair: bool, advance: Advance
-) -> Iterator[Problem]:
-    """Check each file that the database names.
-
-    :param content: whether to read all of them.
-    :param advance: called with the size of each file after its check.
-    """
+def check_files(storage: Storage, *, content: bool, advance: Advance) -> Iterator[Problem]:
+    """Check each file that the database names, and advance by its size; read it if asked to."""
     for row in _rows():
-        problem = _check_file(storage, row, content, repair)
+        problem = _check_file(storage, row, content)
         advance(row.size)
         # The file may have been deleted since its row was read.
         if problem and db.session.scalar(select(exists().where(StoredFile.id == row.id))):
@@ -72,8 +73,8 @@ def check_files(
         db.session.rollback()  # a long transaction would keep the journal from being cleared
 
 
-def check_unclaimed(storage: Storage, *, repair: bool) -> Iterator[Problem]:
-    """Find content that no row names, and move it aside."""
+def check_unclaimed(storage: Storage) -> Iterator[Problem]:
+    """Find content that no row names. A repair moves it aside."""
     keys = storage.all_keys()
     while batch := list(islice(keys, _AT_ONCE)):
         known = select(StoredFile.storage_key).where(StoredFile.storage_key.in_(batch))
@@ -85,28 +86,20 @@ def check_unclaimed(storage: Storage, *, repair: bool) -> Iterator[Problem]:
             # of an upload may have arrived long before.
             if found is None or time.time() - found.st_ctime < YOUNG:
                 continue
-            problem = Problem("unclaimed", key, f"{found.st_size} bytes that no file claims")
-            if repair:
-                permissions.set_aside(storage, key)
-                problem.repaired = f"moved to {storage.unclaimed}"
-            yield problem
+            detail = f"{found.st_size} bytes that no file claims"
+            yield Problem("unclaimed", key, detail, partial(permissions.set_aside, storage, key))
 
 
-def check_rights(storage: Storage, *, repair: bool) -> Iterator[Problem]:
+def check_rights(storage: Storage) -> Iterator[Problem]:
     """Check that nobody else may change files, and that the web server may read them."""
     for path, mode in permissions.paths(storage):
         try:
             wrong = permissions.wrong_rights(storage, path, mode)
         except FileNotFoundError:  # deleted meanwhile
             continue
-        if wrong is None:
-            continue
-        problem = Problem("rights", str(path), wrong)
-        if repair:
-            with suppress(PermissionError):
-                permissions.set_rights(storage, path, mode)
-                problem.repaired = f"has the mode {mode:04o} now"
-        yield problem
+        if wrong:
+            mend = partial(permissions.set_rights, storage, path, mode)
+            yield Problem("rights", str(path), wrong, mend)
 
 
 def _rows() -> Iterator[Row[Any]]:
@@ -125,15 +118,12 @@ def _rows() -> Iterator[Row[Any]]:
         last = batch[-1].id
 
 
-def _check_file(storage: Storage, row: Row[Any], content: bool, repair: bool) -> Problem | None:
+def _check_file(storage: Storage, row: Row[Any], content: bool) -> Problem | None:
     key, title = row.storage_key, f"{row.name!r} of {row.owner!r} ({row.storage_key})"
     found = storage.find(key)
     if found is None:
-        problem = Problem("missing", title, "has no content")
-        if repair and _hash_at(storage.unclaimed / key) == row.sha256:
-            permissions.claim(storage, key)
-            problem.repaired = f"moved back from {storage.unclaimed}"
-        return problem
+        mend = partial(_claim, storage, key, row.sha256)
+        return Problem("missing", title, "has no content", mend)
     if found.st_size != row.size:
         return Problem("size", title, f"{found.st_size} bytes instead of {row.size}")
     if content:
@@ -146,12 +136,14 @@ def _check_file(storage: Storage, row: Row[Any], content: bool, repair: bool) ->
     return None
 
 
-def _hash_at(path: Path) -> str | None:
+def _claim(storage: Storage, key: str, sha256: str) -> str | None:
+    """Move content back that was set aside, if it is what was uploaded."""
     try:
-        with path.open("rb") as file:
-            return _hash(file)
+        with (storage.unclaimed / key).open("rb") as file:
+            found = _hash(file)
     except OSError:
         return None
+    return permissions.claim(storage, key) if found == sha256 else None
 
 
 def _hash(file: BufferedReader) -> str:

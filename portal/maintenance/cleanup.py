@@ -9,11 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from flask import current_app
-from sqlalchemy import ColumnElement, delete
+from sqlalchemy import delete
 
 from portal.accounts import invitations
 from portal.activity import record
-from portal.core.database import db
+from portal.core.database import commit_change
 from portal.core.models import OneTimeLink, SignIn, now
 from portal.files import trash
 from portal.storage.disk import ABANDONED, Storage
@@ -26,28 +26,19 @@ _DRAFT_FILE = re.compile(r"(secret_key|demo_accounts)\.[0-9a-f]{16}")
 
 
 def clean_up(data: Path, storage: Storage) -> dict[str, int]:
-    """Delete what has expired, and return the number of each kind.
-
-    :param data: the data folder.
-    """
+    """Delete what has expired from the data folder, and return the number of each kind."""
+    ended = SignIn.created_at < now() - current_app.permanent_session_lifetime
+    forgotten = OneTimeLink.expires_at < now() - invitations.REMEMBERED
     return {
         "files in the trash": trash.purge_expired().files,
-        "sessions": _delete(
-            SignIn, SignIn.created_at < now() - current_app.permanent_session_lifetime
-        ),
-        "links": _delete(OneTimeLink, OneTimeLink.expires_at < now() - invitations.REMEMBERED),
+        "sessions": commit_change(delete(SignIn).where(ended)),
+        "links": commit_change(delete(OneTimeLink).where(forgotten)),
         "records of activity": record.forget_old(),
         "unfinished uploads": resumable.remove_expired(),
         "abandoned uploads": storage.remove_abandoned(),
         "postponed deletions": storage.deletions.finish(),
         "drafts": _delete_drafts(data, storage),
     }
-
-
-def _delete(model: type[SignIn | OneTimeLink], which: ColumnElement[bool]) -> int:
-    ids = db.session.scalars(delete(model).where(which).returning(model.id)).all()
-    db.session.commit()
-    return len(ids)
 
 
 def _delete_drafts(data: Path, storage: Storage) -> int:

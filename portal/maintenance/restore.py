@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from portal.core.database import knows
-from portal.core.datafolder import locked, secret_key
+from portal.core.database import revisions
+from portal.core.datafolder import create_private, locked, secret_key
 from portal.storage import permissions
 from portal.storage.disk import Storage, is_key
 
@@ -116,7 +116,7 @@ def _belongs(name: str, number: int) -> bool:
 def _check_schema(source: Path) -> None:
     with closing(_manifest(source)) as lines:
         schema = next(lines).schema
-    if not knows(schema):
+    if schema not in revisions():
         raise BackupError(
             f"{source} has the schema {schema}, which this version of the portal does not know:"
             " a newer version of the portal created it, or one from before the first release."
@@ -148,8 +148,7 @@ def _extract(source: Path, draft: Path, advance: Advance) -> set[str]:
 
 def _write(content: IO[bytes], target: Path, advance: Advance) -> str:
     sha256 = hashlib.sha256()
-    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
+    with create_private(target) as file:
         while piece := content.read(PIECE):
             sha256.update(piece)
             file.write(piece)

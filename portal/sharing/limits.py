@@ -11,15 +11,12 @@ from flask import current_app
 from sqlalchemy import Select, exists, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from portal.core.database import db
+from portal.core.database import change, commit_change, db
 from portal.core.models import Account, Entry, FileRequest, Share, ShareDownload, now
 
 
 def begin_download(share: Share, entry: Entry, visitor: str) -> bool:
-    """Count a visitor's download, unless it was counted recently or the limit is reached.
-
-    :returns: whether the visitor may download the file.
-    """
+    """Count a visitor's download, unless that was done recently; return whether it is allowed."""
     if may_download(share, entry, visitor):
         return True
     if not _count(share):
@@ -43,10 +40,7 @@ def begin_download(share: Share, entry: Entry, visitor: str) -> bool:
 
 
 def count_download(share: Share) -> bool:
-    """Count a download that cannot be resumed, unless the limit is reached.
-
-    :returns: whether the visitor may download.
-    """
+    """Count a download that cannot be resumed, and return whether the limit allows it."""
     counted = _count(share)
     db.session.commit()
     return counted
@@ -64,11 +58,11 @@ def has_begun(share: Share, visitor: str) -> bool:
 
 
 def reserve(request: FileRequest, size: int) -> bool:
-    """Count a file against the limits of a request that still works.
+    """Count a file against the limits of an open request, and return whether it may be stored.
 
-    :returns: whether the file may be stored. If storing fails, :func:`release` the reservation.
+    If storing fails, :func:`release` the reservation.
     """
-    counted = db.session.scalar(
+    open_request = (
         update(FileRequest)
         .where(FileRequest.id == request.id)
         # The link may have ended during the upload.
@@ -79,21 +73,15 @@ def reserve(request: FileRequest, size: int) -> bool:
         .where(
             or_(FileRequest.size_limit.is_(None), FileRequest.size + size <= FileRequest.size_limit)
         )
-        .values(files=FileRequest.files + 1, size=FileRequest.size + size)
-        .returning(FileRequest.files)
     )
-    db.session.commit()
-    return counted is not None
+    counted = open_request.values(files=FileRequest.files + 1, size=FileRequest.size + size)
+    return commit_change(counted) > 0
 
 
 def release(request_id: int, size: int) -> None:
     """Undo :func:`reserve` for a file that could not be stored."""
-    db.session.execute(
-        update(FileRequest)
-        .where(FileRequest.id == request_id)
-        .values(files=FileRequest.files - 1, size=FileRequest.size - size)
-    )
-    db.session.commit()
+    reserved = update(FileRequest).where(FileRequest.id == request_id)
+    commit_change(reserved.values(files=FileRequest.files - 1, size=FileRequest.size - size))
 
 
 def _grants(share: Share, visitor: str) -> Select[ShareDownload]:
@@ -110,11 +98,6 @@ def _oldest_grant() -> datetime:
 
 
 def _count(share: Share) -> bool:
-    counted = db.session.scalar(
-        update(Share)
-        .where(Share.id == share.id)
-        .where(or_(Share.download_limit.is_(None), Share.downloads < Share.download_limit))
-        .values(downloads=Share.downloads + 1)
-        .returning(Share.downloads)
-    )
-    return counted is not None
+    below_limit = or_(Share.download_limit.is_(None), Share.downloads < Share.download_limit)
+    counted = update(Share).where(Share.id == share.id, below_limit)
+    return change(counted.values(downloads=Share.downloads + 1)) > 0

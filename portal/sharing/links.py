@@ -11,7 +11,7 @@ from typing import TypedDict, TypeVar, Unpack
 
 from flask import current_app
 from itsdangerous import BadSignature, Signer
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 
 from portal.core.database import db
 from portal.core.models import Account, Entry, FileRequest, Share, hash_token, new_token, now
@@ -23,18 +23,12 @@ L = TypeVar("L", bound=Share | FileRequest)
 class Terms(TypedDict, total=False):
     """The terms of a link. All but the first two belong to one kind."""
 
-    note: str
-    """Shown to visitors."""
-    expires_at: datetime | None
-    """None: never."""
-    download_limit: int | None
-    """Of a share. None: unlimited."""
-    password: str | None
-    """Of a share. None: visitors need no password."""
-    file_limit: int | None
-    """Files in all, of a file request. None: unlimited."""
-    size_limit: int | None
-    """Bytes in all, of a file request. None: limited by the owner's quota only."""
+    note: str  # visitors see it
+    expires_at: datetime | None  # None: never
+    download_limit: int | None  # of a share; None: unlimited
+    password: str | None  # of a share; None: visitors need no password
+    file_limit: int | None  # of a file request; None: unlimited
+    size_limit: int | None  # of a file request, in bytes; None: only the owner's quota limits it
 
 
 def create(kind: type[L], entry: Entry, **terms: Unpack[Terms]) -> tuple[L, str]:
@@ -86,14 +80,12 @@ def via(link: Share | FileRequest) -> str:
 
 def of_owner(kind: type[L], account: Account) -> Sequence[L]:
     """Return an account's links of one kind, newest first."""
-    mine = select(kind).where(kind.owner_id == account.id)
-    return db.session.scalars(mine.order_by(kind.id.desc())).all()
+    return _newest_first(kind, kind.owner_id == account.id)
 
 
 def shares_of(entry: Entry) -> Sequence[Share]:
     """Return the shares of one file or folder, newest first."""
-    found = select(Share).where(Share.entry_id == entry.id)
-    return db.session.scalars(found.order_by(Share.id.desc())).all()
+    return _newest_first(Share, Share.entry_id == entry.id)
 
 
 def revoke(link: Share | FileRequest) -> None:
@@ -101,6 +93,10 @@ def revoke(link: Share | FileRequest) -> None:
     if link.revoked_at is None:
         link.revoked_at = now()
         db.session.commit()
+
+
+def _newest_first(kind: type[L], condition: ColumnElement[bool]) -> Sequence[L]:
+    return db.session.scalars(select(kind).where(condition).order_by(kind.id.desc())).all()
 
 
 def _signer(kind: type[L]) -> Signer:

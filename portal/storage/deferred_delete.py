@@ -15,16 +15,13 @@ from pathlib import Path
 
 from portal.core.datafolder import locked
 
+_SHARED = fcntl.LOCK_SH | fcntl.LOCK_NB
 _PATIENCE = 10
 """Seconds that a backup waits for deletions that are under way."""
 
 
 class Deletions:
-    """How files leave a folder.
-
-    :param folder: the folder that is locked.
-    :param aside: where files wait for their deletion; on the same file system.
-    """
+    """How files leave a folder, which is locked; or wait aside, on the same file system."""
 
     def __init__(self, folder: Path, aside: Path) -> None:
         self.aside = aside
@@ -33,7 +30,7 @@ class Deletions:
     def delete(self, path: Path) -> None:
         """Delete a file, if it is there, or put it aside."""
         try:
-            with locked(self._folder, fcntl.LOCK_SH | fcntl.LOCK_NB):
+            with locked(self._folder, _SHARED):
                 path.unlink(missing_ok=True)
         except BlockingIOError:
             self.aside.mkdir(mode=0o700, exist_ok=True)
@@ -63,10 +60,7 @@ class Deletions:
     def finish(self) -> int:
         """Delete what was put aside, and return how many files; none while a backup reads them."""
         count = 0
-        with (
-            suppress(BlockingIOError, FileNotFoundError),
-            locked(self._folder, fcntl.LOCK_SH | fcntl.LOCK_NB),
-        ):
+        with suppress(BlockingIOError, FileNotFoundError), locked(self._folder, _SHARED):
             for path in self.aside.iterdir():
                 path.unlink(missing_ok=True)
                 count += 1

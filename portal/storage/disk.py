@@ -48,10 +48,7 @@ class OverAllowanceError(Exception):
 
 
 class Allowance:
-    """Bytes that may arrive, in several files together.
-
-    :param left: how many.
-    """
+    """Bytes that may arrive, in several files together."""
 
     def __init__(self, left: int) -> None:
         self.left = left
@@ -66,10 +63,8 @@ class Allowance:
 class IncomingFile(io.FileIO):
     """A file on its way in: counted and hashed while it is written, and not read back.
 
-    :param path: where to write.
     :param reserve: bytes that are to stay free on the disk.
     :param allowance: what it may have; none: as much as there is room for.
-    :param mode: ``xb`` where nothing may be there yet.
     """
 
     def __init__(
@@ -117,7 +112,6 @@ class IncomingFile(io.FileIO):
 class Storage:
     """Files on a local disk.
 
-    :param files: where they are kept.
     :param incoming: where they arrive; on the same file system.
     :param reserve: bytes that are to stay free there.
     """
@@ -157,7 +151,6 @@ class Storage:
     def receive(self, allowance: Allowance | None = None) -> IncomingFile:
         """Open a file to write an upload into.
 
-        :param allowance: bytes that may arrive in it; none: as many as there is room for.
         :raises StorageFullError: if the disk is full, or its reserve is reached.
         """
         check_space(self.incoming, self._reserve)

@@ -26,18 +26,20 @@ def adopt(storage: Storage, folder: Path) -> None:
     sync_folder(storage.files)
 
 
-def set_aside(storage: Storage, key: str) -> None:
-    """Move a file that no row claims to where nobody reaches it."""
+def set_aside(storage: Storage, key: str) -> str:
+    """Move a file that no row claims to where nobody reaches it, and return what was done."""
     storage.unclaimed.mkdir(mode=0o700, exist_ok=True)
     with suppress(FileNotFoundError):  # its deletion was under way
         (storage.files / storage.path(key)).rename(storage.unclaimed / key)
+    return f"moved to {storage.unclaimed}"
 
 
-def claim(storage: Storage, key: str) -> None:
-    """Move a file back that was set aside."""
+def claim(storage: Storage, key: str) -> str:
+    """Move a file back that was set aside, and return what was done."""
     target = storage.files / storage.path(key)
     target.parent.mkdir(mode=storage.folder_mode, exist_ok=True)
     (storage.unclaimed / key).rename(target)
+    return f"moved back from {storage.unclaimed}"
 
 
 def paths(storage: Storage) -> Iterator[tuple[Path, int]]:
@@ -61,14 +63,12 @@ def wrong_rights(storage: Storage, path: Path, mode: int) -> str | None:
     return None
 
 
-def set_rights(storage: Storage, path: Path, mode: int) -> None:
-    """Set owner, group and mode.
-
-    :raises OSError: if this user may not.
-    """
-    found, group = path.stat(), storage.files.stat().st_gid
-    if found.st_uid != os.geteuid():
-        os.chown(path, os.geteuid(), -1)
-    if mode & stat.S_IRGRP and found.st_gid != group:
-        os.chown(path, -1, group)
-    path.chmod(mode)
+def set_rights(storage: Storage, path: Path, mode: int) -> str | None:
+    """Set owner, group and mode, and return what was done; none if this user may not."""
+    group = storage.files.stat().st_gid if mode & stat.S_IRGRP else -1
+    try:
+        os.chown(path, os.geteuid(), group)
+        path.chmod(mode)
+    except PermissionError:
+        return None
+    return f"has the mode {mode:04o} now"

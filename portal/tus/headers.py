@@ -22,21 +22,14 @@ class HeaderError(ValueError):
 
 
 class Checksum(NamedTuple):
-    """What the bytes of one request hash to.
-
-    :param algorithm: one of :data:`ALGORITHMS`.
-    :param digest: the hash, as bytes.
-    """
+    """What the bytes of one request hash to, by one of :data:`ALGORITHMS`."""
 
     algorithm: str
     digest: bytes
 
 
 def parse_number(name: str, value: str | None) -> int:
-    """Read a number of bytes.
-
-    :raises HeaderError: for anything but decimal digits.
-    """
+    """Read a number of bytes, or raise :exc:`HeaderError` for anything but decimal digits."""
     if value is None or not _NUMBER.fullmatch(value):
         raise HeaderError(f"{name} must be a whole number of bytes, from 0 up.")
     return int(value)

@@ -104,9 +104,8 @@ class PartFile(IncomingFile):
 
 
 class Parts:
-    """The folder of unfinished uploads.
+    """The folder of unfinished uploads, below the one where others arrive.
 
-    :param incoming: where other uploads arrive; the folder is made there.
     :param reserve: bytes that are to stay free on the disk.
     """
 
@@ -116,10 +115,9 @@ class Parts:
         self._reserve = reserve
 
     def create(self, length: int) -> str:
-        """Create an upload, and return its key.
+        """Create an upload of so many bytes, and return its key.
 
-        :param length: bytes that it will have.
-        :raises StorageFullError: if the disk has no room for that many.
+        :raises StorageFullError: if the disk has no room for it.
         """
         check_space(self._incoming, self._reserve + length)
         self._folder.mkdir(mode=0o700, exist_ok=True)

@@ -9,7 +9,7 @@ from typing import BinaryIO, NamedTuple, cast
 from flask import current_app
 from sqlalchemy import func, select, update
 
-from portal.core.database import db
+from portal.core.database import change, db
 from portal.core.models import Account, Folder, StoredFile, Upload, now
 from portal.files import entries, names, quota
 from portal.files.policy import may
@@ -40,9 +40,7 @@ class TooManyError(Exception):
 class Announced(NamedTuple):
     """What a client says of a file before it sends it.
 
-    :param name: the file's name.
-    :param size: bytes.
-    :param path: folders to put it in, made where they are not there; none for the folder itself.
+    :param path: folders to put it in, created where they are missing; none for the folder itself.
     :param metadata: as it was sent.
     """
 
@@ -107,11 +105,7 @@ def offset(upload: Upload) -> int:
 
 
 def open_part(upload: Upload) -> PartFile:
-    """Open what is there of an upload, to finish it.
-
-    :raises FileNotFoundError: if its file is lost.
-    :raises PartLockedError: if another request adds to it.
-    """
+    """Open what is there of an upload, as :meth:`Parts.open` does, to finish it."""
     return current_parts().open(upload.part_key, upload.size)
 
 
@@ -169,10 +163,7 @@ def finish(upload: Upload, part: PartFile) -> StoredFile | None:
 
 
 def remove(upload: Upload) -> None:
-    """Delete an upload. The file of a finished one stays.
-
-    :raises PartLockedError: if a request adds to it.
-    """
+    """Delete an upload, as :meth:`Parts.remove` does. The file of a finished one stays."""
     current_parts().remove(upload.part_key)
     db.session.delete(upload)
     db.session.commit()
@@ -230,11 +221,5 @@ def _receive(part: PartFile, stream: BinaryIO, checksum: Checksum | None) -> Non
 def _mark_finished(upload: Upload) -> bool:
     """Record it in the transaction that brings the file; of two requests, one succeeds."""
     moment = now()
-    marked = db.session.scalar(
-        update(Upload)
-        .where(Upload.id == upload.id, Upload.finished_at.is_(None))
-        .values(finished_at=moment, used_at=moment)
-        .returning(Upload.id)
-        .execution_options(synchronize_session=False)
-    )
-    return marked is not None
+    open_upload = update(Upload).where(Upload.id == upload.id, Upload.finished_at.is_(None))
+    return change(open_upload.values(finished_at=moment, used_at=moment)) > 0

@@ -18,10 +18,7 @@ class UTCDateTime(sa.types.TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:  # noqa: ARG002
-        """Return the moment in UTC, for the database.
-
-        :raises ValueError: for a time without a time zone.
-        """
+        """Return the moment in UTC; raise :exc:`ValueError` for one without a time zone."""
         if value is None:
             return None
         if value.tzinfo is None:

@@ -15,7 +15,7 @@ from flask import Flask
 from portal import create_app
 from portal.cli import portal
 from portal.core.datafolder import DataFolderError
-from portal.storage.content import disk_storage
+from portal.storage.content import current_storage
 from tests.support.portal import delete_for_good, kept, links, prepare, signed_in, upload
 from tests.support.stored import path_of, store
 
@@ -39,7 +39,7 @@ def test_files_that_the_web_server_cannot_read_are_found(app: Flask, data: Path)
         os.chown(data / name, -1, 12345)
         (data / name).chmod(mode)
     with app.app_context():
-        disk_storage().prepare()
+        current_storage().prepare()
     assert check(app) == [("rights", None)] * 2
     check(app, "--repair")
     assert check(app) == []

@@ -17,7 +17,7 @@ with tempfile.TemporaryDirectory() as name:
     load(REVISIONS[-1], data)
     app = create_app({"DATA": str(data)})
     with app.app_context():
-        newest = database.upgrade().after
+        _, newest = database.upgrade()
         database.db.engine.dispose()
     with closing(sqlite3.connect(data / "portal.db")) as connection:
         text = "\n".join(connection.iterdump())

@@ -12,8 +12,7 @@ from flask import Flask
 
 from portal.accounts import accounts
 from portal.cli import portal
-from portal.cli.output import progress
-from portal.cli.sizes import parse_size
+from portal.cli.group import parse_size, progress
 from portal.core import database
 from portal.files import trash
 from tests.support.paths import PROJECT

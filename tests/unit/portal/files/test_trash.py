@@ -297,7 +297,8 @@ def test_days_are_a_setting_and_an_argument(
     age(app, "a.txt", 5)
     with app.app_context():
         assert trash.purge_expired() == Purged()
-        assert trash.purge_expired(older_than_days=4) == Purged(1, 1)
+        app.config["TRASH_DAYS"] = 4
+        assert trash.purge_expired() == Purged(1, 1)
 
 
 def test_requests_empty_the_trash_of_what_is_too_old_now_and_then(

@@ -30,7 +30,7 @@ from portal.files import trash
 from portal.identity import sessions
 from portal.maintenance import backup
 from portal.maintenance.backup import BackupError
-from portal.storage.content import disk_storage
+from portal.storage.content import current_storage
 from tests.support import schemas
 from tests.support.paths import PROJECT
 from tests.support.portal import PASSWORD, arriving, kept
@@ -136,7 +136,7 @@ def test_backup_overwrites_nothing_that_comes_meanwhile(
     with app.app_context():
         store("alice", "a.txt")
         with pytest.raises(BackupError, match="meanwhile"):
-            backup.create(target, data, disk_storage(), "", lambda _size: target.touch())
+            backup.create(target, data, current_storage(), "", lambda _size: target.touch())
     assert target.stat().st_size == 0
     assert list(target.parent.iterdir()) == [target]
 
@@ -310,7 +310,7 @@ def test_backups_while_files_come_and_go_are_whole(
 ) -> None:
     made = []
     with app.app_context(), hammering(data) as deleted:
-        storage, deadline = disk_storage(), time.monotonic() + 30
+        storage, deadline = current_storage(), time.monotonic() + 30
         while len(kept(data)) < 15:
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -347,7 +347,7 @@ def test_file_deleted_during_a_backup_is_in_it_and_gone_after_it(
                 trash.purge(entry)
                 going.remove(entry)
 
-        report = backup.create(target, data, disk_storage(), "", delete)
+        report = backup.create(target, data, current_storage(), "", delete)
     assert report.damaged == []
     assert b"going" in members(target).values()
     assert kept(data) == []
@@ -358,7 +358,7 @@ def test_second_backup_at_once_is_refused(
     app: Flask, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("portal.storage.deferred_delete._PATIENCE", 0.1)
-    with app.app_context(), disk_storage().deletions.put_off():
+    with app.app_context(), current_storage().deletions.put_off():
         code, out, err = run(app, "backup", str(target))
     assert (code, out) == (1, "")
     assert "Another backup is in progress" in err
@@ -369,9 +369,9 @@ def test_deletions_that_a_killed_backup_put_off_are_done_by_the_cleanup(
 ) -> None:
     with app.app_context():
         stored = store("alice", "a.txt")
-        deletions = disk_storage().deletions
+        deletions = current_storage().deletions
         with locked(data / "files"):
-            disk_storage().delete(stored.storage_key)
+            current_storage().delete(stored.storage_key)
             assert deletions.finish() == 0
         assert len(list(deletions.aside.iterdir())) == 1
         assert kept(data) == []
@@ -661,7 +661,7 @@ def test_restore_brings_an_older_schema_up_to_date(
 ) -> None:
     schemas.load(revision, data)
     with make_app().app_context():
-        report = backup.create(target, data, disk_storage(), revision, lambda _size: None)
+        report = backup.create(target, data, current_storage(), revision, lambda _size: None)
     assert report.damaged == []
     assert run(new, "restore", str(target))[0] == 0
     with new.app_context():

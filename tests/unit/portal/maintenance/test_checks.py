@@ -31,7 +31,7 @@ from portal.core.models import (
 from portal.files import entries, quota, trash
 from portal.identity import sessions
 from portal.maintenance import check_files
-from portal.storage.content import disk_storage
+from portal.storage.content import current_storage
 from tests.support.paths import PROJECT
 from tests.support.portal import kept
 from tests.support.stored import contents, path_of, root, store
@@ -132,7 +132,7 @@ def test_content_of_no_row_is_moved_aside_and_found_again(app: Flask, data: Path
 
 def test_upload_under_way_is_left_alone(app: Flask, data: Path) -> None:
     with app.app_context():
-        storage = disk_storage()
+        storage = current_storage()
         incoming = storage.receive()
         incoming.write(b"arrived long ago, kept just now")
         os.utime(incoming.path, (0, 0))
@@ -146,7 +146,7 @@ def test_deletion_under_way_is_finished_wherever_a_check_moved_the_file(
     app: Flask, data: Path
 ) -> None:
     with app.app_context():
-        storage = disk_storage()
+        storage = current_storage()
         incoming = storage.receive()
         incoming.write(b"secret")
         key = storage.keep(incoming)

@@ -27,7 +27,7 @@ from portal.core.models import Account, Activity, Folder, StoredFile, Upload, no
 from portal.files import quota
 from portal.maintenance import cleanup
 from portal.storage import disk
-from portal.storage.content import disk_storage
+from portal.storage.content import current_storage
 from portal.tus import headers, parts, uploads
 from portal.tus.headers import CONTENT_TYPE, HeaderError
 from tests.support.portal import (
@@ -515,7 +515,7 @@ def test_expired_uploads_are_given_up(app: Flask, tus: Tus, data: Path) -> None:
         db.session.commit()
     assert tus.send("HEAD", old).status_code == 404
     with app.app_context():
-        assert cleanup.clean_up(data, disk_storage())["unfinished uploads"] == 1
+        assert cleanup.clean_up(data, current_storage())["unfinished uploads"] == 1
     assert len(unfinished(data)) == 1
     assert tus.offset(young) == 0
 
@@ -527,7 +527,7 @@ def test_upload_that_goes_on_is_not_given_up(app: Flask, tus: Tus, data: Path) -
         fcntl.flock(file, fcntl.LOCK_EX)
         db.session.execute(update(Upload).values(used_at=now() - timedelta(days=4)))
         db.session.commit()
-        assert cleanup.clean_up(data, disk_storage())["unfinished uploads"] == 0
+        assert cleanup.clean_up(data, current_storage())["unfinished uploads"] == 0
     assert len(unfinished(data)) == 1
 
 
@@ -538,10 +538,10 @@ def test_parts_that_no_row_names_go(
     with app.app_context():
         db.session.query(Upload).delete()
         db.session.commit()
-        cleanup.clean_up(data, disk_storage())
+        cleanup.clean_up(data, current_storage())
         assert len(unfinished(data)) == 1  # its row may be under way
         monkeypatch.setattr(parts, "ABANDONED", -1)
-        cleanup.clean_up(data, disk_storage())
+        cleanup.clean_up(data, current_storage())
     assert unfinished(data) == []
 
 
@@ -605,7 +605,7 @@ def set_quota(app: Flask, quota: int) -> None:
 
 def disk_storage_of(app: Flask) -> disk.Storage:
     with app.app_context():
-        return disk_storage()
+        return current_storage()
 
 
 @pytest.fixture(autouse=True)

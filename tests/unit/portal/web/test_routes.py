@@ -22,7 +22,7 @@ from portal.core.models import Account, FileRequest, Folder, Role, Share, SignIn
 from portal.files import entries
 from portal.identity import passwords, sessions
 from portal.sharing import links as link_service
-from portal.storage.content import disk_storage
+from portal.storage.content import current_storage
 from portal.tus.headers import CONTENT_TYPE
 from tests.support.portal import (
     PASSWORD,
@@ -182,7 +182,7 @@ class People:
             copy = StoredFile(name="b.txt", size=file.size, mimetype="text/plain", sha256="")
             # The same content: for the matrix, only the place in the folder matters.
             copy.storage_key = "zz" + file.storage_key[2:]
-            storage = disk_storage()
+            storage = current_storage()
             target = storage.files / storage.path(copy.storage_key)
             target.parent.mkdir(exist_ok=True)
             target.write_bytes((storage.files / storage.path(file.storage_key)).read_bytes())

@@ -34,7 +34,9 @@ def id_of(app: Flask, name: str) -> int:
         return account.id
 
 
-def send(app: Flask, client: FlaskClient, name: str, action: str, /, **fields: str) -> TestResponse:
+def send(
+    app: Flask, client: FlaskClient, name: str, action: str, /, **fields: str | list[str]
+) -> TestResponse:
     form = {"csrf_token": token(client), **fields}
     path = f"/accounts/{id_of(app, name)}/{action}"
     return client.post(path, data=form, follow_redirects=True)
@@ -57,6 +59,16 @@ def test_accounts_are_listed_without_what_they_keep(
     assert "administrator" in pages[0]
     assert "This also deletes its file (2 KiB" in " ".join(pages[2].split())
     assert not [page for page in pages if "love-letter" in page]
+
+
+@pytest.mark.usefixtures("alice")
+def test_the_first_of_two_quotas_counts(app: Flask, root: FlaskClient) -> None:
+    assert send(app, root, "alice", "quota", quota=["3", "5"]).status_code == 200
+    with app.app_context():
+        assert db.session.get_one(Account, id_of(app, "alice")).quota == 3 * 1024**3
+    assert send(app, root, "alice", "quota", quota=["many", "5"]).status_code == 422
+    with app.app_context():
+        assert db.session.get_one(Account, id_of(app, "alice")).quota == 3 * 1024**3
 
 
 def test_quota_is_set_and_taken_back(app: Flask, root: FlaskClient, alice: FlaskClient) -> None:
