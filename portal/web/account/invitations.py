@@ -14,8 +14,8 @@ from portal.accounts.invitations import LinkError, LinkUnknownError
 from portal.identity import sessions, throttle
 from portal.identity.current_user import current_sign_in_id, signed_in_account, start_session
 from portal.identity.sessions import OutdatedProofError, Proof
-from portal.web.events import done
-from portal.web.flashes import tell
+from portal.web.flashes import done, tell
+from portal.web.forms import form_page
 
 from .forms import InvitationForm, NewPasswordForm
 
@@ -25,41 +25,29 @@ T = TypeVar("T")
 
 # A link's token moves from the address into the session at once. It is in no page's address then,
 # and so in no Referer, which servers log with the request for the style sheet already.
-_INVITATION, _RESET = "invitation", "reset"
 
 
-@invitation_pages.get("/invitation/<token>")
-def open_invitation(token: str) -> ResponseReturnValue:
+@invitation_pages.get(
+    "/invitation/<token>", endpoint="open_invitation", defaults={"kind": "invitation"}
+)
+@invitation_pages.get("/reset/<token>", endpoint="open_reset", defaults={"kind": "reset"})
+def open_link(kind: str, token: str) -> ResponseReturnValue:
     """Keep a link's token in the session, and show a page without it in its address."""
-    session[_INVITATION] = token[: invitations.LONGEST_TOKEN]
-    return redirect(url_for("invitations.invitation"))
-
-
-@invitation_pages.get("/reset/<token>")
-def open_reset(token: str) -> ResponseReturnValue:
-    """Keep a link's token in the session, and show a page without it in its address."""
-    session[_RESET] = token[: invitations.LONGEST_TOKEN]
-    return redirect(url_for("invitations.reset"))
+    session[kind] = token[: invitations.LONGEST_TOKEN]
+    return redirect(url_for(f"invitations.{kind}"))
 
 
 @invitation_pages.route("/invitation", methods=["GET", "POST"])
 def invitation() -> ResponseReturnValue:
     """Ask for a name and a password, and create the account."""
-    token, form = session.get(_INVITATION, ""), InvitationForm()
-    try:
-        _find(invitations.find_invitation, token)
-        if request.method != "POST":
-            return render_template("account/invitation.html", form=form)
-        proof = _submit(
-            form,
-            lambda: invitations.accept_invitation(
-                token, form.username.data, form.new_password.data
-            ),
-        )
-    except LinkError as error:
-        return _dead_link(_INVITATION, error)
+    token, form = session.get("invitation", ""), InvitationForm()
+    _find(invitations.find_invitation, token)
+    proof = _submit(
+        form,
+        lambda: invitations.accept_invitation(token, form.username.data, form.new_password.data),
+    )
     if proof is None:
-        return render_template("account/invitation.html", form=form), 422
+        return form_page("account/invitation.html", form)
     detail = "by an invitation"
     done("change account", owner_id=proof.account_id, actor=proof.name, detail=detail)
     if signed_in_account():
@@ -75,22 +63,24 @@ def invitation() -> ResponseReturnValue:
 @invitation_pages.route("/reset", methods=["GET", "POST"])
 def reset() -> ResponseReturnValue:
     """Ask for a new password, and set it."""
-    token, form = session.get(_RESET, ""), NewPasswordForm()
-    try:
-        name = _find(invitations.find_reset, token)[1].name
-        if request.method != "POST":
-            return render_template("account/reset.html", form=form, name=name)
-        proof = _submit(form, lambda: invitations.reset_password(token, form.new_password.data))
-    except LinkError as error:
-        return _dead_link(_RESET, error)
+    token, form = session.get("reset", ""), NewPasswordForm()
+    name = _find(invitations.find_reset, token)[1].name
+    proof = _submit(form, lambda: invitations.reset_password(token, form.new_password.data))
     if proof is None:
-        return render_template("account/reset.html", form=form, name=name), 422
+        return form_page("account/reset.html", form, name=name)
     throttle.forget_failures(proof.account_id, proof.name)
     detail = "password, by a link"
     done("change account", owner_id=proof.account_id, actor=proof.name, detail=detail)
-    session.pop(_RESET, None)
+    session.pop("reset", None)
     flash("Password changed. Sign in with the new one.")
     return redirect(url_for("auth.sign_in"))
+
+
+@invitation_pages.errorhandler(LinkError)
+def show_dead_link(error: LinkError) -> ResponseReturnValue:
+    """Say why a link does not work, and forget it."""
+    session.pop(request.path.strip("/"), None)
+    return render_template("account/dead_link.html", reason=str(error)), 410
 
 
 def _find(find: Callable[[str], T], token: str) -> T:
@@ -104,7 +94,9 @@ def _find(find: Callable[[str], T], token: str) -> T:
 
 
 def _submit(form: NewPasswordForm, use_link: Callable[[], Proof]) -> Proof | None:
-    """Use a link with what a form holds. If that is refused, the form says why."""
+    """Use a link with what a form holds, if it was sent. If that is refused, the form says why."""
+    if request.method != "POST":
+        return None
     attempt = throttle.count_choice("link")
     if not form.validate():
         return None
@@ -118,8 +110,3 @@ def _submit(form: NewPasswordForm, use_link: Callable[[], Proof]) -> Proof | Non
         attempt.succeeded()
         return proof
     return None
-
-
-def _dead_link(kind: str, error: LinkError) -> ResponseReturnValue:
-    session.pop(kind, None)
-    return render_template("account/dead_link.html", reason=str(error)), 410

@@ -26,12 +26,15 @@ from portal.identity.current_user import (
 )
 from portal.identity.sessions import OutdatedProofError, Proof
 from portal.identity.throttle import Attempt
-from portal.web.events import done
+from portal.web.flashes import done
+from portal.web.forms import form_page
 
-from .forms import LONGEST_TARGET, CodeForm, SignInForm, TargetForm
+from .forms import CodeForm, SignInForm
 
 auth = Blueprint("auth", __name__)
 
+_LONGEST_TARGET = 1024
+"""Bytes of an address to go on to. It waits for the code in a cookie, which browsers keep short."""
 _WAITING = "waiting for the second factor"
 _PATIENCE = 5 * 60
 """Seconds between the password and the code."""
@@ -48,7 +51,7 @@ def init_app(app: Flask) -> None:
 @auth.route("/sign-in", methods=["GET", "POST"])
 def sign_in() -> ResponseReturnValue:
     """Show the form, or check the password and go on to where the person was headed."""
-    target, form = _target(), SignInForm()
+    target, form = next_page(), SignInForm()
     if signed_in_account():
         return redirect(target)
     if request.method != "POST":
@@ -76,7 +79,7 @@ def enter_code() -> ResponseReturnValue:
         return _password_first()
     proof, form = Proof.of(account), CodeForm()
     if request.method != "POST":
-        return render_template("account/code.html", form=form)
+        return form_page("account/code.html", form)
     attempt = throttle.count_code(account)
     by_recovery = bool(form.recovery_code.data)
     field = form.recovery_code if by_recovery else form.code
@@ -85,7 +88,7 @@ def enter_code() -> ResponseReturnValue:
         attempt.log_failure()
         _record_failure(proof, "second factor")
         field.errors = ["This code is wrong or has been used already."]
-        return render_template("account/code.html", form=form), 422
+        return form_page("account/code.html", form)
     attempt.succeeded()
     try:
         response = _signed_in(proof, target)
@@ -117,7 +120,7 @@ def is_local(target: str) -> bool:
     """
     if not target.startswith("/") or target.startswith("//"):
         return False
-    if "\\" in target or not target.isprintable() or len(target.encode()) > LONGEST_TARGET:
+    if "\\" in target or not target.isprintable() or len(target.encode()) > _LONGEST_TARGET:
         return False
     try:
         parts = urlsplit(target)
@@ -126,11 +129,10 @@ def is_local(target: str) -> bool:
     return not parts.scheme and not parts.netloc
 
 
-def _target() -> str:
-    form = TargetForm(request.values, meta={"csrf": False})
-    if form.validate() and is_local(form.next.data):
-        return str(form.next.data)
-    return url_for("files.index")
+def next_page() -> str:
+    """Return the page of this site that the request asks to go on to; my files, if none."""
+    target = request.values.get("next", "").strip()
+    return target if is_local(target) else url_for("files.index")
 
 
 def _signed_in(proof: Proof, target: str) -> ResponseReturnValue:

@@ -11,14 +11,13 @@ from flask.typing import ResponseReturnValue
 
 from portal.accounts import accounts, invitations
 from portal.accounts.accounts import AccountError, NotAdministratorError
-from portal.core import text
 from portal.core.database import db
 from portal.core.models import Account, Role
 from portal.files.policy import may_manage_accounts
 from portal.identity import second_factor
 from portal.identity.current_user import current_account, login_required
-from portal.web.events import done
-from portal.web.flashes import shorten, tell
+from portal.web.flashes import done, shorten, tell
+from portal.web.forms import form_page
 
 from .forms import DeleteForm, InvitationForm, QuotaForm, RoleForm
 
@@ -75,7 +74,7 @@ def index() -> ResponseReturnValue:
 @with_account
 def show(account: Account) -> ResponseReturnValue:
     """Show what can be done with an account."""
-    return _page(account, QuotaForm(obj=account))
+    return form_page("admin/account.html", QuotaForm(obj=account), managed=account)
 
 
 @admin.post("/accounts/<int:account_id>/quota")
@@ -84,7 +83,7 @@ def set_quota(account: Account) -> ResponseReturnValue:
     """Change how much an account may keep."""
     form = QuotaForm()
     if not form.validate():
-        return _page(account, form), 422
+        return form_page("admin/account.html", form, managed=account)
     accounts.set_quota(account, form.quota.data)
     return _done(account, "quota", f"Quota of {account.name} changed.")
 
@@ -140,22 +139,14 @@ def reset_link(account: Account) -> ResponseReturnValue:
     return render_template("admin/link.html", link=link, url=url, managed=account)
 
 
-@admin.get("/accounts/<int:account_id>/delete")
-@with_account
-def confirm_delete(account: Account) -> ResponseReturnValue:
-    """Show what deleting an account deletes, and ask for its name."""
-    return _delete_page(account, DeleteForm())
-
-
-@admin.post("/accounts/<int:account_id>/delete")
+@admin.route("/accounts/<int:account_id>/delete", methods=["GET", "POST"])
 @with_account
 def delete(account: Account) -> ResponseReturnValue:
-    """Delete an account and its files permanently."""
+    """Ask for an account's name, and delete the account and its files permanently."""
     form = DeleteForm()
-    if form.validate() and text.fold(form.name.data) != account.name_key:
-        form.name.errors = ["This is not the account's name."]
-    if form.name.errors:
-        return _delete_page(account, form), 422
+    if not form.confirms(account):
+        number, size = accounts.count_files(account)
+        return form_page("admin/delete.html", form, managed=account, number=number, size=size)
     # Noted before: the account may be the administrator's own.
     name, account_id, actor = account.name, account.id, current_account().name
     accounts.delete(account)
@@ -164,20 +155,14 @@ def delete(account: Account) -> ResponseReturnValue:
     return redirect(url_for("admin.index"))
 
 
-@admin.get("/invitations")
-@for_administrators
-def list_invitations() -> ResponseReturnValue:
-    """List the open invitations, with a form for another one."""
-    return _invitations_page(InvitationForm())
-
-
-@admin.post("/invitations")
+@admin.route("/invitations", methods=["GET", "POST"])
 @for_administrators
 def invite() -> ResponseReturnValue:
-    """Create an invitation, and show its link once."""
+    """List the open invitations; create one, and show its link once."""
     form = InvitationForm()
-    if not form.validate():
-        return _invitations_page(form), 422
+    if not form.validate_on_submit():
+        open_ones = invitations.open_invitations()
+        return form_page("admin/invitations.html", form, invitations=open_ones)
     role = Role.ADMINISTRATOR if form.administrator.data else Role.MEMBER
     days = form.days.data or invitations.INVITATION_DAYS
     try:
@@ -199,24 +184,7 @@ def revoke_invitation(public_id: str) -> ResponseReturnValue:
         abort(404)
     say = "Invitation revoked. Its link no longer works."
     done("change account", say=say, detail="an invitation revoked")
-    return redirect(url_for("admin.list_invitations"))
-
-
-def _page(account: Account, form: QuotaForm) -> str:
-    return render_template("admin/account.html", managed=account, form=form)
-
-
-def _delete_page(account: Account, form: DeleteForm) -> str:
-    number, size = accounts.count_files(account)
-    return render_template(
-        "admin/delete.html", managed=account, form=form, number=number, size=size
-    )
-
-
-def _invitations_page(form: InvitationForm) -> str:
-    return render_template(
-        "admin/invitations.html", invitations=invitations.open_invitations(), form=form
-    )
+    return redirect(url_for("admin.invite"))
 
 
 def _done(account: Account, what: str, say: str) -> ResponseReturnValue:

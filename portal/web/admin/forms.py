@@ -6,9 +6,9 @@ from wtforms import BooleanField, IntegerField, StringField  # type: ignore[impo
 from wtforms.validators import AnyOf, NumberRange, Optional  # type: ignore[import-untyped]
 
 from portal.accounts.invitations import INVITATION_DAYS
-from portal.core.models import Role
-from portal.core.text import LONGEST_NOTE
-from portal.web.forms import Form, text
+from portal.core.models import Account, Role
+from portal.core.text import LONGEST_NOTE, fold
+from portal.web.forms import Form, OptionalField, text
 
 _GIB = 1024**3
 _LARGEST_QUOTA = 1024**2
@@ -19,24 +19,20 @@ _LONGEST_VALIDITY = 90
 """Days that an invitation created here may last."""
 
 
-class QuotaField(StringField):  # type: ignore[misc]
-    """A quota: shown in GiB, read as bytes; empty for the default."""
-
-    def _value(self) -> str:
-        if self.raw_data:
-            return str(self.raw_data[0])
-        return "" if self.data is None else f"{self.data / _GIB:g}"
-
-    def process_formdata(self, valuelist: list[str]) -> None:
-        """Read what was typed."""
-        typed = valuelist[0].strip() if valuelist else ""
-        self.data = _bytes(typed) if typed else None
+def _read_gibibytes(typed: str, _before: int | None) -> int:
+    try:
+        size = float(typed) if len(typed) <= _LONGEST_QUOTA else -1
+    except ValueError:
+        size = -1
+    if not 0 <= size <= _LARGEST_QUOTA:  # which refuses 'nan', too
+        raise ValueError("Enter a number of GiB, such as 5 or 0.5.")
+    return int(size * _GIB)
 
 
 class QuotaForm(Form):
     """How much an account may keep."""
 
-    quota = QuotaField("Quota (GiB)")
+    quota = OptionalField("Quota (GiB)", _read_gibibytes, lambda size: f"{size / _GIB:g}")
 
 
 class RoleForm(Form):
@@ -49,6 +45,15 @@ class DeleteForm(Form):
     """The name of an account to delete, typed to confirm."""
 
     name = text("Type the account's name to confirm", 255)
+
+    def confirms(self, account: Account) -> bool:
+        """Return whether the form was sent with the name of that account."""
+        if not self.validate_on_submit():
+            return False
+        if fold(self.name.data) == account.name_key:
+            return True
+        self.name.errors = ["This is not the account's name."]
+        return False
 
 
 class InvitationForm(QuotaForm):
@@ -64,13 +69,3 @@ class InvitationForm(QuotaForm):
         ],
     )
     administrator = BooleanField("Administrator, who manages all accounts")
-
-
-def _bytes(typed: str) -> int:
-    try:
-        size = float(typed) if len(typed) <= _LONGEST_QUOTA else -1
-    except ValueError:
-        size = -1
-    if not 0 <= size <= _LARGEST_QUOTA:  # which refuses 'nan', too
-        raise ValueError("Enter a number of GiB, such as 5 or 0.5.")
-    return int(size * _GIB)

@@ -5,16 +5,25 @@ from __future__ import annotations
 from wtforms import SelectMultipleField  # type: ignore[import-untyped]
 from wtforms.validators import DataRequired  # type: ignore[import-untyped]
 
+from portal.files import names
 from portal.files.listing import SORTS, Direction, Order
+from portal.files.tree import RefusedError
 from portal.web.forms import Form, Query, name_in_url, text
-
-_LONGEST_NAME = 255
 
 
 class NameForm(Form):
     """A name for a file or folder."""
 
-    name = text("Name", _LONGEST_NAME, DataRequired("Enter a name."))
+    name = text("Name", 255, DataRequired("Enter a name."))
+
+    def wanted(self) -> str:
+        """Return the name, without what no name can have.
+
+        :raises RefusedError: for none, or one that is too long.
+        """
+        if not self.validate():
+            raise RefusedError(self.name.errors[0])
+        return names.clean(self.name.data)
 
 
 class UndoForm(Form):
@@ -50,9 +59,8 @@ class ListQuery(Query):
 
 
 class SelectionQuery(Query):
-    """Files and folders that were selected, and where to go with them."""
+    """Files and folders that were selected, and where to move them."""
 
     entry = SelectMultipleField(validate_choice=False)
     folder = name_in_url("Folder")
     after = name_in_url("After")
-    next = text("Next page", 2000)

@@ -3,52 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
-from wtforms import BooleanField, StringField, ValidationError  # type: ignore[import-untyped]
+from wtforms import BooleanField, ValidationError  # type: ignore[import-untyped]
 from wtforms.validators import InputRequired  # type: ignore[import-untyped]
 
-from portal.core.models import now
+from portal.core.models import Share, now
 from portal.core.text import LONGEST_NOTE, one_line
 from portal.identity import passwords
 from portal.sharing.links import Terms
-from portal.web.forms import Form, password, text
+from portal.web.forms import Form, OptionalField, password, text
 
 _DEFAULT_LIFETIME = timedelta(days=14)
 _COUNT = re.compile("0{0,9}[1-9][0-9]{0,8}", re.ASCII)
 # No exponents: a number of a million digits would keep the whole process busy.
 _MEBIBYTES = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?", re.ASCII)
-
-
-class _OptionalField(StringField):  # type: ignore[misc]
-    """A field that may be empty, for None.
-
-    :param read: returns the value of a text, given the value before, or raises ``ValueError`` with
-        what to enter.
-    :param write: returns the text of a value.
-    """
-
-    def __init__(
-        self,
-        label: str,
-        read: Callable[[str, Any], Any],
-        write: Callable[[Any], str] = str,
-        **options: Any,
-    ) -> None:
-        super().__init__(label, **options)
-        self._read, self._write = read, write
-
-    def process_formdata(self, valuelist: Sequence[str]) -> None:
-        written = valuelist[0].strip() if valuelist else ""
-        self.data = self._read(written, self.object_data) if written else None
-
-    def _value(self) -> str:
-        if self.raw_data:
-            return str(self.raw_data[0])
-        return "" if self.data is None else self._write(self.data)
 
 
 def _read_last_day(written: str, before: datetime | None) -> datetime:
@@ -87,7 +58,7 @@ def _write_mebibytes(size: int) -> str:
 class LinkForm(Form):
     """The terms that both kinds of links have."""
 
-    expires_at = _OptionalField(
+    expires_at = OptionalField(
         "Last day",
         _read_last_day,
         "{:%Y-%m-%d}".format,
@@ -98,18 +69,28 @@ class LinkForm(Form):
 
     def terms(self) -> Terms:
         """Return the terms that were entered."""
-        return {"note": one_line(self.note.data), "expires_at": self.expires_at.data}
+        terms = {name: self.data[name] for name in Terms.__annotations__ if name in self.data}
+        return cast("Terms", terms | {"note": one_line(self.note.data)})
 
 
 class ShareForm(LinkForm):
-    """The terms of a share."""
+    """The terms of a share.
 
-    download_limit = _OptionalField("Download limit", _read_count)
+    :param obj: the share; none for a new one, which has no password to remove.
+    """
+
+    download_limit = OptionalField("Download limit", _read_count)
     password = password("Password")
+    no_password = BooleanField("Remove the password")
+
+    def __init__(self, obj: Share | None = None) -> None:
+        super().__init__(obj=obj)
+        if obj is None:
+            del self.no_password
 
     def validate_password(self, field: Any) -> None:
-        """Check a new password."""
-        if not field.data:
+        """Check a new password, unless there is to be none."""
+        if not field.data or self.data.get("no_password"):
             return
         try:
             passwords.check_new(field.data, "")
@@ -118,41 +99,19 @@ class ShareForm(LinkForm):
 
     def terms(self) -> Terms:
         """Return the terms that were entered; an empty password stays as it is."""
-        terms: Terms = {**super().terms(), "download_limit": self.download_limit.data}
-        if self.password.data:
-            terms["password"] = self.password.data
-        return terms
-
-
-class ShareChangeForm(ShareForm):
-    """The terms of a share that there is."""
-
-    no_password = BooleanField("Remove the password")
-
-    def validate_password(self, field: Any) -> None:
-        """Check a new password, unless there is to be none."""
-        if not self.no_password.data:
-            super().validate_password(field)
-
-    def terms(self) -> Terms:
-        """Return the terms that were entered, perhaps without a password."""
         terms = super().terms()
-        return {**terms, "password": None} if self.no_password.data else terms
+        if self.data.get("no_password"):
+            terms["password"] = None
+        elif not terms["password"]:
+            del terms["password"]
+        return terms
 
 
 class FileRequestForm(LinkForm):
     """The terms of a file request."""
 
-    file_limit = _OptionalField("File limit", _read_count)
-    size_limit = _OptionalField("Size limit of all files (MiB)", _read_mebibytes, _write_mebibytes)
-
-    def terms(self) -> Terms:
-        """Return the terms that were entered."""
-        return {
-            **super().terms(),
-            "file_limit": self.file_limit.data,
-            "size_limit": self.size_limit.data,
-        }
+    file_limit = OptionalField("File limit", _read_count)
+    size_limit = OptionalField("Size limit of all files (MiB)", _read_mebibytes, _write_mebibytes)
 
 
 class UnlockForm(Form):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from flask import Blueprint, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
@@ -12,11 +12,11 @@ from portal.core.models import Entry, FileRequest, Folder, Share
 from portal.identity.current_user import current_account, login_required
 from portal.sharing import links
 from portal.sharing.status import status_of
-from portal.web.events import done
-from portal.web.flashes import shorten
+from portal.web.flashes import done, shorten
+from portal.web.forms import form_page
 from portal.web.loaders import entry_or_404, mine_or_404
 
-from .forms import FileRequestForm, LinkForm, ShareChangeForm, ShareForm
+from .forms import FileRequestForm, LinkForm, ShareForm
 
 link_pages = Blueprint("links", __name__)
 
@@ -31,36 +31,16 @@ class _Kind(NamedTuple):
     model: type[Share] | type[FileRequest]
     target: type[Entry]
     form: type[LinkForm]
-    change_form: type[LinkForm]
     create: Action
-    change: Action
-    revoke: Action
     visit: str
 
 
 _KINDS = {
-    "share": _Kind(
-        Share,
-        Entry,
-        ShareForm,
-        ShareChangeForm,
-        "share",
-        "change share",
-        "revoke share",
-        "share_page.enter",
-    ),
-    "request": _Kind(
-        FileRequest,
-        Folder,
-        FileRequestForm,
-        FileRequestForm,
-        "request files",
-        "change request",
-        "revoke request",
-        "upload_page.enter",
-    ),
+    "share": _Kind(Share, Entry, ShareForm, "share", "share_page.enter"),
+    "request": _Kind(FileRequest, Folder, FileRequestForm, "request files", "upload_page.enter"),
 }
 _GET_POST = ("GET", "POST")
+_FORM = "sharing/link_form.html"
 
 
 @link_pages.get("/links")
@@ -85,7 +65,7 @@ def create(kind: str, public_id: str) -> ResponseReturnValue:
     entry = entry_or_404(of_kind.target, public_id, "share")
     form = of_kind.form()
     if not form.validate_on_submit():
-        return _form_page(form, kind, entry)
+        return form_page(_FORM, form, kind=kind, entry=entry)
     link, token = links.create(of_kind.model, entry, **form.terms())
     done(of_kind.create, entry, detail=_summary(link))
     address = url_for(of_kind.visit, token=token, _external=True)
@@ -100,12 +80,12 @@ def change(kind: str, public_id: str) -> ResponseReturnValue:
     of_kind = _KINDS[kind]
     link = mine_or_404(of_kind.model, public_id)
     entry = links.target(link)
-    form = of_kind.change_form(obj=link)
+    form = of_kind.form(obj=link)
     if not form.validate_on_submit():
-        return _form_page(form, kind, entry, link)
+        return form_page(_FORM, form, kind=kind, entry=entry, link=link)
     links.change(link, **form.terms())
     say = f"Link to {shorten(entry.name)} changed."
-    done(of_kind.change, entry, detail=_summary(link), say=say)
+    done(cast("Action", f"change {kind}"), entry, detail=_summary(link), say=say)
     return redirect(url_for("links.index"))
 
 
@@ -117,15 +97,8 @@ def revoke(kind: str, public_id: str) -> ResponseReturnValue:
     link = mine_or_404(_KINDS[kind].model, public_id)
     entry = links.target(link)
     links.revoke(link)
-    done(_KINDS[kind].revoke, entry, say=f"Link to {shorten(entry.name)} revoked.")
+    done(cast("Action", f"revoke {kind}"), entry, say=f"Link to {shorten(entry.name)} revoked.")
     return redirect(url_for("links.index"))
-
-
-def _form_page(
-    form: LinkForm, kind: str, entry: Entry, link: Share | FileRequest | None = None
-) -> ResponseReturnValue:
-    page = render_template("sharing/link_form.html", form=form, kind=kind, entry=entry, link=link)
-    return page, 422 if form.errors else 200
 
 
 def _summary(link: Share | FileRequest) -> str:

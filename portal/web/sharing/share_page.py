@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import TypeVar
 
 from flask import Blueprint, abort, redirect, render_template, url_for
@@ -18,9 +17,10 @@ from portal.files import listing, tree
 from portal.files.policy import may_visit
 from portal.identity import throttle
 from portal.sharing import limits, links, visitor
+from portal.web.files.entries import send_zip
 from portal.web.files.files import as_download
 from portal.web.files.forms import ListQuery
-from portal.web.files.zips import send_zip
+from portal.web.forms import form_page
 from portal.web.loaders import entry_of
 
 from .forms import UnlockForm
@@ -29,15 +29,8 @@ from .link_entry import enter_by, entered_link, open_link, refuse
 share_page = Blueprint("share_page", __name__)
 logger = logging.getLogger(__name__)
 
+_LOCKED = "sharing/share_password.html"
 E = TypeVar("E", bound=Entry)
-
-
-@dataclass(frozen=True)
-class SharedFile:
-    """A file, and the share that a visitor downloads it by."""
-
-    share: Share
-    file: StoredFile
 
 
 @share_page.get("/s/<token>")
@@ -51,7 +44,7 @@ def show(public_id: str) -> ResponseReturnValue:
     """Show what is shared, and by whom; or ask for the password first."""
     share = open_link(Share, public_id)
     if not visitor.is_unlocked(share):
-        return _password_page(share, UnlockForm())
+        return form_page(_LOCKED, UnlockForm(), share=share)
     return _show(share, share.entry)
 
 
@@ -68,7 +61,7 @@ def unlock(public_id: str) -> ResponseReturnValue:
     attempt.log_failure()
     record("wrong password", share.entry, detail=links.via(share))
     form.password.errors = form.password.errors or ["Wrong password."]
-    return _password_page(share, form), 422
+    return form_page(_LOCKED, form, share=share)
 
 
 @share_page.get("/shared/<public_id>/folders/<entry_id>")
@@ -88,20 +81,20 @@ def begin_download(public_id: str, entry_id: str) -> ResponseReturnValue:
     return redirect(url_for("share_page.download", public_id=public_id, entry_id=entry_id), 303)
 
 
-def find_shared(public_id: str, entry_id: str) -> SharedFile:
-    """Find a file whose download was counted; redirect others to the page to begin one on."""
+def find_shared(public_id: str, entry_id: str) -> Handoff:
+    """Return the hand-off of a file whose download was counted; redirect others to the share."""
     share = entered_link(Share, public_id)
     file = _entry_or_404(StoredFile, share, entry_id)
     if not limits.may_download(share, file, visitor.visitor_id()):
         abort(redirect(url_for("share_page.show", public_id=public_id)))
-    return SharedFile(share, file)
+    return as_download(file, detail=links.via(share))
 
 
 @share_page.get("/shared/<public_id>/files/<entry_id>")
 @delegated(find_shared, conceal=True)
-def download(shared: SharedFile, public_id: str, entry_id: str) -> Handoff:  # noqa: ARG001
+def download(shared: Handoff, public_id: str, entry_id: str) -> Handoff:  # noqa: ARG001
     """Hand over a file whose download was counted."""
-    return as_download(shared.file, detail=links.via(shared.share))
+    return shared
 
 
 @share_page.post("/shared/<public_id>/folders/<entry_id>/zip")
@@ -130,10 +123,6 @@ def _show(share: Share, entry: Entry) -> ResponseReturnValue:
     return render_template(
         "sharing/share_page.html", share=share, entry=entry, page=page, path=path[start:]
     )
-
-
-def _password_page(share: Share, form: UnlockForm) -> str:
-    return render_template("sharing/share_password.html", share=share, form=form)
 
 
 def _entry_or_404(kind: type[E], share: Share, public_id: str) -> E:
