@@ -26,8 +26,7 @@ from portal.web.flashes import done, list_names, shorten, tell
 from portal.web.loaders import entry_or_404, selected_or_404
 from portal.web.previews import preview_of
 
-from .files import folder_url, taken_hint, url_to_show
-from .forms import NameForm, SelectionQuery
+from .files import NameForm, SelectionQuery, folder_url, taken_hint, url_to_show
 
 entry_pages = Blueprint("entries", __name__)
 zip_downloads = Blueprint("zips", __name__)
@@ -118,8 +117,7 @@ def select_folder() -> ResponseReturnValue:
 def move() -> ResponseReturnValue:
     """Move the selection to a folder."""
     query = SelectionQuery()
-    selected, folder = selected_or_404("change", query.entry.data), _target(query, "add")
-    _check_any(selected)
+    selected, folder = _selection(query, "change"), _target(query, "add")
     try:
         moved = entries.move(selected, folder)
     except tree.RefusedError as error:
@@ -152,11 +150,7 @@ def download_selection() -> ResponseReturnValue:
 
 
 def send_zip(
-    selected: Sequence[Entry],
-    name: str,
-    page: str,
-    account_id: int,
-    begin: Callable[[], object],
+    selected: Sequence[Entry], name: str, page: str, account_id: int, begin: Callable[[], object]
 ) -> ResponseReturnValue:
     """Send a ZIP, or say on a page why there is none.
 
@@ -193,16 +187,12 @@ def _reason(error: Exception) -> str:
 
 
 def _selection(query: SelectionQuery, action: Action) -> Sequence[Entry]:
+    """Return what was selected; if nothing was, say so on the page that the form was on."""
     selected = selected_or_404(action, query.entry.data)
-    _check_any(selected)
-    return selected
-
-
-def _check_any(selected: Sequence[Entry]) -> None:
-    """Where nothing was selected, say so on the page that the form was on."""
     if not selected:
         tell("Select files or folders first, with the checkboxes before their names.", "error")
         abort(redirect(next_page()))
+    return selected
 
 
 def _target(query: SelectionQuery, action: Action) -> Folder:

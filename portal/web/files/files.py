@@ -6,27 +6,77 @@ from typing import Any
 
 from flask import Blueprint, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from wtforms import SelectMultipleField  # type: ignore[import-untyped]
+from wtforms.validators import DataRequired  # type: ignore[import-untyped]
 
 from flask_delegate import FileRefused, Handoff, HandoffUnavailable, delegated, signed_url
 from portal.activity.record import RecordedHandoff
 from portal.core.models import Folder, StoredFile
-from portal.files import entries, listing, tree
+from portal.files import entries, listing, names, tree
+from portal.files.listing import SORTS, Direction, Order
 from portal.files.quota import free_space
 from portal.files.uploads import accept_files, add_file, received_files
 from portal.identity.current_user import current_account, login_required
 from portal.storage.content import current_storage
 from portal.storage.disk import ContentLostError
 from portal.web.flashes import done, list_names, shorten, tell
-from portal.web.forms import csrf
+from portal.web.forms import Form, Query, csrf, name_in_url, text
 from portal.web.loaders import entry_of, entry_or_404, find_entry
 from portal.web.previews import preview_of
-
-from .forms import ListQuery, NameForm, SearchQuery
 
 files = Blueprint("files", __name__)
 folders = Blueprint("folders", __name__)
 _SHOWN = 6 * 60 * 60
 """Seconds for which a page may show a file: longer than a film."""
+
+
+class NameForm(Form):
+    """A name for a file or folder."""
+
+    name = text("Name", 255, DataRequired("Enter a name."))
+
+    def wanted(self) -> str:
+        """Return the name, without what no name can have.
+
+        :raises tree.RefusedError: for none, or one that is too long.
+        """
+        if not self.validate():
+            raise tree.RefusedError(self.name.errors[0])
+        return names.clean(self.name.data)
+
+
+class SearchQuery(Query):
+    """A part of a name."""
+
+    q = text("Search all my files by name", 255)
+
+
+class ListQuery(Query):
+    """Which page of a list, and how it is sorted."""
+
+    sort = text("Sort by", 8)
+    order = text("Order", 16)
+    before = name_in_url("Before")
+    after = name_in_url("After")
+    select = text("Select", 8)
+
+    def sorting(self) -> Order:
+        """Return the order; by name, if there is no other."""
+        if self.sort.data not in SORTS:
+            return Order()
+        return Order(self.sort.data, self.order.data == "descending")
+
+    def place(self) -> tuple[Direction, str]:
+        """Return on which side of which entry the page is."""
+        return ("before", self.before.data) if self.before.data else ("after", self.after.data)
+
+
+class SelectionQuery(Query):
+    """Files and folders that were selected, and where to move them."""
+
+    entry = SelectMultipleField(validate_choice=False)
+    folder = name_in_url("Folder")
+    after = name_in_url("After")
 
 
 @files.get("/")
@@ -211,9 +261,9 @@ def taken_hint(wanted: str, given: str) -> str:
     return "" if wanted == given else f" ({shorten(wanted)} is taken)"
 
 
-def _address(order: listing.Order, **place: str | None) -> str:
+def _address(order: Order, **place: str | None) -> str:
     """Return the address of this list in an order, from a place on."""
     query: dict[str, Any] = {**(request.view_args or {}), **place}
-    if order != listing.Order():
+    if order != Order():
         query |= {"sort": order.by, "order": "descending" if order.descending else None}
     return url_for(request.endpoint or "", **query)

@@ -14,8 +14,7 @@ from portal.identity.current_user import current_account, login_required
 from portal.web.flashes import done, list_names, shorten, tell
 from portal.web.loaders import entry_or_404
 
-from .files import folder_url, taken_hint
-from .forms import ListQuery, UndoForm
+from .files import ListQuery, folder_url, taken_hint
 
 trash_pages = Blueprint("trash", __name__)
 
@@ -43,9 +42,8 @@ def show() -> ResponseReturnValue:
 @login_required
 def undo() -> ResponseReturnValue:
     """Restore what was moved to the trash at a moment."""
-    form = UndoForm()
     try:
-        moment = datetime.fromisoformat(form.moment.data if form.validate() else "")
+        moment = datetime.fromisoformat(request.form.get("moment", ""))
         moment = moment.astimezone(UTC) if moment.tzinfo else abort(404)
     except (ValueError, OverflowError):
         abort(404)
