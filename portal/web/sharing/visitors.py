@@ -228,9 +228,8 @@ def _report(stored: list[str], *, no_room: bool) -> None:
 def _size_limit(wanted: FileRequest) -> int:
     """Return the bytes that the request's own terms leave, whatever space its owner has."""
     most = int(current_app.config["MAX_CONTENT_LENGTH"])
-    if wanted.size_limit is None:
-        return most
-    return min(most, max(wanted.size_limit - wanted.size, 0))
+    left = most if wanted.size_limit is None else wanted.size_limit - wanted.size
+    return min(most, max(left, 0))
 
 
 def _entered_link(kind: type[L], public_id: str) -> L:

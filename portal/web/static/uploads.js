@@ -4,9 +4,8 @@ const RETRY_DELAYS = [0, 1000, 3000, 5000, 10000, 20000, 30000, 30000];
 /** What may be better in a moment: no answer, another request at work, a server that starts again. */
 const PASSING = new Set([0, 409, 423, 500, 502, 503, 504]);
 /**
- * Milliseconds without a byte after which a connection counts as dead, though nobody has said so: a
- * phone that lost its network hears nothing more. The server, which checks and keeps what has come
- * whole, gets longer to answer.
+ * Milliseconds without a byte after which a connection counts as dead: a phone that lost its network
+ * hears nothing more. The server, which checks and keeps what has come whole, has longer to answer.
  */
 const SILENCE = 30_000;
 const SILENCE_AT_END = 300_000;
