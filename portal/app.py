@@ -23,7 +23,7 @@ from portal.tus.parts import Parts
 from portal.web import errors, filters, headers
 from portal.web.account import sign_in
 from portal.web.blueprints import BLUEPRINTS
-from portal.web.csrf import csrf
+from portal.web.forms import csrf
 
 
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, time
 from typing import Any, get_args
 
-from flask import Blueprint, Response, render_template, stream_with_context, url_for
+from flask import Blueprint, Response, render_template, request, stream_with_context, url_for
 from flask.typing import ResponseReturnValue
 from wtforms import DateField, IntegerField, SelectField  # type: ignore[import-untyped]
 from wtforms.validators import NumberRange, Optional  # type: ignore[import-untyped]
@@ -13,7 +13,7 @@ from wtforms.validators import NumberRange, Optional  # type: ignore[import-unty
 from portal.activity import report
 from portal.activity.record import Action
 from portal.identity.current_user import current_account, login_required
-from portal.web.admin.accounts import for_administrators
+from portal.web.admin import for_administrators
 
 from .forms import Query, text
 
@@ -49,51 +49,37 @@ class FilterQuery(Query):
         return report.Filter(owner_id=owner_id, **given)
 
 
-@activity.get("/activity")
+@activity.get("/activity", endpoint="index")
+@activity.get("/activity.csv", endpoint="index_csv")
 @login_required
-def index() -> ResponseReturnValue:
-    """Show my activity, and that of others with my files."""
-    return _page(current_account().id, "activity.index", "activity.download_csv")
+def mine() -> ResponseReturnValue:
+    """Show my activity, and that of others with my files; or send it as CSV."""
+    return _answer(current_account().id)
 
 
-@activity.get("/activity.csv")
-@login_required
-def download_csv() -> ResponseReturnValue:
-    """Send the same as CSV."""
-    return _csv(current_account().id)
-
-
-@activity.get("/accounts/activity")
+@activity.get("/accounts/activity", endpoint="everybody")
+@activity.get("/accounts/activity.csv", endpoint="everybody_csv")
 @for_administrators
 def everybody() -> ResponseReturnValue:
-    """Show everybody's activity."""
-    return _page(None, "activity.everybody", "activity.download_everybody_csv")
+    """Show everybody's activity, or send it as CSV."""
+    return _answer(None)
 
 
-@activity.get("/accounts/activity.csv")
-@for_administrators
-def download_everybody_csv() -> ResponseReturnValue:
-    """Send everybody's activity as CSV."""
-    return _csv(None)
-
-
-def _page(owner_id: int | None, here: str, csv: str) -> str:
-    form = FilterQuery()
-    lines = report.page(form.filter(owner_id), form.before.data or None)
+def _answer(owner_id: int | None) -> ResponseReturnValue:
+    form, here = FilterQuery(), request.endpoint or ""
+    wanted = form.filter(owner_id)
+    if here.endswith("_csv"):
+        rows = stream_with_context(report.as_csv(wanted))
+        headers = {"Content-Disposition": 'attachment; filename="activity.csv"'}
+        return Response(rows, mimetype="text/csv", headers=headers)
+    lines = report.page(wanted, form.before.data or None)
     has_more = len(lines) == report.PAGE
     return render_template(
         "activity.html",
         form=form,
         lines=lines,
         here=here,
-        csv=url_for(csv, **form.given),
+        csv=url_for(f"{here}_csv", **form.given),
         next_page=url_for(here, **form.given, before=lines[-1].activity.id) if has_more else None,
         is_everybody=owner_id is None,
     )
-
-
-def _csv(owner_id: int | None) -> Response:
-    rows = report.as_csv(FilterQuery().filter(owner_id))
-    response = Response(stream_with_context(rows), mimetype="text/csv")
-    response.headers["Content-Disposition"] = 'attachment; filename="activity.csv"'
-    return response

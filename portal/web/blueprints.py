@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from portal.web import activity, health
-from portal.web.account import account, invitations, second_factor, sign_in
-from portal.web.admin import accounts
-from portal.web.files import entries, files, folders, trash, tus, zips
-from portal.web.sharing import links, share_page, upload_page
+from portal.web import activity, admin, health
+from portal.web.account import account, sign_in
+from portal.web.files import entries, files, trash, tus
+from portal.web.sharing import links, visitors
 
 BLUEPRINTS = (
-    sign_in.auth,
-    account.account,
-    second_factor.second_factor_pages,
-    invitations.invitation_pages,
-    activity.activity,
-    accounts.admin,
-    files.files,
-    folders.folders,
-    entries.entry_pages,
-    trash.trash_pages,
-    zips.zip_downloads,
-    tus.tus,
-    links.link_pages,
-    share_page.share_page,
-    upload_page.upload_page,
-    health.health,
+    *(sign_in.auth, account.account, account.second_factor_pages, sign_in.invitation_pages),
+    *(activity.activity, admin.admin, health.health),
+    *(files.files, files.folders, entries.entry_pages, entries.zip_downloads),
+    *(trash.trash_pages, tus.tus),
+    *(links.link_pages, visitors.share_page, visitors.upload_page),
 )

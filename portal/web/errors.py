@@ -8,6 +8,7 @@ from typing import Any
 
 from flask import Flask, Response, current_app, render_template, request
 from flask.typing import ResponseReturnValue
+from flask_wtf.csrf import CSRFError  # type: ignore[import-untyped]
 from limits.errors import StorageError
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm.exc import ObjectDeletedError
@@ -23,7 +24,6 @@ from portal.identity.current_user import current_account
 from portal.identity.throttle import TooManyAttemptsError
 from portal.storage.disk import ContentLostError, OverAllowanceError, StorageFullError
 
-from .csrf import CSRFError
 from .filters import human_size
 
 _WORDS = {
@@ -60,14 +60,6 @@ def _http_error(error: HTTPException) -> ResponseReturnValue:
     return _page(code, title, text, headers=headers)
 
 
-def _csrf_error(_error: CSRFError) -> ResponseReturnValue:
-    text = (
-        "The form belongs to another session, so nothing was changed. Go back, reload the page and"
-        " send the form again."
-    )
-    return _page(400, "The form has expired", text)
-
-
 def _too_large(error: RequestEntityTooLarge) -> ResponseReturnValue:
     if _is_for_program() or not takes_files():
         return _http_error(error)
@@ -87,14 +79,6 @@ def _over_quota(error: QuotaExceededError) -> ResponseReturnValue:
         " for more."
     )
     return _page(413, "Quota exceeded", text)
-
-
-def _busy(_error: BusyError) -> ResponseReturnValue:
-    text = (
-        "The portal is creating as many ZIPs as it can. Try again in a minute, or download the"
-        " files one by one."
-    )
-    return _page(503, "Try again later", text, anonymous=False, headers={"Retry-After": "60"})
 
 
 def _disk_full(error: StorageFullError | OperationalError) -> ResponseReturnValue:
@@ -136,14 +120,26 @@ _HANDLERS: dict[type[Exception], Callable[[Any], ResponseReturnValue]] = {
     HTTPException: _http_error,
     # Nobody is there to read a page, and a thousand may hang up at the same moment.
     ClientDisconnected: lambda _: Response(status=400),
-    CSRFError: _csrf_error,
+    CSRFError: lambda _: _page(
+        400,
+        "The form has expired",
+        "The form belongs to another session, so nothing was changed. Go back, reload the page and"
+        " send the form again.",
+    ),
     RequestEntityTooLarge: _too_large,
     QuotaExceededError: _over_quota,
     OverAllowanceError: lambda _: _over_quota(QuotaExceededError(current_account())),
     GoneError: lambda _: _page(404),
     # It may be the account of this session, so the page must not look for it.
     ObjectDeletedError: lambda _: _page(404, anonymous=True),
-    BusyError: _busy,
+    BusyError: lambda _: _page(
+        503,
+        "Try again later",
+        "The portal is creating as many ZIPs as it can. Try again in a minute, or download the"
+        " files one by one.",
+        anonymous=False,
+        headers={"Retry-After": "60"},
+    ),
     StorageFullError: _disk_full,
     OperationalError: _disk_full,
     TooManyAttemptsError: _too_many_attempts,
@@ -167,8 +163,7 @@ def _page(
     headers: Mapping[str, str] | None = None,
 ) -> ResponseReturnValue:
     """Return the page of an error, with the usual words of its status if none are given."""
-    if not title:
-        title, text = _WORDS[code]
+    title, text = (title, text) if title else _WORDS[code]
     if _is_for_program():
         return Response(f"{text}\n", mimetype="text/plain"), code, headers or {}
     # After a server error, the database may not be there to ask who is signed in.

@@ -1,4 +1,4 @@
-"""Template filters: sizes, times and types as people read them."""
+"""Template filters: sizes, times, types and devices as people read them."""
 
 from __future__ import annotations
 
@@ -7,32 +7,46 @@ from textwrap import wrap
 
 from flask import Flask
 
-from .devices import describe
-
 _UNITS = ("KiB", "MiB", "GiB", "TiB")
 _ICONS = {
-    "csv": "table",
-    "tab-separated-values": "table",
-    "spreadsheet": "table",
-    "ms-excel": "table",
-    "pdf": "text",
-    "msword": "text",
-    "wordprocessing": "text",
-    "opendocument.text": "text",
-    "rtf": "text",
-    "zip": "archive",
-    "x-tar": "archive",
-    "compressed": "archive",
-    "rar": "archive",
+    part: name
+    for name, parts in (
+        ("table", "csv tab-separated-values spreadsheet ms-excel"),
+        ("text", "pdf msword wordprocessing opendocument.text rtf"),
+        ("archive", "zip x-tar compressed rar"),
+    )
+    for part in parts.split()
 }
 """Icons of MIME types by a part of the subtype, where the main type does not say enough."""
+
+# The order matters: most browsers also name others, for old sites.
+_BROWSERS = (
+    ("Edg", "Edge"),
+    ("OPR/", "Opera"),
+    ("SamsungBrowser", "Samsung Internet"),
+    ("Firefox/", "Firefox"),
+    ("FxiOS", "Firefox"),
+    ("CriOS", "Chrome"),
+    ("Chromium", "Chromium"),
+    ("Chrome/", "Chrome"),
+    ("Safari/", "Safari"),
+    ("curl/", "curl"),
+)
+_SYSTEMS = (
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Android", "Android"),
+    ("CrOS", "ChromeOS"),
+    ("Windows", "Windows"),
+    ("Mac OS X", "macOS"),
+    ("Linux", "Linux"),
+)
 
 
 def init_app(app: Flask) -> None:
     """Register the template filters."""
-    for template_filter in (human_size, human_time, human_day, groups, icon):
+    for template_filter in (human_size, human_time, human_day, groups, icon, device):
         app.add_template_filter(template_filter)
-    app.add_template_filter(describe, "device")
 
 
 def human_size(size: int) -> str:
@@ -50,7 +64,7 @@ def human_size(size: int) -> str:
 
 def human_time(moment: datetime) -> str:
     """Return a time, such as ``3 May 2026, 14:05 UTC``."""
-    return f"{moment.day} {moment:%b %Y, %H:%M} UTC"
+    return f"{human_day(moment)}, {moment:%H:%M} UTC"
 
 
 def icon(mimetype: str) -> str:
@@ -69,3 +83,13 @@ def groups(secret: str) -> str:
 def human_day(moment: datetime) -> str:
     """Return a day, such as ``3 May 2026``."""
     return f"{moment.day} {moment:%b %Y}"
+
+
+def device(user_agent: str) -> str:
+    """Return ``Firefox on Linux`` or the like: a hint only, as clients can send anything.
+
+    :param user_agent: the header that the browser sent.
+    """
+    browser = next((name for mark, name in _BROWSERS if mark in user_agent), "Unknown browser")
+    system = next((f" on {name}" for mark, name in _SYSTEMS if mark in user_agent), "")
+    return browser + system

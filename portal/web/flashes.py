@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from flask import flash, get_flashed_messages
 
+from portal.activity.record import Action, Recorded, record
+
 _NAMED = 3
 
 
@@ -18,6 +20,26 @@ def tell(text: str, category: str = "message", undo: str | None = None) -> None:
     flash(text, category)
     if undo:
         flash(undo, "undo")
+
+
+def done(
+    action: Action,
+    *things: Recorded,
+    owner_id: int | None = None,
+    detail: str = "",
+    actor: str | None = None,
+    say: str | None = None,
+    undo: str | None = None,
+) -> None:
+    """Record and log what was done, and say it on the next page.
+
+    :param things: as for :func:`portal.activity.record.record`, like the next three.
+    :param say: the message; None: the page shows the result anyway.
+    :param undo: as for :func:`tell`.
+    """
+    record(action, *things, owner_id=owner_id, detail=detail, actor=actor)
+    if say:
+        tell(say, undo=undo)
 
 
 def list_names(names: Sequence[str], noun: str = "files") -> str:

@@ -1,12 +1,13 @@
-"""What all forms have in common: text fields with a bound, and the problem of each field."""
+"""What all forms have in common: the check of their token, and fields with a bound."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from flask import abort, request
-from flask_wtf import FlaskForm  # type: ignore[import-untyped]
+from flask import abort, render_template, request
+from flask.typing import ResponseReturnValue
+from flask_wtf import CSRFProtect, FlaskForm  # type: ignore[import-untyped]
 from wtforms import PasswordField, StringField  # type: ignore[import-untyped]
 from wtforms.validators import Length  # type: ignore[import-untyped]
 
@@ -14,11 +15,12 @@ LONGEST_PASSWORD = 1024
 """Characters. More only keeps the hash busy."""
 _SENT = object()
 
+csrf = CSRFProtect()
+"""Checks the token of each form before its view; one that is exempt calls ``csrf.protect()``."""
+
 
 class Form(FlaskForm):  # type: ignore[misc]
-    """A form of the portal. Its CSRF token is checked before any view runs: see ``csrf.py``.
-
-    In a view: ``if not form.validate_on_submit(): return _page(form), 422``.
+    """A form of the portal. Its CSRF token is checked before any view runs.
 
     :param formdata: what was sent; by default the form of this request. JSON is no form, which
         Flask-WTF would take for one.
@@ -28,10 +30,6 @@ class Form(FlaskForm):  # type: ignore[misc]
         if formdata is _SENT:
             formdata = request.form if request.method == "POST" else None
         super().__init__(formdata, **values)
-
-    def problem(self) -> str:
-        """Return the first problem, for a page that has no field to show it at."""
-        return next((str(errors[0]) for errors in self.errors.values() if errors), "")
 
 
 class Query(Form):
@@ -52,6 +50,40 @@ class Query(Form):
             if isinstance(self[name], _NameInURL):
                 abort(404)
             self[name].data = ""
+
+
+def form_page(template: str, form: Form, **values: Any) -> ResponseReturnValue:
+    """Return a page with a form; its status is 422 if the form has errors."""
+    return render_template(template, form=form, **values), 422 if form.errors else 200
+
+
+class OptionalField(StringField):  # type: ignore[misc]
+    """A field that may be empty, for None.
+
+    :param read: returns the value of a text, given the value before, or raises ``ValueError`` with
+        what to enter.
+    :param write: returns the text of a value.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        read: Callable[[str, Any], Any],
+        write: Callable[[Any], str] = str,
+        **options: Any,
+    ) -> None:
+        super().__init__(label, **options)
+        self._read, self._write = read, write
+
+    def process_formdata(self, valuelist: Sequence[str]) -> None:
+        """Read what was typed."""
+        written = valuelist[0].strip() if valuelist else ""
+        self.data = self._read(written, self.object_data) if written else None
+
+    def _value(self) -> str:
+        if self.raw_data:
+            return str(self.raw_data[0])
+        return "" if self.data is None else self._write(self.data)
 
 
 class _Text(StringField):  # type: ignore[misc]

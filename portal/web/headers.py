@@ -19,8 +19,7 @@ CONSTANT = MappingProxyType(
 
 _PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self';"
-    " media-src 'self'; form-action 'self';"
-    " frame-ancestors 'none'; base-uri 'none'"
+    " media-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 
 

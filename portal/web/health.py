@@ -18,20 +18,16 @@ logger = logging.getLogger(__name__)
 @health.get("/healthz")
 def healthz() -> ResponseReturnValue:
     """Return 200 if everything works, or 503 and the parts that do not."""
-    failing = [part for part in (_failing_database(), _failing_storage()) if part]
+    failing = []
+    try:
+        database.check()
+        if not database.schema_is_current():
+            failing.append("schema")
+    except (OSError, SQLAlchemyError):
+        logger.exception("the database does not work")
+        failing.append("database")
+    if not current_storage().is_writable():
+        failing.append("storage")
     if failing:
         return jsonify(status="failing", failing=failing), 503
     return jsonify(status="ok")
-
-
-def _failing_database() -> str | None:
-    try:
-        database.check()
-        return None if database.schema_is_current() else "schema"
-    except (OSError, SQLAlchemyError):
-        logger.exception("the database does not work")
-        return "database"
-
-
-def _failing_storage() -> str | None:
-    return None if current_storage().is_writable() else "storage"

@@ -69,9 +69,8 @@ def selected_or_404(action: Action, public_ids: Collection[str]) -> Sequence[Ent
 
 def _log_refusal(public_id: str, action: Action, entry: Entry | None) -> None:
     me = current_account()
-    if entry is None:
-        reason = "no such entry"
-    else:
+    reason = "no such entry"
+    if entry:
         reason = "not theirs" if entry.owner_id != me.id else "not possible now"
     # %r keeps control characters from making lines of their own in the log, .100 keeps it short.
     logger.warning("refused: %s %.100r to %.100r, %s", action, public_id, me.name, reason)

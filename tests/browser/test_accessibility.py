@@ -22,8 +22,8 @@ MOST = 100 * 1000
 """Bytes of a page with all that it loads, before content."""
 
 NO_PAGES = {
-    "activity.download_everybody_csv",
-    "activity.download_csv",
+    "activity.everybody_csv",
+    "activity.index_csv",
     "zips.download_folder",
     "files.download",
     "files.preview",

@@ -1,8 +1,8 @@
-"""One's own account: its password, and where it is signed in."""
+"""One's own account: its password, its second factor, and where it is signed in."""
 
 from __future__ import annotations
 
-from flask import Blueprint, abort, flash, redirect, render_template, url_for
+from flask import Blueprint, Response, abort, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from wtforms import PasswordField  # type: ignore[import-untyped]
 
@@ -19,12 +19,16 @@ from portal.identity.current_user import (
     start_session,
 )
 from portal.identity.sessions import OutdatedProofError
-from portal.web.events import done
-from portal.web.flashes import tell
+from portal.web.flashes import done, tell
+from portal.web.forms import Form, form_page
 
-from .forms import ChangePasswordForm
+from .forms import ChangePasswordForm, CodeForm, PresentPasswordForm
 
 account = Blueprint("account", __name__)
+second_factor_pages = Blueprint("second_factor", __name__, url_prefix="/account/second-factor")
+
+_OFF = "off_"
+"""The prefix of the fields of the second form on one page."""
 
 
 @account.get("/account")
@@ -41,15 +45,15 @@ def change_password() -> ResponseReturnValue:
     mine, form = current_account(), ChangePasswordForm()
     seen = mine.password_hash
     if not is_my_password(form.password):
-        return _page(form), 422
+        return _page(form)
     attempt = throttle.count_choice("password check", mine.name)
     if not form.validate():
-        return _page(form), 422
+        return _page(form)
     try:
         proof = accounts.set_password(mine, form.new_password.data, seen)
     except AccountError as error:
         form.new_password.errors = [str(error)]
-        return _page(form), 422
+        return _page(form)
     attempt.succeeded()
     done("change account", owner_id=proof.account_id, actor=proof.name, detail="password")
     try:
@@ -83,6 +87,98 @@ def end_all_sessions() -> ResponseReturnValue:
     return _signed_out("You are signed out everywhere.")
 
 
+@second_factor_pages.get("", endpoint="index")
+@login_required
+def show_second_factor() -> ResponseReturnValue:
+    """Show whether my second factor is on, or how to switch it on."""
+    return _second_factor_page()
+
+
+@second_factor_pages.post("/begin")
+@login_required
+def begin() -> ResponseReturnValue:
+    """Choose a secret for my authenticator app to read."""
+    form = PresentPasswordForm()
+    if not current_account().has_second_factor:
+        if not is_my_password(form.password):
+            return _second_factor_page(form=form)
+        second_factor.begin(current_account())
+    return redirect(url_for("second_factor.index"))
+
+
+@second_factor_pages.get("/qr.svg")
+@login_required
+def qr_code() -> ResponseReturnValue:
+    """Draw the secret, until its first code has confirmed it."""
+    if not second_factor.is_pending(current_account()):
+        abort(404)
+    return Response(second_factor.qr_code(current_account()), mimetype="image/svg+xml")
+
+
+@second_factor_pages.post("/confirm")
+@login_required
+def confirm() -> ResponseReturnValue:
+    """Switch my second factor on with the first code, and show the recovery codes."""
+    mine, form = current_account(), CodeForm()
+    if not second_factor.is_pending(mine):
+        return redirect(url_for("second_factor.index"))
+    attempt = throttle.count_code(mine)
+    codes = second_factor.confirm(mine, form.code.data) if form.validate() else None
+    if codes is None:
+        attempt.log_failure()
+        form.code.errors = [
+            "This is not the current code. Wait for the next one, and check the device's clock."
+        ]
+        return _second_factor_page(code_form=form)
+    attempt.succeeded()
+    done("change account", owner_id=mine.id, detail="second factor on")
+    return render_template("account/recovery_codes.html", codes=codes)
+
+
+@second_factor_pages.post("/recovery-codes")
+@login_required
+def renew_recovery_codes() -> ResponseReturnValue:
+    """Replace my recovery codes."""
+    mine, form = current_account(), PresentPasswordForm()
+    if not mine.has_second_factor:
+        return redirect(url_for("second_factor.index"))
+    if not is_my_password(form.password):
+        return _second_factor_page(form=form)
+    codes = second_factor.renew_recovery_codes(mine)
+    done("change account", owner_id=mine.id, detail="recovery codes")
+    return render_template("account/recovery_codes.html", codes=codes)
+
+
+@second_factor_pages.post("/off")
+@login_required
+def switch_off() -> ResponseReturnValue:
+    """Let my password alone be enough."""
+    mine, form = current_account(), PresentPasswordForm(prefix=_OFF)
+    if not is_my_password(form.password):
+        return _second_factor_page(off_form=form)
+    second_factor.switch_off(mine)
+    say = "Second factor switched off. You sign in with your password alone."
+    done("change account", say=say, owner_id=mine.id, detail="second factor off")
+    return redirect(url_for("account.index"))
+
+
+def _second_factor_page(**failed: Form) -> ResponseReturnValue:
+    """Show the page, with the form that has a problem."""
+    mine = current_account()
+    forms = {
+        "form": PresentPasswordForm(formdata=None),
+        "code_form": CodeForm(formdata=None),
+        "off_form": PresentPasswordForm(formdata=None, prefix=_OFF),
+    }
+    page = render_template(
+        "account/second_factor.html",
+        pending=second_factor.is_pending(mine),
+        codes_left=second_factor.recovery_codes_left(mine.id),
+        **(forms | failed),
+    )
+    return page, 422 if failed else 200
+
+
 def is_my_password(field: PasswordField) -> bool:
     """Return whether a field has my present password; if not, say so there."""
     mine = current_account()
@@ -95,11 +191,11 @@ def is_my_password(field: PasswordField) -> bool:
     return False
 
 
-def _page(form: ChangePasswordForm) -> str:
+def _page(form: ChangePasswordForm) -> ResponseReturnValue:
     mine = current_account()
-    return render_template(
+    return form_page(
         "account/account.html",
-        form=form,
+        form,
         sessions=sessions.list_sessions(mine),
         this_session=current_sign_in_id(),
         quota=quota_of(mine),

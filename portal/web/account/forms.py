@@ -10,8 +10,6 @@ from portal.web.forms import Form, password, text
 
 _LONGEST_TYPED = 255
 """Characters of a name before it is normalised, which can shorten it."""
-LONGEST_TARGET = 1024
-"""Bytes of an address to go on to. It waits for the code in a cookie, which browsers keep short."""
 _NAME = {
     "required": True,
     "autocomplete": "username",
@@ -20,12 +18,6 @@ _NAME = {
 }
 _PRESENT = {"required": True, "autocomplete": "current-password"}
 _NEW = {"required": True, "autocomplete": "new-password"}
-
-
-class TargetForm(Form):
-    """Where to go after signing in."""
-
-    next = text("Next", LONGEST_TARGET)
 
 
 class SignInForm(Form):

@@ -1,23 +1,27 @@
-"""Signing in and out."""
+"""Signing in and out, and what the links of administrators open: a new account or password."""
 
 from __future__ import annotations
 
 import hmac
 import time
-from urllib.parse import urlsplit
+from collections.abc import Callable
+from typing import TypeVar
 
 from flask import Blueprint, Flask, flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 
 from flask_delegate.servers import signing
-from portal.accounts import accounts
+from portal.accounts import accounts, invitations
+from portal.accounts.accounts import AccountError, UnusableNameError
+from portal.accounts.invitations import LinkError, LinkUnknownError
 from portal.activity.record import record
 from portal.core.database import db
 from portal.core.models import Account, hash_token
 from portal.files.policy import may_manage_accounts
-from portal.identity import second_factor, throttle
+from portal.identity import second_factor, sessions, throttle
 from portal.identity.current_user import (
     current_account,
+    current_sign_in_id,
     end_session,
     login_manager,
     login_required,
@@ -26,12 +30,18 @@ from portal.identity.current_user import (
 )
 from portal.identity.sessions import OutdatedProofError, Proof
 from portal.identity.throttle import Attempt
-from portal.web.events import done
+from portal.web.flashes import done, tell
+from portal.web.forms import form_page
 
-from .forms import LONGEST_TARGET, CodeForm, SignInForm, TargetForm
+from .forms import CodeForm, InvitationForm, NewPasswordForm, SignInForm
 
 auth = Blueprint("auth", __name__)
+invitation_pages = Blueprint("invitations", __name__)
 
+T = TypeVar("T")
+
+_LONGEST_TARGET = 1024
+"""Bytes of an address to go on to. It waits for the code in a cookie, which browsers keep short."""
 _WAITING = "waiting for the second factor"
 _PATIENCE = 5 * 60
 """Seconds between the password and the code."""
@@ -48,7 +58,7 @@ def init_app(app: Flask) -> None:
 @auth.route("/sign-in", methods=["GET", "POST"])
 def sign_in() -> ResponseReturnValue:
     """Show the form, or check the password and go on to where the person was headed."""
-    target, form = _target(), SignInForm()
+    target, form = next_page(), SignInForm()
     if signed_in_account():
         return redirect(target)
     if request.method != "POST":
@@ -73,10 +83,10 @@ def enter_code() -> ResponseReturnValue:
     """Ask for the second factor of whoever has given the password, or check it."""
     account, target = _waiting()
     if account is None:
-        return _password_first()
+        return ask_for_password()
     proof, form = Proof.of(account), CodeForm()
     if request.method != "POST":
-        return render_template("account/code.html", form=form)
+        return form_page("account/code.html", form)
     attempt = throttle.count_code(account)
     by_recovery = bool(form.recovery_code.data)
     field = form.recovery_code if by_recovery else form.code
@@ -85,12 +95,9 @@ def enter_code() -> ResponseReturnValue:
         attempt.log_failure()
         _record_failure(proof, "second factor")
         field.errors = ["This code is wrong or has been used already."]
-        return render_template("account/code.html", form=form), 422
+        return form_page("account/code.html", form)
     attempt.succeeded()
-    try:
-        response = _signed_in(proof, target)
-    except OutdatedProofError:
-        return _password_first()
+    response = _signed_in(proof, target)
     if by_recovery:
         left = second_factor.recovery_codes_left(proof.account_id)
         flash(f"You have {left} recovery codes left. You can create new ones under Account.")
@@ -110,27 +117,114 @@ def sign_out() -> ResponseReturnValue:
     return response
 
 
+# A link's token moves from the address into the session at once. It is in no page's address then,
+# and so in no Referer, which servers log with the request for the style sheet already.
+@invitation_pages.get("/invitation/<token>", endpoint="open_invitation")
+@invitation_pages.get("/reset/<token>", endpoint="open_reset")
+def open_link(token: str) -> ResponseReturnValue:
+    """Keep a link's token in the session, and show a page without it in its address."""
+    kind = (request.endpoint or "").rpartition("_")[2]
+    session[kind] = token[: invitations.LONGEST_TOKEN]
+    return redirect(url_for(f"invitations.{kind}"))
+
+
+@invitation_pages.route("/invitation", methods=["GET", "POST"])
+def invitation() -> ResponseReturnValue:
+    """Ask for a name and a password, and create the account."""
+    token, form = session.get("invitation", ""), InvitationForm()
+    _find(invitations.find_invitation, token)
+    proof = _submit(
+        form,
+        lambda: invitations.accept_invitation(token, form.username.data, form.new_password.data),
+    )
+    if proof is None:
+        return form_page("account/invitation.html", form)
+    done("change account", owner_id=proof.account_id, actor=proof.name, detail="by an invitation")
+    if signed_in_account():
+        sessions.end(current_sign_in_id())
+    start_session(proof)
+    tell("Account created. You are signed in.")
+    return redirect(url_for("files.index"))
+
+
+@invitation_pages.route("/reset", methods=["GET", "POST"])
+def reset() -> ResponseReturnValue:
+    """Ask for a new password, and set it."""
+    token, form = session.get("reset", ""), NewPasswordForm()
+    name = _find(invitations.find_reset, token)[1].name
+    proof = _submit(form, lambda: invitations.reset_password(token, form.new_password.data))
+    if proof is None:
+        return form_page("account/reset.html", form, name=name)
+    throttle.forget_failures(proof.account_id, proof.name)
+    detail = "password, by a link"
+    done("change account", owner_id=proof.account_id, actor=proof.name, detail=detail)
+    session.pop("reset", None)
+    flash("Password changed. Sign in with the new one.")
+    return redirect(url_for("auth.sign_in"))
+
+
+@auth.errorhandler(OutdatedProofError)
+@invitation_pages.errorhandler(OutdatedProofError)
+def ask_for_password(_error: OutdatedProofError | None = None) -> ResponseReturnValue:
+    """Go back to the form for the password, where the account was changed since it was entered."""
+    flash("Sign in with your password first.")
+    return redirect(url_for("auth.sign_in"))
+
+
+@invitation_pages.errorhandler(LinkError)
+def show_dead_link(error: LinkError) -> ResponseReturnValue:
+    """Say why a link does not work, and forget it."""
+    session.pop(request.path.strip("/"), None)
+    return render_template("account/dead_link.html", reason=str(error)), 410
+
+
 def is_local(target: str) -> bool:
     r"""Return whether a redirect stays on this site, and is short enough to wait for a code.
 
     Browsers read ``//host`` and ``/\host`` as another site, and drop control characters first.
     """
-    if not target.startswith("/") or target.startswith("//"):
-        return False
-    if "\\" in target or not target.isprintable() or len(target.encode()) > LONGEST_TARGET:
-        return False
+    return (
+        target.startswith("/")
+        and not target.startswith("//")
+        and "\\" not in target
+        and target.isprintable()
+        and len(target.encode()) <= _LONGEST_TARGET
+    )
+
+
+def next_page() -> str:
+    """Return the page of this site that the request asks to go on to; my files, if none."""
+    target = request.values.get("next", "").strip()
+    return target if is_local(target) else url_for("files.index")
+
+
+def _find(find: Callable[[str], T], token: str) -> T:
+    """Find what a token is for. An unknown one counts as guessed."""
     try:
-        parts = urlsplit(target)
-    except ValueError:
-        return False
-    return not parts.scheme and not parts.netloc
+        return find(token)
+    except LinkUnknownError:
+        if token:
+            throttle.count_link().log_failure()
+        raise
 
 
-def _target() -> str:
-    form = TargetForm(request.values, meta={"csrf": False})
-    if form.validate() and is_local(form.next.data):
-        return str(form.next.data)
-    return url_for("files.index")
+def _submit(form: NewPasswordForm, use_link: Callable[[], Proof]) -> Proof | None:
+    """Use a link with what a form holds, if it was sent. If that is refused, the form says why."""
+    if request.method != "POST":
+        return None
+    attempt = throttle.count_choice("link")
+    if not form.validate():
+        return None
+    try:
+        proof = use_link()
+    except UnusableNameError as error:
+        form.username.errors = [str(error)]
+    except AccountError as error:
+        form.new_password.errors = [str(error)]
+    else:
+        attempt.succeeded()
+        return proof
+    return None
 
 
 def _signed_in(proof: Proof, target: str) -> ResponseReturnValue:
@@ -144,11 +238,6 @@ def _failed(attempt: Attempt, form: SignInForm, target: str) -> ResponseReturnVa
     account = accounts.find(form.username.data) if form.validate() else None
     _record_failure(Proof.of(account) if account else None, "password")
     return render_template("account/sign_in.html", form=form, target=target, failed=True), 422
-
-
-def _password_first() -> ResponseReturnValue:
-    flash("Sign in with your password first.")
-    return redirect(url_for("auth.sign_in"))
 
 
 def _record_failure(found: Proof | None, what: str) -> None:
@@ -176,9 +265,8 @@ def _waiting() -> tuple[Account | None, str]:
     account = db.session.get(Account, waiting["account"])
     if account is None or not account.is_active or not account.has_second_factor:
         return None, ""
-    if not hmac.compare_digest(_hashed(Proof.of(account)), waiting["proof"]):
-        return None, ""
-    return account, waiting["target"]
+    is_same = hmac.compare_digest(_hashed(Proof.of(account)), waiting["proof"])
+    return (account, waiting["target"]) if is_same else (None, "")
 
 
 def _hashed(proof: Proof) -> str:

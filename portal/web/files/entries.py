@@ -1,31 +1,36 @@
-"""Files and folders alike, one or several: details, renaming, moving, into the trash."""
+"""Files and folders alike, one or several: details, renaming, moving, the trash, ZIPs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
 
-from flask import Blueprint, abort, redirect, render_template, url_for
+from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from flask_delegate.delivery import clean_name, content_disposition
 from portal.activity import report
 from portal.activity.record import Thing
 from portal.core.models import Entry, Folder, StoredFile
-from portal.files import entries, listing, names, trash, tree
+from portal.files import entries, listing, trash, tree, zips
 from portal.files.policy import Action
 from portal.identity.current_user import current_account, login_required
 from portal.sharing import links
 from portal.sharing.status import status_of
-from portal.web.account.sign_in import is_local
-from portal.web.events import done
-from portal.web.flashes import list_names, shorten, tell
+from portal.storage.content import current_storage
+from portal.storage.disk import ContentLostError
+from portal.web.account.sign_in import next_page
+from portal.web.flashes import done, list_names, shorten, tell
 from portal.web.loaders import entry_or_404, selected_or_404
 from portal.web.previews import preview_of
 
-from .files import url_to_show
-from .folders import folder_url, taken_hint
-from .forms import NameForm, SelectionQuery
+from .files import NameForm, SelectionQuery, folder_url, taken_hint, url_to_show
 
 entry_pages = Blueprint("entries", __name__)
+zip_downloads = Blueprint("zips", __name__)
+logger = logging.getLogger(__name__)
 
 
 @entry_pages.get("/entries/<public_id>")
@@ -52,12 +57,13 @@ def details(public_id: str) -> ResponseReturnValue:
 @login_required
 def rename(public_id: str) -> ResponseReturnValue:
     """Rename a file or folder."""
-    entry, form = entry_or_404(Entry, public_id, "change"), NameForm()
-    if not form.validate_on_submit():
-        tell(form.problem(), "error")
+    entry = entry_or_404(Entry, public_id, "change")
+    try:
+        wanted = NameForm().wanted()
+    except tree.RefusedError as error:
+        tell(str(error), "error")
     else:
-        before, wanted = entry.name, names.clean(form.name.data)
-        name = entries.rename(entry, wanted)
+        before, name = entry.name, entries.rename(entry, wanted)
         say = f"Renamed to {shorten(name)}{taken_hint(wanted, name)}"
         done("rename", entry, detail=f"before: {before}", say=say)
     return redirect(url_for("entries.details", public_id=public_id))
@@ -67,16 +73,13 @@ def rename(public_id: str) -> ResponseReturnValue:
 @login_required
 def put_into_trash() -> ResponseReturnValue:
     """Move the selection to the trash."""
-    query = SelectionQuery()
-    selected = selected_or_404("change", query.entry.data)
-    if not selected:
-        return nothing_selected(query)
+    selected = _selection(SelectionQuery(), "change")
     things = [Thing.of(entry) for entry in selected]
     moment = trash.put(selected)
     listed = list_names([thing.name for thing in things], "items")
     done("trash", *things, say=f"Moved to the trash: {listed}", undo=moment.isoformat())
     trash.purge_now_and_then()
-    return redirect(previous_page(query))
+    return redirect(next_page())
 
 
 @entry_pages.post("/selection/move")
@@ -84,10 +87,7 @@ def put_into_trash() -> ResponseReturnValue:
 def move_selection() -> ResponseReturnValue:
     """Go on to where the selection can be moved to."""
     query = SelectionQuery()
-    selected = selected_or_404("change", query.entry.data)
-    if not selected:
-        return nothing_selected(query)
-    return redirect(_move_url(selected, query.folder.data or None))
+    return redirect(_move_url(_selection(query, "change"), query.folder.data or None))
 
 
 @entry_pages.get("/move")
@@ -117,34 +117,82 @@ def select_folder() -> ResponseReturnValue:
 def move() -> ResponseReturnValue:
     """Move the selection to a folder."""
     query = SelectionQuery()
-    selected, folder = selected_or_404("change", query.entry.data), _target(query, "add")
-    if not selected:
-        return nothing_selected(query)
+    selected, folder = _selection(query, "change"), _target(query, "add")
     try:
         moved = entries.move(selected, folder)
     except tree.RefusedError as error:
         tell(str(error), "error")
         return redirect(_move_url(selected, folder.public_id))
     hints = "".join(taken_hint(*pair) for pair in moved[:3])
-    listed = list_names([after for _, after in moved], "items")
-    done(
-        "move",
-        *selected,
-        detail=f"to {folder.name or 'My files'}",
-        say=f"Moved here: {listed}{hints}",
-    )
+    say = f"Moved here: {list_names([after for _, after in moved], 'items')}{hints}"
+    done("move", *selected, detail=f"to {folder.name or 'My files'}", say=say)
     return redirect(folder_url(folder))
 
 
-def previous_page(query: SelectionQuery) -> str:
-    """Return the page that this request's form was on."""
-    return str(query.next.data) if is_local(query.next.data) else url_for("files.index")
+@zip_downloads.get("/folders/<public_id>/zip")
+@login_required
+def download_folder(public_id: str) -> ResponseReturnValue:
+    """Send a folder, with all that is in it."""
+    folder = entry_or_404(Folder, public_id, "read")
+    begin = partial(done, "archive", folder)
+    name, page = folder.name or "My files", folder_url(folder)
+    return send_zip([folder], name, page, current_account().id, begin)
 
 
-def nothing_selected(query: SelectionQuery) -> ResponseReturnValue:
-    """Say that nothing was selected, on the page that the form was on."""
-    tell("Select files or folders first, with the checkboxes before their names.", "error")
-    return redirect(previous_page(query))
+@zip_downloads.post("/selection/zip")
+@login_required
+def download_selection() -> ResponseReturnValue:
+    """Send the selection."""
+    selected = _selection(SelectionQuery(), "read")
+    begin = partial(done, "archive", *selected)
+    name = selected[0].name if len(selected) == 1 else "Files"
+    return send_zip(selected, name, next_page(), current_account().id, begin)
+
+
+def send_zip(
+    selected: Sequence[Entry], name: str, page: str, account_id: int, begin: Callable[[], object]
+) -> ResponseReturnValue:
+    """Send a ZIP, or say on a page why there is none.
+
+    :param page: where to say it.
+    :param account_id: whose place among the ZIPs it takes.
+    :param begin: called once a ZIP is sure to be sent, but not for its headers alone.
+    """
+    slots = zips.current_slots()
+    slots.take(account_id)
+    with ExitStack() as taken:
+        taken.callback(slots.release, account_id)
+        try:
+            members = zips.members(selected)
+        except (zips.TooManyEntriesError, ContentLostError) as error:
+            tell(_reason(error), "error")
+            return redirect(page)
+        if request.method != "HEAD":
+            begin()
+        length, pieces = zips.stream(members, current_storage())
+        response = Response(pieces, mimetype="application/zip")
+        response.call_on_close(taken.pop_all().close)
+    response.content_length = length
+    disposition = content_disposition("attachment", clean_name(f"{name}.zip"))
+    response.headers["Content-Disposition"] = disposition
+    return response
+
+
+def _reason(error: Exception) -> str:
+    if not isinstance(error, ContentLostError):
+        return str(error)
+    logger.error("no ZIP, for content is lost: %r", str(error))
+    lost = f"The content of {shorten(str(error))} is missing or damaged, so there is no ZIP."
+    return f"{lost} Tell whoever runs the portal."
+
+
+def _selection(query: SelectionQuery, action: Action) -> Sequence[Entry]:
+    """Return what was selected; if nothing was, say so on the page that the form was on."""
+    selected = selected_or_404(action, query.entry.data)
+    if not selected:
+        tell("Select files or folders first, with the checkboxes before their names.", "error")
+        abort(redirect(next_page()))
+    return selected
 
 
 def _target(query: SelectionQuery, action: Action) -> Folder:

@@ -1,31 +1,82 @@
-"""A person's files: listed, uploaded, downloaded, shown."""
+"""A person's files and folders: listed, searched, created, uploaded, downloaded, shown."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, redirect, url_for
+from flask import Blueprint, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from wtforms import SelectMultipleField  # type: ignore[import-untyped]
+from wtforms.validators import DataRequired  # type: ignore[import-untyped]
 
 from flask_delegate import FileRefused, Handoff, HandoffUnavailable, delegated, signed_url
 from portal.activity.record import RecordedHandoff
 from portal.core.models import Folder, StoredFile
-from portal.files import entries
+from portal.files import entries, listing, names, tree
+from portal.files.listing import SORTS, Direction, Order
+from portal.files.quota import free_space
 from portal.files.uploads import accept_files, add_file, received_files
 from portal.identity.current_user import current_account, login_required
 from portal.storage.content import current_storage
 from portal.storage.disk import ContentLostError
-from portal.web.csrf import check_form_in_view, csrf
-from portal.web.events import done
-from portal.web.flashes import list_names, tell
-from portal.web.loaders import entry_or_404, find_entry
+from portal.web.flashes import done, list_names, shorten, tell
+from portal.web.forms import Form, Query, csrf, name_in_url, text
+from portal.web.loaders import entry_of, entry_or_404, find_entry
 from portal.web.previews import preview_of
 
-from .folders import folder_url, list_folder
-
 files = Blueprint("files", __name__)
+folders = Blueprint("folders", __name__)
 _SHOWN = 6 * 60 * 60
 """Seconds for which a page may show a file: longer than a film."""
+
+
+class NameForm(Form):
+    """A name for a file or folder."""
+
+    name = text("Name", 255, DataRequired("Enter a name."))
+
+    def wanted(self) -> str:
+        """Return the name, without what no name can have.
+
+        :raises tree.RefusedError: for none, or one that is too long.
+        """
+        if not self.validate():
+            raise tree.RefusedError(self.name.errors[0])
+        return names.clean(self.name.data)
+
+
+class SearchQuery(Query):
+    """A part of a name."""
+
+    q = text("Search all my files by name", 255)
+
+
+class ListQuery(Query):
+    """Which page of a list, and how it is sorted."""
+
+    sort = text("Sort by", 8)
+    order = text("Order", 16)
+    before = name_in_url("Before")
+    after = name_in_url("After")
+    select = text("Select", 8)
+
+    def sorting(self) -> Order:
+        """Return the order; by name, if there is no other."""
+        if self.sort.data not in SORTS:
+            return Order()
+        return Order(self.sort.data, self.order.data == "descending")
+
+    def place(self) -> tuple[Direction, str]:
+        """Return on which side of which entry the page is."""
+        return ("before", self.before.data) if self.before.data else ("after", self.after.data)
+
+
+class SelectionQuery(Query):
+    """Files and folders that were selected, and where to move them."""
+
+    entry = SelectMultipleField(validate_choice=False)
+    folder = name_in_url("Folder")
+    after = name_in_url("After")
 
 
 @files.get("/")
@@ -35,10 +86,49 @@ def index() -> ResponseReturnValue:
     return list_folder(entries.root_folder(current_account().id))
 
 
+@folders.get("/folders/<public_id>")
+@login_required
+def show(public_id: str) -> ResponseReturnValue:
+    """List what is in a folder."""
+    return list_folder(entry_or_404(Folder, public_id, "read"))
+
+
+@folders.post("/folders/<public_id>/folders")
+@login_required
+def create(public_id: str) -> ResponseReturnValue:
+    """Create a folder in a folder."""
+    parent = entry_or_404(Folder, public_id, "add")
+    try:
+        wanted = NameForm().wanted()
+        created = entries.place(Folder(name=wanted), parent)
+    except tree.RefusedError as error:
+        tell(str(error), "error")
+    else:
+        hint = taken_hint(wanted, created.name)
+        done("create folder", created, say=f"Folder created: {shorten(created.name)}{hint}")
+    return redirect(folder_url(parent))
+
+
+@folders.get("/search")
+@login_required
+def search() -> ResponseReturnValue:
+    """Find entries by a part of their names."""
+    words = SearchQuery().q.data
+    found = listing.search(current_account(), words)
+    return render_template(
+        "files/search.html",
+        words=words,
+        found=found[: listing.MOST_FOUND],
+        more=len(found) > listing.MOST_FOUND,
+        most=listing.MOST_FOUND,
+        locations=tree.locations(found),
+    )
+
+
 # To check the form's token, the form must be read, and its files with it. The check for all forms
 # comes before anybody knows who is asking, so this view makes it: after @login_required.
 @files.post("/uploads/folders/<public_id>")
-@check_form_in_view
+@csrf.exempt  # type: ignore[untyped-decorator]
 @login_required
 def upload(public_id: str) -> ResponseReturnValue:
     """Keep the files that a form sends."""
@@ -139,3 +229,41 @@ def _shown_as(stored: StoredFile) -> dict[str, Any]:
     if preview is None:
         raise AssertionError("only what is safe to show is shown")
     return {"download_name": stored.name, "mimetype": preview.mimetype, "csp": preview.policy}
+
+
+def list_folder(folder: Folder) -> ResponseReturnValue:
+    """Show a page of what is in a folder."""
+    query = ListQuery()
+    order, (direction, public_id) = query.sorting(), query.place()
+    mark = entry_of(folder.owner_id, public_id)
+    return render_template(
+        "files/list.html",
+        folder=folder,
+        path=tree.path_to(folder.id),
+        order=order,
+        page=listing.page(folder, order, direction, mark),
+        query=query,
+        address=_address,
+        here=request.full_path.removesuffix("?"),
+        limit=min(current_app.config["MAX_CONTENT_LENGTH"], free_space(current_account())),
+    )
+
+
+def folder_url(folder: Folder) -> str:
+    """Return the address of a folder's page."""
+    if folder.parent_id is None:
+        return url_for("files.index")
+    return url_for("folders.show", public_id=folder.public_id)
+
+
+def taken_hint(wanted: str, given: str) -> str:
+    """Return a hint, where an entry did not get the name that was wanted."""
+    return "" if wanted == given else f" ({shorten(wanted)} is taken)"
+
+
+def _address(order: Order, **place: str | None) -> str:
+    """Return the address of this list in an order, from a place on."""
+    query: dict[str, Any] = {**(request.view_args or {}), **place}
+    if order != Order():
+        query |= {"sort": order.by, "order": "descending" if order.descending else None}
+    return url_for(request.endpoint or "", **query)

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from flask import Blueprint, abort, current_app, redirect, render_template, url_for
+from flask import Blueprint, abort, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from portal.activity.record import Thing
 from portal.core.models import Entry
 from portal.files import listing, trash, tree
 from portal.identity.current_user import current_account, login_required
-from portal.web.events import done
-from portal.web.flashes import list_names, shorten, tell
+from portal.web.flashes import done, list_names, shorten, tell
 from portal.web.loaders import entry_or_404
 
-from .folders import folder_url, taken_hint
-from .forms import ListQuery, UndoForm
+from .files import ListQuery, folder_url, taken_hint
 
 trash_pages = Blueprint("trash", __name__)
 
@@ -44,9 +42,8 @@ def show() -> ResponseReturnValue:
 @login_required
 def undo() -> ResponseReturnValue:
     """Restore what was moved to the trash at a moment."""
-    form = UndoForm()
     try:
-        moment = datetime.fromisoformat(form.moment.data if form.validate() else "")
+        moment = datetime.fromisoformat(request.form.get("moment", ""))
         moment = moment.astimezone(UTC) if moment.tzinfo else abort(404)
     except (ValueError, OverflowError):
         abort(404)
@@ -60,35 +57,25 @@ def restore(public_id: str) -> ResponseReturnValue:
     return _restore(entry_or_404(Entry, public_id, "restore"))
 
 
-@trash_pages.get("/trash/<public_id>/delete")
-@login_required
-def confirm_delete(public_id: str) -> ResponseReturnValue:
-    """Ask whether to delete something permanently."""
-    return render_template("files/delete.html", entry=entry_or_404(Entry, public_id, "restore"))
-
-
-@trash_pages.post("/trash/<public_id>/delete")
+@trash_pages.route("/trash/<public_id>/delete", methods=["GET", "POST"])
 @login_required
 def delete(public_id: str) -> ResponseReturnValue:
-    """Delete something permanently."""
+    """Ask whether to delete something permanently, or delete it."""
     entry = entry_or_404(Entry, public_id, "restore")
+    if request.method != "POST":
+        return render_template("files/delete.html", entry=entry)
     thing = Thing.of(entry)
     purged = trash.purge(entry)
     done("delete", thing._replace(size=purged.bytes), say=f"Deleted: {shorten(thing.name)}")
     return redirect(url_for("trash.show"))
 
 
-@trash_pages.get("/trash/empty")
-@login_required
-def confirm_empty() -> ResponseReturnValue:
-    """Ask whether to delete all that is in the trash permanently."""
-    return render_template("files/delete.html", entry=None)
-
-
-@trash_pages.post("/trash/empty")
+@trash_pages.route("/trash/empty", methods=["GET", "POST"])
 @login_required
 def empty() -> ResponseReturnValue:
-    """Delete all that is in the trash permanently."""
+    """Ask whether to delete all that is in the trash permanently, or delete it."""
+    if request.method != "POST":
+        return render_template("files/delete.html", entry=None)
     things = [Thing.of(entry) for entry in trash.all_trashed(current_account().id)]
     trash.empty(current_account().id)
     if things:

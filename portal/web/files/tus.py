@@ -20,9 +20,9 @@ from portal.identity.current_user import current_account, signed_in_account
 from portal.storage.disk import OverAllowanceError
 from portal.tus import headers, uploads
 from portal.tus.parts import PartFile, PartLockedError
-from portal.web.csrf import check_form_in_view, csrf
-from portal.web.events import done
 from portal.web.filters import human_size
+from portal.web.flashes import done
+from portal.web.forms import csrf
 from portal.web.loaders import entry_or_404
 
 tus = Blueprint("tus", __name__)
@@ -77,47 +77,43 @@ def tell_version(response: Response) -> Response:
 @tus.route("/uploads/<public_id>", methods=["OPTIONS"])
 def describe(public_id: str = "") -> ResponseReturnValue:  # noqa: ARG001  (the same for each)
     """Return what is supported of the protocol."""
-    said = {
-        "Tus-Extension": headers.EXTENSIONS,
-        "Tus-Checksum-Algorithm": ",".join(headers.ALGORITHMS),
-    }
-    return "", 204, said
+    algorithms = ",".join(headers.ALGORITHMS)
+    return "", 204, {"Tus-Extension": headers.EXTENSIONS, "Tus-Checksum-Algorithm": algorithms}
 
 
 # The form's token is in a header here. To look for it in the body would read the upload.
 @tus.post("/uploads/")
-@check_form_in_view
+@csrf.exempt  # type: ignore[untyped-decorator]
 def create() -> ResponseReturnValue:
     """Create an upload, and take its first piece if that comes along."""
     _admit()
-    length = _number("Upload-Length")
-    metadata = headers.parse_metadata(request.headers.get("Upload-Metadata", ""))
-    account = current_account()
+    length = headers.parse_number("Upload-Length", request.headers.get("Upload-Length"))
+    encoded = request.headers.get("Upload-Metadata", "")
+    metadata = headers.parse_metadata(encoded)
     if public_id := metadata.get("folder"):
         folder = entry_or_404(Folder, public_id, "add")
     else:
-        folder = entries.root_folder(account.id)
-    upload = _create(folder, metadata, length)
-    location = url_for("tus.add", public_id=upload.public_id)
-    said = {"Location": location, "Upload-Expires": http_date(uploads.expiry(upload))}
+        folder = entries.root_folder(current_account().id)
+    path = [name for name in re.split(r"[/\\]", metadata.get("relativePath", "")) if name]
+    path = path[:-1][:_LONGEST_PATH]  # the last is the file itself
+    announced = uploads.Announced(metadata.get("filename", ""), length, tuple(path), encoded)
+    upload = uploads.create(current_account(), folder, announced)
+    said = _expiry(upload) | {"Location": url_for("tus.add", public_id=upload.public_id)}
     if length == 0 or request.content_length or request.headers.get("Transfer-Encoding"):
-        return "", 201, said | {"Upload-Offset": str(_take_piece(upload, 0))}
+        said["Upload-Offset"] = _take_piece(upload, 0)
     return "", 201, said
 
 
 @tus.route("/uploads/<public_id>", methods=["PATCH"])
-@check_form_in_view
+@csrf.exempt  # type: ignore[untyped-decorator]
 def add(public_id: str) -> ResponseReturnValue:
     """Take the next piece."""
     _admit()
-    start = _number("Upload-Offset")
+    start = headers.parse_number("Upload-Offset", request.headers.get("Upload-Offset"))
     upload = _upload_or_404(public_id)
     if upload.finished_at:
         abort(409, "This upload is complete.")
-    said = {"Upload-Offset": str(_take_piece(upload, start))}
-    if not upload.finished_at:
-        said["Upload-Expires"] = http_date(uploads.expiry(upload))
-    return "", 204, said
+    return "", 204, {"Upload-Offset": _take_piece(upload, start)} | _expiry(upload)
 
 
 # mod_wsgi may hand a HEAD on as a GET: see its WSGIMapHEADToGET.
@@ -129,17 +125,19 @@ def show(public_id: str) -> ResponseReturnValue:
     there = _offset_or_404(upload)
     if there == upload.size and not upload.finished_at:
         # All of it came, and the request that brought the last piece was killed before its end.
-        _finish_late(upload)
-    said = {"Upload-Offset": str(there), "Upload-Length": str(upload.size)}
+        try:
+            with uploads.open_part(upload) as part:
+                _finish(upload, part)
+        except FileNotFoundError:
+            abort(404, _GONE)
+    said = {"Upload-Offset": str(there), "Upload-Length": str(upload.size)} | _expiry(upload)
     if upload.client_metadata:
         said["Upload-Metadata"] = upload.client_metadata
-    if not upload.finished_at:
-        said["Upload-Expires"] = http_date(uploads.expiry(upload))
     return "", 200, said
 
 
 @tus.delete("/uploads/<public_id>")
-@check_form_in_view
+@csrf.exempt  # type: ignore[untyped-decorator]
 def terminate(public_id: str) -> ResponseReturnValue:
     """Cancel an upload."""
     _admit()
@@ -165,29 +163,8 @@ def _admit() -> None:
     csrf.protect()
 
 
-def _number(name: str) -> int:
-    return headers.parse_number(name, request.headers.get(name))
-
-
-def _checksum() -> headers.Checksum | None:
-    value = request.headers.get("Upload-Checksum")
-    return headers.parse_checksum(value) if value else None
-
-
-def _create(folder: Folder, metadata: Mapping[str, str], length: int) -> Upload:
-    path = [name for name in re.split(r"[/\\]", metadata.get("relativePath", "")) if name]
-    announced = uploads.Announced(
-        name=metadata.get("filename", ""),
-        size=length,
-        path=tuple(path[:-1][:_LONGEST_PATH]),  # the last is the file itself
-        metadata=request.headers.get("Upload-Metadata", ""),
-    )
-    return uploads.create(current_account(), folder, announced)
-
-
 def _upload_or_404(public_id: str) -> Upload:
-    upload = uploads.find(current_account(), public_id)
-    return upload or abort(404, _GONE)
+    return uploads.find(current_account(), public_id) or abort(404, _GONE)
 
 
 def _offset_or_404(upload: Upload) -> int:
@@ -198,7 +175,12 @@ def _offset_or_404(upload: Upload) -> int:
         abort(404, _GONE)
 
 
-def _take_piece(upload: Upload, start: int) -> int:
+def _expiry(upload: Upload) -> dict[str, str]:
+    """Return the header that says when an upload expires; none if it is complete."""
+    return {} if upload.finished_at else {"Upload-Expires": http_date(uploads.expiry(upload))}
+
+
+def _take_piece(upload: Upload, start: int) -> str:
     """Take what this request brings, and return how much is there then."""
     there = _offset_or_404(upload)
     # This comes first: after a lost connection, browsers may send a request again by themselves.
@@ -207,23 +189,16 @@ def _take_piece(upload: Upload, start: int) -> int:
     if (request.content_length or 0) > upload.size - there:
         abort(413, _TOO_LONG.format(upload.size))
     quota.check(current_account(), upload.size)  # much may have come since it was begun
-    stream = cast("BinaryIO", request.stream)
+    checksum = request.headers.get("Upload-Checksum")
+    parsed = headers.parse_checksum(checksum) if checksum else None
     try:
-        with uploads.append(upload, start, stream, _checksum()) as part:
+        with uploads.append(upload, start, cast("BinaryIO", request.stream), parsed) as part:
             there = part.size
             if there == upload.size:
                 _finish(upload, part)
     except OverAllowanceError:
         abort(413, _TOO_LONG.format(upload.size))
-    return there
-
-
-def _finish_late(upload: Upload) -> None:
-    try:
-        with uploads.open_part(upload) as part:
-            _finish(upload, part)
-    except FileNotFoundError:
-        abort(404, _GONE)
+    return str(there)
 
 
 def _finish(upload: Upload, part: PartFile) -> None:

@@ -2,23 +2,125 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import re
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any, NamedTuple, cast
 
 from flask import Blueprint, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
+from wtforms import BooleanField, ValidationError  # type: ignore[import-untyped]
 
 from portal.activity.record import Action
-from portal.core.models import Entry, FileRequest, Folder, Share
+from portal.core.models import Entry, FileRequest, Folder, Share, now
+from portal.core.text import LONGEST_NOTE, one_line
+from portal.identity import passwords
 from portal.identity.current_user import current_account, login_required
 from portal.sharing import links
+from portal.sharing.links import Terms
 from portal.sharing.status import status_of
-from portal.web.events import done
-from portal.web.flashes import shorten
+from portal.web.flashes import done, shorten
+from portal.web.forms import Form, OptionalField, form_page, password, text
 from portal.web.loaders import entry_or_404, mine_or_404
 
-from .forms import FileRequestForm, LinkForm, ShareChangeForm, ShareForm
-
 link_pages = Blueprint("links", __name__)
+
+_DEFAULT_LIFETIME = timedelta(days=14)
+_COUNT = re.compile("0{0,9}[1-9][0-9]{0,8}", re.ASCII)
+# No exponents: a number of a million digits would keep the whole process busy.
+_MEBIBYTES = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?", re.ASCII)
+
+
+def _read_last_day(written: str, before: datetime | None) -> datetime:
+    try:
+        day = date.fromisoformat(written)
+    except ValueError as error:
+        raise ValueError("Enter a day as year-month-day, such as 2027-01-31.") from error
+    end = datetime.combine(day, time(23, 59, 59), UTC)
+    # A link that has expired can be changed without a new day.
+    if end <= now() and end != before:
+        raise ValueError("This day is in the past. Choose a later one.")
+    return end
+
+
+def _read_count(written: str, _before: int | None) -> int:
+    if not _COUNT.fullmatch(written):
+        raise ValueError("Enter a whole number from 1, or leave this empty.")
+    return int(written)
+
+
+def _read_mebibytes(written: str, before: int | None) -> int:
+    written = written.replace(",", ".")
+    # The field shows a rounded size. If that is unchanged, so is the size.
+    if before is not None and written == _write_mebibytes(before):
+        return before
+    size = int(Decimal(written) * 1024**2) if _MEBIBYTES.fullmatch(written) else 0
+    if size < 1:
+        raise ValueError("Enter a size in MiB, such as 500, or leave this empty.")
+    return size
+
+
+def _write_mebibytes(size: int) -> str:
+    return f"{Decimal(size) / 1024**2:.6f}".rstrip("0").rstrip(".")
+
+
+class LinkForm(Form):
+    """The terms that both kinds of links have."""
+
+    expires_at = OptionalField(
+        "Last day",
+        _read_last_day,
+        "{:%Y-%m-%d}".format,
+        name="until",
+        default=lambda: now() + _DEFAULT_LIFETIME,
+    )
+    note = text("Note", LONGEST_NOTE)
+
+    def terms(self) -> Terms:
+        """Return the terms that were entered."""
+        terms = {name: self.data[name] for name in Terms.__annotations__ if name in self.data}
+        return cast("Terms", terms | {"note": one_line(self.note.data)})
+
+
+class ShareForm(LinkForm):
+    """The terms of a share.
+
+    :param obj: the share; none for a new one, which has no password to remove.
+    """
+
+    download_limit = OptionalField("Download limit", _read_count)
+    password = password("Password")
+    no_password = BooleanField("Remove the password")
+
+    def __init__(self, obj: Share | None = None) -> None:
+        super().__init__(obj=obj)
+        if obj is None:
+            del self.no_password
+
+    def validate_password(self, field: Any) -> None:
+        """Check a new password, unless there is to be none."""
+        if not field.data or self.data.get("no_password"):
+            return
+        try:
+            passwords.check_new(field.data, "")
+        except passwords.PasswordError as error:
+            raise ValidationError(str(error)) from error
+
+    def terms(self) -> Terms:
+        """Return the terms that were entered; an empty password stays as it is."""
+        terms = super().terms()
+        if self.data.get("no_password"):
+            terms["password"] = None
+        elif not terms["password"]:
+            del terms["password"]
+        return terms
+
+
+class FileRequestForm(LinkForm):
+    """The terms of a file request."""
+
+    file_limit = OptionalField("File limit", _read_count)
+    size_limit = OptionalField("Size limit of all files (MiB)", _read_mebibytes, _write_mebibytes)
 
 
 class _Kind(NamedTuple):
@@ -31,36 +133,16 @@ class _Kind(NamedTuple):
     model: type[Share] | type[FileRequest]
     target: type[Entry]
     form: type[LinkForm]
-    change_form: type[LinkForm]
     create: Action
-    change: Action
-    revoke: Action
     visit: str
 
 
 _KINDS = {
-    "share": _Kind(
-        Share,
-        Entry,
-        ShareForm,
-        ShareChangeForm,
-        "share",
-        "change share",
-        "revoke share",
-        "share_page.enter",
-    ),
-    "request": _Kind(
-        FileRequest,
-        Folder,
-        FileRequestForm,
-        FileRequestForm,
-        "request files",
-        "change request",
-        "revoke request",
-        "upload_page.enter",
-    ),
+    "share": _Kind(Share, Entry, ShareForm, "share", "share_page.enter"),
+    "request": _Kind(FileRequest, Folder, FileRequestForm, "request files", "upload_page.enter"),
 }
 _GET_POST = ("GET", "POST")
+_FORM = "sharing/link_form.html"
 
 
 @link_pages.get("/links")
@@ -85,7 +167,7 @@ def create(kind: str, public_id: str) -> ResponseReturnValue:
     entry = entry_or_404(of_kind.target, public_id, "share")
     form = of_kind.form()
     if not form.validate_on_submit():
-        return _form_page(form, kind, entry)
+        return form_page(_FORM, form, kind=kind, entry=entry)
     link, token = links.create(of_kind.model, entry, **form.terms())
     done(of_kind.create, entry, detail=_summary(link))
     address = url_for(of_kind.visit, token=token, _external=True)
@@ -100,12 +182,12 @@ def change(kind: str, public_id: str) -> ResponseReturnValue:
     of_kind = _KINDS[kind]
     link = mine_or_404(of_kind.model, public_id)
     entry = links.target(link)
-    form = of_kind.change_form(obj=link)
+    form = of_kind.form(obj=link)
     if not form.validate_on_submit():
-        return _form_page(form, kind, entry, link)
+        return form_page(_FORM, form, kind=kind, entry=entry, link=link)
     links.change(link, **form.terms())
     say = f"Link to {shorten(entry.name)} changed."
-    done(of_kind.change, entry, detail=_summary(link), say=say)
+    done(cast("Action", f"change {kind}"), entry, detail=_summary(link), say=say)
     return redirect(url_for("links.index"))
 
 
@@ -117,15 +199,8 @@ def revoke(kind: str, public_id: str) -> ResponseReturnValue:
     link = mine_or_404(_KINDS[kind].model, public_id)
     entry = links.target(link)
     links.revoke(link)
-    done(_KINDS[kind].revoke, entry, say=f"Link to {shorten(entry.name)} revoked.")
+    done(cast("Action", f"revoke {kind}"), entry, say=f"Link to {shorten(entry.name)} revoked.")
     return redirect(url_for("links.index"))
-
-
-def _form_page(
-    form: LinkForm, kind: str, entry: Entry, link: Share | FileRequest | None = None
-) -> ResponseReturnValue:
-    page = render_template("sharing/link_form.html", form=form, kind=kind, entry=entry, link=link)
-    return page, 422 if form.errors else 200
 
 
 def _summary(link: Share | FileRequest) -> str:

@@ -3,6 +3,9 @@
  * Where the browser has no Navigation API, it warns before it leaves.
  */
 
+/** Addresses that answer with a file, or end the session. */
+const NO_PAGE = /^\/(files|static)\/|\/zip$|^\/activity\.csv$|^\/sign-out$/;
+
 /** @param {() => boolean} isNeeded whether this page has to stay */
 export function keepOnNavigation(isNeeded) {
   window.navigation?.addEventListener("navigate", (event) => {
@@ -16,13 +19,8 @@ function canBeKept(event) {
     !event.hashChange &&
     event.downloadRequest === null &&
     event.navigationType !== "reload" &&
-    !isDownload(new URL(event.destination.url).pathname)
+    !NO_PAGE.test(new URL(event.destination.url).pathname)
   );
-}
-
-/** Tell whether an address answers with a file, or ends the session. */
-function isDownload(path) {
-  return /^\/(files|static)\/|\/zip$|^\/activity\.csv$|^\/sign-out$/.test(path);
 }
 
 async function show(event) {

@@ -6,9 +6,8 @@ const DAY = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 /** Show times in the reader's zone, with the server's, in UTC, as their title. */
 function localTimes() {
   for (const time of document.querySelectorAll("time[datetime]:not([title])")) {
-    const text = time.textContent;
-    const format = text.includes(":") ? MOMENT : DAY;
-    time.title = text;
+    time.title = time.textContent;
+    const format = time.title.includes(":") ? MOMENT : DAY;
     time.textContent = format.format(new Date(time.dateTime));
   }
 }

@@ -3,10 +3,83 @@
  * and shows how far each is. Without it, the page's form uploads by itself.
  */
 
-import { filesOf } from "./drop.js";
-import { TrayItem } from "./item.js";
 import { keepOnNavigation } from "./navigation.js";
 import { Upload, unfinished } from "./uploads.js";
+
+const NUMBER = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 });
+
+/** Write a number of bytes, as the server does: 1.5 MiB. */
+function humanSize(bytes) {
+  const units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+  let unit = 0;
+  while (bytes >= 1024 && unit < units.length - 1) {
+    bytes /= 1024;
+    unit += 1;
+  }
+  return `${NUMBER.format(bytes)} ${units[unit]}`;
+}
+
+/** Write a length of time for people, who need no seconds where it is long. */
+function humanTime(seconds) {
+  if (seconds < 60) return `${Math.ceil(seconds)} s left`;
+  if (seconds < 3600) return `${Math.ceil(seconds / 60)} min left`;
+  return `${NUMBER.format(seconds / 3600)} h left`;
+}
+
+const SAID = { queued: "Waiting", paused: "Paused", cancelled: "Cancelled" };
+
+/** One line of the tray. */
+class TrayItem {
+  /** @param {Upload} upload */
+  constructor(upload) {
+    this.upload = upload;
+    const template = document.getElementById("tray-item");
+    this.element = template.content.firstElementChild.cloneNode(true);
+    this.element.querySelector(".name").textContent = upload.name;
+    this.progress = this.element.querySelector("progress");
+    this.progress.max = Math.max(upload.size, 1);
+    this.progress.setAttribute("aria-label", `Upload of ${upload.name}`);
+    this.buttons = {};
+    for (const button of this.element.querySelectorAll("button")) {
+      const action = button.dataset.action;
+      this.buttons[action] = button;
+      button.setAttribute("aria-label", `${button.textContent} ${upload.name}`);
+      button.addEventListener("click", () => this.press(action));
+    }
+    this.show();
+  }
+
+  press(action) {
+    this.upload[action === "retry" ? "resume" : action]();
+    // A button that went had the focus; the one in its place takes it.
+    if (document.activeElement === document.body || this.buttons[action].hidden) {
+      Object.values(this.buttons).find((button) => !button.hidden)?.focus();
+    }
+  }
+
+  show() {
+    const { upload } = this;
+    this.element.dataset.state = upload.state;
+    this.progress.value = upload.state === "done" ? this.progress.max : upload.sent;
+    this.element.querySelector(".said").textContent = this.#said();
+    this.buttons.pause.hidden = upload.state !== "running" && upload.state !== "queued";
+    this.buttons.resume.hidden = upload.state !== "paused";
+    this.buttons.retry.hidden = upload.state !== "failed";
+    this.buttons.cancel.hidden = upload.state === "done";
+  }
+
+  #said() {
+    const { upload } = this;
+    if (upload.state === "failed") return upload.problem;
+    if (upload.state === "done") return `Done, ${humanSize(upload.size)}`;
+    const there = `${humanSize(upload.sent)} of ${humanSize(upload.size)}`;
+    if (upload.state !== "running") return `${SAID[upload.state]}, ${there}`;
+    if (upload.size && upload.sent === upload.size) return "Checking what arrived …";
+    if (!upload.speed) return there;
+    const left = humanTime((upload.size - upload.sent) / upload.speed);
+    return `${there}, ${humanSize(upload.speed)}/s, ${left}`;
+  }
+}
 
 const AT_ONCE = 3;
 const tray = document.getElementById("tray");
@@ -19,6 +92,7 @@ function announce(text, urgent = false) {
   tray.querySelector(urgent ? "[role=alert]" : "[role=status]").textContent = text;
 }
 
+const uploadForm = () => document.querySelector("form[data-folder]");
 const active = () => uploads.filter((upload) => upload.isActive);
 
 /** Begin as many as may run at once, in their order. Each that begins calls this again. */
@@ -39,6 +113,7 @@ function showTotals() {
 
 /** @param {Upload} upload what has changed */
 function changed(upload, previous) {
+  upload.item.show();
   if (previous !== upload.state) {
     if (upload.state === "done") {
       announce(`${upload.name} is uploaded.`);
@@ -71,10 +146,7 @@ function add(files, folder) {
   for (const { file, path } of files) {
     const upload = new Upload(file, path, folder, tray.dataset);
     upload.item = new TrayItem(upload);
-    upload.onchange = (previous) => {
-      upload.item.show();
-      changed(upload, previous);
-    };
+    upload.onchange = (previous) => changed(upload, previous);
     uploads.push(upload);
     list.append(upload.item.element);
   }
@@ -88,7 +160,7 @@ function add(files, folder) {
 
 /** Show what the folder holds now, if its page is still open. */
 async function refreshList(folder) {
-  if (document.querySelector("form[data-folder]")?.dataset.folder !== folder) return;
+  if (uploadForm()?.dataset.folder !== folder) return;
   const response = await fetch(location.href);
   if (!response.ok) return;
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
@@ -101,30 +173,55 @@ async function refreshList(folder) {
   document.dispatchEvent(new Event("portal:page"));
 }
 
-/** Tell of what a closed tab has left: selecting the same file again resumes it. */
+/** Name what a closed tab has left: selecting the same file again resumes it. */
 function showUnfinished() {
   const notice = document.getElementById("unfinished");
   if (!notice) return;
   notice.replaceChildren();
   const known = new Set(uploads.map((upload) => upload.fingerprint));
-  for (const one of unfinished(document.querySelector("form[data-folder]").dataset.folder)) {
+  for (const one of unfinished(uploadForm().dataset.folder)) {
     if (known.has(one.fingerprint)) continue;
     const line = document.createElement("p");
-    const name = document.createElement("bdi");
-    name.textContent = one.name;
+    const name = Object.assign(document.createElement("bdi"), { textContent: one.name });
     const forget = document.createElement("button");
-    forget.type = "button";
-    forget.className = "quiet";
-    forget.textContent = "Forget";
+    Object.assign(forget, { type: "button", className: "quiet", textContent: "Forget" });
     forget.setAttribute("aria-label", `Forget ${one.name}`);
     forget.addEventListener("click", async () => {
       await one.forget(tray.dataset);
       announce(`${one.name} was removed from the list.`);
       line.remove();
-      document.querySelector("form[data-folder] button")?.focus();
+      uploadForm()?.querySelector("button").focus();
     });
     line.append(name, " was not uploaded completely. Select or drop it again to resume. ", forget);
     notice.append(line);
+  }
+}
+
+/**
+ * Return what was dropped: files, and folders with all that is in them.
+ * @param {DataTransfer} dropped
+ * @returns {Promise<{file: File, path: string}[]>} each with its path in a dropped folder, or ""
+ */
+async function filesOf(dropped) {
+  // Now: after the first await, the browser has forgotten what was dropped.
+  const entries = Array.from(dropped.items, (item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  if (!entries.length) return Array.from(dropped.files, (file) => ({ file, path: "" }));
+  return (await Promise.all(entries.map((entry) => walk(entry)))).flat();
+}
+
+async function walk(entry) {
+  if (entry.isFile) {
+    const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
+    const path = entry.fullPath.replace(/^\//, "");
+    return [{ file, path: path.includes("/") ? path : "" }];
+  }
+  const reader = entry.createReader();
+  const found = [];
+  for (;;) {
+    // A folder's entries come in portions, and an empty one at its end.
+    const portion = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+    if (!portion.length) return found;
+    for (const inner of portion) found.push(...(await walk(inner)));
   }
 }
 
@@ -136,7 +233,7 @@ function addSelected(input, folder) {
 
 /** Take over the form and the page, which may be a new one. */
 function takeOver() {
-  const form = document.querySelector("form[data-folder]");
+  const form = uploadForm();
   if (!form || form.dataset.taken) return;
   form.dataset.taken = "yes";
   for (const input of form.querySelectorAll("input[type=file]")) {
@@ -144,9 +241,8 @@ function takeOver() {
     // Somebody was faster than this script.
     addSelected(input, form.dataset.folder);
   }
-  for (const button of form.querySelectorAll("[data-opens]")) {
-    button.addEventListener("click", () => document.getElementById(button.dataset.opens).click());
-  }
+  const opener = form.querySelector("[data-opens]");
+  opener.addEventListener("click", () => document.getElementById(opener.dataset.opens).click());
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     form.querySelector("input[type=file]").click();
@@ -155,19 +251,16 @@ function takeOver() {
 }
 
 document.addEventListener("dragover", (event) => {
-  if (!document.querySelector("form[data-folder]") || !event.dataTransfer.types.includes("Files")) return;
+  if (!uploadForm() || !event.dataTransfer.types.includes("Files")) return;
   event.preventDefault();
   document.documentElement.classList.add("dropping");
 });
-for (const type of ["dragleave", "drop"]) {
-  document.addEventListener(type, (event) => {
-    if (type === "drop" || event.relatedTarget === null) {
-      document.documentElement.classList.remove("dropping");
-    }
-  });
-}
+document.addEventListener("dragleave", (event) => {
+  if (event.relatedTarget === null) document.documentElement.classList.remove("dropping");
+});
 document.addEventListener("drop", async (event) => {
-  const form = document.querySelector("form[data-folder]");
+  document.documentElement.classList.remove("dropping");
+  const form = uploadForm();
   if (!form || !event.dataTransfer.types.includes("Files")) return;
   event.preventDefault();
   add(await filesOf(event.dataTransfer), form.dataset.folder);

@@ -4,14 +4,12 @@ const RETRY_DELAYS = [0, 1000, 3000, 5000, 10000, 20000, 30000, 30000];
 /** What may be better in a moment: no answer, another request at work, a server that starts again. */
 const PASSING = new Set([0, 409, 423, 500, 502, 503, 504]);
 /**
- * Milliseconds without a byte after which a connection counts as dead, though nobody has said so: a
- * phone that lost its network hears nothing more. The server, which checks and keeps what has come
- * whole, gets longer to answer.
+ * Milliseconds without a byte after which a connection counts as dead: a phone that lost its network
+ * hears nothing more. The server, which checks and keeps what has come whole, has longer to answer.
  */
 const SILENCE = 30_000;
 const SILENCE_AT_END = 300_000;
 const PREFIX = "portal-upload";
-const SIGNED_OUT = "You are signed out. Sign in again in another tab, and then retry.";
 
 let library;
 
@@ -20,13 +18,12 @@ function loadLibrary(address) {
   library ??= new Promise((resolve, reject) => {
     const script = document.createElement("script");
     script.src = address;
-    script.addEventListener("load", () => resolve(window.tus));
-    script.addEventListener("error", () => {
-      library = undefined;
+    script.onload = () => resolve(window.tus);
+    script.onerror = () =>
       reject(new Error("The portal cannot be reached. Check the connection, and retry."));
-    });
     document.head.append(script);
   });
+  library.catch(() => (library = undefined));
   return library;
 }
 
@@ -61,11 +58,6 @@ export class Upload {
     return [PREFIX, ...parts.map((part) => encodeURIComponent(part))].join("/");
   }
 
-  /** Seconds until the end at the present speed; undefined while nothing is known. */
-  get timeLeft() {
-    return this.speed ? (this.size - this.sent) / this.speed : undefined;
-  }
-
   /** Begin, or go on, if that is waited for. */
   async start() {
     if (this.state !== "queued") return;
@@ -92,23 +84,21 @@ export class Upload {
   }
 
   async cancel() {
-    const begun = this.tus;
     this.#become("cancelled");
     // What the server does not hear of now, it gives up by itself later.
-    await begun?.abort(true).catch(() => {});
+    await this.tus?.abort(true).catch(() => {});
   }
 
   async #begin() {
     if (!this.tus) {
       const tus = await loadLibrary(this.settings.library);
-      if (this.state !== "running") return;
       this.tus = new tus.Upload(this.file, this.#options());
       // The tab may have been closed in the middle of this very file.
       const [before] = await this.tus.findPreviousUploads();
       if (before) this.tus.resumeFromPreviousUpload(before);
     }
     if (this.state !== "running") return;
-    this.#lastTime = undefined;
+    this.#measured = undefined;
     this.#heard = performance.now();
     this.tus.start();
     this.#watch();
@@ -119,7 +109,8 @@ export class Upload {
     clearInterval(this.#watching);
     this.#watching = setInterval(async () => {
       if (this.state !== "running") return clearInterval(this.#watching);
-      const atEnd = this.sent === this.size || (this.sent > 0 && this.sent % Number(this.settings.chunk) === 0);
+      const isPieceSent = this.sent > 0 && this.sent % this.settings.chunk === 0;
+      const atEnd = this.sent === this.size || isPieceSent;
       if (performance.now() - this.#heard < (atEnd ? SILENCE_AT_END : SILENCE)) return;
       this.#heard = performance.now();
       this.speed = 0;
@@ -160,20 +151,18 @@ export class Upload {
 
   #heard;
   #watching;
-  #lastTime;
-  #lastSent;
+  /** The time and the bytes sent when the speed was last measured. */
+  #measured;
 
   #progress(sent) {
     const time = performance.now();
     this.#heard = time;
-    if (this.#lastTime === undefined) {
-      this.#lastTime = time;
-      this.#lastSent = sent;
-    } else if (time - this.#lastTime > 500) {
-      const speed = ((sent - this.#lastSent) / (time - this.#lastTime)) * 1000;
+    this.#measured ??= { time, sent };
+    const passed = time - this.#measured.time;
+    if (passed > 500) {
+      const speed = ((sent - this.#measured.sent) / passed) * 1000;
       this.speed = this.speed ? this.speed * 0.7 + speed * 0.3 : speed;
-      this.#lastTime = time;
-      this.#lastSent = sent;
+      this.#measured = { time, sent };
     }
     this.sent = sent;
     this.onchange(this.state);
@@ -191,14 +180,15 @@ function problemOf(error) {
   if (!response || response.getStatus() === 0) {
     return "The connection was lost, and trying again did not help. Retry when it is back.";
   }
-  if (response.getStatus() === 401) return SIGNED_OUT;
+  const status = response.getStatus();
+  if (status === 401) return "You are signed out. Sign in again in another tab, and then retry.";
   const said = response.getBody()?.trim();
-  return said && !said.startsWith("<") ? said : `The server answered ${response.getStatus()}. Retry later.`;
+  return said && !said.startsWith("<") ? said : `The server answered ${status}. Retry later.`;
 }
 
 /**
- * Give the uploads into a folder that another tab has begun and not finished, as tus-js-client notes
- * them in the browser.
+ * Return the uploads into a folder that another tab has begun and not finished, as tus-js-client
+ * notes them in the browser.
  * @param {string} folder
  * @returns {{name: string, fingerprint: string, forget: (settings: DOMStringMap) => Promise<void>}[]}
  */
@@ -209,13 +199,11 @@ export function unfinished(folder) {
     .map((key) => ({
       name: decodeURIComponent(key.slice(beginning.length).split("/")[0]),
       fingerprint: key.split("::")[1],
-      forget: (settings) => forget(key, settings),
+      forget: async ({ token }) => {
+        const { uploadUrl } = JSON.parse(localStorage.getItem(key));
+        localStorage.removeItem(key);
+        const headers = { "Tus-Resumable": "1.0.0", "X-CSRFToken": token };
+        await fetch(uploadUrl, { method: "DELETE", headers }).catch(() => {});
+      },
     }));
-}
-
-async function forget(key, { token }) {
-  const { uploadUrl } = JSON.parse(localStorage.getItem(key));
-  localStorage.removeItem(key);
-  const headers = { "Tus-Resumable": "1.0.0", "X-CSRFToken": token };
-  await fetch(uploadUrl, { method: "DELETE", headers }).catch(() => {});
 }

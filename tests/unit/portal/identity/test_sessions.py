@@ -17,7 +17,7 @@ from portal.accounts import accounts
 from portal.core.database import db
 from portal.core.models import Account, SignIn, now
 from portal.identity import passwords, second_factor, sessions
-from portal.web import devices
+from portal.web import filters
 from portal.web.account import sign_in as auth
 from tests.support.portal import PASSWORD, sign_in, signed_in, token
 
@@ -215,7 +215,7 @@ def test_extra_fields_of_forms_change_nothing(app: Flask, alice: FlaskClient) ->
     ],
 )
 def test_device_is_described(user_agent: str, device: str) -> None:
-    assert devices.describe(user_agent) == device
+    assert filters.device(user_agent) == device
 
 
 # What changes while a request is under way.

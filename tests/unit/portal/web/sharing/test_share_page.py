@@ -20,7 +20,7 @@ from portal.core.models import Account, Activity, FileRequest, Folder, Share, St
 from portal.files import zips
 from portal.files.uploads import accept_up_to, add_file
 from portal.storage.disk import IncomingFile, StorageFullError
-from portal.web.sharing import upload_page
+from portal.web.sharing import visitors
 from tests.support.portal import choose, folders, kept, links, make_folder, public_id, token, upload
 
 Visitor = Callable[[str], FlaskClient]
@@ -389,7 +389,7 @@ def test_request_takes_nothing_that_ended_while_it_was_sent(
         db.session.commit()
         return really(free)
 
-    monkeypatch.setattr(upload_page, "accept_up_to", revoked_then)
+    monkeypatch.setattr(visitors, "accept_up_to", revoked_then)
     assert "This link was revoked" in send(visitor, home, "late.txt", b"late").text
     assert links(alice, folder) == {}
 
@@ -407,7 +407,7 @@ def test_upload_that_breaks_tells_what_was_kept(
             raise StorageFullError
         return really(into, incoming, name)
 
-    monkeypatch.setattr(upload_page, "add_file", full)
+    monkeypatch.setattr(visitors, "add_file", full)
     found = re.search(r'name="csrf_token" value="([^"]+)"', visitor.get(home).text)
     assert found
     two = [(io.BytesIO(b"x"), "a.txt"), (io.BytesIO(b"y"), "b.txt")]

@@ -6,32 +6,71 @@ from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec
 
-from flask import Blueprint, abort, redirect, render_template, url_for
+from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from wtforms import BooleanField, IntegerField  # type: ignore[import-untyped]
+from wtforms.validators import NumberRange, Optional  # type: ignore[import-untyped]
 
 from portal.accounts import accounts, invitations
 from portal.accounts.accounts import AccountError, NotAdministratorError
-from portal.core import text
 from portal.core.database import db
 from portal.core.models import Account, Role
+from portal.core.text import LONGEST_NOTE, fold
 from portal.files.policy import may_manage_accounts
 from portal.identity import second_factor
 from portal.identity.current_user import current_account, login_required
-from portal.web.events import done
-from portal.web.flashes import shorten, tell
-
-from .forms import DeleteForm, InvitationForm, QuotaForm, RoleForm
+from portal.web.flashes import done, shorten, tell
+from portal.web.forms import Form, OptionalField, form_page, text
 
 admin = Blueprint("admin", __name__)
 
 P = ParamSpec("P")
 _LARGEST_ID = 2**63 - 1
 """The database's largest number."""
+_GIB = 1024**3
+_LARGEST_QUOTA = 1024**2
+"""In GiB."""
+_LONGEST_QUOTA = 32
+"""Characters."""
+_LONGEST_VALIDITY = 90
+"""Days that an invitation created here may last."""
 
 
-def for_administrators(
-    view: Callable[P, ResponseReturnValue],
-) -> Callable[P, ResponseReturnValue]:
+def _read_gibibytes(typed: str, _before: int | None) -> int:
+    try:
+        size = float(typed) if len(typed) <= _LONGEST_QUOTA else -1
+    except ValueError:
+        size = -1
+    if not 0 <= size <= _LARGEST_QUOTA:  # which refuses 'nan', too
+        raise ValueError("Enter a number of GiB, such as 5 or 0.5.")
+    return int(size * _GIB)
+
+
+class QuotaForm(Form):
+    """How much an account may keep."""
+
+    quota = OptionalField("Quota (GiB)", _read_gibibytes, lambda size: f"{size / _GIB:g}")
+
+
+class DeleteForm(Form):
+    """The name of an account to delete, typed to confirm."""
+
+    name = text("Type the account's name to confirm", 255)
+
+
+class InvitationForm(QuotaForm):
+    """Who may create an account, and which."""
+
+    note = text("Who is it for?", LONGEST_NOTE)
+    days = IntegerField(
+        "Link expires after (days)",
+        [Optional(), NumberRange(1, _LONGEST_VALIDITY, f"Use 1 to {_LONGEST_VALIDITY} days.")],
+        default=invitations.INVITATION_DAYS,
+    )
+    administrator = BooleanField("Administrator, who manages all accounts")
+
+
+def for_administrators(view: Callable[P, ResponseReturnValue]) -> Callable[P, ResponseReturnValue]:
     """Refuse everybody else, before anything is looked up."""
 
     @wraps(view)
@@ -75,7 +114,7 @@ def index() -> ResponseReturnValue:
 @with_account
 def show(account: Account) -> ResponseReturnValue:
     """Show what can be done with an account."""
-    return _page(account, QuotaForm(obj=account))
+    return form_page("admin/account.html", QuotaForm(obj=account), managed=account)
 
 
 @admin.post("/accounts/<int:account_id>/quota")
@@ -84,7 +123,7 @@ def set_quota(account: Account) -> ResponseReturnValue:
     """Change how much an account may keep."""
     form = QuotaForm()
     if not form.validate():
-        return _page(account, form), 422
+        return form_page("admin/account.html", form, managed=account)
     accounts.set_quota(account, form.quota.data)
     return _done(account, "quota", f"Quota of {account.name} changed.")
 
@@ -93,10 +132,7 @@ def set_quota(account: Account) -> ResponseReturnValue:
 @with_account
 def set_role(account: Account) -> ResponseReturnValue:
     """Make an account an administrator or a member."""
-    form = RoleForm()
-    if not form.validate():
-        abort(400)
-    role = Role(form.role.data)
+    role = request.form.get("role", type=Role) or abort(400)
     accounts.set_role(account, role)
     kind = "an administrator" if role is Role.ADMINISTRATOR else "a member"
     return _done(account, f"role {role.value}", f"{account.name} is now {kind}.")
@@ -140,22 +176,16 @@ def reset_link(account: Account) -> ResponseReturnValue:
     return render_template("admin/link.html", link=link, url=url, managed=account)
 
 
-@admin.get("/accounts/<int:account_id>/delete")
-@with_account
-def confirm_delete(account: Account) -> ResponseReturnValue:
-    """Show what deleting an account deletes, and ask for its name."""
-    return _delete_page(account, DeleteForm())
-
-
-@admin.post("/accounts/<int:account_id>/delete")
+@admin.route("/accounts/<int:account_id>/delete", methods=["GET", "POST"])
 @with_account
 def delete(account: Account) -> ResponseReturnValue:
-    """Delete an account and its files permanently."""
+    """Ask for an account's name, and delete the account and its files permanently."""
     form = DeleteForm()
-    if form.validate() and text.fold(form.name.data) != account.name_key:
+    if form.validate_on_submit() and fold(form.name.data) != account.name_key:
         form.name.errors = ["This is not the account's name."]
-    if form.name.errors:
-        return _delete_page(account, form), 422
+    if form.errors or not form.is_submitted():
+        number, size = accounts.count_files(account)
+        return form_page("admin/delete.html", form, managed=account, number=number, size=size)
     # Noted before: the account may be the administrator's own.
     name, account_id, actor = account.name, account.id, current_account().name
     accounts.delete(account)
@@ -164,20 +194,14 @@ def delete(account: Account) -> ResponseReturnValue:
     return redirect(url_for("admin.index"))
 
 
-@admin.get("/invitations")
-@for_administrators
-def list_invitations() -> ResponseReturnValue:
-    """List the open invitations, with a form for another one."""
-    return _invitations_page(InvitationForm())
-
-
-@admin.post("/invitations")
+@admin.route("/invitations", methods=["GET", "POST"])
 @for_administrators
 def invite() -> ResponseReturnValue:
-    """Create an invitation, and show its link once."""
+    """List the open invitations; create one, and show its link once."""
     form = InvitationForm()
-    if not form.validate():
-        return _invitations_page(form), 422
+    if not form.validate_on_submit():
+        open_ones = invitations.open_invitations()
+        return form_page("admin/invitations.html", form, invitations=open_ones)
     role = Role.ADMINISTRATOR if form.administrator.data else Role.MEMBER
     days = form.days.data or invitations.INVITATION_DAYS
     try:
@@ -199,24 +223,7 @@ def revoke_invitation(public_id: str) -> ResponseReturnValue:
         abort(404)
     say = "Invitation revoked. Its link no longer works."
     done("change account", say=say, detail="an invitation revoked")
-    return redirect(url_for("admin.list_invitations"))
-
-
-def _page(account: Account, form: QuotaForm) -> str:
-    return render_template("admin/account.html", managed=account, form=form)
-
-
-def _delete_page(account: Account, form: DeleteForm) -> str:
-    number, size = accounts.count_files(account)
-    return render_template(
-        "admin/delete.html", managed=account, form=form, number=number, size=size
-    )
-
-
-def _invitations_page(form: InvitationForm) -> str:
-    return render_template(
-        "admin/invitations.html", invitations=invitations.open_invitations(), form=form
-    )
+    return redirect(url_for("admin.invite"))
 
 
 def _done(account: Account, what: str, say: str) -> ResponseReturnValue:
