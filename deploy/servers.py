@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from scripts.lib.machine import MOD_WSGI
+
 _MODULES = "/usr/lib/apache2/modules"
 _SITE = "apache2:/usr/sbin/a2ensite"
 
@@ -44,7 +46,7 @@ SERVERS = {
     ),
     "apache-express": Server(
         "portal-express",
-        ("mod_wsgi", f"apache2-bin:{_MODULES}/mod_ssl.so"),
+        (*MOD_WSGI, f"apache2-bin:{_MODULES}/mod_ssl.so"),
         ("apache-config", "--process-group", "portal"),
         python=("mod-wsgi",),
         units=("portal-express.service",),
