@@ -17,7 +17,7 @@ from scripts.lib.jobs import Jobs
 from scripts.lib.messages import fail, say
 
 ACCOUNT = "portal"
-SETTINGS = Path("/etc/portal")
+PREFIX, SETTINGS = Path("/opt/portal"), Path("/etc/portal")
 APACHE, NGINX = Path("/etc/apache2"), Path("/etc/nginx")
 APACHE_SIZES = APACHE / "conf-available" / "portal.conf"
 NGINX_SIZES = NGINX / "modules-enabled" / "90-portal.conf"
@@ -61,24 +61,18 @@ def _openssl(*words: str | Path) -> bytes:
 
 @dataclass
 class Site:
-    """The portal's site on one of the servers.
-
-    :param app: the portal's code.
-    :param venv: its virtual environment.
-    """
+    """The portal's site on one of the servers, from the code in ``app``."""
 
     jobs: Jobs
     changes: Changes
     name: str
     host: str
     sizes: Mapping[str, str]
-    app: Path
-    venv: Path
 
     def __post_init__(self) -> None:
-        self.server = SERVERS[self.name]
+        self.server, self.app = SERVERS[self.name], PREFIX / "app.new"
 
-    def write(self) -> None:
+    def write_site(self) -> None:
         """Write the web server's configuration, and enable it."""
         if self.server.front == "apache2":
             sizes = "".join(f"Define {name} {value}\n" for name, value in self.sizes.items())
@@ -128,7 +122,7 @@ class Site:
         else:
             self.changes.remove(NGINX_SIZES)
 
-    def check(self) -> None:
+    def check_site(self, venv: Path) -> None:
         """Let the web server check its configuration."""
         failure = f"the web server refuses its new configuration. {UNCHANGED}"
         check = partial(self.jobs.quietly, failure=failure)
@@ -140,8 +134,8 @@ class Site:
             # In a folder of its own, with what systemd would give it.
             with tempfile.TemporaryDirectory() as folder:
                 variables = {**os.environ, **installed(), "CREDENTIALS_DIRECTORY": str(SETTINGS)}
-                variables["VENV"], user = str(self.venv), ("--user", ACCOUNT, "--group", ACCOUNT)
+                variables |= {"VENV": str(venv), "APP": str(self.app)}
+                user = ("--user", ACCOUNT, "--group", ACCOUNT)
                 serve = self.app / "deploy/apache-express/serve"
                 check(serve, "setup-server", folder, *user, env=variables)
-                variables["APP"] = str(self.app)
                 check(f"{folder}/apachectl", "configtest", env=variables)

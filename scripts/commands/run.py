@@ -21,19 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
+from ..lib import machine
 from ..lib.environment import BrowserFiles, Environment
 from ..lib.jobs import Jobs, as_user, hold
-from ..lib.machine import (
-    BODY_MARGIN,
-    CERTIFICATES,
-    MOD_WSGI,
-    check_python,
-    choose_sizes,
-    copy_code,
-    daemon,
-    install_packages,
-    state,
-)
 from ..lib.messages import Parser, fail, refuse, say
 
 HELP = """\
@@ -78,18 +68,20 @@ def main(words: Sequence[str]) -> None:
     # The caller's may be meant for something else, or switch the portal's protection off.
     for name in [name for name in os.environ if name.startswith(("PORTAL_", "FLASK_"))]:
         del os.environ[name]
-    variables = choose_sizes("run", given.clients)  # before anything is installed
+    variables = machine.choose_sizes("run", given.clients)  # before anything is installed
     with Jobs() as jobs:
-        install_packages(jobs, *MOD_WSGI, "npm", CERTIFICATES)
-        check_python(daemon())
+        machine.install_packages(jobs, *machine.MOD_WSGI, "npm", machine.CERTIFICATES)
+        machine.check_python(machine.daemon())
         _check_port(int(given.port))
-        data = _prepare_data(given.data or str(state() / "data"))
+        data = _prepare_data(given.data or str(machine.state() / "data"))
         environment, browser = Environment(["mod-wsgi"]), BrowserFiles()
         environment.make(jobs)
         browser.make(jobs)
         folder = _new_folder(given.port)
         code = ("wsgi.py", "apache", "apache-express")
-        copy_code(folder / "app", "flask_delegate", "portal", *(f"deploy/{name}" for name in code))
+        machine.copy_code(
+            folder / "app", "flask_delegate", "portal", *(f"deploy/{name}" for name in code)
+        )
         browser.put(folder / "app")
         # Apache and its daemon processes inherit these, too.
         os.environ |= {
@@ -97,7 +89,7 @@ def main(words: Sequence[str]) -> None:
             "LOOPBACK_PORT": given.port,
             "VENV": str(environment.path),
             "CREDENTIALS_DIRECTORY": str(folder),
-            "BODY_LIMIT": str(int(limit) + BODY_MARGIN),
+            "BODY_LIMIT": str(int(limit) + machine.BODY_MARGIN),
             "PORTAL_DATA": str(data),
             "PORTAL_SESSION_COOKIE_SECURE": "false",  # plain HTTP, on the loopback interface
             "PORTAL_MAX_CONTENT_LENGTH": limit,
@@ -134,7 +126,7 @@ def _prepare_data(given: str) -> Path:
             f"the folder {shlex.quote(given)} has a character in its path that Apache would"
             f' misread: " \\ * ? [ ] {{ }} $ % or a control character. {_OTHER}.'
         )
-    user = daemon() or pwd.getpwuid(os.geteuid())
+    user = machine.daemon() or pwd.getpwuid(os.geteuid())
     for folder in data.parents:
         # Path.exists raises where a folder above is closed.
         if os.path.exists(folder) and not _test("-d", folder, "-a", "-x", folder):  # noqa: PTH110
@@ -156,7 +148,7 @@ def _prepare_data(given: str) -> Path:
             " --data."
         )
     # Elsewhere, as the portal locks the folder itself for moments.
-    lock = state() / "run" / f"data-{found.st_dev}-{found.st_ino}"
+    lock = machine.state() / "run" / f"data-{found.st_dev}-{found.st_ino}"
     lock.parent.mkdir(exist_ok=True)
     lock.touch()
     if not hold(lock):
@@ -183,7 +175,9 @@ def _make_data(data: Path, user: pwd.struct_passwd) -> None:
 
 def _test(*words: str | Path) -> bool:
     """Ask ``test``, as the portal's user."""
-    return subprocess.run(["test", *words], check=False, **as_user(daemon())).returncode == 0
+    return (
+        subprocess.run(["test", *words], check=False, **as_user(machine.daemon())).returncode == 0
+    )
 
 
 def _new_folder(port: str) -> Path:
@@ -191,7 +185,7 @@ def _new_folder(port: str) -> Path:
 
     The portal's user can read it, but not change it.
     """
-    folder = state() / "run" / port
+    folder = machine.state() / "run" / port
     folder.mkdir(exist_ok=True)
     if not hold(folder):
         refuse(
@@ -200,7 +194,7 @@ def _new_folder(port: str) -> Path:
     atexit.register(_remove, folder)
     subprocess.run(["find", folder, "-mindepth", "1", "-delete"], check=True)
     folder.chmod(0o750)
-    if user := daemon():
+    if user := machine.daemon():
         os.chown(folder, -1, user.pw_gid)
     for name in ("app", "server"):
         (folder / name).mkdir()
@@ -253,7 +247,7 @@ class _Server:
         # A download needs one for its connection and one for its file.
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-        app, user = self.folder / "app", daemon()
+        app, user = self.folder / "app", machine.daemon()
         command = [app / "deploy/apache-express/serve", "start-server", self.folder / "server"]
         options = ("--user", user.pw_name, "--group", user.pw_name) if user else ()
         return self.jobs.start(*command, *options, cwd=app, stdout=output, stderr=output)
@@ -262,7 +256,7 @@ class _Server:
         return ["env", "PYTHONDONTWRITEBYTECODE=1", self.flask, "--app", "portal", *words]
 
     def _options(self) -> dict[str, Any]:
-        return {"cwd": self.folder / "app", **as_user(daemon())}
+        return {"cwd": self.folder / "app", **as_user(machine.daemon())}
 
     def _run(self, *words: object, **options: Any) -> int:
         return self.jobs.run(*self._flask(*words), **self._options(), **options)

@@ -9,19 +9,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..lib import machine
 from ..lib.environment import LOCK, BrowserFiles, for_developers, group
 from ..lib.jobs import Jobs, in_foreground
-from ..lib.machine import (
-    CERTIFICATES,
-    CLONE,
-    IS_ROOT,
-    MOD_WSGI,
-    PYTHON,
-    check_python,
-    daemon,
-    install_packages,
-    tracked_files,
-)
 from ..lib.messages import Parser, say
 from . import systems
 
@@ -82,14 +72,14 @@ def test(words: Sequence[str]) -> int:
 
 
 def _test_all(words: Sequence[str]) -> int:
-    if not IS_ROOT:
+    if not machine.IS_ROOT:
         say(
             "leaving out the tests that are marked 'root', such as those that install the portal in"
             " a container, which only root can boot."
         )
         words = ["-m", "not root", *words]
-    variables = _prepare(*_TESTS, *(_CONTAINERS if IS_ROOT else ()), servers=True)
-    named = any((CLONE / word.partition("::")[0]).exists() for word in words)
+    variables = _prepare(*_TESTS, *(_CONTAINERS if machine.IS_ROOT else ()), servers=True)
+    named = any((machine.CLONE / word.partition("::")[0]).exists() for word in words)
     found = []
     for selected in [()] if named else _SETS.values():
         found.append(_run(variables, "python", "-m", "pytest", *selected, *words))
@@ -101,7 +91,7 @@ def _test_all(words: Sequence[str]) -> int:
 def check(_words: Sequence[str]) -> int:
     """Check style, types, imports and shell scripts. One that fails is enough to fail."""
     variables, status = _prepare("shellcheck"), 0
-    scripts = [str(path) for path in tracked_files() if not path.suffix and _is_shell(path)]
+    scripts = [str(path) for path in machine.tracked_files() if not path.suffix and _is_shell(path)]
     for one in [*_CHECKS, " ".join(["shellcheck", *scripts])]:
         say(one)
         status = _run(variables, *one.split()) or status
@@ -109,7 +99,7 @@ def check(_words: Sequence[str]) -> int:
 
 
 def _is_shell(path: Path) -> bool:
-    return b"sh\n" in (CLONE / path).read_bytes()[:32]
+    return b"sh\n" in (machine.CLONE / path).read_bytes()[:32]
 
 
 def bench(words: Sequence[str]) -> int:
@@ -122,7 +112,7 @@ def bench(words: Sequence[str]) -> int:
 
 def screenshots(words: Sequence[str]) -> int:
     """Take the pictures of the portal that the documentation shows, or one of every page."""
-    pages = [CLONE / "README.md", *CLONE.glob("docs/**/*.md")]
+    pages = [machine.CLONE / "README.md", *machine.CLONE.glob("docs/**/*.md")]
     shown = re.findall(r"images/([a-z-]+)\.png", "".join(page.read_text() for page in pages))
     words = words or ["docs/images", *sorted(set(shown))]
     variables = _prepare("chromium", _FONT, servers=True)
@@ -131,7 +121,7 @@ def screenshots(words: Sequence[str]) -> int:
 
 def docs(words: Sequence[str]) -> int:
     """Build the documentation as a site into the folder that is named, or into build/docs."""
-    target = Path(words[0] if words else CLONE / "build" / "docs").resolve()
+    target = Path(words[0] if words else machine.CLONE / "build" / "docs").resolve()
     status = _run(_prepare(groups=("docs",)), *_SPHINX.split(), str(target))
     if status == 0:
         say(f"open {target}/index.html")
@@ -144,13 +134,13 @@ def lock(words: Sequence[str]) -> None:
     parser.parse_args(words)
     failure = "cannot install uv."
     with Jobs() as jobs, tempfile.TemporaryDirectory() as venv:
-        jobs.quietly(PYTHON, "-m", "venv", venv, failure=failure)
+        jobs.quietly(machine.PYTHON, "-m", "venv", venv, failure=failure)
         jobs.quietly(f"{venv}/bin/pip", "install", *group("lock"), failure=failure)
         failure = "uv could not resolve the requirements."
-        jobs.quietly(*f"{venv}/bin/{_COMPILE}".split(), cwd=CLONE, failure=failure)
+        jobs.quietly(*f"{venv}/bin/{_COMPILE}".split(), cwd=machine.CLONE, failure=failure)
     text = "# What production installs. scripts/lock renews it from pyproject.toml.\n"
     LOCK.write_text(text + LOCK.read_text())
-    subprocess.run(["git", "diff", "--stat", "--", LOCK], cwd=CLONE, check=False)
+    subprocess.run(["git", "diff", "--stat", "--", LOCK], cwd=machine.CLONE, check=False)
 
 
 def _prepare(
@@ -158,22 +148,24 @@ def _prepare(
 ) -> dict[str, str]:
     """Install what a command needs, and return the variables of its environment.
 
-    :param packages: of the system, as :func:`install_packages` takes them.
+    :param packages: of the system, as :func:`machine.install_packages` takes them.
     :param servers: whether the portal is to run with its servers.
     """
     environment, browser = for_developers(servers=servers, groups=groups), BrowserFiles(tests=True)
     variables = environment.variables()
     with Jobs() as jobs:
-        install_packages(jobs, *packages, *((*MOD_WSGI, "npm", CERTIFICATES) if servers else ()))
+        machine.install_packages(
+            jobs, *packages, *((*machine.MOD_WSGI, "npm", machine.CERTIFICATES) if servers else ())
+        )
         environment.make(jobs)
         if servers:
-            check_python(daemon())
+            machine.check_python(machine.daemon())
             browser.make(jobs)
-            browser.put(CLONE)
+            browser.put(machine.CLONE)
             variables["AXE_CORE"] = str(browser.modules / "axe-core/axe.min.js")
             variables["NPM_CACHE"] = str(browser.cache)
     return variables
 
 
 def _run(variables: dict[str, str], *command: str) -> int:
-    return in_foreground(*command, cwd=CLONE, env=variables)
+    return in_foreground(*command, cwd=machine.CLONE, env=variables)

@@ -27,7 +27,7 @@ def folders(tmp_path: Path) -> tuple[Path, Path, Path]:
 def make_guard(
     folders: tuple[Path, Path, Path], *command: str, key: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    words = [PROJECT / "deploy/make-guard", *folders, *command]
+    words: list[str | Path] = [PROJECT / "deploy/make-guard", *folders, *command]
     return subprocess.run(words, input=key, capture_output=True, text=True, check=False)
 
 
@@ -57,7 +57,14 @@ def test_what_is_outside_stays_as_it_was(folders: tuple[Path, Path, Path]) -> No
 
 def test_no_option_skips_the_namespace(folders: tuple[Path, Path, Path]) -> None:
     data, app, environment = folders
-    words = [PROJECT / "deploy/make-guard", "--alone", data, app, environment, "true"]
+    words: list[str | Path] = [
+        PROJECT / "deploy/make-guard",
+        "--alone",
+        data,
+        app,
+        environment,
+        "true",
+    ]
     done = subprocess.run(words, input="", capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert str(data) not in Path("/proc/self/mounts").read_text()

@@ -12,7 +12,7 @@ import zipstream  # type: ignore[import-untyped]
 
 from portal.files import zips
 from portal.files.zips import Member
-from portal.storage.content import Storage
+from portal.storage.disk import Storage
 
 LARGE = 4 * 1024**3 + 4096
 BEHIND = b"behind 4 GiB"

@@ -64,9 +64,9 @@ def test_install_checks_the_number_of_clients_before_it_installs(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(installation, "SYSTEM", "debian 12")
+    monkeypatch.setattr(machine, "SYSTEM", "debian 12")
     monkeypatch.setattr(Path, "is_dir", lambda _: True)  # systemd's
-    monkeypatch.setattr(installation, "_Installation", pytest.fail)
+    monkeypatch.setattr(installation, "Installation", pytest.fail)
     for clients, said in (("many", "is not a number of clients"), ("9" * 9, "Expect fewer")):
         with pytest.raises(SystemExit, match="2"):
             installation.main(["--clients", clients, "nginx", "files.example.org"])
