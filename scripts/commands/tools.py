@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..lib import machine
-from ..lib.environment import LOCK, BrowserFiles, for_developers, group
+from ..lib.environment import LOCK, BrowserFiles, Environment, group
 from ..lib.jobs import Jobs, in_foreground
 from ..lib.messages import Parser, say
 from . import systems
@@ -32,6 +32,7 @@ _SETS = {
     # They boot machines, and have this one to themselves.
     "rest": ("tests/deploy", "tests/packaging"),
 }
+_SERVERS = ("mod-wsgi", "gunicorn")
 _MODULES = "/usr/lib/apache2/modules"
 _XSENDFILE = f"libapache2-mod-xsendfile:{_MODULES}/mod_xsendfile.so"
 _TESTS = (
@@ -151,7 +152,9 @@ def _prepare(
     :param packages: of the system, as :func:`machine.install_packages` takes them.
     :param servers: whether the portal is to run with its servers.
     """
-    environment, browser = for_developers(servers=servers, groups=groups), BrowserFiles(tests=True)
+    environment, browser = Environment(_SERVERS, groups), BrowserFiles(tests=True)
+    if not servers and not environment.is_complete:
+        environment = Environment((), groups)  # which needs nothing but pip
     variables = environment.variables()
     with Jobs() as jobs:
         machine.install_packages(

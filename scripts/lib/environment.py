@@ -77,6 +77,11 @@ class Environment:
         path = f"{self.bin}{os.pathsep}{os.environ['PATH']}"
         return {**os.environ, "PATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether it can be used."""
+        return (self.path / "complete").exists()
+
     def make(self, jobs: Jobs) -> None:
         """Create it, unless that was done, or another command does it meanwhile."""
         _fill_once(jobs, self.path, "Python", self._fill)
@@ -104,16 +109,6 @@ class Environment:
         pip = ("-m", "pip", "--quiet", "--disable-pip-version-check", "--no-cache-dir", *words)
         failure = f"pip could not {words[0]} the packages."
         jobs.quietly(self.bin / "python", *pip, "--requirement", file, failure=failure)
-
-
-SERVERS = ("mod-wsgi", "gunicorn")
-
-
-def for_developers(*, servers: bool = False, groups: Sequence[str] = ("dev",)) -> Environment:
-    """Return the environment for the tests; the one without servers needs nothing but pip."""
-    full = Environment(SERVERS, groups)
-    complete = (full.path / "complete").exists()
-    return full if servers or complete else Environment((), groups)
 
 
 class BrowserFiles:
