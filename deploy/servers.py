@@ -28,7 +28,6 @@ class Server:
     python: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
-    backend: str = "auto"
     has_receipts: bool = True
 
 
@@ -57,7 +56,6 @@ SERVERS = {
         ("nginx-config",),
         python=("gunicorn",),
         units=GUNICORN,
-        backend="nginx",
     ),
     "xsendfile": Server(
         "apache2",
@@ -66,7 +64,6 @@ SERVERS = {
         python=("gunicorn",),
         units=GUNICORN,
         modules=("xsendfile", "proxy", "proxy_http", "rewrite"),
-        backend="xsendfile",
         has_receipts=False,
     ),
 }

@@ -88,7 +88,9 @@ class Site:
         elif self.server.front == "nginx":
             self._put(NGINX)
             self._write_nginx_sizes()
-            self.changes.link(NGINX / "sites-enabled/portal.conf", "../sites-available/portal.conf")
+            enabled = NGINX / "sites-enabled/portal.conf"
+            self.changes.remove(enabled)
+            enabled.symlink_to("../sites-available/portal.conf")
 
     def _put(self, folder: Path) -> None:
         self.changes.put(

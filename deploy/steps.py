@@ -139,14 +139,15 @@ class Installation(site.Site):
 
     def _environment(self) -> str:
         """Return what wins over settings.toml. systemd, bash and portal.wsgi read it."""
+        behind = self.server.units == GUNICORN  # and the server in front has the backend's name
         values: Mapping[str, object] = {
             "SERVER": self.name,
             "HOST": self.host,
             "PORTAL_SETTINGS": SETTINGS / "settings.toml",
             "PORTAL_DATA": DATA,
             "PORTAL_BASE_URL": f"https://{self.host}/",
-            "PORTAL_DELEGATE_BACKEND": self.server.backend,
-            "PORTAL_PROXIES": int(self.server.units == GUNICORN),
+            "PORTAL_DELEGATE_BACKEND": self.name if behind else "auto",
+            "PORTAL_PROXIES": int(behind),
             "RECEIPTS": self.receipts,
             "CLIENTS": self.clients,
             **self.sizes,
