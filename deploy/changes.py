@@ -47,11 +47,6 @@ class Changes:
         new.chmod(mode)
         new.replace(path)
 
-    def link(self, path: Path, target: str) -> None:
-        """Put a symbolic link there."""
-        self.remove(path)
-        path.symlink_to(target)
-
     def remove(self, path: Path) -> None:
         """Remove a file, where there is one."""
         self.remember(path)

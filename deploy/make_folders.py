@@ -13,6 +13,7 @@ import pwd
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 DATA = Path("/srv/portal")
 # The web server reads the files by their group, which new ones have from the set-group-ID bit.
@@ -23,20 +24,15 @@ MODES = {"files": 0o2750, "incoming": 0o2700}
 def make_folders() -> None:
     """Create them, or set the group and mode that they should have."""
     user, group = pwd.getpwnam("portal"), grp.getgrnam(GROUP).gr_gid
+    as_portal: Any = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
     DATA.mkdir(parents=True, exist_ok=True)
     os.chown(DATA, user.pw_uid, group)
     DATA.chmod(0o710)
     for name, mode in MODES.items():
         path = DATA / name
         # It fails where something is already; what that is, is seen below.
-        subprocess.run(
-            ["/bin/mkdir", "--mode=0700", str(path)],
-            user=user.pw_uid,
-            group=user.pw_gid,
-            extra_groups=[],
-            stderr=subprocess.DEVNULL,
-            check=False,
-        )
+        command = ["/bin/mkdir", "--mode=0700", str(path)]
+        subprocess.run(command, stderr=subprocess.DEVNULL, check=False, **as_portal)
         try:
             folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         except OSError as error:

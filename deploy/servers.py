@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from scripts.lib.machine import MOD_WSGI
+
 _MODULES = "/usr/lib/apache2/modules"
 _SITE = "apache2:/usr/sbin/a2ensite"
 
@@ -26,7 +28,6 @@ class Server:
     python: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
-    backend: str = "auto"
     has_receipts: bool = True
 
 
@@ -44,7 +45,7 @@ SERVERS = {
     ),
     "apache-express": Server(
         "portal-express",
-        ("mod_wsgi", f"apache2-bin:{_MODULES}/mod_ssl.so"),
+        (*MOD_WSGI, f"apache2-bin:{_MODULES}/mod_ssl.so"),
         ("apache-config", "--process-group", "portal"),
         python=("mod-wsgi",),
         units=("portal-express.service",),
@@ -55,7 +56,6 @@ SERVERS = {
         ("nginx-config",),
         python=("gunicorn",),
         units=GUNICORN,
-        backend="nginx",
     ),
     "xsendfile": Server(
         "apache2",
@@ -64,7 +64,6 @@ SERVERS = {
         python=("gunicorn",),
         units=GUNICORN,
         modules=("xsendfile", "proxy", "proxy_http", "rewrite"),
-        backend="xsendfile",
         has_receipts=False,
     ),
 }

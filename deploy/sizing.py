@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,19 +32,11 @@ _PYTHON = 110 * MIB
 """Of each process that computes pages."""
 _UPLOADS = 256 * MIB
 """Of the one with all the threads for requests with a body, when all have been used."""
-_PER_CLIENT = {"apache": 64 * 1024, "apache-tls": 288 * 1024, "nginx": 128 * 1024}
-"""Bytes of all processes together for one slow download, by what it is connected to."""
-_FRONTS = {
-    "run": "apache",
-    "apache-site": "apache-tls",
-    "apache-express": "apache-tls",
-    "xsendfile": "apache-tls",
-    "nginx": "nginx",
-}
-
-
-class TooSmallError(Exception):
-    """The machine cannot hold so many; the message says how many it can."""
+_TLS = ("apache-site", "apache-express", "xsendfile")
+"""The servers whose Apache encrypts."""
+_PER_CLIENT = {"run": 64 * 1024, "nginx": 128 * 1024, **dict.fromkeys(_TLS, 288 * 1024)}
+"""Bytes of all processes together for one slow download, by server: as deploy/install calls it, or
+``run`` for scripts/run."""
 
 
 @dataclass(frozen=True)
@@ -71,25 +63,24 @@ class Machine:
 def most_clients(machine: Machine, server: str) -> int:
     """Return for how many slow clients three quarters of the memory suffice."""
     left = machine.memory * 3 // 4 - _processes(machine) * _PYTHON - _UPLOADS
-    return max(left // _PER_CLIENT[_FRONTS[server]] - OTHERS, 0)
+    return max(left // _PER_CLIENT[server] - OTHERS, 0)
 
 
-def sizes(machine: Machine, server: str, clients: int | None = None) -> Mapping[str, int]:
+def sizes(machine: Machine, server: str, clients: int | None = None) -> dict[str, int]:
     """Apply the rule.
 
-    :param server: as deploy/install calls it, or ``run`` for scripts/run.
     :param clients: slow clients at once; none: what is usual, or less on a small machine.
-    :raises TooSmallError: if the memory is not enough for them.
+    :raises ValueError: if the memory is not enough for them.
     """
     most = most_clients(machine, server)
     if clients is None:
         clients = max(1, min(EXPECTED, most))
     if clients > most:
-        raise TooSmallError(
+        raise ValueError(
             f"{machine.memory // MIB} MiB of memory are enough for {most} slow clients at once with"
             f" {server}, not for {clients}. Expect fewer with --clients, or add memory."
         )
-    servers = _servers(clients, tls=_FRONTS[server] == "apache-tls")
+    servers = _servers(clients, tls=server in _TLS)
     spare = min(-(-servers // 2), _MOST_SPARE)
     workers, connections = servers * _PER_SERVER, 2 * (clients + OTHERS)
     return {
@@ -129,17 +120,28 @@ def _processes(machine: Machine) -> int:
     return max(2, machine.cores)
 
 
+def variables(server: str, clients: str | None) -> dict[str, str]:
+    """Return the sizes for this machine as variables of the environment.
+
+    :param clients: what ``--clients`` was; empty: what is usual.
+    :raises ValueError: as :func:`sizes`, and if that is not a number.
+    """
+    if clients and not re.fullmatch("[1-9][0-9]{0,8}", clients):
+        raise ValueError(
+            f"'{clients}' is not a number of clients. Give --clients one such as 2000."
+        )
+    found = sizes(Machine.this(), server, int(clients) if clients else None)
+    return {name: str(value) for name, value in found.items()}
+
+
 def main() -> None:
     """Print the sizes for this machine."""
     parser = argparse.ArgumentParser(prog="deploy/sizing.py", description=__doc__.split("\n")[0])
-    parser.add_argument("server", choices=_FRONTS)
-    parser.add_argument("--clients", type=int, metavar="N", help="slow clients at once")
-    given = parser.parse_args()
-    if given.clients is not None and given.clients < 1:
-        sys.exit(f"--clients is {given.clients}. Give it a number from 1 up.")
+    parser.add_argument("server", choices=_PER_CLIENT)
+    parser.add_argument("--clients", metavar="N", help="slow clients at once")
     try:
-        found = sizes(Machine.this(), given.server, given.clients)
-    except TooSmallError as error:
+        found = variables(**vars(parser.parse_args()))
+    except ValueError as error:
         sys.exit(str(error))
     sys.stdout.writelines(f"{name}={value}\n" for name, value in found.items())
 

@@ -9,11 +9,7 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 program, words = sys.argv[1], sys.argv[2:]
 sys.argv[0] = program  # which messages begin with
-folder, _, name = program.partition("/")
-if folder == "deploy":
-    module, name = "deploy.installation", "main"
-elif name in ("bench", "check", "docs", "screenshots"):
-    module = "scripts.commands.tools"
-else:
-    module, name = f"scripts.commands.{name}", "main"
-getattr(importlib.import_module(module), name)(words)
+_OTHERS = {"deploy/install": "deploy.installation", "scripts/run": "scripts.commands.run"}
+module = importlib.import_module(_OTHERS.get(program, "scripts.commands.tools"))
+name = "main" if program in _OTHERS else Path(program).name
+raise SystemExit(getattr(module, name)(words))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import http.client
 import os
@@ -15,25 +16,16 @@ import stat
 import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
+from ..lib import machine
 from ..lib.environment import BrowserFiles, Environment
 from ..lib.jobs import Jobs, as_user, hold
-from ..lib.machine import (
-    CERTIFICATES,
-    body_limit,
-    check_python,
-    choose_sizes,
-    copy_code,
-    daemon,
-    install_packages,
-    state,
-)
 from ..lib.messages import Parser, fail, refuse, say
 
-INCLUDED = ("server.conf", "nosniff.conf", "uploads.conf")
 HELP = """\
 Serve the portal with Apache and mod_wsgi on http://127.0.0.1:PORT/, and keep serving until Ctrl-C
 or SIGTERM, which stops all of it at any time. On Debian and Ubuntu, what is missing is installed
@@ -64,7 +56,7 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument("--clients", metavar="N", help=clients)
     demo = "create demo accounts and files; prints 'demo account: NAME PASSWORD' for each account"
     parser.add_argument("--demo", action="store_true", help=demo)
-    given = parser.parse(words)
+    given = parser.parse_args(words)
     for name in ("port", "data", "clients"):
         if getattr(given, name) == "":
             refuse(f"--{name} needs a value. See --help.")
@@ -76,43 +68,45 @@ def main(words: Sequence[str]) -> None:
     # The caller's may be meant for something else, or switch the portal's protection off.
     for name in [name for name in os.environ if name.startswith(("PORTAL_", "FLASK_"))]:
         del os.environ[name]
-    with ExitStack() as stack, Jobs() as jobs:
-        install_packages(jobs, "mod_wsgi", "npm", CERTIFICATES)
-        check_python(daemon())
-        variables = choose_sizes("run", given.clients)
+    variables = machine.choose_sizes("run", given.clients)  # before anything is installed
+    with Jobs() as jobs:
+        machine.install_packages(jobs, *machine.MOD_WSGI, "npm", machine.CERTIFICATES)
+        machine.check_python(machine.daemon())
         _check_port(int(given.port))
-        data = _prepare_data(given.data or str(state() / "data"), stack)
+        data = _prepare_data(given.data or str(machine.state() / "data"))
         environment, browser = Environment(["mod-wsgi"]), BrowserFiles()
         environment.make(jobs)
         browser.make(jobs)
-        folder = _new_folder(given.port, stack)
-        copy_code(folder / "app", "flask_delegate", "portal", "deploy/wsgi.py", "deploy/apache")
+        folder = _new_folder(given.port)
+        code = ("wsgi.py", "apache", "apache-express")
+        machine.copy_code(
+            folder / "app", "flask_delegate", "portal", *(f"deploy/{name}" for name in code)
+        )
         browser.put(folder / "app")
         # Apache and its daemon processes inherit these, too.
         os.environ |= {
             **variables,
-            "APP": str(folder / "app"),  # uploads.conf reads it, and the sizes
+            "LOOPBACK_PORT": given.port,
+            "VENV": str(environment.path),
+            "CREDENTIALS_DIRECTORY": str(folder),
+            "BODY_LIMIT": str(int(limit) + machine.BODY_MARGIN),
             "PORTAL_DATA": str(data),
             "PORTAL_SESSION_COOKIE_SECURE": "false",  # plain HTTP, on the loopback interface
             "PORTAL_MAX_CONTENT_LENGTH": limit,
         }
-        _Server(jobs, folder, environment, given.port, int(limit)).serve(demo=given.demo)
+        _Server(jobs, folder, environment.bin / "flask", given.port).serve(demo=given.demo)
 
 
 def _check_port(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-            probe.listen()
-        except OSError as error:
-            name = errno.errorcode.get(error.errno or 0, "")
-            if name == "EADDRINUSE":
-                owner = _owner(port)
-                refuse(f"port {port} is taken{owner}. Stop that, or choose another --port.")
-            if name == "EACCES":
-                refuse(f"only root may listen on port {port}. Choose a --port from 1024 up.")
-            refuse(f"cannot listen on 127.0.0.1:{port} ({name}). Choose another --port.")
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError as error:
+        name = errno.errorcode.get(error.errno or 0, "")
+        if name == "EADDRINUSE":
+            refuse(f"port {port} is taken{_owner(port)}. Stop that, or choose another --port.")
+        if name == "EACCES":
+            refuse(f"only root may listen on port {port}. Choose a --port from 1024 up.")
+        refuse(f"cannot listen on 127.0.0.1:{port} ({name}). Choose another --port.")
 
 
 def _owner(port: int) -> str:
@@ -124,7 +118,7 @@ def _owner(port: int) -> str:
     return ""
 
 
-def _prepare_data(given: str, stack: ExitStack) -> Path:
+def _prepare_data(given: str) -> Path:
     """Return a folder that is the portal's user's alone, and this script's."""
     data = Path(given).resolve()
     if _MISREAD.search(given + str(data)):
@@ -132,7 +126,7 @@ def _prepare_data(given: str, stack: ExitStack) -> Path:
             f"the folder {shlex.quote(given)} has a character in its path that Apache would"
             f' misread: " \\ * ? [ ] {{ }} $ % or a control character. {_OTHER}.'
         )
-    user = daemon() or pwd.getpwuid(os.geteuid())
+    user = machine.daemon() or pwd.getpwuid(os.geteuid())
     for folder in data.parents:
         # Path.exists raises where a folder above is closed.
         if os.path.exists(folder) and not _test("-d", folder, "-a", "-x", folder):  # noqa: PTH110
@@ -154,12 +148,12 @@ def _prepare_data(given: str, stack: ExitStack) -> Path:
             " --data."
         )
     # Elsewhere, as the portal locks the folder itself for moments.
-    lock = state() / "run" / f"data-{found.st_dev}-{found.st_ino}"
+    lock = machine.state() / "run" / f"data-{found.st_dev}-{found.st_ino}"
     lock.parent.mkdir(exist_ok=True)
     lock.touch()
-    if not hold(lock, stack):
+    if not hold(lock):
         refuse(f"another scripts/run uses the folder {data}. Stop it, or c{_OTHER[1:]}.")
-    stack.callback(lock.unlink, missing_ok=True)
+    atexit.register(lock.unlink, missing_ok=True)
     return data
 
 
@@ -181,24 +175,26 @@ def _make_data(data: Path, user: pwd.struct_passwd) -> None:
 
 def _test(*words: str | Path) -> bool:
     """Ask ``test``, as the portal's user."""
-    return subprocess.run(["test", *words], check=False, **as_user(daemon())).returncode == 0
+    return (
+        subprocess.run(["test", *words], check=False, **as_user(machine.daemon())).returncode == 0
+    )
 
 
-def _new_folder(port: str, stack: ExitStack) -> Path:
+def _new_folder(port: str) -> Path:
     """Create the folder of this start: the code as it is now, the server's configuration and logs.
 
     The portal's user can read it, but not change it.
     """
-    folder = state() / "run" / port
+    folder = machine.state() / "run" / port
     folder.mkdir(exist_ok=True)
-    if not hold(folder, stack):
+    if not hold(folder):
         refuse(
             f"another scripts/run is at work for port {port}. Stop it, or choose another --port."
         )
-    stack.callback(_remove, folder)
+    atexit.register(_remove, folder)
     subprocess.run(["find", folder, "-mindepth", "1", "-delete"], check=True)
     folder.chmod(0o750)
-    if user := daemon():
+    if user := machine.daemon():
         os.chown(folder, -1, user.pw_gid)
     for name in ("app", "server"):
         (folder / name).mkdir()
@@ -210,77 +206,60 @@ def _remove(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@dataclass
 class _Server:
     """Apache with the portal, and what reads its receipts."""
 
-    def __init__(
-        self, jobs: Jobs, folder: Path, environment: Environment, port: str, upload_limit: int
-    ) -> None:
-        self.jobs, self.folder, self.port, self.limit = jobs, folder, port, upload_limit
-        self.app, self.server, self.bin = folder / "app", folder / "server", environment.bin
+    jobs: Jobs
+    folder: Path
+    flask: Path
+    port: str
 
     def serve(self, *, demo: bool) -> None:
         """Prepare the portal, start all of it, and wait for its end."""
         # The portal says itself what is wrong.
-        if self._flask("portal", "upgrade", stdout=sys.stderr):
+        if self._run("portal", "upgrade", stdout=sys.stderr):
             raise SystemExit(1)
-        if demo and self._flask("portal", "demo"):
+        if demo and self._run("portal", "demo"):
             raise SystemExit(1)
-        self._write_guard()
-        output = (self.server / "output").open("wb")
+        log = self.folder / "server/downloads.log"
+        # For the user who starts Apache alone: it holds a token.
+        descriptor = os.open(self.folder / "guard.conf", os.O_WRONLY | os.O_CREAT, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            rules = ("delegate", "apache-config", "--process-group", "portal", "--receipts", log)
+            if self._run(*rules, stdout=file):
+                fail("could not write Apache's configuration.")
+        output = (self.folder / "server/output").open("wb")
         self.jobs.status = 0
         apache = self._start_apache(output)
         if not self.jobs.wait_until(lambda: apache.poll() is not None or self._is_healthy(), 60):
             self._fail_with_log("the portal did not become healthy in 60 seconds")
         if apache.poll() is not None:
             self._fail_with_log("Apache did not start")
-        follow = ("portal", "receipts", "--follow", self.server / "downloads.log")
-        self.jobs.start(
-            *self._flask_words(*follow), **self._options(), stdout=output, stderr=output
-        )
+        follow = self._flask("portal", "receipts", "--follow", log)
+        self.jobs.start(*follow, **self._options(), stdout=output, stderr=output)
         print(f"ready: http://127.0.0.1:{self.port}/", flush=True)
         with self.jobs.waiting():
             apache.wait()
         self._fail_with_log("Apache stopped")
 
-    def _flask(self, *words: str | Path, **options: Any) -> int:
-        return self.jobs.run(*self._flask_words(*words), **self._options(), **options)
-
-    def _flask_words(self, *words: str | Path) -> list[str | Path]:
-        return ["env", "PYTHONDONTWRITEBYTECODE=1", self.bin / "flask", "--app", "portal", *words]
-
-    def _options(self) -> dict[str, Any]:
-        return {"cwd": self.app, **as_user(daemon())}
-
-    def _write_guard(self) -> None:
-        """Write Apache's configuration for the user who starts it alone: it holds a token."""
-        words = ("--process-group", "portal", "--receipts", self.server / "downloads.log")
-        descriptor = os.open(self.folder / "guard.conf", os.O_WRONLY | os.O_CREAT, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            if self._flask("delegate", "apache-config", *words, stdout=file):
-                fail("could not write Apache's configuration.")
-
     def _start_apache(self, output: IO[bytes]) -> subprocess.Popen[bytes]:
-        apache, user = self.app / "deploy" / "apache", daemon()
-        included = (self.folder / "guard.conf", *map(apache.joinpath, INCLUDED))
-        # No path has a space: lib.machine.state sees to that. Somebody may take an hour for a ZIP.
-        options = f"""
-            --host 127.0.0.1 --port {self.port} --locale C.UTF-8 --server-root {self.server}
-            --working-directory {self.app} --python-path {self.app} --process-group portal
-            --processes {os.environ["SIZE_PROCESSES"]} --threads {os.environ["SIZE_THREADS"]}
-            --max-clients {os.environ["SIZE_WORKERS"]} --startup-timeout 60 --request-timeout 0
-            --enable-sendfile --limit-request-body {body_limit(self.limit)}
-            --rewrite-rules {apache}/uploads.rules
-            {" ".join(f"--include-file {file}" for file in included)}
-            --header-timeout 20 --header-max-timeout 40 --header-min-rate 500
-            --body-timeout 20 --body-min-rate 1000 --log-level warn
-            {f"--user {user.pw_name} --group {user.pw_name}" if user else ""}"""
         # A download needs one for its connection and one for its file.
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-        command = [self.bin / "mod_wsgi-express", "start-server", *options.split()]
-        script = self.app / "deploy" / "wsgi.py"
-        return self.jobs.start(*command, script, cwd=self.app, stdout=output, stderr=output)
+        app, user = self.folder / "app", machine.daemon()
+        command = [app / "deploy/apache-express/serve", "start-server", self.folder / "server"]
+        options = ("--user", user.pw_name, "--group", user.pw_name) if user else ()
+        return self.jobs.start(*command, *options, cwd=app, stdout=output, stderr=output)
+
+    def _flask(self, *words: object) -> list[object]:
+        return ["env", "PYTHONDONTWRITEBYTECODE=1", self.flask, "--app", "portal", *words]
+
+    def _options(self) -> dict[str, Any]:
+        return {"cwd": self.folder / "app", **as_user(machine.daemon())}
+
+    def _run(self, *words: object, **options: Any) -> int:
+        return self.jobs.run(*self._flask(*words), **self._options(), **options)
 
     def _is_healthy(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", int(self.port), timeout=10)
@@ -291,9 +270,9 @@ class _Server:
 
     def _fail_with_log(self, message: str) -> NoReturn:
         (self.folder / "failed").touch()  # so the logs are kept
-        say(f"the end of {self.server}/output and error_log:")
+        server = self.folder / "server"
+        say(f"the end of {server}/output and error_log:")
         for name in ("output", "error_log"):
             with suppress(OSError):
-                lines = (self.server / name).read_text(errors="replace").splitlines()
-                say("\n".join(lines[-20:]))
+                say("\n".join((server / name).read_text(errors="replace").splitlines()[-20:]))
         fail(f"{message}.")

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..lib.jobs import Jobs
-from ..lib.machine import CLONE, IS_ROOT, copy_code, install_packages
+from ..lib.machine import IS_ROOT, copy_code, install_packages, tracked_files
 from ..lib.messages import fail, refuse, say
 
 SYSTEMS = {"debian-12": "bookworm", "debian-13": "trixie"}
@@ -48,29 +48,21 @@ def main(words: Sequence[str]) -> None:
 
 
 def _try(jobs: Jobs, system: str, folder: Path) -> bool:
-    mirror, keys, root = (
-        _mirror(),
-        Path("/usr/share/keyrings/debian-archive-keyring.gpg"),
-        folder / "root",
-    )
-    components = "main"
+    mirror, root, suite = _mirror(), folder / "root", SYSTEMS[system]
+    keys, components = Path("/usr/share/keyrings/debian-archive-keyring.gpg"), "main"
     if system.startswith("ubuntu"):
         mirror, components = re.sub(r"debian(/?)$", r"ubuntu\1", mirror), "main,universe"
         keys = _ubuntu_keys(mirror, folder)
-    options = ("--variant=minbase", f"--keyring={keys}", f"--components={components}")
-    if not Path("/usr/share/debootstrap/scripts", SYSTEMS[system]).exists():
-        script = ["/usr/share/debootstrap/scripts/gutsy"]  # which those of Ubuntu are links to
-    else:
-        script = []
+    words = ["--variant=minbase", f"--keyring={keys}", f"--components={components}", suite, root]
+    script = Path("/usr/share/debootstrap/scripts", suite)
+    if not script.exists():
+        script = script.with_name("gutsy")  # which those of Ubuntu are links to
     failure = f"debootstrap could not create a root of {system}."
-    jobs.quietly("debootstrap", *options, SYSTEMS[system], root, mirror, *script, failure=failure)
+    jobs.quietly("debootstrap", *words, mirror, script, failure=failure)
     (root / "etc/dpkg/dpkg.cfg.d/fast").write_text("force-unsafe-io\n")
     clone = root / "srv" / "clone"
     clone.mkdir()
-    listed = subprocess.run(
-        ["git", "ls-files"], cwd=CLONE, capture_output=True, text=True, check=True
-    )
-    copy_code(clone, *[name for name in listed.stdout.splitlines() if (CLONE / name).exists()])
+    copy_code(clone, *tracked_files())
     done = True
     for name, command in _COMMANDS.items():
         before = time.monotonic()
@@ -84,13 +76,9 @@ def _inside(root: Path) -> list[str]:
     """Return the command that runs another one in the root, with this machine's network."""
     options = ["--quiet", "--register=no", "--keep-unit", "--as-pid2", "--resolv-conf=copy-host"]
     options += ["--console=pipe", "--timezone=off"]
-    for path in (
-        "/etc/pip.conf",
-        "/etc/hosts",
-        "/usr/local/share/ca-certificates",
-        "/etc/apt/apt.conf.d",
-    ):
-        options += [f"--bind-ro={path}"] if Path(path).exists() else []
+    for path in ("pip.conf", "hosts", "apt/apt.conf.d", "/usr/local/share/ca-certificates"):
+        shared = Path("/etc", path)
+        options += [f"--bind-ro={shared}"] if shared.exists() else []
     for name, value in os.environ.items():
         if name.startswith(("PIP_", "npm_config_", "SSL_", "NODE_")) or name.endswith("_proxy"):
             options.append(f"--setenv={name}={value}")
@@ -99,34 +87,29 @@ def _inside(root: Path) -> list[str]:
 
 def _mirror() -> str:
     """Return where this machine's own packages come from."""
-    printed = subprocess.run(
-        ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return printed.stdout.split()[0]
+    words = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()[0]
 
 
 def _ubuntu_keys(mirror: str, folder: Path) -> Path:
     """Fetch Ubuntu's keys from the archive, and keep the one whose fingerprint is known."""
-    index = f"{mirror.rstrip('/')}/dists/noble/main/binary-amd64/Packages.gz"
-    with urllib.request.urlopen(index) as answer:  # noqa: S310
-        packages = gzip.decompress(answer.read()).decode()
-    found = re.search(r"^Filename: (.*/ubuntu-keyring_.*)$", packages, re.MULTILINE)
+    package, fetched, keys = folder / "keyring.deb", folder / "deb", folder / "ubuntu.gpg"
+    packages = gzip.decompress(_fetch(mirror, "dists/noble/main/binary-amd64/Packages.gz"))
+    found = re.search(rb"^Filename: (.*/ubuntu-keyring_.*)$", packages, re.MULTILINE)
     if found is None:
         fail("Ubuntu's archive has no package ubuntu-keyring.")
-    package, home = folder / "keyring.deb", folder / "gpg"
-    with urllib.request.urlopen(f"{mirror.rstrip('/')}/{found[1]}") as answer:  # noqa: S310
-        package.write_bytes(answer.read())
-    subprocess.run(["dpkg-deb", "--extract", package, folder / "deb"], check=True)
-    fetched = folder / "deb/usr/share/keyrings/ubuntu-archive-keyring.gpg"
-    home.mkdir(mode=0o700)
-    gpg = ["gpg", "--quiet", "--batch", "--no-autostart", "--homedir", str(home)]
-    subprocess.run([*gpg, "--import", fetched], check=True, capture_output=True)
-    keys = folder / "ubuntu.gpg"
+    package.write_bytes(_fetch(mirror, found[1].decode()))
+    subprocess.run(["dpkg-deb", "--extract", package, fetched], check=True)
     # Whatever else the package has, this key alone is exported.
-    subprocess.run([*gpg, "--output", keys, "--export", UBUNTU_KEY], check=True)
+    ring = fetched / "usr/share/keyrings/ubuntu-archive-keyring.gpg"
+    options = f"--quiet --batch --no-autostart --homedir={folder} --output={keys}".split()
+    select = ["--no-default-keyring", f"--keyring={ring}", "--export", UBUNTU_KEY]
+    subprocess.run(["gpg", *options, *select], check=True)
     if not keys.exists():
         fail(f"Ubuntu's archive does not hold the key {UBUNTU_KEY}.")
     return keys
+
+
+def _fetch(mirror: str, path: str) -> bytes:
+    with urllib.request.urlopen(f"{mirror.rstrip('/')}/{path}") as answer:  # noqa: S310
+        return bytes(answer.read())

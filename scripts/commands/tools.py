@@ -1,85 +1,174 @@
-"""scripts/check, scripts/bench, scripts/screenshots and scripts/docs: tools of developers."""
+"""The scripts for developers: test, check, bench, screenshots, docs and lock."""
 
 from __future__ import annotations
 
 import re
 import resource
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..lib.environment import BrowserFiles, for_developers
+from ..lib import machine
+from ..lib.environment import LOCK, BrowserFiles, Environment, group
 from ..lib.jobs import Jobs, in_foreground
-from ..lib.machine import CERTIFICATES, CLONE, check_python, daemon, install_packages
-from ..lib.messages import say
+from ..lib.messages import Parser, say
+from . import systems
 
-_APACHE = ("mod_wsgi", "npm", CERTIFICATES)
-_XSENDFILE = "libapache2-mod-xsendfile:/usr/lib/apache2/modules/mod_xsendfile.so"
+HELP = """\
+usage: scripts/test [unit | systems] [PYTEST-ARGUMENT...]
+
+Install what the tests need and run them all, or those named. A first word chooses a set:
+
+  unit      the tests that need no server, no package of the system and no root, in parallel
+  systems   as root: the heart of scripts/run and scripts/test in a minimal root of each supported
+            system; further words name some, such as debian-13
+
+Whatever else is given goes to pytest, whose exit status this has."""
+_SETS = {
+    "unit": ("tests/unit", "-n", "auto", "--dist", "worksteal"),
+    # One process has the servers that the tests of a file share.
+    "servers": ("tests/live", "tests/browser", "-n", "2", "--dist", "loadfile"),
+    # They boot machines, and have this one to themselves.
+    "rest": ("tests/deploy", "tests/packaging"),
+}
+_SERVERS = ("mod-wsgi", "gunicorn")
+_MODULES = "/usr/lib/apache2/modules"
+_XSENDFILE = f"libapache2-mod-xsendfile:{_MODULES}/mod_xsendfile.so"
+_TESTS = (
+    *("chromium", "curl", "nginx", "openssl", "slowhttptest", "strace", "unzip", _XSENDFILE),
+    *("apache2:/usr/sbin/a2ensite", "fail2ban:/usr/bin/fail2ban-regex"),
+    *("logrotate:/usr/sbin/logrotate", f"libapache2-mod-wsgi-py3:{_MODULES}/mod_wsgi.so"),
+)
+_CONTAINERS = (
+    "mmdebstrap",
+    "systemd-container:/usr/bin/systemd-nspawn",
+    "systemd:/usr/lib/systemd/systemd",
+)
+_NOTHING = 5
+"""pytest's status where no test was selected."""
 # Without a font that has them, names in Chinese or Japanese are boxes.
 _FONT = "fonts-wqy-microhei:/usr/share/fonts/truetype/wqy/wqy-microhei.ttc"
 _CHECKS = ("ruff check .", "ruff format --check .", "mypy", "lint-imports --no-logo")
 # No build before this one decides what is read and warned of.
 _SPHINX = "python -m sphinx --fresh-env --fail-on-warning --keep-going --quiet docs"
+# One file for every Python from that one on; and no name of a host in it.
+_COMPILE = f"""uv pip compile --universal --python-version=3.11 --generate-hashes --upgrade
+    --no-header --no-annotate --no-config --no-emit-index-url --group=production
+    --output-file={LOCK.name}"""
 
 
-def check(_words: Sequence[str]) -> None:
+def test(words: Sequence[str]) -> int:
+    """Run a set of the tests, or all of them."""
+    match words:
+        case ["-h" | "--help"]:
+            print(HELP)
+        case ["unit", *rest]:
+            return _run(_prepare(), "python", "-m", "pytest", *_SETS["unit"], *rest)
+        case ["systems", *rest]:
+            systems.main(rest)
+        case _:
+            return _test_all(words)
+    return 0
+
+
+def _test_all(words: Sequence[str]) -> int:
+    if not machine.IS_ROOT:
+        say(
+            "leaving out the tests that are marked 'root', such as those that install the portal in"
+            " a container, which only root can boot."
+        )
+        words = ["-m", "not root", *words]
+    variables = _prepare(*_TESTS, *(_CONTAINERS if machine.IS_ROOT else ()), servers=True)
+    named = any((machine.CLONE / word.partition("::")[0]).exists() for word in words)
+    found = []
+    for selected in [()] if named else _SETS.values():
+        found.append(_run(variables, "python", "-m", "pytest", *selected, *words))
+        if found[-1] not in (0, 1, _NOTHING) or (found[-1] == 1 and "-x" in words):
+            break  # an interrupt, wrong words, or the first failure
+    return max([status for status in found if status != _NOTHING] or found)
+
+
+def check(_words: Sequence[str]) -> int:
     """Check style, types, imports and shell scripts. One that fails is enough to fail."""
-    status = 0
-    for one in [*_CHECKS, " ".join(["shellcheck", *_shell_scripts()])]:
+    variables, status = _prepare("shellcheck"), 0
+    scripts = [str(path) for path in machine.tracked_files() if not path.suffix and _is_shell(path)]
+    for one in [*_CHECKS, " ".join(["shellcheck", *scripts])]:
         say(one)
-        status = _run(one.split(), "shellcheck") or status
-    raise SystemExit(status)
+        status = _run(variables, *one.split()) or status
+    return status
 
 
-def bench(words: Sequence[str]) -> None:
+def _is_shell(path: Path) -> bool:
+    return b"sh\n" in (machine.CLONE / path).read_bytes()[:32]
+
+
+def bench(words: Sequence[str]) -> int:
     """Measure ours and the alternatives side by side."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    packages = (*_APACHE, "nginx", "wrk", _XSENDFILE)
-    raise SystemExit(
-        _run(["python", "-m", "benchmarks", *words], *packages, groups=("dev", "bench"))
-    )
+    variables = _prepare("nginx", "wrk", _XSENDFILE, servers=True, groups=("dev", "bench"))
+    return _run(variables, "python", "-m", "benchmarks", *words)
 
 
-def screenshots(words: Sequence[str]) -> None:
+def screenshots(words: Sequence[str]) -> int:
     """Take the pictures of the portal that the documentation shows, or one of every page."""
-    pages = [CLONE / "README.md", *CLONE.glob("docs/**/*.md")]
-    shown = {
-        name for page in pages for name in re.findall(r"images/([a-z-]+)\.png", page.read_text())
-    }
-    words = words or ["docs/images", *sorted(shown)]
-    packages = (*_APACHE, "chromium", _FONT)
-    raise SystemExit(_run(["python", "-m", "tests.support.browser.pictures", *words], *packages))
+    pages = [machine.CLONE / "README.md", *machine.CLONE.glob("docs/**/*.md")]
+    shown = re.findall(r"images/([a-z-]+)\.png", "".join(page.read_text() for page in pages))
+    words = words or ["docs/images", *sorted(set(shown))]
+    variables = _prepare("chromium", _FONT, servers=True)
+    return _run(variables, "python", "-m", "tests.support.browser.pictures", *words)
 
 
-def docs(words: Sequence[str]) -> None:
+def docs(words: Sequence[str]) -> int:
     """Build the documentation as a site into the folder that is named, or into build/docs."""
-    target = Path(words[0] if words else CLONE / "build" / "docs").resolve()
-    status = _run([*_SPHINX.split(), str(target)], groups=("docs",))
+    target = Path(words[0] if words else machine.CLONE / "build" / "docs").resolve()
+    status = _run(_prepare(groups=("docs",)), *_SPHINX.split(), str(target))
     if status == 0:
         say(f"open {target}/index.html")
-    raise SystemExit(status)
+    return status
 
 
-def _run(command: Sequence[str], *packages: str, groups: Sequence[str] = ("dev",)) -> int:
-    """Run a command of the environment; with the portal's servers where mod_wsgi is named."""
-    servers = "mod_wsgi" in packages
-    environment, browser = for_developers(servers=servers, groups=groups), BrowserFiles()
+def lock(words: Sequence[str]) -> None:
+    """Renew requirements.lock, what production installs, with hashes."""
+    parser = Parser("Renew requirements.lock with the newest versions that pyproject.toml allows.")
+    parser.parse_args(words)
+    failure = "cannot install uv."
+    with Jobs() as jobs, tempfile.TemporaryDirectory() as venv:
+        jobs.quietly(machine.PYTHON, "-m", "venv", venv, failure=failure)
+        jobs.quietly(f"{venv}/bin/pip", "install", *group("lock"), failure=failure)
+        failure = "uv could not resolve the requirements."
+        jobs.quietly(*f"{venv}/bin/{_COMPILE}".split(), cwd=machine.CLONE, failure=failure)
+    text = "# What production installs. scripts/lock renews it from pyproject.toml.\n"
+    LOCK.write_text(text + LOCK.read_text())
+    subprocess.run(["git", "diff", "--stat", "--", LOCK], cwd=machine.CLONE, check=False)
+
+
+def _prepare(
+    *packages: str, servers: bool = False, groups: Sequence[str] = ("dev",)
+) -> dict[str, str]:
+    """Install what a command needs, and return the variables of its environment.
+
+    :param packages: of the system, as :func:`machine.install_packages` takes them.
+    :param servers: whether the portal is to run with its servers.
+    """
+    environment, browser = Environment(_SERVERS, groups), BrowserFiles(tests=True)
+    if not servers and not environment.is_complete:
+        environment = Environment((), groups)  # which needs nothing but pip
+    variables = environment.variables()
     with Jobs() as jobs:
-        install_packages(jobs, *packages)
+        machine.install_packages(
+            jobs, *packages, *((*machine.MOD_WSGI, "npm", machine.CERTIFICATES) if servers else ())
+        )
         environment.make(jobs)
         if servers:
-            check_python(daemon())
+            machine.check_python(machine.daemon())
             browser.make(jobs)
-    if servers:
-        browser.put(CLONE)
-    return in_foreground(*command, cwd=CLONE, env=environment.variables())
+            browser.put(machine.CLONE)
+            variables["AXE_CORE"] = str(browser.modules / "axe-core/axe.min.js")
+            variables["NPM_CACHE"] = str(browser.cache)
+    return variables
 
 
-def _shell_scripts() -> list[str]:
-    listed = subprocess.run(
-        ["git", "ls-files"], cwd=CLONE, capture_output=True, text=True, check=True
-    )
-    paths = [Path(CLONE, name) for name in listed.stdout.splitlines() if "." not in Path(name).name]
-    texts = {path: path.read_bytes() for path in paths if path.is_file()}
-    return [str(path.relative_to(CLONE)) for path, text in texts.items() if b"sh\n" in text[:32]]
+def _run(variables: dict[str, str], *command: str) -> int:
+    return in_foreground(*command, cwd=machine.CLONE, env=variables)

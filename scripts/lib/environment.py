@@ -8,7 +8,7 @@ import re
 import shutil
 import sys
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from .jobs import Jobs
@@ -43,6 +43,21 @@ def group(name: str) -> list[str]:
     return found
 
 
+def _folder_for(kind: str, *texts: str) -> Path:
+    """Return the folder of what these texts decide."""
+    return state() / kind / hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
+
+
+def _fill_once(jobs: Jobs, path: Path, what: str, fill: Callable[[Jobs], None]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with jobs.locked(path.with_suffix(".lock")):
+        if not (path / "complete").exists():
+            say(f"installing {what} packages ...")
+            shutil.rmtree(path, ignore_errors=True)
+            fill(jobs)
+            (path / "complete").touch()
+
+
 class Environment:
     """A virtual environment with what production installs, and groups for developers.
 
@@ -53,9 +68,8 @@ class Environment:
     def __init__(self, servers: Sequence[str] = (), groups: Iterable[str] = ()) -> None:
         self._locked = locked(*servers)
         self._groups = [one for name in groups for one in group(name)]
-        words = [*self._locked.values(), *self._groups, str(Path(PYTHON).resolve()), sys.version]
-        key = hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
-        self.path = state() / "venv" / key
+        python = (str(Path(PYTHON).resolve()), sys.version)
+        self.path = _folder_for("venv", *self._locked.values(), *self._groups, *python)
         self.bin = self.path / "bin"
 
     def variables(self) -> dict[str, str]:
@@ -70,14 +84,9 @@ class Environment:
 
     def make(self, jobs: Jobs) -> None:
         """Create it, unless that was done, or another command does it meanwhile."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with jobs.locked(self.path.with_suffix(".lock")):
-            if not self.is_complete:
-                self._fill(jobs)
+        _fill_once(jobs, self.path, "Python", self._fill)
 
     def _fill(self, jobs: Jobs) -> None:
-        say("installing Python packages ...")
-        shutil.rmtree(self.path, ignore_errors=True)
         failure = f"cannot create a virtual environment in {self.path}."
         jobs.quietly(PYTHON, "-m", "venv", self.path, failure=failure)
         all_of_it = dict(self._locked)
@@ -92,7 +101,6 @@ class Environment:
                 self._pip(jobs, "all", self._locked.values(), "download", *build, *wheels)
         if self._groups:
             self._pip(jobs, "groups", [f"{one}\n" for one in self._groups], "install")
-        (self.path / "complete").touch()
 
     def _pip(self, jobs: Jobs, name: str, requirements: Iterable[str], *words: str) -> None:
         file = self.path / f"{name}.txt"
@@ -103,52 +111,32 @@ class Environment:
         jobs.quietly(self.bin / "python", *pip, "--requirement", file, failure=failure)
 
 
-SERVERS = ("mod-wsgi", "gunicorn")
-
-
-def for_developers(*, servers: bool = False, groups: Sequence[str] = ("dev",)) -> Environment:
-    """Return the environment for the tests; the one without servers needs nothing but pip."""
-    full = Environment(SERVERS, groups)
-    return full if servers or full.is_complete else Environment((), groups)
-
-
 class BrowserFiles:
     """The packages of npm that pages use, as the lock file names them.
 
-    :param developers: whether those that only tests need are wanted, too.
+    :param tests: whether those that only tests need are wanted, too.
 
     What is fetched stays in ``cache``, from which the tests of deploy/ install.
     """
 
-    def __init__(self, *, developers: bool = False) -> None:
-        self._options = [] if developers else ["--omit=dev"]
-        sources = [path.read_bytes() for path in sorted(BROWSER.glob("package*.json"))]
-        texts = [*sources, *map(str.encode, self._options)]
-        key = hashlib.sha256(b"\n".join(texts)).hexdigest()[:16]
-        self.path = state() / "browser" / key
+    def __init__(self, *, tests: bool = False) -> None:
+        self._options = [] if tests else ["--omit=dev"]
+        sources = [path.read_text() for path in sorted(BROWSER.glob("package*.json"))]
+        self.path = _folder_for("browser", *sources, *self._options)
         self.modules, self.cache = self.path / "node_modules", self.path / "cache"
 
     def make(self, jobs: Jobs) -> None:
         """Fetch them, unless that was done."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with jobs.locked(self.path.with_suffix(".lock")):
-            if not (self.path / "complete").exists():
-                self._fill(jobs)
+        _fill_once(jobs, self.path, "browser", self._fill)
 
     def _fill(self, jobs: Jobs) -> None:
-        say("installing browser packages ...")
-        shutil.rmtree(self.path, ignore_errors=True)
         self.path.mkdir()
         for source in (".npmrc", "package.json", "package-lock.json"):
             shutil.copyfile(BROWSER / source, self.path / source)
         npm = ["npm", "ci", "--prefix", self.path, "--ignore-scripts", "--no-update-notifier"]
-        jobs.quietly(
-            *npm,
-            *self._options,
-            failure="npm could not fetch the browser packages.",
-            env={"npm_config_cache": str(self.cache), **os.environ},
-        )
-        (self.path / "complete").touch()
+        variables = {"npm_config_cache": str(self.cache), **os.environ}
+        failure = "npm could not fetch the browser packages."
+        jobs.quietly(*npm, *self._options, failure=failure, env=variables)
 
     def put(self, clone: Path) -> None:
         """Put what the portal's pages use where the portal in this folder has it."""

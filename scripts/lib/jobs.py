@@ -11,13 +11,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from pwd import struct_passwd
-from typing import IO, Any, Self
+from typing import Any, Self
 
 from .messages import fail
 
+_prctl = ctypes.CDLL(None).prctl
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
@@ -50,28 +52,26 @@ class Jobs:
         for process in self._running:
             self._end(process, deadline)
 
-    def _receive(self, number: int, _frame: object) -> None:
+    def _receive(self, number: int, _frame: object = None) -> None:
         self._received = number
         if self._waiting:
-            self._stop_if_asked()
-
-    def _stop_if_asked(self) -> None:
-        if self._received:
-            raise SystemExit(128 + self._received if self.status is None else self.status)
+            raise SystemExit(128 + number if self.status is None else self.status)
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
         """Let a signal end the script in this block, or at its start where one has come."""
         self._waiting = True
         try:
-            self._stop_if_asked()
+            if self._received:
+                self._receive(self._received)
             yield
         finally:
             self._waiting = False
 
     def start(self, *command: object, **options: Any) -> subprocess.Popen[bytes]:
         """Start a program; the options are those of ``subprocess.Popen``."""
-        options = {"stdin": subprocess.DEVNULL, "preexec_fn": _end_with(os.getpid()), **options}
+        end_with_us = partial(_end_with, os.getpid())
+        options = {"stdin": subprocess.DEVNULL, "preexec_fn": end_with_us, **options}
         process = subprocess.Popen([*map(str, command)], start_new_session=True, **options)
         self._running.append(process)
         return process
@@ -84,9 +84,18 @@ class Jobs:
         self._running.remove(process)
         return process.returncode
 
-    def quietly(self, *command: object, failure: str, **options: Any) -> None:
-        """Run a program; if it fails, show the end of what it printed, and fail."""
-        quietly(lambda output: self.run(*command, stdout=output, stderr=output, **options), failure)
+    def quietly(
+        self, *command: object, failure: str, run: Callable[..., int] | None = None, **options: Any
+    ) -> None:
+        """Run a program; if it fails, show the end of what it printed, and fail.
+
+        :param run: what to run it with, instead of :meth:`run`.
+        """
+        with tempfile.TemporaryFile() as output:
+            if (run or self.run)(*command, stdout=output, stderr=output, **options):
+                output.seek(0)
+                sys.stderr.write(b"".join(output.readlines()[-40:]).decode(errors="replace"))
+                fail(failure)
 
     def wait_until(self, condition: Callable[[], bool], seconds: float) -> bool:
         """Wait until it holds, and return whether it does."""
@@ -113,16 +122,11 @@ class Jobs:
         process.wait()
 
 
-def _end_with(script: int) -> Callable[[], None]:
-    """Return what makes a new process end with the script; setpriv(1) is a moment too late."""
-    prctl = ctypes.CDLL(None).prctl
-
-    def set_up() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != script:  # which was killed before that
-            os._exit(1)
-
-    return set_up
+def _end_with(script: int) -> None:
+    """Let this new process end with the script; setpriv(1) is a moment too late."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != script:  # which was killed before that
+        os._exit(1)
 
 
 def _signal(process: subprocess.Popen[bytes], number: int) -> bool:
@@ -133,13 +137,12 @@ def _signal(process: subprocess.Popen[bytes], number: int) -> bool:
     return False
 
 
-def hold(path: Path, stack: ExitStack) -> bool:
-    """Lock a path until the stack's end; return whether it is ours.
+def hold(path: Path) -> bool:
+    """Lock a path until the script ends; return whether it is ours.
 
     It is not where somebody else holds it, or its last holder has removed it since it was opened.
     """
     descriptor = os.open(path, os.O_RDONLY)
-    stack.callback(os.close, descriptor)
     with suppress(OSError):
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return os.path.samestat(os.fstat(descriptor), path.stat())
@@ -153,15 +156,6 @@ def in_foreground(*command: object, **options: Any) -> int:
     for number in (signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, lambda number, _: process.send_signal(number))
     return process.wait()
-
-
-def quietly(run: Callable[[IO[bytes]], int], failure: str) -> None:
-    """Run what writes to a file; if its status is not 0, show the end of the file, and fail."""
-    with tempfile.TemporaryFile() as output:
-        if run(output) != 0:
-            output.seek(0)
-            sys.stderr.write(b"".join(output.readlines()[-40:]).decode(errors="replace"))
-            fail(failure)
 
 
 def as_user(user: struct_passwd | None) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 
 from deploy import sizing
 
-from .jobs import Jobs, as_user, quietly
+from .jobs import Jobs, as_user
 from .messages import fail, refuse, say
 
 CLONE = Path(__file__).resolve().parents[2]
@@ -26,7 +26,20 @@ SYSTEM = os.environ.pop("FLASK_DELEGATE_SUPPORTED", "")
 """Such as ``debian 12``; empty where the system is none of these:"""
 SUPPORTED = "Debian 12 and 13, and Ubuntu 24.04 and 26.04"
 CERTIFICATES = "ca-certificates:/etc/ssl/certs/ca-certificates.crt"
-_chosen: list[Path] = []
+# apache2-bin is Apache without the service that the package apache2 would start.
+MOD_WSGI = (
+    *("apache2-bin:apache2|httpd", "apache2-dev:apxs|apxs2", "gcc:gcc|cc", "libc6-dev:gcc|cc"),
+    "python3-dev",
+)
+"""What pip builds mod_wsgi with, as :func:`install_packages` takes it."""
+BODY_MARGIN = 64 * 1024**2
+"""What a server in front takes more than the portal, so that the portal answers itself."""
+_STATE = os.environ.pop("FLASK_DELEGATE_STATE", "")
+_OF_PYTHON = {
+    "python3-venv": "import ensurepip, venv",
+    "python3-dev": "import os, sysconfig; os.stat(sysconfig.get_path('include') + '/Python.h')",
+}
+"""What our Python does where it has what these packages bring."""
 _POLICY = Path("/usr/sbin/policy-rc.d")
 _MARK = "# made by Flask-Delegate, for as long as it installs packages\n"
 
@@ -43,7 +56,8 @@ def daemon() -> pwd.struct_passwd | None:
 @cache
 def state() -> Path:
     """Return the folder that the scripts keep their state in, and create it."""
-    path = _chosen[0] if _chosen else _default_state()
+    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state"
+    path = Path(_STATE) if _STATE else Path("/var/lib" if IS_ROOT else home, "flask-delegate")
     # Neither the scripts that pip installs nor mod_wsgi-express's apachectl quote their paths.
     if not re.fullmatch(r"/[A-Za-z0-9._/@+-]+", str(path)):
         refuse(
@@ -57,19 +71,15 @@ def state() -> Path:
     return path
 
 
-def use_state(path: Path) -> None:
-    """Keep the state in this folder."""
-    _chosen.append(path)
+def tracked_files() -> list[Path]:
+    """Return the files of the clone that git knows, relative to it."""
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=CLONE, stdout=subprocess.PIPE, text=True, check=True
+    )
+    return [Path(name) for name in listed.stdout.splitlines() if (CLONE / name).is_file()]
 
 
-def _default_state() -> Path:
-    if IS_ROOT:
-        return Path("/var/lib/flask-delegate")
-    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state"
-    return Path(home) / "flask-delegate"
-
-
-def copy_code(target: Path, *names: str) -> None:
+def copy_code(target: Path, *names: str | Path) -> None:
     """Copy parts of the clone, so that they are ours and everybody may read them."""
     mode = ("--exclude=__pycache__", "--mode=u=rwX,go=rX")
     pack = ["tar", "--create", f"--directory={CLONE}", *mode, *names]
@@ -83,18 +93,10 @@ def copy_code(target: Path, *names: str) -> None:
 
 def choose_sizes(server: str, clients: str | None) -> dict[str, str]:
     """Return the variables SIZE_... for a server; clients: as the option --clients has it."""
-    if clients and not re.fullmatch("[1-9][0-9]{0,5}", clients):
-        refuse(f"'{clients}' is not a number of clients. Give --clients one such as 2000.")
     try:
-        found = sizing.sizes(sizing.Machine.this(), server, int(clients) if clients else None)
-    except sizing.TooSmallError as error:
+        return sizing.variables(server, clients)
+    except ValueError as error:
         refuse(str(error))
-    return {name: str(value) for name, value in found.items()}
-
-
-def body_limit(upload_limit: int) -> int:
-    """Return what a server in front takes: a little more, so that the portal answers itself."""
-    return upload_limit + 64 * 1024**2
 
 
 def check_python(user: pwd.struct_passwd | None) -> None:
@@ -109,8 +111,8 @@ def check_python(user: pwd.struct_passwd | None) -> None:
 def install_packages(jobs: Jobs, *wanted: str) -> None:
     """Install Debian's packages for what a virtual environment needs, and for what is wanted.
 
-    :param wanted: ``mod_wsgi`` for what pip builds that with; a command that has its package's
-        name; or PACKAGE:FILE.
+    :param wanted: a command that has its package's name; or PACKAGE:COMMAND or PACKAGE:FILE, with |
+        between those of which one is enough; or ``python3-dev``.
     """
     if missing := list(_missing(wanted)):
         _check_installable(missing)
@@ -153,17 +155,17 @@ def _install(jobs: Jobs, missing: Sequence[str]) -> None:
     apt.append("--option=DPkg::Lock::Timeout=300")
     install = [*apt, "install", "--yes", "--no-install-recommends", *missing]
 
-    def finish(*command: str, failure: str) -> None:
+    def finish(*command: str, **options: Any) -> int:
         # sudo may ask for a password, so it is not in a session of its own.
-        run = partial(subprocess.run, command, stdin=subprocess.DEVNULL, start_new_session=not sudo)
-        quietly(lambda file: run(stdout=file, stderr=file).returncode, failure)
+        options |= {"stdin": subprocess.DEVNULL, "start_new_session": not sudo}
+        return subprocess.run(command, check=False, **options).returncode
 
     # What is fetched can be left half done, what is installed cannot: a signal has to wait then.
-    fetch: Callable[..., None] = finish if sudo else jobs.quietly
+    fetch = partial(jobs.quietly, run=finish if sudo else jobs.run)
     fetch(*apt, "update", failure="apt-get update failed.")
     fetch(*install, "--download-only", failure=f"apt-get could not fetch {names}.")
     with _without_services(sudo):
-        finish(*install, failure=f"apt-get could not install {names}.")
+        jobs.quietly(*install, run=finish, failure=f"apt-get could not install {names}.")
 
 
 @contextmanager
@@ -183,29 +185,13 @@ def _without_services(sudo: list[str]) -> Iterator[None]:
 
 
 def _missing(wanted: Iterable[str]) -> Iterator[str]:
-    if not _runs("import ensurepip, venv"):
-        yield "python3-venv"
-    for one in wanted:
-        package, _, file = one.partition(":")
-        if one == "mod_wsgi":
-            yield from _missing_for_mod_wsgi()
-        elif not (Path(file).exists() if file else shutil.which(package)):
+    for package, _, files in (one.partition(":") for one in ("python3-venv", *wanted)):
+        if package in _OF_PYTHON:
+            found = _runs(_OF_PYTHON[package])
+        else:
+            found = any(shutil.which(file, os.F_OK) for file in (files or package).split("|"))
+        if not found:
             yield package
-
-
-def _missing_for_mod_wsgi() -> Iterator[str]:
-    # apache2-bin is Apache without the service that the package apache2 would start.
-    for package, commands in (
-        ("apache2-bin", ("apache2", "httpd")),
-        ("apache2-dev", ("apxs", "apxs2")),
-        ("gcc", ("gcc", "cc")),
-    ):
-        if not any(map(shutil.which, commands)):
-            yield package
-            yield from ["libc6-dev"] if package == "gcc" else []
-    header = "import os, sysconfig; os.stat(sysconfig.get_path('include') + '/Python.h')"
-    if not _runs(header):
-        yield "python3-dev"
 
 
 def _runs(source: str, **options: Any) -> bool:

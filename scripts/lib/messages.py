@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Iterable
 from typing import NoReturn
 
 
@@ -16,14 +15,13 @@ def say(message: str) -> None:
 
 def refuse(message: str) -> NoReturn:
     """End with status 2: it cannot work like this, and the message says what to change."""
-    say(f"{sys.argv[0]}: {message}")
-    raise SystemExit(2)
+    fail(message, 2)
 
 
-def fail(message: str) -> NoReturn:
+def fail(message: str, status: int = 1) -> NoReturn:
     """End with status 1: it should have worked."""
     say(f"{sys.argv[0]}: {message}")
-    raise SystemExit(1)
+    raise SystemExit(status)
 
 
 class Parser(argparse.ArgumentParser):
@@ -31,21 +29,13 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, description: str, epilog: str = "") -> None:
         super().__init__(
-            prog=sys.argv[0],
-            description=description,
-            epilog=epilog,
+            *(sys.argv[0], None, description, epilog),
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
 
-    def parse(self, words: Iterable[str]) -> argparse.Namespace:
-        """Parse the words, and refuse those that are unknown."""
-        given, unknown = self.parse_known_args(list(words))
-        if unknown:
-            refuse(f"unknown option '{unknown[0]}'. See --help.")
-        return given
-
     def error(self, message: str) -> NoReturn:
         """Refuse."""
-        found = re.fullmatch(r"argument (--\w+): expected one argument", message)
-        refuse(f"{found[1]} needs a value. See --help." if found else f"{message}. See --help.")
+        message = re.sub(r"(?s)^unrecognized arguments: (\S+).*", r"unknown option '\1'", message)
+        message = re.sub(r"^argument (--\w+): expected one argument$", r"\1 needs a value", message)
+        refuse(f"{message}. See --help.")

@@ -13,6 +13,7 @@ import pytest
 from tests.support.containers import HOST, Container
 from tests.support.installed import Installed
 from tests.support.portal_process import wait_for
+from tests.support.tools import tool
 
 CONNECTIONS = 1000
 SECONDS = 12
@@ -48,6 +49,7 @@ def test_a_slow_attacker_keeps_nobody_from_pages(installed: Installed, mode: str
 @contextmanager
 def attack(container: Container, words: str) -> Iterator[None]:
     """Attack from one address, until the end of the block."""
+    tool("slowhttptest")  # which the container has from this machine
     rate = CONNECTIONS * 3 // SECONDS
     command = f"stdbuf -oL slowhttptest -c {CONNECTIONS} -r {rate} -l 600 -p 5 {words}"
     begin = f"ulimit -n 4096; {command} >/root/attack 2>&1 & echo $!"

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.tools import tool
+
 PROGRAM = """
 import os
 import sys
@@ -59,11 +61,9 @@ def test_a_handoff_costs_a_call_for_each_component_and_two(tmp_path: Path, path:
     file = tmp_path / path
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("x")
-    done = subprocess.run(
-        ["strace", "-f", "-o", "/dev/stderr", sys.executable, "-c", PROGRAM, str(tmp_path), path],
-        capture_output=True,
-        text=True,
-    )
+    strace = (tool("strace"), "-f", "-o", "/dev/stderr")
+    command = [*strace, sys.executable, "-c", PROGRAM, str(tmp_path), path]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     empty, handoff = calls(done.stderr, "/empty"), calls(done.stderr, "/handoff")
     components = path.count("/") + 1

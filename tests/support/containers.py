@@ -18,6 +18,7 @@ from pathlib import Path
 
 from .paths import PROJECT
 from .roots import Root
+from .tools import tool
 
 NPM_CACHE = Path(os.environ.get("NPM_CACHE", "/not given by scripts/test"))
 HOST = "files.example.org"
@@ -97,6 +98,7 @@ class Container:
 @contextmanager
 def booted(system: Root = Root()) -> Iterator[Container]:  # noqa: B008 -- it cannot change
     """Boot a container, until the end of the block."""
+    tool("systemd-nspawn")
     for made in (system.wheels, NPM_CACHE):
         assert made.is_dir(), f"there is no {made}, which scripts/test makes"
     for path in ("/etc/portal", "/opt/portal", "/srv/portal"):

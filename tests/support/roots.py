@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +14,8 @@ from tempfile import TemporaryDirectory
 from packaging.markers import Marker
 
 from scripts.lib.environment import locked
+
+from .tools import tool
 
 WHEELS = Path(sys.prefix) / "wheels"
 PACKAGES = (
@@ -44,7 +45,7 @@ def root_of(release: str, python: str) -> Iterator[Root]:
     :param release: such as ``trixie``.
     :param python: the release's version of Python, such as ``3.13``.
     """
-    assert shutil.which("mmdebstrap"), "there is no mmdebstrap, which scripts/test installs"
+    mmdebstrap = tool("mmdebstrap")
     with TemporaryDirectory(prefix="flask-delegate-root-", dir="/var/tmp") as folder:
         root = Root(Path(folder, "root"), Path(folder, "wheels"), has_npm=False)
         words = [
@@ -54,7 +55,7 @@ def root_of(release: str, python: str) -> Iterator[Root]:
             release,
             str(root.files),
         ]
-        _run("mmdebstrap", *words, _mirror())
+        _run(mmdebstrap, *words, _mirror())
         root.files.chmod(0o755)
         words = [f"--python-version={python}", "--only-binary=:all:", f"--find-links={WHEELS}"]
         words += ["--quiet", "--no-deps", "--require-hashes", "--dest", str(root.wheels)]

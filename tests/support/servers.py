@@ -23,6 +23,7 @@ from flask_delegate.testing.apache import end, free_port
 from .application import APPLICATION
 from .clients import Reply, get
 from .sites import DAEMON_USER, Site, express
+from .tools import tool
 
 PROXY = """
 LoadModule proxy_module "${{MOD_WSGI_MODULES_DIRECTORY}}/mod_proxy.so"
@@ -159,7 +160,7 @@ def make_certificate(folder: Path) -> None:
     """Create ``server.key`` and a self-signed ``server.crt``."""
     names = ["-keyout", str(folder / "server.key"), "-out", str(folder / "server.crt")]
     options = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={HOST}"]
-    subprocess.run(["openssl", "req", *options, *names], check=True, capture_output=True)
+    subprocess.run([tool("openssl"), "req", *options, *names], check=True, capture_output=True)
 
 
 @contextmanager
@@ -207,12 +208,12 @@ def debian_site(site: Site, *, module: Callable[[], str]) -> Iterator[Running]:
     values = {"user": user, "home": sys.prefix, "app": site.app, "base": base, "host": HOST}
     (base / "etc/sites-available/hello.conf").write_text(SITE.format(port=port, **values))
     for command in (
-        ["a2dissite", "--quiet", "000-default"],
-        ["a2enmod", "--quiet", "headers", "ratelimit", "rewrite", "wsgi"],
-        ["a2ensite", "--quiet", "hello"],
+        [tool("a2dissite"), "--quiet", "000-default"],
+        [tool("a2enmod"), "--quiet", "headers", "ratelimit", "rewrite", "wsgi"],
+        [tool("a2ensite"), "--quiet", "hello"],
     ):
         subprocess.run(command, check=True, capture_output=True, env=environment)
-    command = ["apache2", "-d", str(base / "etc"), "-DFOREGROUND"]
+    command = [tool("apache2"), "-d", str(base / "etc"), "-DFOREGROUND"]
     with process(command, port, base, base / "output", environment):
         yield Running(port, BACKENDS["mod_wsgi"].keeps, host=HOST)
 
@@ -328,7 +329,7 @@ def nginx_in_front(
     (base / "nginx.conf").write_text(
         _NGINX.format(**values, port=port, listen=listen, upstream=upstream)
     )
-    command = ["nginx", "-e", f"{base}/start.log", "-p", base, "-c", f"{base}/nginx.conf"]
+    command = [tool("nginx"), "-e", f"{base}/start.log", "-p", base, "-c", f"{base}/nginx.conf"]
     with process([str(word) for word in command], port, base, base / "output"):
         yield port
 

@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from deploy import installation
 from scripts.lib import environment, machine
 from scripts.lib.jobs import Jobs
 from tests.support.paths import PROJECT
 
 
-def refusal(script: str, **variables: str) -> str:
+def refusal(script: str, *words: str, **variables: str) -> str:
     """Run a script, which has to refuse before it installs anything."""
-    command = [str(PROJECT / "scripts" / script)]
+    command = [str(PROJECT / "scripts" / script), *words]
     variables = {**os.environ, **variables}
     done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr
@@ -50,6 +51,26 @@ def test_packages_are_installed_on_what_is_supported_only(tmp_path: Path) -> Non
     said = refusal("run", **variables)
     assert "missing: python3-venv" in said
     assert machine.SUPPORTED in said
+
+
+def test_run_checks_the_number_of_clients_before_it_installs(tmp_path: Path) -> None:
+    lines = 'case $2 in *ensurepip*) exit 1 ;; esac; exec /usr/bin/python3 "$@"'
+    python = program(tmp_path / "python3", lines)  # for which a package is missing
+    said = refusal("run", "--clients", "many", FLASK_DELEGATE_PYTHON=python)
+    assert "'many' is not a number of clients" in said
+
+
+def test_install_checks_the_number_of_clients_before_it_installs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(machine, "SYSTEM", "debian 12")
+    monkeypatch.setattr(Path, "is_dir", lambda _: True)  # systemd's
+    monkeypatch.setattr(installation, "Installation", pytest.fail)
+    for clients, said in (("many", "is not a number of clients"), ("9" * 9, "Expect fewer")):
+        with pytest.raises(SystemExit, match="2"):
+            installation.main(["--clients", clients, "nginx", "files.example.org"])
+        assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from portal.core import logs
 from portal.identity import second_factor
 from tests.support.paths import PROJECT
 from tests.support.portal import sign_in, signed_in, token
+from tests.support.tools import tool
 
 FILTER = PROJECT / "deploy/fail2ban/filter.d/flask-delegate-portal.conf"
 FORGED = "6.6.6.6"
@@ -76,7 +77,7 @@ def banned(lines: list[str], folder: Path) -> list[str]:
     log = folder / "error.log"
     log.write_text("".join(f"{line}\n" for line in lines))
     done = subprocess.run(
-        ["fail2ban-regex", "--out", "ip", str(log), str(FILTER)],
+        [tool("fail2ban-regex"), "--out", "ip", str(log), str(FILTER)],
         capture_output=True,
         text=True,
         check=True,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 import subprocess
@@ -13,23 +12,14 @@ import pytest
 from flask import Flask
 
 from portal import create_app
-from portal.cli import portal
 from portal.core.datafolder import DataFolderError
 from portal.storage.content import current_storage
+from tests.support.checks import check
 from tests.support.portal import delete_for_good, kept, links, prepare, signed_in, upload
 from tests.support.stored import path_of, store
 
 MIB = 1024**2
 pytestmark = pytest.mark.root
-
-
-def check(app: Flask, *options: str) -> list[tuple[str, str | None]]:
-    """Return the kinds of what is wrong, and how each was repaired."""
-    result = app.test_cli_runner().invoke(portal, ["check", "--json", *options])
-    found = json.loads(result.stdout)
-    wrong = any(one["repaired"] is None for one in found)
-    assert (result.exit_code, result.stderr) == (int(wrong), "")
-    return [(one["kind"], one["repaired"]) for one in found]
 
 
 def test_files_that_the_web_server_cannot_read_are_found(app: Flask, data: Path) -> None:

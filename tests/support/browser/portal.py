@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from ..portal_process import Run
+from ..tools import tool
 
 
 @dataclass
@@ -41,13 +41,11 @@ class Portal:
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """Start Debian's Chromium."""
-    found = shutil.which("chromium")
-    assert found, "there is no chromium, which scripts/test installs"
     options = ["--disable-gpu", "--disable-quic", "--disable-dev-shm-usage"]
     # Its sandbox does not work for root.
     options += ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=options)
+        browser = playwright.chromium.launch(executable_path=tool("chromium"), args=options)
         yield browser
         browser.close()
 

@@ -32,6 +32,7 @@ from portal.files import entries, quota, trash
 from portal.identity import sessions
 from portal.maintenance import check_files
 from portal.storage.content import current_storage
+from tests.support.checks import check
 from tests.support.paths import PROJECT
 from tests.support.portal import kept
 from tests.support.stored import contents, path_of, root, store
@@ -40,14 +41,6 @@ from tests.support.stored import contents, path_of, root, store
 def run(app: Flask, *words: str) -> tuple[int, str, str]:
     result = app.test_cli_runner().invoke(portal, words)
     return result.exit_code, result.stdout, result.stderr
-
-
-def check(app: Flask, *options: str) -> list[tuple[str, str | None]]:
-    """Return the kinds of what is wrong, and how each was repaired."""
-    code, out, err = run(app, "check", "--json", *options)
-    found = json.loads(out)
-    assert (code, err) == (int(any(one["repaired"] is None for one in found)), "")
-    return [(one["kind"], one["repaired"]) for one in found]
 
 
 @pytest.fixture
