@@ -374,7 +374,8 @@ def headers_changed_on_the_way(site: Site) -> Iterator[Patient]:
 
 @contextmanager
 def no_ranges(site: Site) -> Iterator[Patient]:
-    with apache(site, site.apache_config() + "MaxRanges none\n") as patient:
+    none = '<Location "/private/">\n<If "true">\nMaxRanges none\n</If>\n</Location>\n'
+    with apache(site, site.apache_config() + none) as patient:
         yield patient
 
 
