@@ -12,6 +12,7 @@ from flask import Response, current_app, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from .exceptions import AccessDenied
+from .guards.promises import PRIVATE
 from .handoff import Handoff, Options
 from .sending import send
 
@@ -88,6 +89,7 @@ def delegated(
     def decorate(view: Callable[..., Any]) -> Callable[..., Response]:
         @functools.wraps(view)
         def wrapped(*args: Any, **view_args: Any) -> Response:
+            request.environ[PRIVATE] = True
             synchronous = current_app.ensure_sync
             answer = synchronous(authorize)(**view_args)
             if answer is not True:

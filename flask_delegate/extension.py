@@ -13,6 +13,7 @@ from .config import DEFAULTS, parse
 from .doctor import route
 from .exceptions import DelegateError
 from .guards.lost_headers import warn_of_losses
+from .guards.promises import keep_promises
 from .guards.redirects import Check, guarded, stop_unminted, stop_unminted_header
 from .servers import server_of
 from .state import KEY, State
@@ -43,7 +44,8 @@ class Delegate:
         # A Location is every application's to set; stop_unminted knows which ones mod_wsgi follows.
         headers = {server_of(area).header for area in settings.areas.values()} - {"Location", None}
         stop = [partial(stop_unminted_header, name) for name in sorted(filter(None, headers))]
-        checks: list[Check] = [stop_unminted, *stop, partial(warn_of_losses, app)]
+        checks: list[Check] = [stop_unminted, *stop, partial(keep_promises, app)]
+        checks.append(partial(warn_of_losses, app))
         application: Any = guarded(app.wsgi_app, checks, partial(app.logger.error, "%s"))
         app.wsgi_app = application  # type: ignore[method-assign]
         app.register_error_handler(DelegateError, errors.answer)

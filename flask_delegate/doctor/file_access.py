@@ -14,6 +14,8 @@ from pathlib import Path
 READ, ENTER = "r", "x"
 
 _BITS = {READ: os.R_OK, ENTER: os.X_OK}
+_NOBODY = 2**32 - 1
+"""What stands for no user at all in system calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +35,31 @@ Need = tuple[str, str]
 def find_account(name: str | None) -> Account:
     """Return a user.
 
-    :param name: none: the web server's, which is ``www-data`` for root if it exists, and otherwise
-        the present one.
+    :param name: a name, or a number, which needs no entry in the user database: containers run as
+        any. None: the web server's, which is ``www-data`` for root if it exists, and otherwise the
+        present one.
     :raises ValueError: if there is no such user.
     """
     if name is None and os.geteuid() == 0:
         with suppress(ValueError):
             return find_account("www-data")
+    wanted = str(os.geteuid()) if name is None else name
+    is_number = wanted.isascii() and wanted.isdigit()
     try:
-        entry = pwd.getpwuid(os.geteuid()) if name is None else pwd.getpwnam(name)
-    except KeyError:
-        raise ValueError(f"there is no user {name!r}.") from None
+        entry = pwd.getpwuid(int(wanted)) if is_number else pwd.getpwnam(wanted)
+    except (KeyError, OverflowError):
+        if not is_number or int(wanted) >= _NOBODY:
+            raise ValueError(f"there is no user {wanted!r}.") from None
+        return _without_entry(int(wanted))
     groups = os.getgrouplist(entry.pw_name, entry.pw_gid)
     return Account(entry.pw_name, entry.pw_uid, entry.pw_gid, frozenset(groups))
+
+
+def _without_entry(uid: int) -> Account:
+    """Return a user that has a number only; another one's group is root's, as in containers."""
+    groups = {os.getegid(), *os.getgroups()} if uid == os.geteuid() else {0}
+    gid = os.getegid() if uid == os.geteuid() else 0
+    return Account(f"uid {uid}", uid, gid, frozenset(groups))
 
 
 def steps(path: str) -> list[str]:

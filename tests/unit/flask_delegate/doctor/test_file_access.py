@@ -18,6 +18,23 @@ from flask_delegate.doctor.file_access import (
 )
 
 
+def test_a_user_without_an_entry_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As in a container that runs as any user.
+    another = find_account("1234567")
+    assert (another.name, another.uid) == ("uid 1234567", 1234567)
+    assert another.groups == {0}
+    monkeypatch.setattr(os, "geteuid", lambda: 1234567)
+    mine = find_account(None)
+    assert (mine.uid, mine.gid) == (1234567, os.getegid())
+    assert mine.groups == {os.getegid(), *os.getgroups()}
+
+
+@pytest.mark.parametrize("name", ["nobody-of-that-name", "", "-1", "4294967295", "9" * 30, "١٢"])
+def test_what_is_no_user_is_told(name: str) -> None:
+    with pytest.raises(ValueError, match="there is no user"):
+        find_account(name)
+
+
 def test_rights_are_those_of_the_account(tmp_path: Path) -> None:
     me = find_account(None)
     closed = tmp_path / "closed"

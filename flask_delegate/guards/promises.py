@@ -1,0 +1,71 @@
+"""Keep what is promised of a private file, whatever the application's hooks do to the response.
+
+Sources: RFC 9111, 3.5 (``private``) and 4.1 (``Vary``).
+"""
+
+from __future__ import annotations
+
+import re
+from wsgiref.types import WSGIEnvironment
+
+from flask import Flask
+
+from ..state import warn_once
+from .lost_headers import SENT, Sent
+from .redirects import MINTED, Headers
+
+PRIVATE = "delegate.private"
+"""The environ key that a decorated view sets: no shared cache may keep its answer."""
+
+_NOT_SHARED = ("private", "no-store")
+_OF_THE_FILE = {"content-disposition", "etag", "location", "x-accel-redirect", "x-sendfile"}
+
+
+def keep_promises(app: Flask, environ: WSGIEnvironment, status: str, headers: Headers) -> None:
+    """Restore the headers of a delivered file, and keep each other answer out of shared caches.
+
+    This is a check for :func:`~flask_delegate.guards.redirects.guarded`. A header that had to be
+    restored is logged once.
+    """
+    sent: Sent | None = environ.get(SENT)
+    if sent is None and PRIVATE not in environ:
+        return
+    if sent is None or not _delivers(sent, status, headers):
+        policy = ",".join(value.lower() for name, value in headers if _is(name, "cache-control"))
+        if not any(word in policy for word in _NOT_SHARED):
+            _set(headers, "Cache-Control", "private, no-cache")
+    elif any(_is(name, "location") and value in environ[MINTED] for name, value in headers):
+        return  # Apache sets them all
+    else:
+        for name, value in sent.delivery.headers().items():
+            found = [given for key, given in headers if _is(key, name.lower())]
+            if found != [value]:
+                _set(headers, name, value)
+                warn_once(app, _restored(name, found, sent), f"restored {name}")
+    vary = [value for name, value in headers if _is(name, "vary")]
+    if not re.search(r"\bcookie\b|\*", ",".join(vary), re.IGNORECASE):
+        _set(headers, "Vary", ", ".join([*vary, "Cookie"]))
+
+
+def _delivers(sent: Sent, status: str, headers: Headers) -> bool:
+    """Return whether this is the file: it has something that was made for this file alone."""
+    made = [header for header in sent.headers if header[0].lower() in _OF_THE_FILE]
+    return status.startswith("2") and any(header in made for header in headers)
+
+
+def _restored(name: str, found: list[str], sent: Sent) -> str:
+    changed = f"set to {', '.join(map(repr, found))}" if found else "removed"
+    return (
+        f"the header {name} was {changed} on the response that delivers"
+        f" {sent.delivery.file.relative!r}, and was restored. Use the hand-off's options, or, if it"
+        " is the same for every file, DELEGATE_HEADERS."
+    )
+
+
+def _is(name: str, lower: str) -> bool:
+    return name.lower() == lower
+
+
+def _set(headers: Headers, name: str, value: str) -> None:
+    headers[:] = [header for header in headers if not _is(header[0], name.lower())]
+    headers.append((name, value))
