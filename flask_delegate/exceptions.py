@@ -1,5 +1,13 @@
 """What can go wrong, with the evidence as attributes.
 
+::
+
+    DelegateError
+    ├── ConfigurationError, UnknownArea, AccessDenied
+    ├── FileRefused
+    │   └── PathRefused, FileMissing, NotAFile, FileUnreadable
+    └── HandoffUnavailable, UnmintedRedirect, LostCookies
+
 :mod:`flask_delegate.errors` turns them into HTTP answers.
 """
 

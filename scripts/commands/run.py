@@ -189,7 +189,7 @@ def _new_folder(port: str) -> Path:
         refuse(
             f"another scripts/run is at work for port {port}. Stop it, or choose another --port."
         )
-    atexit.register(_remove, folder)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     subprocess.run(["find", folder, "-mindepth", "1", "-delete"], check=True)
     folder.chmod(0o750)
     if user := machine.daemon():
@@ -197,11 +197,6 @@ def _new_folder(port: str) -> Path:
     for name in ("app", "server"):
         (folder / name).mkdir()
     return folder
-
-
-def _remove(folder: Path) -> None:
-    if not (folder / "failed").exists():
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass
@@ -265,7 +260,7 @@ class _Server:
         return False
 
     def _fail_with_log(self, message: str) -> NoReturn:
-        (self.folder / "failed").touch()  # so the logs are kept
+        atexit.unregister(shutil.rmtree)  # so the logs are kept
         server = self.folder / "server"
         say(f"the end of {server}/output and error_log:")
         for name in ("output", "error_log"):
