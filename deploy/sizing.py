@@ -15,10 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MIB = 1024**2
-EXPECTED = 1000
-"""Slow clients at once, where nobody says how many to expect."""
-OTHERS = 200
-"""Requests of everybody else beside them; and how many nginx takes from one address."""
+EXPECTED = 1000  # slow clients at once, where nobody says how many to expect
+OTHERS = 200  # requests of everybody else beside them; and how many nginx takes from one address
 _THREADS = 8  # of each process that computes pages
 _PER_SERVER = 64  # threads of one process of Apache
 # So that a process has up to 2048 connections, and with a file for each 4096 descriptors.
