@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deploy import site
-from deploy.changes import Changes
 from deploy.servers import SERVERS
 from deploy.steps import Installation
 from scripts.lib import machine
@@ -56,5 +55,5 @@ def main(words: Sequence[str]) -> None:
         refuse("systemd does not run here, and it starts the portal.")
     clients = site.installed().get("CLIENTS", "") if given.clients is None else given.clients
     sizes = machine.choose_sizes(name, clients)  # before anything is installed
-    with Changes() as changes, Jobs() as jobs:
+    with site.Changes() as changes, Jobs() as jobs:
         Installation(jobs, changes, name, host, sizes, clients).run()

@@ -15,25 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MIB = 1024**2
-EXPECTED = 1000
-"""Slow clients at once, where nobody says how many to expect."""
-OTHERS = 200
-"""Requests of everybody else beside them; and how many nginx takes from one address."""
-_THREADS = 8
-_PER_SERVER = 64
-"""Threads of one process of Apache."""
+EXPECTED = 1000  # slow clients at once, where nobody says how many to expect
+OTHERS = 200  # requests of everybody else beside them; and how many nginx takes from one address
+_THREADS = 8  # of each process that computes pages
+_PER_SERVER = 64  # threads of one process of Apache
+# So that a process has up to 2048 connections, and with a file for each 4096 descriptors.
 _ASYNC_FACTOR = 31
-"""So that a process has up to 2048 connections, and with a file for each 4096 descriptors."""
-_MOST_SPARE = 16
-"""Processes of Apache that wait for work at most."""
-_MOST_UPLOADS = 2048
-"""Threads of the one Python process that takes them."""
-_PYTHON = 110 * MIB
-"""Of each process that computes pages."""
-_UPLOADS = 256 * MIB
-"""Of the one with all the threads for requests with a body, when all have been used."""
-_TLS = ("apache-site", "apache-express", "xsendfile")
-"""The servers whose Apache encrypts."""
+_MOST_SPARE = 16  # processes of Apache that wait for work
+_MOST_UPLOADS = 2048  # threads of the one Python process that takes them
+_PYTHON = 110 * MIB  # of each process that computes pages
+_UPLOADS = 256 * MIB  # of the one that takes uploads, when all its threads have been used
+_TLS = ("apache-site", "apache-express", "xsendfile")  # the servers whose Apache encrypts
 _PER_CLIENT = {"run": 64 * 1024, "nginx": 128 * 1024, **dict.fromkeys(_TLS, 288 * 1024)}
 """Bytes of all processes together for one slow download, by server: as deploy/install calls it, or
 ``run`` for scripts/run."""
@@ -41,14 +33,15 @@ _PER_CLIENT = {"run": 64 * 1024, "nginx": 128 * 1024, **dict.fromkeys(_TLS, 288 
 
 @dataclass(frozen=True)
 class Machine:
-    """What there is.
-
-    :param cores: processors.
-    :param memory: bytes.
-    """
+    """What there is: processors, and bytes of memory."""
 
     cores: int
     memory: int
+
+    @property
+    def processes(self) -> int:
+        """How many processes compute pages: Python uses one processor in each."""
+        return max(2, self.cores)
 
     @classmethod
     def this(cls) -> Machine:
@@ -62,7 +55,7 @@ class Machine:
 
 def most_clients(machine: Machine, server: str) -> int:
     """Return for how many slow clients three quarters of the memory suffice."""
-    left = machine.memory * 3 // 4 - _processes(machine) * _PYTHON - _UPLOADS
+    left = machine.memory * 3 // 4 - machine.processes * _PYTHON - _UPLOADS
     return max(left // _PER_CLIENT[server] - OTHERS, 0)
 
 
@@ -86,7 +79,7 @@ def sizes(machine: Machine, server: str, clients: int | None = None) -> dict[str
     return {
         "SIZE_CLIENTS": clients,
         "SIZE_PER_ADDRESS": OTHERS,
-        "SIZE_PROCESSES": _processes(machine),
+        "SIZE_PROCESSES": machine.processes,
         "SIZE_THREADS": _THREADS,
         "SIZE_SERVERS": servers,
         "SIZE_THREADS_PER_SERVER": _PER_SERVER,
@@ -113,11 +106,6 @@ def _servers(clients: int, *, tls: bool) -> int:
     threads = (clients if tls else min(clients, EXPECTED)) + OTHERS
     connections = _PER_SERVER * (_ASYNC_FACTOR + 1)
     return max(-(-threads // _PER_SERVER), -(-(clients + OTHERS) // connections))
-
-
-def _processes(machine: Machine) -> int:
-    """Return how many processes compute pages: Python uses one processor in each."""
-    return max(2, machine.cores)
 
 
 def variables(server: str, clients: str | None) -> dict[str, str]:

@@ -206,9 +206,8 @@ class Installation(site.Site):
         found = [deploy / "systemd" / name for name in ["portal-cleanup.service", *units]]
         self._install("--mode=0644", *found, UNITS)
         self._install("--mode=0644", deploy / "logrotate", "/etc/logrotate.d/portal")
-        for source in (deploy / "systemd/portal-.service.d").iterdir():
-            target = UNITS / "portal-.service.d" / source.name
-            self._install("-D", "--mode=0644", source, target)
+        hardening = "portal-.service.d/hardening.conf"
+        self._install("-D", "--mode=0644", deploy / "systemd" / hardening, UNITS / hardening)
         front = self.server.front
         enabled = dict.fromkeys([*units, front])
         self._systemctl("daemon-reload", failure="systemd cannot read the portal's units.")

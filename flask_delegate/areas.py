@@ -22,21 +22,16 @@ _NOT_IN_A_ROOT = re.compile(r'[\x00-\x1f\x7f"\\*?\[\]{}$%]')
 class Area:
     """One private area.
 
-    :param name: how views refer to it.
-    :param root: the folder, absolute, with every symbolic link resolved and no trailing slash. It
-        is pinned at start-up: the web server's rules name this very spelling.
-    :param url: the internal URL's prefix, with a slash at both ends.
-    :param backend: how its files are sent: a value of ``DELEGATE_BACKEND``.
-    :param signed_url: the prefix of URLs that the server verifies by itself, or none.
-    :param headers: constant headers of every delivered file.
+    Its root is the folder: absolute, with every symbolic link resolved and no trailing slash. It is
+    pinned at start-up: the web server's rules name this very spelling.
     """
 
-    name: str
+    name: str  # how views refer to it
     root: str
-    url: str
-    backend: str
-    signed_url: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict, hash=False)
+    url: str  # the internal URL's prefix, with a slash at both ends
+    backend: str  # how its files are sent: a value of DELEGATE_BACKEND
+    signed_url: str | None = None  # the prefix of URLs that the server verifies by itself
+    headers: Mapping[str, str] = field(default_factory=dict, hash=False)  # of every delivered file
 
     @property
     def urls(self) -> tuple[str, ...]:

@@ -37,14 +37,11 @@ _OWN_HEADERS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the configuration says.
+    """What the configuration says."""
 
-    :param areas: by name.
-    :param secrets: what tokens and fingerprints are derived from: the key in use, then those that
-        it has replaced. None where nothing is handed off.
-    """
-
-    areas: Mapping[str, Area]
+    areas: Mapping[str, Area]  # by name
+    # What tokens and fingerprints are derived from: the key in use, then those that it has
+    # replaced. None where nothing is handed off.
     secrets: tuple[bytes, ...] = field(repr=False)
 
     def area(self, name: str | None) -> Area:

@@ -60,28 +60,19 @@ _ATTR_CHAR = "!#$&+-.^_`|~"  # RFC 8187, 3.2.1
 class Delivery:
     """A resolved file and everything that the client is told of it.
 
-    :param id: 16 characters that find the hand-off in the server's log: see
-        :mod:`flask_delegate.receipts`. Not a secret.
-    :param handoff: what the view returned. A subclass of :class:`Handoff` carries to the receivers
-        of ``file_delegated`` what else they need to know.
-    :param area: where the file lies.
-    :param file: what to send.
-    :param content_type: the ``Content-Type`` header.
-    :param disposition: the ``Content-Disposition`` header.
-    :param max_age: seconds, or none.
-    :param csp: the ``Content-Security-Policy`` header, or none.
-    :param rate_limit: bytes a second, or none.
+    Its ``id`` finds the hand-off in the server's log: see :mod:`flask_delegate.receipts`. A
+    subclass of :class:`Handoff` carries to the receivers of ``file_delegated`` what else they need.
     """
 
-    id: str
-    handoff: Handoff
-    area: Area
-    file: PrivateFile
-    content_type: str
-    disposition: str
-    max_age: int | None
-    csp: str | None
-    rate_limit: int | None
+    id: str  # 16 characters; not a secret
+    handoff: Handoff  # what the view returned
+    area: Area  # where the file lies
+    file: PrivateFile  # what to send
+    content_type: str  # the header Content-Type
+    disposition: str  # the header Content-Disposition
+    max_age: int | None  # seconds
+    csp: str | None  # the header Content-Security-Policy
+    rate_limit: int | None  # bytes a second
 
     def headers(self) -> dict[str, str]:
         """Return the response headers that say it. The cache policy (RFC 9111) is never public."""

@@ -3,17 +3,10 @@
 ::
 
     DelegateError
-    ├── ConfigurationError      a setting is missing, wrong or unsafe; raised at start-up
-    ├── UnknownArea             a view names an area that is not configured
-    ├── AccessDenied            ``authorize`` refused
-    ├── FileRefused             the file cannot be delivered
-    │   ├── PathRefused         absolute, ``..``, NUL, or a link that leaves the area
-    │   ├── FileMissing         no such file
-    │   ├── NotAFile            a directory, FIFO, socket or device
-    │   └── FileUnreadable      the application may not read it
-    ├── HandoffUnavailable      the server cannot be shown to be ready, and streaming is ruled out
-    ├── UnmintedRedirect        a response would have the server follow a URL of another origin
-    └── LostCookies             a cookie was set on a response that would lose it
+    ├── ConfigurationError, UnknownArea, AccessDenied
+    ├── FileRefused
+    │   └── PathRefused, FileMissing, NotAFile, FileUnreadable
+    └── HandoffUnavailable, UnmintedRedirect, LostCookies
 
 :mod:`flask_delegate.errors` turns them into HTTP answers.
 """
@@ -39,7 +32,7 @@ class ConfigurationError(DelegateError):
 
 
 class UnknownArea(DelegateError, LookupError):
-    """A hand-off names an area that the configuration does not have.
+    """A view names an area that the configuration does not have.
 
     :param name: the area asked for, ``None`` for the default one.
     :param known: the names that are configured.
@@ -78,7 +71,7 @@ class FileRefused(DelegateError):
 
 
 class PathRefused(FileRefused):
-    """The path is not one below the area's root."""
+    """The path is absolute, holds ``..`` or NUL, or is a link that leaves the area."""
 
 
 class FileMissing(FileRefused):

@@ -19,21 +19,14 @@ class PrivateFile:
     """A regular file below an area's root that the application can read.
 
     An instance proves that the checks were made; only :func:`resolve` makes them.
-
-    :param root: the area's folder.
-    :param relative: the real path below it, without symbolic links.
-    :param name: the last component of the path that was asked for.
-    :param size: in bytes.
-    :param mtime_ns: time of last modification, in nanoseconds since the epoch.
-    :param identity: device and inode.
     """
 
-    root: str
-    relative: str
-    name: str
-    size: int
-    mtime_ns: int
-    identity: tuple[int, int]
+    root: str  # the area's folder
+    relative: str  # the real path below it, without symbolic links
+    name: str  # the last component of the path that was asked for
+    size: int  # in bytes
+    mtime_ns: int  # time of last modification, in nanoseconds since the epoch
+    identity: tuple[int, int]  # device and inode
 
     @property
     def path(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from typing import Unpack
 from wsgiref.types import WSGIEnvironment
 
@@ -108,14 +107,12 @@ def _choose(app: Flask, state: State, area: Area, environ: WSGIEnvironment) -> t
 
 def _loaded_keys(app: Flask, state: State, area: Area, environ: WSGIEnvironment) -> Keys:
     """Return the keys that the server's configuration has, if it has any of this area's."""
-    server = server_of(area)
     keys, *replaced = state.keys[area.name]
     try:
-        server.check(environ, area, keys)
+        server_of(area).check(environ, area, keys)
     except HandoffUnavailable:
         for old in replaced:
-            with suppress(HandoffUnavailable):
-                server.check(environ, area, old)
+            if why_unready(environ, area, old) is None:
                 message = (
                     f"area {area.name!r}: the server's configuration was made with a key that is"
                     " now in SECRET_KEY_FALLBACKS. Write it again before you remove that key."
@@ -124,3 +121,12 @@ def _loaded_keys(app: Flask, state: State, area: Area, environ: WSGIEnvironment)
                 return old
         raise
     return keys
+
+
+def why_unready(environ: WSGIEnvironment, area: Area, keys: Keys) -> HandoffUnavailable | None:
+    """Return why the server in front of this request cannot send the area's files, or none."""
+    try:
+        server_of(area).check(environ, area, keys)
+    except HandoffUnavailable as unavailable:
+        return unavailable
+    return None

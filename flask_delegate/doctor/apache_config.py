@@ -10,7 +10,7 @@ import glob
 import os
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..areas import Area, lies_within, overlap
@@ -22,22 +22,15 @@ _BUILT_IN = frozenset({"core", "so", "http", "log_config", "logio", "version", "
 
 @dataclass(frozen=True, slots=True)
 class Directive:
-    """One line of a configuration.
+    """One line of a configuration."""
 
-    :param name: in lower case.
-    :param sections: the sections around it, outermost first: lower-case name and argument.
-    :param host: which virtual host it stands in, a number from 1; 0 outside of any.
-    :param place: file and line.
-    """
-
-    name: str
+    name: str  # in lower case
     words: tuple[str, ...]
-    sections: tuple[tuple[str, str], ...]
-    host: int
-    place: str
+    sections: tuple[tuple[str, str], ...]  # outermost first: lower-case name and argument
+    host: int  # the virtual host that it stands in, from 1 on; 0 outside of any
+    place: str  # file and line
 
 
-@dataclass(slots=True)
 class Configuration:
     """The directives of a configuration, and of what it includes.
 
@@ -45,19 +38,15 @@ class Configuration:
     :raises ValueError: if a file cannot be read.
     """
 
-    file: Path
-    server_root: str = field(init=False)
-    directives: list[Directive] = field(default_factory=list, init=False)
-    addresses: dict[int, str] = field(default_factory=dict, init=False)  # of virtual hosts
-    _variables: dict[str, str] = field(default_factory=lambda: dict(os.environ), init=False)
-    # Lower-case name, argument and virtual host of those that are open, outermost first.
-    _sections: list[tuple[str, str, int]] = field(default_factory=list, init=False)
-    # The file being read, and those that include it.
-    _files: list[Path] = field(default_factory=list, init=False)
-
-    def __post_init__(self) -> None:
-        self.server_root = str(self.file.resolve().parent)
-        self._read(self.file)
+    def __init__(self, file: Path) -> None:
+        self.file, self.server_root = file, str(file.resolve().parent)
+        self.directives: list[Directive] = []
+        self.addresses: dict[int, str] = {}  # of virtual hosts
+        self._variables = dict(os.environ)
+        # Lower-case name, argument and virtual host of those that are open, outermost first.
+        self._sections: list[tuple[str, str, int]] = []
+        self._files: list[Path] = []  # the one being read, and those that include it
+        self._read(file)
 
     def named(self, *names: str) -> list[Directive]:
         """Return the directives that have one of the names, and arguments."""
@@ -109,7 +98,7 @@ class Configuration:
             if name.lower() == "virtualhost":
                 host = len(self.addresses) + 1
                 self.addresses[host] = argument.strip()
-            self._sections.append((name.lower(), _unquoted(argument), host))
+            self._sections.append((name.lower(), argument.strip(" \t\"'"), host))
         else:
             name, *words = [one or two or three for one, two, three in _WORD.findall(line)]
             around = tuple((kind, argument) for kind, argument, _ in self._sections)
@@ -136,40 +125,23 @@ class Configuration:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """Something in the configuration that leads to an area's files.
-
-    :param directive: which one.
-    :param url: where the folder begins in the URL space, with a slash at the end.
-    :param below: the area's folder relative to the way's, with a slash at the end, or nothing; to
-        be added to the URL.
-    :param is_guarded: whether the area's guard covers it.
-    """
+    """Something in the configuration that leads to an area's files."""
 
     directive: Directive
-    url: str
-    below: str
-    is_guarded: bool
-
-
-def _unquoted(text: str) -> str:
-    text = text.strip()
-    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
-
-
-def _guarded_hosts(
-    configuration: Configuration, area: Area, tokens: Collection[str]
-) -> Iterator[int]:
-    """Yield the virtual hosts that have the area's guard on its folder; 0 covers all of them."""
-    for directive in configuration.named("require"):
-        conditions = [argument for kind, argument in directive.sections if kind == "if"]
-        is_ours = any(token in condition for token in tokens for condition in conditions)
-        if is_ours and ("directory", f"{area.root}/") in directive.sections:
-            yield directive.host
+    url: str  # where the folder begins in the URL space, with a slash at the end
+    below: str  # what leads from there to the area's folder: nothing, or a path with a slash
+    is_guarded: bool  # whether the area's guard covers it
 
 
 def ways(configuration: Configuration, area: Area, tokens: Collection[str]) -> Iterator[Way]:
     """Yield what leads to an area's files, the area's own alias excepted."""
-    guarded = set(_guarded_hosts(configuration, area, tokens))
+    # The virtual hosts that have the area's guard on its folder; 0 covers all of them.
+    guarded = {
+        one.host
+        for one in configuration.named("require")
+        if ("directory", f"{area.root}/") in one.sections
+        and any(token in text for kind, text in one.sections if kind == "if" for token in tokens)
+    }
     for directive in configuration.directives:
         for url, folder in _leads(configuration, directive):
             real = os.path.realpath(folder)

@@ -40,22 +40,14 @@ CHECKS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check found.
+    """What a check found."""
 
-    :param check: its name, one of :data:`CHECKS`.
-    :param level: how it came out.
-    :param seen: what was seen; for a check that was skipped, the reason.
-    :param why: why it matters.
-    :param fix: what to do.
-    :param area: the area that it is about, if any.
-    """
-
-    check: str
+    check: str  # its name, one of CHECKS
     level: Level = field(kw_only=True)
-    seen: str
-    why: str = ""
+    seen: str  # for a check that was skipped, the reason
+    why: str = ""  # it matters to whoever runs the server
     fix: str = ""
-    area: str | None = None
+    area: str | None = None  # the area that it is about, if any
 
     def __post_init__(self) -> None:
         if self.check not in CHECKS:

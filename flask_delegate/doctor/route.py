@@ -15,12 +15,10 @@ from flask import Flask, Response, abort, current_app, jsonify, request
 from itsdangerous import BadData, URLSafeTimedSerializer
 
 from ..areas import Area
-from ..exceptions import HandoffUnavailable
 from ..handoff import Handoff
 from ..resolve import resolve
-from ..sending import send
-from ..servers import server_of
-from ..servers.handshake import PROCESS_GROUP, Keys
+from ..sending import send, why_unready
+from ..servers.handshake import PROCESS_GROUP
 from ..state import state_of
 
 ROUTE = "/.well-known/flask-delegate/"
@@ -90,7 +88,7 @@ def _answer(token: str) -> Response:
 def _report(area: Area, name: str) -> dict[str, Any]:
     """Return what this process sees; nothing of it is secret to whoever has the key."""
     keys, *old = state_of(current_app).keys[area.name]
-    unready = _unready(area, keys)
+    unready = why_unready(request.environ, area, keys)
     return {
         "process_group": request.environ.get(PROCESS_GROUP),
         "probe": _seen_here(Path(area.root, name)),
@@ -100,7 +98,7 @@ def _report(area: Area, name: str) -> dict[str, Any]:
         "fingerprint": keys.fingerprint,
         "problem": unready and unready.reason,
         "cure": unready and unready.cure,
-        "old_key": any(_unready(area, one) is None for one in old),
+        "old_key": any(why_unready(request.environ, area, one) is None for one in old),
     }
 
 
@@ -110,11 +108,3 @@ def _seen_here(path: Path) -> str:
             return "readable"
     except OSError as error:
         return str(error.strerror)
-
-
-def _unready(area: Area, keys: Keys) -> HandoffUnavailable | None:
-    try:
-        server_of(area).check(request.environ, area, keys)
-    except HandoffUnavailable as unavailable:
-        return unavailable
-    return None

@@ -15,7 +15,7 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -175,9 +175,7 @@ def _make_data(data: Path, user: pwd.struct_passwd) -> None:
 
 def _test(*words: str | Path) -> bool:
     """Ask ``test``, as the portal's user."""
-    return (
-        subprocess.run(["test", *words], check=False, **as_user(machine.daemon())).returncode == 0
-    )
+    return subprocess.call(["test", *words], **as_user(machine.daemon())) == 0
 
 
 def _new_folder(port: str) -> Path:
@@ -191,7 +189,7 @@ def _new_folder(port: str) -> Path:
         refuse(
             f"another scripts/run is at work for port {port}. Stop it, or choose another --port."
         )
-    atexit.register(_remove, folder)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     subprocess.run(["find", folder, "-mindepth", "1", "-delete"], check=True)
     folder.chmod(0o750)
     if user := machine.daemon():
@@ -199,11 +197,6 @@ def _new_folder(port: str) -> Path:
     for name in ("app", "server"):
         (folder / name).mkdir()
     return folder
-
-
-def _remove(folder: Path) -> None:
-    if not (folder / "failed").exists():
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass
@@ -218,16 +211,17 @@ class _Server:
     def serve(self, *, demo: bool) -> None:
         """Prepare the portal, start all of it, and wait for its end."""
         # The portal says itself what is wrong.
-        if self._run("portal", "upgrade", stdout=sys.stderr):
+        run = self.jobs.run
+        if self._flask(run, "portal", "upgrade", stdout=sys.stderr):
             raise SystemExit(1)
-        if demo and self._run("portal", "demo"):
+        if demo and self._flask(run, "portal", "demo"):
             raise SystemExit(1)
         log = self.folder / "server/downloads.log"
         # For the user who starts Apache alone: it holds a token.
         descriptor = os.open(self.folder / "guard.conf", os.O_WRONLY | os.O_CREAT, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             rules = ("delegate", "apache-config", "--process-group", "portal", "--receipts", log)
-            if self._run(*rules, stdout=file):
+            if self._flask(run, *rules, stdout=file):
                 fail("could not write Apache's configuration.")
         output = (self.folder / "server/output").open("wb")
         self.jobs.status = 0
@@ -236,8 +230,8 @@ class _Server:
             self._fail_with_log("the portal did not become healthy in 60 seconds")
         if apache.poll() is not None:
             self._fail_with_log("Apache did not start")
-        follow = self._flask("portal", "receipts", "--follow", log)
-        self.jobs.start(*follow, **self._options(), stdout=output, stderr=output)
+        follow = ("portal", "receipts", "--follow", log)
+        self._flask(self.jobs.start, *follow, stdout=output, stderr=output)
         print(f"ready: http://127.0.0.1:{self.port}/", flush=True)
         with self.jobs.waiting():
             apache.wait()
@@ -252,14 +246,11 @@ class _Server:
         options = ("--user", user.pw_name, "--group", user.pw_name) if user else ()
         return self.jobs.start(*command, *options, cwd=app, stdout=output, stderr=output)
 
-    def _flask(self, *words: object) -> list[object]:
-        return ["env", "PYTHONDONTWRITEBYTECODE=1", self.flask, "--app", "portal", *words]
-
-    def _options(self) -> dict[str, Any]:
-        return {"cwd": self.folder / "app", **as_user(machine.daemon())}
-
-    def _run(self, *words: object, **options: Any) -> int:
-        return self.jobs.run(*self._flask(*words), **self._options(), **options)
+    def _flask(self, start: Callable[..., Any], *words: object, **options: Any) -> Any:
+        """Start the command 'flask' in one of the two ways of jobs, as the portal's user."""
+        flask = ("env", "PYTHONDONTWRITEBYTECODE=1", self.flask, "--app", "portal")
+        options |= {"cwd": self.folder / "app", **as_user(machine.daemon())}
+        return start(*flask, *words, **options)
 
     def _is_healthy(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", int(self.port), timeout=10)
@@ -269,7 +260,7 @@ class _Server:
         return False
 
     def _fail_with_log(self, message: str) -> NoReturn:
-        (self.folder / "failed").touch()  # so the logs are kept
+        atexit.unregister(shutil.rmtree)  # so the logs are kept
         server = self.folder / "server"
         say(f"the end of {server}/output and error_log:")
         for name in ("output", "error_log"):
