@@ -12,15 +12,23 @@ _SITE = "apache2:/usr/sbin/a2ensite"
 
 @dataclass(frozen=True)
 class Server:
-    """What one of the servers needs."""
+    """What one of the servers needs.
 
-    front: str  # the service that listens on the ports 80 and 443
-    wanted: tuple[str, ...]  # Debian's packages, as install_packages takes them
-    guard: tuple[str, ...]  # the command that makes its rules
-    python: tuple[str, ...] = ()  # what the lock file has for it
-    units: tuple[str, ...] = ()  # of systemd, beside those that each server has
-    modules: tuple[str, ...] = ()  # of Apache, beside those that each site has
-    has_receipts: bool = True  # whether the rules name the log of receipts
+    :param front: the service that listens on the ports 80 and 443.
+    :param wanted: Debian's packages, as ``install_packages`` takes them.
+    :param python: what the lock file has for it.
+    :param units: systemd's units, beside those that each server has.
+    :param modules: Apache's modules, beside those that each site has.
+    :param guard: the command that makes its rules, and whether that names the log of receipts.
+    """
+
+    front: str
+    wanted: tuple[str, ...]
+    guard: tuple[str, ...]
+    python: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+    has_receipts: bool = True
 
 
 GUNICORN = tuple(
@@ -42,7 +50,13 @@ SERVERS = {
         python=("mod-wsgi",),
         units=("portal-express.service",),
     ),
-    "nginx": Server("nginx", ("nginx",), ("nginx-config",), python=("gunicorn",), units=GUNICORN),
+    "nginx": Server(
+        "nginx",
+        ("nginx",),
+        ("nginx-config",),
+        python=("gunicorn",),
+        units=GUNICORN,
+    ),
     "xsendfile": Server(
         "apache2",
         (_SITE, f"libapache2-mod-xsendfile:{_MODULES}/mod_xsendfile.so"),

@@ -19,12 +19,16 @@ KEY = "delegate"
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """An application's settings, and what follows from them."""
+    """An application's settings, and what follows from them.
+
+    :param keys: by area: the keys in use, then those that they have replaced. Where nothing is
+        handed off they are empty.
+    :param warned: see :func:`warn_once`.
+    """
 
     settings: Settings
-    # By area: those in use, then those that they have replaced; empty where nothing is handed off.
     keys: Mapping[str, tuple[Keys, ...]]
-    warned: set[str] = field(default_factory=set)  # see warn_once
+    warned: set[str] = field(default_factory=set)
 
     @classmethod
     def of(cls, settings: Settings) -> State:

@@ -22,13 +22,19 @@ _BUILT_IN = frozenset({"core", "so", "http", "log_config", "logio", "version", "
 
 @dataclass(frozen=True, slots=True)
 class Directive:
-    """One line of a configuration."""
+    """One line of a configuration.
 
-    name: str  # in lower case
+    :param name: in lower case.
+    :param sections: the sections around it, outermost first: lower-case name and argument.
+    :param host: which virtual host it stands in, a number from 1; 0 outside of any.
+    :param place: file and line.
+    """
+
+    name: str
     words: tuple[str, ...]
-    sections: tuple[tuple[str, str], ...]  # outermost first: lower-case name and argument
-    host: int  # the virtual host that it stands in, from 1 on; 0 outside of any
-    place: str  # file and line
+    sections: tuple[tuple[str, str], ...]
+    host: int
+    place: str
 
 
 class Configuration:
@@ -125,12 +131,19 @@ class Configuration:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """Something in the configuration that leads to an area's files."""
+    """Something in the configuration that leads to an area's files.
+
+    :param directive: which one.
+    :param url: where the folder begins in the URL space, with a slash at the end.
+    :param below: the area's folder relative to the way's, with a slash at the end, or nothing; to
+        be added to the URL.
+    :param is_guarded: whether the area's guard covers it.
+    """
 
     directive: Directive
-    url: str  # where the folder begins in the URL space, with a slash at the end
-    below: str  # what leads from there to the area's folder: nothing, or a path with a slash
-    is_guarded: bool  # whether the area's guard covers it
+    url: str
+    below: str
+    is_guarded: bool
 
 
 def ways(configuration: Configuration, area: Area, tokens: Collection[str]) -> Iterator[Way]:

@@ -40,14 +40,22 @@ CHECKS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check found."""
+    """What a check found.
 
-    check: str  # its name, one of CHECKS
+    :param check: its name, one of :data:`CHECKS`.
+    :param level: how it came out.
+    :param seen: what was seen; for a check that was skipped, the reason.
+    :param why: why it matters.
+    :param fix: what to do.
+    :param area: the area that it is about, if any.
+    """
+
+    check: str
     level: Level = field(kw_only=True)
-    seen: str  # for a check that was skipped, the reason
-    why: str = ""  # it matters to whoever runs the server
+    seen: str
+    why: str = ""
     fix: str = ""
-    area: str | None = None  # the area that it is about, if any
+    area: str | None = None
 
     def __post_init__(self) -> None:
         if self.check not in CHECKS:

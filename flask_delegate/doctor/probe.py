@@ -26,14 +26,20 @@ from .route import PREFIX, ROUTE, make_token, probe_handoff
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """An application and what surrounds it."""
+    """An application and what surrounds it.
+
+    :param areas: those to examine.
+    :param account: the user that the web server runs as.
+    :param config: the generated configuration that is in use, if it was named.
+    :param apache: Apache's whole configuration, if it was named.
+    """
 
     app: Flask
     state: State
-    areas: tuple[Area, ...]  # those to examine
-    account: Account  # the user that the web server runs as
-    config: Path | None = None  # the generated configuration that is in use, if it was named
-    apache: Configuration | None = None  # the server's whole configuration, if it was named
+    areas: tuple[Area, ...]
+    account: Account
+    config: Path | None = None
+    apache: Configuration | None = None
 
     def tokens(self, area: Area) -> tuple[str, ...]:
         """Return the tokens that a configuration may have for an area."""
@@ -42,10 +48,13 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """The file."""
+    """The file.
+
+    :param marker: what each line of it contains, and nothing else in the world does.
+    """
 
     name: str
-    marker: bytes  # what each line of it contains, and nothing else in the world does
+    marker: bytes
     content: bytes
 
 

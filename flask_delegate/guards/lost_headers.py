@@ -26,12 +26,16 @@ _PASSES = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A delivery and the response that was made for it."""
+    """A delivery and the response that was made for it.
+
+    :param headers: the response's headers as they were made.
+    :param keeps: what passes where the file is handed off, even if this one is streamed.
+    """
 
     delivery: Delivery
     response: Response
-    headers: Headers  # of the response, as they were made
-    keeps: Keeps  # what passes where the file is handed off, even if this one is streamed
+    headers: Headers
+    keeps: Keeps
 
     def expected(self) -> Mapping[str, str]:
         """Return the headers that the extension or the server sets, by lower-case name."""

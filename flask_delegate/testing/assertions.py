@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import Unpack
+from typing import Any, Unpack
 from weakref import WeakKeyDictionary
 
 from flask import Flask, request
@@ -135,6 +135,10 @@ def _real(path: str, delivery: Delivery) -> str:
     return os.path.relpath(real, root) if real.startswith(f"{root}/") else path
 
 
+def _record(environ: dict[str, Any]) -> _Record:
+    return _records.setdefault(environ["wsgi.input"], _Record())
+
+
 @file_delegated.connect
 def _note_delivery(_app: Flask, *, delivery: Delivery, **_: object) -> None:
     sent: Sent = request.environ[SENT]
@@ -142,10 +146,9 @@ def _note_delivery(_app: Flask, *, delivery: Delivery, **_: object) -> None:
     # The header that hands the file off must have arrived; where there is none, its description.
     handoffs = [server.header.lower() for server in SERVERS.values() if server.header]
     header = next(name for name in (*handoffs, "content-disposition") if name in expected)
-    record = _records.setdefault(request.environ["wsgi.input"], _Record())
-    record.delivered.append((delivery, (header, expected[header])))
+    _record(request.environ).delivered.append((delivery, (header, expected[header])))
 
 
 @file_refused.connect
 def _note_refusal(_app: Flask, *, error: DelegateError) -> None:
-    _records.setdefault(request.environ["wsgi.input"], _Record()).error = error
+    _record(request.environ).error = error

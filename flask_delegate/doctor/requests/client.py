@@ -20,14 +20,19 @@ _MOST = 4 * 1024 * 1024  # bytes of an answer that are read
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The application's root on a running server."""
+    """The application's root on a running server.
+
+    :param path: with a slash at both ends, quoted.
+    :param verify: whether the certificate must be valid.
+    :param name: the server's name, if the host is its address.
+    """
 
     scheme: str
     host: str
     port: int
-    path: str = "/"  # with a slash at both ends, quoted
-    verify: bool = True  # whether the certificate must be valid
-    name: str | None = None  # the server's, if the host is its address
+    path: str = "/"
+    verify: bool = True
+    name: str | None = None
 
     @property
     def host_header(self) -> str:

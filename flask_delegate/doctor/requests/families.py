@@ -15,11 +15,19 @@ from . import http2
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Attacks with one idea behind them: each target by each method, version and set of headers."""
+    """Attacks with one idea behind them.
 
-    name: str  # part of the check's name
-    why: str  # how such a request gets past a guard
-    templates: str  # for the request's target
+    :param name: part of the check's name.
+    :param why: how such a request gets past a guard.
+    :param templates: for the request's target.
+    :param methods: how to ask for each target.
+    :param versions: of HTTP.
+    :param headers: sets of headers to send with each.
+    """
+
+    name: str
+    why: str
+    templates: str
     methods: tuple[str, ...] = ("GET",)
     versions: tuple[str, ...] = ("HTTP/1.1",)
     headers: tuple[Mapping[str, str], ...] = ({},)
