@@ -13,17 +13,25 @@ from flask_delegate import ConfigurationError, Delegate
 from portal import cli
 from portal.activity import record
 from portal.core import database, datafolder, logs, settings
-from portal.files import zips
 from portal.files.quota import quota_of
 from portal.files.uploads import UploadRequest
+from portal.files.zips import Slots
 from portal.identity import throttle
-from portal.storage import content
 from portal.storage.disk import Storage
 from portal.tus.parts import Parts
-from portal.web import errors, filters, headers
-from portal.web.account import sign_in
-from portal.web.blueprints import BLUEPRINTS
+from portal.web import activity, admin, errors, filters, headers, health
+from portal.web.account import account, sign_in
+from portal.web.files import entries, files, trash, tus
 from portal.web.forms import csrf
+from portal.web.sharing import links, visitors
+
+_BLUEPRINTS = (
+    *(sign_in.auth, account.account, account.second_factor_pages, sign_in.invitation_pages),
+    *(activity.activity, admin.admin, health.health),
+    *(files.files, files.folders, entries.entry_pages, entries.zip_downloads),
+    *(trash.trash_pages, tus.tus),
+    *(links.link_pages, visitors.share_page, visitors.upload_page),
+)
 
 
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:
@@ -44,9 +52,9 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     throttle.init_app(app, folder / "throttle.db")
     _prepare_storage(app, folder)
     _set_up_delegate(app, folder)
-    for extension in (csrf, sign_in, record, zips, filters, errors, headers):
+    for extension in (csrf, sign_in, record, filters, errors, headers):
         extension.init_app(app)
-    for blueprint in BLUEPRINTS:
+    for blueprint in _BLUEPRINTS:
         app.register_blueprint(blueprint)
     app.add_template_global(quota_of)
     app.cli.add_command(cli.portal)
@@ -64,8 +72,9 @@ def _prepare_storage(app: Flask, folder: Path) -> None:
     reserve = app.config["DISK_RESERVE"]
     storage = Storage(folder / "files", folder / "incoming", reserve)
     storage.prepare()
-    content.init_app(app, storage)
+    app.extensions["portal.storage"] = storage
     app.extensions["portal.parts"] = Parts(storage.incoming, reserve)
+    app.extensions["portal.zips"] = Slots(app.config["ARCHIVES_AT_ONCE"])
 
 
 def _set_up_delegate(app: Flask, folder: Path) -> None:

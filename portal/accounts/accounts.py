@@ -38,10 +38,6 @@ class NotAdministratorError(AccountError):
     """Whoever does this is no longer an administrator."""
 
 
-class LastAdministratorError(AccountError):
-    """No administrator would be left."""
-
-
 def find(name: str) -> Account | None:
     """Find an account by its name."""
     return db.session.scalar(select(Account).where(Account.name_key == text.fold(name)))
@@ -153,7 +149,7 @@ def set_quota(account: Account, quota: int | None) -> None:
 
 
 def set_role(account: Account, role: Role) -> None:
-    """Change an account's role, or raise :exc:`LastAdministratorError`."""
+    """Change an account's role, or raise :exc:`AccountError` if it is the last administrator."""
     if role is Role.ADMINISTRATOR:
         account.role = role
     else:
@@ -168,13 +164,13 @@ def activate(account: Account) -> None:
 
 
 def deactivate(account: Account) -> None:
-    """Sign an account out everywhere, and refuse sign-ins; or raise LastAdministratorError."""
+    """Sign an account out everywhere, and refuse sign-ins; or raise as :func:`set_role`."""
     _remove_rights(account, is_active=False)
     sessions.end_all(account)
 
 
 def delete(account: Account) -> None:
-    """Delete an account and its files permanently, or raise :exc:`LastAdministratorError`."""
+    """Delete an account and its files permanently, or raise as :func:`set_role`."""
     _remove_rights(account, is_active=False)
     keys = entries.forget_all(account.id)
     for model in (SignIn, OneTimeLink, RecoveryCode):
@@ -241,7 +237,7 @@ def _remove_rights(account: Account, **values: object) -> None:
     managed = account.is_administrator and account.is_active
     if not _update(account.id, sa.or_(sa.not_(_MANAGES), others), **values):
         db.session.rollback()
-        raise LastAdministratorError(
+        raise AccountError(
             "This is the only active administrator. Make another account an administrator first."
         )
     if managed:

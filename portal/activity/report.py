@@ -45,26 +45,9 @@ class Downloads:
     last: datetime | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Filter:
-    """Which rows to return. What is empty does not filter.
-
-    :param owner_id: the account whose files, or which itself, it concerns.
-    :param name: a part of the file's name.
-    """
-
-    owner_id: int | None = None
-    actor: str = ""
-    action: str = ""
-    name: str = ""
-    since: datetime | None = None
-    until: datetime | None = None
-
-
 def of_file(entry: Entry) -> Sequence[Line]:
     """Return the latest activity of a file or folder, newest first."""
-    rows = _lines().where(Activity.entry == entry.public_id)
-    return _read(rows.order_by(Activity.id.desc()).limit(PAGE))
+    return page(_lines().where(Activity.entry == entry.public_id))
 
 
 def downloads(file: StoredFile) -> Downloads:
@@ -107,22 +90,41 @@ def _covers(pieces: Sequence[tuple[int, int]], size: int) -> bool:
     return reached >= size
 
 
-def page(wanted: Filter, before: int | None = None) -> Sequence[Line]:
+def matching(
+    *,
+    owner_id: int | None = None,
+    actor: str = "",
+    action: str = "",
+    name: str = "",
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Select[Activity, Receipt]:
+    """Return the rows to report. What is empty does not filter.
+
+    :param owner_id: the account whose files, or which itself, it concerns.
+    :param name: a part of the file's name.
+    """
+    equal = {Activity.owner_id: owner_id, Activity.actor: actor, Activity.action: action}
+    rows = _lines().where(*(key == value for key, value in equal.items() if value or value == 0))
+    if name:
+        rows = rows.where(Activity.name.icontains(name, autoescape=True))
+    rows = rows.where(Activity.at >= since) if since else rows
+    return rows.where(Activity.at <= until) if until else rows
+
+
+def page(rows: Select[Activity, Receipt], before: int | None = None) -> Sequence[Line]:
     """Return a page of rows, newest first: those older than the row ``before``."""
-    rows = _filtered(wanted)
     if before is not None:
         rows = rows.where(Activity.id < before)
     return _read(rows.order_by(Activity.id.desc()).limit(PAGE))
 
 
-def as_csv(wanted: Filter) -> Iterator[str]:
-    """Yield all rows, oldest first, in batches: there may be very many."""
+def as_csv(rows: Select[Activity, Receipt]) -> Iterator[str]:
+    """Yield rows, oldest first, in batches: there may be very many."""
     yield "\ufeff"  # tells spreadsheets that this is UTF-8
     yield _csv_row("time", "action", "by", "address", "name", "detail", "outcome", "bytes sent")
     after = 0
-    while lines := _read(
-        _filtered(wanted).where(Activity.id > after).order_by(Activity.id).limit(1000)
-    ):
+    while lines := _read(rows.where(Activity.id > after).order_by(Activity.id).limit(1000)):
         for activity, receipt in lines:
             yield _csv_row(
                 activity.at.isoformat(timespec="seconds"),
@@ -135,17 +137,6 @@ def as_csv(wanted: Filter) -> Iterator[str]:
 
 def _lines() -> Select[Activity, Receipt]:
     return select(Activity, Receipt).outerjoin(Receipt, Receipt.handoff == Activity.handoff)
-
-
-def _filtered(wanted: Filter) -> Select[Activity, Receipt]:
-    rows = _lines()
-    for column in (Activity.owner_id, Activity.actor, Activity.action):
-        if (value := getattr(wanted, column.key)) not in {None, ""}:
-            rows = rows.where(column == value)
-    if wanted.name:
-        rows = rows.where(Activity.name.icontains(wanted.name, autoescape=True))
-    rows = rows.where(Activity.at >= wanted.since) if wanted.since else rows
-    return rows.where(Activity.at <= wanted.until) if wanted.until else rows
 
 
 def _read(rows: Select[Activity, Receipt]) -> Sequence[Line]:

@@ -57,8 +57,6 @@ def show(value: object, lines: Iterable[str], *, as_json: bool) -> None:
 @contextmanager
 def progress(label: str, length: int) -> Iterator[Callable[[int], None]]:
     """Show a progress bar of about that length on standard error, if that is a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda _amount: None
-        return
-    with click.progressbar(length=length, label=label, file=sys.stderr) as bar:
+    hidden = not sys.stderr.isatty()
+    with click.progressbar(length=length, label=label, file=sys.stderr, hidden=hidden) as bar:
         yield bar.update

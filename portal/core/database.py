@@ -28,10 +28,6 @@ _IDENTITY = "portal.database.identity"
 _MIGRATIONS = Path(__file__).parents[1] / "migrations"
 
 
-class UnknownSchemaError(click.ClickException):
-    """Another version of the portal wrote the database. A command prints the message alone."""
-
-
 def change(statement: sa.Insert | sa.Update | sa.Delete) -> int:
     """Run a statement past the objects in the session, and return how many rows it changed."""
     done = db.session.execute(statement, execution_options={"synchronize_session": False})
@@ -65,7 +61,7 @@ def init_app(app: Flask, path: Path) -> None:
 def upgrade(revision: str = "head") -> tuple[str | None, str | None]:
     """Bring the schema up to date, and return its revisions before and after, as :func:`revision`.
 
-    :raises UnknownSchemaError: if this version has no such schema.
+    :raises click.ClickException: if another version of the portal wrote the database.
     """
     with db.engine.connect() as connection:
         # SQLite changes a table by making a new one, and would delete what refers to the old one.
@@ -75,7 +71,7 @@ def upgrade(revision: str = "head") -> tuple[str | None, str | None]:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         before = _revision(connection)
         if before and before not in revisions():
-            raise UnknownSchemaError(
+            raise click.ClickException(
                 f"The database has the schema {before}, which this version of the portal does not"
                 " know: a newer version created it, or one from before the first release."
                 " Run that version, or restore a backup that this version can read."

@@ -8,7 +8,7 @@ import secrets
 import shlex
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -47,7 +47,9 @@ def secret_key(folder: Path) -> bytes:
     """
     path = folder / "secret_key"
     if not path.exists():
-        _create_key(path)
+        with locked(folder):
+            if not path.exists():  # no other process was first
+                write_private(path, secrets.token_hex(KEY_LENGTH).encode())
     with path.open("rb") as file:
         mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
         key = file.read()
@@ -83,11 +85,13 @@ def create_private(path: Path) -> BinaryIO:
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Write a new file as :func:`create_private` does, through to the disk."""
-    with create_private(path) as file:
+    """Write a file that only its owner can read: in one step, and through to the disk."""
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    with create_private(draft) as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+    draft.replace(path)
 
 
 def _check_access(path: Path, *, secret: bool) -> None:
@@ -127,14 +131,3 @@ def _check_group(files: Path, incoming: Path) -> None:
             f" {group}, so a web server in the first group could not send them. Run as root:"
             f" mkdir -p {quoted} && chown {os.geteuid()}:{wanted} {quoted} && chmod 2700 {quoted}"
         )
-
-
-def _create_key(path: Path) -> None:
-    """Create the key in one step: of two processes that start at once, both use the first's."""
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-    write_private(draft, secrets.token_hex(KEY_LENGTH).encode())
-    try:
-        with suppress(FileExistsError):  # another process was first
-            os.link(draft, path)
-    finally:
-        draft.unlink()

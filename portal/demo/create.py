@@ -132,7 +132,4 @@ def _read_passwords() -> dict[str, str]:
 
 
 def _write_passwords(remembered: Mapping[str, str]) -> None:
-    file = _passwords_file()
-    draft = file.with_suffix(f".{secrets.token_hex(8)}")
-    write_private(draft, (json.dumps(remembered, indent=2) + "\n").encode())
-    draft.replace(file)
+    write_private(_passwords_file(), (json.dumps(remembered, indent=2) + "\n").encode())

@@ -117,8 +117,7 @@ def move(moved: Iterable[Entry], folder: Folder) -> Sequence[tuple[str, str]]:
     """Put entries into another folder of their owner, and return their names before and after.
 
     :raises GoneError: if one of them is not there any more.
-    :raises IntoItselfError: for a folder that would lie in itself.
-    :raises TooDeepError: for a folder that would lie too deep, with all that is in it.
+    :raises RefusedError: for a folder that would lie in itself, or too deep with all that is in it.
     """
     with changing(folder.owner_id):
         return [_move(current(entry), current(folder)) for entry in moved]
@@ -131,9 +130,7 @@ def _move(entry: Entry, folder: Folder) -> tuple[str, str]:
     if not isinstance(entry, StoredFile):
         path = tree.path_to(folder.id)
         if any(step.id == entry.id for step in path):
-            raise tree.IntoItselfError(
-                "A folder cannot be moved into itself. Select another folder."
-            )
+            raise tree.RefusedError("A folder cannot be moved into itself. Select another folder.")
         tree.check_depth(len(path) - 1 + tree.height(entry.id))
     give_name(entry, folder.id, before)
     entry.parent_id = folder.id

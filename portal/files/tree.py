@@ -22,10 +22,6 @@ class RefusedError(Exception):
     """Entries cannot lie so; the message says why."""
 
 
-class IntoItselfError(RefusedError):
-    """A folder would lie in itself."""
-
-
 class TooDeepError(RefusedError):
     """A folder would lie too deep."""
 

@@ -6,10 +6,10 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import sqlalchemy as sa
-from flask import Flask, current_app
+from flask import current_app
 from sqlalchemy import Row, select
 from zipstream import ZipStream  # type: ignore[import-untyped]
 
@@ -25,17 +25,10 @@ from . import tree
 logger = logging.getLogger(__name__)
 
 _CHUNK = 256 * 1024
-_SLOTS = "portal.zips"
 
 
 class TooManyEntriesError(Exception):
-    """A ZIP would have too many files and folders in it."""
-
-    def __init__(self, most: int) -> None:
-        super().__init__(
-            f"A ZIP can hold at most {most} files and folders."
-            " Select fewer, or download folder by folder."
-        )
+    """A ZIP would have too many files and folders in it; the message says what to do."""
 
 
 class BusyError(Exception):
@@ -76,15 +69,9 @@ class Slots:
             self._taken += Counter()  # forget who has none
 
 
-def init_app(app: Flask) -> None:
-    """Set up the places for ZIPs."""
-    app.extensions[_SLOTS] = Slots(app.config["ARCHIVES_AT_ONCE"])
-
-
 def current_slots() -> Slots:
     """Return the application's places for ZIPs."""
-    slots: Slots = current_app.extensions[_SLOTS]
-    return slots
+    return cast("Slots", current_app.extensions["portal.zips"])
 
 
 def members(selected: Sequence[Entry]) -> Sequence[Member]:
@@ -96,7 +83,10 @@ def members(selected: Sequence[Entry]) -> Sequence[Member]:
     most = current_app.config["ARCHIVE_ENTRIES"]
     rows = _rows([entry.id for entry in selected], most + 1)
     if len(rows) > most:
-        raise TooManyEntriesError(most)
+        raise TooManyEntriesError(
+            f"A ZIP can hold at most {most} files and folders."
+            " Select fewer, or download folder by folder."
+        )
     listed = list(_named(rows))
     storage = current_storage()
     for member in listed:

@@ -105,17 +105,12 @@ def _oldest() -> datetime:
 
 def _lock(proof: Proof) -> None:
     """Check what was proven, and keep it from changing until this transaction ends."""
-    if proof.totp_secret is None:
-        second_factor = sa.or_(Account.totp_secret.is_(None), Account.totp_step.is_(None))
-    else:
-        second_factor = sa.and_(
-            Account.totp_secret == proof.totp_secret, Account.totp_step.is_not(None)
-        )
+    secret = sa.case((Account.totp_step.is_not(None), Account.totp_secret))
     unchanged = update(Account).where(
         Account.id == proof.account_id,
         Account.password_hash == proof.password_hash,
         Account.is_active,
-        second_factor,
+        secret.is_not_distinct_from(proof.totp_secret),
     )
     if not change(unchanged.values(password_hash=proof.password_hash)):
         db.session.rollback()

@@ -22,7 +22,7 @@ from portal.tus import uploads as resumable
 from .restore import DRAFT
 
 # A process was killed before it renamed the file: see datafolder and demo.
-_DRAFT_FILE = re.compile(r"(secret_key|demo_accounts)\.[0-9a-f]{16}")
+_DRAFT_FILE = re.compile(r"(secret_key|demo_accounts(\.json)?)\.[0-9a-f]{16}")
 
 
 def clean_up(data: Path, storage: Storage) -> dict[str, int]:

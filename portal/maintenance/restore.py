@@ -14,7 +14,7 @@ from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from portal.core.database import revisions
 from portal.core.datafolder import create_private, locked, secret_key
@@ -45,7 +45,6 @@ def restore(source: Path, data: Path, storage: Storage, advance: Advance) -> int
     with locked(data), _errors_named(source):
         _check_unused(data)
         size = _check_members(source)
-        _check_schema(source)
         if (free := shutil.disk_usage(storage.incoming).free) < size:
             raise BackupError(
                 f"Restoring needs {size} bytes, and {free} are free. Free some space first."
@@ -113,22 +112,10 @@ def _belongs(name: str, number: int) -> bool:
     return name == MANIFEST or _FILE.fullmatch(name) is not None
 
 
-def _check_schema(source: Path) -> None:
-    with closing(_manifest(source)) as lines:
-        schema = next(lines).schema
-    if schema not in revisions():
-        raise BackupError(
-            f"{source} has the schema {schema}, which this version of the portal does not know:"
-            " a newer version of the portal created it, or one from before the first release."
-            " Restore it with that version."
-        )
-
-
 def _extract(source: Path, draft: Path, advance: Advance) -> set[str]:
     """Write the members, checked against the manifest, and return the keys of the files."""
     (draft / "files").mkdir(0o700)
     with closing(_manifest(source)) as lines, tarfile.open(source, "r:") as archive:
-        next(lines)
         expected = (line for line in lines if not line.missing)
         for member in _each(archive):
             if member.name == MANIFEST:
@@ -186,14 +173,19 @@ class _Line:
 
 
 def _manifest(source: Path) -> Generator[_Line]:
-    """Yield the lines of the manifest, the one about the backup first."""
+    """Yield the manifest's lines about files, if this version can restore the backup."""
     with tarfile.open(source, "r:") as archive:
         member = next(member for member in _each(archive) if member.name == MANIFEST)
         content = _content(archive, member)
         head = _parse(content.readline(_LONGEST_LINE))
         if head.format != FORMAT:
             raise BackupError(f"{source} has the format {head.format!r}, not {FORMAT!r}.")
-        yield head
+        if head.schema not in revisions():
+            raise BackupError(
+                f"{source} has the schema {head.schema}, which this version of the portal does not"
+                " know: a newer version of the portal created it, or one from before the first"
+                " release. Restore it with that version."
+            )
         while line := content.readline(_LONGEST_LINE):
             yield _parse(line)
 
@@ -206,10 +198,7 @@ def _parse(line: bytes) -> _Line:
 
 
 def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
-    content = archive.extractfile(member)
-    if content is None:
-        raise BackupError(f"{member.name!r} is not a regular file.")
-    return content
+    return cast("IO[bytes]", archive.extractfile(member))  # all are regular files: see above
 
 
 def _each(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:

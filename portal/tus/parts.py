@@ -21,31 +21,13 @@ from portal.storage.disk import ABANDONED, Allowance, IncomingFile, check_space,
 if TYPE_CHECKING:
     from hashlib import _Hash
 
+_MOST_HASHES = 256
+_hashes: OrderedDict[Path, tuple[int, _Hash]] = OrderedDict()
+"""The sizes and hashes of the parts that this process added to last."""
+
 
 class PartLockedError(Exception):
     """Another request is adding to it."""
-
-
-class _Hashes:
-    """Hashes of the parts that this process added to last."""
-
-    _MOST = 256
-
-    def __init__(self) -> None:
-        self._known: OrderedDict[Path, tuple[int, _Hash]] = OrderedDict()
-
-    def remember(self, path: Path, size: int, state: _Hash) -> None:
-        self._known[path] = size, state
-        while len(self._known) > self._MOST:
-            with suppress(KeyError):  # another thread was faster
-                self._known.popitem(last=False)
-
-    def take(self, path: Path, size: int) -> _Hash | None:
-        known = self._known.pop(path, None)
-        return known[1] if known and known[0] == size else None
-
-
-_hashes = _Hashes()
 
 
 class PartFile(IncomingFile):
@@ -67,9 +49,9 @@ class PartFile(IncomingFile):
         self.size = self.seek(0, os.SEEK_END)
         self._allowance = Allowance(length - self.size)
         # What came in another request was hashed there.
-        known = _hashes.take(self.path, self.size)
-        self._hash = known or self._hash
-        self._is_hashed = self.size == 0 or known is not None
+        size, known = _hashes.pop(self.path, (0, self._hash))
+        if size == self.size:
+            self._hash, self._is_hashed = known, True
 
     @property
     def sha256(self) -> str:
@@ -83,7 +65,10 @@ class PartFile(IncomingFile):
     def close(self) -> None:
         """Close it, and remember its hash for the next piece."""
         if not self.closed and self.size and self._is_hashed:
-            _hashes.remember(self.path, self.size, self._hash)
+            _hashes[self.path] = self.size, self._hash
+            while len(_hashes) > _MOST_HASHES:
+                with suppress(KeyError):  # another thread was faster
+                    _hashes.popitem(last=False)
         super().close()
 
     def cut(self, size: int) -> None:

@@ -104,11 +104,6 @@ def offset(upload: Upload) -> int:
     return upload.size if upload.finished_at else current_parts().size(upload.part_key)
 
 
-def open_part(upload: Upload) -> PartFile:
-    """Open what is there of an upload, as :meth:`Parts.open` does, to finish it."""
-    return current_parts().open(upload.part_key, upload.size)
-
-
 def append(upload: Upload, start: int, stream: BinaryIO, checksum: Checksum | None) -> PartFile:
     """Add what arrives to an upload, straight to disk. The caller closes what this returns.
 
@@ -122,7 +117,7 @@ def append(upload: Upload, start: int, stream: BinaryIO, checksum: Checksum | No
     :raises WrongChecksumError: if it does not match its checksum.
     :raises WrongOffsetError: if it does not belong at the upload's end.
     """
-    part = open_part(upload)
+    part = current_parts().open(upload.part_key, upload.size)
     if part.size != start:
         part.close()
         raise WrongOffsetError

@@ -7,11 +7,13 @@ from typing import Any, get_args
 
 from flask import Blueprint, Response, render_template, request, stream_with_context, url_for
 from flask.typing import ResponseReturnValue
+from sqlalchemy import Select
 from wtforms import DateField, IntegerField, SelectField  # type: ignore[import-untyped]
 from wtforms.validators import NumberRange, Optional  # type: ignore[import-untyped]
 
 from portal.activity import report
 from portal.activity.record import Action
+from portal.core.models import Activity, Receipt
 from portal.identity.current_user import current_account, login_required
 from portal.web.admin import for_administrators
 
@@ -35,18 +37,15 @@ class FilterQuery(Query):
         """The filters, without the page, as arguments of an address."""
         return {name: value for name, value in self.data.items() if value and name != "before"}
 
-    def filter(self, owner_id: int | None) -> report.Filter:
-        """Return the filter of rows.
-
-        :param owner_id: whose rows; None: everybody's.
-        """
+    def rows(self, owner_id: int | None) -> Select[Activity, Receipt]:
+        """Return an account's rows that match, or everybody's."""
         given = self.given
         for field, moment in (("since", time.min), ("until", time.max)):
             if field in given:
                 given[field] = datetime.combine(given[field], moment, UTC)
         if self.errors.keys() & {"action", "name", "actor"}:
             owner_id = 0  # nobody: what cannot be must not show everything
-        return report.Filter(owner_id=owner_id, **given)
+        return report.matching(owner_id=owner_id, **given)
 
 
 @activity.get("/activity", endpoint="index")
@@ -67,7 +66,7 @@ def everybody() -> ResponseReturnValue:
 
 def _answer(owner_id: int | None) -> ResponseReturnValue:
     form, here = FilterQuery(), request.endpoint or ""
-    wanted = form.filter(owner_id)
+    wanted = form.rows(owner_id)
     if here.endswith("_csv"):
         rows = stream_with_context(report.as_csv(wanted))
         headers = {"Content-Disposition": 'attachment; filename="activity.csv"'}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from textwrap import wrap
 
 from flask import Flask
 
@@ -45,7 +44,7 @@ _SYSTEMS = (
 
 def init_app(app: Flask) -> None:
     """Register the template filters."""
-    for template_filter in (human_size, human_time, human_day, groups, icon, device):
+    for template_filter in (human_size, human_time, human_day, icon, device):
         app.add_template_filter(template_filter)
 
 
@@ -73,11 +72,6 @@ def icon(mimetype: str) -> str:
     if main in {"audio", "image", "text", "video"}:
         return _ICONS.get(subtype, main)
     return next((name for part, name in _ICONS.items() if part in subtype), "file")
-
-
-def groups(secret: str) -> str:
-    """Return a secret in groups of four characters, which are easier to type."""
-    return " ".join(wrap(secret, 4))
 
 
 def human_day(moment: datetime) -> str:

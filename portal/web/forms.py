@@ -11,8 +11,8 @@ from flask_wtf import CSRFProtect, FlaskForm  # type: ignore[import-untyped]
 from wtforms import PasswordField, StringField  # type: ignore[import-untyped]
 from wtforms.validators import Length  # type: ignore[import-untyped]
 
-LONGEST_PASSWORD = 1024
-"""Characters. More only keeps the hash busy."""
+from portal.identity import passwords
+
 _SENT = object()
 
 csrf = CSRFProtect()
@@ -120,7 +120,7 @@ def password(label: str, *validators: Any, **options: Any) -> PasswordField:
     return PasswordField(
         label,
         filters=[lambda value: value or ""],
-        validators=[_at_most(LONGEST_PASSWORD), *validators],
+        validators=[_at_most(passwords.LONGEST), *validators],
         **options,
     )
 

@@ -30,10 +30,7 @@ def _by_public_id(kind: type[Entry]) -> Select[Entry]:
 def find_entry(kind: type[E], public_id: str, action: Action) -> E | None:
     """Find a file or folder, for whoever may do that with it."""
     entry = cast("E | None", db.session.scalar(_by_public_id(kind), {"public_id": public_id}))
-    if entry and may(current_account(), action, entry):
-        return entry
-    _log_refusal(public_id, action, entry)
-    return None
+    return entry if _may(action, public_id, entry) else None
 
 
 def entry_or_404(kind: type[E], public_id: str, action: Action) -> E:
@@ -59,18 +56,18 @@ def selected_or_404(action: Action, public_ids: Collection[str]) -> Sequence[Ent
         select(Entry).where(Entry.public_id.in_(public_ids)).order_by(Entry.is_file, Entry.name_key)
     ).all()
     known = {entry.public_id: entry for entry in found}
-    for public_id in public_ids:
-        entry = known.get(public_id)
-        if entry is None or not may(current_account(), action, entry):
-            _log_refusal(public_id, action, entry)
-            abort(404)
+    if not all(_may(action, public_id, known.get(public_id)) for public_id in public_ids):
+        abort(404)
     return found
 
 
-def _log_refusal(public_id: str, action: Action, entry: Entry | None) -> None:
-    me = current_account()
-    reason = "no such entry"
+def _may(action: Action, public_id: str, entry: Entry | None) -> bool:
+    """Return whether an entry is there, and I may do that with it; log it if not."""
+    me, reason = current_account(), "no such entry"
+    if entry and may(me, action, entry):
+        return True
     if entry:
         reason = "not theirs" if entry.owner_id != me.id else "not possible now"
     # %r keeps control characters from making lines of their own in the log, .100 keeps it short.
     logger.warning("refused: %s %.100r to %.100r, %s", action, public_id, me.name, reason)
+    return False

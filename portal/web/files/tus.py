@@ -126,7 +126,7 @@ def show(public_id: str) -> ResponseReturnValue:
     if there == upload.size and not upload.finished_at:
         # All of it came, and the request that brought the last piece was killed before its end.
         try:
-            with uploads.open_part(upload) as part:
+            with uploads.current_parts().open(upload.part_key, upload.size) as part:
                 _finish(upload, part)
         except FileNotFoundError:
             abort(404, _GONE)

@@ -137,14 +137,14 @@ def test_rows_are_filtered_and_paged(file: StoredFile) -> None:
     for number in range(report.PAGE + 5):
         record("rename", file, actor="alice" if number % 2 else "bob", detail=str(number))
     record("sign in", owner_id=99, actor="carol")
-    everything = report.page(report.Filter())
+    everything = report.page(report.matching())
     assert everything[0].activity.action == "sign in"
     assert len(everything) == report.PAGE
-    rest = report.page(report.Filter(), before=everything[-1].activity.id)
+    rest = report.page(report.matching(), before=everything[-1].activity.id)
     assert rest[-1].activity.id < rest[0].activity.id < everything[-1].activity.id
 
     def details(**wanted: object) -> int:
-        return len(report.page(report.Filter(action="rename", **wanted)))  # type: ignore[arg-type]
+        return len(report.page(report.matching(action="rename", **wanted)))  # type: ignore[arg-type]
 
     assert details(actor="bob") == 53
     assert details(owner_id=99) == 0
@@ -159,7 +159,7 @@ def test_csv_has_every_row_and_no_formula(file: StoredFile) -> None:
     record("rename", file, actor="alice", detail="+x")
     download(file, "1", "cut short")
     download(file, "2", None)
-    text = "".join(report.as_csv(report.Filter()))
+    text = "".join(report.as_csv(report.matching()))
     assert text.startswith("\ufeff")
     rows = list(csv.reader(text.removeprefix("\ufeff").splitlines()))
     assert ",".join(rows[0]) == "time,action,by,address,name,detail,outcome,bytes sent"

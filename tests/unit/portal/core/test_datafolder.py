@@ -7,7 +7,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -156,14 +157,15 @@ def test_short_key_is_refused(data: Path) -> None:
 
 def test_loser_of_a_race_takes_the_winners_key(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data.mkdir()
-    really = datafolder.write_private
+    really = datafolder.locked
 
-    def overtaken(path: Path, content: bytes) -> None:
-        really(path, content)
-        if path.name != "secret_key":
-            really(data / "secret_key", b"the other process's key, long enough")
+    @contextmanager
+    def overtaken(folder: Path) -> Iterator[None]:
+        datafolder.write_private(data / "secret_key", b"the other process's key, long enough")
+        with really(folder):
+            yield
 
-    monkeypatch.setattr(datafolder, "write_private", overtaken)
+    monkeypatch.setattr(datafolder, "locked", overtaken)
     assert datafolder.secret_key(data) == b"the other process's key, long enough"
     assert [path.name for path in data.iterdir()] == ["secret_key"]
 

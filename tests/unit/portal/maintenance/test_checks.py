@@ -307,7 +307,7 @@ def test_cleanup_removes_rows_that_are_over(app: Flask, data: Path) -> None:
 def test_cleanup_removes_what_killed_processes_left_a_day_ago(app: Flask, data: Path) -> None:
     drafts = [
         *(data / "incoming" / name for name in ("0" * 32, "restore-old")),
-        *(data / f"{name}.{'0' * 16}" for name in ("secret_key", "demo_accounts")),
+        *(data / f"{name}.{'0' * 16}" for name in ("secret_key", "demo_accounts.json")),
     ]
     fresh = [path.with_name(path.name.replace("0", "1").replace("old", "young")) for path in drafts]
     for path in (*drafts, *fresh):

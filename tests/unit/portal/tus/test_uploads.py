@@ -9,6 +9,7 @@ import io
 import sqlite3
 import threading
 import tracemalloc
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -134,19 +135,30 @@ def test_what_another_process_took_is_hashed_too(
     for start in range(0, len(CONTENT), 30_000):
         tus.add(url, start, CONTENT[start : start + 30_000])
         if start == 30_000:
-            monkeypatch.setattr(parts, "_hashes", parts._Hashes())
+            monkeypatch.setattr(parts, "_hashes", OrderedDict())
     with app.app_context():
         stored = db.session.scalars(select(StoredFile)).one()
         assert stored.sha256 == hashlib.sha256(CONTENT).hexdigest()
 
 
-def test_hashes_of_long_ago_are_forgotten(tmp_path: Path) -> None:
-    hashes = parts._Hashes()
-    for number in range(1000):
-        hashes.remember(tmp_path / str(number), 1, hashlib.sha256())
-    assert hashes.take(tmp_path / "0", 1) is None
-    assert hashes.take(tmp_path / "999", 2) is None
-    assert hashes.take(tmp_path / "998", 1) is not None
+def test_hashes_of_long_ago_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "_hashes", OrderedDict())
+    for number in range(300):
+        (tmp_path / str(number)).touch()
+        with parts.PartFile(tmp_path / str(number), 2, 0) as part:
+            part.write(b"a")
+    assert len(parts._hashes) == 256
+    assert next(iter(parts._hashes)) == tmp_path / "44"
+
+
+def test_hash_of_another_size_is_not_used(tmp_path: Path) -> None:
+    path = tmp_path / "part"
+    path.touch()
+    with parts.PartFile(path, 2, 0) as part:
+        part.write(b"a")
+    path.write_bytes(b"bc")
+    with parts.PartFile(path, 2, 0) as part:
+        assert part.sha256 == hashlib.sha256(b"bc").hexdigest()
 
 
 def test_file_comes_whole_with_its_creation(alice: FlaskClient, tus: Tus) -> None:

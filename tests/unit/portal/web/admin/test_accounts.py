@@ -13,7 +13,7 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from portal.accounts import accounts
-from portal.accounts.accounts import LastAdministratorError
+from portal.accounts.accounts import AccountError
 from portal.core.database import db
 from portal.core.models import Account, Activity, OneTimeLink, Role
 from portal.identity import second_factor
@@ -195,7 +195,7 @@ def test_two_administrators_cannot_remove_each_other_at_once(
             start.wait()
             try:
                 change(account)
-            except LastAdministratorError:
+            except AccountError:
                 refused.append(name)
 
     threads = [threading.Thread(target=remove, args=(name,)) for name in ("one", "two")]

@@ -184,7 +184,7 @@ def test_two_folders_are_not_moved_into_each_other_at_once(app: Flask, alice: Fl
                 barrier.wait()
                 try:
                     entries.move([moved], target)
-                except tree.IntoItselfError:
+                except tree.RefusedError:
                     return False
                 return True
 
