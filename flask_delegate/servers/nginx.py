@@ -70,6 +70,12 @@ class Nginx(Server):
             "    add_header Vary Cookie;",
             *(f"    {line}" for line in _constant(area.headers)),
             *(f"    {line}" for line in choices.resets),
+            # headers-more acts before add_header, and would have its own values arrive as well.
+            *(
+                f"    more_clear_headers {name};"
+                for name in area.headers
+                if any(line.startswith("more_clear_headers") for line in choices.resets)
+            ),
             *([f'    access_log "{choices.receipts}" flask_delegate;'] if choices.receipts else []),
             "}",
         ]

@@ -41,10 +41,11 @@ _OPTIONAL = (
     "zstd_static off;",
     "subs_filter_bypass 1;",
     "modsecurity off;",
+    "add_header_inherit on;",
     # This module adds to what it inherits, and acts before add_header does.
     'more_set_headers "Cache-Control: $upstream_http_cache_control";',
     'more_set_headers "Content-Disposition: $upstream_http_content_disposition";',
-    "more_clear_headers Content-Security-Policy X-Content-Type-Options Vary;",
+    "more_clear_headers Content-Security-Policy X-Content-Type-Options Vary Expires;",
 )
 _TRIAL = """{modules}
 pid "{folder}/pid";

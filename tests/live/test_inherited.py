@@ -46,7 +46,7 @@ LOADED = {
     "brotli-static": "brotli_static always;",
     "headers-more-filter": "more_set_headers 'Cache-Control: public' 'Vary: X'"
     " 'X-Content-Type-Options: no' 'Content-Security-Policy: none'"
-    " 'Content-Disposition: attachment';",
+    " 'Content-Disposition: attachment' 'X-Frame-Options: SAMEORIGIN' 'Expires: 0';",
     "subs-filter": "subs_filter secret public; subs_filter_types *;",
 }
 ALL = BUILT_IN | LOADED
@@ -60,7 +60,7 @@ REQUESTS: tuple[dict[str, str], ...] = (
 HEADERS = (
     *("Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Length", "Expires"),
     *("Content-Security-Policy", "ETag", "Last-Modified", "Vary", "X-Content-Type-Options"),
-    *("Set-Cookie", "Accept-Ranges", "Transfer-Encoding"),
+    *("Set-Cookie", "X-Frame-Options", "Accept-Ranges", "Transfer-Encoding"),
 )
 Answers = list[tuple[object, ...]]
 
@@ -107,7 +107,8 @@ class Servers:
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     modules = nginx_modules.fetch(tmp_path_factory.mktemp("modules"), *LOADED)
-    with new_site(DELEGATE_BACKEND="nginx") as site:
+    headers = {"X-Frame-Options": "DENY"}
+    with new_site(DELEGATE_BACKEND="nginx", DELEGATE_HEADERS=headers) as site:
         for name in NAMES:
             site.write(name, HTML)
             site.write(f"{name}.gz", gzip.compress(b"another file"))

@@ -144,3 +144,14 @@ def test_a_name_that_no_header_carries_is_refused_in_words(site: Site) -> None:
         name = b"two\nlines.txt".hex()
         assert_refused(get(running.port, f"/hex/{name}"))
         assert "X-Sendfile cannot carry the name" in running.log()
+
+
+def test_a_path_as_long_as_nginx_reads_it_is_handed_off(site: Site) -> None:
+    # 7 KiB when quoted: more is no address that nginx reads by itself.
+    folders = [f"{number}{'長' * 80}" for number in range(8)]
+    path = "/".join([*folders, f"{'資' * 80}.txt"])
+    site.write(path, MARK)
+    site.settings["DELEGATE_BACKEND"] = "nginx"
+    with python_server(site, *GUNICORN) as upstream, nginx_in_front(site, upstream) as port:
+        reply = get(port, file_url(path))
+    assert (reply.status, reply.body) == (200, MARK)

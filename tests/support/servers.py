@@ -287,6 +287,8 @@ http {{
             proxy_pass http://127.0.0.1:{upstream};
             proxy_set_header Host $http_host;
             proxy_set_header X-Flask-Delegate $flask_delegate;
+            proxy_buffer_size 32k;
+            proxy_buffers 8 32k;
         }}
     }}
 }}
