@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Awaitable, Callable
-from inspect import isawaitable, iscoroutine
+from inspect import isawaitable, iscoroutine, iscoroutinefunction
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, Unpack, overload
 
 from flask import Response, current_app, request
@@ -86,17 +86,20 @@ def delegated(
     """
     Handoff("", **defaults)  # a mistake is found here, not in a request
 
+    ask = _synchronous(authorize)
+
     def decorate(view: Callable[..., Any]) -> Callable[..., Response]:
+        run = _synchronous(view)
+
         @functools.wraps(view)
         def wrapped(*args: Any, **view_args: Any) -> Response:
             request.environ[PRIVATE] = True
-            synchronous = current_app.ensure_sync
-            answer = synchronous(authorize)(**view_args)
+            answer = ask(**view_args)
             if answer is not True:
                 if not _is_found(answer):
                     raise AccessDenied(request.endpoint, conceal=conceal)
                 args = (*args, answer)
-            result = synchronous(view)(*args, **view_args)
+            result = run(*args, **view_args)
             if isinstance(result, BaseResponse):
                 return current_app.make_response(result)
             return send(_as_handoff(result).with_defaults(defaults))
@@ -104,6 +107,13 @@ def delegated(
         return wrapped
 
     return decorate
+
+
+def _synchronous(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a coroutine function as one that Flask runs; return any other unchanged."""
+    if not iscoroutinefunction(function):
+        return function
+    return lambda *args, **kwargs: current_app.ensure_sync(function)(*args, **kwargs)
 
 
 def _is_found(answer: object) -> bool:

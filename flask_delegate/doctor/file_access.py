@@ -73,11 +73,12 @@ def denied(account: Account, needs: Sequence[Need]) -> list[Need]:
     Root asks the kernel as that user; others read the permission bits, which do not show access
     control lists.
     """
-    if os.geteuid() not in (0, account.uid):
-        return [need for need in needs if not _bits_allow(account, *need)]
-    with _acting_as(account):
-        may = partial(os.access, effective_ids=True)
-        return [(path, right) for path, right in needs if not may(path, _BITS[right])]
+    if os.geteuid() in (0, account.uid):
+        # A container's root may lack the right to become somebody else.
+        with suppress(PermissionError), _acting_as(account):
+            may = partial(os.access, effective_ids=True)
+            return [(path, right) for path, right in needs if not may(path, _BITS[right])]
+    return [need for need in needs if not _bits_allow(account, *need)]
 
 
 @contextmanager
@@ -87,8 +88,8 @@ def _acting_as(account: Account) -> Iterator[None]:
         yield
         return
     group, groups = os.getegid(), os.getgroups()
+    os.setgroups(sorted(account.groups))
     try:
-        os.setgroups(sorted(account.groups))
         os.setegid(account.gid)
         os.seteuid(account.uid)
         yield

@@ -12,7 +12,7 @@ from flask import Flask
 
 from ..state import warn_once
 from .lost_headers import SENT, Sent
-from .redirects import MINTED, Headers
+from .redirects import Headers
 
 PRIVATE = "delegate.private"
 """The environ key that a decorated view sets: no shared cache may keep its answer."""
@@ -30,12 +30,14 @@ def keep_promises(app: Flask, environ: WSGIEnvironment, status: str, headers: He
     sent: Sent | None = environ.get(SENT)
     if sent is None and PRIVATE not in environ:
         return
+    if sent is not None and any(
+        header in sent.headers for header in headers if header[0] == "Location"
+    ):
+        return  # Apache sets them all
     if sent is None or not _delivers(sent, status, headers):
         policy = ",".join(value.lower() for name, value in headers if _is(name, "cache-control"))
         if not any(word in policy for word in _NOT_SHARED):
             _set(headers, "Cache-Control", "private, no-cache")
-    elif any(_is(name, "location") and value in environ[MINTED] for name, value in headers):
-        return  # Apache sets them all
     else:
         for name, value in sent.delivery.headers().items():
             found = [given for key, given in headers if _is(key, name.lower())]

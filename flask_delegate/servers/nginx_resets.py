@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from glob import glob
 from pathlib import Path
 
+from ..exceptions import ConfigurationError
+
 NOTHING = "$flask_delegate_nothing"
 """A variable that the generated configuration sets to the empty string."""
 _USUAL = (
@@ -47,11 +49,19 @@ _OPTIONAL = (
     'more_set_headers "Content-Disposition: $upstream_http_content_disposition";',
     "more_clear_headers Content-Security-Policy X-Content-Type-Options Vary Expires;",
 )
+_PATIENCE = 10
+"""Seconds that nginx may take to answer."""
 _TRIAL = """{modules}
 pid "{folder}/pid";
+error_log stderr;
 events {{ }}
 http {{
     access_log off;
+    client_body_temp_path "{folder}/body";
+    proxy_temp_path "{folder}/proxy";
+    fastcgi_temp_path "{folder}/fastcgi";
+    uwsgi_temp_path "{folder}/uwsgi";
+    scgi_temp_path "{folder}/scgi";
     server {{
         set {nothing} "";
         location / {{
@@ -67,44 +77,72 @@ def resets(nginx: str | None) -> list[str]:
 
     :param nginx: the program, whose main configuration says which modules it loads; none: the
         lines are those for the modules that each nginx has.
+    :raises ConfigurationError: if nginx does not say which directives it understands.
     """
     lines = list(_USUAL)
     if nginx is None:
         return lines
     lines += _OPTIONAL
-    modules = "\n".join(_load_module_lines(_main_configuration(nginx)))
+    modules = "\n".join(_load_module_lines(_main_configuration(nginx), set()))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "nginx.conf")
         while True:
             trial = {"modules": modules, "folder": folder, "nothing": NOTHING}
             path.write_text(_TRIAL.format(lines="\n".join(lines), **trial), "utf-8")
-            # It stops at the first directive that it does not know. Other errors come after that.
-            unknown = re.search(r'unknown directive "(\w+)"', _said(nginx, "-t", "-c", str(path)))
-            if unknown is None:
+            status, said = _ask(nginx, "-t", "-c", str(path))
+            if status == 0:
                 return lines
-            lines = [line for line in lines if not line.startswith(f"{unknown[1]} ")]
+            # It stops at the first directive that it does not know.
+            unknown = re.search(r'unknown directive "(\w+)"', said)
+            left = [line for line in lines if unknown and not line.startswith(f"{unknown[1]} ")]
+            if unknown is None or left == lines:
+                raise _cannot_ask(nginx, said.strip().rpartition("\n")[2] or "it said nothing")
+            lines = left
 
 
 def _main_configuration(nginx: str) -> Path:
-    built = re.search(r"--conf-path=(\S+)", _said(nginx, "-V"))
+    built = re.search(r"--conf-path=(\S+)", _ask(nginx, "-V")[1])
     return Path(built[1] if built else "/etc/nginx/nginx.conf")
 
 
-def _load_module_lines(configuration: Path) -> Iterator[str]:
-    """Yield the lines that load modules: before the first block, or in files included there."""
-    try:
-        head = configuration.read_text("utf-8", "replace").partition("{")[0]
-    except OSError:
+def _load_module_lines(configuration: Path, read: set[Path]) -> Iterator[str]:
+    """Yield the lines that load modules: before the first block, or in files included there.
+
+    :param read: the files that were read before; one may include itself.
+    """
+    if configuration in read or (configuration.exists() and not configuration.is_file()):
         return
-    for directive, value in re.findall(r"^\s*(load_module|include)\s+[\"']?([^\"';]+)", head, re.M):
+    read.add(configuration)
+    try:
+        text = configuration.read_text("utf-8", "replace")
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _cannot_ask(str(configuration), f"cannot be read: {error.strerror}") from error
+    head = re.sub(r"#.*", "", text).partition("{")[0]
+    for directive, value in re.findall(r"\b(load_module|include)\s+[\"']?([^\"';]+)", head):
         if directive == "load_module":
             yield f'load_module "{value}";'
         else:
             for included in sorted(glob(value, root_dir=configuration.parent)):  # noqa: PTH207
-                yield from _load_module_lines(configuration.parent / included)
+                yield from _load_module_lines(configuration.parent / included, read)
 
 
-def _said(nginx: str, *words: str) -> str:
-    return subprocess.run(  # noqa: S603
-        [nginx, *words], capture_output=True, text=True, check=False
-    ).stderr
+def _ask(nginx: str, *words: str) -> tuple[int, str]:
+    """Run nginx, and return its status and what it says.
+
+    :raises ConfigurationError: if it cannot be run, or does not end.
+    """
+    try:
+        done = subprocess.run(  # noqa: S603
+            [nginx, *words], capture_output=True, check=False, timeout=_PATIENCE
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise _cannot_ask(nginx, str(error)) from error
+    return done.returncode, done.stderr.decode("utf-8", "replace")
+
+
+def _cannot_ask(what: str, why: str) -> ConfigurationError:
+    cure = "Run the command as root where nginx runs, with a configuration that 'nginx -t' accepts."
+    problem = f"nginx cannot be asked which directives it understands: {why}."
+    return ConfigurationError(what, problem, cure)

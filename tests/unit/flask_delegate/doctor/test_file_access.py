@@ -69,3 +69,18 @@ def test_permission_bits(
     account = Account("somebody", uid, 10**6, frozenset(groups))
     assert _bits_allow(account, str(path), READ) == allowed
     assert not _bits_allow(account, str(path / "x"), READ)
+
+
+def test_root_that_may_not_become_others_reads_the_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As in a container without CAP_SETUID and CAP_SETGID.
+    def refuse(_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "setgroups", refuse)
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    somebody = Account("somebody", closed.stat().st_uid + 1, 10**6, frozenset())
+    assert denied(somebody, [("/", ENTER), (str(closed), ENTER)]) == [(str(closed), ENTER)]
