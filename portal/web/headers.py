@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from types import MappingProxyType
 
 from flask import Flask, Response
@@ -29,6 +30,8 @@ def init_app(app: Flask) -> None:
 
 
 def _set_headers(response: Response) -> Response:
+    if response.status_code == HTTPStatus.OK and "Location" in response.headers:
+        return response  # a hand-off: Apache answers in its place, with the file's own headers
     response.headers.update(CONSTANT)
     # A delivered file has its own policy and caching rules.
     response.headers.setdefault("Content-Security-Policy", _PAGE_POLICY)

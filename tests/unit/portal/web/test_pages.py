@@ -12,6 +12,7 @@ from werkzeug.exceptions import Forbidden
 from portal.accounts import accounts
 from portal.core import database
 from portal.web import filters, flashes, headers
+from tests.support.extension import behind_apache
 from tests.support.portal import (
     choose,
     links,
@@ -59,6 +60,17 @@ def test_delivered_file_keeps_its_own_policy_and_loses_no_header(
         assert response.headers["Cache-Control"].startswith("private")
         for name, value in headers.CONSTANT.items():
             assert response.headers.get_all(name) == [value]
+    assert "is lost" not in caplog.text
+
+
+def test_handed_off_file_loses_no_header(
+    alice: FlaskClient, app: Flask, caplog: pytest.LogCaptureFixture
+) -> None:
+    upload(alice, "a.html", b"<script>alert(1)</script>")
+    alice.get("/")  # so that no message waits
+    alice.environ_base.update(behind_apache(app).environ_base)
+    with alice.get(links(alice)["a.html"]) as response:
+        assert response.headers["Location"].startswith("/private/")
     assert "is lost" not in caplog.text
 
 
