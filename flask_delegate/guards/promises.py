@@ -5,7 +5,6 @@ Sources: RFC 9111, 3.5 (``private``) and 4.1 (``Vary``).
 
 from __future__ import annotations
 
-import re
 from wsgiref.types import WSGIEnvironment
 
 from flask import Flask
@@ -17,8 +16,7 @@ from .redirects import Headers
 PRIVATE = "delegate.private"
 """The environ key that a decorated view sets: no shared cache may keep its answer."""
 
-_NOT_SHARED = ("private", "no-store")
-_OF_THE_FILE = {"content-disposition", "etag", "location", "x-accel-redirect", "x-sendfile"}
+_OF_THE_FILE = {"content-disposition", "etag", "x-accel-redirect", "x-sendfile"}
 
 
 def keep_promises(app: Flask, environ: WSGIEnvironment, status: str, headers: Headers) -> None:
@@ -35,8 +33,9 @@ def keep_promises(app: Flask, environ: WSGIEnvironment, status: str, headers: He
     ):
         return  # Apache sets them all
     if sent is None or not _delivers(sent, status, headers):
-        policy = ",".join(value.lower() for name, value in headers if _is(name, "cache-control"))
-        if not any(word in policy for word in _NOT_SHARED):
+        policy = _words(headers, "cache-control")
+        # With a field's name, private="…" is about that field only.
+        if not policy & {"private", "no-store"} or "public" in policy:
             _set(headers, "Cache-Control", "private, no-cache")
     else:
         for name, value in sent.delivery.headers().items():
@@ -44,8 +43,8 @@ def keep_promises(app: Flask, environ: WSGIEnvironment, status: str, headers: He
             if found != [value]:
                 _set(headers, name, value)
                 warn_once(app, _restored(name, found, sent), f"restored {name}")
-    vary = [value for name, value in headers if _is(name, "vary")]
-    if not re.search(r"\bcookie\b|\*", ",".join(vary), re.IGNORECASE):
+    if not _words(headers, "vary") & {"cookie", "*"}:
+        vary = [value for name, value in headers if _is(name, "vary")]
         _set(headers, "Vary", ", ".join([*vary, "Cookie"]))
 
 
@@ -62,6 +61,12 @@ def _restored(name: str, found: list[str], sent: Sent) -> str:
         f" {sent.delivery.file.relative!r}, and was restored. Use the hand-off's options, or, if it"
         " is the same for every file, DELEGATE_HEADERS."
     )
+
+
+def _words(headers: Headers, lower: str) -> set[str]:
+    """Return the members of a header's list, in lower case."""
+    values = ",".join(value for name, value in headers if _is(name, lower))
+    return {word.strip().lower() for word in values.split(",")}
 
 
 def _is(name: str, lower: str) -> bool:

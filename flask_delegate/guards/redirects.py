@@ -55,6 +55,7 @@ def guarded(
         except UnmintedRedirect as error:
             report(error)
             headers = [("Content-Type", "text/plain"), ("Content-Length", "22")]
+            headers.append(("Cache-Control", "no-store"))
             start_response("500 Internal Server Error", headers)
             return [b"Internal Server Error\n"]
 

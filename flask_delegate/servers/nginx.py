@@ -70,12 +70,6 @@ class Nginx(Server):
             "    add_header Vary Cookie;",
             *(f"    {line}" for line in _constant(area.headers)),
             *(f"    {line}" for line in choices.resets),
-            # headers-more acts before add_header, and would have its own values arrive as well.
-            *(
-                f"    more_clear_headers {name};"
-                for name in area.headers
-                if any(line.startswith("more_clear_headers") for line in choices.resets)
-            ),
             *([f'    access_log "{choices.receipts}" flask_delegate;'] if choices.receipts else []),
             "}",
         ]
@@ -84,13 +78,19 @@ class Nginx(Server):
     def configuration(self, areas: Sequence[Keyed], choices: Choices) -> str:
         """Return what to include in a ``server`` block."""
         # Only the command gets here; requests need not load what asks nginx.
-        from .nginx_resets import NOTHING, resets
+        from .nginx_resets import NOTHING, has_headers_more, resets
 
         # The variable that the proxied request has to show.
         fingerprints = " ".join(keys[0].fingerprint for _, keys in areas)
         shown = f'set $flask_delegate "{fingerprints}";\nset {NOTHING} "";\n'
-        choices = replace(choices, resets=resets(self._program()))
-        return "\n".join([shown, *(self.rules(area, keys, choices) for area, keys in areas)])
+        undone = resets(self._program())
+        parts = [shown]
+        for area, keys in areas:
+            # headers-more acts before add_header: what it set would arrive beside the area's own.
+            cleared = [f"more_clear_headers {name};" for name in area.headers]
+            lines = undone + cleared if has_headers_more(undone) else undone
+            parts.append(self.rules(area, keys, replace(choices, resets=lines)))
+        return "\n".join(parts)
 
     def is_installed(self) -> bool:
         """See :class:`.Server`."""

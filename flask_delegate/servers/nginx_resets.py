@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from glob import glob
 from pathlib import Path
 
@@ -83,7 +83,7 @@ def resets(nginx: str | None) -> list[str]:
     if nginx is None:
         return lines
     lines += _OPTIONAL
-    modules = "\n".join(_load_module_lines(_main_configuration(nginx), set()))
+    modules = "\n".join(_load_module_lines(_main_configuration(nginx)))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "nginx.conf")
         while True:
@@ -100,32 +100,38 @@ def resets(nginx: str | None) -> list[str]:
             lines = left
 
 
+def has_headers_more(lines: Sequence[str]) -> bool:
+    """Return whether the lines are for an nginx with the module headers-more."""
+    return any(line.startswith("more_clear_headers ") for line in lines)
+
+
 def _main_configuration(nginx: str) -> Path:
     built = re.search(r"--conf-path=(\S+)", _ask(nginx, "-V")[1])
     return Path(built[1] if built else "/etc/nginx/nginx.conf")
 
 
-def _load_module_lines(configuration: Path, read: set[Path]) -> Iterator[str]:
+def _load_module_lines(main: Path) -> Iterator[str]:
     """Yield the lines that load modules: before the first block, or in files included there.
 
-    :param read: the files that were read before; one may include itself.
+    Names are relative to the main configuration's folder, whatever file they stand in.
     """
-    if configuration in read or (configuration.exists() and not configuration.is_file()):
-        return
-    read.add(configuration)
-    try:
-        text = configuration.read_text("utf-8", "replace")
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise _cannot_ask(str(configuration), f"cannot be read: {error.strerror}") from error
-    head = re.sub(r"#.*", "", text).partition("{")[0]
-    for directive, value in re.findall(r"\b(load_module|include)\s+[\"']?([^\"';]+)", head):
-        if directive == "load_module":
-            yield f'load_module "{value}";'
-        else:
-            for included in sorted(glob(value, root_dir=configuration.parent)):  # noqa: PTH207
-                yield from _load_module_lines(configuration.parent / included, read)
+    waiting, read = [main], set[Path]()
+    while waiting:
+        path = waiting.pop(0).resolve()
+        try:
+            if path in read or not path.is_file():  # it may include itself, or a pipe
+                continue
+            read.add(path)
+            text = path.read_text("utf-8", "replace")
+        except OSError as error:
+            raise _cannot_ask(str(path), f"it cannot be read: {error.strerror}") from error
+        head = re.sub(r"#.*", "", text).partition("{")[0]
+        for directive, value in re.findall(r"\b(load_module|include)\s+[\"']?([^\"';]+)", head):
+            if directive == "load_module":
+                yield f'load_module "{value}";'
+            else:
+                found = sorted(glob(value, root_dir=main.parent))  # noqa: PTH207
+                waiting += [main.parent / name for name in found]
 
 
 def _ask(nginx: str, *words: str) -> tuple[int, str]:

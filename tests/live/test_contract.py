@@ -47,6 +47,26 @@ def ask(server: Running, path: str = "report.txt", **headers: str) -> Reply:
     return server.get(file_url(path), headers=fields)
 
 
+def test_hooks_change_nothing_of_a_file(server: Running) -> None:
+    usual, changed = ask(server, "page.html"), server.get("/changed/page.html")
+    assert (changed.status, changed.body) == (usual.status, usual.body)
+    for name in (
+        *("Content-Type", "Content-Disposition", "Content-Security-Policy", "Cache-Control"),
+        *("X-Content-Type-Options", "X-Frame-Options"),
+    ):
+        assert changed.headers.get_all(name) == usual.headers.get_all(name), name
+    assert "Cookie" in changed["Vary"].replace("X-Cookie", "")
+
+
+@pytest.mark.parametrize("path", ["report.txt", "no-such-file.txt", "outside"])
+def test_what_is_refused_is_private(server: Running, path: str) -> None:
+    who = "bob" if path == "report.txt" else "alice"
+    reply = ask(server, path, Cookie=f"who={who}")
+    assert reply.status in {403, 404}
+    assert reply["Cache-Control"] == "private, no-cache"
+    assert "Cookie" in reply["Vary"]
+
+
 def test_a_file_arrives_described(server: Running) -> None:
     reply = ask(server)
     assert (reply.status, reply.body) == (200, CONTENT)

@@ -65,6 +65,23 @@ def extra():
     return "report.txt"
 
 
+@app.get("/changed/<path:path>")
+@delegated(lambda path: True)
+def changed(path):
+    """Do to a delivered file what hooks of applications do to every response."""
+
+    @after_this_request
+    def change(response):
+        response.headers["Content-Security-Policy"] = "default-src 'self'"
+        response.headers["Cache-Control"] = "public, max-age=0"
+        response.headers["Content-Disposition"] = "attachment"
+        response.headers["Vary"] = "X-Cookie"
+        response.headers.pop("X-Content-Type-Options", None)
+        return response
+
+    return path
+
+
 @app.get("/header")
 def header():
     """Answer with a header by which some servers send a file."""

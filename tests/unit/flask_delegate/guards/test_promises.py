@@ -78,6 +78,28 @@ def test_no_answer_of_a_delegated_view_is_for_shared_caches(
         assert "Cookie" in response.vary
 
 
+@pytest.mark.parametrize(
+    ("policy", "vary"),
+    [
+        ("public", "X-Cookie"),
+        ('private="Set-Cookie", max-age=9', "Accept"),
+        ("private, public", "Set-Cookie"),
+        ("x-private, max-age=9", ""),
+    ],
+)
+def test_what_only_looks_private_is_made_so(make_app: Factory, policy: str, vary: str) -> None:
+    app = make_app()
+
+    @app.get("/page")
+    @delegated(lambda: True)
+    def page() -> Response:
+        return Response("a page", headers={"Cache-Control": policy, "Vary": vary})
+
+    response = app.test_client().get("/page")
+    assert response.headers.getlist("Cache-Control") == ["private, no-cache"]
+    assert "Cookie" in [word.strip() for word in response.headers["Vary"].split(",")]
+
+
 def test_a_stricter_policy_stays(make_app: Factory) -> None:
     response = application(make_app).test_client().get("/uncached")
     assert response.headers.getlist("Cache-Control") == ["no-store"]

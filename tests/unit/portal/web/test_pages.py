@@ -231,8 +231,18 @@ def test_sizes_read_well(size: int, words: str) -> None:
     assert filters.human_size(size) == words
 
 
-def test_who_hung_up_gets_no_page(anonymous: FlaskClient) -> None:
+@pytest.mark.parametrize("multipart", [False, True])
+@pytest.mark.parametrize("signed", [False, True])
+def test_who_hung_up_gets_no_page(
+    alice: FlaskClient, anonymous: FlaskClient, multipart: bool, signed: bool
+) -> None:
     # A thousand slow bodies that end at once would otherwise render a thousand pages.
-    announced = {"CONTENT_LENGTH": "100"}
-    response = anonymous.post("/sign-in", data={"username": "a"}, environ_overrides=announced)
+    client, path = (alice, upload_url(alice)) if signed else (anonymous, "/sign-in")
+    announced = {"CONTENT_LENGTH": "1000"}
+    before = links(alice)
+    kind = "multipart/form-data" if multipart else "application/x-www-form-urlencoded"
+    response = client.post(
+        path, data={"username": "a"}, content_type=kind, environ_overrides=announced
+    )
     assert (response.status_code, response.data) == (400, b"")
+    assert links(alice) == before
