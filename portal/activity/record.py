@@ -14,7 +14,7 @@ from sqlalchemy.orm.exc import ObjectDeletedError
 
 from flask_delegate import Handoff, file_delegated
 from flask_delegate.delivery import Delivery
-from portal.core.database import change, commit_change, db
+from portal.core.database import change, commit_change, commit_soon, db
 from portal.core.models import Activity, Entry, Receipt, now
 from portal.identity.current_user import signed_in_account
 from portal.identity.throttle import client_address
@@ -45,8 +45,9 @@ Action = Literal[
 ]
 """``resume`` is the rest of a download, ``view`` a file shown in the browser."""
 
-# Downloads are in the web server's log, failed attempts in their own lines for fail2ban.
-_UNLOGGED = frozenset({"download", "resume", "view", "sign-in failed", "wrong password"})
+_DELIVERIES = frozenset({"download", "resume", "view"})
+# Those are in the web server's log, failed attempts in their own lines for fail2ban.
+_UNLOGGED = _DELIVERIES | {"sign-in failed", "wrong password"}
 
 # %r escapes control characters, which would begin new lines.
 _LINE = "%(action)s: %(name).100r %(detail).100r, %(size)sby %(actor).100r from %(address)s"
@@ -138,6 +139,8 @@ def forget_old() -> int:
 
 def _insert(rows: list[dict[str, Any]]) -> None:
     try:
+        if rows[0]["action"] in _DELIVERIES:
+            commit_soon()
         # Not by the ORM, which is slower: each download passes here.
         db.session.connection().execute(_INSERT, rows)
         db.session.commit()

@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import contains_eager
 
-from portal.core.database import change, commit_change, db
+from portal.core.database import change, commit_change, commit_soon, db
 from portal.core.models import Account, SignIn, hash_token, now
 
 _NOTED_EVERY = timedelta(minutes=5)
@@ -119,6 +119,7 @@ def _lock(proof: Proof) -> None:
 
 def _note_use(sign_in_id: int) -> None:
     try:
+        commit_soon()
         commit_change(update(SignIn).where(SignIn.id == sign_in_id).values(used_at=now()))
     except OperationalError:
         db.session.rollback()  # a full disk is no reason to refuse who only reads

@@ -34,7 +34,8 @@ _LONGEST_LINE = 4096
 def restore(source: Path, data: Path, storage: Storage, advance: Advance) -> int:
     """Restore a backup and return the number of its files. Its schema may be an older one.
 
-    Sessions and one-time links are not restored: some may have ended or been used since.
+    Sessions and one-time links are not restored: some may have ended or been used since. Nor are
+    unfinished uploads, of which a backup has no content.
 
     :param data: the data folder, as a first start creates it.
     :raises BackupError: if anything is wrong with the backup, or the folder is in use.
@@ -144,7 +145,7 @@ def _write(content: IO[bytes], target: Path, advance: Advance) -> str:
 
 
 def _check_database(path: Path, keys: set[str]) -> None:
-    """Check that the database names all files of the backup, and delete its sessions."""
+    """Check that the database names all files of the backup, and delete what is not restored."""
     with closing(sqlite3.connect(path)) as connection:
         if (found := connection.execute("PRAGMA quick_check").fetchone()[0]) != "ok":
             raise BackupError(f"The backup's database is damaged: {found}.")
@@ -157,6 +158,8 @@ def _check_database(path: Path, keys: set[str]) -> None:
         with connection:
             connection.execute("DELETE FROM sign_in")
             connection.execute("DELETE FROM one_time_link")
+            # Nothing that had arrived of them is in a backup.
+            connection.execute("DELETE FROM upload WHERE finished_at IS NULL")
 
 
 @dataclass(frozen=True)

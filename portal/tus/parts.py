@@ -1,7 +1,4 @@
-"""What has arrived of unfinished uploads, on disk. Its length is the upload's offset.
-
-So nothing else has to be written for each piece, and a killed process leaves a state to go on from.
-"""
+"""What has arrived of unfinished uploads, on disk."""
 
 from __future__ import annotations
 
@@ -47,6 +44,7 @@ class PartFile(IncomingFile):
             self.close()
             raise
         self.size = self.seek(0, os.SEEK_END)
+        self._length = length
         self._allowance = Allowance(length - self.size)
         # What came in another request was hashed there.
         size, known = _hashes.pop(self.path, (0, self._hash))
@@ -72,11 +70,19 @@ class PartFile(IncomingFile):
         super().close()
 
     def cut(self, size: int) -> None:
-        """Cut off what was written after so many bytes."""
+        """Cut off what was written after so many bytes, if there is any."""
+        if size >= self.size:
+            return
+        self._allowance = Allowance(self._length - size)
         self.truncate(size)
         self.size = self.seek(size)
         self._is_hashed = size == 0
         self._hash = hashlib.sha256()
+
+    def sync(self) -> int:
+        """Write what has arrived through to the disk, and return how much that is."""
+        os.fdatasync(self.fileno())
+        return self.size
 
     def _lock(self) -> None:
         try:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import BinaryIO, NamedTuple, cast
 
 from flask import current_app
 from sqlalchemy import func, select, update
+from sqlalchemy.exc import OperationalError
 
-from portal.core.database import change, db
+from portal.core.database import change, commit_change, db
 from portal.core.models import Account, Folder, StoredFile, Upload, now
 from portal.files import entries, names, quota
 from portal.files.policy import may
@@ -23,6 +25,8 @@ MOST_UNFINISHED = 1000
 """Uploads that one account may have begun and not finished."""
 
 _CHUNK = 256 * 1024
+_NOTED_EVERY = 16 * 1024**2
+"""Bytes after which it is noted how much has arrived."""
 
 
 class WrongOffsetError(Exception):
@@ -101,13 +105,16 @@ def find(account: Account, public_id: str) -> Upload | None:
 
 def offset(upload: Upload) -> int:
     """Return how many bytes are there; raise :exc:`FileNotFoundError` if its file is lost."""
-    return upload.size if upload.finished_at else current_parts().size(upload.part_key)
+    if upload.finished_at:
+        return upload.size
+    return min(upload.arrived, current_parts().size(upload.part_key))
 
 
 def append(upload: Upload, start: int, stream: BinaryIO, checksum: Checksum | None) -> PartFile:
-    """Add what arrives to an upload, straight to disk. The caller closes what this returns.
+    """Add what arrives to an upload, through to the disk. The caller closes what this returns.
 
-    What arrived before a lost connection stays, unless a checksum was to prove it.
+    What arrived before a lost connection stays, unless a checksum was to prove it; of what arrives
+    before the process is killed, at most :data:`_NOTED_EVERY` bytes are lost.
 
     :param start: where in the upload it belongs.
     :raises FileNotFoundError: if the upload's file is lost.
@@ -118,15 +125,15 @@ def append(upload: Upload, start: int, stream: BinaryIO, checksum: Checksum | No
     :raises WrongOffsetError: if it does not belong at the upload's end.
     """
     part = current_parts().open(upload.part_key, upload.size)
-    if part.size != start:
-        part.close()
-        raise WrongOffsetError
     try:
+        # Another request may have noted more since the upload was read.
+        db.session.rollback()
+        upload_id = upload.id
+        part.cut(upload.arrived)
         # To the end of the request, which may be long, no transaction keeps the journal from being
         # cleared.
-        upload.used_at = now()
-        db.session.commit()
-        _receive(part, stream, checksum)
+        db.session.rollback()
+        _receive(part, start, stream, checksum, upload_id)
     except BaseException:
         part.close()
         raise
@@ -196,21 +203,41 @@ def _check_room(account: Account, size: int) -> None:
     quota.check(account, size, waiting)
 
 
-def _receive(part: PartFile, stream: BinaryIO, checksum: Checksum | None) -> None:
-    start = part.size
-    hashed = hashlib.new(checksum.algorithm, usedforsecurity=False) if checksum else None
+def _receive(
+    part: PartFile, start: int, stream: BinaryIO, checksum: Checksum | None, upload_id: int
+) -> None:
+    if part.size != start:
+        raise WrongOffsetError
     try:
-        while chunk := stream.read(_CHUNK):
-            part.write(chunk)
-            if hashed:
-                hashed.update(chunk)
+        _read(part, stream, checksum, upload_id)
     except BaseException as error:
         if checksum or isinstance(error, OverAllowanceError):
             part.cut(start)
+        with suppress(OSError, OperationalError):  # on a full disk; then less of it stays
+            _note_arrived(part, upload_id)
         raise
+    _note_arrived(part, upload_id)
+
+
+def _read(part: PartFile, stream: BinaryIO, checksum: Checksum | None, upload_id: int) -> None:
+    noted = part.size
+    hashed = hashlib.new(checksum.algorithm, usedforsecurity=False) if checksum else None
+    while chunk := stream.read(_CHUNK):
+        part.write(chunk)
+        if hashed:
+            hashed.update(chunk)
+        elif part.size - noted >= _NOTED_EVERY:
+            noted = _note_arrived(part, upload_id)
     if hashed and checksum and hashed.digest() != checksum.digest:
-        part.cut(start)
         raise WrongChecksumError
+
+
+def _note_arrived(part: PartFile, upload_id: int) -> int:
+    """Note how much is on the disk, and return it."""
+    arrived = part.sync()
+    noted = update(Upload).where(Upload.id == upload_id)
+    commit_change(noted.values(arrived=arrived, used_at=now()))
+    return arrived
 
 
 def _mark_finished(upload: Upload) -> bool:

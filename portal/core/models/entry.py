@@ -66,7 +66,7 @@ class StoredFile(Entry):
 
 
 class Upload(Base):
-    """An upload in pieces. The size of its file on disk is how much has arrived."""
+    """An upload in pieces, which are in a file of their own until it is complete."""
 
     __tablename__ = "upload"
 
@@ -80,6 +80,9 @@ class Upload(Base):
     # As the client wrote it: the protocol has the server repeat it.
     client_metadata: Mapped[str] = mapped_column(sa.Text)
     part_key: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    # What has arrived and was written through to the disk. After a power cut, what its file has
+    # beyond that may be anything.
+    arrived: Mapped[Bytes] = mapped_column(default=0, server_default="0")
     # When a piece last arrived.
     used_at: Mapped[datetime] = mapped_column(default=now, index=True)
     # The row stays for a while: the client may have missed the answer.

@@ -4,11 +4,12 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from inspect import iscoroutinefunction
 from pathlib import Path
+from typing import cast
 
 import pytest
 import sqlalchemy as sa
@@ -22,6 +23,7 @@ from sqlalchemy.exc import IntegrityError, StatementError
 from portal.core import database
 from portal.core.database import db
 from portal.core.models import Account, Base, StoredFile
+from tests.support.portal import choose, links, signed_in, upload
 
 
 def test_models_and_migrated_schema_do_not_differ(app: Flask) -> None:
@@ -93,7 +95,7 @@ def test_pragmas_are_set_on_every_connection(app: Flask) -> None:
                 connection.exec_driver_sql(f"PRAGMA {name}").scalar()
                 for name in ("journal_mode", "foreign_keys", "synchronous", "busy_timeout")
             ]
-            assert values == ["wal", 1, 1, 10000]
+            assert values == ["wal", 1, 2, 10000]
 
 
 def test_file_needs_an_owner(app: Flask) -> None:
@@ -146,3 +148,53 @@ def test_upgrade_that_breaks_references_is_undone(
 def test_the_end_of_a_request_starts_no_event_loop(app: Flask) -> None:
     assert app.teardown_appcontext_funcs
     assert not any(iscoroutinefunction(one) for one in app.teardown_appcontext_funcs)
+
+
+@pytest.fixture
+def waits(app: Flask) -> Iterator[list[bool]]:
+    """Note for each commit whether it waits for the disk."""
+    noted: list[bool] = []
+
+    def note(connection: sa.Connection) -> None:
+        driver = cast("sqlite3.Connection", connection.connection.dbapi_connection)
+        if driver.in_transaction:
+            noted.append(driver.execute("PRAGMA synchronous").fetchone()[0] >= 2)
+
+    with app.app_context():
+        engine = db.engine
+        sa.event.listen(engine, "commit", note)
+    yield noted
+    sa.event.remove(engine, "commit", note)
+
+
+def test_what_is_answered_is_on_the_disk_and_reading_waits_for_nothing(
+    app: Flask, waits: list[bool]
+) -> None:
+    alice = signed_in(app, "alice")
+    waits.clear()
+    upload(alice, "a.txt")
+    choose(alice, "trash", links(alice)["a.txt"])
+    assert len(waits) >= 2
+    assert all(waits)
+    upload(alice, "b.txt")
+    address = links(alice)["b.txt"]
+    waits.clear()
+    alice.get(address).close()
+    alice.get("/")
+    assert waits == [False]  # the line of the record
+    waits.clear()
+    upload(alice, "c.txt")
+    assert all(waits)
+
+
+def test_change_that_is_recorded_in_its_own_transaction_is_on_the_disk(
+    app: Flask, waits: list[bool]
+) -> None:
+    with app.app_context():
+        account = db.session.scalars(sa.select(Account)).first()
+        assert account
+        account.name = "carol"
+        db.session.flush()
+        database.commit_soon()
+        db.session.commit()
+    assert waits == [True]

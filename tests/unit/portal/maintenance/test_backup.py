@@ -25,12 +25,13 @@ from portal.cli import backups, portal
 from portal.core import database
 from portal.core.database import db
 from portal.core.datafolder import locked
-from portal.core.models import OneTimeLink, Role, SignIn, StoredFile
-from portal.files import trash
+from portal.core.models import OneTimeLink, Role, SignIn, StoredFile, Upload, now
+from portal.files import entries, trash
 from portal.identity import sessions
 from portal.maintenance import backup
 from portal.maintenance.backup import BackupError
 from portal.storage.content import current_storage
+from portal.tus import uploads
 from tests.support import schemas
 from tests.support.paths import PROJECT
 from tests.support.portal import PASSWORD, arriving, kept
@@ -398,17 +399,24 @@ def test_restored_portal_is_the_one_that_was_backed_up(
     assert run(new, "check", "--content") == (0, "", "")
 
 
-def test_sessions_and_links_are_not_restored(app: Flask, target: Path, new: Flask) -> None:
+def test_sessions_links_and_unfinished_uploads_are_not_restored(
+    app: Flask, target: Path, new: Flask
+) -> None:
     with app.app_context():
         account = accounts.find("alice")
         assert account
         sessions.start(sessions.Proof.of(account), "browser", "127.0.0.1")
         invitations.create_invitation(Role.MEMBER, None, "for Carol")
+        folder = entries.root_folder(account.id)
+        begun = [uploads.create(account, folder, uploads.Announced(n, 9, (), "")) for n in "ab"]
+        begun[1].finished_at = now()
+        db.session.commit()
     assert run(app, "backup", str(target))[0] == 0
     assert run(new, "restore", str(target))[0] == 0
     with new.app_context():
         assert db.session.scalars(select(SignIn)).all() == []
         assert db.session.scalars(select(OneTimeLink)).all() == []
+        assert db.session.scalars(select(Upload.name)).all() == ["b"]
 
 
 def test_restored_files_have_the_rights_that_the_web_server_needs(

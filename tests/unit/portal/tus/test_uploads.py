@@ -6,6 +6,7 @@ import base64
 import fcntl
 import hashlib
 import io
+import os
 import sqlite3
 import threading
 import tracemalloc
@@ -292,8 +293,8 @@ def test_of_two_at_once_one_waits_its_turn(app: Flask, tus: Tus) -> None:
     thread = threading.Thread(target=add_slowly)
     thread.start()
     assert body.reached.wait(30)
-    assert tus.offset(url) == 5
-    for refused in (tus.add(url, 5, b"abcde"), tus.send("DELETE", url)):
+    assert tus.offset(url) == 0  # nothing that is on the disk for good
+    for refused in (tus.add(url, 0, b"abcde"), tus.send("DELETE", url)):
         assert refused.status_code == 423
     body.go_on.set()
     thread.join()
@@ -344,18 +345,53 @@ def test_what_no_checksum_can_be_held_to_goes(tus: Tus) -> None:
 
 
 def test_upload_is_finished_late_if_its_last_request_was_killed(
-    alice: FlaskClient, tus: Tus, data: Path
+    app: Flask, alice: FlaskClient, tus: Tus, data: Path
 ) -> None:
     url = tus.begin(10, filename="a")
     tus.add(url, 0, b"12345")
-    (part,) = unfinished(data)
-    with part.open("ab") as file:
-        file.write(b"67890")
+    with app.app_context():
+        row = db.session.scalars(select(Upload)).one()
+        uploads.append(row, 5, io.BytesIO(b"67890"), None).close()
     assert links(alice) == {}
     assert tus.offset(url) == 10
     with alice.get(links(alice)["a"]) as response:
         assert response.data == b"1234567890"
     assert unfinished(data) == []
+
+
+@pytest.mark.parametrize("tail", [b"", b"\0\0", b"678", bytes(5)])
+def test_what_a_power_cut_has_left_beyond_what_was_noted_is_cut_off(
+    tail: bytes, alice: FlaskClient, tus: Tus, data: Path
+) -> None:
+    url = tus.begin(10, filename="a")
+    tus.add(url, 0, b"12345")
+    (part,) = unfinished(data)
+    with part.open("ab") as file:
+        file.write(tail)
+    assert tus.offset(url) == 5
+    assert tus.add(url, 5, b"67890").status_code == 204
+    with alice.get(links(alice)["a"]) as response:
+        assert response.data == b"1234567890"
+
+
+def test_piece_is_on_the_disk_before_it_is_noted_and_answered(
+    app: Flask, tus: Tus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "_NOTED_EVERY", 3)
+    synced: list[tuple[int, int]] = []
+
+    def sync(part: parts.PartFile) -> int:
+        with app.app_context():
+            noted = db.session.scalars(select(Upload.arrived)).one()
+        synced.append((noted, os.fstat(part.fileno()).st_size))
+        return part.size
+
+    monkeypatch.setattr(parts.PartFile, "sync", sync)
+    url = tus.begin(10)
+    pieces = Cut(b"123", b"456", b"7")
+    tus.send("PATCH", url, pieces, Upload_Offset="0", Content_Length="10")
+    assert synced == [(0, 3), (3, 6), (6, 7)]
+    assert tus.offset(url) == 7
 
 
 def test_given_up_upload_is_gone(tus: Tus, data: Path) -> None:
