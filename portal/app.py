@@ -17,6 +17,7 @@ from portal.files.quota import quota_of
 from portal.files.uploads import UploadRequest
 from portal.files.zips import Slots
 from portal.identity import throttle
+from portal.identity.cookie import SessionInterface
 from portal.storage.disk import Storage
 from portal.tus.parts import Parts
 from portal.web import activity, admin, errors, filters, headers, health
@@ -48,6 +49,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     _trust_proxies(app)
     folder = datafolder.prepare(settings.data_folder(app))
     app.secret_key = datafolder.secret_key(folder)
+    app.session_interface = SessionInterface()
     database.init_app(app, folder / "portal.db")
     throttle.init_app(app, folder / "throttle.db")
     _prepare_storage(app, folder)

@@ -9,6 +9,7 @@ from flask import current_app, has_request_context, request
 from sqlalchemy import delete, select
 
 from portal.core import text
+from portal.core.clock import SKEW
 from portal.core.database import change, commit_change, db
 from portal.core.models import Account, OneTimeLink, Role, hash_token, new_token, now
 from portal.identity.sessions import Proof
@@ -141,7 +142,7 @@ def _find(token: str) -> OneTimeLink:
     link = db.session.scalar(select(OneTimeLink).where(OneTimeLink.token_hash == hash_token(token)))
     if link is None:
         raise LinkUnknownError
-    if link.expires_at <= now():
+    if not link.expires_at > now() > link.created_at - SKEW:
         raise LinkError("It has expired.")
     return link
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, Literal, NamedTuple
 
 from flask import Flask, current_app, has_request_context, request
@@ -14,8 +13,9 @@ from sqlalchemy.orm.exc import ObjectDeletedError
 
 from flask_delegate import Handoff, file_delegated
 from flask_delegate.delivery import Delivery
+from portal.core.clock import days_ago
 from portal.core.database import change, commit_change, commit_soon, db
-from portal.core.models import Activity, Entry, Receipt, now
+from portal.core.models import Activity, Entry, Receipt
 from portal.identity.current_user import signed_in_account
 from portal.identity.throttle import client_address
 
@@ -132,7 +132,7 @@ def record(
 
 def forget_old() -> int:
     """Delete rows older than ``PORTAL_ACTIVITY_DAYS``, and return how many."""
-    oldest = now() - timedelta(days=current_app.config["ACTIVITY_DAYS"])
+    oldest = days_ago(current_app.config["ACTIVITY_DAYS"])
     change(delete(Receipt).where(Receipt.at < oldest))
     return commit_change(delete(Activity).where(Activity.at < oldest))
 

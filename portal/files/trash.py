@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import aliased
 
 from portal.activity.record import Thing, record
+from portal.core.clock import days_ago
 from portal.core.database import change, db
 from portal.core.models import Entry, Folder, StoredFile, now
 
@@ -211,11 +212,10 @@ def _forget(owner_id: int, which: sa.ColumnElement[bool]) -> tuple[Sequence[str]
 
 
 def _expired(most: int | None) -> Sequence[int]:
-    days = current_app.config["TRASH_DAYS"]
     oldest_first = (
         select(Entry.id)
         .where(Entry.trash_id.is_not(None), Entry.trash_id == Entry.id)
-        .where(Entry.trashed_at < now() - timedelta(days=days))
+        .where(Entry.trashed_at < days_ago(current_app.config["TRASH_DAYS"]))
         .order_by(Entry.trashed_at, Entry.id)
         .limit(most)
     )

@@ -13,6 +13,7 @@ from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import contains_eager
 
+from portal.core.clock import latest
 from portal.core.database import change, commit_change, commit_soon, db
 from portal.core.models import Account, SignIn, hash_token, now
 
@@ -67,7 +68,7 @@ _VALID = (
     .options(contains_eager(SignIn.account))
     .where(
         SignIn.key_hash == bindparam("key_hash"),
-        SignIn.created_at >= bindparam("oldest"),
+        SignIn.created_at.between(bindparam("oldest"), bindparam("latest")),
         Account.is_active,
     )
 )
@@ -75,7 +76,7 @@ _VALID = (
 
 def find(key: str) -> SignIn | None:
     """Find the session of a cookie, if it has not expired and its account is active."""
-    wanted = {"key_hash": hash_token(key), "oldest": _oldest()}
+    wanted = {"key_hash": hash_token(key), "oldest": _oldest(), "latest": latest()}
     sign_in = db.session.scalar(_VALID, wanted)
     if sign_in and now() - sign_in.used_at > _NOTED_EVERY:
         _note_use(sign_in.id)

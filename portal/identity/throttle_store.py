@@ -12,14 +12,17 @@ from urllib.parse import unquote, urlsplit
 
 from limits.storage import Storage
 
+from portal.core.clock import SKEW
+
 SCHEME = "portal-sqlite"
 _BUSY_TIMEOUT = 5
 """Seconds that an attempt waits for another one to be counted."""
+_SKEW = SKEW.total_seconds()
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS counter (
-    key TEXT PRIMARY KEY, count INTEGER NOT NULL, expires_at REAL NOT NULL
+CREATE TABLE IF NOT EXISTS attempts (
+    key TEXT PRIMARY KEY, count INTEGER NOT NULL, began_at REAL NOT NULL, expires_at REAL NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS counter_expires_at ON counter (expires_at);
+CREATE INDEX IF NOT EXISTS attempts_expires_at ON attempts (expires_at);
 """
 
 
@@ -53,11 +56,14 @@ class SQLiteStorage(Storage):
         """
         now = time.time()
         with self._writing() as connection:
-            connection.execute("DELETE FROM counter WHERE expires_at <= ?", (now,))
+            # What began later than now was counted by a clock that was wrong.
+            connection.execute(
+                "DELETE FROM attempts WHERE expires_at <= ? OR began_at > ?", (now, now + _SKEW)
+            )
             row = connection.execute(
-                "INSERT INTO counter VALUES (?, ?, ?)"
+                "INSERT INTO attempts VALUES (?, ?, ?, ?)"
                 " ON CONFLICT (key) DO UPDATE SET count = count + excluded.count RETURNING count",
-                (key, amount, now + expiry),
+                (key, amount, now, now + expiry),
             ).fetchone()
             return int(row[0])
 
@@ -82,12 +88,12 @@ class SQLiteStorage(Storage):
     def reset(self) -> int:
         """Delete all counters, and return how many."""
         with self._writing() as connection:
-            return connection.execute("DELETE FROM counter").rowcount
+            return connection.execute("DELETE FROM attempts").rowcount
 
     def clear(self, key: str) -> None:
         """Delete a counter."""
         with self._writing() as connection:
-            connection.execute("DELETE FROM counter WHERE key = ?", (key,))
+            connection.execute("DELETE FROM attempts WHERE key = ?", (key,))
 
     def _is_broken(self) -> bool:
         if not self._path.exists():
@@ -102,9 +108,11 @@ class SQLiteStorage(Storage):
 
     def _find(self, key: str) -> tuple[int, float] | None:
         with self._open() as connection:
+            now = time.time()
             found: tuple[int, float] | None = connection.execute(
-                "SELECT count, expires_at FROM counter WHERE key = ? AND expires_at > ?",
-                (key, time.time()),
+                "SELECT count, expires_at FROM attempts"
+                " WHERE key = ? AND expires_at > ? AND began_at <= ?",
+                (key, now, now + _SKEW),
             ).fetchone()
             return found
 

@@ -11,6 +11,7 @@ from flask import current_app
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import OperationalError
 
+from portal.core.clock import days_ago
 from portal.core.database import change, commit_change, db
 from portal.core.models import Account, Folder, StoredFile, Upload, now
 from portal.files import entries, names, quota
@@ -174,7 +175,7 @@ def remove(upload: Upload) -> None:
 def remove_expired() -> int:
     """Delete expired uploads, and return how many."""
     count = 0
-    expired = select(Upload).where(Upload.used_at < now() - _lifetime())
+    expired = select(Upload).where(Upload.used_at < days_ago(current_app.config["UPLOAD_DAYS"]))
     for upload in db.session.scalars(expired).all():
         try:
             remove(upload)

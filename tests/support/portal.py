@@ -5,15 +5,18 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import delete
 from werkzeug.test import TestResponse
 
 from portal.accounts import accounts
 from portal.core import database
+from portal.core.models import SeenDay, now
 
 PASSWORD = "correct horse"
 
@@ -38,11 +41,20 @@ def prepare(app: Flask) -> None:
         return
     with app.app_context():
         database.upgrade()
+        see_days(1100)
         for name in ("alice", "bob"):
             accounts.create(name, PASSWORD)
         database.db.session.close()
         database.db.engine.dispose()  # which ends the journal
     _PREPARED.append(path.read_bytes())
+
+
+def see_days(count: int) -> None:
+    """Have the portal have seen the last days."""
+    days = [now().date() - timedelta(days=past) for past in range(count)]
+    database.db.session.execute(delete(SeenDay))
+    database.db.session.add_all(SeenDay(day=day) for day in days)
+    database.db.session.commit()
 
 
 def signed_in(app: Flask, name: str) -> FlaskClient:

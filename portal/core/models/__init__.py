@@ -6,6 +6,7 @@ from .account import Account, OneTimeLink, RecoveryCode, Role, SignIn
 from .activity import Activity, Receipt
 from .base import Base, hash_token, new_token, now
 from .entry import Entry, Folder, StoredFile, Upload
+from .seen_day import SeenDay
 from .share import FileRequest, Share, ShareDownload
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Receipt",
     "RecoveryCode",
     "Role",
+    "SeenDay",
     "Share",
     "ShareDownload",
     "SignIn",

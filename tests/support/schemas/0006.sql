@@ -122,6 +122,12 @@ CREATE TABLE recovery_code (
 	CONSTRAINT fk_recovery_code_account_id_account FOREIGN KEY(account_id) REFERENCES account (id)
 );
 INSERT INTO "recovery_code" VALUES(1,3,'5694d08a2e53ffcae0c3103e5ad6f6076abd960eb1f8a56577040bc1028f702b');
+CREATE TABLE seen_day (
+	day DATE NOT NULL, 
+	CONSTRAINT pk_seen_day PRIMARY KEY (day)
+);
+INSERT INTO "seen_day" VALUES('2026-01-07');
+INSERT INTO "seen_day" VALUES('2026-01-08');
 CREATE TABLE share (
 	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, 
 	owner_id INTEGER NOT NULL, 

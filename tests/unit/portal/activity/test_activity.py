@@ -232,12 +232,13 @@ def test_filter_that_is_no_day_is_named_and_filters_nothing(alice: FlaskClient) 
 
 
 def test_what_the_portal_does_by_itself_and_what_commands_do_is_told_apart(
-    app: Flask, alice: FlaskClient, file: StoredFile
+    alice: FlaskClient, file: StoredFile
 ) -> None:
     public_id = file.public_id
     record("rename", file, detail="by a command")
     choose(alice, "trash", f"/files/{public_id}")
-    app.config["TRASH_DAYS"] = -1
+    file.trashed_at = now() - timedelta(days=31)
+    db.session.commit()
     trash.purge_expired()
     rows = db.session.query(Activity).filter(Activity.entry == public_id).order_by(Activity.id)
     assert [(row.action, row.actor, row.address) for row in rows][1:] == [

@@ -157,7 +157,7 @@ def test_counters_are_for_their_owner_alone_and_do_not_pile_up(
     clock[0] += 2 * 60 * 60
     refused(store, "alice")
     connection = sqlite3.connect(path)
-    assert connection.execute("SELECT count(*) FROM counter").fetchone() == (3,)
+    assert connection.execute("SELECT count(*) FROM attempts").fetchone() == (3,)
     connection.close()
     assert store.check()
     assert store.reset() == 3

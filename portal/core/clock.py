@@ -1,0 +1,41 @@
+"""What the portal believes of a clock that may be wrong for a while, and right again.
+
+Nothing lasts longer than its time from now on, and nothing is deleted for its age before the portal
+has seen that many days.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import OperationalError
+
+from .database import commit_change, db
+from .models import SeenDay, now
+
+SKEW = timedelta(minutes=2)
+"""How far a clock is set back in everyday use. What is later than that is from a wrong clock."""
+
+
+def latest() -> datetime:
+    """Return the latest moment that can have been noted by a clock that was right."""
+    return now() + SKEW
+
+
+def days_ago(days: int) -> datetime:
+    """Return the moment so many days ago, of those that the portal has seen, and note this one.
+
+    It is the first moment of all where the portal has not seen that many.
+    """
+    today = now().date()
+    try:
+        commit_change(insert(SeenDay).values(day=today).on_conflict_do_nothing())
+    except OperationalError:  # deleting works on a full disk, too
+        db.session.rollback()
+    seen = select(SeenDay.day).where(SeenDay.day <= today).order_by(SeenDay.day.desc())
+    first = db.session.scalar(seen.offset(days - 1).limit(1))
+    if first is None:
+        return datetime.min.replace(tzinfo=UTC)
+    return min(now() - timedelta(days=days), datetime.combine(first, time.min, UTC))

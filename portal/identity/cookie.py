@@ -1,0 +1,36 @@
+"""The cookie of a browser's session, which Flask signs together with the time."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from flask import Flask
+from flask.sessions import SecureCookieSessionInterface
+from itsdangerous import BadTimeSignature, TimestampSigner, URLSafeTimedSerializer
+
+from portal.core.clock import SKEW
+
+
+class _Signer(TimestampSigner):
+    """Believes a signature that is a little younger than now: the clock may have been set back."""
+
+    def unsign(
+        self, signed_value: str | bytes, max_age: int | None = None, return_timestamp: bool = False
+    ) -> Any:
+        value, signed_at = super().unsign(signed_value, return_timestamp=True)
+        age = timedelta(seconds=self.get_timestamp() - signed_at.timestamp())
+        if max_age is not None and not -SKEW <= age <= timedelta(seconds=max_age):
+            raise BadTimeSignature("expired, or from the future", value, signed_at)
+        return (value, signed_at) if return_timestamp else value
+
+
+class SessionInterface(SecureCookieSessionInterface):
+    """Flask's, with a tolerance for clocks."""
+
+    def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
+        """Return what signs and reads the cookie."""
+        serializer = super().get_signing_serializer(app)
+        if serializer is not None:
+            serializer.signer = _Signer
+        return serializer

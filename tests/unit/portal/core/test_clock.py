@@ -1,0 +1,166 @@
+"""A clock that is wrong for a while, and right again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyotp
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import select
+
+from portal.accounts import accounts, invitations
+from portal.activity.record import forget_old
+from portal.core.clock import days_ago
+from portal.core.database import db
+from portal.core.models import Activity, Role, SeenDay, StoredFile, base, now
+from portal.files import entries, trash
+from portal.identity import second_factor, sessions
+from portal.tus import uploads
+from tests.support.portal import PASSWORD, choose, links, see_days, sign_in, signed_in, upload
+
+YEAR = timedelta(days=365)
+Set = Callable[[timedelta], None]
+"""Sets the clock ahead of the right one, or back."""
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Set]:
+    ahead = [timedelta(0)]
+    really = time.time
+
+    class Datetime(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return datetime.fromtimestamp(really(), tz or UTC) + ahead[0]
+
+    monkeypatch.setattr(base, "datetime", Datetime)
+    monkeypatch.setattr(time, "time", lambda: really() + ahead[0].total_seconds())
+
+    def set_ahead(by: timedelta) -> None:
+        ahead[0] = by
+
+    yield set_ahead
+    set_ahead(timedelta(0))
+
+
+@pytest.mark.parametrize("ahead", [YEAR, timedelta(hours=3)])
+def test_wrong_passwords_of_another_year_lock_nobody_out(
+    ahead: timedelta, app: Flask, clock: Set
+) -> None:
+    clock(ahead)
+    statuses = [sign_in(app.test_client(), "alice", "wrong").status_code for _ in range(12)]
+    assert statuses[-1] == 429
+    clock(timedelta(0))
+    assert sign_in(app.test_client(), "alice").status_code == 302
+
+
+def test_attempts_go_on_counting_when_the_clock_is_set_back_a_little(
+    app: Flask, clock: Set
+) -> None:
+    for _ in range(12):
+        sign_in(app.test_client(), "alice", "wrong")
+    clock(-timedelta(seconds=10))
+    refused = sign_in(app.test_client(), "alice")
+    assert refused.status_code == 429
+    assert int(refused.headers["Retry-After"]) <= 15 * 60 + 10
+
+
+def test_code_of_another_year_keeps_no_right_code_out(app: Flask, clock: Set) -> None:
+    with app.app_context():
+        account = accounts.find("alice")
+        assert account
+        second_factor.begin(account)
+        clock(YEAR)
+        totp = pyotp.TOTP(account.totp_secret or "")
+        assert second_factor.confirm(account, totp.at(now()))
+        clock(timedelta(0))
+        code = totp.at(now())
+        assert second_factor.check(account, code)
+        assert not second_factor.check(account, code)
+        # Set back by less than a code's life: none is accepted twice.
+        clock(-timedelta(seconds=10))
+        assert not second_factor.check(account, code)
+
+
+def test_session_goes_on_when_the_clock_is_set_back_a_little(
+    app: Flask, alice: FlaskClient, clock: Set
+) -> None:
+    del app
+    clock(-timedelta(seconds=10))
+    assert alice.get("/").status_code == 200
+    upload(alice, "a.txt")
+    clock(timedelta(0))
+    assert list(links(alice)) == ["a.txt"]
+
+
+def test_session_of_another_year_lasts_no_longer_than_others(app: Flask, clock: Set) -> None:
+    clock(YEAR)
+    client = signed_in(app, "alice")
+    with app.app_context():
+        account = accounts.find("alice")
+        assert account
+        key = sessions.start(sessions.Proof.of(account), "browser", "127.0.0.1")
+    clock(timedelta(0))
+    assert client.get("/").status_code == 302
+    with app.app_context():
+        assert sessions.find(key) is None
+
+
+def test_invitation_of_another_year_has_expired(app: Flask, clock: Set) -> None:
+    clock(YEAR)
+    with app.app_context():
+        _, token = invitations.create_invitation(Role.MEMBER, None, "")
+        assert invitations.find_invitation(token)
+    clock(timedelta(0))
+    with app.app_context(), pytest.raises(invitations.LinkError, match="expired"):
+        invitations.find_invitation(token)
+
+
+def test_clock_that_is_a_year_ahead_deletes_nothing(
+    app: Flask, alice: FlaskClient, clock: Set
+) -> None:
+    upload(alice, "a.txt")
+    choose(alice, "trash", links(alice)["a.txt"])
+    with app.app_context():
+        account = accounts.find("alice")
+        assert account
+        folder = entries.root_folder(account.id)
+        uploads.create(account, folder, uploads.Announced("b", 9, (), ""))
+        before = len(db.session.scalars(select(Activity)).all())
+        clock(YEAR)
+        assert trash.purge_expired() == trash.Purged()
+        assert uploads.remove_expired() == 0
+        assert forget_old() == 0
+        clock(timedelta(0))
+        assert db.session.scalars(select(StoredFile.name)).all() == ["a.txt"]
+        assert len(db.session.scalars(select(Activity)).all()) == before
+        # Once the portal has seen those days, they count.
+        for day in range(1, 31):
+            clock(timedelta(days=day, minutes=1))
+            assert trash.purge_expired() == trash.Purged(day // 30, 0 if day < 30 else 8)
+
+
+@pytest.mark.parametrize(("seen", "days", "expected"), [(0, 1, 1), (0, 2, None), (9, 9, 9)])
+def test_days_are_those_that_the_portal_has_seen(
+    seen: int, days: int, expected: int | None, app: Flask
+) -> None:
+    with app.app_context():
+        see_days(seen)
+        found = days_ago(days)
+        today = {now().date()}
+        assert today <= set(db.session.scalars(select(SeenDay.day)))
+        if expected is None:
+            assert found.year == 1
+        else:
+            assert abs(found - (now() - timedelta(days=expected))) < timedelta(minutes=1)
+
+
+def test_password_is_right_whatever_the_clock(app: Flask, clock: Set) -> None:
+    for ahead in (YEAR, -YEAR, timedelta(0)):
+        clock(ahead)
+        assert sign_in(app.test_client(), "alice", PASSWORD).status_code == 302
