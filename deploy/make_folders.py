@@ -25,6 +25,9 @@ def make_folders() -> None:
     """Create them, or set the group and mode that they should have."""
     user, group = pwd.getpwnam("portal"), grp.getgrnam(GROUP).gr_gid
     as_portal: Any = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+    # Other processes of that user must not type into root's terminal through it.
+    as_portal |= dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+    as_portal["start_new_session"] = True
     DATA.mkdir(parents=True, exist_ok=True)
     os.chown(DATA, user.pw_uid, group)
     DATA.chmod(0o710)
@@ -32,7 +35,7 @@ def make_folders() -> None:
         path = DATA / name
         # It fails where something is already; what that is, is seen below.
         command = ["/bin/mkdir", "--mode=0700", str(path)]
-        subprocess.run(command, stderr=subprocess.DEVNULL, check=False, **as_portal)
+        subprocess.run(command, check=False, **as_portal)
         try:
             folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         except OSError as error:

@@ -23,6 +23,9 @@ _prctl = ctypes.CDLL(None).prctl
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
+_AWAY: Mapping[str, Any] = {"stdin": subprocess.DEVNULL, "start_new_session": True}
+"""Away from our terminal."""
+
 
 class Jobs:
     """Programs in sessions of their own: Ctrl-C reaches them through the script only.
@@ -71,8 +74,8 @@ class Jobs:
     def start(self, *command: object, **options: Any) -> subprocess.Popen[bytes]:
         """Start a program; the options are those of ``subprocess.Popen``."""
         end_with_us = partial(_end_with, os.getpid())
-        options = {"stdin": subprocess.DEVNULL, "preexec_fn": end_with_us, **options}
-        process = subprocess.Popen([*map(str, command)], start_new_session=True, **options)
+        options = {**_AWAY, "preexec_fn": end_with_us, **options}
+        process = subprocess.Popen([*map(str, command)], **options)
         self._running.append(process)
         return process
 
@@ -159,8 +162,11 @@ def in_foreground(*command: object, **options: Any) -> int:
 
 
 def as_user(user: struct_passwd | None) -> Mapping[str, Any]:
-    """Return the options of ``subprocess.Popen`` for a program of this user; none: of our own."""
+    """Return the options of ``subprocess.Popen`` for a program of this user; none: of our own.
+
+    Other processes of the user must not type into our terminal through it.
+    """
     if user is None:
         return {}
     groups = os.getgrouplist(user.pw_name, user.pw_gid)
-    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": groups}
+    return {**_AWAY, "user": user.pw_uid, "group": user.pw_gid, "extra_groups": groups}

@@ -44,6 +44,15 @@ with context.wrap_socket(plain, server_hostname=sys.argv[1]) as connection:
             for one in event.changed_settings.values():
                 print(f"{one.setting.name}={one.new_value}")
 """
+# Types a letter into each terminal that it has.
+TYPE = """
+import fcntl, os, termios
+from contextlib import suppress
+for name in [*os.listdir("/proc/self/fd"), os.open("/dev/tty", os.O_RDWR)]:
+    with suppress(OSError):
+        fcntl.ioctl(int(name), termios.TIOCSTI, b"x")
+print("tried")
+"""
 # What systemd-analyze says at most; 10 is a service without any protection.
 EXPOSURE = {
     "portal-gunicorn.service": 0.6,
@@ -194,6 +203,30 @@ def test_the_code_runs_as_the_portals_user(installed: Installed) -> None:
     listed = installed.container.must("ps", "axo", "user:32=,args=").splitlines()
     owners = {line.split()[0] for line in listed if re.search(r"\(wsgi:portal\)|gunicorn", line)}
     assert owners == {"portal"}
+
+
+def test_nothing_of_the_portal_types_into_the_terminal_of_root(installed: Installed) -> None:
+    """TIOCSTI, ioctl_tty(2), by a command whose memory other processes of its user may write."""
+    run = "/opt/portal/app/deploy/as-portal"
+    program = "/root/type.sh"
+    text = f"""
+        {run} python -c '{TYPE}'
+        IFS= read -rst 1 -n 1 typed; echo "typed:$typed:"
+        {run} python -c 'print(input(chr(62)))' <<<'from a file'
+        {run} python -c 'import sys; print(1); print(2, file=sys.stderr)' >/root/out 2>/root/err
+        cat -A /root/out /root/err
+        {run} python -c 'raise SystemExit(7)' || echo "status $?"
+    """
+    installed.container.must("bash", "-c", f"cat >{program} <<'END'\n{text}\nEND")
+    said = installed.container.must(
+        "script", "--quiet", "--command", f"bash {program}", "/dev/null"
+    )
+    assert "tried" in said
+    assert "typed::" in said
+    assert ">from a file" in said.replace("\r", "")
+    assert "1$" in said
+    assert "2$" in said
+    assert "status 7" in said
 
 
 def test_the_units_are_clean_and_closed(installed: Installed) -> None:
