@@ -10,11 +10,26 @@ from contextlib import contextmanager
 from fractions import Fraction
 
 import click
-from flask.cli import AppGroup
+from flask.cli import AppGroup, ScriptInfo
+from sqlalchemy.exc import DBAPIError
 
 from portal.core import database
 
-portal = AppGroup("portal", help="Prepare the portal and manage its accounts.")
+
+class _Commands(AppGroup):
+    """Commands that say in a sentence what is wrong with the database or the disk."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except DBAPIError as error:
+            with ctx.ensure_object(ScriptInfo).load_app().app_context():
+                raise click.ClickException(database.explain(error)) from error
+        except OSError as error:
+            raise click.ClickException(f"{error}.") from error
+
+
+portal = _Commands("portal", help="Prepare the portal and manage its accounts.")
 takes_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 _UNITS = {letter: 1024**power for power, letter in enumerate("KMGT", 1)}

@@ -36,6 +36,13 @@ def upgrade() -> None:
 
     Prints and changes nothing if the database is up to date, so it can always be run.
     """
+    if database.revision() is None and next(current_storage().all_keys(), None):
+        data = settings.data_folder(current_app)
+        raise click.ClickException(
+            f"{data / 'files'} holds what people uploaded, and {data / 'portal.db'} is missing or"
+            " empty. Nothing was changed. Put the database back, or restore a backup into a new"
+            " folder (PORTAL_DATA)."
+        )
     before, after = database.upgrade()
     if before is None:
         click.echo(f"Created the database, schema {after}.")

@@ -31,9 +31,11 @@ def prepare(folder: Path) -> Path:
         raise DataFolderError(
             f"The data folder {folder} cannot be created: {error.strerror}."
         ) from error
-    for name in ("", "files", "incoming", "portal.db", "throttle.db"):
+    for name in ("", "files", "incoming", "portal.db", "throttle.db", "secret_key"):
         if (folder / name).exists():
-            _check_access(folder / name, secret=name == "portal.db")
+            _check_kind(folder / name, is_folder=name in {"", "files", "incoming"})
+            if name != "secret_key":  # which has a check of its own
+                _check_access(folder / name, secret=name == "portal.db")
     files = folder / "files"
     if files.exists() and files.stat().st_mode & stat.S_IRGRP:
         _check_group(files, folder / "incoming")
@@ -92,6 +94,12 @@ def write_private(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
+
+
+def _check_kind(path: Path, *, is_folder: bool) -> None:
+    if path.is_dir() != is_folder or not (is_folder or path.is_file()):
+        kind = "a folder" if is_folder else "a regular file"
+        raise DataFolderError(f"{path} has to be {kind}. Move away what is there.")
 
 
 def _check_access(path: Path, *, secret: bool) -> None:

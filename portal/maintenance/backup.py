@@ -9,6 +9,7 @@ keys, and last ``manifest.jsonl``: a line about the backup, and one for each mem
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -18,14 +19,14 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
 import click
 
-from portal.core.datafolder import create_private
+from portal.core.datafolder import create_private, locked
 from portal.core.models import now
 from portal.storage.disk import Storage, sync_folder
 
@@ -40,6 +41,11 @@ _STORED = (
 )
 _LONGEST_LINE = 256
 """Bytes of a file's line in the manifest, and about the same in its header, at most."""
+
+_DRAFT = ".portal-backup-"
+"""The prefix of the folder beside the target that a backup writes to."""
+_YOUNG = 60
+"""Seconds in which a draft may not be locked yet."""
 
 Advance = Callable[[int], None]
 """Called with the number of bytes copied since the last call."""
@@ -99,9 +105,10 @@ def create(target: Path, data: Path, storage: Storage, schema: str, advance: Adv
     try:
         with (
             storage.deletions.put_off(),
-            tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as name,
+            tempfile.TemporaryDirectory(prefix=_DRAFT, dir=target.parent) as name,
+            locked(draft := Path(name)),
         ):
-            draft = Path(name)
+            _remove_killed(target.parent)
             _snapshot(data / DATABASE, draft / DATABASE)
             report = _write(draft, data, storage, schema, advance)
             if os.path.lexists(target):
@@ -114,6 +121,15 @@ def create(target: Path, data: Path, storage: Storage, schema: str, advance: Adv
         raise BackupError("Another backup is in progress. Wait until it ends.") from error
     report.size = target.stat().st_size
     return report
+
+
+def _remove_killed(folder: Path) -> None:
+    """Delete the drafts of backups that were killed; those that go on are locked."""
+    for left in folder.glob(f"{_DRAFT}*"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > _YOUNG:
+                with locked(left, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                    shutil.rmtree(left)
 
 
 def _snapshot(source: Path, target: Path) -> None:

@@ -45,6 +45,10 @@ def restore(source: Path, data: Path, storage: Storage, advance: Advance) -> int
         raise BackupError(f"There is no file {source}.")
     with locked(data), _errors_named(source):
         _check_unused(data)
+        # What is left is from a restore that was killed. Its draft, the sign of it, goes last.
+        permissions.remove_all(storage)
+        for left in storage.incoming.glob(f"{DRAFT}*"):
+            shutil.rmtree(left)
         size = _check_members(source)
         if (free := shutil.disk_usage(storage.incoming).free) < size:
             raise BackupError(
@@ -55,33 +59,48 @@ def restore(source: Path, data: Path, storage: Storage, advance: Advance) -> int
             draft = Path(name)
             keys = _extract(source, draft, advance)
             _check_database(draft / DATABASE, keys)
-            os.sync()  # once, which is faster than once for each file
-            permissions.adopt(storage, draft / "files")
-            (draft / SECRET_KEY).replace(data / SECRET_KEY)
-            # Last: until then, the folder counts as unused.
-            (draft / DATABASE).replace(data / DATABASE)
-            os.sync()
+            _install(draft, data, storage)
     return len(keys)
+
+
+def _install(draft: Path, data: Path, storage: Storage) -> None:
+    """Move what was extracted to where it belongs, or leave nothing there."""
+    os.sync()  # once, which is faster than once for each file
+    try:
+        permissions.adopt(storage, draft / "files")
+        (draft / SECRET_KEY).replace(data / SECRET_KEY)
+    except BaseException:
+        permissions.remove_all(storage)
+        raise
+    # Last: until then, the folder counts as unused.
+    (draft / DATABASE).replace(data / DATABASE)
+    os.sync()
 
 
 def _check_unused(data: Path) -> None:
     """Raise if the folder has anything to lose, or a portal runs there."""
     found = []
+    was_killed = any((data / "incoming").glob(f"{DRAFT}*"))
     # The database first: it says most.
     for path in sorted(data.iterdir(), key=lambda path: (path.name != DATABASE, path.name)):
         if path.name in {"files", "incoming"}:
             # A restore that was killed leaves a draft; a disk of its own has 'lost+found'.
             inside = [one for one in path.iterdir() if one.name != "lost+found"]
-            found += [one for one in inside if not one.name.startswith(DRAFT)]
+            found += [one for one in inside if not _is_left(one, was_killed=was_killed)]
         elif path.name == DATABASE:
             found += [] if _has_no_tables(path) else [path]
-        elif path.name != SECRET_KEY and not path.name.startswith("throttle.db"):
+        elif not path.name.startswith((SECRET_KEY, "throttle.db")):
             found.append(path)
     if found:
         raise BackupError(
             f"{data} is in use: it has {found[0]}. Stop the portal, and restore into a new folder"
             " (PORTAL_DATA), or move the content of this one away first."
         )
+
+
+def _is_left(path: Path, *, was_killed: bool) -> bool:
+    """Return whether a restore that was killed has left it."""
+    return path.name.startswith(DRAFT) or (was_killed and path.parent.name == "files")
 
 
 def _has_no_tables(database: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
@@ -24,6 +25,12 @@ def adopt(storage: Storage, folder: Path) -> None:
     for part in parts:
         part.rename(storage.files / part.name)
     sync_folder(storage.files)
+
+
+def remove_all(storage: Storage) -> None:
+    """Delete all that is kept."""
+    for part in storage.files.glob("[0-9a-f][0-9a-f]/"):
+        shutil.rmtree(part)
 
 
 def set_aside(storage: Storage, key: str) -> str:

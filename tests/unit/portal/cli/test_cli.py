@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -34,6 +36,76 @@ def test_database_of_a_newer_version_is_refused_in_words(
     code, out, err = ready("upgrade")
     assert (code, out) == (1, "")
     assert re.fullmatch(r"Error: .* schema 9999, which .* a newer version .*\n", err)
+
+
+@pytest.mark.parametrize("left", [None, b""])
+def test_lost_database_is_not_created_beside_what_people_uploaded(
+    left: bytes | None, app: Flask, data: Path, make_app: Callable[..., Flask]
+) -> None:
+    with app.app_context():
+        store("alice", "a.txt", b"precious")
+        database.db.engine.dispose()
+    for path in data.glob("portal.db*"):
+        path.unlink()
+    if left is not None:
+        (data / "portal.db").write_bytes(left)
+        (data / "portal.db").chmod(0o600)
+    result = make_app().test_cli_runner().invoke(portal, ["upgrade"])
+    assert result.exit_code == 1
+    assert "portal.db is missing or empty" in result.stderr
+    with closing(sqlite3.connect(data / "portal.db")) as left_alone:
+        assert left_alone.execute("SELECT * FROM sqlite_schema").fetchall() == []
+    assert len(kept(data)) == 1
+
+
+def _damage(data: Path) -> None:
+    content = bytearray((data / "portal.db").read_bytes())
+    content[4096:] = b"x" * (len(content) - 4096)
+    (data / "portal.db").write_bytes(content)
+
+
+def _is_no_database(data: Path) -> None:
+    (data / "portal.db").write_bytes(b"text " * 1000)
+
+
+@pytest.mark.parametrize("damage", [_damage, _is_no_database])
+@pytest.mark.parametrize(
+    "words", [["check"], ["upgrade"], ["cleanup"], ["accounts"], ["quota"], ["trash"]]
+)
+def test_damaged_database_is_told_in_a_sentence(
+    words: list[str], damage: Callable[[Path], None], app: Flask, data: Path
+) -> None:
+    with app.app_context():
+        database.db.engine.dispose()
+    for path in data.glob("portal.db-*"):
+        path.unlink()
+    damage(data)
+    result = app.test_cli_runner().invoke(portal, words)
+    assert result.exit_code == 1
+    assert re.fullmatch(
+        r"Error: The database \S+/portal.db is damaged: .* restore the last backup .*\n",
+        result.stderr,
+    )
+
+
+def test_locked_database_is_told_in_a_sentence(
+    app: Flask, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "BUSY_TIMEOUT", 10)
+    with closing(sqlite3.connect(data / "portal.db")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        result = app.test_cli_runner().invoke(portal, ["set-quota", "alice", "1G"])
+    assert result.exit_code == 1
+    assert "is locked by another process" in result.stderr
+
+
+def test_failing_disk_is_told_in_a_sentence(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(database, "schema_is_current", fail)
+    result = app.test_cli_runner().invoke(portal, ["accounts"])
+    assert (result.exit_code, result.stderr) == (1, "Error: [Errno 28] No space left on device.\n")
 
 
 @pytest.mark.parametrize(

@@ -319,3 +319,14 @@ def test_start_survives_what_lies_in_the_way(
     make_app()
     assert [path.exists() for path in listed[1:]] == [path.name != "old" for path in listed[1:]]
     assert (data / "secret_key").exists()
+
+
+@pytest.mark.parametrize("name", ["files", "incoming", "portal.db", "throttle.db", "secret_key"])
+def test_what_is_of_another_kind_is_named(name: str, data: Path) -> None:
+    data.mkdir(0o700)
+    if name in {"files", "incoming"}:
+        (data / name).touch(0o600)
+    else:
+        (data / name).mkdir(0o700)
+    with pytest.raises(DataFolderError, match=f"{name} has to be a"):
+        create_app({"DATA": str(data)})

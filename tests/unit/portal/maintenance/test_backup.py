@@ -355,6 +355,21 @@ def test_file_deleted_during_a_backup_is_in_it_and_gone_after_it(
     assert list((data / "incoming" / "deleted").iterdir()) == []
 
 
+def test_backup_removes_what_killed_ones_left_and_nothing_of_those_that_run(
+    app: Flask, target: Path
+) -> None:
+    killed, running, young = (target.parent / f".portal-backup-{n}" for n in "abc")
+    for folder in (killed, running, young):
+        folder.mkdir()
+        (folder / "backup.tar").write_bytes(b"half")
+    for folder in (killed, running):
+        os.utime(folder, (0, time.time() - 7200))
+    with locked(running):
+        assert run(app, "backup", str(target))[0] == 0
+    assert not killed.exists()
+    assert [(folder / "backup.tar").read_bytes() for folder in (running, young)] == [b"half"] * 2
+
+
 def test_second_backup_at_once_is_refused(
     app: Flask, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -464,6 +479,67 @@ def test_restore_takes_a_folder_that_another_one_was_killed_in(made: Path, new: 
     run(new, "accounts")  # which looks into the database, and asks for the upgrade
     with new.app_context():
         db.engine.dispose()
+    assert run(new, "restore", str(made))[0] == 0
+
+
+KILLED = """
+import os, signal, sys
+from flask import Flask
+from portal import create_app
+from portal.cli import portal
+
+left = int(sys.argv[3])
+
+def count(name, *_):
+    global left
+    if name in {"open", "os.rename", "os.mkdir", "os.chmod", "shutil.rmtree"}:
+        left -= 1
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+app = create_app({"DATA": sys.argv[1]})
+sys.addaudithook(count)
+result = app.test_cli_runner().invoke(portal, ["restore", sys.argv[2]])
+sys.exit(result.exit_code)
+"""
+
+
+def test_restore_that_is_killed_can_be_repeated(made: Path, make_app: Make, tmp_path: Path) -> None:
+    """At moments that are spread over all that it does to files."""
+    killed = 0
+    for moment in (1, 12, 22, 28, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 42, 44, 48):
+        folder = tmp_path / f"killed {moment}"
+        words = [sys.executable, "-c", KILLED, str(folder), str(made), str(moment)]
+        killed += subprocess.run(words, cwd=PROJECT, check=False).returncode == -signal.SIGKILL
+        new = make_app(DATA=str(folder))
+        code, _, err = run(new, "restore", str(made))
+        # It was killed after all was in its place, or this one brings all there.
+        assert code == 0 or "portal.db" in err, err
+        assert run(new, "upgrade")[0] == 0
+        assert run(new, "check", "--content") == (0, "", "")
+        drafts = list((folder / "incoming").glob("restore-*"))
+        assert code != 0 or drafts == []
+    assert killed >= 12
+
+
+def test_restore_that_fails_while_files_move_leaves_none(
+    made: Path, new: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really = Path.rename
+    left = [2]
+
+    def rename(path: Path, target: Path) -> Path:
+        left[0] -= 1
+        if not left[0]:
+            raise OSError(5, "Input/output error")
+        return really(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", rename)
+        code, _, err = run(new, "restore", str(made))
+    assert code == 1
+    assert "Input/output error" in err
+    assert kept(Path(new.config["DATA"])) == []
     assert run(new, "restore", str(made))[0] == 0
 
 
