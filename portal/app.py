@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 from flask_delegate import ConfigurationError, Delegate
 from portal import cli
@@ -24,6 +23,7 @@ from portal.web import activity, admin, errors, filters, headers, health
 from portal.web.account import account, sign_in
 from portal.web.files import entries, files, trash, tus
 from portal.web.forms import csrf
+from portal.web.proxies import Proxies
 from portal.web.sharing import links, visitors
 
 _BLUEPRINTS = (
@@ -46,7 +46,8 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.request_class = UploadRequest
     settings.load(app, config)
     logs.init_app(app)
-    _trust_proxies(app)
+    if hops := app.config["PROXIES"]:
+        app.wsgi_app = Proxies(app.wsgi_app, hops)  # type: ignore[method-assign]
     folder = datafolder.prepare(settings.data_folder(app))
     app.secret_key = datafolder.secret_key(folder)
     app.session_interface = SessionInterface()
@@ -61,13 +62,6 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.add_template_global(quota_of)
     app.cli.add_command(cli.portal)
     return app
-
-
-def _trust_proxies(app: Flask) -> None:
-    if hops := app.config["PROXIES"]:
-        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
-            app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops
-        )
 
 
 def _prepare_storage(app: Flask, folder: Path) -> None:

@@ -110,11 +110,11 @@ def test_address_is_taken_from_as_many_proxies_as_there_are(
     app = make_app(PROXIES=proxies)
     prepare(app)
     client = app.test_client()
+    client.environ_base["HTTP_X_FORWARDED_FOR"] = "6.6.6.6, 192.0.2.7"
     form_token = token(client)
     client.post(
         "/sign-in",
         data={"csrf_token": form_token, "username": "alice", "password": "wrong password"},
-        headers={"X-Forwarded-For": "6.6.6.6, 192.0.2.7"},
         environ_base={"REMOTE_ADDR": "10.0.0.1"},
     )
     assert f"sign-in failed from {seen}: 'alice'" in caplog.text

@@ -229,6 +229,7 @@ def test_forwarded_address_counts_only_behind_a_proxy(
     app = make_app(PROXIES=hops)
     prepare(app)
     client = app.test_client()
+    client.environ_base["HTTP_X_FORWARDED_FOR"] = "203.0.113.1"
     form = {"csrf_token": token(client), "username": "alice", "password": "wrong password"}
     answers = []
     for number in range(FOR_ACCOUNT + 2):
@@ -246,6 +247,7 @@ def test_forwarded_nonsense_is_no_address(
     app = make_app(PROXIES=1)
     prepare(app)
     client = app.test_client()
+    client.environ_base["HTTP_X_FORWARDED_FOR"] = "203.0.113.1"
     form = {"csrf_token": token(client), "username": "alice", "password": "wrong password"}
     for number in range(FOR_ACCOUNT + 1):
         headers = {"X-Forwarded-For": f"203.0.113.1: 'x{number}'"}
