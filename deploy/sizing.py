@@ -24,7 +24,9 @@ _ASYNC_FACTOR = 31
 _MOST_SPARE = 16  # processes of Apache that wait for work
 _MOST_UPLOADS = 2048  # threads of the one Python process that takes them
 _PYTHON = 110 * MIB  # of each process that computes pages
-_UPLOADS = 256 * MIB  # of the one that takes uploads, when all its threads have been used
+# Of the one that takes uploads and forms, when all its threads have been used; with 64 MiB for the
+# hash of a password.
+_UPLOADS = 320 * MIB
 _TLS = ("apache-site", "apache-express", "xsendfile")  # the servers whose Apache encrypts
 _PER_CLIENT = {"run": 64 * 1024, "nginx": 128 * 1024, **dict.fromkeys(_TLS, 288 * 1024)}
 """Bytes of all processes together for one slow download, by server: as deploy/install calls it, or

@@ -21,9 +21,9 @@ from portal.storage.disk import Storage
 from portal.tus.parts import Parts
 from portal.web import activity, admin, errors, filters, headers, health
 from portal.web.account import account, sign_in
+from portal.web.edge import Edge
 from portal.web.files import entries, files, trash, tus
 from portal.web.forms import csrf
-from portal.web.proxies import Proxies
 from portal.web.sharing import links, visitors
 
 _BLUEPRINTS = (
@@ -46,8 +46,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.request_class = UploadRequest
     settings.load(app, config)
     logs.init_app(app)
-    if hops := app.config["PROXIES"]:
-        app.wsgi_app = Proxies(app.wsgi_app, hops)  # type: ignore[method-assign]
+    app.wsgi_app = Edge(app.wsgi_app, app.config["PROXIES"])  # type: ignore[method-assign]
     folder = datafolder.prepare(settings.data_folder(app))
     app.secret_key = datafolder.secret_key(folder)
     app.session_interface = SessionInterface()

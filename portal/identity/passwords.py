@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 from functools import cache
 
 from argon2 import PasswordHasher
@@ -24,6 +25,8 @@ _MOST_READ_AS_LETTERS = 7
 _SAME_LETTER = str.maketrans("@{[<|!$+", "4(((1157")
 
 hasher = PasswordHasher()
+_turn = threading.Lock()
+"""A hash takes 64 MiB, and all processors: one is computed at a time, and the others wait."""
 
 
 class PasswordError(ValueError):
@@ -55,17 +58,19 @@ def _guesses(password: str, name: str) -> int:
 
 def hash_password(password: str) -> str:
     """Return the hash of a password for the database."""
-    return hasher.hash(password)
+    with _turn:
+        return hasher.hash(password)
 
 
 def verify(password_hash: str | None, password: str) -> bool:
     """Return whether a password is right; without a hash, for an unknown account, as slowly."""
     if not 0 < len(password) <= LONGEST:
         return False
-    # In either case, as creating the first one takes time.
-    dummy = dummy_hash()
     try:
-        hasher.verify(password_hash or dummy, password)
+        with _turn:
+            # In either case, as creating the first one takes time.
+            dummy = dummy_hash()
+            hasher.verify(password_hash or dummy, password)
     except (VerificationError, InvalidHashError):
         return False
     return password_hash is not None

@@ -145,6 +145,13 @@ def count_password(name: str, what: str = "sign-in") -> Attempt:
     return _count(what, name, password_counters(name, _network()))
 
 
+def count_share_password(public_id: str) -> Attempt:
+    """Count an attempt to guess the password of a link."""
+    # No account can have this name: it would share its counters.
+    counters = password_counters(f"\0share {public_id}", _network())
+    return _count("share password", f"share {public_id}", counters)
+
+
 def count_code(account: Account) -> Attempt:
     """Count an attempt to guess a code of the second factor."""
     return _count("second factor", account.name, _code_counters(account.id, _network()))

@@ -73,7 +73,7 @@ def unlock(public_id: str) -> ResponseReturnValue:
     """Check a share's password. It opens this share, and no other."""
     share = _open_link(Share, public_id)
     form = UnlockForm()
-    attempt = throttle.count_password(f"share {public_id}", "share password")
+    attempt = throttle.count_share_password(public_id)
     if form.validate_on_submit() and visitor.unlock(share, form.password.data):
         # The failures of others, who may be guessing, still count.
         attempt.take_back()

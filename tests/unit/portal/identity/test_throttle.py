@@ -279,3 +279,12 @@ def test_store_that_there_is_not_is_a_setting_error(
 def test_counters_lie_in_the_data_folder(app: Flask, data: Path) -> None:
     assert app.config["THROTTLE_STORE"] is None
     assert stat.S_IMODE((data / "throttle.db").stat().st_mode) == 0o600
+
+
+def test_no_account_shares_its_counters_with_a_link(app: Flask) -> None:
+    with app.test_request_context():
+        for _ in range(FOR_ACCOUNT):
+            throttle.count_share_password("abc")
+        throttle.count_password("share abc")
+        with pytest.raises(throttle.TooManyAttemptsError):
+            throttle.count_share_password("abc")

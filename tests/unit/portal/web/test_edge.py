@@ -1,4 +1,4 @@
-"""What reverse proxies say of the client."""
+"""What a request says of its client and its host."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from flask import Flask
+from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from tests.support.portal import prepare, token
 
@@ -43,3 +44,43 @@ def test_request_that_does_not_say_where_it_comes_from_is_refused(
     answer = make_app(PROXIES=hops).test_client().get("/sign-in", headers=headers)
     assert answer.status_code == 400
     assert "X-Forwarded-For is missing, or too short for PORTAL_PROXIES" in answer.text
+
+
+@pytest.mark.parametrize("proxies", [0, 1])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "a" * 64 + ".x",
+        ".x",
+        "x..y",
+        "xn--",
+        "a." * 130,
+        "a b",
+        "a/b",
+        "[::1",
+        "x:999999",
+        "x:y",
+        "ü",
+    ],
+)
+def test_host_that_is_none_is_refused_in_words(
+    host: str, proxies: int, make_app: Callable[..., Flask]
+) -> None:
+    said = host.encode().decode("latin-1")
+    environ = {"HTTP_HOST": said}
+    if proxies:
+        forwarded = {"HTTP_X_FORWARDED_HOST": said, "HTTP_X_FORWARDED_FOR": "::1"}
+        environ = {"HTTP_HOST": "localhost", **forwarded}
+    # The test client reads the name itself.
+    environ = EnvironBuilder("/sign-in").get_environ() | environ
+    body, status, _ = run_wsgi_app(make_app(PROXIES=proxies).wsgi_app, environ)
+    assert status == "400 Bad Request"
+    assert b"".join(body) == b"The request's Host header is not the name of a host.\n"
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "a.example:8443", "[::1]:80", "192.0.2.1", "xn--mnchen-3ya.de", "A-1.x."]
+)
+def test_host_that_is_one_is_taken(host: str, make_app: Callable[..., Flask]) -> None:
+    client = make_app().test_client()
+    assert client.get("/sign-in", environ_overrides={"HTTP_HOST": host}).status_code != 400
