@@ -72,7 +72,8 @@ def signed_url(
         cookie.
     :param options: those of :class:`~flask_delegate.Handoff`. The area needs
         ``DELEGATE_SIGNED_URL`` or its own ``signed_url``.
-    :returns: a path with a query, for a page of the same host.
+    :returns: a path with a query, for a page of the same host. Within a request it begins with the
+        path at which a proxy shows Apache, if it shows it at one.
     :raises FileRefused: if it is not a readable regular file below the root.
     :raises HandoffUnavailable: if the area has no signed URLs, or the server does not verify them.
     :raises UnknownArea: if there is no such area.
@@ -85,13 +86,14 @@ def signed_url(
     if not area.signed_url:
         cure = "Set DELEGATE_SIGNED_URL to a prefix such as /signed/, or the area's 'signed_url'."
         raise HandoffUnavailable(area.name, "it has no signed URLs.", cure)
-    keys = state.keys[area.name][0]
+    keys, prefix = state.keys[area.name][0], ""
     if has_request_context():
         keys = _loaded_keys(app, state, area, request.environ)
+        prefix = signing.outer_prefix(request.environ)
     expires = signing.expiry(expires_in)
     delivery = describe(handoff, area, resolve(area.root, path))
     browser = signing.browser_value() if bind_to_browser else ""
-    return signing.sign(delivery, keys.signing_key, expires, browser)
+    return prefix + signing.sign(delivery, keys.signing_key, expires, browser)
 
 
 def _choose(app: Flask, state: State, area: Area, environ: WSGIEnvironment) -> tuple[Server, Keys]:

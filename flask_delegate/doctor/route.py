@@ -18,6 +18,7 @@ from ..areas import Area
 from ..handoff import Handoff
 from ..resolve import resolve
 from ..sending import send, why_unready
+from ..servers import signing
 from ..servers.handshake import PROCESS_GROUP
 from ..state import state_of
 
@@ -96,6 +97,8 @@ def _report(area: Area, name: str) -> dict[str, Any]:
         "url": area.url,
         "backend": area.backend,
         "fingerprint": keys.fingerprint,
+        "mount": request.root_path,
+        "outer_prefix": signing.outer_prefix(request.environ),
         "problem": unready and unready.reason,
         "cure": unready and unready.cure,
         "old_key": any(why_unready(request.environ, area, one) is None for one in old),

@@ -188,7 +188,9 @@ WSGIDaemonProcess second {user} python-home={home} python-path={app} locale=C.UT
 
 
 @contextmanager
-def debian_site(site: Site, *, module: Callable[[], str]) -> Iterator[Running]:
+def debian_site(
+    site: Site, *, module: Callable[[], str], application: str = APPLICATION
+) -> Iterator[Running]:
     """Serve with a system-wide Apache in Debian's layout; the site is switched on by a2ensite.
 
     :param module: gives the directives that load mod_wsgi.
@@ -203,7 +205,7 @@ def debian_site(site: Site, *, module: Callable[[], str]) -> Iterator[Running]:
     (base / "etc/mods-available/wsgi.load").write_text(module())
     (base / "etc/mods-available/wsgi.conf").write_text(f"WSGISocketPrefix {base}/run/wsgi\n")
     (base / "delegate.conf").write_text(site.apache_config("--site"))
-    (base / "served.wsgi").write_text(site.source(APPLICATION))
+    (base / "served.wsgi").write_text(site.source(application))
     user = f"user={DAEMON_USER}" if DAEMON_USER else ""
     values = {"user": user, "home": sys.prefix, "app": site.app, "base": base, "host": HOST}
     (base / "etc/sites-available/hello.conf").write_text(SITE.format(port=port, **values))
@@ -283,13 +285,11 @@ http {{
     server {{
         listen 127.0.0.1:{port} {listen};
         include {base}/delegate.conf;
-        location / {{
-            proxy_pass http://127.0.0.1:{upstream};
-            proxy_set_header Host $http_host;
-            proxy_set_header X-Flask-Delegate $flask_delegate;
-            proxy_buffer_size 32k;
-            proxy_buffers 8 32k;
-        }}
+        proxy_set_header Host $http_host;
+        proxy_set_header X-Flask-Delegate $flask_delegate;
+        proxy_buffer_size 32k;
+        proxy_buffers 8 32k;
+        {locations}
     }}
 }}
 """
@@ -310,6 +310,7 @@ def nginx_in_front(
     events: str = "",
     http: str = _LOGGED % NGINX_FORMAT,
     listen: str = "",
+    locations: str = "location / {{ proxy_pass http://127.0.0.1:{upstream}; }}",
 ) -> Iterator[int]:
     """Run nginx in front of another server.
 
@@ -317,6 +318,7 @@ def nginx_in_front(
     :param include: rules for the server; none: those that the extension generates.
     :param main: directives outside of every block.
     :param listen: options of the directive ``listen``.
+    :param locations: what to do with requests, ``{upstream}`` being replaced.
     """
     port = free_port()
     base = site.folder / f"nginx-{port}"
@@ -328,9 +330,8 @@ def nginx_in_front(
     )
     main += f" user {DAEMON_USER};" if DAEMON_USER else ""
     values = {"base": base, "main": main, "events": events, "http": http, "temporary": temporary}
-    (base / "nginx.conf").write_text(
-        _NGINX.format(**values, port=port, listen=listen, upstream=upstream)
-    )
+    values |= {"port": port, "listen": listen, "locations": locations.format(upstream=upstream)}
+    (base / "nginx.conf").write_text(_NGINX.format(**values))
     command = [tool("nginx"), "-e", f"{base}/start.log", "-p", base, "-c", f"{base}/nginx.conf"]
     with process([str(word) for word in command], port, base, base / "output"):
         yield port
