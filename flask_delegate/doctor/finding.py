@@ -32,6 +32,7 @@ CHECKS = frozenset(
         *("apache-modules", "apache-paths", "reach", "probe-file", "probe", "agreement"),
         "prefix",
         *("daemon-mode", "guard", "handoff", "head", "range", "conditional"),
+        "longest-path",
         *("signed-url", "signed-url-forged", "listing", "other-paths"),
         *(f"attack-{family.name}" for family in FAMILIES),
     ]

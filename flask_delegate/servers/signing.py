@@ -23,6 +23,10 @@ from . import codec
 LONGEST = 31 * 24 * 3600
 """Seconds that a URL may be valid: nobody can revoke it."""
 
+LONGEST_URL = 8000
+"""Bytes of a URL. RFC 9110, 4.1: servers should read as many; Apache's ``LimitRequestLine`` and
+nginx's ``large_client_header_buffers`` allow hardly more."""
+
 COOKIE = "flask_delegate_browser"
 """The cookie with a random value that URLs may be bound to."""
 

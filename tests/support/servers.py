@@ -173,8 +173,8 @@ def embedded(site: Site) -> Iterator[Running]:
 
 
 SITE = """
-WSGIDaemonProcess first {user} python-home={home} python-path={app} locale=C.UTF-8 threads=5
-WSGIDaemonProcess second {user} python-home={home} python-path={app} locale=C.UTF-8 threads=5
+WSGIDaemonProcess first {user} {daemon} python-home={home} python-path={app} locale=C.UTF-8
+WSGIDaemonProcess second {user} {daemon} python-home={home} python-path={app} locale=C.UTF-8
 <VirtualHost 127.0.0.1:{port}>
     ServerName {host}
     Include {base}/delegate.conf
@@ -189,11 +189,16 @@ WSGIDaemonProcess second {user} python-home={home} python-path={app} locale=C.UT
 
 @contextmanager
 def debian_site(
-    site: Site, *, module: Callable[[], str], application: str = APPLICATION
+    site: Site,
+    *,
+    module: Callable[[], str],
+    application: str = APPLICATION,
+    daemon: str = "threads=5",
 ) -> Iterator[Running]:
     """Serve with a system-wide Apache in Debian's layout; the site is switched on by a2ensite.
 
     :param module: gives the directives that load mod_wsgi.
+    :param daemon: options of WSGIDaemonProcess.
     """
     port = free_port()
     base = site.folder / f"apache-{port}"
@@ -208,7 +213,8 @@ def debian_site(
     (base / "served.wsgi").write_text(site.source(application))
     user = f"user={DAEMON_USER}" if DAEMON_USER else ""
     values = {"user": user, "home": sys.prefix, "app": site.app, "base": base, "host": HOST}
-    (base / "etc/sites-available/hello.conf").write_text(SITE.format(port=port, **values))
+    values |= {"daemon": daemon, "port": port}
+    (base / "etc/sites-available/hello.conf").write_text(SITE.format(**values))
     for command in (
         [tool("a2dissite"), "--quiet", "000-default"],
         [tool("a2enmod"), "--quiet", "headers", "ratelimit", "rewrite", "wsgi"],
