@@ -20,7 +20,7 @@ _KIBIBYTE = 1024
 LONGEST = 24 * _KIBIBYTE
 """Bytes of the header that hands a file off: room for the longest path that Linux allows (4,095
 bytes, each three when quoted), a name of 255 bytes, a policy and a media type."""
-HEAD = LONGEST + 8 * _KIBIBYTE
+RESPONSE_HEAD = LONGEST + 8 * _KIBIBYTE
 """Bytes that the server has to read of a response's head, cookies and other headers included.
 mod_wsgi reads as many of each header, unless ``header-buffer-size`` says otherwise."""
 

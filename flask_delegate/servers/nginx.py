@@ -17,13 +17,13 @@ from werkzeug.wrappers import Response
 from ..areas import Area
 from ..delivery import Delivery
 from .base import Choices, Keeps, Keyed, Server, describing_response
-from .codec import HEAD, internal_url
+from .codec import RESPONSE_HEAD, internal_url
 from .handshake import PROXY_HEADER, Keys
 
 PASSING_ON = (
     f"proxy_set_header {PROXY_HEADER} $flask_delegate;",
-    f"proxy_buffer_size {HEAD // 1024}k;",
-    f"proxy_buffers 8 {HEAD // 1024}k;",
+    f"proxy_buffer_size {RESPONSE_HEAD // 1024}k;",
+    f"proxy_buffers 8 {RESPONSE_HEAD // 1024}k;",
 )
 """The lines for where nginx passes requests on to the application.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from flask_delegate.servers import SERVERS
-from flask_delegate.servers.codec import HEAD, LONGEST
+from flask_delegate.servers.codec import LONGEST, RESPONSE_HEAD
 from flask_delegate.servers.signing import LONGEST_URL
 from tests.support import doctor
 from tests.support.application import APPLICATION
@@ -163,8 +163,8 @@ def test_the_longest_header_of_a_hand_off_is_read_and_a_longer_one_refused(site:
 def test_nginx_reads_as_long_a_header_and_others(site: Site) -> None:
     site.settings["DELEGATE_BACKEND"] = "nginx"
     with behind_nginx(site, SIZED) as (port, _):
-        assert get(port, f"/head/{HEAD - 512}").body == b"body"
-        assert get(port, f"/head/{HEAD}").status == 502
+        assert get(port, f"/head/{RESPONSE_HEAD - 512}").body == b"body"
+        assert get(port, f"/head/{RESPONSE_HEAD}").status == 502
 
 
 def test_the_longest_signed_url_is_served_and_a_longer_one_refused(site: Site) -> None:
@@ -210,7 +210,7 @@ def small_buffer(site: Site) -> Iterator[int]:
 @pytest.mark.parametrize(
     ("start", "status", "cure"),
     [
-        (nginx_as_usual, 502, f"proxy_buffer_size {HEAD // 1024}k"),
+        (nginx_as_usual, 502, f"proxy_buffer_size {RESPONSE_HEAD // 1024}k"),
         (small_buffer, 500, "leave out header-buffer-size"),
     ],
 )

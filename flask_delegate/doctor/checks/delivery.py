@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 
-from ...servers.codec import HEAD
+from ...servers.codec import RESPONSE_HEAD
 from ..finding import Finding, failure, ok, skipped
 from ..probe import Visit, longest_probe_file
 from ..requests.client import Reply
@@ -116,7 +116,7 @@ def _longest_path(visit: Visit) -> Finding:
         reply = replace(visit, probe=probe).ask(LONGEST)
     if reply.status == 200 and reply.body == probe.content:
         return ok("longest-path", "a file with the longest possible path arrives")
-    size = HEAD // 1024
+    size = RESPONSE_HEAD // 1024
     return failure(
         "longest-path",
         f"a file with the longest possible path was answered with {reply.status}.",
