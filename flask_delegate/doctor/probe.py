@@ -96,10 +96,14 @@ def longest_probe_file(area: Area) -> Iterator[Probe]:
     probe = Probe(PREFIX + secrets.token_hex(16), content, content)
     top, path = Path(area.root, probe.name), Path(area.root, longest_path(area, probe.name))
     try:
-        path.parent.mkdir(parents=True)
-        path.write_bytes(content)
-        for made in (top, *top.rglob("*")):
-            made.chmod(0o755)
+        # The web server must be able to read it. A chmod by root could be led elsewhere, by a link
+        # that the area's owner puts in the way.
+        usual = os.umask(0o022)
+        try:
+            path.parent.mkdir(parents=True)
+            path.write_bytes(content)
+        finally:
+            os.umask(usual)
         yield probe
     finally:
         shutil.rmtree(top, ignore_errors=True)
