@@ -87,7 +87,7 @@ class FileUnreadable(FileRefused):
 
 
 class HandoffUnavailable(DelegateError):
-    """The server did not show the guard for the settings, and streaming is ruled out.
+    """The server cannot send the file: it did not show the guard, or a path or header is too long.
 
     :param area: the area's name.
     :param reason: what was seen.

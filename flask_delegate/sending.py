@@ -9,7 +9,7 @@ from wsgiref.types import WSGIEnvironment
 from flask import Flask, Response, current_app, has_request_context, request
 
 from .areas import Area
-from .delivery import describe
+from .delivery import Delivery, describe
 from .exceptions import HandoffUnavailable
 from .guards.lost_headers import SENT, Sent
 from .guards.redirects import MINTED
@@ -28,7 +28,8 @@ def send_via_apache(path: str | os.PathLike[str], **options: Unpack[Options]) ->
     :param path: relative to the area's root.
     :param options: those of :class:`~flask_delegate.Handoff`.
     :raises FileRefused: if it is not a readable regular file below the root.
-    :raises HandoffUnavailable: if streaming is ruled out and the server is not ready.
+    :raises HandoffUnavailable: if streaming is ruled out and the server is not ready, or what it
+        has to know does not fit in a header.
     :raises UnknownArea: if there is no such area.
     :raises ValueError: if an option is out of its range.
     """
@@ -43,6 +44,7 @@ def send(handoff: Handoff) -> Response:
     area = state.settings.area(handoff.area)
     delivery = describe(handoff, area, resolve(area.root, handoff.path))
     server, keys = _choose(app, state, area, environ)
+    _check_length(server, delivery)
     response: Response = app.make_response(server.respond(delivery, keys, environ))
     if server.header:
         environ.setdefault(MINTED, []).append(response.headers[server.header])
@@ -72,9 +74,11 @@ def signed_url(
         cookie.
     :param options: those of :class:`~flask_delegate.Handoff`. The area needs
         ``DELEGATE_SIGNED_URL`` or its own ``signed_url``.
-    :returns: a path with a query, for a page of the same host.
+    :returns: a path with a query, for a page of the same host. Within a request it begins with the
+        path at which a proxy shows Apache, if it shows it at one.
     :raises FileRefused: if it is not a readable regular file below the root.
-    :raises HandoffUnavailable: if the area has no signed URLs, or the server does not verify them.
+    :raises HandoffUnavailable: if the area has no signed URLs, the server does not verify them, or
+        the URL would be too long.
     :raises UnknownArea: if there is no such area.
     :raises ValueError: if an argument is out of its range.
     """
@@ -85,13 +89,22 @@ def signed_url(
     if not area.signed_url:
         cure = "Set DELEGATE_SIGNED_URL to a prefix such as /signed/, or the area's 'signed_url'."
         raise HandoffUnavailable(area.name, "it has no signed URLs.", cure)
-    keys = state.keys[area.name][0]
+    keys, prefix = state.keys[area.name][0], ""
     if has_request_context():
         keys = _loaded_keys(app, state, area, request.environ)
+        prefix = signing.outer_prefix(request.environ)
     expires = signing.expiry(expires_in)
     delivery = describe(handoff, area, resolve(area.root, path))
+    _check_length(server_of(area), delivery)
     browser = signing.browser_value() if bind_to_browser else ""
-    return signing.sign(delivery, keys.signing_key, expires, browser)
+    url = prefix + signing.sign(delivery, keys.signing_key, expires, browser)
+    if len(url) > signing.LONGEST_URL:
+        reason = (
+            f"a signed URL would have {len(url)} bytes, and {signing.LONGEST_URL} are the limit."
+        )
+        cure = "Choose a shorter path, policy (csp) or media type, or hand the file off."
+        raise HandoffUnavailable(area.name, reason, cure)
+    return url
 
 
 def _choose(app: Flask, state: State, area: Area, environ: WSGIEnvironment) -> tuple[Server, Keys]:
@@ -103,6 +116,14 @@ def _choose(app: Flask, state: State, area: Area, environ: WSGIEnvironment) -> t
             raise
         warn_once(app, f"{unavailable} Until then Python streams the files.")
         return SERVERS[STREAM], Keys()
+
+
+def _check_length(server: Server, delivery: Delivery) -> None:
+    length = len(delivery.file.path.encode("utf-8", "surrogateescape"))
+    if length > server.longest_path:
+        reason = f"the file's path has {length} bytes, and {server.longest_path} are the limit."
+        cure = "Choose shorter names for the file and its folders, or another backend."
+        raise HandoffUnavailable(delivery.area.name, reason, cure)
 
 
 def _loaded_keys(app: Flask, state: State, area: Area, environ: WSGIEnvironment) -> Keys:

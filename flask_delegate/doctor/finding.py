@@ -30,6 +30,7 @@ CHECKS = frozenset(
         *("settings", "interpreter", "root", "root-link", "permissions", "files", "overlap"),
         *("backend", "network", "config", "config-secret", "sendfile"),
         *("apache-modules", "apache-paths", "reach", "probe-file", "probe", "agreement"),
+        *("prefix", "longest-path"),
         *("daemon-mode", "guard", "handoff", "head", "range", "conditional"),
         *("signed-url", "signed-url-forged", "listing", "other-paths"),
         *(f"attack-{family.name}" for family in FAMILIES),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from .file_access import Account
 from .requests import http2
 from .requests.client import Reply, Target, answer_to, fetch
 from .requests.families import Attack
-from .route import PREFIX, ROUTE, make_token, probe_handoff
+from .route import PREFIX, ROUTE, longest_path, make_token, probe_handoff
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,29 @@ class Visit:
         """Return what the client should be told of the file."""
         file = resolve(self.area.root, self.probe.name)
         return describe(probe_handoff(self.area.name, self.probe.name), self.area, file)
+
+
+@contextmanager
+def longest_probe_file(area: Area) -> Iterator[Probe]:
+    """Put a probe file at the longest path that the server can open, and delete it at the end.
+
+    :raises OSError: if it cannot be created.
+    """
+    content = secrets.token_hex(16).encode()
+    probe = Probe(PREFIX + secrets.token_hex(16), content, content)
+    top, path = Path(area.root, probe.name), Path(area.root, longest_path(area, probe.name))
+    try:
+        # The web server must be able to read it. A chmod by root could be led elsewhere, by a link
+        # that the area's owner puts in the way.
+        usual = os.umask(0o022)
+        try:
+            path.parent.mkdir(parents=True)
+            path.write_bytes(content)
+        finally:
+            os.umask(usual)
+        yield probe
+    finally:
+        shutil.rmtree(top, ignore_errors=True)
 
 
 @contextmanager

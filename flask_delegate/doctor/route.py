@@ -7,6 +7,7 @@ wrong with it, the answer is that of a URL that does not exist.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from ..areas import Area
 from ..handoff import Handoff
 from ..resolve import resolve
 from ..sending import send, why_unready
+from ..servers import server_of, signing
 from ..servers.handshake import PROCESS_GROUP
 from ..state import state_of
 
@@ -25,6 +27,7 @@ ROUTE = "/.well-known/flask-delegate/"
 PREFIX = "flask-delegate-probe-"
 REPORT = "report"
 FILE = "file"
+LONGEST = "longest"
 
 _MAX_AGE = 60  # seconds
 _NAME = re.compile(re.escape(PREFIX) + "[0-9a-f]{32}")
@@ -41,8 +44,8 @@ def register(app: Flask) -> None:
 def make_token(app: Flask, kind: str, area: str, name: str) -> str:
     """Return a token.
 
-    :param kind: :data:`REPORT` or :data:`FILE`.
-    :param name: the probe file's.
+    :param kind: :data:`REPORT`, :data:`FILE` or :data:`LONGEST`.
+    :param name: the probe file's, or its top folder's: see :func:`longest_path`.
     """
     return str(_serializer(app).dumps([kind, area, name]))
 
@@ -58,6 +61,17 @@ def probe_handoff(area: str, name: str) -> Handoff:
         max_age=77,
         csp="default-src 'none'; sandbox",
     )
+
+
+def longest_path(area: Area, name: str) -> str:
+    """Return the longest path that an area's server can open, in characters that URLs quote.
+
+    :param name: the first folder's.
+    """
+    room = server_of(area).longest_path - len(os.fsencode(f"{area.root}/{name}"))
+    width = os.pathconf(area.root, "PC_NAME_MAX")
+    below = f"/{'@' * width}" * (room // width + 1)
+    return name + below[:room].rstrip("/")
 
 
 def _serializer(app: Flask) -> URLSafeTimedSerializer:
@@ -79,10 +93,11 @@ def _answer(token: str) -> Response:
         response = jsonify(_report(areas[area], name))
         response.headers["Cache-Control"] = "no-store"
         return response
+    path = longest_path(areas[area], name) if kind == LONGEST else name
     # A symbolic link in the file's place is not followed.
-    if kind != FILE or resolve(areas[area].root, name).relative != name:
+    if kind not in (FILE, LONGEST) or resolve(areas[area].root, path).relative != path:
         abort(404)
-    return send(probe_handoff(area, name))
+    return send(probe_handoff(area, path))
 
 
 def _report(area: Area, name: str) -> dict[str, Any]:
@@ -96,6 +111,8 @@ def _report(area: Area, name: str) -> dict[str, Any]:
         "url": area.url,
         "backend": area.backend,
         "fingerprint": keys.fingerprint,
+        "mount": request.root_path,
+        "outer_prefix": signing.outer_prefix(request.environ),
         "problem": unready and unready.reason,
         "cure": unready and unready.cure,
         "old_key": any(why_unready(request.environ, area, one) is None for one in old),

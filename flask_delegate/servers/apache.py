@@ -8,6 +8,10 @@ from pathlib import Path
 PRODUCT = "Apache"
 COMMAND = "apache-config"
 
+LONGEST_PATH = 3840
+"""Bytes of a file's path. APR's ``apr_filepath_merge`` has 4,092 bytes for it and for Apache's
+``ServerRoot`` (with mod_xsendfile, the area's folder): 252 are left for that."""
+
 _FOLDERS = ("/usr/lib/apache2/modules", "/usr/lib64/httpd/modules", "/usr/libexec/apache2")
 
 

@@ -68,6 +68,8 @@ class Server:
     keeps: ClassVar[Keeps]
     header: ClassVar[str | None] = None
     """The response header that hands a file off."""
+    longest_path: ClassVar[int] = 4095
+    """Bytes of a path that it can open; usually Linux's ``PATH_MAX``, without the NUL."""
     verifies: ClassVar[bool] = False
     """Whether it verifies signed URLs by itself."""
 

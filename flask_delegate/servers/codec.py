@@ -14,9 +14,15 @@ from functools import lru_cache
 from urllib.parse import quote_from_bytes
 
 from ..delivery import Delivery
+from ..exceptions import HandoffUnavailable
 
 _KIBIBYTE = 1024
-_LONGEST = 16_000  # bytes of a URL; mod_wsgi reads at most 32 KiB of response headers
+LONGEST = 24 * _KIBIBYTE
+"""Bytes of the header that hands a file off: room for the longest path that Linux allows (4,095
+bytes, each three when quoted), a name of 255 bytes, a policy and a media type."""
+RESPONSE_HEAD = LONGEST + 8 * _KIBIBYTE
+"""Bytes that the server has to read of a response's head, cookies and other headers included.
+mod_wsgi reads as many of each header, unless ``header-buffer-size`` says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +64,14 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._~/-]")
 def internal_url(delivery: Delivery, query: str) -> str:
     """Return a file's internal URL.
 
-    :raises ValueError: if it does not fit in a header.
+    :raises HandoffUnavailable: if it does not fit in a header.
     """
     relative = delivery.file.relative.encode("utf-8", "surrogateescape")
     url = f"{delivery.area.url}{quoted(relative)}?{query}"
-    if len(url) > _LONGEST:
-        raise ValueError(f"the hand-off needs {len(url)} bytes, and {_LONGEST} are the limit")
+    if len(url) > LONGEST:
+        reason = f"the hand-off's header would have {len(url)} bytes, and {LONGEST} are the limit."
+        cure = "Choose a shorter policy (csp), media type, path or DELEGATE_URL."
+        raise HandoffUnavailable(delivery.area.name, reason, cure)
     return url
 
 

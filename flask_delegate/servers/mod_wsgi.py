@@ -117,6 +117,7 @@ class ModWsgi(Server):
     keeps = Keeps(cookies=False, headers=False, rate_limit=True, several_ranges=True)
     header: ClassVar[str] = "Location"
     verifies = True
+    longest_path = apache.LONGEST_PATH
     product = apache.PRODUCT
     command: ClassVar[str] = apache.COMMAND
     choices = ("site", "process_group", "sendfile", "receipts")
@@ -137,7 +138,7 @@ class ModWsgi(Server):
     def respond(self, delivery: Delivery, keys: Keys, environ: WSGIEnvironment) -> Response:
         """Return the hand-off.
 
-        :raises ValueError: if path and metadata do not fit in a header.
+        :raises HandoffUnavailable: if path and metadata do not fit in a header.
         """
         del environ
         location = codec.internal_url(delivery, codec.encode(delivery, keys.token))

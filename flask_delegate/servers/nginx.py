@@ -17,8 +17,18 @@ from werkzeug.wrappers import Response
 from ..areas import Area
 from ..delivery import Delivery
 from .base import Choices, Keeps, Keyed, Server, describing_response
-from .codec import internal_url
-from .handshake import Keys
+from .codec import RESPONSE_HEAD, internal_url
+from .handshake import PROXY_HEADER, Keys
+
+PASSING_ON = (
+    f"proxy_set_header {PROXY_HEADER} $flask_delegate;",
+    f"proxy_buffer_size {RESPONSE_HEAD // 1024}k;",
+    f"proxy_buffers 8 {RESPONSE_HEAD // 1024}k;",
+)
+"""The lines for where nginx passes requests on to the application.
+
+The site writes them: it may have others of the same name, and nginx refuses two in one block.
+"""
 
 
 class Nginx(Server):
@@ -36,7 +46,7 @@ class Nginx(Server):
     def respond(self, delivery: Delivery, keys: Keys, environ: WSGIEnvironment) -> Response:
         """Return the hand-off; nginx keeps name, type and cache policy, and asks for the policy.
 
-        :raises ValueError: if the path does not fit in a header.
+        :raises HandoffUnavailable: if the path does not fit in a header.
         """
         del environ
         response = describing_response(delivery)
@@ -84,7 +94,8 @@ class Nginx(Server):
         fingerprints = " ".join(keys[0].fingerprint for _, keys in areas)
         shown = f'set $flask_delegate "{fingerprints}";\nset {NOTHING} "";\n'
         undone = resets(self._program())
-        parts = [shown]
+        needed = "".join(f"#     {line}\n" for line in PASSING_ON)
+        parts = [f"# Where requests are passed on to the application, write:\n{needed}", shown]
         for area, keys in areas:
             # headers-more acts before add_header: what it set would arrive beside the area's own.
             cleared = [f"more_clear_headers {name};" for name in area.headers]

@@ -13,7 +13,7 @@ import hashlib
 import re
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from flask import Response, after_this_request, g, request
 
@@ -22,6 +22,10 @@ from . import codec
 
 LONGEST = 31 * 24 * 3600
 """Seconds that a URL may be valid: nobody can revoke it."""
+
+LONGEST_URL = 8000
+"""Bytes of a URL. RFC 9110, 4.1: servers should read as many; Apache's ``LimitRequestLine`` and
+nginx's ``large_client_header_buffers`` allow hardly more."""
 
 COOKIE = "flask_delegate_browser"
 """The cookie with a random value that URLs may be bound to."""
@@ -63,6 +67,24 @@ def sign(delivery: Delivery, key: str, expires: int, browser: str = "") -> str:
     query = "&".join([f"e={expires}", *bound, *codec.described(delivery)])
     signed = " ".join([query, *([browser] if browser else [])]).encode()
     return f"{codec.quoted(path)}?{query}&s={_hash(key, signed + b' ' + path)}"
+
+
+def outer_prefix(environ: Mapping[str, object]) -> str:
+    """Return the path, quoted, at which a proxy shows all URLs of Apache; usually nothing.
+
+    It is what ``SCRIPT_NAME`` has in front of the path that Apache received, once the application's
+    middleware (ProxyFix) or ``WSGITrustedProxyHeaders`` has heard it from the proxy. A proxy that
+    replaces the path of the application has its own place for other URLs of Apache, or none.
+    """
+    mount = str(environ.get("SCRIPT_NAME", ""))
+    asked = f"{mount}{environ.get('PATH_INFO', '')}"
+    received = f"{environ.get('mod_wsgi.script_name', '')}{environ.get('mod_wsgi.path_info', '')}"
+    if not received or not asked.endswith(received):
+        return ""
+    prefix = asked.removesuffix(received)
+    # Two slashes in front would be the name of another host.
+    path = prefix.strip("/") if mount.startswith(prefix) else ""
+    return f"/{codec.quoted(path.encode('latin-1'))}" if path else ""
 
 
 def _hash(key: str, message: bytes) -> str:

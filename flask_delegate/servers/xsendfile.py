@@ -30,6 +30,7 @@ class XSendfile(Server):
     name = "xsendfile"
     keeps = Keeps(cookies=True, headers=True, rate_limit=False, several_ranges=True)
     header: ClassVar[str] = "X-Sendfile"
+    longest_path = apache.LONGEST_PATH
     product = apache.PRODUCT
     command: ClassVar[str] = apache.COMMAND
     choices = ("site",)

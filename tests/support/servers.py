@@ -173,8 +173,8 @@ def embedded(site: Site) -> Iterator[Running]:
 
 
 SITE = """
-WSGIDaemonProcess first {user} python-home={home} python-path={app} locale=C.UTF-8 threads=5
-WSGIDaemonProcess second {user} python-home={home} python-path={app} locale=C.UTF-8 threads=5
+WSGIDaemonProcess first {user} {daemon} python-home={home} python-path={app} locale=C.UTF-8
+WSGIDaemonProcess second {user} {daemon} python-home={home} python-path={app} locale=C.UTF-8
 <VirtualHost 127.0.0.1:{port}>
     ServerName {host}
     Include {base}/delegate.conf
@@ -188,10 +188,17 @@ WSGIDaemonProcess second {user} python-home={home} python-path={app} locale=C.UT
 
 
 @contextmanager
-def debian_site(site: Site, *, module: Callable[[], str]) -> Iterator[Running]:
+def debian_site(
+    site: Site,
+    *,
+    module: Callable[[], str],
+    application: str = APPLICATION,
+    daemon: str = "threads=5",
+) -> Iterator[Running]:
     """Serve with a system-wide Apache in Debian's layout; the site is switched on by a2ensite.
 
     :param module: gives the directives that load mod_wsgi.
+    :param daemon: options of WSGIDaemonProcess.
     """
     port = free_port()
     base = site.folder / f"apache-{port}"
@@ -203,10 +210,11 @@ def debian_site(site: Site, *, module: Callable[[], str]) -> Iterator[Running]:
     (base / "etc/mods-available/wsgi.load").write_text(module())
     (base / "etc/mods-available/wsgi.conf").write_text(f"WSGISocketPrefix {base}/run/wsgi\n")
     (base / "delegate.conf").write_text(site.apache_config("--site"))
-    (base / "served.wsgi").write_text(site.source(APPLICATION))
+    (base / "served.wsgi").write_text(site.source(application))
     user = f"user={DAEMON_USER}" if DAEMON_USER else ""
     values = {"user": user, "home": sys.prefix, "app": site.app, "base": base, "host": HOST}
-    (base / "etc/sites-available/hello.conf").write_text(SITE.format(port=port, **values))
+    values |= {"daemon": daemon, "port": port}
+    (base / "etc/sites-available/hello.conf").write_text(SITE.format(**values))
     for command in (
         [tool("a2dissite"), "--quiet", "000-default"],
         [tool("a2enmod"), "--quiet", "headers", "ratelimit", "rewrite", "wsgi"],
@@ -283,13 +291,11 @@ http {{
     server {{
         listen 127.0.0.1:{port} {listen};
         include {base}/delegate.conf;
-        location / {{
-            proxy_pass http://127.0.0.1:{upstream};
-            proxy_set_header Host $http_host;
-            proxy_set_header X-Flask-Delegate $flask_delegate;
-            proxy_buffer_size 32k;
-            proxy_buffers 8 32k;
-        }}
+        proxy_set_header Host $http_host;
+        proxy_set_header X-Flask-Delegate $flask_delegate;
+        proxy_buffer_size 32k;
+        proxy_buffers 8 32k;
+        {locations}
     }}
 }}
 """
@@ -310,6 +316,7 @@ def nginx_in_front(
     events: str = "",
     http: str = _LOGGED % NGINX_FORMAT,
     listen: str = "",
+    locations: str = "location / {{ proxy_pass http://127.0.0.1:{upstream}; }}",
 ) -> Iterator[int]:
     """Run nginx in front of another server.
 
@@ -317,6 +324,7 @@ def nginx_in_front(
     :param include: rules for the server; none: those that the extension generates.
     :param main: directives outside of every block.
     :param listen: options of the directive ``listen``.
+    :param locations: what to do with requests, ``{upstream}`` being replaced.
     """
     port = free_port()
     base = site.folder / f"nginx-{port}"
@@ -328,9 +336,8 @@ def nginx_in_front(
     )
     main += f" user {DAEMON_USER};" if DAEMON_USER else ""
     values = {"base": base, "main": main, "events": events, "http": http, "temporary": temporary}
-    (base / "nginx.conf").write_text(
-        _NGINX.format(**values, port=port, listen=listen, upstream=upstream)
-    )
+    values |= {"port": port, "listen": listen, "locations": locations.format(upstream=upstream)}
+    (base / "nginx.conf").write_text(_NGINX.format(**values))
     command = [tool("nginx"), "-e", f"{base}/start.log", "-p", base, "-c", f"{base}/nginx.conf"]
     with process([str(word) for word in command], port, base, base / "output"):
         yield port

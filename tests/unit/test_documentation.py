@@ -20,6 +20,9 @@ from flask_delegate.config import DEFAULTS
 from flask_delegate.handoff import Options
 from flask_delegate.receipts import NGINX_FORMAT
 from flask_delegate.servers import AUTO, SERVERS
+from flask_delegate.servers.codec import LONGEST
+from flask_delegate.servers.nginx import PASSING_ON
+from flask_delegate.servers.signing import LONGEST_URL
 from tests.support.paths import PROJECT
 from tests.support.readme import readme_example
 
@@ -71,6 +74,21 @@ def test_the_table_of_servers_is_what_the_backends_declare() -> None:
 def test_the_log_format_for_nginx_is_the_one_that_is_read() -> None:
     page = (PROJECT / "docs/extension/receipts.md").read_text()
     assert f"log_format flask_delegate '{NGINX_FORMAT}';" in page
+
+
+@pytest.mark.parametrize("page", ["docs/extension/servers.md", "deploy/nginx/portal.conf"])
+def test_nginx_reads_as_much_as_the_extension_sends(page: str) -> None:
+    text = (PROJECT / page).read_text()
+    assert all(line in text for line in PASSING_ON)
+
+
+def test_the_longest_paths_and_headers_are_documented() -> None:
+    page = (PROJECT / "docs/extension/servers.md").read_text()
+    assert f"into its {LONGEST // 1024} KiB" in page
+    assert f"of more than {LONGEST_URL} bytes" in page
+    for first, second in (("mod_wsgi", "xsendfile"), ("nginx", "stream")):
+        assert SERVERS[first].longest_path == SERVERS[second].longest_path
+        assert f"| `{first}`, `{second}` | {SERVERS[first].longest_path} |" in page
 
 
 def _public_names() -> set[str]:

@@ -32,15 +32,17 @@ def attacks(visit: Visit) -> Iterator[Finding]:
 def _attack(family: Family, visit: Visit) -> Finding:
     check = f"attack-{family.name}"
     got, made, silent = [], 0, 0
-    for attack in requests(family, visit.area.url, visit.probe.name):
-        answer = visit.attack(attack)
+    for root, attack in product(
+        visit.target.roots, requests(family, visit.area.url, visit.probe.name)
+    ):
+        answer = visit.attack(attack.below(root))
         if attack.version == http2.VERSION and not http2.is_spoken(answer or b""):
             return skipped(check, "the server does not speak HTTP/2 here")
         made += 1
         if answer is None:
             silent += 1
         elif visit.probe.marker in answer:
-            got.append(_described(attack, visit.probe))
+            got.append(_described(attack.below(root), visit.probe))
         if silent >= _SILENCES:
             break
     if got:
@@ -64,7 +66,8 @@ def _described(attack: Attack, probe: Probe) -> str:
 
 def listings(visit: Visit) -> Finding:
     """Ask for the area's folder."""
-    asked = [spell(template, visit.area.url, "") for template in LISTINGS.split()]
+    spelled = [spell(template, visit.area.url, "") for template in LISTINGS.split()]
+    asked = [root.encode() + target for root in visit.target.roots for target in spelled]
     showing = [
         target.decode("latin-1")
         for target in asked
@@ -108,11 +111,11 @@ def _elsewhere(visit: Visit, apache: Configuration) -> Iterator[tuple[Visit, str
         at = replace(visit, target=replace(target, port=apache.port(host) or target.port))
         path = quote(way.url + way.below + visit.probe.name)
         names = apache.names(host) or [target.host_header]
-        for name, url in product(names, (path, f"/{path}")):
-            yield at, name, url, f" by {way.directive.name} in {way.directive.place}"
+        for name, root, url in product(names, target.roots, (path, f"/{path}")):
+            yield at, name, root + url, f" by {way.directive.name} in {way.directive.place}"
     for host in apache.addresses:
-        for name in apache.names(host):
-            yield visit, name, area.url + visit.probe.name, ""
+        for name, root in product(apache.names(host), target.roots):
+            yield visit, name, root + area.url + visit.probe.name, ""
 
 
 def _reached(visit: Visit, name: str, url: str, by: str) -> str:

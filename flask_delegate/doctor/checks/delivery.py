@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 
-from ..finding import Finding, failure, ok
-from ..probe import Visit
+from ...servers.codec import RESPONSE_HEAD
+from ..finding import Finding, failure, ok, skipped
+from ..probe import Visit, longest_probe_file
 from ..requests.client import Reply
-from ..route import FILE
+from ..route import FILE, LONGEST
 
 
 def delivery(visit: Visit, seen: str) -> Iterator[Finding]:
@@ -30,6 +33,7 @@ def delivery(visit: Visit, seen: str) -> Iterator[Finding]:
     yield _head(visit, reply)
     yield _range(visit, reply)
     yield _conditional(visit, reply)
+    yield _longest_path(visit)
 
 
 def _metadata(visit: Visit, reply: Reply) -> Finding:
@@ -99,4 +103,26 @@ def _conditional(visit: Visit, whole: Reply) -> Finding:
         "Browsers fetch unchanged files again, and cannot resume a download safely.",
         "Look for Header unset ETag, FileETag None, RequestHeader unset If-…, or a compressing"
         " filter or proxy.",
+    )
+
+
+def _longest_path(visit: Visit) -> Finding:
+    with ExitStack() as created:
+        try:
+            probe = created.enter_context(longest_probe_file(visit.area))
+        except OSError as error:
+            seen = f"a file with the longest possible path cannot be created: {error.strerror}"
+            return skipped("longest-path", seen)
+        reply = replace(visit, probe=probe).ask(LONGEST)
+    if reply.status == 200 and reply.body == probe.content:
+        return ok("longest-path", "a file with the longest possible path arrives")
+    size = RESPONSE_HEAD // 1024
+    return failure(
+        "longest-path",
+        f"a file with the longest possible path was answered with {reply.status}.",
+        "Files whose names, with their folders', are long cannot be had. The path is in a header of"
+        " the application's answer, and the server has to read all of it.",
+        f"nginx: write proxy_buffer_size {size}k; and proxy_buffers 8 {size}k; where it passes"
+        " requests on (uwsgi_buffer_size and uwsgi_buffers beside uwsgi_pass). mod_wsgi: leave out"
+        " header-buffer-size. Apache: use a shorter ServerRoot.",
     )

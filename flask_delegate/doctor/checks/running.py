@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from ...areas import Area
 from ...servers import AUTO, server_of
@@ -74,16 +74,17 @@ def _application(visit: Visit) -> Iterator[Finding]:
         return
     yield ok("probe", "the application knows the doctor's token")
     yield _agreement(visit, report)
+    yield _prefix(visit.target, report)
     yield _daemon_mode(visit.area, report["process_group"])
     yield _guard(visit.area, report)
     yield from delivery(visit, report["probe"])
-    yield from signed_urls(visit)
+    yield from signed_urls(visit, report)
 
 
 def _read_report(reply: Reply) -> dict[str, Any] | None:
     with suppress(ValueError):
         report = json.loads(reply.body)
-        if reply.status == 200 and isinstance(report, dict) and "fingerprint" in report:
+        if reply.status == 200 and isinstance(report, dict) and "outer_prefix" in report:
             return report
     return None
 
@@ -127,6 +128,20 @@ def _agreement(visit: Visit, there: Mapping[str, Any]) -> Finding:
         "It runs with old settings, or with an old target of a symbolic link; a configuration that"
         " is written now does not fit it.",
         f"Restart the server, or: {_SAME_KEY}",
+    )
+
+
+def _prefix(target: Target, report: Mapping[str, Any]) -> Finding:
+    here, there = unquote(target.path), f"{report['mount'].rstrip('/')}/"
+    if here == there:
+        return ok("prefix", f"the application's own URLs begin with {here}, too")
+    return warning(
+        "prefix",
+        f"the application is at {here}, but takes itself to be at {there}.",
+        "Its links, redirects and signed URLs lead elsewhere.",
+        f"Have the proxy send X-Forwarded-Prefix: {here.rstrip('/') or '/'}, and set"
+        " app.wsgi_app = ProxyFix(app.wsgi_app, x_prefix=1). Or have it pass the whole path on to"
+        " an application that is mounted there (WSGIScriptAlias, --mount-point, SCRIPT_NAME).",
     )
 
 

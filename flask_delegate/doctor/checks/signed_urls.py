@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from ...servers import signing
 from ..finding import Finding, failure, ok, skipped
@@ -13,36 +14,51 @@ from ..requests.families import Attack, targets
 
 _LIFE = 60  # seconds
 _BROWSER = "0" * 32
+_WRITE = (
+    "Write the server's configuration again and restart it; look for rules that change the query,"
+    f" or the header {signing.TIME_HEADER}."
+)
+_FORWARD = (
+    "Have what stands in front of Apache pass this URL on to it. If it shows all of Apache's URLs"
+    " below a path, it has to send that path as X-Forwarded-Prefix, and the application needs"
+    " app.wsgi_app = ProxyFix(app.wsgi_app, x_prefix=1)."
+)
 
 
-def signed_urls(visit: Visit) -> Iterator[Finding]:
-    """Ask for the probe file by valid and invalid URLs."""
+def signed_urls(visit: Visit, report: Mapping[str, Any]) -> Iterator[Finding]:
+    """Ask for the probe file by valid and invalid URLs.
+
+    :param report: what the application says of itself.
+    """
     if not visit.area.signed_url:
         yield skipped("signed-url", "DELEGATE_SIGNED_URL is not set")
         return
     end = int(time.time()) + _LIFE
     good, bound = _url(visit, end), _url(visit, end, browser=_BROWSER)
+    root = report["outer_prefix"]
     cookie = {"Cookie": f"{signing.COOKIE}={_BROWSER}"}
     answers = {
-        "a valid URL": fetch(visit.target, good),
-        "one that is bound to a browser": fetch(visit.target, bound, headers=cookie),
+        "a valid URL": fetch(visit.target, root + good),
+        "one that is bound to a browser": fetch(visit.target, root + bound, headers=cookie),
     }
-    wrong = [
-        f"{name}: {reply.status}"
+    wrong = {
+        name: reply.status
         for name, reply in answers.items()
         if reply.status != 200 or reply.body != visit.probe.content
-    ]
+    }
     if wrong:
+        # Apache's own rules answer with 403, if they are there.
+        is_refused = report["problem"] is not None or 403 in wrong.values()
+        said = ", ".join(f"{name}: {status}" for name, status in wrong.items())
         yield failure(
             "signed-url",
-            f"the server does not serve what was signed ({', '.join(wrong)}).",
+            f"the server does not serve what was signed, at {root}{visit.area.signed_url}: {said}.",
             "Pages show broken pictures.",
-            "Write the server's configuration again and restart it; look for rules that change the"
-            f" query, or the header {signing.TIME_HEADER}.",
+            _WRITE if is_refused else _FORWARD,
         )
     else:
         yield ok("signed-url", "the server serves what was signed")
-    yield _forgeries(visit, good, bound)
+    yield _forgeries(visit, root, good, bound)
 
 
 def _url(visit: Visit, end: int, key: str | None = None, browser: str = "") -> str:
@@ -50,7 +66,7 @@ def _url(visit: Visit, end: int, key: str | None = None, browser: str = "") -> s
     return signing.sign(visit.delivery(), key or own, end, browser)
 
 
-def _forgeries(visit: Visit, good: str, bound: str) -> Finding:
+def _forgeries(visit: Visit, root: str, good: str, bound: str) -> Finding:
     now = int(time.time())
     query = good.partition("?")[2]
     bad = {
@@ -68,7 +84,7 @@ def _forgeries(visit: Visit, good: str, bound: str) -> Finding:
         for target in targets(prefix, visit.probe.name):
             spelled = target if b"?" in target else target + f"?{forged}".encode()
             made += 1
-            if visit.probe.marker in (visit.attack(Attack(spelled)) or b""):
+            if visit.probe.marker in (visit.attack(Attack(spelled).below(root)) or b""):
                 got.append(kind)
     if got:
         return failure(

@@ -35,6 +35,12 @@ class Target:
     name: str | None = None
 
     @property
+    def roots(self) -> list[str]:
+        """Where the web server's root may be: at each folder of the path, behind a proxy."""
+        parts = self.path.rstrip("/").split("/")
+        return ["/".join(parts[:number]) for number in range(1, len(parts) + 1)]
+
+    @property
     def host_header(self) -> str:
         """What the ``Host`` header says."""
         if self.name is not None:

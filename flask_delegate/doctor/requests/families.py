@@ -7,7 +7,7 @@ The targets are templates with blanks between them, in Latin-1 so that each char
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 
 from . import http2
@@ -169,6 +169,10 @@ class Attack:
     method: str = "GET"
     version: str = "HTTP/1.1"
     headers: dict[str, str] = field(default_factory=dict)
+
+    def below(self, root: str) -> Attack:
+        """Return the same request to a server whose root a proxy shows at a path."""
+        return replace(self, target=root.encode() + self.target)
 
     def to(self, host: str = "127.0.0.1", scheme: str = "http") -> bytes:
         """Return the request.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
 import pytest
 
 from flask_delegate.doctor import probe
+from tests.support.extension import Factory
 
 
 def test_the_probe_file_is_taken_away(root: Path) -> None:
@@ -22,3 +24,21 @@ def test_the_probe_file_is_taken_away(root: Path) -> None:
     with pytest.raises(ZeroDivisionError), probe.probe_file(str(root)):
         raise ZeroDivisionError
     assert [path.name for path in root.iterdir()] == ["report.txt"]
+
+
+def test_the_one_at_the_longest_path_is_readable_and_taken_away(
+    root: Path, make_app: Factory
+) -> None:
+    area = make_app().extensions["delegate"].settings.areas["default"]
+    usual = os.umask(0o077)
+    try:
+        with probe.longest_probe_file(area) as made:
+            paths = [root / made.name, *(root / made.name).rglob("*")]
+            assert paths[-1].read_bytes() == made.content
+            assert {oct(path.stat().st_mode & 0o777) for path in paths[:-1]} == {"0o755"}
+            assert paths[-1].stat().st_mode & 0o777 == 0o644
+            (root / "another").touch()
+            assert (root / "another").stat().st_mode & 0o777 == 0o600
+    finally:
+        os.umask(usual)
+    assert sorted(path.name for path in root.iterdir()) == ["another", "report.txt"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from flask import Flask
 
 from flask_delegate.doctor import route
+from flask_delegate.servers import server_of
 from tests.support.doctor import NAME
 from tests.support.extension import SECRET, Factory, behind_apache
 
@@ -32,6 +34,17 @@ def test_the_token_opens_the_probe_file(app: Flask) -> None:
     assert (response.status_code, response.data) == (200, b"probe")
     assert response.headers["Cache-Control"] == "private, max-age=77"
     assert app.test_client().head(url(app)).status_code == 200
+
+
+def test_the_token_opens_a_file_at_the_longest_path(app: Flask, root: Path) -> None:
+    area = app.extensions["delegate"].settings.areas["default"]
+    path = root / route.longest_path(area, NAME)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"far away")
+    assert len(os.fsencode(path)) == server_of(area).longest_path
+    response = app.test_client().get(url(app, route.LONGEST))
+    assert (response.status_code, response.data) == (200, b"far away")
+    assert behind_apache(app).get(url(app, route.LONGEST)).headers["Location"].count("%40") > 3500
 
 
 @pytest.mark.usefixtures("probed")

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flask_delegate import Handoff
+from flask_delegate import Handoff, HandoffUnavailable
 from flask_delegate.areas import Area
 from flask_delegate.delivery import describe
 from flask_delegate.resolve import PrivateFile
 from flask_delegate.servers import SERVERS
-from flask_delegate.servers.codec import FIELDS, encode, internal_url, query_pattern
+from flask_delegate.servers.codec import FIELDS, LONGEST, encode, internal_url, query_pattern
 from flask_delegate.servers.handshake import Keys
 
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -102,12 +102,31 @@ def test_what_cannot_stand_in_a_header_is_not_written(bad: str) -> None:
 def test_a_url_that_does_not_fit_in_a_header_is_refused() -> None:
     delivery = describe(Handoff("x"), AREA, FILE)
     assert internal_url(delivery, "k=1") == "/private/x?k=1"
-    long = replace(delivery, file=replace(FILE, relative="é" * 2700))
-    with pytest.raises(ValueError, match=r"needs 162.. bytes, and 16000 are the limit"):
+    room = LONGEST - len("/private/?k=1")
+    fitting = replace(delivery, file=replace(FILE, relative="x" * room))
+    assert len(internal_url(fitting, "k=1")) == LONGEST
+    long = replace(delivery, file=replace(FILE, relative="x" * (room + 1)))
+    limit = f"would have {LONGEST + 1} bytes, and {LONGEST} are the limit"
+    with pytest.raises(HandoffUnavailable, match=limit):
         internal_url(long, "k=1")
     for server in ("mod_wsgi", "nginx"):
-        with pytest.raises(ValueError, match="16000 are the limit"):
+        with pytest.raises(HandoffUnavailable, match=f"{LONGEST} are the limit"):
             SERVERS[server].respond(long, Keys(token=TOKEN), {})
+
+
+def test_the_longest_path_fits_with_all_that_a_view_may_set() -> None:
+    """A name of which each byte needs five, a policy of which each needs three."""
+    most = Handoff(
+        "x",
+        download_name="(" * 255,
+        mimetype=f"{'a' * 127}/{'b' * 127}",
+        csp=";" * 2000,
+        max_age=10**9,
+        rate_limit=10**15,
+    )
+    file = replace(FILE, relative="(" * SERVERS["nginx"].longest_path)
+    delivery = describe(most, AREA, file)
+    assert len(internal_url(delivery, encode(delivery, TOKEN))) < LONGEST
 
 
 @pytest.mark.parametrize("bad", ["a\r\nb", "ü", "\x00"])

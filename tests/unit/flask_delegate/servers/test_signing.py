@@ -61,6 +61,38 @@ def test_a_file_that_is_not_there_has_none(app: Flask) -> None:
         signed_url("nothing.txt", expires_in=60)
 
 
+@pytest.mark.parametrize(
+    ("mount", "path", "received", "prefix"),
+    [
+        ("", "/x", "/x", ""),
+        ("/app", "/x", "/app/x", ""),
+        ("/app", "/x", "/x", "/app"),
+        ("/app", "/", "/", "/app"),
+        ("/app/", "/x", "/x", "/app"),
+        ("/outer/app", "/x", "/app/x", "/outer"),
+        ("/app/part", "/x", "/part/x", "/app"),
+        ("/\xc3\xa4 b", "/x", "/x", "/%C3%A4%20b"),
+        ("//other.example", "/x", "/x", "/other.example"),
+        # The proxy replaced a path, or middleware rewrote one.
+        ("/app", "/x", "/inner/x", ""),
+        ("", "/v1/x", "/x", ""),
+        ("", "/x", "/en/x", ""),
+        ("/app", "/x", "", ""),
+    ],
+)
+def test_a_signed_url_begins_with_what_a_proxy_has_in_front_of_apache(
+    mount: str, path: str, received: str, prefix: str
+) -> None:
+    environ = {"SCRIPT_NAME": mount, "PATH_INFO": path}
+    for cut in range(len(received) + 1):
+        split = {
+            "mod_wsgi.script_name": received[:cut],
+            "mod_wsgi.path_info": received[cut:],
+        }
+        assert signing.outer_prefix(environ | split) == prefix
+    assert signing.outer_prefix(environ) == ""
+
+
 @pytest.mark.parametrize("seconds", [0, -1, signing.LONGEST + 1])
 def test_a_life_that_is_no_life_is_refused(seconds: int, app: Flask) -> None:
     with app.app_context(), pytest.raises(ValueError, match="between 1 and"):
