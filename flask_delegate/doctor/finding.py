@@ -31,6 +31,7 @@ CHECKS = frozenset(
         *("backend", "network", "config", "config-secret", "sendfile"),
         *("apache-modules", "apache-paths", "reach", "probe-file", "probe", "agreement"),
         *("daemon-mode", "guard", "handoff", "head", "range", "conditional"),
+        *("names", "filters", "siblings", "codings", "policies", "length", "fresh"),
         *("signed-url", "signed-url-forged", "listing", "other-paths"),
         *(f"attack-{family.name}" for family in FAMILIES),
     ]

@@ -173,8 +173,8 @@ def embedded(site: Site) -> Iterator[Running]:
 
 
 SITE = """
-WSGIDaemonProcess first {user} python-home={home} python-path={app} locale=C.UTF-8 threads=5
-WSGIDaemonProcess second {user} python-home={home} python-path={app} locale=C.UTF-8 threads=5
+WSGIDaemonProcess first {user} python-home={home} python-path={app} {locale} threads=5
+WSGIDaemonProcess second {user} python-home={home} python-path={app} {locale} threads=5
 <VirtualHost 127.0.0.1:{port}>
     ServerName {host}
     Include {base}/delegate.conf
@@ -188,10 +188,13 @@ WSGIDaemonProcess second {user} python-home={home} python-path={app} locale=C.UT
 
 
 @contextmanager
-def debian_site(site: Site, *, module: Callable[[], str]) -> Iterator[Running]:
+def debian_site(
+    site: Site, *, module: Callable[[], str], locale: str = "locale=C.UTF-8"
+) -> Iterator[Running]:
     """Serve with a system-wide Apache in Debian's layout; the site is switched on by a2ensite.
 
     :param module: gives the directives that load mod_wsgi.
+    :param locale: an option of the daemon processes; Apache itself runs with ``LANG=C``.
     """
     port = free_port()
     base = site.folder / f"apache-{port}"
@@ -206,6 +209,7 @@ def debian_site(site: Site, *, module: Callable[[], str]) -> Iterator[Running]:
     (base / "served.wsgi").write_text(site.source(APPLICATION))
     user = f"user={DAEMON_USER}" if DAEMON_USER else ""
     values = {"user": user, "home": sys.prefix, "app": site.app, "base": base, "host": HOST}
+    values["locale"] = locale
     (base / "etc/sites-available/hello.conf").write_text(SITE.format(port=port, **values))
     for command in (
         [tool("a2dissite"), "--quiet", "000-default"],
@@ -284,14 +288,17 @@ http {{
         listen 127.0.0.1:{port} {listen};
         include {base}/delegate.conf;
         location / {{
+            {location}
+        }}
+    }}
+}}
+"""
+_LOCATION = """
             proxy_pass http://127.0.0.1:{upstream};
             proxy_set_header Host $http_host;
             proxy_set_header X-Flask-Delegate $flask_delegate;
             proxy_buffer_size 32k;
             proxy_buffers 8 32k;
-        }}
-    }}
-}}
 """
 _LOGGED = """
     access_log access.log;
@@ -310,6 +317,7 @@ def nginx_in_front(
     events: str = "",
     http: str = _LOGGED % NGINX_FORMAT,
     listen: str = "",
+    location: str = _LOCATION,
 ) -> Iterator[int]:
     """Run nginx in front of another server.
 
@@ -317,6 +325,7 @@ def nginx_in_front(
     :param include: rules for the server; none: those that the extension generates.
     :param main: directives outside of every block.
     :param listen: options of the directive ``listen``.
+    :param location: what passes requests to the other server, whose port is ``{upstream}``.
     """
     port = free_port()
     base = site.folder / f"nginx-{port}"
@@ -328,9 +337,8 @@ def nginx_in_front(
     )
     main += f" user {DAEMON_USER};" if DAEMON_USER else ""
     values = {"base": base, "main": main, "events": events, "http": http, "temporary": temporary}
-    (base / "nginx.conf").write_text(
-        _NGINX.format(**values, port=port, listen=listen, upstream=upstream)
-    )
+    values["location"] = location.format(upstream=upstream)
+    (base / "nginx.conf").write_text(_NGINX.format(**values, port=port, listen=listen))
     command = [tool("nginx"), "-e", f"{base}/start.log", "-p", base, "-c", f"{base}/nginx.conf"]
     with process([str(word) for word in command], port, base, base / "output"):
         yield port

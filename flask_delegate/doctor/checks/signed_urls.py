@@ -10,6 +10,7 @@ from ..finding import Finding, failure, ok, skipped
 from ..probe import Visit
 from ..requests.client import fetch
 from ..requests.families import Attack, targets
+from .refusals import described
 
 _LIFE = 60  # seconds
 _BROWSER = "0" * 32
@@ -22,13 +23,14 @@ def signed_urls(visit: Visit) -> Iterator[Finding]:
         return
     end = int(time.time()) + _LIFE
     good, bound = _url(visit, end), _url(visit, end, browser=_BROWSER)
-    cookie = {"Cookie": f"{signing.COOKIE}={_BROWSER}"}
+    cookies = [f"{signing.COOKIE}={_BROWSER}", visit.target.headers.get("Cookie", "")]
+    cookie = {"Cookie": "; ".join(filter(None, cookies))}
     answers = {
         "a valid URL": fetch(visit.target, good),
         "one that is bound to a browser": fetch(visit.target, bound, headers=cookie),
     }
     wrong = [
-        f"{name}: {reply.status}"
+        f"{name}: {described(reply)}"
         for name, reply in answers.items()
         if reply.status != 200 or reply.body != visit.probe.content
     ]
