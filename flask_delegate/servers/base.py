@@ -139,10 +139,8 @@ class Server:
 
 def describing_response(delivery: Delivery) -> Response:
     """Return a response without a body and with every header that describes the file."""
-    response = Response(status=200, headers=delivery.headers())
     # Another person gets another answer.
-    response.vary.add("Cookie")
-    return response
+    return Response(status=200, headers={**delivery.headers(), "Vary": "Cookie"})
 
 
 def set_validators(response: Response, file: PrivateFile) -> None:

@@ -58,8 +58,7 @@ class XSendfile(Server):
             raise HandoffUnavailable(delivery.area.name, reason, cure)
         response = describing_response(delivery)
         set_validators(response, delivery.file)
-        for name, value in delivery.headers().items():
-            response.headers[_COPY + name] = value
+        response.headers.extend((_COPY + name, value) for name, value in delivery.headers().items())
         # WSGI's headers are Latin-1 (PEP 3333); the bytes are those of the file system.
         response.headers[self.header] = path.encode("utf-8", "surrogateescape").decode("latin-1")
         return response

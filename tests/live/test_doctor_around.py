@@ -113,6 +113,7 @@ def test_what_no_generated_rule_undoes_is_named(examined: Examined, directive: s
     found = examined(server=server, location=f"allow all; auth_basic off; {PROXIED}")
     assert set(wrong(found)) == {check}
     assert said in found[check]["why"] + found[check]["fix"]
+    assert examined.site.token() not in str(found)
 
 
 def password(site: Site) -> str:

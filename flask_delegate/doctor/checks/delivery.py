@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
 
 from ..finding import Finding, failure, ok
@@ -92,7 +93,7 @@ def _range(visit: Visit, whole: Reply) -> Finding:
 
 def _conditional(visit: Visit, whole: Reply) -> Finding:
     etag, modified = whole.header("ETag"), whole.header("Last-Modified")
-    wrong = [] if etag.startswith('"') else [f"the ETag {etag!r} is not strong"]
+    wrong = [] if re.fullmatch('"[^"]*"', etag) else [f"the ETag {etag!r} is not strong"]
     for name, value in (("If_None_Match", etag), ("If_Modified_Since", modified)):
         status = visit.ask(FILE, **{name: value}).status
         if status != 304:
@@ -104,6 +105,6 @@ def _conditional(visit: Visit, whole: Reply) -> Finding:
         f"{whole.url}: {'; '.join(wrong)}.",
         "Browsers fetch unchanged files again, and cannot resume a download safely.",
         "Look for Header unset ETag, FileETag None, etag off, RequestHeader unset If-…,"
-        " if_modified_since, a compressing filter or proxy, or a filter INCLUDES for the"
-        " application's own pages.",
+        " if_modified_since, a compressing filter or proxy; and, for the application's own URLs,"
+        " a filter INCLUDES or MultiViews.",
     )

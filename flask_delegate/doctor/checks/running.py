@@ -30,7 +30,10 @@ def examine(case: Case, target: Target) -> Iterator[Finding]:
     except OSError as error:
         seen = f"{target.url(target.path)} does not answer: {error}."
         why = "A server that does not answer cannot be checked."
-        fix = "Start it, or give the URL at which this machine reaches the application's root."
+        fix = (
+            "Start it; its error log says why it does not, such as a mod_wsgi that was built for"
+            " another Python. Or give the URL at which this machine reaches the application's root."
+        )
         yield failure("reach", seen, why, fix)
         return
     yield ok("reach", f"{target.host_header} answers, with {reply.status}")
