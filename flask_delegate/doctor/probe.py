@@ -68,13 +68,20 @@ class Visit:
     target: Target
     probe: Probe
 
+    def path(self, kind: str) -> str:
+        """Return the path of the probe route, with a token."""
+        token = make_token(self.case.app, kind, self.area.name, self.probe.name)
+        return self.target.path.rstrip("/") + ROUTE + token
+
     def ask(self, kind: str, method: str = "GET", **headers: str) -> Reply:
         """Ask the probe route; blanks in header names are written as underscores."""
-        token = make_token(self.case.app, kind, self.area.name, self.probe.name)
+        return self.fetch(self.path(kind), method, **headers)
+
+    def fetch(self, path: str, method: str = "GET", **headers: str) -> Reply:
+        """Ask for a path of the probe route. The reply's URL is without the token."""
         fields = {name.replace("_", "-"): value for name, value in headers.items()}
-        path = self.target.path.rstrip("/") + ROUTE
-        reply = fetch(self.target, path + token, method=method, headers=fields)
-        return replace(reply, url=self.target.url(f"{path}…"))
+        reply = fetch(self.target, path, method=method, headers=fields)
+        return replace(reply, url=self.target.url(f"{path.rpartition('/')[0]}/…"))
 
     def attack(self, attack: Attack) -> bytes | None:
         """Return whatever comes, or nothing if the server does not answer."""

@@ -210,6 +210,18 @@ def test_uwsgi_needs_a_parameter() -> None:
         assert wrong(examined(location=passed + needed)) == {}
 
 
+def test_a_cache_in_front_is_found() -> None:
+    cached = (
+        "proxy_cache all; proxy_cache_valid 200 1h; proxy_pass http://127.0.0.1:{upstream};"
+        "proxy_ignore_headers Cache-Control Vary; proxy_set_header Host $http_host;"
+    )
+    with new_site(DELEGATE_BACKEND="stream") as site, python_server(site, *GUNICORN) as upstream:
+        http = f"proxy_cache_path {site.folder}/cache keys_zone=all:1m;"
+        with nginx_in_front(site, upstream, "", http=http, location=cached) as port:
+            found = findings(site.configure(), f"http://127.0.0.1:{port}/")
+    assert wrong(found)["fresh"] == FAILURE
+
+
 def test_nothing_is_wrong_where_nothing_is_lost(examined: Examined) -> None:
     http = "\n".join(line for line, *_ in INHERITED.values())
     found = examined(http=http, server="location /banner { internal; return 200 BANNER; }")

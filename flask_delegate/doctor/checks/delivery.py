@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator
+from http import HTTPStatus
 
 from ..finding import Finding, failure, ok
 from ..probe import Visit
@@ -16,17 +17,17 @@ def delivery(visit: Visit, there: str) -> Generator[Finding, None, bool]:
     """Ask for the file in each proper way.
 
     :param there: what the application sees of it: ``readable``, or why not.
-    :returns: whether it arrived.
+    :returns: whether it, or something else, arrived.
     """
     reply = visit.ask(FILE)
-    if reply.status != 200 or reply.body != visit.probe.content:
+    if reply.status != HTTPStatus.OK or reply.body != visit.probe.content:
         why, fix = reason(reply, HANDED_OFF)
         seen = (
             f"{described(reply)} and {len(reply.body)} bytes instead of 200 and"
             f" {len(visit.probe.content)}; to the application the file is: {there}."
         )
         yield failure("handoff", seen, why, fix)
-        return False
+        return reply.status == HTTPStatus.OK
     yield _metadata(visit, reply)
     yield _head(visit, reply)
     yield _range(visit, reply)

@@ -45,14 +45,13 @@ class _Seen:
 
     :param plain: for a client that accepts no coding.
     :param coded: for one that accepts every coding.
-    :param later: after another file had been put into its place, which is ``replaced``.
+    :param later: at the same URL, after another file had been put into its place.
     """
 
     visit: Visit
     plain: Reply
     coded: Reply
     later: Reply
-    replaced: bytes
 
 
 def _altered(seen: _Seen) -> str:
@@ -67,7 +66,7 @@ def _other_file(seen: _Seen) -> str:
     for reply in (seen.plain, seen.coded):
         body = reply.body
         with suppress(zlib.error):
-            body += zlib.decompress(body, wbits=31)
+            body += zlib.decompressobj(wbits=31).decompress(body, len(_PAGE))
         if _OTHER in body:
             return "the content of another file was sent, one with .gz, .br or .zst behind its name"
     return ""
@@ -121,7 +120,8 @@ def inherited(visit: Visit, encoding: str) -> Iterator[Finding]:
 
 
 def _examine(visit: Visit, encoding: str) -> Iterator[Finding]:
-    plain = visit.ask(FILE)
+    url = visit.path(FILE)
+    plain = visit.fetch(url)
     if plain.status != HTTPStatus.OK:
         why, fix = reason(plain, HANDED_OFF)
         if encoding.lower() not in ("utf-8", "utf8"):
@@ -129,12 +129,11 @@ def _examine(visit: Visit, encoding: str) -> Iterator[Finding]:
         yield failure("names", f"{described(plain)}, for a name with {PAGE!r} in it.", why, fix)
         return
     yield ok("names", "a file whose name is not ASCII arrives")
-    coded = visit.ask(FILE, Accept_Encoding=_CODINGS)
-    replaced = _PAGE + visit.probe.marker
-    path = Path(visit.area.root, visit.probe.name)
-    path.unlink()
-    place(path, replaced)
-    seen = _Seen(visit, plain, coded, visit.ask(FILE), replaced)
+    coded = visit.fetch(url, Accept_Encoding=_CODINGS)
+    file = Path(visit.area.root, visit.probe.name)
+    file.unlink()
+    place(file, _PAGE + visit.probe.marker)
+    seen = _Seen(visit, plain, coded, visit.fetch(url))
     for family in _FAMILIES:
         fault = family.fault(seen)
         if fault:

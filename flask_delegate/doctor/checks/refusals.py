@@ -82,9 +82,10 @@ HANDED_OFF: tuple[Reason, ...] = (
     ),
     (
         range(300, 400),
-        "A 'return' or 'rewrite' of the server block acts on the hand-off as well, and shows the"
-        " client its internal URL and token. No generated rule can undo that.",
-        "Put it into the application's location, or into another server block.",
+        "A 'return' or 'rewrite' of the server block (in Apache: Redirect, RewriteRule) acts on the"
+        " hand-off as well, and shows the client its internal URL and token. No generated rule can"
+        " undo that.",
+        "Put it into the application's location, into another server block, or except the area.",
     ),
     (
         range(401, 402),

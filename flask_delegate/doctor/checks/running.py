@@ -80,7 +80,7 @@ def _application(visit: Visit, root: Reply) -> Iterator[Finding]:
     yield _daemon_mode(visit.area, report["process_group"])
     yield _guard(visit.area, report)
     if (yield from delivery(visit, report["probe"])):
-        yield from inherited(visit, report["encoding"])
+        yield from inherited(visit, report.get("encoding", "utf-8"))
     yield from signed_urls(visit)
 
 
