@@ -63,7 +63,7 @@ def checked_root(root: object, key: str) -> str:
         resolved = os.path.realpath(given, strict=True)
     except OSError as error:
         problem = f"{given!r} cannot be opened ({error.strerror})."
-        raise ConfigurationError(key, problem, f"Try: mkdir -p {given}") from error
+        raise ConfigurationError(key, problem, f"Try: mkdir -p {given}") from None
     _check_folder(resolved, key)
     return resolved
 

@@ -15,7 +15,6 @@ from flask import current_app
 from flask.cli import AppGroup, with_appcontext
 
 from . import receipts
-from .exceptions import ConfigurationError
 from .servers import SERVERS, server_of
 from .servers.base import Choices, Server
 from .state import state_of
@@ -116,10 +115,7 @@ def _configuration(servers: list[Server], choices: Choices) -> str:
         areas = [area for area in state.settings.areas.values() if server_of(area) is server]
         if areas:
             keyed = [(area, state.keys[area.name]) for area in areas]
-            try:
-                parts.append(server.configuration(keyed, choices))
-            except ConfigurationError as error:
-                raise click.ClickException(str(error)) from error
+            parts.append(server.configuration(keyed, choices))
     if not parts:
         names = " or ".join(server.name for server in servers)
         problem = f"DELEGATE_BACKEND: {servers[0].product} sends the files of no area."

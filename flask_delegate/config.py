@@ -62,6 +62,7 @@ def parse(app: Flask) -> Settings:
 
     :raises ConfigurationError: naming the key and the cure.
     """
+    _check_text(app.config)
     entries = dict(_entries(app.config))
     headers = _headers(app.config["DELEGATE_HEADERS"])
     found = {name: _area(name, entry, headers) for name, entry in entries.items()}
@@ -69,8 +70,29 @@ def parse(app: Flask) -> Settings:
     for area in found.values():
         _check_not_static(app, area)
     only_streams = all(area.backend == STREAM for area in found.values())
-    secrets = (app.secret_key, *(app.config.get("SECRET_KEY_FALLBACKS") or ()))
+    secrets = (app.secret_key, *_fallbacks(app.config))
     return Settings(MappingProxyType(found), () if only_streams else tuple(map(_secret, secrets)))
+
+
+def _check_text(config: Mapping[str, Any]) -> None:
+    """Explain what looks like text where it was written, and is none here."""
+    for key in ("SECRET_KEY", *(key for key in DEFAULTS if isinstance(DEFAULTS[key], str | None))):
+        if isinstance(config[key], int | float):
+            kind = type(config[key]).__name__
+            raise ConfigurationError(
+                key,
+                f"is of type {kind}, not text.",
+                "Flask reads digits, true and false in the environment as JSON. Quote them twice:"
+                f" FLASK_{key}='\"…\"'.",
+            )
+
+
+def _fallbacks(config: Mapping[str, Any]) -> tuple[object, ...]:
+    found = config.get("SECRET_KEY_FALLBACKS") or ()
+    if isinstance(found, str | bytes):
+        problem = "is one text, each character of which would be a key."
+        raise ConfigurationError("SECRET_KEY_FALLBACKS", problem, 'Write a list: ["the old key"].')
+    return tuple(found)
 
 
 def _entries(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

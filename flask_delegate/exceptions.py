@@ -13,13 +13,17 @@
 
 from __future__ import annotations
 
+import click
+
 
 class DelegateError(Exception):
     """The root of this package's exceptions."""
 
 
-class ConfigurationError(DelegateError):
+class ConfigurationError(DelegateError, click.ClickException):
     """A ``DELEGATE_*`` setting is missing, wrong or unsafe; raised at start-up.
+
+    Commands, ``flask run`` included, print its sentence alone and exit with 1.
 
     :param key: the configuration key at fault.
     :param problem: what is wrong with it.

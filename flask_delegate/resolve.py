@@ -13,6 +13,11 @@ from typing import BinaryIO
 
 from .exceptions import FileMissing, FileUnreadable, NotAFile, PathRefused
 
+UTF_8_CURE = (
+    "Start Python with a UTF-8 locale: mod_wsgi-express --locale C.UTF-8, WSGIDaemonProcess …"
+    " locale=C.UTF-8, or LANG=C.UTF-8 in the environment of another server."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class PrivateFile:
@@ -89,8 +94,8 @@ def _components(name: str, root: str) -> list[str]:
         os.fsencode(name)
     except UnicodeEncodeError as error:
         reason = (
-            f"the file system's encoding, {sys.getfilesystemencoding()}, cannot write it (start"
-            " the server with a UTF-8 locale: mod_wsgi-express --locale C.UTF-8)."
+            f"the file system's encoding, {sys.getfilesystemencoding()}, cannot write it."
+            f" {UTF_8_CURE}"
         )
         raise PathRefused(name, root, reason) from error
     parts = [part for part in name.split("/") if part not in ("", ".")]

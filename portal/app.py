@@ -80,4 +80,4 @@ def _set_up_delegate(app: Flask, folder: Path) -> None:
     try:
         Delegate(app)
     except ConfigurationError as error:
-        raise settings.SettingError(str(error)) from error
+        raise settings.SettingError(str(error)) from None

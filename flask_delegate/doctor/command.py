@@ -44,10 +44,24 @@ _FILE = click.Path(dir_okay=False, exists=True, path_type=Path)
     " server root of mod_wsgi-express.",
 )
 @click.option("--host", metavar="NAME", help="The server's name, if URL has its address only.")
+@click.option(
+    "--header",
+    "headers",
+    multiple=True,
+    metavar="'NAME: VALUE'",
+    help="Send this header with each request, as may be needed to get through to the application."
+    " Repeat it for more. For Basic authentication, URL may hold a user and a password.",
+)
 @click.option("--insecure", is_flag=True, help="Accept any certificate.")
 @with_appcontext
 def doctor(
-    url: str | None, *, as_json: bool, host: str | None, insecure: bool, **choices: Any
+    url: str | None,
+    *,
+    as_json: bool,
+    host: str | None,
+    headers: tuple[str, ...],
+    insecure: bool,
+    **choices: Any,
 ) -> None:
     """Look for what is wrong with the installation, and with the server at URL.
 
@@ -55,7 +69,8 @@ def doctor(
     The exit status is 1 if there is a failure.
     """
     try:
-        target = None if url is None else parse_url(url, name=host, verify=not insecure)
+        verify = not insecure
+        target = None if url is None else parse_url(url, name=host, verify=verify, headers=headers)
         case = _case(**choices)
     except (UnknownArea, ValueError) as error:
         raise click.UsageError(str(error)) from error
@@ -69,6 +84,7 @@ def examine(case: Case, target: Target | None) -> Iterator[Finding]:
     """Run all checks; what they say contains no secret."""
     secrets = [token for area in case.state.settings.areas.values() for token in case.tokens(area)]
     secrets += [key.decode("utf-8", "replace") for key in case.state.settings.secrets]
+    secrets += [] if target is None else target.headers.values()
     general = (installation.settings(case), installation.interpreter(case))
     local = (about(area, (check(case, area) for check in _AREA_CHECKS)) for area in case.areas)
     live = () if target is None else running.examine(case, target)

@@ -32,6 +32,7 @@ CHECKS = frozenset(
         *("apache-modules", "apache-paths", "reach", "probe-file", "probe", "agreement"),
         *("prefix", "longest-path"),
         *("daemon-mode", "guard", "handoff", "head", "range", "conditional"),
+        *("names", "filters", "siblings", "codings", "policies", "length", "fresh"),
         *("signed-url", "signed-url-forged", "listing", "other-paths"),
         *(f"attack-{family.name}" for family in FAMILIES),
     ]

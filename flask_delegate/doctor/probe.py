@@ -6,10 +6,11 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from flask import Flask
 
@@ -68,16 +69,24 @@ class Visit:
     target: Target
     probe: Probe
 
+    def path(self, kind: str) -> str:
+        """Return the path of the probe route, with a token."""
+        token = make_token(self.case.app, kind, self.area.name, self.probe.name)
+        return self.target.path.rstrip("/") + ROUTE + token
+
     def ask(self, kind: str, method: str = "GET", **headers: str) -> Reply:
         """Ask the probe route; blanks in header names are written as underscores."""
-        token = make_token(self.case.app, kind, self.area.name, self.probe.name)
+        return self.fetch(self.path(kind), method, **headers)
+
+    def fetch(self, path: str, method: str = "GET", **headers: str) -> Reply:
+        """Ask for a path of the probe route. The reply's URL is without the token."""
         fields = {name.replace("_", "-"): value for name, value in headers.items()}
-        path = self.target.path.rstrip("/") + ROUTE + token
-        return fetch(self.target, path, method=method, headers=fields)
+        reply = fetch(self.target, path, method=method, headers=fields)
+        return replace(reply, url=self.target.url(f"{path.rpartition('/')[0]}/…"))
 
     def attack(self, attack: Attack) -> bytes | None:
         """Return whatever comes, or nothing if the server does not answer."""
-        request = attack.to(self.target.host_header, self.target.scheme)
+        request = attack.to(self.target.host_header, self.target.scheme, self.target.headers)
         return answer_to(self.target, request, use_http2=attack.version == http2.VERSION)
 
     def delivery(self) -> Delivery:
@@ -110,21 +119,39 @@ def longest_probe_file(area: Area) -> Iterator[Probe]:
 
 
 @contextmanager
-def probe_file(root: str) -> Iterator[Probe]:
-    """Put a probe file into a folder, old enough for a strong ETag, and delete it at the end.
+def probe_file(
+    root: str,
+    content: bytes | None = None,
+    *,
+    ending: str = "",
+    beside: Mapping[str, bytes] = MappingProxyType({}),
+) -> Iterator[Probe]:
+    """Put a probe file into a folder, and delete it at the end.
 
+    :param content: by default, many lines with its marker.
+    :param ending: of its name.
+    :param beside: what else to put there, by what is added to the name.
     :raises OSError: if it cannot be created.
     """
     marker = secrets.token_hex(16)
-    content = "".join(f"{number:04} {marker}\n" for number in range(128)).encode()
-    probe = Probe(PREFIX + secrets.token_hex(16), marker.encode(), content)
-    path, old = Path(root, probe.name), time.time() - 3600
+    lines = "".join(f"{number:04} {marker}\n" for number in range(128)).encode()
+    probe = Probe(f"{PREFIX}{secrets.token_hex(16)}{ending}", marker.encode(), content or lines)
+    files = {"": probe.content, **beside}
     try:
-        with path.open("xb") as file:
-            file.write(content)
-        # Whatever the umask: the application and the web server must be able to read it.
-        path.chmod(0o644)
-        os.utime(path, (old, old))
+        for added, its_content in files.items():
+            place(Path(root, probe.name + added), its_content)
         yield probe
     finally:
-        path.unlink(missing_ok=True)
+        for added in files:
+            Path(root, probe.name + added).unlink(missing_ok=True)
+
+
+def place(path: Path, content: bytes) -> None:
+    """Create a file that the server can read, old enough for a strong ETag."""
+    old = time.time() - 3600
+    with path.open("xb", buffering=0) as file:
+        file.write(content)
+        # Whatever the umask: the application and the web server must be able to read it. Not by the
+        # path, where the area's owner could put a link meanwhile.
+        os.fchmod(file.fileno(), 0o644)
+        os.utime(file.fileno(), (old, old))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,14 @@ from ..state import state_of
 
 ROUTE = "/.well-known/flask-delegate/"
 PREFIX = "flask-delegate-probe-"
+PAGE = "-größe-日本.html"
+"""The ending of a probe file's name for which the server may have rules, and Python no bytes."""
 REPORT = "report"
 FILE = "file"
 LONGEST = "longest"
 
 _MAX_AGE = 60  # seconds
-_NAME = re.compile(re.escape(PREFIX) + "[0-9a-f]{32}")
+_NAME = re.compile(f"{re.escape(PREFIX)}[0-9a-f]{{32}}(?:{re.escape(PAGE)})?")
 _ENDPOINT = "flask_delegate.probe"
 _SALT = "flask_delegate.doctor.probe"
 
@@ -51,7 +54,9 @@ def make_token(app: Flask, kind: str, area: str, name: str) -> str:
 
 
 def probe_handoff(area: str, name: str) -> Handoff:
-    """Describe the probe file in a way that no server would by itself."""
+    """Describe the probe file in a way that no server would by itself, but for a page's type."""
+    if name.endswith(PAGE):
+        return Handoff(name, area=area, max_age=77)
     return Handoff(
         name,
         area=area,
@@ -106,6 +111,7 @@ def _report(area: Area, name: str) -> dict[str, Any]:
     unready = why_unready(request.environ, area, keys)
     return {
         "process_group": request.environ.get(PROCESS_GROUP),
+        "encoding": sys.getfilesystemencoding(),
         "probe": _seen_here(Path(area.root, name)),
         "root": area.root,
         "url": area.url,

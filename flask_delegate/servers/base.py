@@ -14,7 +14,7 @@ from ..areas import Area
 from ..delivery import Delivery
 from ..exceptions import HandoffUnavailable
 from ..resolve import PrivateFile
-from .handshake import Keys, environ_key, is_claimed_by_others
+from .handshake import PROXY_HEADER, Keys, environ_key, is_claimed_by_others
 
 Keyed = tuple[Area, Sequence[Keys]]
 """An area and its keys: the ones in use, then those that they have replaced."""
@@ -79,6 +79,8 @@ class Server:
     """``flask delegate COMMAND``; none where nothing needs to be configured."""
     choices: ClassVar[tuple[str, ...]] = ()
     """The fields of :class:`Choices` that its configuration heeds."""
+    adds_header: ClassVar[str] = ""
+    """What the operator has to write beside it for the server to show itself, if anything."""
 
     # For the doctor.
     software: ClassVar[str] = ""
@@ -101,12 +103,15 @@ class Server:
         shown = str(environ.get("HTTP_X_FLASK_DELEGATE", "")).replace(",", " ").split()
         if environ.get(environ_key(keys.fingerprint)) == area.url or keys.fingerprint in shown:
             return
+        cure = (
+            f"Write its configuration with 'flask delegate {self.command} --output FILE', include"
+            " that, and reload the server."
+        )
         if shown or is_claimed_by_others(environ, area, keys):
             reason = f"the configuration loaded for {area.url} was made for other settings."
         else:
-            reason = "the request did not come through the configured server, or it did not say so."
-        write = f"Write its configuration with 'flask delegate {self.command} --output FILE'"
-        cure = f"{write}, include that, and reload the server."
+            reason = f"the request has no header {PROXY_HEADER}, which {self.product} would add."
+            cure = f"{self.adds_header} {cure}".lstrip()
         raise HandoffUnavailable(area.name, reason, cure)
 
     def respond(self, delivery: Delivery, keys: Keys, environ: WSGIEnvironment) -> Response:
@@ -136,10 +141,8 @@ class Server:
 
 def describing_response(delivery: Delivery) -> Response:
     """Return a response without a body and with every header that describes the file."""
-    response = Response(status=200, headers=delivery.headers())
     # Another person gets another answer.
-    response.vary.add("Cookie")
-    return response
+    return Response(status=200, headers={**delivery.headers(), "Vary": "Cookie"})
 
 
 def set_validators(response: Response, file: PrivateFile) -> None:

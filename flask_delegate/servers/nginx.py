@@ -40,6 +40,12 @@ class Nginx(Server):
     product = "nginx"
     command: ClassVar[str] = "nginx-config"
     choices = ("sendfile", "receipts")
+    adds_header = (
+        f"Write 'proxy_set_header {PROXY_HEADER} $flask_delegate;' beside proxy_pass, into the same"
+        " location if that has a proxy_set_header of its own, because it inherits none then."
+        " Beside uwsgi_pass write 'uwsgi_param HTTP_X_FLASK_DELEGATE $flask_delegate;', and"
+        " likewise fastcgi_param or scgi_param."
+    )
     software = "nginx"
     sendfile_lines: ClassVar[tuple[str, str]] = ("sendfile on;", "sendfile off;")
 

@@ -7,7 +7,8 @@ that are set here, and cuts the body short where the application answered a rang
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from textwrap import indent
 from typing import ClassVar
 from wsgiref.types import WSGIEnvironment
 
@@ -21,7 +22,14 @@ from .base import Choices, Keeps, Keyed, Server, describing_response, set_valida
 from .handshake import PROXY_HEADER, Keys, environ_key
 
 # The module takes the path literally. Blanks at its ends would be cut off; controls end the header.
+# Other rules may change what the application says of a file, as sections for the file's folder do
+# not apply to it. Rules that are merged last put it right, from a copy.
+_COPY = "X-Flask-Delegate-"
 _UNSENDABLE = re.compile(r"[\x00-\x1f\x7f]|\s$")
+_HEADERS = (
+    *("Cache-Control", "Content-Disposition", "Content-Security-Policy", "Content-Type"),
+    "X-Content-Type-Options",
+)
 
 
 class XSendfile(Server):
@@ -51,14 +59,19 @@ class XSendfile(Server):
             raise HandoffUnavailable(delivery.area.name, reason, cure)
         response = describing_response(delivery)
         set_validators(response, delivery.file)
+        response.headers.extend((_COPY + name, value) for name, value in delivery.headers().items())
         # WSGI's headers are Latin-1 (PEP 3333); the bytes are those of the file system.
         response.headers[self.header] = path.encode("utf-8", "surrogateescape").decode("latin-1")
         return response
 
     def rules(self, area: Area, keys: Sequence[Keys], choices: Choices) -> str:
-        """Return which folder the application may name files of."""
+        """Return which folder the application may name files of, and what keeps their headers."""
         del keys, choices
-        return f'XSendFile On\nXSendFilePath "{area.root}"\n'
+        names = (*_HEADERS, *area.headers)
+        lines = [line for name in names for line in _restored(name, f"resp('{_COPY}{name}')")]
+        lines += (f"Header unset {_COPY}{name}" for name in names)
+        restored = indent("\n".join(lines), " " * 4)
+        return f'XSendFile On\nXSendFilePath "{area.root}"\n<If "true">\n{restored}\n</If>\n'
 
     def configuration(self, areas: Sequence[Keyed], choices: Choices) -> str:
         """See :class:`.Server`."""
@@ -75,3 +88,11 @@ class XSendfile(Server):
     def is_installed(self) -> bool:
         """See :class:`.Server`."""
         return apache.has_module("xsendfile")
+
+
+def _restored(name: str, copy: str) -> Iterator[str]:
+    yield f'Header always unset {name} "expr=-n {copy}"'
+    yield f'Header set {name} "expr=%{{resp:{_COPY}{name}}}" "expr=-n {copy}"'
+    if name == "Cache-Control":
+        yield f'Header unset Expires "expr=-n {copy}"'
+        yield f'Header merge Vary Cookie "expr=-n {copy}"'

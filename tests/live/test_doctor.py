@@ -2,79 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from flask_delegate.testing.apache import free_port
 from tests.support.application import APPLICATION
 from tests.support.clients import get
-from tests.support.extension import SECRET
-from tests.support.servers import GUNICORN, PROXY, SERVERS, nginx_in_front, python_server
+from tests.support.patients import Patient, Plant, apache, doctor, write_application
+from tests.support.servers import (
+    GUNICORN,
+    PROXY,
+    SERVERS,
+    debian_site,
+    debians_module,
+    nginx_in_front,
+    python_server,
+)
 from tests.support.sites import Site, express
 
 FAILURE = "failure"
 WARNING = "warning"
-
-
-@dataclass
-class Patient:
-    """What the doctor is called to.
-
-    :param options: for the doctor.
-    """
-
-    url: str
-    options: list[str] = field(default_factory=list)
-
-
-Plant = Callable[[Site], AbstractContextManager[Patient]]
-
-
-def write_application(site: Site, source: str = APPLICATION) -> None:
-    (site.app / "examined.py").write_text(site.source(source))
-
-
-def doctor(site: Site, patient: Patient) -> tuple[int, dict[str, Any]]:
-    """Run the command as an operator would."""
-    if not (site.app / "examined.py").exists():
-        write_application(site)
-    command = [sys.executable, "-m", "flask", "--app", "examined:app", "delegate", "doctor"]
-    result = subprocess.run(
-        [*command, patient.url, "--json", *patient.options],
-        cwd=site.app,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        timeout=200,
-        check=False,
-    )
-    output = result.stdout.decode()
-    assert result.returncode in (0, 1), result.stderr.decode()
-    assert not result.stderr, result.stderr.decode()
-    assert SECRET not in output
-    assert site.token() not in output
-    assert "/.well-known/" not in output
-    return result.returncode, json.loads(output)
-
-
-@contextmanager
-def apache(
-    site: Site, include: str, *options: str, port: int | None = None, application: str = APPLICATION
-) -> Iterator[Patient]:
-    """Serve with mod_wsgi-express, and show its configuration to the doctor."""
-    with express(site, application, *options, include=include, port=port) as server:
-        folder = server.folder
-        named = ["--apache-config", str(folder / "server" / "httpd.conf")]
-        named += ["--config", str(folder / "include.conf")]
-        yield Patient(f"http://127.0.0.1:{server.port}/", named)
 
 
 @contextmanager
@@ -426,6 +377,40 @@ def a_redirect_to_another_host(site: Site) -> Iterator[Patient]:
 
 
 @contextmanager
+def opened_to_who_has_a_header(site: Site) -> Iterator[Patient]:
+    """Open the area, behind something that the doctor has to be let through."""
+    rules = (
+        '<Location "/">\n<If "%{HTTP:X-Pass} != \'yes\'">\nRequire all denied\n</If>\n</Location>\n'
+        '<Location "/private/">\n<If "%{HTTP:X-Pass} == \'yes\'">\nRequire all granted\n</If>\n'
+        "</Location>\n"
+    )
+    with apache(site, site.apache_config() + rules, "--http2") as patient:
+        patient.options += ["--header", "X-Pass: yes"]
+        yield patient
+
+
+@contextmanager
+def no_utf_8(site: Site) -> Iterator[Patient]:
+    with debian_site(site, module=debians_module, locale="") as running:
+        yield Patient(f"http://127.0.0.1:{running.port}/", ["--host", running.host])
+
+
+@contextmanager
+def filters_merged_later(site: Site) -> Iterator[Patient]:
+    loaded = "".join(
+        f"LoadModule {name}_module ${{MOD_WSGI_MODULES_DIRECTORY}}/mod_{name}.so\n"
+        for name in ("deflate", "substitute")
+    )
+    rules = (
+        "SetOutputFilter SUBSTITUTE;DEFLATE\nSubstitute s|</head>|<script>|\nUnsetEnv no-gzip\n"
+        'Header set Cache-Control "public"\nMaxRanges none\n'
+    )
+    later = f'<Location "/private/">\n<If "true">\n{rules}</If>\n</Location>\n'
+    with apache(site, loaded + site.apache_config() + later) as patient:
+        yield patient
+
+
+@contextmanager
 def nginx_that_is_not_internal(site: Site) -> Iterator[Patient]:
     site.settings["DELEGATE_BACKEND"] = "nginx"
     config = site.nginx_config().replace("internal;", "")
@@ -518,6 +503,15 @@ FAULTS: dict[str, tuple[Plant, set[tuple[str, str]]]] = {
     "headers changed on the way": (headers_changed_on_the_way, {("handoff", FAILURE)}),
     "no ranges": (no_ranges, {("range", FAILURE)}),
     "no ETag": (no_etag, {("conditional", FAILURE)}),
+    "an area that is open behind a header": (
+        opened_to_who_has_a_header,
+        {("attack-plain", FAILURE), ("attack-http2", FAILURE), ("attack-hosts", FAILURE)},
+    ),
+    "no UTF-8 locale": (no_utf_8, {("names", FAILURE)}),
+    "filters that are merged later": (
+        filters_merged_later,
+        {("filters", FAILURE), ("codings", WARNING), ("policies", FAILURE), ("range", FAILURE)},
+    ),
     "no HEAD": (no_head, {("head", FAILURE)}),
     "a token that everybody may read": (readable_token, {("config-secret", FAILURE)}),
     "static files in the area": (static_files_in_the_area, {("overlap", FAILURE)}),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
 from tests.support.application import APPLICATION
 from tests.support.clients import file_url, get
+from tests.support.servers import GUNICORN, PROXY, python_server
 from tests.support.sites import Site, express, new_site
 
 HTML = b"""<html><head></head><body>secret
@@ -103,3 +105,34 @@ def test_a_hand_off_inherits_nothing(site: Site, usual: Answers, name: str) -> N
 
 def test_a_hand_off_inherits_nothing_of_all_together(site: Site, usual: Answers) -> None:
     assert answers(site, *AROUND) == usual
+
+
+@pytest.mark.parametrize("proxied", [False, True])
+def test_x_sendfile_keeps_its_headers(proxied: bool) -> None:
+    around = [AROUND[name] for name in ("expires", "headers", "headers of a location")]
+    around.append("Header set X-Frame-Options SAMEORIGIN\nHeader always set X-Frame-Options ALLOW")
+    settings = {"DELEGATE_BACKEND": "xsendfile", "DELEGATE_HEADERS": {"X-Frame-Options": "DENY"}}
+    with new_site(**settings) as site, ExitStack() as stack:
+        site.write("page.html", HTML)
+        # Before and after the generated file: the order makes no difference.
+        include = LOAD + "\n".join([*around, site.apache_config(), *around, ""])
+        if proxied:
+            upstream = stack.enter_context(python_server(site, *GUNICORN))
+            include += PROXY.format(upstream=upstream)
+        server = stack.enter_context(express(site, APPLICATION, include=include))
+        url = file_url("page.html", max_age="77", download_name="größe;.html")
+        reply = get(server.port, url)
+        unchanged = get(server.port, url, headers={"If-None-Match": reply["ETag"]})
+        home = get(server.port, "/")
+    assert (reply.status, reply.body, unchanged.status) == (200, HTML, 304)
+    assert reply.headers.get_all("Cache-Control") == ["private, max-age=77"]
+    assert reply.headers.get_all("X-Content-Type-Options") == ["nosniff"]
+    assert reply.headers.get_all("X-Frame-Options") == ["DENY"]
+    assert reply.headers.get_all("Content-Type") == ["text/html; charset=utf-8"]
+    assert "filename*=UTF-8''gr%C3%B6%C3%9Fe" in reply["Content-Disposition"]
+    assert reply["Content-Security-Policy"].endswith("sandbox")
+    assert "Cookie" in reply["Vary"]
+    assert "Expires" not in reply.headers
+    assert not [name for name in reply.headers if name.startswith("X-Flask-Delegate")]
+    # Other pages have what the site says.
+    assert (home.body, home["X-Content-Type-Options"]) == (b"home", "no")

@@ -17,6 +17,7 @@ from tests.support.clients import get
 from tests.support.paths import PROJECT
 from tests.support.servers import (
     GUNICORN,
+    PASSED_ON,
     PROXY,
     debian_site,
     nginx_in_front,
@@ -55,7 +56,7 @@ from werkzeug.exceptions import NotFound
 
 application = DispatcherMiddleware(NotFound(), {"/app": app})
 """
-NO_RULES = 'set $flask_delegate "";'
+NO_RULES = 'set $flask_delegate ""; gzip off;'
 REMOVED = """
 proxy_set_header X-Forwarded-Prefix /app;
 location /app/ {{ proxy_pass http://127.0.0.1:{upstream}/; }}
@@ -119,7 +120,7 @@ def behind_nginx(
     include = site.nginx_config() if backend == "nginx" else NO_RULES
     with (
         python_server(site, *GUNICORN, *options, application=source) as upstream,
-        nginx_in_front(site, upstream, include, locations=locations) as port,
+        nginx_in_front(site, upstream, include, locations=PASSED_ON + locations) as port,
     ):
         yield Below(port)
 
@@ -135,7 +136,7 @@ def apache_behind_nginx(
 ) -> Iterator[Below]:
     with (
         apache(site, *options, source=source, alter=alter) as upstream,
-        nginx_in_front(site, upstream.port, NO_RULES, locations=locations) as port,
+        nginx_in_front(site, upstream.port, NO_RULES, locations=PASSED_ON + locations) as port,
     ):
         yield Below(port, path)
 

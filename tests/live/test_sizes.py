@@ -17,6 +17,7 @@ from tests.support.application import APPLICATION
 from tests.support.clients import get
 from tests.support.servers import (
     GUNICORN,
+    PASSED_ON,
     PROXY,
     debian_site,
     debians_module,
@@ -195,7 +196,7 @@ def nginx_as_usual(site: Site) -> Iterator[int]:
     site.settings["DELEGATE_BACKEND"] = "nginx"
     with (
         python_server(site, *GUNICORN) as upstream,
-        nginx_in_front(site, upstream, locations=SMALL) as port,
+        nginx_in_front(site, upstream, locations=PASSED_ON + SMALL) as port,
     ):
         yield port
 

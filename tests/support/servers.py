@@ -173,8 +173,8 @@ def embedded(site: Site) -> Iterator[Running]:
 
 
 SITE = """
-WSGIDaemonProcess first {user} {daemon} python-home={home} python-path={app} locale=C.UTF-8
-WSGIDaemonProcess second {user} {daemon} python-home={home} python-path={app} locale=C.UTF-8
+WSGIDaemonProcess first {user} {daemon} python-home={home} python-path={app} {locale}
+WSGIDaemonProcess second {user} {daemon} python-home={home} python-path={app} {locale}
 <VirtualHost 127.0.0.1:{port}>
     ServerName {host}
     Include {base}/delegate.conf
@@ -194,11 +194,13 @@ def debian_site(
     module: Callable[[], str],
     application: str = APPLICATION,
     daemon: str = "threads=5",
+    locale: str = "locale=C.UTF-8",
 ) -> Iterator[Running]:
     """Serve with a system-wide Apache in Debian's layout; the site is switched on by a2ensite.
 
     :param module: gives the directives that load mod_wsgi.
     :param daemon: options of WSGIDaemonProcess.
+    :param locale: another one; Apache itself runs with ``LANG=C``.
     """
     port = free_port()
     base = site.folder / f"apache-{port}"
@@ -213,7 +215,7 @@ def debian_site(
     (base / "served.wsgi").write_text(site.source(application))
     user = f"user={DAEMON_USER}" if DAEMON_USER else ""
     values = {"user": user, "home": sys.prefix, "app": site.app, "base": base, "host": HOST}
-    values |= {"daemon": daemon, "port": port}
+    values |= {"daemon": daemon, "locale": locale, "port": port}
     (base / "etc/sites-available/hello.conf").write_text(SITE.format(**values))
     for command in (
         [tool("a2dissite"), "--quiet", "000-default"],
@@ -291,13 +293,15 @@ http {{
     server {{
         listen 127.0.0.1:{port} {listen};
         include {base}/delegate.conf;
+        {locations}
+    }}
+}}
+"""
+PASSED_ON = """
         proxy_set_header Host $http_host;
         proxy_set_header X-Flask-Delegate $flask_delegate;
         proxy_buffer_size 32k;
         proxy_buffers 8 32k;
-        {locations}
-    }}
-}}
 """
 _LOGGED = """
     access_log access.log;
@@ -316,7 +320,7 @@ def nginx_in_front(
     events: str = "",
     http: str = _LOGGED % NGINX_FORMAT,
     listen: str = "",
-    locations: str = "location / {{ proxy_pass http://127.0.0.1:{upstream}; }}",
+    locations: str = PASSED_ON + "location / {{ proxy_pass http://127.0.0.1:{upstream}; }}",
 ) -> Iterator[int]:
     """Run nginx in front of another server.
 

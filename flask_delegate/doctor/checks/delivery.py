@@ -2,41 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Generator
 from contextlib import ExitStack
 from dataclasses import replace
+from http import HTTPStatus
 
 from ...servers.codec import RESPONSE_HEAD
 from ..finding import Finding, failure, ok, skipped
 from ..probe import Visit, longest_probe_file
 from ..requests.client import Reply
 from ..route import FILE, LONGEST
+from .refusals import HANDED_OFF, described, reason
 
 
-def delivery(visit: Visit, seen: str) -> Iterator[Finding]:
+def delivery(visit: Visit, there: str) -> Generator[Finding, None, bool]:
     """Ask for the file in each proper way.
 
-    :param seen: what the application sees of it: ``readable``, or why not.
+    :param there: what the application sees of it: ``readable``, or why not.
+    :returns: whether it, or something else, arrived.
     """
     reply = visit.ask(FILE)
-    if reply.status != 200 or reply.body != visit.probe.content:
-        yield failure(
-            "handoff",
-            f"the probe file was answered with {reply.status} and {len(reply.body)} bytes instead"
-            f" of 200 and {len(visit.probe.content)}; to the application it is: {seen}.",
-            "So are the files of the application's users.",
-            "See the findings above, and the server's error log. 403: Apache's user cannot read the"
-            " folder, or the guard does not know the token. 500: the application's log says why.",
+    if reply.status != HTTPStatus.OK or reply.body != visit.probe.content:
+        why, fix = reason(reply, HANDED_OFF)
+        seen = (
+            f"{described(reply)} and {len(reply.body)} bytes instead of 200 and"
+            f" {len(visit.probe.content)}; to the application the file is: {there}."
         )
-        return
+        yield failure("handoff", seen, why, fix)
+        return reply.status == HTTPStatus.OK
     yield _metadata(visit, reply)
     yield _head(visit, reply)
     yield _range(visit, reply)
     yield _conditional(visit, reply)
     yield _longest_path(visit)
+    return True
 
 
-def _metadata(visit: Visit, reply: Reply) -> Finding:
+def differences(visit: Visit, reply: Reply) -> list[str]:
+    """Return which headers are not what the application described."""
     wrong = [
         f"{name}: {reply.header(name)!r} instead of {value!r}"
         for name, value in visit.delivery().headers().items()
@@ -44,11 +48,16 @@ def _metadata(visit: Visit, reply: Reply) -> Finding:
     ]
     if "cookie" not in reply.header("Vary").lower():
         wrong.append(f"Vary: {reply.header('Vary')!r} does not name Cookie")
+    return wrong
+
+
+def _metadata(visit: Visit, reply: Reply) -> Finding:
+    wrong = differences(visit, reply)
     if not wrong:
         return ok("handoff", "the file arrives as the application described it")
     return failure(
         "handoff",
-        f"the file arrives, but not as described: {'; '.join(wrong)}.",
+        f"{reply.url} arrives, but not as described: {'; '.join(wrong)}.",
         "Name, type and policies keep a file from being cached, run or saved under a wrong name.",
         "Look for rules (Header, ForceType, add_header, a cache or proxy in front) that change"
         " these headers, and remove them from the area.",
@@ -62,8 +71,7 @@ def _head(visit: Visit, whole: Reply) -> Finding:
         return ok("head", f"200, Content-Length {length}, no content")
     return failure(
         "head",
-        f"HEAD was answered with {reply.status}, Content-Length {length!r} and"
-        f" {len(reply.body)} bytes.",
+        f"HEAD {described(reply)}, Content-Length {length!r} and {len(reply.body)} bytes.",
         "Download managers ask with HEAD before they fetch.",
         "Look for rules that limit methods (Limit, AllowMethods) or compress the area's files.",
     )
@@ -81,16 +89,16 @@ def _range(visit: Visit, whole: Reply) -> Finding:
         return ok("range", "206 with the range, also with If-Range")
     return failure(
         "range",
-        f"a request for a range was not answered with it ({', '.join(wrong)}).",
+        f"a range of {whole.url} was not sent ({', '.join(wrong)}).",
         "An interrupted download starts from the beginning, and players cannot seek.",
-        "Look for MaxRanges none, RequestHeader unset Range, Header unset ETag, FileETag None, or a"
-        " compressing filter or proxy.",
+        "Look for MaxRanges, max_ranges, RequestHeader unset Range, Header unset ETag, FileETag"
+        " None, etag off, or a compressing filter or proxy.",
     )
 
 
 def _conditional(visit: Visit, whole: Reply) -> Finding:
     etag, modified = whole.header("ETag"), whole.header("Last-Modified")
-    wrong = [] if etag.startswith('"') else [f"the ETag {etag!r} is not strong"]
+    wrong = [] if re.fullmatch('"[^"]*"', etag) else [f"the ETag {etag!r} is not strong"]
     for name, value in (("If_None_Match", etag), ("If_Modified_Since", modified)):
         status = visit.ask(FILE, **{name: value}).status
         if status != 304:
@@ -99,10 +107,11 @@ def _conditional(visit: Visit, whole: Reply) -> Finding:
         return ok("conditional", "a strong ETag, and 304 for what is unchanged")
     return failure(
         "conditional",
-        f"{'; '.join(wrong)}.",
+        f"{whole.url}: {'; '.join(wrong)}.",
         "Browsers fetch unchanged files again, and cannot resume a download safely.",
-        "Look for Header unset ETag, FileETag None, RequestHeader unset If-…, or a compressing"
-        " filter or proxy.",
+        "Look for Header unset ETag, FileETag None, etag off, RequestHeader unset If-…,"
+        " if_modified_since, a compressing filter or proxy; and, for the application's own URLs,"
+        " a filter INCLUDES or MultiViews.",
     )
 
 

@@ -6,21 +6,22 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from ...areas import Area
 from ...servers import AUTO, server_of
 from ..finding import Finding, about, failure, ok, skipped, warning
 from ..probe import Case, Visit, probe_file
 from ..requests.client import Reply, Target, fetch
-from ..route import REPORT, ROUTE
+from ..route import REPORT
 from .attacks import attacks, listings, other_paths
 from .delivery import delivery
+from .inherited import inherited
+from .refusals import FIREWALL, IN_FRONT, SAME_KEY, described, reason
 from .server import OLD_KEY, WHILE_OLD_KEY
 from .signed_urls import signed_urls
-
-_SAME_KEY = "Run the doctor with the application, the settings and the SECRET_KEY of the server."
 
 
 def examine(case: Case, target: Target) -> Iterator[Finding]:
@@ -28,9 +29,12 @@ def examine(case: Case, target: Target) -> Iterator[Finding]:
     try:
         reply = fetch(target, target.path)
     except OSError as error:
-        seen = f"{target.host}:{target.port} does not answer: {error}."
+        seen = f"{target.url(target.path)} does not answer: {error}."
         why = "A server that does not answer cannot be checked."
-        fix = "Start it, or give the URL at which this machine reaches the application's root."
+        fix = (
+            "Start it; its error log says why it does not, such as a mod_wsgi that was built for"
+            " another Python. Or give the URL at which this machine reaches the application's root."
+        )
         yield failure("reach", seen, why, fix)
         return
     yield ok("reach", f"{target.host_header} answers, with {reply.status}")
@@ -38,16 +42,16 @@ def examine(case: Case, target: Target) -> Iterator[Finding]:
         yield skipped("probe", "there is no SECRET_KEY to sign with", fix="Set SECRET_KEY.")
         return
     for area in case.areas:
-        yield from about(area, _examine_area(case, area, target))
+        yield from about(area, _examine_area(case, area, target, reply))
 
 
-def _examine_area(case: Case, area: Area, target: Target) -> Iterator[Finding]:
+def _examine_area(case: Case, area: Area, target: Target, root: Reply) -> Iterator[Finding]:
     try:
         with probe_file(area.root) as probe:
             yield ok("probe-file", f"created in {area.root}")
             visit = Visit(case, area, target, probe)
             try:
-                yield from _application(visit)
+                yield from _application(visit, root)
                 yield from attacks(visit)
                 yield listings(visit)
                 yield other_paths(visit)
@@ -66,18 +70,19 @@ def _examine_area(case: Case, area: Area, target: Target) -> Iterator[Finding]:
         )
 
 
-def _application(visit: Visit) -> Iterator[Finding]:
+def _application(visit: Visit, root: Reply) -> Iterator[Finding]:
     reply = visit.ask(REPORT)
     report = _read_report(reply)
     if report is None:
-        yield _unknown(reply)
+        yield _unknown(reply, root)
         return
     yield ok("probe", "the application knows the doctor's token")
     yield _agreement(visit, report)
     yield _prefix(visit.target, report)
     yield _daemon_mode(visit.area, report["process_group"])
     yield _guard(visit.area, report)
-    yield from delivery(visit, report["probe"])
+    if (yield from delivery(visit, report["probe"])):
+        yield from inherited(visit, report.get("encoding", "utf-8"))
     yield from signed_urls(visit, report)
 
 
@@ -89,25 +94,11 @@ def _read_report(reply: Reply) -> dict[str, Any] | None:
     return None
 
 
-def _unknown(reply: Reply) -> Finding:
-    seen = f"the application's root does not know the doctor's token: it answered {reply.status}"
-    if 300 <= reply.status < 400:
-        seen += f", a redirect to {_place(reply.header('Location'))}"
-    return failure(
-        "probe",
-        f"{seen}.",
-        "Either another application, or an old version, answers at this URL; or its SECRET_KEY is"
-        " not the doctor's, and the web server's configuration is not made for it; or something"
-        " answers before Flask-Delegate does.",
-        f"{_SAME_KEY} Give the URL of its root, below which all its pages lie. Restart it.",
-    )
-
-
-def _place(location: str) -> str:
-    """Shorten a redirect's target, which may repeat the token."""
-    parts = urlsplit(location)
-    place = f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
-    return f"{place}/…" if ROUTE in parts.path else place + parts.path
+def _unknown(reply: Reply, root: Reply) -> Finding:
+    everywhere = reply.status == root.status == HTTPStatus.FORBIDDEN
+    why, fix = FIREWALL if everywhere else reason(reply, IN_FRONT)
+    seen = f"{described(reply)}: the doctor's token is not known there. The root: {root.status}."
+    return failure("probe", seen, why, fix)
 
 
 def _agreement(visit: Visit, there: Mapping[str, Any]) -> Finding:
@@ -127,7 +118,7 @@ def _agreement(visit: Visit, there: Mapping[str, Any]) -> Finding:
         f"the running application differs: {'; '.join(differing)}.",
         "It runs with old settings, or with an old target of a symbolic link; a configuration that"
         " is written now does not fit it.",
-        f"Restart the server, or: {_SAME_KEY}",
+        f"Restart the server, or: {SAME_KEY}",
     )
 
 

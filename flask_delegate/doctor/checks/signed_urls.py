@@ -11,6 +11,7 @@ from ..finding import Finding, failure, ok, skipped
 from ..probe import Visit
 from ..requests.client import fetch
 from ..requests.families import Attack, targets
+from .refusals import described
 
 _LIFE = 60  # seconds
 _BROWSER = "0" * 32
@@ -36,23 +37,24 @@ def signed_urls(visit: Visit, report: Mapping[str, Any]) -> Iterator[Finding]:
     end = int(time.time()) + _LIFE
     good, bound = _url(visit, end), _url(visit, end, browser=_BROWSER)
     root = report["outer_prefix"]
-    cookie = {"Cookie": f"{signing.COOKIE}={_BROWSER}"}
+    cookies = [f"{signing.COOKIE}={_BROWSER}", visit.target.headers.get("Cookie", "")]
+    cookie = {"Cookie": "; ".join(filter(None, cookies))}
     answers = {
         "a valid URL": fetch(visit.target, root + good),
         "one that is bound to a browser": fetch(visit.target, root + bound, headers=cookie),
     }
     wrong = {
-        name: reply.status
+        name: reply
         for name, reply in answers.items()
         if reply.status != 200 or reply.body != visit.probe.content
     }
     if wrong:
         # Apache's own rules answer with 403, if they are there.
-        is_refused = report["problem"] is not None or 403 in wrong.values()
-        said = ", ".join(f"{name}: {status}" for name, status in wrong.items())
+        is_refused = report["problem"] or 403 in {reply.status for reply in wrong.values()}
+        said = "; ".join(f"{name}: {described(reply)}" for name, reply in wrong.items())
         yield failure(
             "signed-url",
-            f"the server does not serve what was signed, at {root}{visit.area.signed_url}: {said}.",
+            f"the server does not serve what was signed. {said}.",
             "Pages show broken pictures.",
             _WRITE if is_refused else _FORWARD,
         )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
-from collections.abc import Mapping
-from dataclasses import dataclass
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from http.client import HTTPConnection, HTTPException, HTTPMessage
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from . import http2
 
@@ -16,6 +18,7 @@ _PORTS = {"http": 80, "https": 443}
 _PATIENCE = 30  # seconds for a proper request
 _HURRY = 3  # seconds for an attack, which a server may leave unanswered
 _MOST = 4 * 1024 * 1024  # bytes of an answer that are read
+_HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x20-\x7e\xa0-\xff]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,7 @@ class Target:
     :param path: with a slash at both ends, quoted.
     :param verify: whether the certificate must be valid.
     :param name: the server's name, if the host is its address.
+    :param headers: of each request, such as those that let it through a password; secret.
     """
 
     scheme: str
@@ -33,6 +37,11 @@ class Target:
     path: str = "/"
     verify: bool = True
     name: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def url(self, path: str) -> str:
+        """Return a path's URL as findings show it: without a query, which may be secret."""
+        return f"{self.scheme}://{self.host_header}{path.partition('?')[0]}"
 
     @property
     def roots(self) -> list[str]:
@@ -51,30 +60,55 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A response; header names may be written in any case."""
+    """A response; header names may be written in any case.
+
+    :param url: what was asked for, as findings show it.
+    """
 
     status: int
     headers: HTTPMessage
     body: bytes
+    url: str = ""
 
     def header(self, name: str) -> str:
         """Return a header's values as one, an absent one as empty text."""
         return ", ".join(str(value) for value in self.headers.get_all(name) or [])
 
 
-def parse_url(url: str, *, name: str | None = None, verify: bool = True) -> Target:
-    """Read the URL of an application's root.
+def parse_url(
+    url: str, *, name: str | None = None, verify: bool = True, headers: Iterable[str] = ()
+) -> Target:
+    """Read the URL of an application's root, which may hold a user and a password.
 
-    :raises ValueError: if it is not one.
+    :param headers: more headers of each request, as ``Name: value``.
+    :raises ValueError: if something is not what it should be; without what may be secret.
     """
     parts = urlsplit(url)
-    usable = parts.hostname and parts.hostname.isascii() and not (parts.query or parts.username)
-    if parts.scheme not in _PORTS or not parts.hostname or not usable:
-        example = "http://127.0.0.1:8000/"
-        raise ValueError(f"{url!r} is not the URL of an application, such as {example}")
+    try:
+        port = parts.port or _PORTS[parts.scheme]
+    except (KeyError, ValueError):
+        port = None
+    if port is None or not parts.hostname or not parts.hostname.isascii() or parts.query:
+        raise ValueError("URL is not that of an application, such as http://127.0.0.1:8000/")
     path = quote(parts.path, safe="/%~").strip("/")
-    port = parts.port or _PORTS[parts.scheme]
-    return Target(parts.scheme, parts.hostname, port, f"/{path}/" if path else "/", verify, name)
+    fields = {**dict(_credentials(parts)), **dict(map(_header, headers))}
+    return Target(
+        parts.scheme, parts.hostname, port, f"/{path}/" if path else "/", verify, name, fields
+    )
+
+
+def _credentials(parts: SplitResult) -> Iterator[tuple[str, str]]:
+    """Yield the header for Basic authentication (RFC 7617), if the URL has a user."""
+    if parts.username is not None:
+        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        yield "Authorization", f"Basic {b64encode(pair.encode()).decode()}"
+
+
+def _header(line: str) -> tuple[str, str]:
+    found = _HEADER.fullmatch(line.strip())
+    if not found or found[1].title() == "Host":
+        raise ValueError("a header is written as 'Name: value'; for the host there is --host")
+    return found[1].title(), found[2]
 
 
 def fetch(
@@ -85,13 +119,15 @@ def fetch(
     :param path: with a slash in front; not below the target's own.
     :raises OSError: if there is no answer.
     """
-    fields = {"Host": target.host_header, "Connection": "close", **(headers or {})}
+    own = {"Host": target.host_header, "Connection": "close", **target.headers}
+    fields = {**own, **(headers or {})}
     client = HTTPConnection(target.host)
     try:
         with _connect(target, _PATIENCE) as client.sock:
             client.request(method, path, headers=fields)
             response = client.getresponse()
-            return Reply(response.status, response.headers, response.read(_MOST))
+            body = response.read(_MOST)
+            return Reply(response.status, response.headers, body, target.url(path))
     except HTTPException as error:
         raise ConnectionError(f"the answer is not HTTP: {error!r}") from error
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import product
+from types import MappingProxyType
 
 from . import http2
 
@@ -174,18 +175,24 @@ class Attack:
         """Return the same request to a server whose root a proxy shows at a path."""
         return replace(self, target=root.encode() + self.target)
 
-    def to(self, host: str = "127.0.0.1", scheme: str = "http") -> bytes:
+    def to(
+        self,
+        host: str = "127.0.0.1",
+        scheme: str = "http",
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> bytes:
         """Return the request.
 
         :param host: the ``Host`` header, unless the attack has one.
         :param scheme: of the URL; only HTTP/2 says it.
+        :param headers: what else each request needs; HTTP/0.9 cannot say it.
         """
         if self.version == http2.VERSION:
-            return http2.request(self.target, host, scheme)
+            return http2.request(self.target, host, scheme, headers)
         head = f"{self.method} ".encode() + self.target
         if self.version == "HTTP/0.9":
             return head + b"\r\n"
-        lines = {"Host": host, "Connection": "close", **self.headers}
+        lines = {"Host": host, "Connection": "close", **headers, **self.headers}
         fields = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
         return head + f" {self.version}\r\n{fields}\r\n".encode("latin-1")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 VERSION = "HTTP/2"
 
@@ -16,10 +16,12 @@ _GET, _HTTP, _HTTPS = b"\x82", b"\x86", b"\x87"
 _AUTHORITY, _PATH = b"\x01", b"\x04"
 
 
-def request(path: bytes, authority: str, scheme: str) -> bytes:
+def request(path: bytes, authority: str, scheme: str, fields: Mapping[str, str]) -> bytes:
     """Return a connection's beginning, with one GET."""
     headers = _GET + (_HTTPS if scheme == "https" else _HTTP)
     headers += _AUTHORITY + _text(authority.encode("latin-1")) + _PATH + _text(path)
+    for name, value in fields.items():
+        headers += b"\0" + _text(name.lower().encode()) + _text(value.encode("latin-1"))
     flags = _END_STREAM | _END_HEADERS
     return _PREFACE + _frame(_SETTINGS, 0, 0, b"") + _frame(_HEADERS, flags, _STREAM, headers)
 

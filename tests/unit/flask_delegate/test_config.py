@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from flask import Flask
+from flask.cli import FlaskGroup
 
-from flask_delegate import Delegate, UnknownArea
+from flask_delegate import ConfigurationError, Delegate, UnknownArea
 from tests.support.extension import SECRET, Factory, refused
 
 
@@ -22,7 +25,7 @@ def test_a_root_is_needed() -> None:
         ("/no/such/folder", "No such file or directory"),
         ("/etc/passwd", "is not a folder"),
         ("/", "is the whole file system"),
-        (7, "is not a path"),
+        (["x"], "is not a path"),
         (b"/srv", "is not a path"),
         ("", "is not a path"),
     ],
@@ -128,6 +131,51 @@ def test_a_secret_is_needed_to_hand_off(root: Path, make_app: Factory) -> None:
     assert refused(DELEGATE_ROOT=root).key == "SECRET_KEY"
     assert refused(DELEGATE_ROOT=root, SECRET_KEY=12345).key == "SECRET_KEY"
     make_app(SECRET_KEY=None, DELEGATE_BACKEND="stream")
+
+
+@pytest.mark.parametrize("key", ["SECRET_KEY", "DELEGATE_ROOT", "DELEGATE_URL", "DELEGATE_BACKEND"])
+@pytest.mark.parametrize("written", ["12345", "true", "1.5"])
+def test_what_the_environment_makes_of_text_is_explained(
+    root: Path, monkeypatch: pytest.MonkeyPatch, key: str, written: str
+) -> None:
+    monkeypatch.setenv(f"FLASK_{key}", written)
+    app = Flask("under_test", static_folder=None)
+    app.config.update(SECRET_KEY=SECRET, DELEGATE_ROOT=str(root))
+    app.config.from_prefixed_env()
+    with pytest.raises(ConfigurationError, match="not text") as caught:
+        Delegate(app)
+    assert caught.value.key == key
+    assert f"""FLASK_{key}='"…"'""" in caught.value.cure
+
+
+@pytest.mark.parametrize("key", ["SECRET_KEY", "DELEGATE_ROOT", "DELEGATE_URL", "DELEGATE_BACKEND"])
+def test_null_in_the_environment_is_nothing(root: Path, key: str) -> None:
+    settings = {"SECRET_KEY": SECRET, "DELEGATE_ROOT": root, key: None}
+    assert refused(**settings).key == key
+
+
+def test_replaced_keys_are_a_list(root: Path) -> None:
+    # Each character of a text would be a key that opens the files.
+    for one in ("old", b"old"):
+        error = refused(SECRET_KEY=SECRET, DELEGATE_ROOT=root, SECRET_KEY_FALLBACKS=one)
+        assert error.key == "SECRET_KEY_FALLBACKS"
+
+
+@pytest.mark.parametrize("command", [["delegate", "doctor"], ["run"]])
+def test_a_command_prints_the_sentence_alone(tmp_path: Path, command: list[str]) -> None:
+    def create_app() -> Flask:
+        app = Flask("under_test", static_folder=None)
+        app.config.update(SECRET_KEY=SECRET, DELEGATE_ROOT=tmp_path / "missing")
+        Delegate(app)
+        return app
+
+    result = CliRunner().invoke(FlaskGroup(create_app=create_app), command)
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: DELEGATE_ROOT: ")
+    assert result.output.count("\n") == 1
+    with pytest.raises(ConfigurationError) as caught:
+        create_app()
+    assert "".join(traceback.format_exception(caught.value)).count("Traceback") == 1
 
 
 def test_an_unknown_backend_is_refused(root: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from flask_delegate.doctor.requests.client import parse_url
 
 
@@ -15,3 +17,31 @@ def test_urls() -> None:
 def test_a_server_may_have_its_root_at_each_folder_of_the_path() -> None:
     assert parse_url("http://x/").roots == [""]
     assert parse_url("http://x/outer/app").roots == ["", "/outer", "/outer/app"]
+
+
+def test_what_lets_the_doctor_through() -> None:
+    target = parse_url("http://ann:p%40ss@x/", headers=["cookie:  a=b; c", "X-ONE:"])
+    wanted = {"Authorization": "Basic YW5uOnBAc3M=", "Cookie": "a=b; c", "X-One": ""}
+    assert target.headers == wanted
+    assert target.url("/a?k=secret") == "http://x/a"
+    assert "YW5u" not in repr(target)
+    assert parse_url("http://x/").headers == {}
+
+
+@pytest.mark.parametrize(
+    ("url", "header"),
+    [
+        ("http://x/", "hidden"),
+        ("http://x/", "hid den: x"),
+        ("http://x/", "X: hidden\r\nY: x"),
+        ("http://x/", "Host: hidden"),
+        ("http://x/", "X: hidden €"),
+        ("http://ann:hidden", "X: x"),
+        ("ftp://ann:hidden@x/", "X: x"),
+        ("http://ann:hidden@größe/", "X: x"),
+    ],
+)
+def test_what_cannot_be_sent_is_refused_without_being_shown(url: str, header: str) -> None:
+    with pytest.raises(ValueError, match=r"URL is not|a header is written") as caught:
+        parse_url(url, headers=[header])
+    assert "hidden" not in str(caught.value)
