@@ -42,7 +42,7 @@ _LINE = re.compile(
     r"flask-delegate id=(?P<id>[A-Za-z0-9_-]{16}) time=(?P<time>[0-9]{1,11})(?:\.[0-9]*)?"
     r" method=(?P<method>\S+) status=(?P<status>[0-9]{3})"
     r"(?: protocol=(?P<protocol>\S+))? end=(?P<end>\S*)"
-    rf" body=(?P<body>{_N}|-)(?: length=(?P<length>{_N}|-))? sent=(?P<sent>{_N})"
+    rf" body=(?P<body>{_N})(?: length=(?P<length>{_N}|-))? sent=(?P<sent>{_N})"
     rf' range="(?:bytes (?P<first>{_N})-(?P<last>{_N})/(?P<total>{_N})|[^"=]*)"'
     rf"(?P<shrunk>{APACHE_SHRUNK})?"
 )
@@ -102,12 +102,11 @@ def parse(line: str) -> Receipt | None:
 
 
 def _has_body(found: re.Match[str]) -> bool:
-    return found["method"] != "HEAD" and found["status"] != "304" and found["body"] != "-"
+    return found["method"] != "HEAD" and found["status"] != "304"
 
 
 def _outcome(found: re.Match[str], asked: int) -> Outcome:
-    # What was sent includes the headers, so all of the body is less. Over HTTP/2 Apache counts
-    # what mod_http2 took, which may break off later, if the file is cut.
+    # What was sent includes the headers: it is more than the body, or the body is not complete.
     is_sent = int(found["sent"]) > asked
     is_taken = found["protocol"] == "HTTP/2.0" and is_sent and not found["shrunk"]
     if found["end"] not in _COMPLETED + _CUT_SHORT:

@@ -63,13 +63,12 @@ class Way:
         return found
 
     def ask(self, meanwhile: Callable[[], object], headers: dict[str, str]) -> None:
-        ask = self._ask_over_http2 if self.http2 else self._ask
-        with connect(
-            self.port, tls=self.tls, protocol="h2" if self.http2 else "http/1.1"
-        ) as connection:
+        protocol, ask = ("h2", self._over_http2) if self.http2 else ("http/1.1", self._over_http1)
+        connecting = connect(self.port, tls=self.tls, protocol=protocol)
+        with suppress(OSError, IncompleteRead), connecting as connection:
             ask(connection, meanwhile, headers)
 
-    def _ask(
+    def _over_http1(
         self, connection: socket.socket, meanwhile: Callable[[], object], headers: dict[str, str]
     ) -> None:
         fields = {"Host": HOST, "Connection": "close", **headers}
@@ -79,10 +78,9 @@ class Way:
         response.begin()
         response.read(50_000)
         meanwhile()
-        with suppress(IncompleteRead, OSError):
-            response.read()
+        response.read()
 
-    def _ask_over_http2(
+    def _over_http2(
         self, connection: socket.socket, meanwhile: Callable[[], object], headers: dict[str, str]
     ) -> None:
         h2c, request = request_over_http2(file_url("large.bin"), headers, host=HOST)
@@ -97,8 +95,7 @@ class Way:
             if received > 50_000 and not is_cut:
                 is_cut = True
                 meanwhile()
-            with suppress(OSError):
-                connection.sendall(h2c.data_to_send())
+            connection.sendall(h2c.data_to_send())
 
 
 @contextmanager
