@@ -7,6 +7,7 @@ import json
 import os
 import re
 import tempfile
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -125,12 +126,13 @@ def _configuration(servers: list[Server], choices: Choices) -> str:
 
 @click.command("receipts")
 @click.argument("log", type=click.Path(path_type=Path), metavar="LOGFILE")
-@click.option("--follow", is_flag=True, help="Go on as the log grows, through its rotations.")
+@click.option("--follow", is_flag=True, help="Begin with rotated files, go on as the log grows.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object for each receipt.")
 def show_receipts(log: Path, *, follow: bool, as_json: bool) -> None:
     """Report from a log that --receipts made how downloads ended."""
     try:
-        for receipt in receipts.follow(log) if follow else receipts.read(log):
+        followed = chain.from_iterable(some for some, _ in receipts.follow(log))
+        for receipt in followed if follow else receipts.read(log):
             values = {**dataclasses.asdict(receipt), "time": receipt.time.isoformat()}
             click.echo(json.dumps(values) if as_json else _as_line(receipt))
     except OSError as error:

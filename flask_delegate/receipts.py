@@ -9,35 +9,44 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
+
+from .rotation import Position, RotatedLog, logger
 
 Outcome = Literal["completed", "cut short", "failed", "unknown"]
 
 APACHE_FORMAT = (
     "flask-delegate id=%{DELEGATE_ID}e time=%{sec}t method=%{DELEGATE_METHOD}e status=%>s"
-    ' protocol=%H end=%X body=%B sent=%O range=\\"%{Content-Range}o\\"'
+    ' protocol=%H end=%X body=%B length=%{Content-Length}o sent=%O range=\\"%{Content-Range}o\\"'
 )
 """For Apache's ``LogFormat``; ``%O`` is mod_logio's."""
+APACHE_SHRUNK = " file=shrunk"
+"""What follows if the file is smaller than it was when its sending began."""
 
 NGINX_FORMAT = (
     "flask-delegate id=$arg_id time=$msec method=$request_method status=$status"
-    " end=$request_completion body=$body_bytes_sent sent=$bytes_sent"
-    ' range="$sent_http_content_range"'
+    " end=$request_completion body=$body_bytes_sent length=$sent_http_content_length"
+    ' sent=$bytes_sent range="$sent_http_content_range"'
 )
 """For nginx's ``log_format``."""
 
+# An id of "-" is that of a hand-off that the server refused.
+_BEGINNING = re.compile(r"flask-delegate id=(?!- )\S")
+_N = "[0-9]{1,18}"  # what a database's integers hold
 _LINE = re.compile(
-    r"flask-delegate id=(?P<id>[A-Za-z0-9_-]{16}) time=(?P<time>[0-9]+)[0-9.]*"
+    # The last of these seconds are in the year 5138.
+    r"flask-delegate id=(?P<id>[A-Za-z0-9_-]{16}) time=(?P<time>[0-9]{1,11})(?:\.[0-9]*)?"
     r" method=(?P<method>\S+) status=(?P<status>[0-9]{3})"
     r"(?: protocol=(?P<protocol>\S+))? end=(?P<end>\S*)"
-    r" body=(?P<body>[0-9]+|-) sent=(?P<sent>[0-9]+)"
-    r' range="(?:bytes (?P<first>[0-9]+)-(?P<last>[0-9]+)/(?P<total>[0-9]+)|[^"]*)"'
+    rf" body=(?P<body>{_N})(?: length=(?P<length>{_N}|-))? sent=(?P<sent>{_N})"
+    rf' range="(?:bytes (?P<first>{_N})-(?P<last>{_N})/(?P<total>{_N})|[^"=]*)"'
+    rf"(?P<shrunk>{APACHE_SHRUNK})?"
 )
-_DELIVERED = frozenset({200, 206, 304})
+_DELIVERED = frozenset({"200", "206", "304"})
 # Apache's %X, and nginx's $request_completion.
 _COMPLETED, _CUT_SHORT = ("+", "-", "OK"), ("X", "")
 
@@ -53,8 +62,8 @@ class Receipt:
     :param sent: bytes of the file that the server passed to the network: an upper bound of what
         the client received.
     :param part: first and last byte of a 206 and the file's size; none for several ranges.
-    :param outcome: ``completed`` if the server sent all that was asked for, ``cut short`` if the
-        connection ended before, ``failed`` if it answered with an error, ``unknown`` otherwise.
+    :param outcome: ``completed`` if the server sent all that it had announced, ``cut short`` if it
+        sent less, ``failed`` if it answered with an error, ``unknown`` if the log does not say.
     """
 
     id: str
@@ -67,14 +76,17 @@ class Receipt:
 
 
 def parse(line: str) -> Receipt | None:
-    """Parse one line of the log; none if it is not a receipt."""
+    """Parse one line of the log; none if it is not a receipt.
+
+    :raises ValueError: if it is one that cannot be read.
+    """
     found = _LINE.search(line)
     if not found:
+        if _BEGINNING.search(line):
+            raise ValueError(f"not a readable receipt: {line[:300]!r}")
         return None
-    status = int(found["status"])
     # Apache's %B is what was to be sent, and %O what was, with the headers; nginx counts both.
-    asked = 0 if found["method"] == "HEAD" or found["body"] == "-" else int(found["body"])
-    sent = int(found["sent"])
+    asked = int(found["body"]) if _has_body(found) else 0
     part = None
     if found["first"] is not None:
         part = int(found["first"]), int(found["last"]), int(found["total"])
@@ -82,74 +94,76 @@ def parse(line: str) -> Receipt | None:
         id=found["id"],
         time=datetime.fromtimestamp(int(found["time"]), UTC),
         method=found["method"],
-        status=status,
-        sent=min(asked, sent),
+        status=int(found["status"]),
+        sent=min(asked, int(found["sent"])),
         part=part,
-        outcome=_outcome(found, whole=sent > asked) if status in _DELIVERED else "failed",
+        outcome=_outcome(found, asked) if found["status"] in _DELIVERED else "failed",
     )
 
 
-def _outcome(found: re.Match[str], *, whole: bool) -> Outcome:
+def _has_body(found: re.Match[str]) -> bool:
+    return found["method"] != "HEAD" and found["status"] != "304"
+
+
+def _outcome(found: re.Match[str], asked: int) -> Outcome:
+    # What was sent includes the headers: it is more than the body, or the body is not complete.
+    is_sent = int(found["sent"]) > asked
+    is_taken = found["protocol"] == "HTTP/2.0" and is_sent and not found["shrunk"]
+    if found["end"] not in _COMPLETED + _CUT_SHORT:
+        return "unknown"
     # Over HTTP/2 Apache also logs "X" where the client had everything and closed the connection
-    # before Apache ended the request, as curl does. There %O counts neither frames nor TLS, but the
-    # headers: more than the body means that all of it was sent.
-    if found["end"] in _COMPLETED or (whole and found["protocol"] == "HTTP/2.0"):
+    # before Apache ended the request, as curl does.
+    if not is_sent or (found["end"] in _CUT_SHORT and not is_taken):
+        return "cut short"
+    if not _has_body(found):
         return "completed"
-    return "cut short" if found["end"] in _CUT_SHORT else "unknown"
+    if found["length"] in (None, "-"):
+        return "unknown"
+    if asked < int(found["length"]):
+        return "cut short"
+    return "unknown" if found["shrunk"] else "completed"
 
 
 def read(path: str | os.PathLike[str]) -> Iterator[Receipt]:
-    """Yield the receipts that a log holds.
+    """Yield the receipts that one file holds. Lines that cannot be read are logged.
 
     :raises OSError: if it cannot be read.
     """
-    with _open(path) as log:
-        yield from _receipts(log)
+    with Path(path).open(encoding="utf-8", errors="replace", newline="\n") as log:
+        yield from _receipts(line for line in log if line.endswith("\n"))
 
 
 def follow(
-    path: str | os.PathLike[str], *, wait: Callable[[], object] = lambda: time.sleep(0.5)
-) -> Iterator[Receipt]:
-    """Yield the receipts that a log holds and those still to come, without end.
+    path: str | os.PathLike[str],
+    position: Position | None = None,
+    *,
+    wait: Callable[[], object] = lambda: time.sleep(0.5),
+) -> Iterator[tuple[list[Receipt], Position]]:
+    """Yield the receipts of a log and its rotated files, and those still to come, without end.
 
-    The log may be rotated, by renaming or by truncating it, and need not exist yet.
+    The log may be rotated by renaming it, or copying and truncating it; rotated files may be
+    compressed with gzip. It need not exist yet. Lines that cannot be read are logged.
 
+    :param position: what came last with the receipts that are stored, to go on from there; none:
+        begin with the oldest file.
     :param wait: called when there is nothing new; half a second's sleep by default.
+    :return: some receipts at a time, perhaps none, and the position after them. Who stores both in
+        one transaction has each receipt once.
+    :raises OSError: if the log or its folder cannot be read.
     """
+    log = RotatedLog(path, position or {})
     while True:
+        for lines in log.news():
+            yield list(_receipts(lines)), dict(log.position)
+        wait()
+
+
+def _receipts(lines: Iterable[str]) -> Iterator[Receipt]:
+    for line in lines:
         try:
-            log = _open(path)
-        except FileNotFoundError:
-            wait()
-            continue
-        with log:
-            while not _is_replaced(log, path):
-                yield from _receipts(log)
-                wait()
-            # Read once more after the rotation: the server writes to the old file for a while.
-            yield from _receipts(log)
-
-
-def _receipts(log: IO[str]) -> Iterator[Receipt]:
-    """Yield from whole lines; what the server is still writing is left for the next time."""
-    while True:
-        position = log.tell()
-        line = log.readline()
-        if not line.endswith("\n"):
-            log.seek(position)
-            return
-        if receipt := parse(line):
-            yield receipt
-
-
-def _is_replaced(log: IO[str], path: str | os.PathLike[str]) -> bool:
-    ours = os.fstat(log.fileno())
-    try:
-        there = Path(path).stat()
-    except FileNotFoundError:
-        return False
-    return not os.path.samestat(there, ours) or there.st_size < log.tell()
-
-
-def _open(path: str | os.PathLike[str]) -> IO[str]:
-    return Path(path).open(encoding="utf-8", errors="replace", newline="\n")
+            receipt = parse(line)
+        except ValueError as error:
+            logger.warning("skipped a line: %s", error)
+        else:
+            if receipt:
+                yield receipt

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from ..receipts import APACHE_FORMAT, APACHE_SHRUNK
+
 PRODUCT = "Apache"
 COMMAND = "apache-config"
 
@@ -30,3 +32,31 @@ def module_rules(names: Iterable[str], *, load: bool) -> str:
         action = 'LoadModule {0}_module "${{MOD_WSGI_MODULES_DIRECTORY}}/mod_{0}.so"'
     rule = f"<IfModule !{{0}}_module>\n    {action}\n</IfModule>\n"
     return "".join(rule.format(name) for name in sorted(names))
+
+
+SIZE_RULES = (
+    "# For the log: the file, and its size before it is sent.",
+    'RequestHeader set Flask-Delegate-File "expr=%{REQUEST_FILENAME}"',
+    'RequestHeader set Flask-Delegate-Size "expr=%{filesize:%{REQUEST_FILENAME}}"',
+)
+
+
+def receipt_rules(log: str, urls: Iterable[str]) -> str:
+    """Return what logs how each hand-off to one of these URLs ended.
+
+    Apache counts what it means to send, and does not notice a file that becomes shorter meanwhile,
+    over TLS or HTTP/2. A file that was deleted is sent to its end.
+
+    :param urls: patterns of what a ``Location`` begins with.
+    """
+    # An expression sees the request as it came and the application's answer; the headers of the
+    # request are those of the hand-off, too.
+    is_handoff = f"%{{resp:Location}} =~ m#^(?:{'|'.join(urls)})#"
+    file, size = (f"req_novary('Flask-Delegate-{name}')" for name in ("File", "Size"))
+    is_shrunk = f"(-f {file} && filesize({file}) -lt {size})"
+    return (
+        f'LogFormat "{APACHE_FORMAT}" flask_delegate\n'
+        f'LogFormat "{APACHE_FORMAT}{APACHE_SHRUNK}" flask_delegate_shrunk\n'
+        f'CustomLog "{log}" flask_delegate "expr={is_handoff} && !{is_shrunk}"\n'
+        f'CustomLog "{log}" flask_delegate_shrunk "expr={is_handoff} && {is_shrunk}"\n'
+    )

@@ -21,7 +21,6 @@ from werkzeug.datastructures import Headers
 from ..areas import Area
 from ..delivery import Delivery
 from ..exceptions import ConfigurationError, HandoffUnavailable
-from ..receipts import APACHE_FORMAT
 from . import apache, codec, signing
 from .base import Choices, Keeps, Keyed, Server
 from .handshake import PROCESS_GROUP, Keys, environ_key, is_claimed_by_others
@@ -59,6 +58,8 @@ _FOLDER = """\
         CheckSpelling Off
     </IfModule>
     EnableSendfile {sendfile}
+    # A file that becomes shorter would end the process, and with it every download there.
+    EnableMMAP Off
     <If "{condition}">
         # A hand-off by a daemon process of this server, with the token.
         Require all granted
@@ -161,13 +162,14 @@ class ModWsgi(Server):
             ways.append(f"%{{REQUEST_URI}} =~ m#^{re.escape(area.signed_url)}#")
         condition = " || ".join(f"({one})" for one in ways)
         aliases = "".join(f'Alias "{url}" "{area.root}/"\n' for url in opened_by)
+        metadata = [*_metadata(area.headers), *(apache.SIZE_RULES if choices.receipts else ())]
         folder = _FOLDER.format(
             root=area.root,
             sendfile="On" if choices.sendfile else "Off",
             condition=condition,
             coded=_CODED,
             text=_TEXT,
-            metadata=indent("\n".join(_metadata(area.headers)), " " * 8),
+            metadata=indent("\n".join(metadata), " " * 8),
         )
         urls = (_URL.format(url=url, condition=one) for url, one in opened_by.items())
         return "".join([aliases, folder, *urls])
@@ -185,13 +187,8 @@ class ModWsgi(Server):
             parts += [_rewrite_rules(area)] if choices.site else []
             parts.append(self.rules(area, keys, choices))
         if choices.receipts:
-            # It looks at the application's answer; env= would look at the client's request.
-            urls = "|".join(re.escape(area.url) for area, _ in areas)
-            condition = f"expr=%{{resp:Location}} =~ m#^(?:{urls})#"
-            parts.append(
-                f'LogFormat "{APACHE_FORMAT}" flask_delegate\n'
-                f'CustomLog "{choices.receipts}" flask_delegate "{condition}"\n'
-            )
+            urls = (re.escape(area.url) for area, _ in areas)
+            parts.append(apache.receipt_rules(choices.receipts, urls))
         return "\n".join(parts)
 
     def is_installed(self) -> bool:

@@ -1,29 +1,44 @@
-"""How downloads ended, by the web server's log: see ``docs/receipts.md``."""
+"""How downloads ended, by the web server's log: see ``docs/extension/receipts.md``."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.dialects.sqlite import insert
 
 from flask_delegate.receipts import Receipt as LogLine
-from portal.core.database import commit_change, db
-from portal.core.models import Activity, Receipt
+from flask_delegate.rotation import Position
+from portal.core.database import change, db
+from portal.core.models import Activity, LogPosition, Receipt
 
 
-def store(lines: Sequence[LogLine]) -> int:
-    """Store how the portal's downloads ended, unless that is stored; return how many were new."""
+def position_in(log: Path) -> Position:
+    """Return how far a log was read; it is empty for one that was not."""
+    found = db.session.get(LogPosition, str(log.absolute()))
+    return found.position if found else {}
+
+
+def store(
+    lines: Sequence[LogLine], log: Path | None = None, position: Position | None = None
+) -> int:
+    """Store how the portal's downloads ended, unless that is stored; return how many were new.
+
+    :param log: where the lines come from, of which the position is stored with them.
+    """
     mine = set(
         db.session.scalars(
             select(Activity.handoff).where(Activity.handoff.in_({line.id for line in lines}))
         )
     )
     values = [_values(line) for line in lines if line.id in mine]
-    if not values:
-        return 0
-    return commit_change(insert(Receipt).values(values).on_conflict_do_nothing())
+    stored = change(insert(Receipt).values(values).on_conflict_do_nothing()) if values else 0
+    if log:
+        db.session.merge(LogPosition(log=str(log.absolute()), position=position))
+    db.session.commit()
+    return stored
 
 
 def _values(line: LogLine) -> dict[str, Any]:

@@ -71,7 +71,9 @@ def downloads(file: StoredFile) -> Downloads:
             unknown += 1
             continue
         pieces = sent_to.setdefault((activity.actor, activity.address), [])
-        if receipt.outcome != "failed":
+        # Where several ranges at once lie in the file, the log does not say.
+        is_placed = receipt.status != HTTPStatus.PARTIAL_CONTENT or receipt.total is not None
+        if receipt.outcome != "failed" and is_placed:
             pieces.append((receipt.start, receipt.start + receipt.sent))
         if receipt.outcome == "completed" and _covers(pieces, receipt.total or file.size):
             completed += 1

@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import click
 from flask import current_app
@@ -24,8 +26,6 @@ from .group import needs_schema, portal, progress, show, takes_json
 
 _PATIENCE = 5
 """Seconds until the next try to write a database that is locked or full."""
-_PAUSE = 0.5
-"""Seconds until the log is read again after its end."""
 _MOST = 500
 """Lines of a log in one transaction."""
 
@@ -126,8 +126,9 @@ def create_demo() -> None:
 def read_receipts(log: Path, follow: bool) -> None:
     """Store how downloads ended, from the web server's LOG.
 
-    A log can be read any number of times. The web server writes it if its configuration was
-    created with --receipts.
+    A log can be read any number of times. With --follow, its rotated files are read first, all from
+    where the last --follow stopped. The web server writes the log if its configuration was created
+    with --receipts.
     """
     try:
         _read(log, follow=follow)
@@ -139,27 +140,23 @@ def read_receipts(log: Path, follow: bool) -> None:
 
 def _read(log: Path, *, follow: bool) -> None:
     """Store many lines at once, so that the portal can write in between."""
-    waiting: list[logs.Receipt] = []
-
-    def rest() -> None:
-        _store(waiting)
-        time.sleep(_PAUSE)
-
-    for line in logs.follow(log, wait=rest) if follow else logs.read(log):
-        waiting.append(line)
-        if len(waiting) >= _MOST:
-            _store(waiting)
-    _store(waiting)
+    if follow:
+        for some, position in logs.follow(log, receipts.position_in(log)):
+            _store(some, log, position)
+    else:
+        lines = logs.read(log)
+        while some := list(islice(lines, _MOST)):
+            _store(some)
 
 
-def _store(lines: list[logs.Receipt]) -> None:
-    """Store the lines and empty the list; wait while the database is locked or the disk full."""
-    while lines:
+def _store(lines: list[logs.Receipt], *place: Any) -> None:
+    """Store lines, and wait while the database is locked or the disk full."""
+    while True:
         try:
-            receipts.store(lines)
+            receipts.store(lines, *place)
         except OperationalError as error:
             database.db.session.rollback()
             click.echo(f"The database cannot be written: {error.orig}. Trying again.", err=True)
             time.sleep(_PATIENCE)
         else:
-            lines.clear()
+            return

@@ -174,6 +174,7 @@ def test_a_log_is_followed_through_the_servers_rotation(site: Site) -> None:
             time.sleep(0.2)
 
         followed = follow(log, wait=wait)
-        first, second = next(followed), next(followed)
+        (first,), _ = next(followed)
+        (second,), _ = next(followed)
         assert first.id != second.id
         followed.close()  # type: ignore[attr-defined]

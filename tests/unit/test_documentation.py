@@ -72,8 +72,8 @@ def test_the_table_of_servers_is_what_the_backends_declare() -> None:
 
 
 def test_the_log_format_for_nginx_is_the_one_that_is_read() -> None:
-    page = (PROJECT / "docs/extension/receipts.md").read_text()
-    assert f"log_format flask_delegate '{NGINX_FORMAT}';" in page
+    for name in ("docs/extension/receipts.md", "deploy/nginx/portal.conf"):
+        assert f"log_format flask_delegate '{NGINX_FORMAT}';" in (PROJECT / name).read_text()
 
 
 @pytest.mark.parametrize("page", ["docs/extension/servers.md", "deploy/nginx/portal.conf"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .account import Account, OneTimeLink, RecoveryCode, Role, SignIn
-from .activity import Activity, Receipt
+from .activity import Activity, LogPosition, Receipt
 from .base import Base, hash_token, new_token, now
 from .entry import Entry, Folder, StoredFile, Upload
 from .seen_day import SeenDay
@@ -16,6 +16,7 @@ __all__ = [
     "Entry",
     "FileRequest",
     "Folder",
+    "LogPosition",
     "OneTimeLink",
     "Receipt",
     "RecoveryCode",

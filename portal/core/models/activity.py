@@ -49,3 +49,12 @@ class Receipt(Base):
     # The size of the whole file, if the log has it.
     total: Mapped[Bytes | None]
     at: Mapped[datetime]
+
+
+class LogPosition(Base):
+    """How far the web server's log was read, as :func:`flask_delegate.receipts.follow` says it."""
+
+    __tablename__ = "log_position"
+
+    log: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    position: Mapped[dict[str, int]] = mapped_column(sa.JSON)

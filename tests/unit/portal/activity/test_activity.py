@@ -5,8 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import logging
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import sqlalchemy as sa
@@ -14,7 +17,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy.exc import IntegrityError
 
-from flask_delegate.receipts import Outcome
+from flask_delegate.receipts import Outcome, parse
 from flask_delegate.receipts import Receipt as LogLine
 from portal.accounts import accounts
 from portal.activity import receipts, report
@@ -25,6 +28,7 @@ from portal.core.models import Account, Activity, Entry, Receipt, Role, StoredFi
 from portal.files import entries, trash
 from tests.support.portal import (
     PASSWORD,
+    Run,
     choose,
     links,
     public_id,
@@ -33,6 +37,7 @@ from tests.support.portal import (
     token,
     upload,
 )
+from tests.support.receipts import Log
 
 
 @pytest.fixture
@@ -91,6 +96,60 @@ def test_receipt_of_another_application_is_not_kept(file: StoredFile) -> None:
     assert receipts.store([line("mine", "completed")])
     assert not receipts.store([line("mine", "cut short")])  # the log is read again
     assert db.session.query(Receipt).one().outcome == "completed"
+
+
+def test_receipts_are_stored_with_the_position_or_not_at_all(
+    file: StoredFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    download(file, "1", None)
+    assert receipts.position_in(tmp_path / "log") == {}
+    with monkeypatch.context() as patch:
+        patch.setattr(db.session, "merge", Mock(side_effect=MemoryError))
+        with pytest.raises(MemoryError):
+            receipts.store([line("1", "completed")], tmp_path / "log", {"a": 1})
+    db.session.rollback()
+    assert db.session.query(Receipt).count() == 0
+    for size in (1, 2):
+        receipts.store([line("1", "completed")], tmp_path / "log", {"a": size})
+        assert receipts.position_in(tmp_path / "log") == {"a": size}
+    assert db.session.query(Receipt).count() == 1
+    assert receipts.position_in(tmp_path / "other log") == {}
+
+
+def test_command_goes_on_where_it_stopped_through_rotations(
+    file: StoredFile, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = Log(tmp_path / "downloads.log")
+    for number in range(6):
+        record("download", file, handoff=f"{number:016}")
+    monkeypatch.setattr(time, "sleep", Mock(side_effect=KeyboardInterrupt))
+    parsing = Mock(side_effect=parse)
+    monkeypatch.setattr("flask_delegate.receipts.parse", parsing)
+    for rotate in (log.rename, log.copy_and_truncate, log.rename):
+        log.write()
+        assert run("receipts", "--follow", str(log.path))[0] == 0
+        log.write()
+        rotate()
+    assert run("receipts", "--follow", str(log.path))[0] == 0
+    assert db.session.query(Receipt).count() == parsing.call_count == 6
+
+
+def test_command_reads_one_file_any_number_of_times(
+    file: StoredFile, run: Run, tmp_path: Path
+) -> None:
+    log = Log(tmp_path / "downloads.log")
+    for number in range(3):
+        record("download", file, handoff=f"{number:016}")
+        log.write()
+    for _ in range(2):
+        assert run("receipts", str(log.path)) == (0, "", "")
+        assert db.session.query(Receipt).count() == 3
+
+
+def test_several_ranges_at_once_do_not_make_up_a_download(file: StoredFile) -> None:
+    download(file, "1", None)
+    receipts.store([LogLine("1".ljust(16, "x"), now(), "GET", 206, 300, None, "completed")])
+    assert report.downloads(file).completed == 0
 
 
 def test_downloads_are_counted_by_how_they_ended(file: StoredFile) -> None:
