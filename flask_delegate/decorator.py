@@ -12,7 +12,7 @@ from flask import Response, current_app, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from .exceptions import AccessDenied
-from .guards.promises import PRIVATE
+from .guards.redirects import PRIVATE
 from .handoff import Handoff, Options
 from .sending import send
 
@@ -93,7 +93,7 @@ def delegated(
 
         @functools.wraps(view)
         def wrapped(*args: Any, **view_args: Any) -> Response:
-            request.environ[PRIVATE] = True
+            request.environ.setdefault(PRIVATE, []).append(True)
             answer = ask(**view_args)
             if answer is not True:
                 if not _is_found(answer):

@@ -42,9 +42,13 @@ class Delegate:
         settings = parse(app)
         app.extensions[KEY] = State.of(settings)
         # A Location is every application's to set; stop_unminted knows which ones mod_wsgi follows.
-        headers = {server_of(area).header for area in settings.areas.values()} - {"Location", None}
-        stop = [partial(stop_unminted_header, name) for name in sorted(filter(None, headers))]
-        checks: list[Check] = [stop_unminted, *stop, partial(keep_promises, app)]
+        areas = settings.areas.values()
+        headers = {server_of(area).header for area in areas} - {"Location", None}
+        places = tuple(place for area in areas for place in (area.url, f"{area.root}/"))
+        checks: list[Check] = [partial(keep_promises, app), partial(stop_unminted, places)]
+        checks += [
+            partial(stop_unminted_header, name, places) for name in sorted(filter(None, headers))
+        ]
         checks.append(partial(warn_of_losses, app))
         application: Any = guarded(app.wsgi_app, checks, partial(app.logger.error, "%s"))
         app.wsgi_app = application  # type: ignore[method-assign]

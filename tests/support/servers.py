@@ -100,7 +100,8 @@ def _wait(started: subprocess.Popen[bytes], port: int, output: Path) -> None:
 def python_server(site: Site, *command: str, application: str = APPLICATION) -> Iterator[int]:
     """Run a WSGI server in Python.
 
-    :param command: a module and its options, in which ``{port}`` and ``{module}`` are replaced.
+    :param command: a module, or uwsgi, which is a program, and its options, in which ``{port}`` and
+        ``{module}`` are replaced.
     :param application: the source of a module that defines ``app``.
     """
     port = free_port()
@@ -108,12 +109,21 @@ def python_server(site: Site, *command: str, application: str = APPLICATION) -> 
     (site.app / f"{module}.py").write_text(site.source(application))
     words = [word.format(port=port, module=module) for word in command]
     log = site.folder / f"{words[0]}-{port}.log"
-    with process([sys.executable, "-m", *words], port, site.app, log):
+    program = (
+        [str(Path(sys.executable).with_name("uwsgi"))]
+        if words[0] == "uwsgi"
+        else [sys.executable, "-m", words[0]]
+    )
+    with process([*program, *words[1:]], port, site.app, log):
         yield port
 
 
 GUNICORN = ("gunicorn", "--bind", "127.0.0.1:{port}", "{module}:app")
 WAITRESS = ("waitress", "--listen", "127.0.0.1:{port}", "{module}:app")
+UWSGI = (
+    *("uwsgi", "--http-socket", "127.0.0.1:{port}", "--module", "{module}:app", "--need-app"),
+    *("--home", sys.prefix, "--die-on-term", "--threads", "2"),
+)
 FLASK = ("flask", "--app", "{module}:app", "run", "--port", "{port}")
 
 
