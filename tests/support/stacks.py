@@ -1,31 +1,26 @@
-"""One process that serves the same files through what applications usually put on.
+"""One process that serves files through what applications usually put on.
 
-Each stack is an application of its own, mounted under its name, so that a server starts once.
-:data:`APPLICATION` is the source of the module to serve.
+Each stack is an application of its own, mounted under its name, so that a server starts once. It is
+put on before the extension; ``/all`` has all of them, and ``/all-outside`` put them on after it.
 """
 
 from __future__ import annotations
 
-STACKS = (
-    *("plain", "talisman", "compress", "compress-all", "caching", "session", "cors", "limiter"),
-    *("proxyfix", "dispatcher", "sentry", "opentelemetry", "conditional", "removing", "all"),
-)
-"""The names of the stacks; ``all`` is all of them together."""
+import re
 
 APPLICATION = """
 import logging
-import warnings
 
-from flask import Flask, request, session
+from flask import Flask, request
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from flask_delegate import Delegate, delegated
 
-PUT_ON = {}
+STACKS = {}
 
 
 def stack(function):
-    PUT_ON[function.__name__.replace("_", "-")] = function
+    STACKS[function.__name__] = function
     return function
 
 
@@ -55,10 +50,7 @@ def compress_all(app):
 def caching(app):
     from flask_caching import Cache
 
-    cache = Cache(app, config={"CACHE_TYPE": "SimpleCache"})
-    # The right way round: the path is kept, and each request is authorised.
-    app.keep = cache.cached(timeout=60)
-    app.keep_response = cache.cached(timeout=60)
+    app.kept = Cache(app, config={"CACHE_TYPE": "SimpleCache"}).cached(timeout=60)
 
 
 @stack
@@ -132,7 +124,13 @@ def conditional(app):
 
 
 @stack
-def removing(app):
+def copying(app):
+    inner = app.wsgi_app
+    app.wsgi_app = lambda environ, start_response: inner(dict(environ), start_response)
+
+
+@stack
+def changing(app):
     @app.after_request
     def change(response):
         response.headers["Cache-Control"] = "public, max-age=600"
@@ -151,45 +149,46 @@ class Lines(logging.Handler):
         self.lines.append(record.getMessage())
 
 
-def served(name, functions, *, is_first):
-    app = Flask(name, static_folder=None)
+def served(name, inside, outside):
+    app = Flask(f"stack_{name}", static_folder=None)
     app.config.update(SECRET_KEY=SECRET, DELEGATE_ROOT=SITE_ROOT, **SITE_SETTINGS)
-    lines = Lines()
-    app.logger.addHandler(lines)
-    app.keep = app.keep_response = lambda view: view
-    if is_first:
-        Delegate(app)
-    for function in functions:
+    log = Lines()
+    app.logger.addHandler(log)
+    app.kept = lambda view: view
+    for function in inside:
         function(app)
-    if not is_first:
-        Delegate(app)
+    Delegate(app)
+    for function in outside:
+        function(app)
+
+    def may(path):
+        return request.cookies.get("who") != "bob"
 
     @app.get("/file/<path:path>")
-    @delegated(lambda path: request.cookies.get("who") != "bob")
-    @app.keep
+    @delegated(may)
+    @app.kept
     def file(path):
         return path
 
-    @app.get("/kept/<path:path>")
-    @app.keep_response
-    @delegated(lambda path: request.cookies.get("who") != "bob")
-    def kept(path):
+    @app.get("/cached/<path:path>")
+    @app.kept
+    @delegated(may)
+    def cached(path):
         return path
 
     @app.get("/log")
-    def log():
-        return lines.lines
+    def lines():
+        return log.lines
 
     return app
 
 
-def everything():
-    for name, function in PUT_ON.items():
-        yield f"/{name}", served(name, [function], is_first=True)
-        yield f"/{name}-before", served(f"{name}-before", [function], is_first=False)
-    yield "/all", served("all", PUT_ON.values(), is_first=True)
-    yield "/all-before", served("all-before", PUT_ON.values(), is_first=False)
-
-
-app = application = DispatcherMiddleware(served("plain", [], is_first=True), dict(everything()))
+everything = list(STACKS.values())
+mounts = {f"/{name}": served(name, [function], []) for name, function in STACKS.items()}
+mounts |= {"/all": served("all", everything, []), "/all-outside": served("out", [], everything)}
+app = application = DispatcherMiddleware(served("plain", [], []), mounts)
 """
+"""The source of the module to serve."""
+
+STACKS = (*re.findall(r"^@stack\ndef (\w+)", APPLICATION, re.MULTILINE), "all", "all-outside")
+"""Where they are mounted."""
