@@ -12,6 +12,7 @@ from flask import Response, current_app, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from .exceptions import AccessDenied
+from .guards.promises import DELIVERS
 from .guards.redirects import PRIVATE
 from .handoff import Handoff, Options
 from .sending import send
@@ -104,6 +105,7 @@ def delegated(
                 return current_app.make_response(result)
             return send(_as_handoff(result).with_defaults(defaults))
 
+        setattr(wrapped, DELIVERS, True)
         return wrapped
 
     return decorate

@@ -13,7 +13,7 @@ from .delivery import describe
 from .exceptions import HandoffUnavailable
 from .guards.lost_headers import Sent
 from .guards.promises import UNCODED
-from .guards.redirects import MINTED, SENT
+from .guards.redirects import MINTED, PRIVATE, SENT
 from .handoff import Handoff, Options
 from .resolve import resolve
 from .servers import AUTO, SERVERS, STREAM, server_of, signing
@@ -40,6 +40,7 @@ def send(handoff: Handoff) -> Response:
     """Return the response for a hand-off: see :func:`send_via_apache`."""
     # The proxies are looked up once: each use of one costs as much as a look at the disk.
     app, environ = current_app._get_current_object(), request.environ  # type: ignore[attr-defined]
+    environ.setdefault(PRIVATE, []).append(True)
     state = state_of(app)
     area = state.settings.area(handoff.area)
     delivery = describe(handoff, area, resolve(area.root, handoff.path))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from wsgiref.types import WSGIEnvironment
 
-from flask import Flask
+from flask import Flask, has_request_context, request
 
 from ..state import warn_once
 from .lost_headers import Sent
@@ -16,6 +16,9 @@ from .redirects import PRIVATE, Headers
 
 UNCODED = ("Content-Encoding", "identity")
 """The header by which hooks leave a body uncompressed; it does not leave the application."""
+
+DELIVERS = "delivers_private_files"
+"""The attribute of a decorated view, which decorators above it copy with functools.wraps."""
 
 _OF_THE_FILE = {"content-disposition", "etag"}
 
@@ -30,7 +33,7 @@ def keep_promises(
     the file's place, is undone: the server that sends the file has its validators.
     """
     sent = Sent.of(environ, headers)
-    if sent is None and not environ.get(PRIVATE):
+    if sent is None and not _is_private(app, environ):
         return None
     if UNCODED in headers:
         headers.remove(UNCODED)
@@ -55,6 +58,14 @@ def keep_promises(
             _set(headers, "Cache-Control", "private, no-cache")
     _vary(headers)
     return None
+
+
+def _is_private(app: Flask, environ: WSGIEnvironment) -> bool:
+    """Return whether the view delivers files, even if it did not run: others sign visitors in."""
+    if environ.get(PRIVATE):
+        return True
+    view = app.view_functions.get(request.endpoint or "") if has_request_context() else None
+    return hasattr(view, DELIVERS)
 
 
 def _delivers(sent: Sent, status: str, headers: Headers) -> bool:

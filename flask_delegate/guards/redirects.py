@@ -25,7 +25,7 @@ MINTED = "delegate.minted"
 SENT = "delegate.sent"
 """The :class:`~flask_delegate.guards.lost_headers.Sent` of each delivery."""
 PRIVATE = "delegate.private"
-"""Not empty where a decorated view ran: no shared cache may keep its answer."""
+"""Not empty where a file was asked for: no shared cache may keep the answer."""
 
 _ALTERED = "the hand-off's status or headers were changed afterwards."
 _CACHED = (

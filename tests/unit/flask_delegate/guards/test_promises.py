@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from flask import Flask, Response, abort, request
 from flask.testing import FlaskClient
 
-from flask_delegate import Delegate, delegated
+from flask_delegate import Delegate, delegated, send_via_apache
 from tests.support.extension import CONTENT, Factory, behind_apache
 
 
@@ -313,3 +314,47 @@ def test_middleware_that_copies_the_environ_changes_no_promise(make_app: Factory
     for query in ("", "?who=bob"):
         with app.test_client().get(f"/file{query}") as response:
             assert response.headers["Cache-Control"] == "private, no-cache"
+
+
+def test_what_is_answered_in_the_place_of_a_view_is_private(make_app: Factory) -> None:
+    app = make_app(DELEGATE_BACKEND="stream")
+
+    @app.before_request
+    def stop() -> None:
+        if "stop" in request.args:
+            abort(410)
+
+    def signed_in(view: Callable[..., Response]) -> Callable[..., Response]:
+        @functools.wraps(view)
+        def wrapped() -> Response:
+            abort(404)
+
+        return wrapped
+
+    @app.get("/file")
+    @signed_in
+    @delegated(lambda: True)
+    def file() -> str:
+        return "report.txt"
+
+    @app.get("/missing")
+    def missing() -> Response:
+        return send_via_apache("missing.txt")
+
+    @app.get("/page")
+    def page() -> str:
+        return "a page"
+
+    @app.after_request
+    def change(response: Response) -> Response:
+        public(response)
+        return response
+
+    client = app.test_client()
+    for target, status in (("/file", 404), ("/file?stop", 410), ("/missing", 404)):
+        response = client.get(target)
+        assert response.status_code == status
+        assert response.headers.getlist("Cache-Control") == ["private, no-cache"]
+        assert response.headers["Vary"] == "Cookie"
+    for target in ("/page", "/page?stop", "/nowhere"):
+        assert "private" not in client.get(target).headers["Cache-Control"]
