@@ -13,7 +13,7 @@ from .config import DEFAULTS, parse
 from .doctor import route
 from .exceptions import DelegateError
 from .guards.lost_headers import warn_of_losses
-from .guards.promises import keep_promises
+from .guards.promises import keep_promises, mark_private
 from .guards.redirects import Check, guarded, stop_unminted, stop_unminted_header
 from .servers import server_of
 from .state import KEY, State
@@ -52,6 +52,7 @@ class Delegate:
         checks.append(partial(warn_of_losses, app))
         application: Any = guarded(app.wsgi_app, checks, partial(app.logger.error, "%s"))
         app.wsgi_app = application  # type: ignore[method-assign]
+        app.url_value_preprocessor(partial(mark_private, app))
         app.register_error_handler(DelegateError, errors.answer)
         app.cli.add_command(commands)
         route.register(app)

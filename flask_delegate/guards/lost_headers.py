@@ -39,8 +39,10 @@ class Sent:
     @classmethod
     def of(cls, environ: WSGIEnvironment, headers: Headers) -> Sent | None:
         """Return the one that a response hands off, or the last, or none."""
-        sent: list[Sent] = environ.get(SENT, [])
-        return next((one for one in sent if one.handoff in headers), sent[-1] if sent else None)
+        sent: list[Sent] | None = environ.get(SENT)
+        if not sent:
+            return None
+        return next((one for one in sent if one.handoff in headers), sent[-1])
 
     def expected(self) -> Mapping[str, str]:
         """Return the headers that the extension or the server sets, by lower-case name."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from wsgiref.types import WSGIEnvironment
 
-from flask import Flask, has_request_context, request
+from flask import Flask, request
 
 from ..state import warn_once
 from .lost_headers import Sent
@@ -23,6 +23,15 @@ DELIVERS = "delivers_private_files"
 _OF_THE_FILE = {"content-disposition", "etag"}
 
 
+def mark_private(app: Flask, endpoint: str | None, _values: object) -> None:
+    """Note that a view delivers files, before anything may answer in its place.
+
+    Flask calls it for each request: see :meth:`flask.Flask.url_value_preprocessor`.
+    """
+    if hasattr(app.view_functions.get(endpoint or ""), DELIVERS):
+        request.environ.setdefault(PRIVATE, []).append(True)
+
+
 def keep_promises(
     app: Flask, environ: WSGIEnvironment, status: str, headers: Headers
 ) -> str | None:
@@ -32,9 +41,9 @@ def keep_promises(
     restored is logged once. A hook's answer to a condition, which it met with an empty response in
     the file's place, is undone: the server that sends the file has its validators.
     """
-    sent = Sent.of(environ, headers)
-    if sent is None and not _is_private(app, environ):
+    if not environ.get(PRIVATE):
         return None
+    sent = Sent.of(environ, headers)
     if UNCODED in headers:
         headers.remove(UNCODED)
     if sent is not None and sent.handoff in headers:
@@ -58,14 +67,6 @@ def keep_promises(
             _set(headers, "Cache-Control", "private, no-cache")
     _vary(headers)
     return None
-
-
-def _is_private(app: Flask, environ: WSGIEnvironment) -> bool:
-    """Return whether the view delivers files, even if it did not run: others sign visitors in."""
-    if environ.get(PRIVATE):
-        return True
-    view = app.view_functions.get(request.endpoint or "") if has_request_context() else None
-    return hasattr(view, DELIVERS)
 
 
 def _delivers(sent: Sent, status: str, headers: Headers) -> bool:
