@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 
 from argon2 import PasswordHasher
-from flask import Flask
+from flask import Flask, redirect
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
@@ -16,6 +17,8 @@ from portal.accounts import accounts
 from portal.core import database
 
 PASSWORD = "correct horse"
+REDIRECT: int = signature(redirect).parameters["code"].default
+"""The status of Flask's redirects: 302, and 303 from Flask 3.2 on."""
 
 Run = Callable[..., tuple[int, str, str]]
 """Runs a command: its status, and what it wrote to standard output and standard error."""
@@ -48,7 +51,7 @@ def prepare(app: Flask) -> None:
 def signed_in(app: Flask, name: str) -> FlaskClient:
     client = app.test_client()
     response = sign_in(client, name)
-    assert response.status_code == 302
+    assert response.status_code == REDIRECT
     return client
 
 
