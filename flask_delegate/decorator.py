@@ -12,7 +12,8 @@ from flask import Response, current_app, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from .exceptions import AccessDenied
-from .guards.promises import PRIVATE
+from .guards.promises import DELIVERS
+from .guards.redirects import PRIVATE
 from .handoff import Handoff, Options
 from .sending import send
 
@@ -93,7 +94,7 @@ def delegated(
 
         @functools.wraps(view)
         def wrapped(*args: Any, **view_args: Any) -> Response:
-            request.environ[PRIVATE] = True
+            request.environ.setdefault(PRIVATE, []).append(True)
             answer = ask(**view_args)
             if answer is not True:
                 if not _is_found(answer):
@@ -104,6 +105,7 @@ def delegated(
                 return current_app.make_response(result)
             return send(_as_handoff(result).with_defaults(defaults))
 
+        setattr(wrapped, DELIVERS, True)
         return wrapped
 
     return decorate

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import logging
+from inspect import signature
 
-from flask import current_app
+from flask import Flask, current_app
+from flask.globals import app_ctx
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import Forbidden, HTTPException, InternalServerError, NotFound
 
 from .exceptions import AccessDenied, DelegateError, FileRefused, FileUnreadable
 from .signals import file_refused
+
+# From Flask 3.2 on, the methods that dispatch a request take the context first.
+_TAKES_CONTEXT = "ctx" in signature(Flask.handle_http_exception).parameters
 
 
 def answer(error: DelegateError) -> ResponseReturnValue:
@@ -19,7 +24,9 @@ def answer(error: DelegateError) -> ResponseReturnValue:
     current_app.logger.log(logging.ERROR if is_ours else logging.WARNING, "file refused: %s", error)
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     file_refused.send(app, error=error)
-    return current_app.handle_http_exception(translated)
+    context = (app_ctx._get_current_object(),) if _TAKES_CONTEXT else ()  # type: ignore[attr-defined]
+    answered: ResponseReturnValue = app.handle_http_exception(*context, translated)
+    return answered
 
 
 def _translate(error: DelegateError) -> HTTPException:

@@ -13,7 +13,7 @@ from .config import DEFAULTS, parse
 from .doctor import route
 from .exceptions import DelegateError
 from .guards.lost_headers import warn_of_losses
-from .guards.promises import keep_promises
+from .guards.promises import keep_promises, mark_private
 from .guards.redirects import Check, guarded, stop_unminted, stop_unminted_header
 from .servers import server_of
 from .state import KEY, State
@@ -42,12 +42,17 @@ class Delegate:
         settings = parse(app)
         app.extensions[KEY] = State.of(settings)
         # A Location is every application's to set; stop_unminted knows which ones mod_wsgi follows.
-        headers = {server_of(area).header for area in settings.areas.values()} - {"Location", None}
-        stop = [partial(stop_unminted_header, name) for name in sorted(filter(None, headers))]
-        checks: list[Check] = [stop_unminted, *stop, partial(keep_promises, app)]
+        areas = settings.areas.values()
+        headers = {server_of(area).header for area in areas} - {"Location", None}
+        places = tuple(place for area in areas for place in (area.url, f"{area.root}/"))
+        checks: list[Check] = [partial(keep_promises, app), partial(stop_unminted, places)]
+        checks += [
+            partial(stop_unminted_header, name, places) for name in sorted(filter(None, headers))
+        ]
         checks.append(partial(warn_of_losses, app))
         application: Any = guarded(app.wsgi_app, checks, partial(app.logger.error, "%s"))
         app.wsgi_app = application  # type: ignore[method-assign]
+        app.url_value_preprocessor(partial(mark_private, app))
         app.register_error_handler(DelegateError, errors.answer)
         app.cli.add_command(commands)
         route.register(app)

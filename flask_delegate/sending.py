@@ -11,8 +11,9 @@ from flask import Flask, Response, current_app, has_request_context, request
 from .areas import Area
 from .delivery import Delivery, describe
 from .exceptions import HandoffUnavailable
-from .guards.lost_headers import SENT, Sent
-from .guards.redirects import MINTED
+from .guards.lost_headers import Sent
+from .guards.promises import UNCODED
+from .guards.redirects import MINTED, PRIVATE, SENT
 from .handoff import Handoff, Options
 from .resolve import resolve
 from .servers import AUTO, SERVERS, STREAM, server_of, signing
@@ -40,16 +41,20 @@ def send(handoff: Handoff) -> Response:
     """Return the response for a hand-off: see :func:`send_via_apache`."""
     # The proxies are looked up once: each use of one costs as much as a look at the disk.
     app, environ = current_app._get_current_object(), request.environ  # type: ignore[attr-defined]
+    environ.setdefault(PRIVATE, []).append(True)
     state = state_of(app)
     area = state.settings.area(handoff.area)
     delivery = describe(handoff, area, resolve(area.root, handoff.path))
     server, keys = _choose(app, state, area, environ)
     _check_length(server, delivery)
     response: Response = app.make_response(server.respond(delivery, keys, environ))
-    if server.header:
-        environ.setdefault(MINTED, []).append(response.headers[server.header])
+    header = (server.header, response.headers[server.header]) if server.header else None
+    if header:
+        environ.setdefault(MINTED, []).append(header[1])
+    response.headers[UNCODED[0]] = UNCODED[1]
     headers = response.headers.to_wsgi_list()
-    environ[SENT] = Sent(delivery, response, headers, server_of(area).keeps)
+    sent = Sent(delivery, response, headers, header, server_of(area).keeps)
+    environ.setdefault(SENT, []).append(sent)
     file_delegated.send(app, delivery=delivery, backend=server.name)
     return response
 

@@ -13,10 +13,7 @@ from ..delivery import Delivery
 from ..exceptions import LostCookies
 from ..servers.base import Keeps
 from ..state import warn_once
-from .redirects import Headers
-
-SENT = "delegate.sent"
-"""The environ key of the :class:`Sent` that a request's view made."""
+from .redirects import SENT, Headers
 
 # Headers that the server sets itself, or that pass.
 _PASSES = re.compile(
@@ -29,13 +26,23 @@ class Sent:
     """A delivery and the response that was made for it.
 
     :param headers: the response's headers as they were made.
+    :param handoff: the header that hands the file off; none: it is streamed.
     :param keeps: what passes where the file is handed off, even if this one is streamed.
     """
 
     delivery: Delivery
     response: Response
     headers: Headers
+    handoff: tuple[str, str] | None
     keeps: Keeps
+
+    @classmethod
+    def of(cls, environ: WSGIEnvironment, headers: Headers) -> Sent | None:
+        """Return the one that a response hands off, or the last, or none."""
+        sent: list[Sent] | None = environ.get(SENT)
+        if not sent:
+            return None
+        return next((one for one in sent if one.handoff in headers), sent[-1])
 
     def expected(self) -> Mapping[str, str]:
         """Return the headers that the extension or the server sets, by lower-case name."""
@@ -53,7 +60,7 @@ def warn_of_losses(app: Flask, environ: WSGIEnvironment, status: str, headers: H
     :param app: the application, for its session cookie, logger and debug flags.
     :raises LostCookies: in debug mode and in tests.
     """
-    sent: Sent | None = environ.get(SENT)
+    sent = Sent.of(environ, headers)
     if sent is None:
         return
     added = [header for header in headers if header not in sent.headers]

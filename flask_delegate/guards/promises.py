@@ -1,66 +1,106 @@
 """Keep what is promised of a private file, whatever the application's hooks do to the response.
 
-Sources: RFC 9111, 3.5 (``private``) and 4.1 (``Vary``).
+Sources: RFC 9111, 3.5 (``private``), 4.1 (``Vary``) and 4.3.4 (what a 304 updates).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from wsgiref.types import WSGIEnvironment
 
-from flask import Flask
+from flask import Flask, request
 
 from ..state import warn_once
-from .lost_headers import SENT, Sent
-from .redirects import Headers
+from .lost_headers import Sent
+from .redirects import PRIVATE, Headers
 
-PRIVATE = "delegate.private"
-"""The environ key that a decorated view sets: no shared cache may keep its answer."""
+UNCODED = ("Content-Encoding", "identity")
+"""The header by which hooks leave a body uncompressed; it does not leave the application."""
 
-_OF_THE_FILE = {"content-disposition", "etag", "x-accel-redirect", "x-sendfile"}
+DELIVERS = "delivers_private_files"
+"""The attribute of a decorated view, which decorators above it copy with functools.wraps."""
+
+_OF_THE_FILE = {"content-disposition", "etag"}
 
 
-def keep_promises(app: Flask, environ: WSGIEnvironment, status: str, headers: Headers) -> None:
+def mark_private(app: Flask, endpoint: str | None, _values: object) -> None:
+    """Note that a view delivers files, before anything may answer in its place.
+
+    Flask calls it for each request: see :meth:`flask.Flask.url_value_preprocessor`.
+    """
+    if hasattr(app.view_functions.get(endpoint or ""), DELIVERS):
+        request.environ.setdefault(PRIVATE, []).append(True)
+
+
+def keep_promises(
+    app: Flask, environ: WSGIEnvironment, status: str, headers: Headers
+) -> str | None:
     """Restore the headers of a delivered file, and keep each other answer out of shared caches.
 
     This is a check for :func:`~flask_delegate.guards.redirects.guarded`. A header that had to be
-    restored is logged once.
+    restored is logged once. A hook's answer to a condition, which it met with an empty response in
+    the file's place, is undone: the server that sends the file has its validators.
     """
-    sent: Sent | None = environ.get(SENT)
-    if sent is None and PRIVATE not in environ:
-        return
-    if sent is not None and any(
-        header in sent.headers for header in headers if header[0] == "Location"
-    ):
-        return  # Apache sets them all
-    if sent is None or not _delivers(sent, status, headers):
+    if not environ.get(PRIVATE):
+        return None
+    sent = Sent.of(environ, headers)
+    if UNCODED in headers:
+        headers.remove(UNCODED)
+    if sent is not None and sent.handoff in headers:
+        is_undone = status[:3] in {"304", "412"}
+        if sent.handoff[0] != "Location":  # where Apache sets them all
+            others = {sent.handoff[0], UNCODED[0], "Vary"}
+            changes = _restore(headers, [one for one in sent.headers if one[0] not in others])
+            _report(app, sent, [] if is_undone else changes)
+            _vary(headers)
+        return "200 OK" if is_undone else None
+    if sent is not None and _delivers(sent, status, headers):
+        made = list(sent.delivery.headers().items())
+        if status.startswith("304"):  # it leaves out what has not changed
+            present = {"cache-control", *(name.lower() for name, _ in headers)}
+            made = [one for one in made if one[0].lower() in present]
+        _report(app, sent, _restore(headers, made))
+    else:
         policy = _words(headers, "cache-control")
         # With a field's name, private="…" is about that field only.
         if not policy & {"private", "no-store"} or "public" in policy:
             _set(headers, "Cache-Control", "private, no-cache")
-    else:
-        for name, value in sent.delivery.headers().items():
-            found = [given for key, given in headers if _is(key, name.lower())]
-            if found != [value]:
-                _set(headers, name, value)
-                warn_once(app, _restored(name, found, sent), f"restored {name}")
-    if not _words(headers, "vary") & {"cookie", "*"}:
-        vary = [value for name, value in headers if _is(name, "vary")]
-        _set(headers, "Vary", ", ".join([*vary, "Cookie"]))
+    _vary(headers)
+    return None
 
 
 def _delivers(sent: Sent, status: str, headers: Headers) -> bool:
     """Return whether this is the file: it has something that was made for this file alone."""
     made = [header for header in sent.headers if header[0].lower() in _OF_THE_FILE]
-    return status.startswith("2") and any(header in made for header in headers)
+    return status.startswith(("2", "304")) and any(header in made for header in headers)
 
 
-def _restored(name: str, found: list[str], sent: Sent) -> str:
-    changed = f"set to {', '.join(map(repr, found))}" if found else "removed"
-    return (
-        f"the header {name} was {changed} on the response that delivers"
-        f" {sent.delivery.file.relative!r}, and was restored. Use the hand-off's options, or, if it"
-        " is the same for every file, DELEGATE_HEADERS."
-    )
+def _restore(headers: Headers, made: Headers) -> list[tuple[str, list[str]]]:
+    """Restore headers; return those that were changed, with the values in their place."""
+    changes = []
+    for name, value in made:
+        found = [given for key, given in headers if _is(key, name.lower())]
+        if found != [value]:
+            _set(headers, name, value)
+            changes.append((name, found))
+    return changes
+
+
+def _report(app: Flask, sent: Sent, changes: Iterable[tuple[str, list[str]]]) -> None:
+    for name, found in changes:
+        changed = f"set to {', '.join(map(repr, found))}" if found else "removed"
+        message = (
+            f"the header {name} was {changed} on the response that delivers"
+            f" {sent.delivery.file.relative!r}, and was restored. Use the hand-off's options, or,"
+            " if it is the same for every file, DELEGATE_HEADERS."
+        )
+        warn_once(app, message, f"restored {name}")
+
+
+def _vary(headers: Headers) -> None:
+    if not _words(headers, "vary") & {"cookie", "*"}:
+        vary = [value for name, value in headers if _is(name, "vary")]
+        _set(headers, "Vary", ", ".join([*vary, "Cookie"]))
 
 
 def _words(headers: Headers, lower: str) -> set[str]:

@@ -14,15 +14,24 @@ from ..exceptions import UnmintedRedirect
 from ..servers.handshake import PROCESS_GROUP
 
 Headers = list[tuple[str, str]]
-Check = Callable[[WSGIEnvironment, str, Headers], None]
+Check = Callable[[WSGIEnvironment, str, Headers], str | None]
+"""Called with environ, status line and headers, which it may change; returns another status line,
+or none to keep it; raises to object."""
 
+# Environ keys of what a request's view did, each of a list: middleware that copies the environ
+# shares it.
 MINTED = "delegate.minted"
-"""The environ key of a list: the header values of this request's hand-offs.
-
-Middleware that copies the environ shares the list.
-"""
+"""The header values of this request's hand-offs."""
+SENT = "delegate.sent"
+"""The :class:`~flask_delegate.guards.lost_headers.Sent` of each delivery."""
+PRIVATE = "delegate.private"
+"""Not empty where a file was asked for: no shared cache may keep the answer."""
 
 _ALTERED = "the hand-off's status or headers were changed afterwards."
+_CACHED = (
+    "it is another request's hand-off, from a cache of responses. Put @delegated above the cache:"
+    " then each request is authorised, and the cache keeps the path that the view returns."
+)
 
 # How mod_wsgi reads a status, by C's atoi(): "200 OK", "0200", " 200x" are all 200.
 _TWO_HUNDRED = re.compile(r"\s*\+?0*200(?!\d)")
@@ -38,16 +47,17 @@ def guarded(
     A redirect that a check stops becomes a 500.
 
     :param application: the one to guard.
-    :param checks: each is called with environ, status line and headers, and raises to object.
+    :param checks: they run one after the other, each on what the one before left.
     :param report: called with a redirect that was stopped.
     """
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        environ.setdefault(MINTED, [])
+        for key in (MINTED, SENT, PRIVATE):
+            environ.setdefault(key, [])
 
         def checked(status: str, headers: Headers, *exc_info: object) -> object:
             for check in checks:
-                check(environ, status, headers)
+                status = check(environ, status, headers) or status
             return start_response(status, headers, *exc_info)  # type: ignore[arg-type]
 
         try:
@@ -62,9 +72,12 @@ def guarded(
     return answer
 
 
-def stop_unminted(environ: WSGIEnvironment, status: str, headers: Headers) -> None:
+def stop_unminted(
+    places: tuple[str, ...], environ: WSGIEnvironment, status: str, headers: Headers
+) -> None:
     """Refuse each local redirect of a daemon-mode application but the request's own hand-off.
 
+    :param places: the URLs and folders of hand-offs, by which one from a cache is known.
     :raises UnmintedRedirect: for any other, and for a hand-off that was altered, which would show
         the internal URL to the client.
     """
@@ -81,6 +94,8 @@ def stop_unminted(environ: WSGIEnvironment, status: str, headers: Headers) -> No
         return
     if any(made in location for made in minted for location in locations):
         reason = _ALTERED
+    elif any(location.startswith(places) for location in locations):
+        reason = _CACHED
     elif not is_followed or not any(location.startswith("/") for location in locations):
         return
     elif has_status_header:
@@ -91,17 +106,21 @@ def stop_unminted(environ: WSGIEnvironment, status: str, headers: Headers) -> No
 
 
 def stop_unminted_header(
-    name: str, environ: WSGIEnvironment, status: str, headers: Headers
+    name: str, places: tuple[str, ...], environ: WSGIEnvironment, status: str, headers: Headers
 ) -> None:
     """Refuse each header ``name``, which hands a file off, but the request's own hand-off.
 
+    :param places: as in :func:`stop_unminted`.
     :raises UnmintedRedirect: for any other, and for another status than 200, with which the server
         would cut the file short.
     """
     values = _values(headers, name.lower())
     if not values:
         return
-    if len(values) > 1 or values[0] not in environ[MINTED]:
+    minted = environ[MINTED]
+    if not minted and values[-1].startswith(places):
+        reason = _CACHED
+    elif len(values) > 1 or values[0] not in minted:
         reason = "the extension did not make it, and the server would send what it names."
     elif not _TWO_HUNDRED.match(status):
         reason = _ALTERED

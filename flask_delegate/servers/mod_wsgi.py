@@ -96,7 +96,11 @@ _FOLDER = """\
     </Else>
 </Directory>
 """
+# A cache of this server answers before the guard does.
 _URL = """\
+<IfModule cache_module>
+    CacheDisable "{url}"
+</IfModule>
 <Location "{url}">
     <IfModule proxy_module>
         ProxyPass "!"

@@ -12,9 +12,9 @@ from werkzeug.test import TestResponse
 
 from ..delivery import Delivery, clean_name, content_type
 from ..exceptions import DelegateError
-from ..guards.lost_headers import SENT, Sent
+from ..guards.lost_headers import Sent
+from ..guards.redirects import SENT
 from ..handoff import Options
-from ..servers import SERVERS
 from ..signals import file_delegated, file_refused
 
 
@@ -141,12 +141,10 @@ def _record(environ: dict[str, Any]) -> _Record:
 
 @file_delegated.connect
 def _note_delivery(_app: Flask, *, delivery: Delivery, **_: object) -> None:
-    sent: Sent = request.environ[SENT]
-    expected = sent.expected()
+    sent: Sent = request.environ[SENT][-1]
     # The header that hands the file off must have arrived; where there is none, its description.
-    handoffs = [server.header.lower() for server in SERVERS.values() if server.header]
-    header = next(name for name in (*handoffs, "content-disposition") if name in expected)
-    _record(request.environ).delivered.append((delivery, (header, expected[header])))
+    name, value = sent.handoff or ("Content-Disposition", delivery.disposition)
+    _record(request.environ).delivered.append((delivery, (name.lower(), value)))
 
 
 @file_refused.connect

@@ -107,7 +107,8 @@ def apache(
 @contextmanager
 def system_apache(site: Site) -> Iterator[Below]:
     site.settings["DELEGATE_SIGNED_URL"] = "/signed/"
-    with debian_site(site, module=pips_module, application=LINKING) as running:
+    site.application = LINKING
+    with debian_site(site, module=pips_module) as running:
         yield Below(running.port, "/second")
 
 

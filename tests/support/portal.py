@@ -6,10 +6,11 @@ import io
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from inspect import signature
 from pathlib import Path
 
 from argon2 import PasswordHasher
-from flask import Flask
+from flask import Flask, redirect
 from flask.testing import FlaskClient
 from sqlalchemy import delete
 from werkzeug.test import TestResponse
@@ -19,6 +20,8 @@ from portal.core import database
 from portal.core.models import SeenDay, now
 
 PASSWORD = "correct horse"
+REDIRECT: int = signature(redirect).parameters["code"].default
+"""The status of Flask's redirects: 302, and 303 from Flask 3.2 on."""
 
 Run = Callable[..., tuple[int, str, str]]
 """Runs a command: its status, and what it wrote to standard output and standard error."""
@@ -60,7 +63,7 @@ def see_days(count: int) -> None:
 def signed_in(app: Flask, name: str) -> FlaskClient:
     client = app.test_client()
     response = sign_in(client, name)
-    assert response.status_code == 302
+    assert response.status_code == REDIRECT
     return client
 
 

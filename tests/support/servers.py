@@ -20,7 +20,6 @@ from flask_delegate.servers import SERVERS as BACKENDS
 from flask_delegate.servers.base import Keeps
 from flask_delegate.testing.apache import end, free_port
 
-from .application import APPLICATION
 from .clients import Reply, get
 from .sites import DAEMON_USER, Site, express
 from .tools import tool
@@ -97,23 +96,32 @@ def _wait(started: subprocess.Popen[bytes], port: int, output: Path) -> None:
 
 
 @contextmanager
-def python_server(site: Site, *command: str, application: str = APPLICATION) -> Iterator[int]:
+def python_server(site: Site, *command: str, application: str = "") -> Iterator[int]:
     """Run a WSGI server in Python.
 
-    :param command: a module and its options, in which ``{port}`` and ``{module}`` are replaced.
-    :param application: the source of a module that defines ``app``.
+    :param command: a module, or uwsgi, which is a program, and its options, in which ``{port}`` and
+        ``{module}`` are replaced.
+    :param application: the source of a module that defines ``app``; none: the site's.
     """
     port = free_port()
     module = f"served_{port}"
-    (site.app / f"{module}.py").write_text(site.source(application))
+    (site.app / f"{module}.py").write_text(site.source(application or site.application))
     words = [word.format(port=port, module=module) for word in command]
     log = site.folder / f"{words[0]}-{port}.log"
-    with process([sys.executable, "-m", *words], port, site.app, log):
+    is_program = words[0] == "uwsgi"
+    start = (
+        [str(Path(sys.prefix, "bin", words[0]))] if is_program else [sys.executable, "-m", words[0]]
+    )
+    with process([*start, *words[1:]], port, site.app, log):
         yield port
 
 
 GUNICORN = ("gunicorn", "--bind", "127.0.0.1:{port}", "{module}:app")
 WAITRESS = ("waitress", "--listen", "127.0.0.1:{port}", "{module}:app")
+UWSGI = (
+    *("uwsgi", "--http-socket", "127.0.0.1:{port}", "--module", "{module}:app", "--need-app"),
+    *("--home", sys.prefix, "--die-on-term", "--threads", "2"),
+)
 FLASK = ("flask", "--app", "{module}:app", "run", "--port", "{port}")
 
 
@@ -132,7 +140,7 @@ def streaming(*command: str) -> Start:
 def daemon(site: Site) -> Iterator[Running]:
     """Serve with mod_wsgi's daemon mode."""
     options = ("--compress-responses",)
-    with express(site, APPLICATION, *options, include=site.apache_config()) as server:
+    with express(site, site.application, *options, include=site.apache_config()) as server:
         yield Running(server.port, BACKENDS["mod_wsgi"].keeps)
 
 
@@ -140,7 +148,7 @@ def daemon(site: Site) -> Iterator[Running]:
 def mounted(site: Site) -> Iterator[Running]:
     """Serve with mod_wsgi's daemon mode, the application being one part of the site."""
     options = ("--mount-point", "/part")
-    with express(site, APPLICATION, *options, include=site.apache_config()) as server:
+    with express(site, site.application, *options, include=site.apache_config()) as server:
         yield Running(server.port, BACKENDS["mod_wsgi"].keeps, mount="/part")
 
 
@@ -152,7 +160,7 @@ def over_tls(site: Site) -> Iterator[Running]:
     certificate = str(site.folder / "server")
     names = ("--https-port", str(port), "--server-name", HOST, "--ssl-certificate", certificate)
     options = (*names, "--http2")
-    with express(site, APPLICATION, *options, include=site.apache_config()):
+    with express(site, site.application, *options, include=site.apache_config()):
         yield Running(port, BACKENDS["mod_wsgi"].keeps, host=HOST, tls=True)
 
 
@@ -167,7 +175,7 @@ def make_certificate(folder: Path) -> None:
 def embedded(site: Site) -> Iterator[Running]:
     """Serve with mod_wsgi's embedded mode."""
     options = ("--embedded-mode",)
-    with express(site, APPLICATION, *options, include=site.apache_config()) as server:
+    with express(site, site.application, *options, include=site.apache_config()) as server:
         # Apache answers requests for several ranges itself, from the whole file that it is given.
         yield Running(server.port, replace(BACKENDS["stream"].keeps, several_ranges=True))
 
@@ -192,7 +200,6 @@ def debian_site(
     site: Site,
     *,
     module: Callable[[], str],
-    application: str = APPLICATION,
     daemon: str = "threads=5",
     locale: str = "locale=C.UTF-8",
 ) -> Iterator[Running]:
@@ -212,7 +219,7 @@ def debian_site(
     (base / "etc/mods-available/wsgi.load").write_text(module())
     (base / "etc/mods-available/wsgi.conf").write_text(f"WSGISocketPrefix {base}/run/wsgi\n")
     (base / "delegate.conf").write_text(site.apache_config("--site"))
-    (base / "served.wsgi").write_text(site.source(application))
+    (base / "served.wsgi").write_text(site.source(site.application))
     user = f"user={DAEMON_USER}" if DAEMON_USER else ""
     values = {"user": user, "home": sys.prefix, "app": site.app, "base": base, "host": HOST}
     values |= {"daemon": daemon, "locale": locale, "port": port}
@@ -258,7 +265,7 @@ def xsendfile(site: Site) -> Iterator[Running]:
     """Serve with mod_xsendfile under mod_wsgi's daemon mode."""
     site.settings["DELEGATE_BACKEND"] = "xsendfile"
     options = ("--compress-responses",)
-    with express(site, APPLICATION, *options, include=site.apache_config()) as server:
+    with express(site, site.application, *options, include=site.apache_config()) as server:
         yield Running(server.port, BACKENDS["xsendfile"].keeps)
 
 
@@ -269,7 +276,7 @@ def xsendfile_proxy(site: Site) -> Iterator[Running]:
     with ExitStack() as stack:
         upstream = stack.enter_context(python_server(site, *GUNICORN))
         include = site.apache_config() + PROXY.format(upstream=upstream)
-        server = stack.enter_context(express(site, APPLICATION, include=include))
+        server = stack.enter_context(express(site, site.application, include=include))
         yield Running(server.port, BACKENDS["xsendfile"].keeps)
 
 
@@ -360,4 +367,5 @@ SERVERS: dict[str, Start] = {
     "gunicorn": streaming(*GUNICORN),
     "waitress": streaming(*WAITRESS),
     "flask-run": streaming(*FLASK),
+    "uwsgi": streaming(*UWSGI),
 }

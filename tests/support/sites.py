@@ -18,6 +18,7 @@ from flask_delegate import Delegate
 from flask_delegate.testing import Apache
 from flask_delegate.testing.apache import daemon_user, start
 
+from .application import APPLICATION
 from .extension import SECRET
 from .paths import PROJECT
 
@@ -28,11 +29,14 @@ DAEMON_USER = daemon_user()
 class Site:
     """A folder for one server: ``root`` holds the private files, ``app`` the code.
 
+    ``application`` is the source of the module that its server runs.
+
     Everything in it can be read by the user that Apache's workers run as.
     """
 
     folder: Path
     settings: dict[str, Any] = field(default_factory=dict)
+    application: str = APPLICATION
 
     @property
     def root(self) -> Path:

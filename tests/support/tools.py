@@ -12,6 +12,7 @@ _PACKAGES = {
     "fail2ban-regex": "fail2ban",
     "nsenter": "util-linux",
     "systemd-nspawn": "systemd-container",
+    "varnishd": "varnish",
 }
 """Debian's packages whose names are not their program's."""
 

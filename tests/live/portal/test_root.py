@@ -15,7 +15,7 @@ from portal import create_app
 from portal.core.datafolder import DataFolderError
 from portal.storage.content import current_storage
 from tests.support.checks import check
-from tests.support.portal import delete_for_good, kept, links, prepare, signed_in, upload
+from tests.support.portal import REDIRECT, delete_for_good, kept, links, prepare, signed_in, upload
 from tests.support.stored import path_of, store
 
 MIB = 1024**2
@@ -91,10 +91,10 @@ def test_files_can_be_deleted_when_no_more_can_be_uploaded(
     app = make_app(DATA=str(small_disk / "data"), DISK_RESERVE=MIB)
     prepare(app)
     alice = signed_in(app, "alice")
-    while upload(alice, "a.bin", bytes(MIB // 4)).status_code == 302:
+    while upload(alice, "a.bin", bytes(MIB // 4)).status_code == REDIRECT:
         pass
     assert upload(alice, "small.bin", b"x").status_code == 507
     for link in links(alice).values():
-        assert delete_for_good(alice, link).status_code == 302
+        assert delete_for_good(alice, link).status_code == REDIRECT
     for _ in range(4):  # one large body would lie in a file that the test client leaves open
-        assert upload(alice, "a.bin", bytes(MIB // 4)).status_code == 302
+        assert upload(alice, "a.bin", bytes(MIB // 4)).status_code == REDIRECT

@@ -128,6 +128,12 @@ CREATE TABLE recovery_code (
 	CONSTRAINT fk_recovery_code_account_id_account FOREIGN KEY(account_id) REFERENCES account (id)
 );
 INSERT INTO "recovery_code" VALUES(1,3,'5694d08a2e53ffcae0c3103e5ad6f6076abd960eb1f8a56577040bc1028f702b');
+CREATE TABLE seen_day (
+	day DATE NOT NULL, 
+	CONSTRAINT pk_seen_day PRIMARY KEY (day)
+);
+INSERT INTO "seen_day" VALUES('2026-01-07');
+INSERT INTO "seen_day" VALUES('2026-01-08');
 CREATE TABLE share (
 	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, 
 	owner_id INTEGER NOT NULL, 
@@ -184,14 +190,14 @@ CREATE TABLE upload (
 	client_metadata TEXT NOT NULL, 
 	part_key VARCHAR(64) NOT NULL, 
 	used_at DATETIME NOT NULL, 
-	finished_at DATETIME, 
+	finished_at DATETIME, arrived BIGINT DEFAULT '0' NOT NULL, 
 	CONSTRAINT pk_upload PRIMARY KEY (id), 
 	CONSTRAINT uq_upload_public_id UNIQUE (public_id), 
 	CONSTRAINT fk_upload_owner_id_account FOREIGN KEY(owner_id) REFERENCES account (id) ON DELETE CASCADE, 
 	CONSTRAINT fk_upload_folder_id_entry FOREIGN KEY(folder_id) REFERENCES entry (id) ON DELETE CASCADE, 
 	CONSTRAINT uq_upload_part_key UNIQUE (part_key)
 );
-INSERT INTO "upload" VALUES(1,'upload-10',1,4,'Film.mp4',1000000000000,'filename RmlsbS5tcDQ=','00112233445566778899aabbccddeeff','2026-01-06 03:04:05.000000',NULL);
+INSERT INTO "upload" VALUES(1,'upload-10',1,4,'Film.mp4',1000000000000,'filename RmlsbS5tcDQ=','00112233445566778899aabbccddeeff','2026-01-06 03:04:05.000000',NULL,1000000000000);
 CREATE INDEX ix_sign_in_account_id ON sign_in (account_id);
 CREATE INDEX ix_one_time_link_account_id ON one_time_link (account_id);
 CREATE INDEX ix_recovery_code_account_id ON recovery_code (account_id);

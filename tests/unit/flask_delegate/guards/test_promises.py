@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from flask import Flask, Response, abort
+from flask import Flask, Response, abort, request
+from flask.testing import FlaskClient
 
-from flask_delegate import delegated
-from tests.support.extension import Factory
+from flask_delegate import Delegate, delegated, send_via_apache
+from tests.support.extension import CONTENT, Factory, behind_apache
 
 
 def application(make_app: Factory, **settings: object) -> Flask:
@@ -171,3 +174,179 @@ def test_hooks_do_not_change_what_is_delivered(
     restored = [line for line in lines if "restored" in line]
     assert restored
     assert len(restored) == len(set(restored))
+
+
+HANDOFFS = {"mod_wsgi": "Location", "nginx": "X-Accel-Redirect", "xsendfile": "X-Sendfile"}
+
+
+def handing_off(
+    make_app: Factory, backend: str, change: Callable[[Response], object]
+) -> FlaskClient:
+    """Return a client of an application that changes what hands a file off."""
+    app = make_app(DELEGATE_BACKEND=backend)
+
+    @app.get("/file")
+    @delegated(lambda: True)
+    def file() -> str:
+        return "report.txt"
+
+    @app.after_request
+    def after(response: Response) -> Response:
+        change(response)
+        return response
+
+    if backend == "mod_wsgi":
+        return behind_apache(app)
+    client = app.test_client()
+    keys = app.extensions["delegate"].keys["default"][0]
+    client.environ_base["HTTP_X_FLASK_DELEGATE"] = keys.fingerprint
+    return client
+
+
+def make_conditional(response: Response) -> None:
+    response.add_etag()
+    response.make_conditional(request)
+
+
+@pytest.mark.parametrize("backend", HANDOFFS)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("If-None-Match", "*"), ("If-None-Match", "ETAG"), ("If-Match", '"another"')],
+)
+def test_conditions_are_left_to_the_server_that_sends_the_file(
+    make_app: Factory, caplog: pytest.LogCaptureFixture, backend: str, name: str, value: str
+) -> None:
+    met: list[tuple[int, str]] = []
+
+    def change(response: Response) -> None:
+        make_conditional(response)
+        met.append((response.status_code, response.headers["ETag"]))
+
+    client = handing_off(make_app, backend, change)
+    usual = client.get("/file")
+    response = client.get("/file", headers={name: value.replace("ETAG", met[0][1])})
+    assert met[1][0] in {304, 412}
+    assert response.status_code == 200
+    assert HANDOFFS[backend] in response.headers
+    for header in ("Content-Type", "Cache-Control", "Content-Disposition", "Vary"):
+        assert response.headers.get(header) == usual.headers.get(header)
+    assert "restored" not in caplog.text
+
+
+@pytest.mark.parametrize("backend", HANDOFFS)
+@pytest.mark.parametrize("status", [304, 412])
+def test_an_altered_hand_off_does_not_leave_with_them(
+    make_app: Factory, backend: str, status: int
+) -> None:
+    def change(response: Response) -> None:
+        response.status_code = status
+        response.headers[HANDOFFS[backend]] += "x"
+
+    response = handing_off(make_app, backend, change).get("/file")
+    assert response.status_code == 500
+    assert HANDOFFS[backend] not in response.headers
+
+
+@pytest.mark.parametrize("backend", HANDOFFS)
+def test_a_hand_off_with_another_status_does_not_leave(make_app: Factory, backend: str) -> None:
+    def change(response: Response) -> None:
+        response.status_code = 206
+
+    response = handing_off(make_app, backend, change).get("/file")
+    assert response.status_code == 500
+    assert HANDOFFS[backend] not in response.headers
+
+
+def test_a_304_does_not_replace_the_sandbox(make_app: Factory, root: Path) -> None:
+    (root / "report.txt").rename(root / "page.html")
+    app = make_app(DELEGATE_BACKEND="stream")
+
+    @app.get("/file")
+    @delegated(lambda: True)
+    def file() -> str:
+        return "page.html"
+
+    @app.after_request
+    def change(response: Response) -> Response:
+        public(response)
+        talisman(response)
+        return response
+
+    client = app.test_client()
+    first = client.get("/file")
+    second = client.get("/file", headers={"If-None-Match": first.headers["ETag"]})
+    assert second.status_code == 304
+    for header in ("Content-Security-Policy", "Cache-Control"):
+        assert second.headers.getlist(header) == first.headers.getlist(header)
+    assert "Content-Type" not in second.headers
+
+
+@pytest.mark.parametrize("backend", ["stream", *HANDOFFS])
+def test_a_body_that_hooks_must_not_compress_says_so(make_app: Factory, backend: str) -> None:
+    def compress(response: Response) -> None:
+        if "Content-Encoding" not in response.headers:
+            response.direct_passthrough = False
+            response.set_data(b"compressed")
+            response.headers["Content-Encoding"] = "gzip"
+
+    response = handing_off(make_app, backend, compress).get("/file")
+    assert "Content-Encoding" not in response.headers
+    assert response.data == (CONTENT if backend == "stream" else b"")
+
+
+def test_middleware_that_copies_the_environ_changes_no_promise(make_app: Factory) -> None:
+    app = Flask("copied", static_folder=None)
+    app.config.update({**make_app().config, "DELEGATE_BACKEND": "stream"})
+    inner = app.wsgi_app
+    app.wsgi_app = lambda environ, start: inner(dict(environ), start)  # type: ignore[assignment]
+    Delegate(app)
+
+    @app.get("/file")
+    @delegated(lambda: request.args.get("who") != "bob")
+    def file() -> str:
+        return "report.txt"
+
+    @app.after_request
+    def change(response: Response) -> Response:
+        public(response)
+        return response
+
+    for query in ("", "?who=bob"):
+        with app.test_client().get(f"/file{query}") as response:
+            assert response.headers["Cache-Control"] == "private, no-cache"
+
+
+def signed_in(view: Callable[..., Response]) -> Callable[..., Response]:
+    @functools.wraps(view)
+    def wrapped() -> Response:
+        abort(404)
+
+    return wrapped
+
+
+def test_what_is_answered_in_the_place_of_a_view_is_private(make_app: Factory) -> None:
+    app = make_app(DELEGATE_BACKEND="stream")
+
+    @app.before_request
+    def stop() -> None:
+        if "stop" in request.args:
+            abort(410)
+
+    @app.get("/file")
+    @signed_in
+    @delegated(lambda: True)
+    def file() -> str:
+        return "report.txt"
+
+    @app.get("/missing")
+    def missing() -> Response:
+        return send_via_apache("missing.txt")
+
+    client = app.test_client()
+    for target, status in (("/file", 404), ("/file?stop", 410), ("/missing", 404)):
+        response = client.get(target)
+        assert response.status_code == status
+        assert response.headers.getlist("Cache-Control") == ["private, no-cache"]
+        assert response.headers["Vary"] == "Cookie"
+    for target in ("/?stop", "/nowhere"):
+        assert "Cache-Control" not in client.get(target).headers

@@ -46,7 +46,7 @@ LOCATION = "/private/x?k=t"
 )
 def test_what_was_not_minted_is_stopped(status: str, headers: list[tuple[str, str]]) -> None:
     with pytest.raises(UnmintedRedirect) as caught:
-        stop_unminted({**DAEMON, MINTED: [LOCATION]}, status, headers)
+        stop_unminted((), {**DAEMON, MINTED: [LOCATION]}, status, headers)
     assert caught.value.status == status
     found = [value for name, value in headers if "tatus" not in name]
     assert caught.value.location == found[-1].strip()
@@ -65,12 +65,12 @@ def test_what_was_not_minted_is_stopped(status: str, headers: list[tuple[str, st
     ],
 )
 def test_everything_else_passes(status: str, headers: list[tuple[str, str]]) -> None:
-    stop_unminted({**DAEMON, MINTED: [LOCATION]}, status, headers)
+    stop_unminted((), {**DAEMON, MINTED: [LOCATION]}, status, headers)
 
 
 def test_other_servers_do_not_follow_a_location() -> None:
     for environ in ({}, {"mod_wsgi.process_group": ""}):
-        stop_unminted(environ, "200 OK", [("Location", "/admin")])
+        stop_unminted((), environ, "200 OK", [("Location", "/admin")])
 
 
 def test_a_stopped_redirect_is_a_500_that_is_reported() -> None:
@@ -82,7 +82,7 @@ def test_a_stopped_redirect_is_a_500_that_is_reported() -> None:
         return [b"body"]
 
     started: list[tuple[str, list[tuple[str, str]]]] = []
-    guard = guarded(application, [stop_unminted], reported.append)
+    guard = guarded(application, [partial(stop_unminted, ())], reported.append)
     body = guard(dict(DAEMON), lambda status, headers: started.append((status, headers)))  # type: ignore[arg-type]
     assert list(body) == [b"Internal Server Error\n"]
     assert [status for status, _ in started] == ["500 Internal Server Error"]
@@ -154,7 +154,7 @@ def test_the_first_of_two_handoffs_may_be_returned(app: Flask) -> None:
 
 @pytest.mark.parametrize("name", ["X-Accel-Redirect", "X-Sendfile"])
 def test_a_hand_off_header_passes_with_its_own_value_and_200_only(name: str) -> None:
-    check = partial(stop_unminted_header, name)
+    check = partial(stop_unminted_header, name, ())
     environ: dict[str, Any] = {MINTED: ["/private/x"]}
     check(environ, "200 OK", [("Content-Type", "text/html")])
     check(environ, "200 OK", [(name.lower(), "/private/x")])
@@ -184,3 +184,30 @@ def test_a_hand_off_with_another_status_is_a_500(make_app: Factory, backend: str
     client = app.test_client()
     shown = {"X-Flask-Delegate": fingerprint}
     assert [client.get("/file", headers=shown).status_code for _ in range(2)] == [200, 500]
+
+
+@pytest.mark.parametrize("status", [200, 304])
+@pytest.mark.parametrize("backend", ["mod_wsgi", "nginx", "xsendfile"])
+def test_a_hand_off_from_a_cache_is_stopped_and_called_so(
+    make_app: Factory, caplog: pytest.LogCaptureFixture, backend: str, status: int
+) -> None:
+    app = make_app(DELEGATE_BACKEND=backend)
+    kept: list[Response] = []
+
+    @app.get("/file")
+    def file() -> Response:
+        if not kept:
+            kept.append(send_via_apache("report.txt"))
+            return kept[0]
+        return Response(headers=kept[0].headers, status=status)
+
+    client = behind_apache(app)
+    client.environ_base["HTTP_X_FLASK_DELEGATE"] = (
+        app.extensions["delegate"].keys["default"][0].fingerprint
+    )
+    assert client.get("/file").status_code == 200
+    response = client.get("/file")
+    assert response.status_code == 500
+    assert not {"Location", "X-Accel-Redirect", "X-Sendfile"} & {*response.headers.keys()}
+    assert "from a cache of responses. Put @delegated above the cache" in caplog.text
+    assert "3xx" not in caplog.text

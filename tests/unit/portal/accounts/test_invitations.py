@@ -20,7 +20,7 @@ from portal.accounts.invitations import LinkError, LinkUnknownError
 from portal.core.database import db
 from portal.core.models import OneTimeLink, Role, now
 from portal.identity import passwords, sessions, throttle
-from tests.support.portal import PASSWORD, sign_in, signed_in, token, upload
+from tests.support.portal import PASSWORD, REDIRECT, sign_in, signed_in, token, upload
 
 NEW = "other calm otters"
 
@@ -76,7 +76,7 @@ def test_invited_person_makes_an_account_and_is_signed_in(
         dora = accounts.find("dora")
         assert dora
         assert (dora.role, dora.quota, dora.is_active) == (Role.MEMBER, 5, True)
-    assert upload(anonymous, "a.txt", b"1234").status_code == 302
+    assert upload(anonymous, "a.txt", b"1234").status_code == REDIRECT
 
 
 def test_invitation_works_once(app: Flask, anonymous: FlaskClient) -> None:
@@ -129,7 +129,7 @@ def test_link_ends_after_its_time(
     assert "It has expired" in answer.text
     with app.app_context():
         assert accounts.find("dora") is None
-    assert sign_in(app.test_client(), "alice").status_code == 302
+    assert sign_in(app.test_client(), "alice").status_code == REDIRECT
 
 
 def test_expired_links_are_forgotten_one_day(app: Flask, clock: list[timedelta]) -> None:
@@ -144,7 +144,7 @@ def test_revoked_invitation_says_so(app: Flask, root: FlaskClient, anonymous: Fl
     link_token = invite(app)
     path = re.search(r'action="(/invitations/[^"]+/revoke)"', root.get("/invitations").text)
     assert path
-    assert root.post(path[1], data={"csrf_token": token(root)}).status_code == 302
+    assert root.post(path[1], data={"csrf_token": token(root)}).status_code == REDIRECT
     answer = follow(anonymous, "invitation", link_token)
     assert answer.status_code == 410
     assert "revoked" in answer.text
@@ -173,7 +173,7 @@ def test_refused_name_or_password_does_not_use_the_invitation_up(
     answer = send(anonymous, "invitation", **fields)
     assert answer.status_code == 422
     assert reason in answer.text
-    assert send(anonymous, "invitation", username="frida").status_code == 302
+    assert send(anonymous, "invitation", username="frida").status_code == REDIRECT
 
 
 def test_extra_fields_give_no_rights(app: Flask, anonymous: FlaskClient) -> None:
@@ -216,10 +216,10 @@ def test_reset_changes_the_password_and_ends_all_sessions(
     link_token = allow_reset(app)
     assert "alice" in follow(anonymous, "reset", link_token).text
     assert send(anonymous, "reset").location == "/sign-in"
-    assert alice.get("/account").status_code == 302
-    assert anonymous.get("/account").status_code == 302
+    assert alice.get("/account").status_code == REDIRECT
+    assert anonymous.get("/account").status_code == REDIRECT
     assert sign_in(app.test_client(), "alice").status_code == 422
-    assert sign_in(app.test_client(), "alice", NEW).status_code == 302
+    assert sign_in(app.test_client(), "alice", NEW).status_code == REDIRECT
     assert follow(app.test_client(), "reset", link_token).status_code == 410
 
 
@@ -231,14 +231,14 @@ def test_reset_opens_an_account_that_was_closed_for_its_failures(
     assert last.status_code == 429
     follow(anonymous, "reset", allow_reset(app))
     send(anonymous, "reset")
-    assert sign_in(anonymous, "alice", NEW).status_code == 302
+    assert sign_in(anonymous, "alice", NEW).status_code == REDIRECT
 
 
 def test_refused_password_does_not_use_the_reset_up(app: Flask, anonymous: FlaskClient) -> None:
     follow(anonymous, "reset", allow_reset(app))
     assert send(anonymous, "reset", new_password="short", again="short").status_code == 422
     assert send(anonymous, "reset", again="another").status_code == 422
-    assert send(anonymous, "reset").status_code == 302
+    assert send(anonymous, "reset").status_code == REDIRECT
 
 
 def test_reset_is_void_once_another_was_made_or_the_password_changed(app: Flask) -> None:
@@ -405,7 +405,7 @@ def test_accepted_choices_are_not_throttled(app: Flask) -> None:
     for number in range(throttle.CHOICE.amount + 1):
         client = app.test_client()
         follow(client, "invitation", invite(app))
-        assert send(client, "invitation", username=f"Person {number}").status_code == 302
+        assert send(client, "invitation", username=f"Person {number}").status_code == REDIRECT
 
 
 @pytest.mark.parametrize("take_rights", [_demote, _deactivate])
@@ -433,7 +433,7 @@ def test_link_made_while_the_right_is_taken_is_none(
         return really(*args)
 
     monkeypatch.setattr(invitations, makes, late)
-    assert root.post(path, data=form).status_code == (403 if kind == "invitation" else 302)
+    assert root.post(path, data=form).status_code == (403 if kind == "invitation" else REDIRECT)
     with app.app_context():
         assert db.session.scalars(select(OneTimeLink)).all() == []
 

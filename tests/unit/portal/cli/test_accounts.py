@@ -17,7 +17,7 @@ from portal.core.database import db
 from portal.core.models import Account, Activity, Role, now
 from portal.core.settings import SettingError
 from portal.identity import second_factor
-from tests.support.portal import PASSWORD, sign_in, signed_in, upload
+from tests.support.portal import PASSWORD, REDIRECT, sign_in, signed_in, upload
 from tests.support.portal import links as file_links
 
 NEW = "other calm otters"
@@ -90,17 +90,17 @@ def test_reset_link_prints_a_link_that_works(run: Run, app: Flask) -> None:
     assert code == 0
     with app.app_context():
         invitations.reset_password(out.strip().rpartition("/")[2], NEW)
-    assert sign_in(app.test_client(), "alice", NEW).status_code == 302
+    assert sign_in(app.test_client(), "alice", NEW).status_code == REDIRECT
 
 
 def test_account_is_deactivated_and_activated(run: Run, app: Flask) -> None:
     client = signed_in(app, "alice")
     assert run("deactivate", "alice") == (0, "", "")
-    assert client.get("/").status_code == 302
+    assert client.get("/").status_code == REDIRECT
     assert sign_in(app.test_client(), "alice").status_code == 422
     assert "alice (deactivated)" in run("accounts")[1]
     assert run("activate", "alice") == (0, "", "")
-    assert sign_in(app.test_client(), "alice").status_code == 302
+    assert sign_in(app.test_client(), "alice").status_code == REDIRECT
 
 
 def test_role_and_quota_are_set(run: Run, app: Flask) -> None:

@@ -18,7 +18,7 @@ from portal.cli.group import parse_size, progress
 from portal.core import database
 from portal.files import trash
 from tests.support.paths import PROJECT
-from tests.support.portal import Run, client_of, kept, sign_in
+from tests.support.portal import REDIRECT, Run, client_of, kept, sign_in
 from tests.support.stored import store
 
 
@@ -131,21 +131,21 @@ def test_commands_ask_for_the_upgrade_first(words: list[str], run: Run) -> None:
 def test_account_with_password_from_stdin(ready: Run, make_app: Callable[..., Flask]) -> None:
     command = ("create-account", "carol", "--password-stdin")
     assert ready(*command, stdin="some password\n") == (0, "", "")
-    assert sign_in(client_of(make_app), "carol", "some password").status_code == 302
+    assert sign_in(client_of(make_app), "carol", "some password").status_code == REDIRECT
 
 
 def test_account_with_prompted_password(ready: Run, make_app: Callable[..., Flask]) -> None:
     code, out, err = ready("create-account", "carol", stdin="some password\nsome password\n")
     assert code == 0
     assert "some password" not in out + err
-    assert sign_in(client_of(make_app), "carol", "some password").status_code == 302
+    assert sign_in(client_of(make_app), "carol", "some password").status_code == REDIRECT
 
 
 def test_account_with_generated_password(ready: Run, make_app: Callable[..., Flask]) -> None:
     code, out, _ = ready("create-account", "carol", "--generate")
     assert code == 0
     assert re.fullmatch(r"[\w-]{20}\n", out)
-    assert sign_in(client_of(make_app), "carol", out.strip()).status_code == 302
+    assert sign_in(client_of(make_app), "carol", out.strip()).status_code == REDIRECT
 
 
 def test_set_password_ends_sessions(ready: Run, make_app: Callable[..., Flask]) -> None:
@@ -154,8 +154,8 @@ def test_set_password_ends_sessions(ready: Run, make_app: Callable[..., Flask]) 
     sign_in(client, "carol", "some password")
     assert client.get("/").status_code == 200
     assert ready("set-password", "CAROL", "--password-stdin", stdin="another one\n") == (0, "", "")
-    assert client.get("/").status_code == 302
-    assert sign_in(client, "carol", "another one").status_code == 302
+    assert client.get("/").status_code == REDIRECT
+    assert sign_in(client, "carol", "another one").status_code == REDIRECT
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from tests.support.portal import (
+    REDIRECT,
     arriving,
     choose,
     kept,
@@ -57,7 +58,7 @@ def test_upload_is_refused_below_the_reserve(
     alice: FlaskClient, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leave_free(monkeypatch, 64 * MIB)
-    assert upload(alice, "a.txt").status_code == 302
+    assert upload(alice, "a.txt").status_code == REDIRECT
     leave_free(monkeypatch, 64 * MIB - 512)
     response = upload(alice, "b.txt")
     assert response.status_code == 507
@@ -73,7 +74,7 @@ def test_reserve_is_a_setting(
     prepare(app)
     alice = signed_in(app, "alice")
     leave_free(monkeypatch, 4096)
-    assert upload(alice, "a.txt").status_code == 302
+    assert upload(alice, "a.txt").status_code == REDIRECT
     leave_free(monkeypatch, 3584)
     assert upload(alice, "b.txt").status_code == 507
 
@@ -90,7 +91,7 @@ def test_free_space_is_not_looked_at_for_each_piece(
     alice: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leave_free(monkeypatch, 100 * MIB, 100 * MIB, 1 * MIB)
-    assert upload(alice, "small.bin", bytes(7 * MIB)).status_code == 302
+    assert upload(alice, "small.bin", bytes(7 * MIB)).status_code == REDIRECT
 
 
 @pytest.mark.parametrize("path", ["/sign-out", "trash"])

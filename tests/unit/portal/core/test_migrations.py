@@ -14,7 +14,7 @@ from flask import Flask
 
 from portal.core import database
 from tests.support import schemas
-from tests.support.portal import PASSWORD, Run, client_of, links, sign_in, upload
+from tests.support.portal import PASSWORD, REDIRECT, Run, client_of, links, sign_in, upload
 
 REWRITTEN: dict[str, set[str]] = {}
 """By table, the columns whose values a migration changes; it has a test of its own for them."""
@@ -105,7 +105,7 @@ def test_portal_works_with_an_upgraded_data_folder(
     assert run("upgrade")[0] == 0
     assert run("check", "--content") == (0, "", "")
     client = client_of(make_app)
-    assert sign_in(client, "alice", PASSWORD).status_code == 302
+    assert sign_in(client, "alice", PASSWORD).status_code == REDIRECT
     with client.get(links(client)["Kept.txt"]) as response:
         assert response.data in schemas.FILES.values()
     upload(client, "b.txt")

@@ -21,7 +21,7 @@ from flask import Flask
 from portal.accounts import accounts
 from portal.accounts.invitations import open_invitations
 from portal.demo import create, samples
-from tests.support.portal import Run, client_of, folders, links, sign_in
+from tests.support.portal import REDIRECT, Run, client_of, folders, links, sign_in
 
 DEMO = r"demo account: alice (\S+)\ndemo account: bob (\S+)\ndemo account: admin (\S+)\n"
 
@@ -38,7 +38,7 @@ def test_demo_prints_the_same_again_and_creates_nothing(
     assert sorted(data.rglob("*")) == before
     assert stat.S_IMODE((data / "demo_accounts.json").stat().st_mode) == 0o600
     client = client_of(make_app)
-    assert sign_in(client, "alice", found[1]).status_code == 302
+    assert sign_in(client, "alice", found[1]).status_code == REDIRECT
     shown = {name: data for name, data in create.sample_files("alice").items() if "/" not in name}
     del shown["Old notes.txt"]  # which is in the trash
     assert set(links(client)) == set(shown)
@@ -79,7 +79,7 @@ def test_demos_that_run_at_once_agree(
     assert set(passwords) == set(create.NAMES)
     for name, password in passwords.items():
         client = client_of(make_app)
-        assert sign_in(client, name, password).status_code == 302
+        assert sign_in(client, name, password).status_code == REDIRECT
         assert "Welcome.txt" in links(client)
     assert ready("check", "--content") == (0, "", "")
 

@@ -20,6 +20,7 @@ from portal.storage.content import current_storage
 from portal.storage.disk import Allowance, IncomingFile, OverAllowanceError
 from tests.support.multipart import Counted, form_body, part, post_stream
 from tests.support.portal import (
+    REDIRECT,
     arriving,
     choose,
     kept,
@@ -89,8 +90,8 @@ def test_allowance_is_for_all_files_together(tmp_path: Path) -> None:
 
 
 def test_last_byte_fits_and_no_other(alice: FlaskClient) -> None:
-    assert upload(alice, "a.bin", bytes(200 * KIB)).status_code == 302
-    assert upload(alice, "b.bin", b"").status_code == 302
+    assert upload(alice, "a.bin", bytes(200 * KIB)).status_code == REDIRECT
+    assert upload(alice, "b.bin", b"").status_code == REDIRECT
     assert upload(alice, "c.bin", b"1").status_code == 413
     assert set(links(alice)) == {"a.bin", "b.bin"}
 
@@ -101,7 +102,7 @@ def test_trash_counts_until_it_is_gone(alice: FlaskClient) -> None:
     choose(alice, "trash", link)
     assert upload(alice, "b.bin", b"1").status_code == 413
     alice.post(f"/trash/{public_id(link)}/delete", data={"csrf_token": token(alice)})
-    assert upload(alice, "b.bin", b"1").status_code == 302
+    assert upload(alice, "b.bin", b"1").status_code == REDIRECT
 
 
 def test_own_quota_of_an_account_wins(app: Flask) -> None:
@@ -112,7 +113,7 @@ def test_own_quota_of_an_account_wins(app: Flask) -> None:
         db.session.commit()
     assert "Up to 3 bytes at once" in alice.get("/").text
     assert upload(alice, "a.txt", b"1234").status_code == 413
-    assert upload(alice, "a.txt", b"123").status_code == 302
+    assert upload(alice, "a.txt", b"123").status_code == REDIRECT
 
 
 def test_two_uploads_at_once_cannot_both_take_the_last_of_it(app: Flask, data: Path) -> None:

@@ -20,6 +20,7 @@ from portal.files import entries, trash, tree
 from portal.files.trash import Purged
 from portal.storage.disk import Storage
 from tests.support.portal import (
+    REDIRECT,
     choose,
     delete_for_good,
     folders,
@@ -325,7 +326,7 @@ def test_failure_to_purge_does_not_fail_the_request(
 
     monkeypatch.setattr(trash, "purge_expired", fail)
     upload(alice, "a.txt")
-    assert choose(alice, "trash", links(alice)["a.txt"]).status_code == 302
+    assert choose(alice, "trash", links(alice)["a.txt"]).status_code == REDIRECT
     assert in_trash(alice) == ["a.txt"]
 
 

@@ -31,6 +31,7 @@ from portal.storage.disk import IncomingFile, Storage
 from portal.web import loaders
 from tests.support.multipart import BOUNDARY, Counted, form_body, head, part, part_head, post_stream
 from tests.support.portal import (
+    REDIRECT,
     arriving,
     choose,
     delete_for_good,
@@ -63,7 +64,7 @@ MIB = 1024**2
 )
 def test_file_comes_back_as_it_was_sent(name: str, shown: str, alice: FlaskClient) -> None:
     content = bytes(range(256)) * 300 + b"\r\n--boundary\r\n"
-    assert upload(alice, name, content).status_code == 302
+    assert upload(alice, name, content).status_code == REDIRECT
     with alice.get(links(alice)[shown]) as response:
         assert response.status_code == 200
         assert response.data == content
@@ -224,7 +225,7 @@ def test_upload_over_the_limit_is_refused_in_words(
     alice = signed_in(app, "alice")
     assert "Up to 2 MiB" in alice.get("/").text
     fits = form_body([part("file", "é" * 120, b"x" * 2 * MIB, "any/type")], token(alice))
-    assert post_stream(alice, Counted(fits), upload_url(alice)).status_code == 302
+    assert post_stream(alice, Counted(fits), upload_url(alice)).status_code == REDIRECT
     room = uploads.LONGEST_FORM
     large = form_body(
         [part("file", "large.bin", b"x" * (2 * MIB + room), "any/type")], token(alice)
@@ -260,7 +261,7 @@ def test_large_upload_and_download_need_little_memory(alice: FlaskClient) -> Non
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert response.status_code == 302
+    assert response.status_code == REDIRECT
     assert received == size
     assert peak < 8 * MIB
 
@@ -313,7 +314,7 @@ def test_upload_is_on_disk_before_it_is_in_the_database(
     form_token = token(alice)
     monkeypatch.setattr(os, "fsync", recorded)
     monkeypatch.setattr(Session, "commit", commit)
-    assert upload_with(alice, form_token).status_code == 302
+    assert upload_with(alice, form_token).status_code == REDIRECT
 
 
 def test_commit_that_fails_removes_the_file(
@@ -379,7 +380,7 @@ def test_content_that_cannot_be_removed_is_logged(
         raise PermissionError(errno.EACCES, "not today")
 
     monkeypatch.setattr(Storage, "delete", fail)
-    assert delete_for_good(alice, link).status_code == 302
+    assert delete_for_good(alice, link).status_code == REDIRECT
     page = alice.get("/trash").text
     assert "Deleted: a.txt" in page
     assert "The trash is empty" in page

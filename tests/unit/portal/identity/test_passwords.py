@@ -11,7 +11,7 @@ from portal.accounts import accounts
 from portal.core.database import db
 from portal.identity import passwords
 from portal.identity.passwords import PasswordError
-from tests.support.portal import sign_in
+from tests.support.portal import REDIRECT, sign_in
 
 WORDS = "seven calm otters "
 
@@ -77,7 +77,7 @@ def test_older_password_that_is_too_short_for_a_new_one_signs_in_and_is_rehashed
         db.session.commit()
     stronger = PasswordHasher(time_cost=2, memory_cost=16, parallelism=1)
     monkeypatch.setattr(passwords, "hasher", stronger)
-    assert sign_in(anonymous, "alice", "12345678").status_code == 302
+    assert sign_in(anonymous, "alice", "12345678").status_code == REDIRECT
     with app.app_context():
         account = accounts.find("alice")
         assert account

@@ -17,7 +17,7 @@ from portal.core.database import db
 from portal.core.models import Account, RecoveryCode
 from portal.identity import second_factor, throttle
 from portal.web.account import sign_in as auth
-from tests.support.portal import PASSWORD, sign_in, signed_in, token
+from tests.support.portal import PASSWORD, REDIRECT, sign_in, signed_in, token
 
 STEP = 30
 
@@ -82,7 +82,7 @@ def test_password_and_code_sign_in_and_go_on(anonymous: FlaskClient, phone: Phon
 
 
 def test_code_alone_does_not_sign_in(anonymous: FlaskClient, phone: Phone) -> None:
-    assert give_code(anonymous, code=phone.code()) == 302
+    assert give_code(anonymous, code=phone.code()) == REDIRECT
     assert not is_signed_in(anonymous)
 
 
@@ -97,7 +97,7 @@ def test_wrong_password_looks_the_same_with_and_without_a_second_factor(
 
 
 @pytest.mark.parametrize(
-    ("later", "accepted"), [(-60, 422), (-30, 422), (0, 302), (30, 302), (60, 422)]
+    ("later", "accepted"), [(-60, 422), (-30, 422), (0, REDIRECT), (30, REDIRECT), (60, 422)]
 )
 def test_code_may_be_one_step_off_and_not_before_the_last_one(
     later: int, accepted: int, anonymous: FlaskClient, phone: Phone
@@ -112,12 +112,12 @@ def test_code_of_a_slow_clock_is_accepted(
 ) -> None:
     clock[0] += STEP
     sign_in(anonymous, "alice")
-    assert give_code(anonymous, code=phone.code(-STEP)) == 302
+    assert give_code(anonymous, code=phone.code(-STEP)) == REDIRECT
 
 
 def test_code_works_once(app: Flask, phone: Phone) -> None:
     code = phone.code()
-    for expected in (302, 422):
+    for expected in (REDIRECT, 422):
         client = app.test_client()
         sign_in(client, "alice")
         assert give_code(client, code=code) == expected
@@ -167,7 +167,7 @@ def test_password_is_forgotten_after_five_minutes(
 ) -> None:
     sign_in(anonymous, "alice")
     clock[0] += auth._PATIENCE + 1
-    assert give_code(anonymous, code=phone.code()) == 302
+    assert give_code(anonymous, code=phone.code()) == REDIRECT
     assert not is_signed_in(anonymous)
 
 
@@ -194,18 +194,18 @@ def test_password_given_before_a_change_counts_no_more(
         account = accounts.find("alice")
         secret = account.totp_secret if account else None
     code = pyotp.TOTP(secret).at(int(time.time())) if secret else phone.code()
-    assert give_code(anonymous, code=code) == 302
+    assert give_code(anonymous, code=code) == REDIRECT
     assert not is_signed_in(anonymous)
 
 
 def test_recovery_code_works_once_however_it_is_typed(app: Flask, phone: Phone) -> None:
     typed = phone.codes[0].upper().replace("-", " ")
-    for code, expected in ((typed, 302), (phone.codes[0], 422), (phone.codes[1], 302)):
+    for code, expected in ((typed, REDIRECT), (phone.codes[0], 422), (phone.codes[1], REDIRECT)):
         client = app.test_client()
         sign_in(client, "alice")
         assert give_code(client, recovery_code=code) == expected
         page = client.get("/account")
-        assert page.status_code == (200 if expected == 302 else 302)
+        assert page.status_code == (200 if expected == REDIRECT else REDIRECT)
     assert "You have 8 recovery codes left" in page.text
 
 
@@ -219,7 +219,7 @@ def test_recovery_code_of_somebody_else_does_not_work(
         codes = second_factor.renew_recovery_codes(bob)
     sign_in(anonymous, "alice")
     assert give_code(anonymous, recovery_code=codes[0]) == 422
-    assert give_code(anonymous, recovery_code=phone.codes[0]) == 302
+    assert give_code(anonymous, recovery_code=phone.codes[0]) == REDIRECT
 
 
 def test_recovery_codes_are_not_in_the_database(app: Flask, phone: Phone) -> None:
@@ -241,7 +241,7 @@ def post(client: FlaskClient, action: str, **fields: str) -> tuple[int, str]:
 def test_it_is_switched_on_with_the_first_right_code(
     alice: FlaskClient, app: Flask, clock: list[float]
 ) -> None:
-    assert post(alice, "/begin", password=PASSWORD)[0] == 302
+    assert post(alice, "/begin", password=PASSWORD)[0] == REDIRECT
     picture = alice.get("/account/second-factor/qr.svg")
     assert picture.mimetype == "image/svg+xml"
     assert picture.headers["Cache-Control"] == "no-store"
@@ -292,7 +292,7 @@ def test_changes_need_the_present_password(
 def test_beginning_again_does_not_replace_a_secret_that_is_in_use(
     app: Flask, alice: FlaskClient, phone: Phone
 ) -> None:
-    assert post(alice, "/begin", password=PASSWORD)[0] == 302
+    assert post(alice, "/begin", password=PASSWORD)[0] == REDIRECT
     with app.app_context():
         assert find().totp_secret == phone.totp.secret
         assert find().has_second_factor
@@ -311,7 +311,7 @@ def test_new_recovery_codes_replace_the_old_ones(
 
 def test_it_is_switched_off_with_the_password(app: Flask, alice: FlaskClient, phone: Phone) -> None:
     del phone
-    assert post(alice, "/off", off_password=PASSWORD)[0] == 302
+    assert post(alice, "/off", off_password=PASSWORD)[0] == REDIRECT
     signed_in(app, "alice")
     with app.app_context():
         assert second_factor.recovery_codes_left(find().id) == 0

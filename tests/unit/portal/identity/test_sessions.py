@@ -19,7 +19,7 @@ from portal.core.models import Account, SignIn, now
 from portal.identity import passwords, second_factor, sessions
 from portal.web import filters
 from portal.web.account import sign_in as auth
-from tests.support.portal import PASSWORD, sign_in, signed_in, token
+from tests.support.portal import PASSWORD, REDIRECT, sign_in, signed_in, token
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 NEW = "other calm otters"
@@ -77,7 +77,7 @@ def _end_all(client: FlaskClient, _account: Account) -> None:
 
 def _change_password(client: FlaskClient, _account: Account) -> None:
     fields = {"password": PASSWORD, "new_password": NEW, "again": NEW}
-    assert post(client, "/account/password", **fields) == 302
+    assert post(client, "/account/password", **fields) == REDIRECT
 
 
 ENDS = [
@@ -128,7 +128,7 @@ def test_one_session_is_ended_and_the_others_stay(app: Flask, alice: FlaskClient
         account = accounts.find("alice")
         assert account
         latest_first = [one.public_id for one in sessions.list_sessions(account)]
-    assert post(alice, f"/account/sessions/{latest_first[1]}/end") == 302
+    assert post(alice, f"/account/sessions/{latest_first[1]}/end") == REDIRECT
     assert [works(client) for client in (alice, other, third)] == [True, False, True]
 
 
@@ -138,7 +138,7 @@ def test_password_change_keeps_this_browser_with_another_cookie(
     other, thief = signed_in(app, "alice"), copied(app, alice)
     _change_password(alice, Account())
     assert [works(client) for client in (alice, other, thief)] == [True, False, False]
-    assert sign_in(app.test_client(), "alice", NEW).status_code == 302
+    assert sign_in(app.test_client(), "alice", NEW).status_code == REDIRECT
 
 
 @pytest.mark.parametrize(
@@ -174,13 +174,13 @@ def test_extra_fields_of_forms_change_nothing(app: Flask, alice: FlaskClient) ->
         "id": "2",
     }
     fields = {"password": PASSWORD, "new_password": NEW, "again": NEW}
-    assert post(alice, "/account/password", **fields, **extra) == 302
-    assert post(alice, "/account/second-factor/begin", **{**extra, "password": NEW}) == 302
+    assert post(alice, "/account/password", **fields, **extra) == REDIRECT
+    assert post(alice, "/account/second-factor/begin", **{**extra, "password": NEW}) == REDIRECT
     form = {"csrf_token": token(alice), "username": "alice", **extra, "password": NEW}
     assert app.test_client().post("/sign-in", data=form).status_code == 400  # another's token
     client = app.test_client()
     form["csrf_token"] = token(client)
-    assert client.post("/sign-in", data=form).status_code == 302
+    assert client.post("/sign-in", data=form).status_code == REDIRECT
     with app.app_context():
         rows = [
             (one.name, one.role.value, one.is_active, one.quota, one.totp_secret == "AAAA")
@@ -299,7 +299,7 @@ def test_due_rehash_does_not_bring_an_old_password_back(
     )
     assert sign_in(anonymous, "alice").status_code == 422
     assert sign_in(anonymous, "alice").status_code == 422
-    assert sign_in(anonymous, "alice", NEW).status_code == 302
+    assert sign_in(anonymous, "alice", NEW).status_code == REDIRECT
 
 
 def test_due_rehash_of_two_sign_ins_at_once_lets_both_in(
@@ -313,7 +313,7 @@ def test_due_rehash_of_two_sign_ins_at_once_lets_both_in(
         "needs_rehash",
         lambda: accounts.authenticate("alice", PASSWORD),
     )
-    assert sign_in(anonymous, "alice").status_code == 302
+    assert sign_in(anonymous, "alice").status_code == REDIRECT
 
 
 def test_password_change_does_not_replace_one_that_was_set_meanwhile(
@@ -324,7 +324,7 @@ def test_password_change_does_not_replace_one_that_was_set_meanwhile(
         monkeypatch, app, passwords, "check_new", lambda: accounts.set_password(find(), by_link)
     )
     assert post(alice, "/account/password", password=PASSWORD, new_password=NEW, again=NEW) == 422
-    assert sign_in(app.test_client(), "alice", by_link).status_code == 302
+    assert sign_in(app.test_client(), "alice", by_link).status_code == REDIRECT
 
 
 def test_activation_brings_no_session_back(app: Flask, alice: FlaskClient) -> None:
@@ -358,7 +358,7 @@ def test_session_that_ends_when_its_use_is_noted_is_over(
     monkeypatch.setattr(sessions, "now", lambda: later)
     where = (sessions, "_oldest") if ends.startswith("before") else (sessions, "_note_use")
     meanwhile(monkeypatch, app, *where, _end_sessions)
-    assert alice.get("/").status_code == 302
+    assert alice.get("/").status_code == REDIRECT
 
 
 def test_session_can_be_ended_twice(app: Flask, alice: FlaskClient) -> None:

@@ -11,6 +11,7 @@ from portal.core.database import db
 from portal.core.models import Entry, Share
 from tests.support.portal import (
     PASSWORD,
+    REDIRECT,
     folders,
     links,
     make_folder,
@@ -26,7 +27,7 @@ from tests.support.portal import (
 def test_json_is_no_form(anonymous: FlaskClient, body: object) -> None:
     headers = {"X-CSRFToken": token(anonymous)}
     assert anonymous.post("/sign-in", json=body, headers=headers).status_code == 422
-    assert anonymous.get("/").status_code == 302  # not signed in
+    assert anonymous.get("/").status_code == REDIRECT  # not signed in
 
 
 @pytest.mark.parametrize("folder", ["x" * 65, "   "])

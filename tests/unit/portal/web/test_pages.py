@@ -14,6 +14,7 @@ from portal.core import database
 from portal.web import filters, flashes, headers
 from tests.support.extension import behind_apache
 from tests.support.portal import (
+    REDIRECT,
     choose,
     links,
     public_id,
@@ -99,7 +100,7 @@ def test_messages_of_many_uploads_fit_into_the_cookie(alice: FlaskClient) -> Non
     for _ in range(5):  # without a look at the page, which would take the messages out
         form = {"csrf_token": form_token, "file": [(io.BytesIO(b"x"), name) for name in names]}
         response = alice.post(url, data=form)
-        assert response.status_code == 302
+        assert response.status_code == REDIRECT
         assert len(response.headers["Set-Cookie"]) < 3000
     page = alice.get("/").text
     assert page.count('class="note') == 1
@@ -211,7 +212,7 @@ def test_forbidden_has_a_page(app: Flask, alice: FlaskClient) -> None:
 
 def test_token_is_good_for_the_whole_session(app: Flask, alice: FlaskClient) -> None:
     assert app.config["WTF_CSRF_TIME_LIMIT"] is None
-    assert alice.post("/sign-out", data={"csrf_token": token(alice)}).status_code == 302
+    assert alice.post("/sign-out", data={"csrf_token": token(alice)}).status_code == REDIRECT
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from portal.storage.content import current_storage
 from portal.tus.headers import CONTENT_TYPE
 from tests.support.portal import (
     PASSWORD,
+    REDIRECT,
     cheap_hasher,
     choose,
     folder_id,
@@ -59,94 +60,96 @@ class Answers(NamedTuple):
 EXPECTED: dict[tuple[str, str], Answers] = {
     ("GET", "/static/<path:filename>"): Answers(200, 200, 200, 200),
     ("GET", "/healthz"): Answers(200, 200, 200, 200),
-    ("GET", "/sign-in"): Answers(200, 302, 302, 302),
-    ("POST", "/sign-in"): Answers(422, 302, 302, 302),
+    ("GET", "/sign-in"): Answers(200, REDIRECT, REDIRECT, REDIRECT),
+    ("POST", "/sign-in"): Answers(422, REDIRECT, REDIRECT, REDIRECT),
     ("POST", "/sign-out"): Answers(SIGN_IN, SIGN_IN, SIGN_IN, SIGN_IN),
     ("GET", "/"): Answers(SIGN_IN, 200, 200, 200),
     ("GET", "/files/<public_id>"): Answers(SIGN_IN, 200, 404, 404),
     ("GET", "/files/<public_id>/preview"): Answers(SIGN_IN, 200, 404, 404),
     ("GET", "/folders/<public_id>"): Answers(SIGN_IN, 200, 404, 404),
-    ("POST", "/uploads/folders/<public_id>"): Answers(SIGN_IN, 302, 404, 404),
+    ("POST", "/uploads/folders/<public_id>"): Answers(SIGN_IN, REDIRECT, 404, 404),
     # Uploads in pieces, for programs.
     ("POST", "/uploads/"): Answers(401, 201, 404, 404),
     ("GET", "/uploads/<public_id>"): Answers(401, 200, 404, 404),
     ("PATCH", "/uploads/<public_id>"): Answers(401, 204, 404, 404),
     ("DELETE", "/uploads/<public_id>"): Answers(401, 204, 404, 404),
-    ("POST", "/folders/<public_id>/folders"): Answers(SIGN_IN, 302, 404, 404),
+    ("POST", "/folders/<public_id>/folders"): Answers(SIGN_IN, REDIRECT, 404, 404),
     ("GET", "/folders/<public_id>/zip"): Answers(SIGN_IN, 200, 404, 404),
     ("GET", "/entries/<public_id>"): Answers(SIGN_IN, 200, 404, 404),
-    ("POST", "/entries/<public_id>/rename"): Answers(SIGN_IN, 302, 404, 404),
+    ("POST", "/entries/<public_id>/rename"): Answers(SIGN_IN, REDIRECT, 404, 404),
     ("GET", "/search"): Answers(SIGN_IN, 200, 200, 200),
-    ("POST", "/selection/trash"): Answers(SIGN_IN, 302, 404, 404),
-    ("POST", "/selection/move"): Answers(SIGN_IN, 302, 404, 404),
+    ("POST", "/selection/trash"): Answers(SIGN_IN, REDIRECT, 404, 404),
+    ("POST", "/selection/move"): Answers(SIGN_IN, REDIRECT, 404, 404),
     ("POST", "/selection/zip"): Answers(SIGN_IN, 200, 404, 404),
     ("GET", "/move"): Answers(SIGN_IN, 200, 404, 404),
-    ("POST", "/move"): Answers(SIGN_IN, 302, 404, 404),
+    ("POST", "/move"): Answers(SIGN_IN, REDIRECT, 404, 404),
     ("GET", "/trash"): Answers(SIGN_IN, 200, 200, 200),
-    ("POST", "/trash/undo"): Answers(SIGN_IN, 302, 404, 404),
-    ("POST", "/trash/<public_id>/restore"): Answers(SIGN_IN, 302, 404, 404),
+    ("POST", "/trash/undo"): Answers(SIGN_IN, REDIRECT, 404, 404),
+    ("POST", "/trash/<public_id>/restore"): Answers(SIGN_IN, REDIRECT, 404, 404),
     ("GET", "/trash/<public_id>/delete"): Answers(SIGN_IN, 200, 404, 404),
-    ("POST", "/trash/<public_id>/delete"): Answers(SIGN_IN, 302, 404, 404),
+    ("POST", "/trash/<public_id>/delete"): Answers(SIGN_IN, REDIRECT, 404, 404),
     ("GET", "/trash/empty"): Answers(SIGN_IN, 200, 200, 200),
-    ("POST", "/trash/empty"): Answers(SIGN_IN, 302, 302, 302),
+    ("POST", "/trash/empty"): Answers(SIGN_IN, REDIRECT, REDIRECT, REDIRECT),
     # The second factor, and the links that an administrator hands over.
     ("GET", "/sign-in/code"): Answers(SIGN_IN, SIGN_IN, SIGN_IN, SIGN_IN),
     ("POST", "/sign-in/code"): Answers(SIGN_IN, SIGN_IN, SIGN_IN, SIGN_IN),
-    ("GET", "/invitation/<token>"): Answers(302, 302, 302, 302),
+    ("GET", "/invitation/<token>"): Answers(REDIRECT, REDIRECT, REDIRECT, REDIRECT),
     ("GET", "/invitation"): Answers(410, 410, 410, 410),
     ("POST", "/invitation"): Answers(410, 410, 410, 410),
-    ("GET", "/reset/<token>"): Answers(302, 302, 302, 302),
+    ("GET", "/reset/<token>"): Answers(REDIRECT, REDIRECT, REDIRECT, REDIRECT),
     ("GET", "/reset"): Answers(410, 410, 410, 410),
     ("POST", "/reset"): Answers(410, 410, 410, 410),
     # One's own account.
     ("GET", "/account"): Answers(SIGN_IN, 200, 200, 200),
     ("POST", "/account/password"): Answers(SIGN_IN, 422, 422, 422),
-    ("POST", "/account/sessions/<public_id>/end"): Answers(SIGN_IN, 302, 404, 404),
+    ("POST", "/account/sessions/<public_id>/end"): Answers(SIGN_IN, REDIRECT, 404, 404),
     ("POST", "/account/sessions/end"): Answers(SIGN_IN, SIGN_IN, SIGN_IN, SIGN_IN),
     ("GET", "/account/second-factor"): Answers(SIGN_IN, 200, 200, 200),
     ("POST", "/account/second-factor/begin"): Answers(SIGN_IN, 422, 422, 422),
     ("GET", "/account/second-factor/qr.svg"): Answers(SIGN_IN, 404, 404, 404),
-    ("POST", "/account/second-factor/confirm"): Answers(SIGN_IN, 302, 302, 302),
-    ("POST", "/account/second-factor/recovery-codes"): Answers(SIGN_IN, 302, 302, 302),
+    ("POST", "/account/second-factor/confirm"): Answers(SIGN_IN, REDIRECT, REDIRECT, REDIRECT),
+    ("POST", "/account/second-factor/recovery-codes"): Answers(
+        SIGN_IN, REDIRECT, REDIRECT, REDIRECT
+    ),
     ("POST", "/account/second-factor/off"): Answers(SIGN_IN, 422, 422, 422),
     # What administrators do.
     ("GET", "/accounts"): Answers(SIGN_IN, 403, 403, 200),
     ("GET", "/accounts/<int:account_id>"): Answers(SIGN_IN, 403, 403, 200),
-    ("POST", "/accounts/<int:account_id>/quota"): Answers(SIGN_IN, 403, 403, 302),
+    ("POST", "/accounts/<int:account_id>/quota"): Answers(SIGN_IN, 403, 403, REDIRECT),
     ("POST", "/accounts/<int:account_id>/role"): Answers(SIGN_IN, 403, 403, 400),
-    ("POST", "/accounts/<int:account_id>/deactivate"): Answers(SIGN_IN, 403, 403, 302),
-    ("POST", "/accounts/<int:account_id>/activate"): Answers(SIGN_IN, 403, 403, 302),
+    ("POST", "/accounts/<int:account_id>/deactivate"): Answers(SIGN_IN, 403, 403, REDIRECT),
+    ("POST", "/accounts/<int:account_id>/activate"): Answers(SIGN_IN, 403, 403, REDIRECT),
     ("POST", "/accounts/<int:account_id>/reset-link"): Answers(SIGN_IN, 403, 403, 200),
-    ("POST", "/accounts/<int:account_id>/second-factor-off"): Answers(SIGN_IN, 403, 403, 302),
+    ("POST", "/accounts/<int:account_id>/second-factor-off"): Answers(SIGN_IN, 403, 403, REDIRECT),
     ("GET", "/accounts/<int:account_id>/delete"): Answers(SIGN_IN, 403, 403, 200),
     ("POST", "/accounts/<int:account_id>/delete"): Answers(SIGN_IN, 403, 403, 422),
     ("GET", "/invitations"): Answers(SIGN_IN, 403, 403, 200),
     ("POST", "/invitations"): Answers(SIGN_IN, 403, 403, 200),
-    ("POST", "/invitations/<public_id>/revoke"): Answers(SIGN_IN, 403, 403, 302),
+    ("POST", "/invitations/<public_id>/revoke"): Answers(SIGN_IN, 403, 403, REDIRECT),
 }
 LINKS: dict[tuple[str, str], Answers] = {
     ("GET", "/links"): Answers(SIGN_IN, 200, 200, 200),
     ("GET", "/entries/<public_id>/share"): Answers(SIGN_IN, 200, 404, 404),
     ("POST", "/entries/<public_id>/share"): Answers(SIGN_IN, 200, 404, 404),
     ("GET", "/links/shares/<public_id>"): Answers(SIGN_IN, 200, 404, 404),
-    ("POST", "/links/shares/<public_id>"): Answers(SIGN_IN, 302, 404, 404),
-    ("POST", "/links/shares/<public_id>/revoke"): Answers(SIGN_IN, 302, 404, 404),
+    ("POST", "/links/shares/<public_id>"): Answers(SIGN_IN, REDIRECT, 404, 404),
+    ("POST", "/links/shares/<public_id>/revoke"): Answers(SIGN_IN, REDIRECT, 404, 404),
     ("GET", "/folders/<public_id>/request"): Answers(SIGN_IN, 200, 404, 404),
     ("POST", "/folders/<public_id>/request"): Answers(SIGN_IN, 200, 404, 404),
     ("GET", "/links/requests/<public_id>"): Answers(SIGN_IN, 200, 404, 404),
-    ("POST", "/links/requests/<public_id>"): Answers(SIGN_IN, 302, 404, 404),
-    ("POST", "/links/requests/<public_id>/revoke"): Answers(SIGN_IN, 302, 404, 404),
+    ("POST", "/links/requests/<public_id>"): Answers(SIGN_IN, REDIRECT, 404, 404),
+    ("POST", "/links/requests/<public_id>/revoke"): Answers(SIGN_IN, REDIRECT, 404, 404),
     # What a visitor sees, who came by a link. Nobody else does, the owner included.
     ("GET", "/s/<token>"): Answers(404, 404, 404, 404),
     ("GET", "/shared/<public_id>"): Answers(404, 404, 404, 404, visitor=200),
     ("POST", "/shared/<public_id>/unlock"): Answers(404, 404, 404, 404, visitor=422),
     ("GET", "/shared/<public_id>/folders/<entry_id>"): Answers(404, 404, 404, 404, visitor=200),
     ("POST", "/shared/<public_id>/folders/<entry_id>/zip"): Answers(404, 404, 404, 404, 200),
-    ("GET", "/shared/<public_id>/files/<entry_id>"): Answers(404, 404, 404, 404, visitor=302),
+    ("GET", "/shared/<public_id>/files/<entry_id>"): Answers(404, 404, 404, 404, visitor=REDIRECT),
     ("POST", "/shared/<public_id>/files/<entry_id>"): Answers(404, 404, 404, 404, visitor=303),
     ("GET", "/r/<token>"): Answers(404, 404, 404, 404),
     ("GET", "/requested/<public_id>"): Answers(404, 404, 404, 404, visitor=200),
-    ("POST", "/uploads/requested/<public_id>"): Answers(404, 404, 404, 404, visitor=302),
+    ("POST", "/uploads/requested/<public_id>"): Answers(404, 404, 404, 404, visitor=REDIRECT),
     ("GET", "/activity"): Answers(SIGN_IN, 200, 200, 200),
     ("GET", "/activity.csv"): Answers(SIGN_IN, 200, 200, 200),
     ("GET", "/accounts/activity"): Answers(SIGN_IN, 403, 403, 200),
@@ -191,8 +194,8 @@ class People:
             asked, request_token = link_service.create(FileRequest, folder)
             ids = share.public_id, asked.public_id, folder.public_id, copy.public_id
         self.visitor = self.app.test_client()
-        assert self.visitor.get(f"/s/{share_token}").status_code == 302
-        assert self.visitor.get(f"/r/{request_token}").status_code == 302
+        assert self.visitor.get(f"/s/{share_token}").status_code == REDIRECT
+        assert self.visitor.get(f"/r/{request_token}").status_code == REDIRECT
         return ids
 
     @property
@@ -425,7 +428,7 @@ def test_route_answers_whoever_asks(method: str, rule: str, person: str, people:
     if expected is None:
         expected = EXPECTED[method, rule].anonymous
     if expected == SIGN_IN:
-        assert response.status_code == 302
+        assert response.status_code == REDIRECT
         assert response.location.partition("?")[0] == "/sign-in"
     else:
         assert response.status_code == expected
@@ -470,7 +473,7 @@ def test_head_answers_like_get_and_does_nothing(rule: str, people: People) -> No
     url, fields = url_of(rule, people), fields_of(rule, people)
     send_head = send if PIECES.fullmatch(url) else head
     with send_head(client, "HEAD", url, fields) as response:
-        assert response.status_code == (302 if expected == SIGN_IN else expected)
+        assert response.status_code == (REDIRECT if expected == SIGN_IN else expected)
         assert response.data == b""
     with people.app.app_context():
         assert db.session.query(Share).count() == db.session.query(FileRequest).count() == 1

@@ -14,7 +14,7 @@ from portal import create_app
 from portal.accounts import accounts
 from portal.identity import passwords
 from portal.web.account.sign_in import is_local
-from tests.support.portal import PASSWORD, prepare, sign_in, signed_in, token
+from tests.support.portal import PASSWORD, REDIRECT, prepare, sign_in, signed_in, token
 
 FAILURE = "The name or the password is wrong."
 
@@ -55,7 +55,7 @@ def test_password_of_impossible_length_is_not_hashed(
 
 @pytest.mark.parametrize("name", ["alice", "ALICE", "ａｌｉｃｅ", " alice "])  # noqa: RUF001
 def test_name_is_found_whatever_its_case_and_width(name: str, anonymous: FlaskClient) -> None:
-    assert sign_in(anonymous, name).status_code == 302
+    assert sign_in(anonymous, name).status_code == REDIRECT
 
 
 @pytest.mark.parametrize("name", ["Alice", "ａlice", "ALICE", "alice\u0332"])  # noqa: RUF001
@@ -129,7 +129,7 @@ def test_password_change_ends_sessions(app: Flask, alice: FlaskClient, bob: Flas
         account = accounts.find("alice")
         assert account
         accounts.set_password(account, "another password")
-    assert alice.get("/").status_code == 302
+    assert alice.get("/").status_code == REDIRECT
     assert bob.get("/").status_code == 200
 
 
@@ -139,7 +139,7 @@ def test_cookie_copied_before_sign_out_is_worthless(app: Flask, alice: FlaskClie
     alice.post("/sign-out", data={"csrf_token": token(alice)})
     thief = app.test_client()
     thief.set_cookie("session", copied.value)
-    assert thief.get("/").status_code == 302
+    assert thief.get("/").status_code == REDIRECT
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_session_ends_after_its_lifetime(
     now = TimestampSigner("x").get_timestamp()
     later = now + app.config["PERMANENT_SESSION_LIFETIME"] + 2
     monkeypatch.setattr(TimestampSigner, "get_timestamp", lambda _self: later)
-    assert alice.get("/").status_code == 302
+    assert alice.get("/").status_code == REDIRECT
 
 
 def test_sign_in_is_logged_on_one_line(

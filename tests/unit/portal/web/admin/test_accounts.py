@@ -17,7 +17,7 @@ from portal.accounts.accounts import AccountError
 from portal.core.database import db
 from portal.core.models import Account, Activity, OneTimeLink, Role
 from portal.identity import second_factor
-from tests.support.portal import PASSWORD, kept, links, sign_in, signed_in, token, upload
+from tests.support.portal import PASSWORD, REDIRECT, kept, links, sign_in, signed_in, token, upload
 
 
 @pytest.fixture
@@ -87,10 +87,10 @@ def test_deactivation_ends_sessions_at_once_and_keeps_the_files(
     upload(alice, "a.txt")
     answer = send(app, root, "alice", "deactivate")
     assert "cannot sign in" in answer.text
-    assert alice.get("/").status_code == 302
+    assert alice.get("/").status_code == REDIRECT
     assert sign_in(app.test_client(), "alice").status_code == 422
     send(app, root, "alice", "activate")
-    assert alice.get("/").status_code == 302
+    assert alice.get("/").status_code == REDIRECT
     assert "a.txt" in signed_in(app, "alice").get("/").text
 
 
@@ -127,7 +127,7 @@ def test_account_is_deleted_with_its_files_once_its_name_is_typed(
         assert answer.status_code == 422
     assert alice.get("/").status_code == 200
     assert send(app, root, "alice", "delete", name="Alice").status_code == 200
-    assert alice.get("/").status_code == 302
+    assert alice.get("/").status_code == REDIRECT
     assert root.get(f"/accounts/{number}").status_code == 404
     assert len(kept(data)) == 1
     assert "b.txt" in bob.get("/").text
@@ -176,7 +176,7 @@ def test_administrator_who_is_not_the_last_may_go(
     answer = send(app, root, "root", action, **fields)
     assert answer.status_code == 200
     assert answer.request.path == path
-    assert root.get("/accounts").status_code in {302, 403}
+    assert root.get("/accounts").status_code in {REDIRECT, 403}
 
 
 @pytest.mark.parametrize("change", [_deactivate, _demote, _delete])

@@ -21,7 +21,17 @@ from portal.files import zips
 from portal.files.uploads import accept_up_to, add_file
 from portal.storage.disk import IncomingFile, StorageFullError
 from portal.web.sharing import visitors
-from tests.support.portal import choose, folders, kept, links, make_folder, public_id, token, upload
+from tests.support.portal import (
+    REDIRECT,
+    choose,
+    folders,
+    kept,
+    links,
+    make_folder,
+    public_id,
+    token,
+    upload,
+)
 
 Visitor = Callable[[str], FlaskClient]
 
@@ -117,7 +127,7 @@ def test_looking_and_resuming_count_nothing(app: Flask, alice: FlaskClient, visi
     url = f"{home}/files/{public_id(links(alice)['a.txt'])}"
     for method in ("HEAD", "GET"):
         answer = visitor.open(url, method=method, headers={"Range": "bytes=0-1"})
-        assert (answer.status_code, answer.location) == (302, home)
+        assert (answer.status_code, answer.location) == (REDIRECT, home)
     assert downloads(app) == 0
 
     assert begin(visitor, link).location == url
@@ -266,7 +276,7 @@ def test_terms_are_changed_without_another_link(
     change = re.search(r'href="(/links/shares/[^"]+)"', alice.get("/links").text)
     assert change
     form = {"csrf_token": token(alice), "download_limit": "3", "note": "Later", "until": ""}
-    assert alice.post(change[1], data=form).status_code == 302
+    assert alice.post(change[1], data=form).status_code == REDIRECT
     visitor = visit(link)
     assert "Later" in visitor.get(home_of(visitor, link)).text
     for field, value, words in (
@@ -279,7 +289,7 @@ def test_terms_are_changed_without_another_link(
         assert wrong.status_code == 422
         assert words in wrong.text
     revoke = f"{change[1]}/revoke"
-    assert alice.post(revoke, data={"csrf_token": token(alice)}).status_code == 302
+    assert alice.post(revoke, data={"csrf_token": token(alice)}).status_code == REDIRECT
     assert visitor.get(home_of(visitor, link)).status_code == 410
     assert downloads(app) == 0
 
@@ -314,8 +324,8 @@ def test_asked_for_files_arrive_and_uploaders_see_nothing_else(
     assert sorted(links(alice, folder)) == ["a (2).txt", "a.txt"]
     with alice.get(links(alice, folder)["a (2).txt"]) as file:
         assert file.data == b"theirs"
-    assert visitor.get(folder).status_code == 302
-    assert visitor.get(links(alice, folder)["a (2).txt"]).status_code == 302
+    assert visitor.get(folder).status_code == REDIRECT
+    assert visitor.get(links(alice, folder)["a (2).txt"]).status_code == REDIRECT
     with app.app_context():
         row = db.session.scalars(select(Activity).where(Activity.detail != "")).one()
         assert (row.action, row.actor, row.name) == ("upload", "", "a (2).txt")
@@ -516,7 +526,7 @@ def test_expired_link_is_changed_without_a_new_day(app: Flask, alice: FlaskClien
     change = re.search(r'href="(/links/shares/[^"]+)"', alice.get("/links").text)
     assert change
     form = {"csrf_token": token(alice), "note": "new", "until": "2020-01-01"}
-    assert alice.post(change[1], data=form).status_code == 302
+    assert alice.post(change[1], data=form).status_code == REDIRECT
     assert alice.post(change[1], data={**form, "until": "2020-01-02"}).status_code == 422
 
 
@@ -531,7 +541,7 @@ def test_unchanged_size_limit_stays_exactly_as_it_was(app: Flask, alice: FlaskCl
     shown = re.search(r'name="size_limit"[^>]*value="([^"]*)"', alice.get(change[1]).text)
     assert shown
     form = {"csrf_token": token(alice), "size_limit": shown[1], "note": "new"}
-    assert alice.post(change[1], data=form).status_code == 302
+    assert alice.post(change[1], data=form).status_code == REDIRECT
     with app.app_context():
         assert db.session.scalars(select(FileRequest.size_limit)).one() == 1_234_567
 
