@@ -27,7 +27,10 @@ SENT = "delegate.sent"
 PRIVATE = "delegate.private"
 """Not empty where a file was asked for: no shared cache may keep the answer."""
 
-_ALTERED = "the hand-off's status or headers were changed afterwards."
+_ALTERED = (
+    "the hand-off's status or header was changed afterwards, as by a hook: leave both alone, and"
+    " ranges to the server that sends the file."
+)
 _CACHED = (
     "it is another request's hand-off, from a cache of responses. Put @delegated above the cache:"
     " then each request is authorised, and the cache keeps the path that the view returns."
