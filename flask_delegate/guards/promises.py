@@ -38,8 +38,10 @@ def keep_promises(app: Flask, environ: WSGIEnvironment, status: str, headers: He
         if not policy & {"private", "no-store"} or "public" in policy:
             _set(headers, "Cache-Control", "private, no-cache")
     else:
-        for name, value in sent.delivery.headers().items():
+        made = {name.lower(): value for name, value in sent.headers}
+        for name in sent.delivery.headers():
             found = [given for key, given in headers if _is(key, name.lower())]
+            value = made[name.lower()]  # a partial answer has a type of its own
             if found != [value]:
                 _set(headers, name, value)
                 warn_once(app, _restored(name, found, sent), f"restored {name}")

@@ -1,0 +1,133 @@
+"""A file's validators, and what a request makes depend on them (RFC 9110, 8.8 and 13).
+
+They are those of Apache's static files, so that every server based on Apache agrees with streaming.
+Apache follows RFC 2616 where several conditions meet: all of them have to hold for a 304.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http import HTTPStatus
+from wsgiref.types import WSGIEnvironment
+
+from werkzeug.http import http_date
+
+from ..resolve import PrivateFile
+
+_CERTAIN = 60  # seconds after which a date identifies a file's content (RFC 9110, 8.8.2.2)
+_TAG = re.compile(r'[ \t,]*(W/)?("[^"]*"[^,]*)')
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+_DAY, _MONTH = r"(?P<day>[ \d]?\d)", r"(?P<month>[A-Z][a-z]{2})"
+_TIME = r"(?P<time>\d\d:\d\d:(?:[0-5]\d|6[01]))"
+# IMF-fixdate, RFC 850, asctime. Apache reads neither the day of the week nor the zone.
+_DATES = [
+    re.compile(rf"\S+ {form}", re.ASCII)
+    for form in (
+        rf"{_DAY} {_MONTH} (?P<year>\d{{4}}) {_TIME} .*",
+        rf"{_DAY}-{_MONTH}-(?P<year>\d\d) {_TIME} .*",
+        rf"{_MONTH} {_DAY} {_TIME} (?P<year>\d{{4}}).*",
+    )
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Validators:
+    """What identifies a file's content at the time of a request.
+
+    The ETag is made of size and modification time alone: copies on several hosts share it. It is
+    weak for a file that could change again within the second.
+    """
+
+    etag: str
+    modified: int  # seconds since the epoch, never later than the request
+    now: int  # the time of the request, in seconds since the epoch
+
+    @classmethod
+    def of(cls, file: PrivateFile) -> Validators:
+        """Return the validators of a file for the current request."""
+        now = time.time_ns()
+        weak = "W/" if now - file.mtime_ns < 10**9 else ""
+        microseconds = file.mtime_ns // 1000 % 2**64
+        etag = f'{weak}"{file.size:x}-{microseconds:x}"'
+        return cls(etag, min(file.mtime_ns, now) // 10**9, now // 10**9)
+
+    def headers(self) -> dict[str, str]:
+        """Return the response headers that show them."""
+        return {"ETag": self.etag, "Last-Modified": http_date(self.modified)}
+
+
+def evaluate(environ: WSGIEnvironment, current: Validators) -> HTTPStatus:
+    """Return how a request's conditions are to be answered: 200, 304 or 412."""
+    reads = environ["REQUEST_METHOD"] in {"GET", "HEAD"}
+    partial = "HTTP_RANGE" in environ
+    certain = not partial or current.now - current.modified >= _CERTAIN
+    match, none_match = environ.get("HTTP_IF_MATCH"), environ.get("HTTP_IF_NONE_MATCH")
+    unmodified = environ.get("HTTP_IF_UNMODIFIED_SINCE")
+    modified = environ.get("HTTP_IF_MODIFIED_SINCE")
+    same = []
+    if match is not None and not _lists(match, current.etag, weakly=False):
+        return HTTPStatus.PRECONDITION_FAILED
+    if unmodified is not None:
+        date = parse_date(unmodified)
+        if date is not None and current.modified > date and certain:
+            return HTTPStatus.PRECONDITION_FAILED
+        same.append(False)
+    if none_match is not None:
+        same.append(_lists(none_match, current.etag, weakly=reads and not partial))
+        if same[-1] and not reads:
+            return HTTPStatus.PRECONDITION_FAILED
+    if modified is not None:
+        date = parse_date(modified)
+        same.append(date is not None and current.modified <= date <= current.now and certain)
+    if partial and "HTTP_IF_RANGE" in environ:
+        return HTTPStatus.OK
+    return HTTPStatus.NOT_MODIFIED if reads and same and all(same) else HTTPStatus.OK
+
+
+def allows_range(environ: WSGIEnvironment, current: Validators) -> bool:
+    """Return whether ``If-Range``, if there is one, allows an answer in part."""
+    wanted = environ.get("HTTP_IF_RANGE")
+    if wanted is None:
+        return True
+    if wanted.startswith('"'):
+        return bool(wanted == current.etag)
+    return parse_date(wanted) == current.modified and current.now - current.modified >= _CERTAIN
+
+
+def parse_date(value: str) -> int | None:
+    """Return an HTTP date (RFC 9110, 5.6.7) in seconds since the epoch.
+
+    :returns: ``None`` for what is none. To Apache, the epoch itself is none either.
+    """
+    found = next(filter(None, (form.fullmatch(value) for form in _DATES)), None)
+    if found is None or found["month"] not in _MONTHS:
+        return None
+    year, day = int(found["year"]), int(found["day"])
+    if len(found["year"]) == 2:
+        year += 2000 if year < 70 else 1900
+    hour, minute, second = map(int, found["time"].split(":"))
+    try:
+        date = datetime(year, _MONTHS.index(found["month"]) + 1, day, hour, minute, tzinfo=UTC)
+    except ValueError:
+        return None
+    return int(date.timestamp()) + second or None
+
+
+def _lists(tags: str, etag: str, *, weakly: bool) -> bool:
+    """Return whether a list of entity tags has this one, or is ``*``.
+
+    The search ends at what is no tag, or no strong one where only those count.
+    """
+    if tags.startswith("*"):
+        return True
+    if not weakly and etag.startswith("W/"):
+        return False
+    position = 0
+    while (found := _TAG.match(tags, position)) and (weakly or not found[1]):
+        if found[2].rstrip() == etag.removeprefix("W/"):
+            return True
+        position = found.end()
+    return False

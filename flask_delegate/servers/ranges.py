@@ -1,0 +1,54 @@
+"""The parts of a file that a ``Range`` header asks for (RFC 9110, 14), with Apache's limits."""
+
+from __future__ import annotations
+
+import re
+from itertools import takewhile
+
+_ITEM = re.compile(r"(\d{0,19})-(\d{0,19})", re.ASCII)
+# Apache's defaults for MaxRanges. Beyond them the parts could cost more than the file.
+_MOST_PARTS = 200
+_MOST_MERGED = 20
+_MOST_BACKWARDS = 20
+
+
+def parse(header: str, size: int) -> list[range] | None:
+    """Return the parts of a file that are asked for; an empty list if it has none of them.
+
+    A part is merged with the one before it where they touch. An empty item ends the list.
+
+    :param size: the file's, in bytes.
+    :returns: ``None`` where the header is to be ignored.
+    """
+    unit, _, items = header.partition("=")
+    if unit.lower() != "bytes" or not size or not items.strip(","):
+        return None
+    parts: list[range] = []
+    merged = backwards = 0
+    for item in takewhile(bool, items.split(",")):
+        part = _part(item, size)
+        if part is None:
+            return None
+        if part.start == 0 and item.endswith("-"):
+            parts = [part]
+            break
+        if parts and part and part.start <= parts[-1].stop and parts[-1].start <= part.stop:
+            merged += 1
+            backwards += part.start < parts[-1].start
+            last = parts.pop()
+            part = range(min(part.start, last.start), max(part.stop, last.stop))
+        parts += [part] if part else []
+    if max(merged - _MOST_MERGED, backwards - _MOST_BACKWARDS, len(parts) - _MOST_PARTS) > 0:
+        return None
+    return None if sum(map(len, parts)) > size else parts
+
+
+def _part(item: str, size: int) -> range | None:
+    """Return one part of a file: empty, if it begins behind the end; ``None`` if it is malformed."""
+    found = _ITEM.fullmatch(item)
+    first, last = found.groups() if found else ("", "")
+    if (first and last and int(first) > int(last)) or (not first and int(last or 0) < 1):
+        return None
+    if not first:
+        return range(max(size - int(last), 0), size)
+    return range(int(first), min(int(last) + 1, size) if last else size)
