@@ -6,6 +6,7 @@ import re
 from itertools import takewhile
 
 _ITEM = re.compile(r"(\d{0,19})-(\d{0,19})", re.ASCII)
+_LARGEST = 2**63 - 1
 # Apache's defaults for MaxRanges. Beyond them the parts could cost more than the file.
 _MOST_PARTS = 200
 _MOST_MERGED = 20
@@ -44,11 +45,11 @@ def parse(header: str, size: int) -> list[range] | None:
 
 
 def _part(item: str, size: int) -> range | None:
-    """Return one part of a file: empty, if it begins behind the end; ``None`` if it is malformed."""
+    """Return one part of a file: empty behind its end, ``None`` if the item is malformed."""
     found = _ITEM.fullmatch(item)
-    first, last = found.groups() if found else ("", "")
-    if (first and last and int(first) > int(last)) or (not first and int(last or 0) < 1):
+    first, last = (int(number or -1) for number in found.groups()) if found else (-1, -1)
+    if max(first, last) > _LARGEST or 0 <= last < first:
         return None
-    if not first:
-        return range(max(size - int(last), 0), size)
-    return range(int(first), min(int(last) + 1, size) if last else size)
+    if first < 0:
+        return range(max(size - last, 0), size) if last > 0 else None
+    return range(first, size if last < 0 else min(last + 1, size))
