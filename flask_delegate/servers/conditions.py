@@ -17,7 +17,7 @@ from werkzeug.http import http_date
 
 from ..resolve import PrivateFile
 
-_CERTAIN = 60  # seconds after which a date identifies a file's content (RFC 9110, 8.8.2.2)
+_CERTAIN = 60  # seconds
 _TAG = re.compile(r'[ \t,]*(W/)?("[^"]*"[^,]*)')
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 _DAY, _MONTH = r"(?P<day>[ \d]?\d)", r"(?P<month>[A-Z][a-z]{2})"
@@ -54,6 +54,10 @@ class Validators:
         etag = f'{weak}"{file.size:x}-{microseconds:x}"'
         return cls(etag, min(file.mtime_ns, now) // 10**9, now // 10**9)
 
+    def is_certain(self) -> bool:
+        """Return whether no other content can have the same date (RFC 9110, 8.8.2.2)."""
+        return self.now - self.modified >= _CERTAIN
+
     def headers(self) -> dict[str, str]:
         """Return the response headers that show them."""
         return {"ETag": self.etag, "Last-Modified": http_date(self.modified)}
@@ -63,28 +67,29 @@ def evaluate(environ: WSGIEnvironment, current: Validators) -> HTTPStatus:
     """Return how a request's conditions are to be answered: 200, 304 or 412."""
     reads = environ["REQUEST_METHOD"] in {"GET", "HEAD"}
     partial = "HTTP_RANGE" in environ
-    certain = not partial or current.now - current.modified >= _CERTAIN
-    match, none_match = environ.get("HTTP_IF_MATCH"), environ.get("HTTP_IF_NONE_MATCH")
-    unmodified = environ.get("HTTP_IF_UNMODIFIED_SINCE")
-    modified = environ.get("HTTP_IF_MODIFIED_SINCE")
-    same = []
-    if match is not None and not _lists(match, current.etag, weakly=False):
+    certain = not partial or current.is_certain()
+    unchanged = []  # what each condition for a 304 says
+    tags = environ.get("HTTP_IF_MATCH")
+    if tags is not None and not _lists(tags, current.etag, weakly=False):
         return HTTPStatus.PRECONDITION_FAILED
-    if unmodified is not None:
-        date = parse_date(unmodified)
+    if (since := environ.get("HTTP_IF_UNMODIFIED_SINCE")) is not None:
+        date = parse_date(since)
         if date is not None and current.modified > date and certain:
             return HTTPStatus.PRECONDITION_FAILED
-        same.append(False)
-    if none_match is not None:
-        same.append(_lists(none_match, current.etag, weakly=reads and not partial))
-        if same[-1] and not reads:
+        unchanged.append(False)
+    if (tags := environ.get("HTTP_IF_NONE_MATCH")) is not None:
+        found = _lists(tags, current.etag, weakly=reads and not partial)
+        if found and not reads:
             return HTTPStatus.PRECONDITION_FAILED
-    if modified is not None:
-        date = parse_date(modified)
-        same.append(date is not None and current.modified <= date <= current.now and certain)
+        unchanged.append(found)
+    if (since := environ.get("HTTP_IF_MODIFIED_SINCE")) is not None:
+        date = parse_date(since)
+        recent = date is not None and current.modified <= date <= current.now
+        unchanged.append(recent and certain)
     if partial and "HTTP_IF_RANGE" in environ:
-        return HTTPStatus.OK
-    return HTTPStatus.NOT_MODIFIED if reads and same and all(same) else HTTPStatus.OK
+        unchanged.append(False)
+    is_unchanged = reads and unchanged and all(unchanged)
+    return HTTPStatus.NOT_MODIFIED if is_unchanged else HTTPStatus.OK
 
 
 def allows_range(environ: WSGIEnvironment, current: Validators) -> bool:
@@ -94,7 +99,7 @@ def allows_range(environ: WSGIEnvironment, current: Validators) -> bool:
         return True
     if wanted.startswith('"'):
         return bool(wanted == current.etag)
-    return parse_date(wanted) == current.modified and current.now - current.modified >= _CERTAIN
+    return parse_date(wanted) == current.modified and current.is_certain()
 
 
 def parse_date(value: str) -> int | None:

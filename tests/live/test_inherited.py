@@ -121,7 +121,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 @pytest.fixture(scope="module")
 def usual(servers: Servers) -> Answers:
     answers = servers.answers()
-    assert [answer[0] for answer in answers] == [200, 206, 206, 200] * 2
+    assert [answer[0] for answer in answers] == [200, 206, 206, 304] * 2
     assert answers[0][1] == HTML
     return answers
 
