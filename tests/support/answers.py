@@ -12,6 +12,7 @@ from http.client import HTTPConnection, HTTPResponse
 from .questions import File, Question
 
 _ENOUGH = 1 << 20  # bytes of a body that are read
+_SHOWN = 1 << 16  # bytes of a part that are compared
 _PLACE = re.compile(r"\{(modified|now)([+-]\d+)?(?::([bc]))?\}")
 _FORMS = {
     None: "%a, %d %b %Y %H:%M:%S GMT",
@@ -25,7 +26,7 @@ class Answer:
     """What matters of a response; of an error and of a 304, only what is said of the file.
 
     :param type: ``multipart`` for several parts, whose length depends on what is between them.
-    :param body: what was read, or the parts with their headers.
+    :param body: the first bytes of each part, after its headers; empty where several are too long.
     """
 
     status: int
@@ -35,7 +36,7 @@ class Answer:
     length: str | None = None
     accepts: str | None = None
     modified: str | None = None
-    body: object = None
+    body: tuple[tuple[str, bytes], ...] = ()
 
     def differences(self, other: Answer) -> set[str]:
         """Return the names of what differs: ``status`` alone, if it does."""
@@ -92,7 +93,19 @@ class Client:
         whole = response.isclosed() or not response.read(1)
         if not whole:
             self._connection.close()
-        return _seen(response, body, whole=whole and method != "HEAD")
+        answer = _seen(response, body, whole=whole and method != "HEAD")
+        if method != "HEAD":
+            _check_content(answer, file)
+        return answer
+
+
+def _check_content(answer: Answer, file: File) -> None:
+    """Whatever the answer is, its bytes are those of the file that it says they are."""
+    for head, content in answer.body:
+        span = re.search(r"bytes (\d+)-(\d+)/(\d+)", head or answer.span or "")
+        first, last, size = map(int, span.groups()) if span else (0, file.size - 1, file.size)
+        assert size == file.size
+        assert content == file.content(first, min(last - first + 1, _SHOWN))
 
 
 def _filled(value: str, known: Answer) -> str:
@@ -113,19 +126,19 @@ def _seen(response: HTTPResponse, body: bytes, *, whole: bool) -> Answer:
         return Answer(status, etag=get("ETag"))
     if status not in (200, 206):
         return Answer(status, span=get("Content-Range"))
-    kind, length, shown = get("Content-Type", ""), get("Content-Length"), [("", body[:65536])]
+    kind, length = get("Content-Type", ""), get("Content-Length")
+    shown: tuple[tuple[str, bytes], ...] = (("", body[:_SHOWN]),)
     if whole and length is not None:
         assert length == str(len(body))
     if kind.startswith("multipart/byteranges"):
-        if whole:
-            shown = _parts(body, kind.partition("boundary=")[2])
+        shown = _parts(body, kind.partition("boundary=")[2]) if whole else ()
         kind, length = "multipart", None
     described = (get("ETag"), get("Content-Range"), kind, length)
     return Answer(status, *described, get("Accept-Ranges"), get("Last-Modified"), shown)
 
 
-def _parts(body: bytes, boundary: str) -> list[tuple[str, bytes]]:
+def _parts(body: bytes, boundary: str) -> tuple[tuple[str, bytes], ...]:
     before, *parts, after = body.split(f"\r\n--{boundary}".encode())
     assert (before, after) == (b"", b"--\r\n")
     split = [part.removeprefix(b"\r\n").partition(b"\r\n\r\n") for part in parts]
-    return [(head.decode().lower(), content) for head, _, content in split]
+    return tuple((head.decode().lower(), content[:_SHOWN]) for head, _, content in split)

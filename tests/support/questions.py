@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 GIB = 1024**3
 # Apache's ETags have the microseconds of it.
 OLD = 1_700_000_000_123_456_789
-_MOST = 1 << 16  # bytes that are written; what is larger ends in a hole
+# What is larger ends in a hole.
+_WRITTEN = b"".join(b"%07d\n" % number for number in range(8192))
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,14 @@ class File:
     def write(self, path: Path) -> None:
         """Create the file."""
         with path.open("wb") as file:
-            file.write(b"".join(b"%07d\n" % number for number in range(_MOST // 8)))
+            file.write(_WRITTEN)
             file.truncate(self.size)
         path.chmod(0o644)
         os.utime(path, ns=(OLD, OLD))
+
+    def content(self, first: int, length: int) -> bytes:
+        """Return some of the file's content."""
+        return (_WRITTEN + bytes(length))[min(first, len(_WRITTEN)) :][:length]
 
     def touch(self, path: Path) -> None:
         """Make the file as old as it is to be."""
