@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.clients import Reply, file_url, over_http2
+from tests.support.clients import BEHIND_THE_END, Reply, file_url, over_http2
 from tests.support.servers import SERVERS, Running
 from tests.support.sites import new_site
 
@@ -222,5 +222,7 @@ def test_each_daemon_process_group_hands_off() -> None:
             for mount, group in (("", "first"), ("/second", "second")):
                 environ = json.loads(server.get(f"{mount}/environ").body)
                 assert environ["mod_wsgi.process_group"] == group
-                reply = server.get(mount + file_url("report.txt"))
-                assert (reply.body, reply["ETag"].count("-")) == (CONTENT, 1)
+                url = mount + file_url("report.txt")
+                assert server.get(url).body == CONTENT
+                refused = server.get(url, headers=BEHIND_THE_END)
+                assert (refused.status, "Content-Range" in refused.headers) == (416, False)
