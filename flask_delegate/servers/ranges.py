@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import re
-from itertools import takewhile
 
 _ITEM = re.compile(r"(\d{0,19})-(\d{0,19})", re.ASCII)
 _LARGEST = 2**63 - 1
-# Apache's defaults for MaxRanges. Beyond them the parts could cost more than the file.
+# Apache's defaults, MaxRanges and MaxRangeOverlaps: beyond them the parts cost more than the file.
 _MOST_PARTS = 200
 _MOST_MERGED = 20
-_MOST_BACKWARDS = 20
 
 
 def parse(header: str, size: int) -> list[range] | None:
     """Return the parts of a file that are asked for; an empty list if it has none of them.
 
-    A part is merged with the one before it where they touch. An empty item ends the list.
+    A part is merged with the one before it where they touch.
 
     :param size: the file's, in bytes.
     :returns: ``None`` where the header is to be ignored.
     """
-    unit, _, items = header.partition("=")
-    if unit.lower() != "bytes" or not size or not items.strip(","):
+    unit, _, listed = header.partition("=")
+    if unit.lower() != "bytes" or not size:
         return None
     parts: list[range] = []
-    merged = backwards = 0
-    for item in takewhile(bool, items.split(",")):
+    merged = 0
+    for item in re.split(",+", listed.rstrip(",")):
         part = _part(item, size)
         if part is None:
             return None
@@ -35,13 +33,11 @@ def parse(header: str, size: int) -> list[range] | None:
             break
         if parts and part and part.start <= parts[-1].stop and parts[-1].start <= part.stop:
             merged += 1
-            backwards += part.start < parts[-1].start
             last = parts.pop()
             part = range(min(part.start, last.start), max(part.stop, last.stop))
         parts += [part] if part else []
-    if max(merged - _MOST_MERGED, backwards - _MOST_BACKWARDS, len(parts) - _MOST_PARTS) > 0:
-        return None
-    return None if sum(map(len, parts)) > size else parts
+    costly = len(parts) > _MOST_PARTS or merged > _MOST_MERGED or sum(map(len, parts)) > size
+    return None if costly else parts
 
 
 def _part(item: str, size: int) -> range | None:
