@@ -42,7 +42,7 @@ class Validators:
     """
 
     etag: str
-    modified: int  # seconds since the epoch, never later than the request
+    modified: int  # seconds since the epoch, never later than the request; 0: not known
     now: int  # the time of the request, in seconds since the epoch
 
     @classmethod
@@ -52,11 +52,16 @@ class Validators:
         weak = "W/" if now - file.mtime_ns < 10**9 else ""
         microseconds = file.mtime_ns // 1000 % 2**64
         etag = f'{weak}"{file.size:x}-{microseconds:x}"'
-        return cls(etag, min(file.mtime_ns, now) // 10**9, now // 10**9)
+        return cls(etag, max(min(file.mtime_ns, now), 0) // 10**9, now // 10**9)
+
+    @property
+    def changed(self) -> int:
+        """When the file may have changed for the last time, in seconds since the epoch."""
+        return self.modified or self.now
 
     def is_certain(self) -> bool:
         """Return whether no other content can have the same date (RFC 9110, 8.8.2.2)."""
-        return self.now - self.modified >= _CERTAIN
+        return self.now - self.changed >= _CERTAIN
 
     def headers(self) -> dict[str, str]:
         """Return the response headers that show them."""
@@ -74,7 +79,7 @@ def evaluate(environ: WSGIEnvironment, current: Validators) -> HTTPStatus:
         return HTTPStatus.PRECONDITION_FAILED
     if (since := environ.get("HTTP_IF_UNMODIFIED_SINCE")) is not None:
         date = parse_date(since)
-        if date is not None and current.modified > date and certain:
+        if date is not None and current.changed > date and certain:
             return HTTPStatus.PRECONDITION_FAILED
         unchanged.append(False)
     if (tags := environ.get("HTTP_IF_NONE_MATCH")) is not None:
@@ -84,7 +89,7 @@ def evaluate(environ: WSGIEnvironment, current: Validators) -> HTTPStatus:
         unchanged.append(found)
     if (since := environ.get("HTTP_IF_MODIFIED_SINCE")) is not None:
         date = parse_date(since)
-        recent = date is not None and current.modified <= date <= current.now
+        recent = date is not None and current.changed <= date <= current.now
         unchanged.append(recent and certain)
     if partial and "HTTP_IF_RANGE" in environ:
         unchanged.append(False)
@@ -99,7 +104,7 @@ def allows_range(environ: WSGIEnvironment, current: Validators) -> bool:
         return True
     if wanted.startswith('"'):
         return bool(wanted == current.etag)
-    return parse_date(wanted) == current.modified and current.is_certain()
+    return parse_date(wanted) == current.changed and current.is_certain()
 
 
 def parse_date(value: str) -> int | None:

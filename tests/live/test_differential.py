@@ -23,6 +23,7 @@ from tests.support.answers import Answer, Client
 from tests.support.paths import PROJECT
 from tests.support.questions import (
     EMPTY,
+    EPOCH,
     FILES,
     FRESH,
     FUTURE,
@@ -166,11 +167,11 @@ DIFFERENCES = (
         lambda question: bool(question.values("If-Match", "If-None-Match") & {*ODD_TAGS}),
     ),
     Difference(
-        "a condition on a file of the last minute",
+        "a condition on a file of the last minute, or without a date",
         asks("If-Match: {etag}", FRESH),
         {"apache": 412, "nginx": 200},
         lambda question: (
-            question.file in {YOUNG, FRESH, FUTURE}
+            question.file in {YOUNG, FRESH, FUTURE, EPOCH}
             and (is_conditional(question) or question.has("If-Range"))
         ),
     ),

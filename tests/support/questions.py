@@ -23,12 +23,14 @@ class File:
     """A file to ask for.
 
     :param size: in bytes.
-    :param age: seconds since its modification whenever it is asked for; none: it is :data:`OLD`.
+    :param age: seconds since its modification whenever it is asked for; none: it is ``modified``.
+    :param modified: in nanoseconds since the epoch.
     """
 
     name: str
     size: int
     age: int | None = None
+    modified: int = OLD
 
     def write(self, path: Path) -> None:
         """Create the file."""
@@ -36,7 +38,7 @@ class File:
             file.write(_WRITTEN)
             file.truncate(self.size)
         path.chmod(0o644)
-        os.utime(path, ns=(OLD, OLD))
+        os.utime(path, ns=(self.modified, self.modified))
 
     def content(self, first: int, length: int) -> bytes:
         """Return some of the file's content."""
@@ -52,8 +54,8 @@ class File:
 EMPTY, ONE, SHORT = File("empty.bin", 0), File("one.bin", 1), File("short.txt", 16)
 PAGES, LARGE = File("pages.pdf", 12_000), File("large.bin", 5 * GIB + 3)
 YOUNG, FRESH = File("young.txt", 5_000, age=30), File("fresh.txt", 5_000, age=0)
-FUTURE = File("future.txt", 5_000, age=-86_400)
-FILES = (EMPTY, ONE, SHORT, PAGES, LARGE, YOUNG, FRESH, FUTURE)
+FUTURE, EPOCH = File("future.txt", 5_000, age=-86_400), File("epoch.txt", 5_000, modified=0)
+FILES = (EMPTY, ONE, SHORT, PAGES, LARGE, YOUNG, FRESH, FUTURE, EPOCH)
 
 
 @dataclass(frozen=True)

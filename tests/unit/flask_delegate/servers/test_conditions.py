@@ -95,6 +95,14 @@ def test_all_conditions_have_to_hold() -> None:
     assert answer(OLD, **both, if_range='"x"') == 304
 
 
+def test_a_file_without_a_date_may_have_changed() -> None:
+    unknown = Validators('"10-0"', 0, NOW)
+    assert answer(unknown, if_modified_since=EARLIER) == 200
+    assert answer(unknown, if_unmodified_since=EARLIER) == 412
+    assert not allows_range({"HTTP_IF_RANGE": LATER}, unknown)
+    assert answer(unknown, if_none_match='"10-0"') == 304
+
+
 @pytest.mark.parametrize(
     ("value", "old", "young"),
     [
@@ -155,6 +163,15 @@ def test_an_etag_is_size_and_time_in_microseconds(tmp_path: Path) -> None:
             "ETag": '"1a-60a2418202240"',
             "Last-Modified": "Tue, 14 Nov 2023 22:13:20 GMT",
         }
+
+
+def test_a_time_before_the_epoch_is_none(tmp_path: Path) -> None:
+    (tmp_path / "ancient").touch()
+    found = validators(tmp_path / "ancient", -5 * 10**9)
+    assert found.headers() == {
+        "ETag": '"0-ffffffffffb3b4c0"',
+        "Last-Modified": "Thu, 01 Jan 1970 00:00:00 GMT",
+    }
 
 
 def test_what_may_still_change_has_a_weak_etag(tmp_path: Path) -> None:
