@@ -20,17 +20,13 @@ from ..resolve import PrivateFile
 _CERTAIN = 60  # seconds
 _TAG = re.compile(r'[ \t,]*(W/)?("[^"]*"[^,]*)')
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-_DAY, _MONTH = r"(?P<day>[ \d]?\d)", r"(?P<month>[A-Z][a-z]{2})"
-_TIME = r"(?P<time>\d\d:\d\d:(?:[0-5]\d|6[01]))"
-# IMF-fixdate, RFC 850, asctime. Apache reads neither the day of the week nor the zone.
-_DATES = [
-    re.compile(rf"\S+ {form}", re.ASCII)
-    for form in (
-        rf"{_DAY} {_MONTH} (?P<year>\d{{4}}) {_TIME} .*",
-        rf"{_DAY}-{_MONTH}-(?P<year>\d\d) {_TIME} .*",
-        rf"{_MONTH} {_DAY} {_TIME} (?P<year>\d{{4}}).*",
-    )
-]
+_MONTH, _TIME = r"(?P<month>[A-Z][a-z]{2})", r"(?P<time>\d\d:\d\d:(?:[0-5]\d|6[01]))"
+# IMF-fixdate, RFC 850 and asctime, as Apache reads them: without the weekday and the zone.
+_DATES = (
+    rf"\S+ (?P<day>\d\d?) {_MONTH} (?P<year>\d{{4}}) {_TIME} .*",
+    rf"\S+ (?P<day>\d\d)-{_MONTH}-(?P<year>\d\d) {_TIME} .*",
+    rf"\S+ {_MONTH} (?P<day>[ \d]\d) {_TIME} (?P<year>\d{{4}}).*",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +108,7 @@ def parse_date(value: str) -> int | None:
 
     :returns: ``None`` for what is none. To Apache, the epoch itself is none either.
     """
-    found = next(filter(None, (form.fullmatch(value) for form in _DATES)), None)
+    found = next(filter(None, (re.fullmatch(form, value, re.ASCII) for form in _DATES)), None)
     if found is None or found["month"] not in _MONTHS:
         return None
     year, day = int(found["year"]), int(found["day"])

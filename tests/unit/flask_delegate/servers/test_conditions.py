@@ -142,6 +142,8 @@ def test_a_date_knows_leap_seconds_and_centuries() -> None:
         *("Sun, 06 nov 1994 08:49:37 GMT", "Sun, 06 Foo 1994 08:49:37 GMT"),
         *("Wed, 30 Feb 1994 08:49:37 GMT", "Sun, 06 Nov 1994 24:49:37 GMT"),
         *("Sun, 06 Nov 0000 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:62 GMT"),
+        *("Sun,  6 Nov 1994 08:49:37 GMT", "Sunday, 6-Nov-94 08:49:37 GMT"),
+        *("Sun Nov 6 08:49:37 1994", "Sun, 06 Nov 1994 08:49:37"),
         "Thu, 01 Jan 1970 00:00:00 GMT",
     ],
 )
