@@ -1,11 +1,10 @@
 """What is sent: a private file and everything that the client is told of it.
 
-Media types, sandboxes, download names and the header that carries them (RFC 6266, RFC 8187).
+Sandboxes, download names and the header that carries them (RFC 6266, RFC 8187).
 """
 
 from __future__ import annotations
 
-import mimetypes
 import re
 import secrets
 import unicodedata
@@ -15,22 +14,13 @@ from urllib.parse import quote
 
 from .areas import Area
 from .handoff import Handoff
+from .media_types import guess
 from .resolve import PrivateFile
 
 UNKNOWN = "application/octet-stream"
 
 _NAME = r"[A-Za-z0-9!#$&^_.+-]+"  # RFC 6838, 4.2, with the characters that a parameter needs
 _TYPE = re.compile(rf'{_NAME}/{_NAME}(?:; ?{_NAME}=(?:{_NAME}|"[A-Za-z0-9 ._:/+-]*"))*')
-
-# mimetypes separates a compressed file's inner type from its coding. The compressed file is
-# delivered, so its type is that of the coding.
-_CODINGS = {
-    "br": "application/x-brotli",
-    "bzip2": "application/x-bzip2",
-    "compress": "application/x-compress",
-    "gzip": "application/gzip",
-    "xz": "application/x-xz",
-}
 
 _SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
 
@@ -108,12 +98,6 @@ def describe(handoff: Handoff, area: Area, file: PrivateFile) -> Delivery:
         csp=handoff.csp or sandbox_for(mimetype),
         rate_limit=handoff.rate_limit,
     )
-
-
-def guess(name: str) -> str | None:
-    """Guess a media type from a file's name."""
-    mimetype, coding = mimetypes.guess_type(name.replace(":", "_"), strict=False)
-    return _CODINGS.get(coding, UNKNOWN) if coding else mimetype
 
 
 @lru_cache(maxsize=256)

@@ -55,7 +55,9 @@ def keep_promises(
             _vary(headers)
         return "200 OK" if is_undone else None
     if sent is not None and _delivers(sent, status, headers):
-        made = list(sent.delivery.headers().items())
+        # A partial answer has a type of its own.
+        as_made = {name.lower(): value for name, value in sent.headers}
+        made = [(name, as_made[name.lower()]) for name in sent.delivery.headers()]
         if status.startswith("304"):  # it leaves out what has not changed
             present = {"cache-control", *(name.lower() for name, _ in headers)}
             made = [one for one in made if one[0].lower() in present]

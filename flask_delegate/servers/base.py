@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import ClassVar
 from wsgiref.types import WSGIEnvironment
 
@@ -13,7 +12,6 @@ from werkzeug.wrappers import Response
 from ..areas import Area
 from ..delivery import Delivery
 from ..exceptions import HandoffUnavailable
-from ..resolve import PrivateFile
 from .handshake import PROXY_HEADER, Keys, environ_key, is_claimed_by_others
 
 Keyed = tuple[Area, Sequence[Keys]]
@@ -22,18 +20,16 @@ Keyed = tuple[Area, Sequence[Keys]]
 
 @dataclass(frozen=True, slots=True)
 class Keeps:
-    """What a way of sending leaves intact of the application's response, and of the request.
+    """What a way of sending leaves intact of the application's response.
 
     :param cookies: a cookie that the response sets arrives.
     :param headers: headers that the extension does not know arrive.
     :param rate_limit: ``rate_limit`` has an effect.
-    :param several_ranges: a request for several ranges gets them, not the whole file.
     """
 
     cookies: bool
     headers: bool
     rate_limit: bool
-    several_ranges: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +139,3 @@ def describing_response(delivery: Delivery) -> Response:
     """Return a response without a body and with every header that describes the file."""
     # Another person gets another answer.
     return Response(status=200, headers={**delivery.headers(), "Vary": "Cookie"})
-
-
-def set_validators(response: Response, file: PrivateFile) -> None:
-    """Set a strong ETag and Last-Modified."""
-    response.last_modified = datetime.fromtimestamp(file.mtime_ns // 10**9, UTC)
-    response.set_etag(f"{file.size:x}-{file.mtime_ns:x}-{file.identity[1]:x}")

@@ -119,7 +119,7 @@ class ModWsgi(Server):
     """See the module."""
 
     name = "mod_wsgi"
-    keeps = Keeps(cookies=False, headers=False, rate_limit=True, several_ranges=True)
+    keeps = Keeps(cookies=False, headers=False, rate_limit=True)
     header: ClassVar[str] = "Location"
     verifies = True
     longest_path = apache.LONGEST_PATH

@@ -35,7 +35,7 @@ class Nginx(Server):
     """See the module."""
 
     name = "nginx"
-    keeps = Keeps(cookies=True, headers=False, rate_limit=True, several_ranges=True)
+    keeps = Keeps(cookies=True, headers=False, rate_limit=True)
     header: ClassVar[str] = "X-Accel-Redirect"
     product = "nginx"
     command: ClassVar[str] = "nginx-config"

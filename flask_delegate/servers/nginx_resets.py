@@ -27,7 +27,7 @@ _USUAL = (
     "userid off;",
     # Which file, which part of it, and whether it is sent at all.
     "open_file_cache off;",
-    "if_modified_since exact;",
+    "if_modified_since before;",
     "max_ranges 2147483647;",
 )
 """Of modules that each nginx has, unless it was built without them."""

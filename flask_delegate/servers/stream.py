@@ -1,65 +1,95 @@
-"""Any other server: the application sends the file itself, ranges and conditions included."""
+"""Any other server: the application sends the file itself, as Apache would send a static file."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import ExitStack
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, BinaryIO
+from typing import BinaryIO
 from wsgiref.types import WSGIEnvironment
 
-from werkzeug.http import parse_range_header
+from werkzeug.exceptions import PreconditionFailed, RequestedRangeNotSatisfiable
 from werkzeug.wrappers import Response
-from werkzeug.wsgi import FileWrapper, wrap_file
+from werkzeug.wsgi import wrap_file
 
 from ..areas import Area
 from ..delivery import Delivery
-from .base import Keeps, Server, describing_response, set_validators
+from . import conditions, ranges
+from .base import Keeps, Server, describing_response
 from .handshake import Keys
+
+_PIECE = 64 * 1024  # bytes read at once
+_Piece = bytes | range
+"""What a body is made of: bytes, or a part of the file."""
 
 
 class Stream(Server):
     """See the module."""
 
     name = "stream"
-    keeps = Keeps(cookies=True, headers=True, rate_limit=False, several_ranges=False)
+    keeps = Keeps(cookies=True, headers=True, rate_limit=False)
 
     def check(self, environ: Mapping[str, object], area: Area, keys: Keys) -> None:
         """Do nothing: every server will do."""
 
     def respond(self, delivery: Delivery, keys: Keys, environ: WSGIEnvironment) -> Response:
-        """Return the file's content.
+        """Return the file's content, or what conditions and ranges make of it.
 
         :raises FileRefused: if the file is no longer there.
+        :raises werkzeug.exceptions.PreconditionFailed: as the name says.
         :raises werkzeug.exceptions.RequestedRangeNotSatisfiable: as the name says.
         """
         del keys
-        environ, file = dict(environ), delivery.file
-        _ignore_unusable_ranges(environ)
-        with ExitStack() as on_error:
-            opened = on_error.enter_context(file.open())
-            response = describing_response(delivery)
-            response.response = _body(environ, opened)
-            response.direct_passthrough = True
-            response.content_length = file.size
-            response.headers["Accept-Ranges"] = "bytes"
-            set_validators(response, file)
-            response.make_conditional(environ, accept_ranges=True, complete_length=file.size)
-            if response.status_code == HTTPStatus.PRECONDITION_FAILED:
-                response.direct_passthrough = False
-                response.set_data(b"")
-            on_error.pop_all()
+        file, current = delivery.file, conditions.Validators.of(delivery.file)
+        response = describing_response(delivery)
+        response.headers.update(current.headers())
+        response.headers["Accept-Ranges"] = "bytes"
+        response.status_code = conditions.evaluate(environ, current)
+        if response.status_code == HTTPStatus.PRECONDITION_FAILED:
+            raise PreconditionFailed
+        if response.status_code == HTTPStatus.NOT_MODIFIED:
+            return response
+        parts = None
+        if "HTTP_RANGE" in environ and conditions.allows_range(environ, current):
+            parts = ranges.parse(environ["HTTP_RANGE"], file.size)
+        if parts == []:
+            raise RequestedRangeNotSatisfiable(file.size)
+        opened = file.open()
         response.call_on_close(opened.close)
+        if parts is None:
+            response.direct_passthrough = True
+            response.response = wrap_file(environ, opened)
+            response.content_length = file.size
+        else:
+            pieces = _partial(response, parts, file.size)
+            response.response = _read(opened, pieces)
+            response.content_length = sum(map(len, pieces))
         return response
 
 
-def _body(environ: WSGIEnvironment, opened: BinaryIO) -> Any:
-    # Werkzeug's wrapper can seek to a range's start; a server's own would be read up to there.
-    return FileWrapper(opened) if "HTTP_RANGE" in environ else wrap_file(environ, opened)
+def _partial(response: Response, parts: Sequence[range], size: int) -> Sequence[_Piece]:
+    """Make a response a partial one (RFC 9110, 15.3.7), and return what its body is made of."""
+    response.status_code = HTTPStatus.PARTIAL_CONTENT
+    spans = [f"bytes {part.start}-{part.stop - 1}/{size}" for part in parts]
+    if len(parts) == 1:
+        response.headers["Content-Range"] = spans[0]
+        return parts
+    boundary, content_type = secrets.token_hex(16), response.headers["Content-Type"]
+    response.headers["Content-Type"] = f"multipart/byteranges; boundary={boundary}"
+    pieces: list[_Piece] = []
+    for span, part in zip(spans, parts, strict=True):
+        head = f"\r\n--{boundary}\r\nContent-Type: {content_type}\r\nContent-Range: {span}\r\n\r\n"
+        pieces += [head.encode("ascii"), part]
+    return [*pieces, f"\r\n--{boundary}--\r\n".encode("ascii")]
 
 
-def _ignore_unusable_ranges(environ: WSGIEnvironment) -> None:
-    # The whole file is sent instead, as RFC 9110, 14.2 allows; Werkzeug would answer 416.
-    wanted = parse_range_header(environ.get("HTTP_RANGE"))
-    if wanted is None or wanted.units != "bytes" or len(wanted.ranges) > 1:
-        environ.pop("HTTP_RANGE", None)
+def _read(opened: BinaryIO, pieces: Sequence[_Piece]) -> Iterator[bytes]:
+    for piece in pieces:
+        if isinstance(piece, bytes):
+            yield piece
+            continue
+        opened.seek(piece.start)
+        left = len(piece)
+        while left and (data := opened.read(min(left, _PIECE))):
+            left -= len(data)
+            yield data

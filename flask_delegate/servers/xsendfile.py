@@ -18,7 +18,8 @@ from ..areas import Area
 from ..delivery import Delivery
 from ..exceptions import HandoffUnavailable
 from . import apache
-from .base import Choices, Keeps, Keyed, Server, describing_response, set_validators
+from .base import Choices, Keeps, Keyed, Server, describing_response
+from .conditions import Validators
 from .handshake import PROXY_HEADER, Keys, environ_key
 
 # The module takes the path literally. Blanks at its ends would be cut off; controls end the header.
@@ -36,7 +37,7 @@ class XSendfile(Server):
     """See the module."""
 
     name = "xsendfile"
-    keeps = Keeps(cookies=True, headers=True, rate_limit=False, several_ranges=True)
+    keeps = Keeps(cookies=True, headers=True, rate_limit=False)
     header: ClassVar[str] = "X-Sendfile"
     longest_path = apache.LONGEST_PATH
     product = apache.PRODUCT
@@ -58,7 +59,8 @@ class XSendfile(Server):
             cure = "Rename the file, or use another backend."
             raise HandoffUnavailable(delivery.area.name, reason, cure)
         response = describing_response(delivery)
-        set_validators(response, delivery.file)
+        response.headers.update(Validators.of(delivery.file).headers())
+        response.headers["Accept-Ranges"] = "bytes"
         response.headers.extend((_COPY + name, value) for name, value in delivery.headers().items())
         # WSGI's headers are Latin-1 (PEP 3333); the bytes are those of the file system.
         response.headers[self.header] = path.encode("utf-8", "surrogateescape").decode("latin-1")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import mimetypes
 import re
 import unicodedata
 from collections.abc import Callable
 from posixpath import splitext
 
+from flask_delegate.media_types import guess
 from portal.core.text import is_visible
 
 LONGEST = 255
@@ -67,10 +67,8 @@ def first_free(name: str, is_taken: Callable[[str], bool]) -> str:
 
 
 def guess_mimetype(name: str) -> str:
-    """Return the media type by the name; what is compressed is just bytes."""
-    # Only the extension: the function takes a whole name for a URL, where 'data:' is special.
-    mimetype, encoding = mimetypes.guess_type(f"file{splitext(name)[1]}")
-    return mimetype if mimetype and not encoding else _UNKNOWN_TYPE
+    """Return the media type by the name."""
+    return guess(name) or _UNKNOWN_TYPE
 
 
 def _shorten(name: str, suffix: str = "") -> str:

@@ -26,7 +26,6 @@ def assert_complete(reply: Reply) -> None:
     assert reply["X-Content-Type-Options"] == "nosniff"
     assert reply["Vary"] == "Cookie"
     assert reply["Accept-Ranges"] == "bytes"
-    # Apache's own validator, from size and time in hexadecimal, shows that Apache sent the file.
     assert re.fullmatch(r'"10-[0-9a-f]+"', reply["ETag"])
     assert "Location" not in reply.headers
     assert "/private/" not in str(reply.headers)

@@ -81,7 +81,6 @@ def test_a_shared_file_comes_from_apache_and_its_end_is_known(shared: Shared) ->
     response, content = visitor.ask(url)
     assert (response.status, content) == (200, CONTENT)
     assert f"filename*=UTF-8''{quote(NAME)}" in response.headers["Content-Disposition"]
-    assert re.fullmatch(r'(W/)?"[0-9a-f]+-[0-9a-f]+"', response.headers["ETag"])  # Apache's
     wait_for(lambda: "completed, 8 MiB sent" in details(shared), shared)
     page = details(shared)
     assert "Downloaded 1\u00d7" in page

@@ -65,7 +65,7 @@ def test_the_wheel_holds_the_extension_alone(built: Path) -> None:
         names = archive.namelist()
     tops = {name.partition("/")[0] for name in names}
     assert tops == {"flask_delegate", "flask_delegate-0.1.0.dist-info"}
-    assert "flask_delegate/py.typed" in names
+    assert {"flask_delegate/py.typed", "flask_delegate/mime.types"} <= set(names)
     assert "flask_delegate/doctor/__init__.py" in names
 
 

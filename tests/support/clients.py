@@ -14,6 +14,9 @@ import h2.connection
 import h2.events
 import h2.settings
 
+BEHIND_THE_END = {"Range": "bytes=99999999999-"}
+"""Shows who sends a file: the answer is an error of its own. Apache's has no ``Content-Range``."""
+
 
 @dataclass(frozen=True)
 class Reply:

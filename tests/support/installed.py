@@ -107,6 +107,12 @@ class Installed:
         """Ask as alice's browser does, where her cookies are."""
         return ask(self.container, target, *_COOKIES, *options)
 
+    def refuses_as_a_server(self) -> bool:
+        """Return whether nginx or Apache, not Python, refuses a range behind the file's end."""
+        refused = self.ask(self.url, "--range", "99999999999-")
+        page = "<center>nginx" if self.server == "nginx" else "None of the range-specifier values"
+        return refused.status == 416 and page in refused.body
+
     def restart(self) -> None:
         services = [*UNITS[self.server], FRONTS[self.server]]
         self.container.must("systemctl", "restart", *dict.fromkeys(services))

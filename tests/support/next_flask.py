@@ -1,6 +1,7 @@
-"""A pytest plugin by which Flask 3.1 is called as Flask 3.2, which is in preparation.
+"""A pytest plugin that makes of Flask 3.1 and Werkzeug 3.1 what 3.2 and 3.3 are to be.
 
-The methods that dispatch a request take the context first, and redirects are 303. To run tests
+The methods that dispatch a request take the context first, redirects are 303, and what werkzeug.http
+no longer has cannot be imported. To run tests
 with it: ``python -m pytest -p tests.support.next_flask``.
 """
 
@@ -10,6 +11,7 @@ import sys
 from typing import Any
 
 import flask
+import werkzeug.http
 import werkzeug.utils
 from flask import Flask
 from flask.ctx import AppContext
@@ -43,3 +45,8 @@ if "ctx" not in Flask.handle_http_exception.__code__.co_varnames[:2]:
     flask.redirect.__defaults__ = (303, *(flask.redirect.__defaults__ or ())[1:])
     App.redirect.__defaults__ = (303,)
     werkzeug.utils.redirect.__defaults__ = (303, None)
+
+for _name in ("parse_range_header", "parse_content_range_header", "parse_if_range_header"):
+    # Werkzeug's own modules, which flask has imported by now, keep it.
+    if hasattr(werkzeug.http, _name):
+        delattr(werkzeug.http, _name)

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -176,8 +176,7 @@ def embedded(site: Site) -> Iterator[Running]:
     """Serve with mod_wsgi's embedded mode."""
     options = ("--embedded-mode",)
     with express(site, site.application, *options, include=site.apache_config()) as server:
-        # Apache answers requests for several ranges itself, from the whole file that it is given.
-        yield Running(server.port, replace(BACKENDS["stream"].keeps, several_ranges=True))
+        yield Running(server.port, BACKENDS["stream"].keeps)
 
 
 SITE = """

@@ -16,7 +16,6 @@ from flask_delegate.delivery import (
     content_disposition,
     content_type,
     describe,
-    guess,
     sandbox_for,
 )
 from flask_delegate.resolve import PrivateFile
@@ -137,24 +136,6 @@ def test_any_name_gives_a_header_that_reads_back(text: str) -> None:
 
 
 # Media types.
-
-
-@pytest.mark.parametrize(
-    ("name", "mimetype"),
-    [
-        ("a.txt", "text/plain"),
-        ("A.PDF", "application/pdf"),
-        ("a.tar.gz", "application/gzip"),
-        ("a.html.bz2", "application/x-bzip2"),
-        ("a.svgz", "application/gzip"),
-        ("data:text/html,x", None),
-        ("http://x/a.html", "text/html"),
-        ("opaque", None),
-        ("a.unheard-of", None),
-    ],
-)
-def test_a_type_is_guessed_from_the_name(name: str, mimetype: str | None) -> None:
-    assert guess(name) == mimetype
 
 
 def test_text_is_said_to_be_utf8() -> None:

@@ -25,7 +25,7 @@ class Lighttpd(Server):
     """lighttpd's ``X-LIGHTTPD-send-file``, as far as this test needs it."""
 
     name = "lighttpd"
-    keeps = Keeps(cookies=True, headers=True, rate_limit=False, several_ranges=True)
+    keeps = Keeps(cookies=True, headers=True, rate_limit=False)
     header = "X-LIGHTTPD-send-file"
     product = "lighttpd"
     command = "lighttpd-config"

@@ -70,8 +70,8 @@ def test_any_name_becomes_one_that_can_be_stored(name: str) -> None:
     [
         ("a.txt", "text/plain"),
         ("a.PNG", "image/png"),
-        ("a.html.gz", "application/octet-stream"),
-        ("a.tgz", "application/octet-stream"),
+        ("a.html.gz", "application/gzip"),
+        ("a.tgz", "application/gzip"),
         ("data:text/html,x", "application/octet-stream"),
         ("no-extension", "application/octet-stream"),
     ],

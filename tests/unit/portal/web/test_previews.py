@@ -9,6 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import update
 
+from flask_delegate.media_types import guess
 from portal.core.database import db
 from portal.core.models import StoredFile
 from portal.web.previews import preview_of
@@ -136,3 +137,10 @@ def test_every_policy_leaves_scripts_out() -> None:
         assert "default-src 'none'" in preview.policy
         assert "allow-scripts" not in preview.policy
         assert "unsafe-eval" not in preview.policy
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_a_preview_has_the_type_of_a_download(name: str) -> None:
+    preview = preview_of(name)
+    assert preview is not None
+    assert preview.mimetype in {guess(name), "text/plain"}
