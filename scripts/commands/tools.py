@@ -42,7 +42,7 @@ _TESTS = (
     *("uwsgi-core", "uwsgi-plugin-python3:/usr/lib/uwsgi/plugins/python3_plugin.so"),
 )
 _CONTAINERS = (
-    "mmdebstrap",
+    *("mmdebstrap", "podman", "runc"),
     "systemd-container:/usr/bin/systemd-nspawn",
     "systemd:/usr/lib/systemd/systemd",
 )
