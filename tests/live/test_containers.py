@@ -47,7 +47,7 @@ def test_any_user_id_runs_the_image(run: Run, tmp_path: Path, build: str, server
     for step in steps(page("containers"), "Containers", build, "Run it"):
         # Podman alone would give the user id an entry in the user database.
         terminal.do(Step(step.text.replace("podman run", "podman run --passwd=false")))
-    assert server in assert_delivers(run, "http://127.0.0.1:8000")
+    assert server in assert_delivers(run, "http://127.0.0.1:8000", f"{tmp_path}/files")
     inside = run("podman", "exec", "hello", "sh", "-c", "id -u; stat -c '%a %u' /tmp/delegate.conf")
     assert inside.stdout.split() == ["12345", "600", "12345"]
     secret = (tmp_path / "hello.toml").read_text().split('"')[1]

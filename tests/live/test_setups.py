@@ -73,13 +73,13 @@ def test_the_readme(wheels: Path, user: str) -> None:
         for step in before:
             terminal.do(step)
         with served(container, terminal, flask_run, user) as url:
-            assert "Werkzeug" in assert_delivers(run, url)
+            assert "Werkzeug" in assert_delivers(run, url, "/srv/clone/files")
         if user == "root":
             options, rights = re.findall(r"`(--user \S+ --group \S+|chgrp [^`]+)`", text)
             terminal.do(Step(f"{rights}\n"))
             apache = Step(apache.text.replace("start-server", f"start-server {options}"))
         with served(container, terminal, apache, user) as url:
-            assert "Apache" in assert_delivers(run, url)
+            assert "Apache" in assert_delivers(run, url, "/srv/clone/files")
             terminal.do(doctor)
 
 
@@ -125,7 +125,7 @@ def test_a_set_up(machine: Container, name: str, headings: list[str], server: st
     terminal = Terminal(machine.run, ". /run/prepared", "/run/terminal")
     for step in steps(page(name), *headings):
         terminal.do(step)
-    assert server in assert_delivers(machine.run, URL)
+    assert server in assert_delivers(machine.run, URL, "/srv/hello/files")
 
 
 WITHOUT_APXS = """

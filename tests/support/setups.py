@@ -98,20 +98,28 @@ def pip(*words: str | Path) -> None:
     subprocess.run([sys.executable, "-m", "pip", "--quiet", *words], check=True)
 
 
-def assert_delivers(run: Run, url: str) -> str:
-    """Sign in, follow the link, and return the header of the report's answer."""
-    assert _curl(run, f"{url}/reports/a.txt").startswith("HTTP/1.1 403")
-    page = _curl(run, f"{url}/sign-in")
+def assert_delivers(run: Run, url: str, files: str) -> str:
+    """Sign in, follow the link, and return the header of the report's answer.
+
+    :param files: the area's folder, for a report whose name needs a locale.
+    """
+    copied = run("sh", "-c", f"cp -p {files}/reports/a.txt {files}/reports/Übersicht.txt")
+    assert copied.returncode == 0, copied.stderr
+    assert _curl(run, f"{url}/reports/a.txt")[0].startswith("HTTP/1.1 403")
+    head, page = _curl(run, f"{url}/sign-in")
     assert '<a href="/reports/a.txt">' in page
-    (cookie,) = re.findall(r"^Set-Cookie: ([^;]*)", page, re.MULTILINE)
-    head, _, body = _curl(run, "--cookie", cookie, f"{url}/reports/a.txt").partition("\n\n")
-    assert head.startswith("HTTP/1.1 200")
+    (cookie,) = re.findall(r"^Set-Cookie: ([^;]*)", head, re.MULTILINE)
+    for name in ("%C3%9Cbersicht.txt", "a.txt"):
+        head, body = _curl(run, "--cookie", cookie, f"{url}/reports/{name}")
+        assert head.startswith("HTTP/1.1 200"), name
+        assert body == DELIVERED
     assert 'Content-Disposition: attachment; filename="a.txt"' in head
-    assert body == DELIVERED
     return head
 
 
-def _curl(run: Run, *words: str) -> str:
+def _curl(run: Run, *words: str) -> tuple[str, str]:
+    """Return the header and the body of an answer."""
     done = run("curl", "--silent", "--show-error", "--include", *words)
     assert done.returncode == 0, done.stderr
-    return done.stdout.replace("\r\n", "\n")
+    head, _, body = done.stdout.replace("\r\n", "\n").partition("\n\n")
+    return head, body
