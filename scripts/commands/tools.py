@@ -39,10 +39,11 @@ _TESTS = (
     *("chromium", "curl", "nginx", "openssl", "slowhttptest", "strace", "unzip", _XSENDFILE),
     *("apache2:/usr/sbin/a2ensite", "fail2ban:/usr/bin/fail2ban-regex"),
     *("logrotate:/usr/sbin/logrotate", f"libapache2-mod-wsgi-py3:{_MODULES}/mod_wsgi.so"),
+    *("uwsgi-core", "uwsgi-plugin-python3:/usr/lib/uwsgi/plugins/python3_plugin.so"),
     "varnish:/usr/sbin/varnishd",
 )
 _CONTAINERS = (
-    "mmdebstrap",
+    *("mmdebstrap", "podman", "runc"),
     "systemd-container:/usr/bin/systemd-nspawn",
     "systemd:/usr/lib/systemd/systemd",
 )

@@ -72,6 +72,8 @@ def documented() -> list[str]:
 
 def test_the_documentations_examples_pass(site: Site) -> None:
     (site.app / "hello.py").write_text(readme_example())
+    settings = f'SECRET_KEY = "{SECRET}"\nDELEGATE_ROOT = "{site.root}"\n'
+    (site.app / "hello.toml").write_text(settings)
     names = ("test_reports.py", "conftest.py", "test_apache.py")
     for name, source in zip(names, documented(), strict=True):
         (site.app / name).write_text(source)
@@ -80,7 +82,6 @@ def test_the_documentations_examples_pass(site: Site) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"],
         cwd=site.app,
-        env={**os.environ, "FLASK_SECRET_KEY": SECRET, "FLASK_DELEGATE_ROOT": str(site.root)},
         capture_output=True,
         text=True,
         check=False,

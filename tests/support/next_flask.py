@@ -1,8 +1,8 @@
 """A pytest plugin that makes of Flask 3.1 and Werkzeug 3.1 what 3.2 and 3.3 are to be.
 
 The methods that dispatch a request take the context first, redirects are 303, and werkzeug.http
-lacks what it is to lose. To run tests
-with it: ``python -m pytest -p tests.support.next_flask``.
+lacks what it is to lose. To run tests with it:
+``python -m pytest -p tests.support.next_flask``.
 """
 
 from __future__ import annotations

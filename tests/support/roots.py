@@ -55,7 +55,7 @@ def root_of(release: str, python: str) -> Iterator[Root]:
             release,
             str(root.files),
         ]
-        _run(mmdebstrap, *words, _mirror())
+        _run(mmdebstrap, *words, mirror())
         root.files.chmod(0o755)
         words = [f"--python-version={python}", "--only-binary=:all:", f"--find-links={WHEELS}"]
         words += ["--quiet", "--no-deps", "--require-hashes", "--dest", str(root.wheels)]
@@ -74,7 +74,7 @@ def _requirements(python: str) -> Iterator[str]:
             yield name + hashes
 
 
-def _mirror() -> str:
+def mirror() -> str:
     """Return the URL that this machine's own release comes from."""
     targets = _run("apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME) $(ORIGIN)")
     found = {line.split()[0] for line in targets.splitlines() if _is_main(line)}

@@ -122,10 +122,11 @@ def test_the_readmes_example_is_short_and_works(
 ) -> None:
     source = readme_example()
     assert len([line for line in source.splitlines() if line.strip()]) <= 15
-    (tmp_path / "reports").mkdir()
-    (tmp_path / "reports" / "a.txt").write_text("numbers")
-    monkeypatch.setenv("FLASK_SECRET_KEY", "secret")
-    monkeypatch.setenv("FLASK_DELEGATE_ROOT", str(tmp_path))
+    (tmp_path / "files/reports").mkdir(parents=True)
+    (tmp_path / "files/reports/a.txt").write_text("numbers")
+    settings = f'SECRET_KEY = "secret"\nDELEGATE_ROOT = "{tmp_path}/files"\n'
+    (tmp_path / "hello.toml").write_text(settings)
+    monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": "hello"}
     exec(compile(source, "hello.py", "exec"), names)  # noqa: S102 -- the example under test
     app = names["app"]
