@@ -13,7 +13,7 @@ from .roots import mirror
 from .setups import Run
 from .tools import tool
 
-BASE = "docker.io/library/debian:12-slim"
+BASE = "debian:12-slim"
 """What the Containerfiles begin with: nothing asks a registry for it."""
 
 # For a machine without podman's network, with old cgroups, or without the right to raise limits.
