@@ -106,7 +106,7 @@ def allows_range(environ: WSGIEnvironment, current: Validators) -> bool:
 def parse_date(value: str) -> int | None:
     """Return an HTTP date (RFC 9110, 5.6.7) in seconds since the epoch.
 
-    :returns: ``None`` for what is none. To Apache, the epoch itself is none either.
+    :returns: ``None`` for what is none. To Apache, nothing was before 1970 either.
     """
     found = next(filter(None, (re.fullmatch(form, value, re.ASCII) for form in _DATES)), None)
     if found is None or found["month"] not in _MONTHS:
@@ -119,7 +119,8 @@ def parse_date(value: str) -> int | None:
         date = datetime(year, _MONTHS.index(found["month"]) + 1, day, hour, minute, tzinfo=UTC)
     except ValueError:
         return None
-    return int(date.timestamp()) + second or None
+    seconds = int(date.timestamp()) + second
+    return seconds if seconds > 0 else None
 
 
 def _lists(tags: str, etag: str, *, weakly: bool) -> bool:

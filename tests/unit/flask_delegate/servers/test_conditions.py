@@ -144,7 +144,7 @@ def test_a_date_knows_leap_seconds_and_centuries() -> None:
         *("Sun, 06 Nov 0000 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:62 GMT"),
         *("Sun,  6 Nov 1994 08:49:37 GMT", "Sunday, 6-Nov-94 08:49:37 GMT"),
         *("Sun Nov 6 08:49:37 1994", "Sun, 06 Nov 1994 08:49:37"),
-        "Thu, 01 Jan 1970 00:00:00 GMT",
+        *("Thu, 01 Jan 1970 00:00:00 GMT", "Wed, 31 Dec 1969 23:59:59 GMT"),
     ],
 )
 def test_what_is_no_date_is_none(wrong: str) -> None:
