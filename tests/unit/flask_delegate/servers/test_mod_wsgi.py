@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from flask import Flask, Response
 
+from flask_delegate import send_via_apache
 from tests.support.extension import CONTENT, Factory, behind_apache, serve
 
 
@@ -63,3 +64,22 @@ def test_another_process_group_than_the_one_named_streams(
     client.environ_base[key] = "/private/ another"
     assert client.get("/file").data == CONTENT
     assert "only the process group 'another' may hand off" in caplog.text
+
+
+def test_each_of_several_areas_hands_off_beside_the_others(
+    make_app: Factory, tmp_path: Path
+) -> None:
+    """The environ shows the fingerprints of all areas, and those of other applications."""
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "report.txt").write_bytes(b"photo")
+    app = make_app(DELEGATE_AREAS={"photos": {"root": tmp_path / "photos", "url": "/photos/"}})
+
+    @app.get("/<area>")
+    def file(area: str) -> Response:
+        return send_via_apache("report.txt", area=area)
+
+    client = behind_apache(app)
+    client.environ_base.update(behind_apache(app, "photos").environ_base)
+    client.environ_base["flask_delegate." + "0" * 32] = "/private/of-another/"
+    assert client.get("/default").headers["Location"].startswith("/private/report.txt?")
+    assert client.get("/photos").headers["Location"].startswith("/photos/report.txt?")
