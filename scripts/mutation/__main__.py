@@ -47,6 +47,8 @@ def main() -> int:
         sample = list(islice((one for one in reached if not is_harmless(one)), given.sample))
         for change, outcome in trials.run(sample):
             found[outcome] += 1
+            if found.total() % 50 == 0:
+                print(f"\n... {found.total()} of {len(sample)}", flush=True)
             if outcome is Outcome.UNNOTICED:
                 print(f"\n{change.path}:{change.line}\n{change.diff()}", flush=True)
     counts = ", ".join(f"{found[outcome]} {outcome.value}" for outcome in Outcome)

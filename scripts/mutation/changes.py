@@ -95,7 +95,7 @@ def _is_for_tools(node: Node) -> bool:
 def _replacements(node: Node, above: tuple[Node, ...]) -> Iterator[Node]:
     for kind, operator in mutation_operators:
         if isinstance(node, kind) and not (operator is operator_string and _is_said(node, above)):
-            yield from operator(node)
+            yield from (one for one in operator(node) if not _changes_a_saying(node, one))
     match node:
         case cst.If():  # the check is gone, or always made
             yield from (node.with_changes(test=cst.Name(value)) for value in ("False", "True"))
@@ -119,6 +119,14 @@ _SAYING = {
 }
 _WORDS = re.compile(r"\b[a-z'-]+[,;]? [a-z'-]+[,;]? [a-z'-]+\b")
 _TEXTS = cst.ConcatenatedString | cst.FormattedString | cst.SimpleString
+
+
+def _changes_a_saying(node: Node, replacement: Node) -> bool:
+    """Return whether it is a call with another text for people."""
+    if not (isinstance(node, cst.Call) and isinstance(replacement, cst.Call)):
+        return False
+    changed = [one for one in node.args if one not in replacement.args]
+    return bool(changed) and all(one.keyword and one.keyword.value in _SAYING for one in changed)
 
 
 def _is_said(node: Node, above: tuple[Node, ...]) -> bool:

@@ -99,10 +99,12 @@ def test_overlapping_areas_are_refused(root: Path, tmp_path: Path) -> None:
     beside.mkdir()
     clash = {"a": {"root": inner, "url": "/a/"}}
     error = refused(SECRET_KEY=SECRET, DELEGATE_ROOT=root, DELEGATE_AREAS=clash)
-    assert "overlap" in error.problem
+    folders = f"the folders of 'default' ({root}) and 'a' ({inner}) overlap."
+    assert (error.key, error.problem) == ("DELEGATE_AREAS", folders)
     clash = {"a": {"root": beside, "url": "/private/a/"}}
     error = refused(SECRET_KEY=SECRET, DELEGATE_ROOT=root, DELEGATE_AREAS=clash)
-    assert "overlap" in error.problem
+    urls = "the URLs of 'default' (/private/) and 'a' (/private/a/) overlap."
+    assert (error.key, error.problem) == ("DELEGATE_AREAS", urls)
     app = Flask("under_test", static_folder=None)
     areas = {"a": {"root": beside, "url": "/private-2/"}}
     app.config.update(SECRET_KEY=SECRET, DELEGATE_ROOT=root, DELEGATE_AREAS=areas)
