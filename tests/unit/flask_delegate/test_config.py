@@ -322,3 +322,22 @@ def test_a_root_that_may_not_be_entered_is_refused(
     error = refused(SECRET_KEY=SECRET, DELEGATE_ROOT=root)
     assert f"user id {os.geteuid()} may not enter {str(root)!r}" in error.problem
     assert asked == [(str(root), os.X_OK)]
+
+
+@pytest.mark.parametrize(
+    ("changed", "name"),
+    [({"url": "/static/a/"}, "url"), ({"signed_url": "/static/"}, "signed_url"), ({}, "root")],
+)
+def test_what_an_area_shares_with_the_static_files_is_named(
+    root: Path, tmp_path: Path, changed: dict[str, str], name: str
+) -> None:
+    (tmp_path / "static").mkdir()
+    error = refused(
+        SECRET_KEY=SECRET,
+        DELEGATE_AREAS={"photos": {"root": root, "url": "/photos/", **changed}},
+        static_folder=str(tmp_path / "static" if changed else root),
+    )
+    assert error.key == f"DELEGATE_AREAS['photos'] {name}"
+    shared = {"root": f"{str(root)!r} overlaps the static folder {str(root)!r}"}
+    said = shared.get(name, f"{changed.get(name)!r} overlaps the static files' URL '/static/'.")
+    assert error.problem.startswith(said)

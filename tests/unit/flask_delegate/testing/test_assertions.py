@@ -265,3 +265,32 @@ def test_the_assertions_do_not_need_pytest() -> None:
         check=False,
     )
     assert (done.stdout, done.stderr) == ("needed here\n", "")
+
+
+@pytest.mark.parametrize("status", [199, 400, 499, 500])
+def test_a_refusal_has_a_status_of_a_clients_fault(app: Flask, status: int) -> None:
+    app.add_url_rule("/file", view_func=lambda: ("a page", status))
+    response = streamed(app).get("/file")
+    if 400 <= status < 500:
+        assert_refused(response)
+        return
+    with pytest.raises(AssertionError, match=r"^expected a status from 400 to 499, but came "):
+        assert_refused(response)
+
+
+@pytest.mark.parametrize("status", [200, 206, 304])
+def test_a_page_with_the_status_of_a_delivery_is_none(app: Flask, status: int) -> None:
+    app.add_url_rule("/file", view_func=lambda: ("", status))
+    said = failure(streamed(app).get("/file"))
+    assert said.endswith(", not by the extension (import this module before requests)")
+
+
+def test_a_path_that_leads_elsewhere_is_compared_as_it_is(app: Flask, root: Path) -> None:
+    root.with_name("files-2").mkdir()
+    (root.with_name("files-2") / "report.txt").touch()
+    serve(app, "report.txt")
+    response = streamed(app).get("/file")
+    for path in ("../files-2/report.txt", "/report.txt/..", ".."):
+        said = failure(response, path)
+        assert f"path: expected {path!r}, delivered 'report.txt'" in said
+    assert_delegated(response, "./folder/../report.txt")
