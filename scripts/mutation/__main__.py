@@ -6,6 +6,8 @@ import argparse
 import os
 import random
 import shlex
+import signal
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -32,6 +34,7 @@ def main() -> int:
     folder = [Path("flask_delegate")]
     parser.add_argument("paths", nargs="*", type=Path, default=folder, help="modules, folders")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # as Ctrl-C does
     seed = random.SystemRandom().randrange(10_000) if given.seed is None else given.seed
     again = shlex.join(["scripts/mutate", f"--sample={given.sample}", f"--seed={seed}"])
     print(f"again: {again} {shlex.join(map(str, given.paths))}", flush=True)

@@ -58,10 +58,13 @@ class Trials:
 
     def run(self, changes: Sequence[Change]) -> Iterator[tuple[Change, Outcome]]:
         """Try each change, and yield what happened as it happens."""
-        with ThreadPoolExecutor(self._free.qsize()) as pool:
-            waiting = {pool.submit(self._try, change): change for change in changes}
+        pool = ThreadPoolExecutor(self._free.qsize())
+        waiting = {pool.submit(self._try, change): change for change in changes}
+        try:
             for done in as_completed(waiting):
                 yield waiting[done], done.result()
+        finally:
+            pool.shutdown(cancel_futures=True)  # whoever interrupts it waits for those at work
 
     def _try(self, change: Change) -> Outcome:
         copy = self._free.get()

@@ -293,3 +293,29 @@ def test_the_header_of_a_name_escapes_what_is_no_letter_of_a_parameter() -> None
     header = content_disposition("inline", "é!#$&+-.^_`|~()'*,/:;<=>?@[]{}.x")
     expected = "%C3%A9!#$&+-.^_`|~%28%29%27%2A%2C%2F%3A%3B%3C%3D%3E%3F%40%5B%5D%7B%7D.x"
     assert header.endswith(f"; filename*=UTF-8''{expected}")
+
+
+def test_only_what_follows_the_last_dot_is_an_extension() -> None:
+    assert clean_name("x" * 300 + ".tar.gz") == "x" * 252 + ".gz"
+    header = content_disposition("inline", "日.本.tär.gz")
+    assert header.startswith('inline; filename="tar.gz"; ')
+    header = content_disposition("inline", "日 a. 本.日")
+    assert header.startswith('inline; filename="a"; ')
+
+
+@pytest.mark.parametrize(
+    ("name", "cleaned"),
+    [
+        (".", "download"),
+        (". .a", "_ .a"),
+        ("..a", "_.a"),
+        (" .a ", "_a"),
+        ("a ..", "a"),
+        (" é ", "é"),
+        ("x_", "x_"),
+        ("a/", "a_"),
+        ("é\u202e", "é"),
+    ],
+)
+def test_dots_and_blanks_at_the_ends_of_a_name(name: str, cleaned: str) -> None:
+    assert clean_name(name) == cleaned
