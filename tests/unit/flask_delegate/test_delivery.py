@@ -309,6 +309,7 @@ def test_only_what_follows_the_last_dot_is_an_extension() -> None:
         (".", "download"),
         (". .a", "_ .a"),
         ("..a", "_.a"),
+        ("..X", "_.X"),
         (" .a ", "_a"),
         ("a ..", "a"),
         (" é ", "é"),

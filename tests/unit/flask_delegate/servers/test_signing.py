@@ -235,3 +235,18 @@ def test_bound_or_not_and_old_or_new_each_have_a_condition() -> None:
     assert len(forms) == 4
     assert [re.findall("sha1:(new|old)", form)[0] for form in forms] == ["new", "new", "old", "old"]
     assert ["b=1" in form for form in forms] == [False, True, False, True]
+
+
+def test_urls_are_signed_where_a_policy_forbids_sha1_for_security(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FIPS 140 allows it for other uses; here a keyed hash needs no resistance to collisions."""
+    sha1 = hashlib.sha1
+
+    def strict(data: bytes, *, usedforsecurity: bool = True) -> Any:
+        assert not usedforsecurity
+        return sha1(data, usedforsecurity=False)
+
+    monkeypatch.setattr(hashlib, "sha1", strict)
+    with app.app_context():
+        assert len(query(signed_url("report.txt", expires_in=60))["s"][0]) == 40

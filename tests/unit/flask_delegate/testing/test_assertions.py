@@ -182,7 +182,9 @@ def test_a_delivery_is_not_a_refusal(app: Flask) -> None:
 def test_other_answers_are_neither(app: Flask, status: int) -> None:
     app.add_url_rule("/file", view_func=lambda: ("a page", status))
     response = streamed(app).get("/file")
-    assert f"not delivered: {status} " in failure(response)
+    said = failure(response)
+    assert f"not delivered: {response.status}" in said
+    assert ("not by the extension" in said) == (status == 200)
     with pytest.raises(AssertionError, match=f"a status from 400 to 499, but came {status} "):
         assert_refused(response)
     if status != 200:
