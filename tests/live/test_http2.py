@@ -56,7 +56,8 @@ def server(request: pytest.FixtureRequest) -> Iterator[Attacked]:
         site.write("large.bin", bytes(8 * MIB))
         if request.param == "apache":
             options = ("--http2", "--processes", "1", "--threads", "2")
-            config = site.apache_config()
+            # Apache ends processes that it has no need of; here only a fault may.
+            config = site.apache_config() + "MaxSpareThreads 1000\n"
             apache = running.enter_context(express(site, APPLICATION, *options, include=config))
             yield Attacked(apache.port, apache.port, site.token())
         else:
