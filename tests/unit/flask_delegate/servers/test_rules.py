@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 
 import pytest
 
 from flask_delegate.areas import Area
 from flask_delegate.config import Settings
-from flask_delegate.servers import SERVERS
+from flask_delegate.servers import SERVERS, apache
 from flask_delegate.servers.base import Choices
 from flask_delegate.servers.handshake import Keys
 from flask_delegate.state import State
@@ -70,3 +71,25 @@ def test_the_doctor_knows_the_lines_about_sendfile(server: str) -> None:
     for is_on, line in zip((True, False), lines, strict=True):
         written = [one.strip() for one in rules(server, Choices(sendfile=is_on)).splitlines()]
         assert written.count(line) == 1
+
+
+def test_servers_heed_choices_that_there_are() -> None:
+    names = {one.name for one in dataclasses.fields(Choices)}
+    for server in SERVERS.values():
+        assert set(server.choices) <= names
+
+
+def test_a_module_that_is_missing_is_loaded_or_named() -> None:
+    assert apache.module_rules(["b", "a_b"], load=True) == (
+        "<IfModule !a_b_module>\n"
+        '    LoadModule a_b_module "${MOD_WSGI_MODULES_DIRECTORY}/mod_a_b.so"\n'
+        "</IfModule>\n"
+        "<IfModule !b_module>\n"
+        '    LoadModule b_module "${MOD_WSGI_MODULES_DIRECTORY}/mod_b.so"\n'
+        "</IfModule>\n"
+    )
+    assert apache.module_rules(["b"], load=False) == (
+        "<IfModule !b_module>\n"
+        '    Error "Flask-Delegate needs mod_b. On Debian and Ubuntu: a2enmod b"\n'
+        "</IfModule>\n"
+    )

@@ -216,6 +216,9 @@ def test_a_url_names_the_file_quoted_once_and_says_what_is_asked(app: Flask, roo
     fields = [one.partition("=")[0] for one in said.split("&")]
     assert fields == ["e", "ct", "cd", "ma", "csp", "rl", "s"]
     assert query(url)["ct"] == ["text/plain; charset=utf-8"]
+    (root / "raw\udcff").touch()
+    with app.app_context():
+        assert signed_url("raw\udcff", expires_in=60).startswith("/signed/raw%FF?e=")
 
 
 def test_a_key_that_was_replaced_still_signs_for_a_server_that_has_it(make_app: Factory) -> None:
