@@ -267,3 +267,25 @@ def test_a_view_keeps_its_name_and_its_docstring() -> None:
         return "report.txt"
 
     assert (invoice.__name__, invoice.__doc__) == ("invoice", "Deliver an invoice.")
+
+
+def test_coroutine_functions_get_the_arguments_of_the_url(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    async def may_read(folder: str, number: int) -> bool:
+        seen.append((folder, number))
+        return True
+
+    async def file(folder: str, number: int) -> str:
+        seen.append((folder, number))
+        return "report.txt"
+
+    def to_sync(function: Any) -> Any:
+        return lambda *args, **kwargs: asyncio.run(function(*args, **kwargs))
+
+    monkeypatch.setattr(app, "async_to_sync", to_sync)
+    app.add_url_rule("/<folder>/<int:number>", view_func=delegated(may_read)(file))
+    assert app.test_client().get("/a/7").data == CONTENT
+    assert seen == [("a", 7), ("a", 7)]
