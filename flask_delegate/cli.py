@@ -35,7 +35,7 @@ def _checked_log(_context: click.Context, _parameter: object, path: str | None) 
 
 _OUTPUT = click.Option(
     ["--output"],
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
     metavar="FILE",
     help="Write to FILE, readable by its owner only, instead of printing.",
 )

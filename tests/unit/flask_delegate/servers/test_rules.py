@@ -13,6 +13,8 @@ from flask_delegate.servers import SERVERS, apache
 from flask_delegate.servers.base import Choices
 from flask_delegate.servers.handshake import Keys
 from flask_delegate.state import State
+from tests.support.doctor import findings
+from tests.support.extension import Factory
 
 HEADERS = {"X-Frame-Options": "DENY", "X-Odd": 'a "b" \\ 50%', "X-Content-Type-Options": "nosniff"}
 CHOICES = Choices(process_group="web:1", sendfile=False, receipts="/log", resets=("ssi off;",))
@@ -93,3 +95,15 @@ def test_a_module_that_is_missing_is_loaded_or_named() -> None:
         '    Error "Flask-Delegate needs mod_b. On Debian and Ubuntu: a2enmod b"\n'
         "</IfModule>\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("server", "software"),
+    [("mod_wsgi", "mod_wsgi"), ("nginx", "nginx"), ("xsendfile", "mod_xsendfile")],
+)
+def test_the_doctor_names_what_is_to_be_installed(
+    make_app: Factory, monkeypatch: pytest.MonkeyPatch, server: str, software: str
+) -> None:
+    monkeypatch.setattr(type(SERVERS[server]), "is_installed", lambda _: False)
+    found = findings(make_app(DELEGATE_BACKEND=server))["backend"]
+    assert found["fix"].startswith(f"Install {software}, ")
