@@ -58,9 +58,7 @@ def changes_to(project: Path, path: Path) -> Iterator[Change]:
     wrapper = MetadataWrapper(cst.parse_module((project / path).read_text()))
     places: Mapping[Node, Any] = wrapper.resolve(PositionProvider)
 
-    def walk(
-        node: Node, above: tuple[Node, ...], function: tuple[int, int] | None
-    ) -> Iterator[Change]:
+    def walk(node: Node, above: tuple[Node, ...], function: Lines | None) -> Iterator[Change]:
         if _is_for_tools(node):
             return
         place = places.get(node)
@@ -105,18 +103,8 @@ def _replacements(node: Node, above: tuple[Node, ...]) -> Iterator[Node]:
             yield node.with_changes(value=f"XX{node.value}")
 
 
-_SAYING = {
-    "advice",
-    "cure",
-    "doc",
-    "fix",
-    "help",
-    "kinds",
-    "message",
-    "metavar",
-    "problem",
-    "reason",
-}
+_NAMES = "advice|cure|doc|fix|help|kinds|message|metavar|problem|reason"  # of texts for people
+_SAYING = set(_NAMES.split("|"))
 _WORDS = re.compile(r"\b[a-z'-]+[,;]? [a-z'-]+[,;]? [a-z'-]+\b")
 _TEXTS = cst.ConcatenatedString | cst.FormattedString | cst.SimpleString
 
