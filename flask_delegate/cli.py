@@ -155,7 +155,7 @@ def _write_private(path: Path, text: str) -> None:
         raise click.ClickException(f"{path} exists and is not a regular file.")
     try:
         # mkstemp makes it 0600 from the start.
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
                 file.write(text)

@@ -46,7 +46,7 @@ class Delegate:
         stop = [partial(stop_unminted_header, name) for name in sorted(filter(None, headers))]
         checks: list[Check] = [stop_unminted, *stop, partial(keep_promises, app)]
         checks.append(partial(warn_of_losses, app))
-        application: Any = guarded(app.wsgi_app, checks, partial(app.logger.error, "%s"))
+        application: Any = guarded(app.wsgi_app, checks, app.logger.error)
         app.wsgi_app = application  # type: ignore[method-assign]
         app.register_error_handler(DelegateError, errors.answer)
         app.cli.add_command(commands)

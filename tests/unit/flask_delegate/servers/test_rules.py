@@ -107,3 +107,8 @@ def test_the_doctor_names_what_is_to_be_installed(
     monkeypatch.setattr(type(SERVERS[server]), "is_installed", lambda _: False)
     found = findings(make_app(DELEGATE_BACKEND=server))["backend"]
     assert found["fix"].startswith(f"Install {software}, ")
+
+
+def test_where_nothing_is_handed_off_there_is_no_key(make_app: Factory) -> None:
+    app = make_app(SECRET_KEY="unused", DELEGATE_BACKEND="stream")
+    assert app.extensions["delegate"].keys == {"default": (Keys("", "", ""),)}
