@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from tests.support.processes import daemons_on, memory_of
 from tests.support.sites import new_site
 
 from .load import bytes_per_second, requests_per_second
-from .machine import daemons_on, memory_of
 from .results import Table
 from .servers import LARGE, SMALL, alternatives, apaches, fill, ours
 

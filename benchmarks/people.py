@@ -16,12 +16,12 @@ from urllib.parse import urlsplit
 
 from flask_delegate.testing.apache import free_port
 from tests.support.portal_process import Run, shared_folder, started, uploads_daemons
+from tests.support.processes import memory_of
 from tests.support.servers import process
 from tests.support.sites import express, new_site
 from tests.support.visitors import Visitor
 
 from .load import bytes_per_second, requests_per_second
-from .machine import memory_of
 from .results import Table
 from .servers import LARGE, SMALL, fill, ours
 

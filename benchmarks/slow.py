@@ -17,10 +17,11 @@ from statistics import quantiles
 from typing import Any
 
 from tests.support.clients import request_over_http2
+from tests.support.processes import memory_of, server_on
 from tests.support.servers import HOST
 from tests.support.sites import Site, new_site
 
-from .machine import aborted_for_memory, memory_of, server_on
+from .machine import aborted_for_memory
 from .results import Table
 from .servers import LARGE, fill, ours_at, ours_behind_nginx
 

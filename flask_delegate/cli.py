@@ -35,7 +35,7 @@ def _checked_log(_context: click.Context, _parameter: object, path: str | None) 
 
 _OUTPUT = click.Option(
     ["--output"],
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
     metavar="FILE",
     help="Write to FILE, readable by its owner only, instead of printing.",
 )
@@ -153,7 +153,7 @@ def _write_private(path: Path, text: str) -> None:
         raise click.ClickException(f"{path} exists and is not a regular file.")
     try:
         # mkstemp makes it 0600 from the start.
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
                 file.write(text)

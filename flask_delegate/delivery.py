@@ -137,9 +137,7 @@ def clean_name(name: str) -> str:
 
 
 def _shorten(name: str) -> str:
-    """Cut the stem, not the extension, at a whole character."""
-    if len(name.encode()) <= _LONGEST:
-        return name
+    """Cut the stem of a long name, not the extension, at a whole character."""
     stem, dot, extension = name.rpartition(".")
     ending = (dot + extension).encode()
     if not dot or len(ending) > _LONGEST // 4 + 1:

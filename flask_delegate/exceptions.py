@@ -45,7 +45,7 @@ class UnknownArea(DelegateError, LookupError):
     def __init__(self, name: str | None, known: tuple[str, ...]) -> None:
         none = "no default area: set DELEGATE_ROOT, or pass area=…"
         problem = none if name is None else f"no area named {name!r}"
-        super().__init__(f"{problem} (configured areas: {', '.join(known) or 'none'}).")
+        super().__init__(f"{problem} (configured areas: {', '.join(known)}).")
         self.name, self.known = name, known
 
 

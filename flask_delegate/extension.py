@@ -50,7 +50,7 @@ class Delegate:
             partial(stop_unminted_header, name, places) for name in sorted(filter(None, headers))
         ]
         checks.append(partial(warn_of_losses, app))
-        application: Any = guarded(app.wsgi_app, checks, partial(app.logger.error, "%s"))
+        application: Any = guarded(app.wsgi_app, checks, app.logger.error)
         app.wsgi_app = application  # type: ignore[method-assign]
         app.url_value_preprocessor(partial(mark_private, app))
         app.register_error_handler(DelegateError, errors.answer)

@@ -1,4 +1,4 @@
-"""The scripts for developers: test, check, bench, screenshots, docs and lock."""
+"""The scripts for developers: test, check, mutate, bench, screenshots, docs and lock."""
 
 from __future__ import annotations
 
@@ -103,6 +103,11 @@ def check(_words: Sequence[str]) -> int:
 
 def _is_shell(path: Path) -> bool:
     return b"sh\n" in (machine.CLONE / path).read_bytes()[:32]
+
+
+def mutate(words: Sequence[str]) -> int:
+    """Print the changes to the extension's code that no unit test notices."""
+    return _run(_prepare(groups=("dev", "mutate")), "python", "-m", "scripts.mutation", *words)
 
 
 def bench(words: Sequence[str]) -> int:

@@ -203,6 +203,25 @@ def test_constant_headers_arrive_and_what_the_server_sets_is_not_doubled(
         assert page["Content-Security-Policy"] == SANDBOX
 
 
+def test_each_of_two_areas_is_handed_off(site: Site) -> None:
+    site.write("report.txt", CONTENT)
+    photos = site.folder / "photos"
+    photos.mkdir()
+    (photos / "a.png").write_bytes(b"png")
+    site.settings["DELEGATE_AREAS"] = {"photos": {"root": str(photos), "url": "/photos/"}}
+    with express(site, APPLICATION, include=site.apache_config()) as running:
+        reports, pictures = (
+            get(running.port, file_url(name, **area))
+            for name, area in (("report.txt", {}), ("a.png", {"area": "photos"}))
+        )
+        assert (reports.body, pictures.body) == (CONTENT, b"png")
+        # An entity tag of Apache's making: Python's has three parts.
+        for reply in (reports, pictures):
+            assert re.fullmatch(r'(W/)?"[0-9a-f]+-[0-9a-f]+"', reply["ETag"])
+        for target in ("/private/report.txt", "/photos/a.png"):
+            assert get(running.port, target).status == 403
+
+
 def prepare_oddities(site: Site) -> None:
     (site.root / "folder").mkdir(exist_ok=True)
     outside = site.folder / "outside.txt"

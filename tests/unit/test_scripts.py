@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -140,3 +141,14 @@ def test_a_signal_ends_the_script_where_it_waits_and_all_it_started() -> None:
     assert rest == ["not here"]
     assert isinstance(process, subprocess.Popen)
     assert process.poll() == -signal.SIGTERM
+
+
+def test_each_harmless_change_is_to_a_line_that_there_is_and_has_its_reason() -> None:
+    listed = tomllib.loads((PROJECT / "scripts/mutation/harmless.toml").read_text())
+    for path, changes in listed.items():
+        lines = (PROJECT / "flask_delegate" / path).read_text().splitlines()
+        for change in changes:
+            assert change.keys() == {"line", "becomes", "reason"}
+            wanted = change["line"].splitlines()
+            assert set(wanted) <= {line.strip() for line in lines}, change["line"]
+            assert change["becomes"].splitlines() != wanted

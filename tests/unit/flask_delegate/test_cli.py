@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import os
+import re
 import stat
 from pathlib import Path
 
 import pytest
 from flask import Flask
 
+from flask_delegate import receipts
 from tests.support.extension import Factory
 
 
@@ -57,8 +60,7 @@ def test_only_a_regular_file_is_replaced(app: Flask, tmp_path: Path) -> None:
     link.symlink_to(tmp_path / "target")
     for target in (link, tmp_path):
         code, text = run(app, "--output", str(target))
-        assert code != 0
-        assert "is a directory" in text or "is not a regular file" in text
+        assert (code, text) == (1, f"Error: {target} exists and is not a regular file.\n")
     assert link.is_symlink()
 
 
@@ -92,3 +94,133 @@ def test_nothing_is_printed_for_an_application_that_streams(make_app: Factory) -
 def test_sendfile_can_be_left_off(app: Flask) -> None:
     assert "EnableSendfile On" in run(app)[1]
     assert "EnableSendfile Off" in run(app, "--no-sendfile")[1]
+
+
+def invoke(app: Flask, *arguments: str) -> tuple[int, str]:
+    result = app.test_cli_runner().invoke(args=["delegate", *arguments])
+    return result.exit_code, result.output
+
+
+def test_there_is_a_command_for_each_product_and_no_other(app: Flask) -> None:
+    code, text = invoke(app, "--help")
+    assert code == 0
+    assert "Set up the web server that sends private files." in text
+    listed = re.findall(r"^  ([a-z-]+)", text.partition("Commands:\n")[2], re.MULTILINE)
+    assert listed == ["apache-config", "doctor", "nginx-config", "receipts"]
+    for name in listed:
+        assert invoke(app, name, "--help")[0] == 0
+    code, text = invoke(app, "lighttpd-config")
+    assert code == 2
+    assert "No such command 'lighttpd-config'" in text
+
+
+def test_a_command_has_the_options_that_its_servers_heed(app: Flask) -> None:
+    def options(name: str) -> set[str]:
+        return set(re.findall(r"^  (--[a-z-]+)", invoke(app, name, "--help")[1], re.MULTILINE))
+
+    shared = {"--output", "--receipts", "--sendfile", "--help"}
+    assert options("nginx-config") == shared
+    assert options("apache-config") == {*shared, "--site", "--process-group"}
+
+
+def test_a_configuration_begins_with_who_made_it_and_how_secret_it_is(app: Flask) -> None:
+    text = run(app)[1]
+    beginning = (
+        "# Apache configuration for the private files of under_test, made by"
+        " 'flask delegate apache-config'.\n# It holds a secret token: "
+    )
+    assert text.startswith(beginning)
+    assert text.partition("\n\n")[2].startswith("<IfModule !alias_module>")
+    assert text.endswith("</Location>\n")
+
+
+def test_one_command_writes_for_all_servers_of_its_product(
+    make_app: Factory, tmp_path: Path
+) -> None:
+    (tmp_path / "b").mkdir()
+    areas = {"b": {"root": tmp_path / "b", "url": "/b/", "backend": "xsendfile"}}
+    code, text = run(make_app(DELEGATE_AREAS=areas))
+    assert code == 0
+    assert "</Location>\n\n<IfModule !env_module>" in text
+    assert f'XSendFilePath "{tmp_path.resolve()}/b"' in text
+    assert text.count('Alias "/private/"') == 1
+    assert 'Alias "/b/"' not in text
+
+
+def test_a_product_that_sends_nothing_names_the_backends_that_it_has(make_app: Factory) -> None:
+    app = make_app(DELEGATE_BACKEND="stream")
+    for name, said in (
+        ("apache-config", "Apache sends the files of no area. Set it to mod_wsgi or xsendfile."),
+        ("nginx-config", "nginx sends the files of no area. Set it to nginx."),
+    ):
+        code, text = invoke(app, name)
+        assert (code, text) == (1, f"Error: DELEGATE_BACKEND: {said}\n")
+
+
+def test_a_file_that_cannot_be_put_in_place_leaves_nothing(
+    app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    output = tmp_path / "delegate.conf"
+    output.write_text("old")
+    monkeypatch.setattr(Path, "replace", fail)
+    code, text = run(app, "--output", str(output))
+    assert (code, text) == (1, f"Error: cannot write {output}: No space left on device\n")
+    assert output.read_text() == "old"
+    assert [path.name for path in tmp_path.glob("*delegate*")] == ["delegate.conf"]
+
+
+def test_a_folder_whose_name_is_no_utf8_is_written_byte_for_byte(
+    make_app: Factory, tmp_path: Path
+) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path.resolve()) + b"/\xff"))
+    folder.mkdir()
+    output = tmp_path / "delegate.conf"
+    assert run(make_app(DELEGATE_ROOT=folder), "--output", str(output)) == (0, "")
+    assert b"/\xff/" in output.read_bytes()
+
+
+def test_a_dangling_link_is_not_written_through(app: Flask, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "target")
+    assert run(app, "--output", str(link)) == (
+        1,
+        f"Error: {link} exists and is not a regular file.\n",
+    )
+    assert not (tmp_path / "target").exists()
+
+
+RECEIPT = (
+    "flask-delegate id=0123456789abcdef time=1700000000 method=GET status=206 end=+"
+    ' body=8 sent=300 range="bytes 8-15/16"\n'
+)
+
+
+@pytest.mark.parametrize("options", [(), ("--follow",)])
+def test_receipts_are_shown_with_the_part_that_was_sent(
+    app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    log = tmp_path / "log"
+    log.write_text(RECEIPT)
+    followed: list[Path] = []
+
+    def follow(path: Path) -> list[receipts.Receipt]:
+        followed.append(path)
+        return list(receipts.read(path))
+
+    monkeypatch.setattr(receipts, "follow", follow)
+    code, text = invoke(app, "receipts", str(log), *options)
+    line = "2023-11-14 22:13:20Z 0123456789abcdef 206 completed, 8 bytes sent of bytes 8-15/16\n"
+    assert (code, text) == (0, line)
+    assert followed == ([log] if options else [])
+
+
+def test_a_log_that_is_not_there_is_named(app: Flask, tmp_path: Path) -> None:
+    said = f"Error: cannot read {tmp_path}/none: No such file or directory\n"
+    assert invoke(app, "receipts", str(tmp_path / "none")) == (1, said)
+
+
+def test_a_log_of_every_usual_path_is_taken(app: Flask) -> None:
+    assert '"/var/log/a-b_c.d/e@f+g h"' in run(app, "--receipts", "/var/log/a-b_c.d/e@f+g h")[1]

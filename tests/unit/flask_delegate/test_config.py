@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import traceback
 from pathlib import Path
 from typing import Any
@@ -68,8 +69,10 @@ def test_several_areas(make_app: Factory, tmp_path: Path) -> None:
     settings = make_app(DELEGATE_AREAS=areas).extensions["delegate"].settings
     assert settings.area("photos").url == "/inside/photos/"
     assert settings.area(None).name == "default"
-    with pytest.raises(UnknownArea, match="default, reports, photos"):
+    with pytest.raises(UnknownArea) as caught:
         settings.area("music")
+    known = "(configured areas: default, reports, photos)."
+    assert str(caught.value) == f"no area named 'music' {known}"
     alone = make_app(DELEGATE_ROOT=None, DELEGATE_AREAS={"reports": areas["reports"]})
     assert alone.extensions["delegate"].settings.area(None).name == "reports"
     both = make_app(DELEGATE_ROOT=None, DELEGATE_AREAS=areas).extensions["delegate"].settings
@@ -99,10 +102,12 @@ def test_overlapping_areas_are_refused(root: Path, tmp_path: Path) -> None:
     beside.mkdir()
     clash = {"a": {"root": inner, "url": "/a/"}}
     error = refused(SECRET_KEY=SECRET, DELEGATE_ROOT=root, DELEGATE_AREAS=clash)
-    assert "overlap" in error.problem
+    folders = f"the folders of 'default' ({root}) and 'a' ({inner}) overlap."
+    assert (error.key, error.problem) == ("DELEGATE_AREAS", folders)
     clash = {"a": {"root": beside, "url": "/private/a/"}}
     error = refused(SECRET_KEY=SECRET, DELEGATE_ROOT=root, DELEGATE_AREAS=clash)
-    assert "overlap" in error.problem
+    urls = "the URLs of 'default' (/private/) and 'a' (/private/a/) overlap."
+    assert (error.key, error.problem) == ("DELEGATE_AREAS", urls)
     app = Flask("under_test", static_folder=None)
     areas = {"a": {"root": beside, "url": "/private-2/"}}
     app.config.update(SECRET_KEY=SECRET, DELEGATE_ROOT=root, DELEGATE_AREAS=areas)
@@ -240,3 +245,147 @@ def test_what_is_kept_of_an_application_does_not_show_its_secrets(make_app: Fact
     assert state.keys["default"][0].fingerprint in shown
     for secret in (SECRET, "an older secret", state.keys["default"][0].token):
         assert secret not in shown
+
+
+@pytest.mark.parametrize(
+    ("changed", "name"),
+    [
+        ({"root": "relative"}, "root"),
+        ({"url": "/no-slash"}, "url"),
+        ({"backend": "lighttpd"}, "backend"),
+        ({"signed_url": "/no-slash"}, "signed_url"),
+        ({"signed_url": "/signed/", "backend": "nginx"}, "signed_url"),
+    ],
+)
+def test_an_error_names_the_area_and_its_setting(
+    root: Path, changed: dict[str, Any], name: str
+) -> None:
+    areas = {"photos": {"root": str(root), "url": "/photos/", **changed}}
+    error = refused(SECRET_KEY=SECRET, DELEGATE_AREAS=areas)
+    assert error.key == f"DELEGATE_AREAS['photos'] {name}"
+    assert str(error) == f"{error.key}: {error.problem} {error.cure}"
+
+
+def test_an_error_names_the_area_or_the_header(root: Path) -> None:
+    error = refused(SECRET_KEY=SECRET, DELEGATE_AREAS={"a b": {"root": root, "url": "/x/"}})
+    assert error.key == "DELEGATE_AREAS['a b']"
+    error = refused(SECRET_KEY=SECRET, DELEGATE_ROOT=root, DELEGATE_HEADERS={"X-A": "ü"})
+    assert error.key == "DELEGATE_HEADERS['X-A']"
+
+
+def test_areas_inherit_the_backend_and_may_have_their_own(root: Path, make_app: Factory) -> None:
+    (root / "photos").mkdir()
+    (root / "reports").mkdir()
+    settings = make_app(
+        DELEGATE_ROOT=None,
+        DELEGATE_BACKEND="nginx",
+        DELEGATE_HEADERS={"X-A": "1"},
+        DELEGATE_AREAS={
+            "photos": {"root": root / "photos", "url": "/photos/"},
+            "reports": {"root": root / "reports", "url": "/reports/", "backend": "stream"},
+        },
+    )
+    found = settings.extensions["delegate"].settings.areas
+    assert [(one.backend, one.headers) for one in found.values()] == [
+        ("nginx", {"X-A": "1"}),
+        ("stream", {"X-A": "1"}),
+    ]
+
+
+def test_a_signed_url_that_the_static_files_have_is_refused(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "static").mkdir()
+    error = refused(
+        SECRET_KEY=SECRET,
+        DELEGATE_ROOT=root,
+        DELEGATE_SIGNED_URL="/static/x/",
+        static_folder=str(tmp_path / "static"),
+    )
+    assert error.key == "DELEGATE_SIGNED_URL"
+
+
+def test_the_secrets_are_the_key_and_those_that_it_has_replaced(make_app: Factory) -> None:
+    def secrets(**settings: Any) -> tuple[bytes, ...]:
+        found: tuple[bytes, ...] = make_app(**settings).extensions["delegate"].settings.secrets
+        return found
+
+    assert secrets(SECRET_KEY="ü") == ("ü".encode(),)
+    assert secrets(SECRET_KEY=b"new", SECRET_KEY_FALLBACKS=["old"]) == (b"new", b"old")
+    assert secrets(SECRET_KEY=None, DELEGATE_BACKEND="stream") == ()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Accept-Ranges",
+        "cache-control",
+        "Connection",
+        "Content-Disposition",
+        "Content-Encoding",
+        "Content-Length",
+        "Content-Range",
+        "Content-Security-Policy",
+        "Content-Type",
+        "Date",
+        "ETag",
+        "Expires",
+        "Keep-Alive",
+        "Last-Modified",
+        "Location",
+        "Server",
+        "Set-Cookie",
+        "Status",
+        "Trailer",
+        "Transfer-Encoding",
+        "Vary",
+    ],
+)
+def test_a_header_that_the_server_sets_cannot_be_set(root: Path, name: str) -> None:
+    error = refused(SECRET_KEY=SECRET, DELEGATE_ROOT=root, DELEGATE_HEADERS={name: "x"})
+    assert error.key == f"DELEGATE_HEADERS[{name!r}]"
+
+
+def test_headers_of_every_usual_form_can_be_set(make_app: Factory) -> None:
+    headers = {"Referrer-Policy": "no-referrer", "X-1": '~!a "b" \\ 50%', "Z": "a b; c=d"}
+    headers["x-content-type-options"] = "nosniff"
+    found = make_app(DELEGATE_HEADERS=headers).extensions["delegate"].settings.area(None)
+    assert found.headers == headers
+
+
+@pytest.mark.parametrize("url", ["/a.b_c~d-9/", "/A/z/0/", "/_/"])
+def test_an_internal_url_of_every_usual_form_can_be_set(make_app: Factory, url: str) -> None:
+    app = make_app(DELEGATE_URL=url)
+    assert app.extensions["delegate"].settings.area(None).url == url
+
+
+def test_a_root_that_may_not_be_entered_is_refused(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def access(path: str, mode: int) -> bool:
+        asked.append((path, mode))
+        return False
+
+    monkeypatch.setattr(os, "access", access)
+    error = refused(SECRET_KEY=SECRET, DELEGATE_ROOT=root)
+    assert f"user id {os.geteuid()} may not enter {str(root)!r}" in error.problem
+    assert asked == [(str(root), os.X_OK)]
+
+
+@pytest.mark.parametrize(
+    ("changed", "name"),
+    [({"url": "/static/a/"}, "url"), ({"signed_url": "/static/"}, "signed_url"), ({}, "root")],
+)
+def test_what_an_area_shares_with_the_static_files_is_named(
+    root: Path, tmp_path: Path, changed: dict[str, str], name: str
+) -> None:
+    (tmp_path / "static").mkdir()
+    error = refused(
+        SECRET_KEY=SECRET,
+        DELEGATE_AREAS={"photos": {"root": root, "url": "/photos/", **changed}},
+        static_folder=str(tmp_path / "static" if changed else root),
+    )
+    assert error.key == f"DELEGATE_AREAS['photos'] {name}"
+    shared = {"root": f"{str(root)!r} overlaps the static folder {str(root)!r}"}
+    said = shared.get(name, f"{changed.get(name)!r} overlaps the static files' URL '/static/'.")
+    assert error.problem.startswith(said)

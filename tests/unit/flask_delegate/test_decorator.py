@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from flask import Flask, Response, abort
+from werkzeug.wrappers import Response as WerkzeugResponse
 
 from flask_delegate import (
     Handoff,
@@ -225,3 +226,66 @@ def test_a_type_checker_knows_what_the_view_gets() -> None:
 
     view: Callable[[int], Response] = right
     assert view is right
+
+
+@pytest.mark.parametrize(("conceal", "status"), [({}, 403), ({"conceal": True}, 404)])
+def test_a_refusal_is_a_403_unless_it_is_concealed(
+    app: Flask, conceal: dict[str, Any], status: int
+) -> None:
+    serve(app, "report.txt", allowed=False, **conceal)
+    assert app.test_client().get("/file").status_code == status
+
+
+@pytest.mark.parametrize(
+    ("answer", "name"), [(Response("no"), "Response"), (("no", 403), "tuple"), (None, "coroutine")]
+)
+def test_an_answer_that_is_none_is_named(app: Flask, answer: Any, name: str) -> None:
+    app.testing = True
+    decorate: Any = delegated(AsyncCallable() if answer is None else lambda: answer)
+    app.add_url_rule("/file", view_func=decorate(lambda: "report.txt"))
+    with pytest.raises(TypeError, match=f"it must not return {name}$"):
+        app.test_client().get("/file")
+
+
+def test_what_a_view_returned_instead_of_a_path_is_named(app: Flask) -> None:
+    app.testing = True
+    serve(app, 7)
+    with pytest.raises(TypeError, match=r"returns a path, a Handoff or a Response, not int$"):
+        app.test_client().get("/file")
+
+
+def test_a_response_of_another_class_becomes_the_applications(app: Flask) -> None:
+    serve(app, WerkzeugResponse("other", status=201))
+    response = app.test_client().get("/file")
+    assert (response.status_code, response.data) == (201, b"other")
+
+
+def test_a_view_keeps_its_name_and_its_docstring() -> None:
+    @delegated(lambda: True)
+    def invoice() -> str:
+        """Deliver an invoice."""
+        return "report.txt"
+
+    assert (invoice.__name__, invoice.__doc__) == ("invoice", "Deliver an invoice.")
+
+
+def test_coroutine_functions_get_the_arguments_of_the_url(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    async def may_read(folder: str, number: int) -> bool:
+        seen.append((folder, number))
+        return True
+
+    async def file(folder: str, number: int) -> str:
+        seen.append((folder, number))
+        return "report.txt"
+
+    def to_sync(function: Any) -> Any:
+        return lambda *args, **kwargs: asyncio.run(function(*args, **kwargs))
+
+    monkeypatch.setattr(app, "async_to_sync", to_sync)
+    app.add_url_rule("/<folder>/<int:number>", view_func=delegated(may_read)(file))
+    assert app.test_client().get("/a/7").data == CONTENT
+    assert seen == [("a", 7), ("a", 7)]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Any
 from urllib.parse import unquote
@@ -169,3 +170,134 @@ def test_what_a_browser_could_run_is_sandboxed(active: str) -> None:
 )
 def test_what_a_browser_only_shows_is_not(passive: str) -> None:
     assert sandbox_for(passive) is None
+
+
+@pytest.mark.parametrize(
+    ("extension", "is_kept"), [("e" * 63, True), ("e" * 64, False), ("é" * 31, True)]
+)
+def test_an_extension_of_a_quarter_of_a_name_is_kept(extension: str, is_kept: bool) -> None:
+    name = clean_name(f"{'x' * 300}.{extension}")
+    assert len(name.encode()) == 255
+    assert name.endswith(f".{extension}") == is_kept
+
+
+def test_a_name_of_255_bytes_is_kept_and_a_longer_one_is_cut() -> None:
+    for name in ("x" * 255, "ü" * 127 + "x", "ü" + "x" * 249 + ".pdf"):
+        assert clean_name(name) == name
+    assert clean_name("ü" + "x" * 250 + ".pdf") == "ü" + "x" * 249 + ".pdf"
+
+
+@pytest.mark.parametrize("attachment", [None, False, True])
+def test_a_description_has_all_that_is_told(attachment: bool | None) -> None:
+    area = Area("a", "/srv", "/private/", "auto", headers={"X-A": "1", "Cache-Control": "public"})
+    file = PrivateFile("/srv", "b", "stored", 1, 0, (1, 1))
+    options: dict[str, Any] = {"max_age": 9, "rate_limit": 7, "mimetype": "text/html"}
+    handoff = Handoff("b", as_attachment=attachment, download_name="c/d.pdf", **options)
+    made, another = (describe(handoff, area, file) for _ in range(2))
+    kind = "attachment" if attachment else "inline"
+    assert (made.handoff, made.area, made.file) == (handoff, area, file)
+    assert re.fullmatch("[A-Za-z0-9_-]{16}", made.id)
+    assert made.id != another.id
+    assert (made.max_age, made.rate_limit) == (9, 7)
+    assert made.headers() == {
+        "X-A": "1",
+        "Content-Type": "text/html; charset=utf-8",
+        "Content-Disposition": f'{kind}; filename="c_d.pdf"',
+        "Cache-Control": "private, max-age=9",
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": (
+            "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
+        ),
+    }
+
+
+@pytest.mark.parametrize(
+    ("coding", "mimetype"),
+    [
+        ("br", "application/x-brotli"),
+        ("bz2", "application/x-bzip2"),
+        ("Z", "application/x-compress"),
+        ("gz", "application/gzip"),
+        ("xz", "application/x-xz"),
+    ],
+)
+def test_a_compressed_file_has_the_type_of_its_coding(coding: str, mimetype: str) -> None:
+    assert guess(f"a.html.{coding}") == mimetype
+
+
+def test_a_coding_that_nobody_knows_is_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mimetypes.guess_type", lambda *_, **__: ("text/html", "zoo"))
+    assert guess("a.html.zoo") == "application/octet-stream"
+
+
+@pytest.mark.parametrize(
+    "passive",
+    """application/octet-stream application/pdf image/avif image/bmp image/gif image/jpeg image/png
+    image/webp text/plain audio/x video/y TEXT/PLAIN;x=y""".split(),  # noqa: SIM905 -- 12 of them
+)
+def test_harmless_types_have_no_sandbox(passive: str) -> None:
+    assert sandbox_for(passive) is None
+
+
+@pytest.mark.parametrize(
+    "active", ["image/pngx", "x-image/png", "text/plain2", "application/pdf+x"]
+)
+def test_a_type_that_only_begins_or_ends_like_a_harmless_one_has_it(active: str) -> None:
+    assert sandbox_for(active)
+
+
+@pytest.mark.parametrize("charset", ["CHARSET=latin-1", "charset=utf-8"])
+def test_a_charset_that_is_given_is_kept(charset: str) -> None:
+    assert content_type(f"TEXT/plain; {charset}") == f"TEXT/plain; {charset}"
+
+
+@pytest.mark.parametrize(
+    "character",
+    "\u0000\u001f\u007f\u009f\u061c\u200e\u200f\u2028\u202e\u2066\u2069\ufeff\ud800\udfff",
+)
+def test_an_invisible_character_is_left_out(character: str) -> None:
+    assert clean_name(f"ä{character}b.txt") == "äb.txt"
+
+
+@pytest.mark.parametrize("character", "\u00a0\u200d\u2010\u202f\u2065\u206a\ufefe\ufffd")
+def test_a_visible_neighbour_of_it_is_kept(character: str) -> None:
+    assert clean_name(f"ä{character}b.txt") == f"ä{character}b.txt"
+
+
+@pytest.mark.parametrize("name", ["a b.txt", "_a", "a_", "Z9.(1)+,=@-", "a.b-", "a)"])
+def test_a_plain_name_stands_in_the_header_as_it_is(name: str) -> None:
+    assert clean_name(name) == name
+    assert content_disposition("attachment", name) == f'attachment; filename="{name}"'
+
+
+def test_the_header_of_a_name_escapes_what_is_no_letter_of_a_parameter() -> None:
+    header = content_disposition("inline", "é!#$&+-.^_`|~()'*,/:;<=>?@[]{}.x")
+    expected = "%C3%A9!#$&+-.^_`|~%28%29%27%2A%2C%2F%3A%3B%3C%3D%3E%3F%40%5B%5D%7B%7D.x"
+    assert header.endswith(f"; filename*=UTF-8''{expected}")
+
+
+def test_only_what_follows_the_last_dot_is_an_extension() -> None:
+    assert clean_name("x" * 300 + ".tar.gz") == "x" * 252 + ".gz"
+    header = content_disposition("inline", "日.本.tär.gz")
+    assert header.startswith('inline; filename="tar.gz"; ')
+    header = content_disposition("inline", "日 a. 本.日")
+    assert header.startswith('inline; filename="a"; ')
+
+
+@pytest.mark.parametrize(
+    ("name", "cleaned"),
+    [
+        (".", "download"),
+        (". .a", "_ .a"),
+        ("..a", "_.a"),
+        ("..X", "_.X"),
+        (" .a ", "_a"),
+        ("a ..", "a"),
+        (" é ", "é"),
+        ("x_", "x_"),
+        ("a/", "a_"),
+        ("é\u202e", "é"),
+    ],
+)
+def test_dots_and_blanks_at_the_ends_of_a_name(name: str, cleaned: str) -> None:
+    assert clean_name(name) == cleaned

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask, Response
+from werkzeug.exceptions import InternalServerError
 
 from flask_delegate import (
     AccessDenied,
@@ -104,3 +106,53 @@ def test_exceptions_carry_their_evidence(app: Flask) -> None:
     assert (unknown.value.name, unknown.value.known) == ("x", ("default",))
     unavailable = HandoffUnavailable("default", "why.", "what to do.")
     assert str(unavailable) == "area 'default' cannot be handed off: why. what to do."
+
+
+@pytest.mark.parametrize(
+    ("returned", "allowed", "status", "level"),
+    [
+        ("missing.txt", True, 404, "WARNING"),
+        ("../report.txt", True, 404, "WARNING"),
+        ("report.txt", False, 403, "WARNING"),
+        ("unreadable.txt", True, 500, "ERROR"),
+    ],
+)
+def test_what_is_the_operators_to_mend_is_logged_as_an_error(
+    app: Flask,
+    root: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    returned: str,
+    allowed: bool,
+    status: int,
+    level: str,
+) -> None:
+    (root / "unreadable.txt").touch()
+    monkeypatch.setattr("os.access", lambda path, _: not path.endswith("unreadable.txt"))
+    serve(app, returned, allowed=allowed)
+    assert app.test_client().get("/file").status_code == status
+    record = next(one for one in caplog.records if "file refused: " in one.getMessage())
+    assert record.levelname == level
+    assert record.args
+
+
+def test_an_error_page_of_the_application_gets_the_reason(app: Flask) -> None:
+    caught: list[object] = []
+
+    def page(error: InternalServerError) -> tuple[str, int]:
+        caught.append(error.original_exception)
+        return "our page", 500
+
+    app.register_error_handler(InternalServerError, page)
+    serve(app, "report.txt", area="reports")
+    assert app.test_client().get("/file").data == b"our page"
+    assert [type(one) for one in caught] == [UnknownArea]
+
+
+def test_a_refusal_names_the_endpoint_and_whether_it_is_concealed(app: Flask) -> None:
+    errors: list[Any] = []
+    serve(app, "report.txt", allowed=False, conceal=True)
+    with file_refused.connected_to(lambda _, error: errors.append(error)):
+        app.test_client().get("/file")
+    assert (errors[0].endpoint, errors[0].conceal) == ("file", True)
+    assert str(errors[0]) == "access denied by the authorize function of file."

@@ -131,3 +131,79 @@ def test_whatever_is_asked_for_nothing_outside_is_found(name: str) -> None:
     except FileRefused:
         return
     assert found.path.startswith("/proc/self/task/")
+
+
+def test_what_is_known_of_a_file_is_the_disks(root: Path) -> None:
+    path = root / "report.txt"
+    os.utime(path, ns=(1, 1_700_000_000_123_456_789))
+    found, info = resolve(str(root), "report.txt"), path.stat()
+    assert (found.root, found.size, found.mtime_ns) == (str(root), 16, info.st_mtime_ns)
+    assert found.identity == (info.st_dev, info.st_ino)
+    with found.open() as file:
+        assert file.read() == b"private content\n"
+        assert not os.get_inheritable(file.fileno())
+
+
+@pytest.mark.parametrize("function", ["lstat", "access", "open"])
+def test_a_right_that_is_missing_is_said_to_be_so(
+    root: Path, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    """Root has every right, so the system's answer is replaced."""
+    (root / "folder").mkdir()
+    (root / "folder" / "a.txt").touch()
+    found = resolve(str(root), "folder/a.txt")
+    inside, real = str(root / "folder" / "a.txt"), getattr(os, function)
+
+    def refuse(path: str, *words: int) -> object:
+        if path != inside:
+            return real(path, *words)
+        if function == "access":
+            assert words == (os.R_OK,)
+            return False
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, function, refuse)
+    with pytest.raises(FileUnreadable) as caught:
+        found.open() if function == "open" else resolve(str(root), "folder/a.txt")
+    assert (caught.value.path, caught.value.root) == ("folder/a.txt", str(root))
+    assert caught.value.reason in {
+        "permission denied.",
+        f"user id {os.geteuid()} may not read it.",
+        f"user id {os.geteuid()} may not enter the folder of {inside}.",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("missing", "No such file or directory."),
+        ("report.txt/x", "Not a directory."),
+        ("folder", "a directory, not a regular file."),
+        ("fifo", "a FIFO, not a regular file."),
+        ("out", "a symbolic link that leaves the root, to /etc/passwd."),
+        ("folder/..", "it contains '..'."),
+    ],
+)
+def test_the_reason_is_told(root: Path, name: str, reason: str) -> None:
+    (root / "folder").mkdir()
+    (root / "out").symlink_to("/etc/passwd")
+    os.mkfifo(root / "fifo")
+    with pytest.raises(FileRefused) as caught:
+        resolve(str(root), name)
+    assert (caught.value.path, caught.value.root) == (name, str(root))
+    assert caught.value.reason == reason
+    assert str(caught.value) == f"{name!r} in {root}: {reason}"
+
+
+def test_a_device_is_no_file() -> None:
+    with pytest.raises(NotAFile, match="a device, not a regular file"):
+        resolve("/dev", "null")
+
+
+def test_a_link_put_in_the_files_place_while_it_is_resolved_is_not_followed(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "link").symlink_to("report.txt")
+    monkeypatch.setattr(os.path, "realpath", lambda path, **_: str(path))
+    with pytest.raises(FileMissing, match="replaced by a symbolic link"):
+        resolve(str(root), "link")

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
 from flask import Flask, Response
 
 from flask_delegate import (
+    Handoff,
+    HandoffUnavailable,
+    file_delegated,
     send_via_apache,
+    signed_url,
 )
 from tests.support.extension import CONTENT, Factory, behind_apache, serve
 
@@ -167,3 +172,57 @@ def test_a_proxy_has_to_show_the_fingerprint(make_app: Factory, backend: str) ->
         assert response.status_code == status
         if status == 200:
             assert response.headers["Vary"] == "Cookie"
+
+
+def test_the_signal_has_the_delivery_and_the_server(app: Flask) -> None:
+    heard: list[tuple[Any, Any, str]] = []
+
+    def note(sender: Flask, delivery: Any, backend: str) -> None:
+        heard.append((sender, delivery, backend))
+
+    serve(app, Handoff("report.txt", max_age=3))
+    with file_delegated.connected_to(note):
+        location = behind_apache(app).get("/file").headers["Location"]
+    ((sender, delivery, backend),) = heard
+    assert (sender, backend) == (app, "mod_wsgi")
+    assert f"&id={delivery.id}&" in location
+    assert (delivery.handoff.path, delivery.max_age) == ("report.txt", 3)
+
+
+def test_where_neither_the_key_nor_an_old_one_is_shown_files_are_streamed(
+    make_app: Factory,
+) -> None:
+    app = make_app(SECRET_KEY="new", SECRET_KEY_FALLBACKS=["old"])
+    serve(app, "report.txt")
+    client = app.test_client()
+    client.environ_base.update(behind_apache(make_app(SECRET_KEY="strange")).environ_base)
+    assert client.get("/file").data == CONTENT
+
+
+def test_what_is_logged_once_is_logged_for_each_area(
+    make_app: Factory, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "report.txt").touch()
+    app = make_app(DELEGATE_AREAS={"photos": {"root": tmp_path / "photos", "url": "/photos/"}})
+
+    @app.get("/<area>")
+    def file(area: str) -> Response:
+        return send_via_apache("report.txt", area=area)
+
+    for _ in range(2):
+        for area in ("default", "photos"):
+            app.test_client().get(f"/{area}")
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == 2
+    for area, message in zip(("default", "photos"), messages, strict=True):
+        assert message.startswith(f"area {area!r} cannot be handed off: this server is not Apache")
+        assert message.endswith(" Until then Python streams the files.")
+
+
+def test_what_a_signed_url_needs_is_said(make_app: Factory) -> None:
+    with make_app().app_context(), pytest.raises(HandoffUnavailable) as caught:
+        signed_url("report.txt", expires_in=60)
+    error = caught.value
+    assert (error.area, error.reason) == ("default", "it has no signed URLs.")
+    assert error.cure.startswith("Set DELEGATE_SIGNED_URL to a prefix such as /signed/")

@@ -11,7 +11,7 @@ import pytest
 from flask import Flask
 from werkzeug.wrappers import Response
 
-from flask_delegate import delegated
+from flask_delegate import HandoffUnavailable, delegated
 from flask_delegate.areas import Area
 from flask_delegate.delivery import Delivery
 from flask_delegate.servers import SERVERS
@@ -71,6 +71,29 @@ def test_it_delivers_a_file(app: Flask, root: Path) -> None:
     response = client.get("/file", headers=shown)
     assert_delegated(response, "report.txt", mimetype="text/plain")
     assert response.headers["X-LIGHTTPD-send-file"] == str(root / "report.txt")
+
+
+@pytest.mark.parametrize(
+    ("shown", "said"),
+    [
+        ({}, "did not come through the configured server"),
+        ({"HTTP_X_FLASK_DELEGATE": ""}, "did not come through the configured server"),
+        ({"HTTP_X_FLASK_DELEGATE": "2,3"}, "the configuration loaded for /private/ was made for"),
+        ({"flask_delegate.2": "/private/"}, "the configuration loaded for /private/ was made for"),
+        ({"flask_delegate.1": "/another/"}, "did not come through the configured server"),
+        ({"HTTP_X_FLASK_DELEGATE": "2,1"}, None),
+        ({"HTTP_X_FLASK_DELEGATE": " 2  1 "}, None),
+        ({"flask_delegate.1": "/private/"}, None),
+    ],
+)
+def test_it_has_to_show_the_fingerprint(shown: dict[str, str], said: str | None) -> None:
+    area, keys = Area("default", "/srv/files", "/private/", "lighttpd"), Keys("token", "1")
+    if said is None:
+        Lighttpd().check(shown, area, keys)
+        return
+    with pytest.raises(HandoffUnavailable, match=said) as caught:
+        Lighttpd().check(shown, area, keys)
+    assert "'flask delegate lighttpd-config --output FILE'" in caught.value.cure
 
 
 def test_its_header_is_guarded(app: Flask, caplog: pytest.LogCaptureFixture) -> None:

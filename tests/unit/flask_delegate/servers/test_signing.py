@@ -101,7 +101,7 @@ def test_a_life_that_is_no_life_is_refused(seconds: int, app: Flask) -> None:
 
 @pytest.mark.parametrize("seconds", [True, 1.5, "60"])
 def test_a_life_is_a_whole_number(seconds: Any, app: Flask) -> None:
-    with app.app_context(), pytest.raises(TypeError):
+    with app.app_context(), pytest.raises(TypeError, match="expires_in is a number of seconds"):
         signed_url("report.txt", expires_in=seconds)
 
 
@@ -212,3 +212,76 @@ def test_nothing_may_follow_a_signature() -> None:
     assert re.search(pattern[1], asked)
     for altered in (asked + "0", asked + "&x=1", "POST" + asked[3:], asked.replace("e=", "x=")):
         assert not re.search(pattern[1], altered), altered
+
+
+def test_the_ends_of_a_life_are_as_they_are_promised(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1_700_000_003
+    monkeypatch.setattr(time, "time", lambda: now + 0.9)
+    assert signing.LONGEST == 31 * 24 * 3600
+    assert signing.expiry(1) == now + 1
+    assert signing.expiry(10) == now + 10
+    assert signing.expiry(19) == now + 19
+    assert signing.expiry(20) == (now + 20) // 2 * 2
+    step = signing.LONGEST // 10
+    assert signing.expiry(signing.LONGEST) == (now + signing.LONGEST) // step * step
+
+
+@pytest.mark.parametrize("value", [BROWSER[:-1], BROWSER + "0", BROWSER.upper(), "", "x" * 32])
+def test_a_cookie_of_another_form_is_replaced(app: Flask, value: str) -> None:
+    @app.get("/sign")
+    def sign() -> str:
+        return signed_url("report.txt", expires_in=60, bind_to_browser=True)
+
+    client = behind_apache(app)
+    client.set_cookie(signing.COOKIE, value)
+    (cookie,) = client.get("/sign").headers.getlist("Set-Cookie")
+    pattern = "flask_delegate_browser=[0-9a-f]{32}; HttpOnly; Path=/; SameSite=Lax"
+    assert re.fullmatch(pattern, cookie)
+
+
+def test_a_url_names_the_file_quoted_once_and_says_what_is_asked(app: Flask, root: Path) -> None:
+    (root / "größe 1%.txt").touch()
+    with app.app_context():
+        url = signed_url("größe 1%.txt", expires_in=60, rate_limit=2048, csp="sandbox", max_age=5)
+    path, _, said = url.partition("?")
+    assert path == "/signed/gr%C3%B6%C3%9Fe%201%25.txt"
+    fields = [one.partition("=")[0] for one in said.split("&")]
+    assert fields == ["e", "ct", "cd", "ma", "csp", "rl", "s"]
+    assert query(url)["ct"] == ["text/plain; charset=utf-8"]
+    (root / "raw\udcff").touch()
+    with app.app_context():
+        assert signed_url("raw\udcff", expires_in=60).startswith("/signed/raw%FF?e=")
+
+
+def test_a_key_that_was_replaced_still_signs_for_a_server_that_has_it(make_app: Factory) -> None:
+    def sign(app: Flask, environ: dict[str, Any]) -> str:
+        with app.test_request_context(environ_base=environ):
+            return query(signed_url("report.txt", expires_in=3600))["s"][0]
+
+    old, new = make_app(**SIGNED, SECRET_KEY="old"), make_app(**SIGNED, SECRET_KEY="new")
+    both = make_app(**SIGNED, SECRET_KEY="new", SECRET_KEY_FALLBACKS=["old"])
+    for one in (old, new):
+        environ = behind_apache(one).environ_base
+        assert sign(both, environ) == sign(one, environ)
+
+
+def test_bound_or_not_and_old_or_new_each_have_a_condition() -> None:
+    forms = signing.condition(["new", "old"]).split(" || ")
+    assert len(forms) == 4
+    assert [re.findall("sha1:(new|old)", form)[0] for form in forms] == ["new", "new", "old", "old"]
+    assert ["b=1" in form for form in forms] == [False, True, False, True]
+
+
+def test_urls_are_signed_where_a_policy_forbids_sha1_for_security(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FIPS 140 allows it for other uses; here a keyed hash needs no resistance to collisions."""
+    sha1 = hashlib.sha1
+
+    def strict(data: bytes, *, usedforsecurity: bool = True) -> Any:
+        assert not usedforsecurity
+        return sha1(data, usedforsecurity=False)
+
+    monkeypatch.setattr(hashlib, "sha1", strict)
+    with app.app_context():
+        assert len(query(signed_url("report.txt", expires_in=60))["s"][0]) == 40

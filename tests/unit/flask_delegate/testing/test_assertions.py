@@ -159,7 +159,7 @@ def test_a_refusal_is_not_a_delivery_and_says_why(app: Flask) -> None:
     assert_refused(response, status=404)
     said = failure(response, "nothing.txt")
     assert said.startswith("expected 'nothing.txt', but not delivered: 404 NOT FOUND ('nothing.txt")
-    assert "No such file or directory" in said
+    assert said.endswith(": No such file or directory.)")
     with pytest.raises(AssertionError, match=r"^expected 403, but came 404 NOT FOUND \("):
         assert_refused(response, status=403)
 
@@ -182,7 +182,9 @@ def test_a_delivery_is_not_a_refusal(app: Flask) -> None:
 def test_other_answers_are_neither(app: Flask, status: int) -> None:
     app.add_url_rule("/file", view_func=lambda: ("a page", status))
     response = streamed(app).get("/file")
-    assert f"not delivered: {status} " in failure(response)
+    said = failure(response)
+    assert f"not delivered: {response.status}" in said
+    assert ("not by the extension" in said) == (status == 200)
     with pytest.raises(AssertionError, match=f"a status from 400 to 499, but came {status} "):
         assert_refused(response)
     if status != 200:
@@ -265,3 +267,32 @@ def test_the_assertions_do_not_need_pytest() -> None:
         check=False,
     )
     assert (done.stdout, done.stderr) == ("needed here\n", "")
+
+
+@pytest.mark.parametrize("status", [199, 400, 499, 500])
+def test_a_refusal_has_a_status_of_a_clients_fault(app: Flask, status: int) -> None:
+    app.add_url_rule("/file", view_func=lambda: ("a page", status))
+    response = streamed(app).get("/file")
+    if 400 <= status < 500:
+        assert_refused(response)
+        return
+    with pytest.raises(AssertionError, match=r"^expected a status from 400 to 499, but came "):
+        assert_refused(response)
+
+
+@pytest.mark.parametrize("status", [200, 206, 304])
+def test_a_page_with_the_status_of_a_delivery_is_none(app: Flask, status: int) -> None:
+    app.add_url_rule("/file", view_func=lambda: ("", status))
+    said = failure(streamed(app).get("/file"))
+    assert said.endswith(", not by the extension (import this module before requests)")
+
+
+def test_a_path_that_leads_elsewhere_is_compared_as_it_is(app: Flask, root: Path) -> None:
+    root.with_name("files-2").mkdir()
+    (root.with_name("files-2") / "report.txt").touch()
+    serve(app, "report.txt")
+    response = streamed(app).get("/file")
+    for path in ("../files-2/report.txt", "/report.txt/..", ".."):
+        said = failure(response, path)
+        assert f"path: expected {path!r}, delivered 'report.txt'" in said
+    assert_delegated(response, "./folder/../report.txt")

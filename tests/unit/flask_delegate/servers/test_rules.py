@@ -1,0 +1,114 @@
+"""The rules that servers get, and the keys in them, are what released configurations have."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+
+import pytest
+
+from flask_delegate.areas import Area
+from flask_delegate.config import Settings
+from flask_delegate.servers import SERVERS, apache
+from flask_delegate.servers.base import Choices
+from flask_delegate.servers.handshake import Keys
+from flask_delegate.state import State
+from tests.support.doctor import findings
+from tests.support.extension import Factory
+
+HEADERS = {"X-Frame-Options": "DENY", "X-Odd": 'a "b" \\ 50%', "X-Content-Type-Options": "nosniff"}
+CHOICES = Choices(process_group="web:1", sendfile=False, receipts="/log", resets=("ssi off;",))
+
+
+def area(server: str) -> Area:
+    signed_url = "/signed.d/" if SERVERS[server].verifies else None
+    return Area("default", "/srv/files", "/private.d/", server, signed_url, HEADERS)
+
+
+def rules(server: str, choices: Choices) -> str:
+    keys = [Keys("token", "fingerprint", "signing key"), Keys("old", "old", "old key")]
+    return SERVERS[server].rules(area(server), keys, choices)
+
+
+# The fingerprint is derived from the rules, and an application hands off only where the server
+# shows it. Who changes these says in CHANGES.md: "Write the configuration again."
+@pytest.mark.parametrize(
+    ("server", "fingerprint", "token", "signing_key", "chosen"),
+    [
+        (
+            "mod_wsgi",
+            "246aa695ba016b50183870e46971c60b",
+            "cce0971714e784fe2824aa3c97b0e9d7",
+            "3709e396589a276fcaff0a50a9291cdb",
+            "10ed0b4b7a17290c1e769a9ac5e19c41",
+        ),
+        (
+            "nginx",
+            "0e8e3ecdf3125bc55a875986126e237a",
+            "cce0971714e784fe2824aa3c97b0e9d7",
+            "",
+            "669bcf9f45b84c30cb9a83daa3f73c27",
+        ),
+        (
+            "xsendfile",
+            "c9f0d6cf7bec1e03bb20392e9b184a29",
+            "cce0971714e784fe2824aa3c97b0e9d7",
+            "",
+            "48e375cee72cc90d0bffa8708fb43997",
+        ),
+    ],
+)
+def test_a_new_version_understands_the_configuration_that_is_loaded(
+    server: str, fingerprint: str, token: str, signing_key: str, chosen: str
+) -> None:
+    (keys,) = State.of(Settings({"default": area(server)}, (b"secret",))).keys["default"]
+    assert keys == Keys(token, fingerprint, signing_key)
+    assert hashlib.sha256(rules(server, CHOICES).encode()).hexdigest()[:32] == chosen
+
+
+@pytest.mark.parametrize("server", ["mod_wsgi", "nginx"])
+def test_the_doctor_knows_the_lines_about_sendfile(server: str) -> None:
+    lines = SERVERS[server].sendfile_lines
+    assert lines is not None
+    for is_on, line in zip((True, False), lines, strict=True):
+        written = [one.strip() for one in rules(server, Choices(sendfile=is_on)).splitlines()]
+        assert written.count(line) == 1
+
+
+def test_servers_heed_choices_that_there_are() -> None:
+    names = {one.name for one in dataclasses.fields(Choices)}
+    for server in SERVERS.values():
+        assert set(server.choices) <= names
+
+
+def test_a_module_that_is_missing_is_loaded_or_named() -> None:
+    assert apache.module_rules(["b", "a_b"], load=True) == (
+        "<IfModule !a_b_module>\n"
+        '    LoadModule a_b_module "${MOD_WSGI_MODULES_DIRECTORY}/mod_a_b.so"\n'
+        "</IfModule>\n"
+        "<IfModule !b_module>\n"
+        '    LoadModule b_module "${MOD_WSGI_MODULES_DIRECTORY}/mod_b.so"\n'
+        "</IfModule>\n"
+    )
+    assert apache.module_rules(["b"], load=False) == (
+        "<IfModule !b_module>\n"
+        '    Error "Flask-Delegate needs mod_b. On Debian and Ubuntu: a2enmod b"\n'
+        "</IfModule>\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("server", "software"),
+    [("mod_wsgi", "mod_wsgi"), ("nginx", "nginx"), ("xsendfile", "mod_xsendfile")],
+)
+def test_the_doctor_names_what_is_to_be_installed(
+    make_app: Factory, monkeypatch: pytest.MonkeyPatch, server: str, software: str
+) -> None:
+    monkeypatch.setattr(type(SERVERS[server]), "is_installed", lambda _: False)
+    found = findings(make_app(DELEGATE_BACKEND=server))["backend"]
+    assert found["fix"].startswith(f"Install {software}, ")
+
+
+def test_where_nothing_is_handed_off_there_is_no_key(make_app: Factory) -> None:
+    app = make_app(SECRET_KEY="unused", DELEGATE_BACKEND="stream")
+    assert app.extensions["delegate"].keys == {"default": (Keys("", "", ""),)}
