@@ -131,8 +131,8 @@ def _configuration(servers: list[Server], choices: Choices) -> str:
 def show_receipts(log: Path, *, follow: bool, as_json: bool) -> None:
     """Report from a log that --receipts made how downloads ended."""
     try:
-        followed = chain.from_iterable(some for some, _ in receipts.follow(log))
-        for receipt in followed if follow else receipts.read(log):
+        some = (found for found, _ in receipts.follow(log)) if follow else [receipts.read(log)]
+        for receipt in chain.from_iterable(some):
             values = {**dataclasses.asdict(receipt), "time": receipt.time.isoformat()}
             click.echo(json.dumps(values) if as_json else _as_line(receipt))
     except OSError as error:

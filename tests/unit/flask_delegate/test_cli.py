@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from flask_delegate import receipts
+from flask_delegate import receipts, rotation
 from tests.support.extension import Factory
 
 
@@ -194,7 +194,7 @@ def test_a_dangling_link_is_not_written_through(app: Flask, tmp_path: Path) -> N
 
 RECEIPT = (
     "flask-delegate id=0123456789abcdef time=1700000000 method=GET status=206 end=+"
-    ' body=8 sent=300 range="bytes 8-15/16"\n'
+    ' body=8 length=8 sent=300 range="bytes 8-15/16"\n'
 )
 
 
@@ -206,9 +206,9 @@ def test_receipts_are_shown_with_the_part_that_was_sent(
     log.write_text(RECEIPT)
     followed: list[Path] = []
 
-    def follow(path: Path) -> list[receipts.Receipt]:
+    def follow(path: Path) -> list[tuple[list[receipts.Receipt], rotation.Position]]:
         followed.append(path)
-        return list(receipts.read(path))
+        return [(list(receipts.read(path)), {})]
 
     monkeypatch.setattr(receipts, "follow", follow)
     code, text = invoke(app, "receipts", str(log), *options)
