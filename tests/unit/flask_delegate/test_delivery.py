@@ -212,25 +212,6 @@ def test_a_description_has_all_that_is_told(attachment: bool | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("coding", "mimetype"),
-    [
-        ("br", "application/x-brotli"),
-        ("bz2", "application/x-bzip2"),
-        ("Z", "application/x-compress"),
-        ("gz", "application/gzip"),
-        ("xz", "application/x-xz"),
-    ],
-)
-def test_a_compressed_file_has_the_type_of_its_coding(coding: str, mimetype: str) -> None:
-    assert guess(f"a.html.{coding}") == mimetype
-
-
-def test_a_coding_that_nobody_knows_is_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mimetypes.guess_type", lambda *_, **__: ("text/html", "zoo"))
-    assert guess("a.html.zoo") == "application/octet-stream"
-
-
-@pytest.mark.parametrize(
     "passive",
     """application/octet-stream application/pdf image/avif image/bmp image/gif image/jpeg image/png
     image/webp text/plain audio/x video/y TEXT/PLAIN;x=y""".split(),  # noqa: SIM905 -- 12 of them

@@ -37,10 +37,10 @@ def rules(server: str, choices: Choices) -> str:
     [
         (
             "mod_wsgi",
-            "246aa695ba016b50183870e46971c60b",
+            "5ddd7dbe49909eea2bd6dafe4d9185ae",
             "cce0971714e784fe2824aa3c97b0e9d7",
             "3709e396589a276fcaff0a50a9291cdb",
-            "10ed0b4b7a17290c1e769a9ac5e19c41",
+            "9b342d9d46f1c3701208072e31b1cc83",
         ),
         (
             "nginx",
@@ -51,10 +51,10 @@ def rules(server: str, choices: Choices) -> str:
         ),
         (
             "xsendfile",
-            "c9f0d6cf7bec1e03bb20392e9b184a29",
+            "1eaf317ad20e5f7fa4690ba63c6b14dc",
             "cce0971714e784fe2824aa3c97b0e9d7",
             "",
-            "48e375cee72cc90d0bffa8708fb43997",
+            "6f35cb55238c965a266ff22b705d4fab",
         ),
     ],
 )
