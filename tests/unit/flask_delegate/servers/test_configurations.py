@@ -60,7 +60,7 @@ def test_an_areas_headers_are_cleared_where_nginx_can(
     monkeypatch.setattr(nginx_resets, "resets", lambda _: lines)
     app = make_app(DELEGATE_BACKEND="nginx", DELEGATE_HEADERS={"X-A": 'a "b" \\'})
     text = written(app, "nginx-config")
-    assert ("more_clear_headers X-A;" in text) == has
+    assert ("\n    more_clear_headers X-A;\n" in text) == has
     assert 'add_header X-A "a \\"b\\" \\\\";' in text
 
 
