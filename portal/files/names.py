@@ -18,8 +18,13 @@ _UNKNOWN_TYPE = "application/octet-stream"
 # Marks that turn the reading direction, so that 'exe.txt' can look like 'txt.exe'.
 _DIRECTION_MARKS = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 _LONGEST_EXTENSION = 64
+_MOST_READ = 1024
+"""Characters: to normalise many combining marks takes the square of their number."""
 # What Windows does not take in a name, or takes for a part of a path.
 _NOT_PORTABLE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
+# What it takes for a device, whatever the extension.
+_NUMBER = "[0-9\u00b9\u00b2\u00b3]"
+_DEVICE = re.compile(rf"(CON|PRN|AUX|NUL|(COM|LPT){_NUMBER})\s*(\.|$)", re.IGNORECASE)
 
 
 def clean(name: str) -> str:
@@ -28,6 +33,8 @@ def clean(name: str) -> str:
     What stays is its last component, in NFC, without control characters and direction marks.
     """
     last = re.split(r"[/\\]", name)[-1]
+    if len(last) > _MOST_READ:
+        last = last[: _MOST_READ - _LONGEST_EXTENSION] + last[-_LONGEST_EXTENSION:]
     controls = {"Cc", "Cs", "Zl", "Zp"}
     visible = "".join(one for one in last if unicodedata.category(one) not in controls)
     plain = re.sub(f"[{_DIRECTION_MARKS}]", "", visible)
@@ -39,7 +46,8 @@ def clean(name: str) -> str:
 def portable(name: str) -> str:
     """Make a name stay one component of a path, whichever system unpacks it from a ZIP."""
     # Windows leaves dots and spaces at the end out, so that '.. ' would be '..'.
-    return _NOT_PORTABLE.sub("_", name).rstrip(". ") or _UNNAMED
+    plain = _NOT_PORTABLE.sub("_", name).rstrip(". ") or _UNNAMED
+    return f"_{plain}" if _DEVICE.match(plain) else plain
 
 
 def first_free(name: str, is_taken: Callable[[str], bool]) -> str:

@@ -36,7 +36,13 @@ _LONGEST_VALIDITY = 90
 """Days that an invitation created here may last."""
 
 
-def _read_gibibytes(typed: str, _before: int | None) -> int:
+def _gibibytes(size: int) -> str:
+    return f"{size / _GIB:.10g}"
+
+
+def _read_gibibytes(typed: str, before: int | None) -> int:
+    if before is not None and typed == _gibibytes(before):
+        return before  # what was rounded for the page, and not changed there
     try:
         size = float(typed) if len(typed) <= _LONGEST_QUOTA else -1
     except ValueError:
@@ -49,7 +55,7 @@ def _read_gibibytes(typed: str, _before: int | None) -> int:
 class QuotaForm(Form):
     """How much an account may keep."""
 
-    quota = OptionalField("Quota (GiB)", _read_gibibytes, lambda size: f"{size / _GIB:g}")
+    quota = OptionalField("Quota (GiB)", _read_gibibytes, _gibibytes)
 
 
 class DeleteForm(Form):
@@ -121,7 +127,7 @@ def show(account: Account) -> ResponseReturnValue:
 @with_account
 def set_quota(account: Account) -> ResponseReturnValue:
     """Change how much an account may keep."""
-    form = QuotaForm()
+    form = QuotaForm(obj=account)
     if not form.validate():
         return form_page("admin/account.html", form, managed=account)
     accounts.set_quota(account, form.quota.data)

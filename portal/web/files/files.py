@@ -42,6 +42,8 @@ class NameForm(Form):
         """
         if not self.validate():
             raise tree.RefusedError(self.name.errors[0])
+        if {"/", "\\"} & set(self.name.data):
+            raise tree.RefusedError("A name cannot contain / or \\. Enter another one.")
         return names.clean(self.name.data)
 
 

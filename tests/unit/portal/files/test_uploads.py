@@ -6,6 +6,7 @@ import io
 import os
 import stat
 import threading
+import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -559,3 +560,14 @@ def _plain_name(disposition: str) -> str:
 
 def _extended_name(disposition: str) -> str:
     return unquote(disposition.partition("filename*=UTF-8''")[2])
+
+
+def test_long_name_of_combining_marks_takes_no_time(alice: FlaskClient) -> None:
+    """To normalise it whole takes the square of their number: a minute, for everybody."""
+    name = "a" + "\u0301" * 60_000 + "\u0323" * 60_000 + ".txt"
+    before = time.process_time()
+    upload(alice, name)
+    assert time.process_time() - before < 5
+    (kept_name,) = links(alice)
+    assert kept_name.endswith(".txt")
+    assert len(kept_name.encode()) <= 255

@@ -120,6 +120,13 @@ def test_trash_is_left_out(tree_of_alice: str, alice: FlaskClient) -> None:
         ("a. . ", "a"),
         ("", "unnamed"),
         (".htaccess", ".htaccess"),
+        ("CON", "_CON"),
+        ("aux.txt", "_aux.txt"),
+        ("nul .tar.gz", "_nul .tar.gz"),
+        ("COM¹.txt", "_COM¹.txt"),
+        ("lpt9", "_lpt9"),
+        ("console.txt", "console.txt"),
+        ("COM10", "COM10"),
         ("Übersicht 日本.txt", "Übersicht 日本.txt"),
     ],
 )

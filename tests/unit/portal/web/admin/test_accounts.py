@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -69,6 +70,22 @@ def test_the_first_of_two_quotas_counts(app: Flask, root: FlaskClient) -> None:
     assert send(app, root, "alice", "quota", quota=["many", "5"]).status_code == 422
     with app.app_context():
         assert db.session.get_one(Account, id_of(app, "alice")).quota == 3 * 1024**3
+
+
+@pytest.mark.parametrize("quota", [20 * 1024**2, 26_214_401, 1, 10 * 1024**3 + 1])
+def test_quota_that_is_not_changed_stays_to_the_byte(
+    quota: int, app: Flask, root: FlaskClient
+) -> None:
+    with app.app_context():
+        account = db.session.get_one(Account, id_of(app, "alice"))
+        account.quota = quota
+        db.session.commit()
+    page = root.get(f"/accounts/{id_of(app, 'alice')}").text
+    shown = re.search(r'name="quota"[^>]* value="([^"]*)"', page)
+    assert shown
+    send(app, root, "alice", "quota", quota=shown[1])
+    with app.app_context():
+        assert db.session.get_one(Account, id_of(app, "alice")).quota == quota
 
 
 def test_quota_is_set_and_taken_back(app: Flask, root: FlaskClient, alice: FlaskClient) -> None:
