@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
 import flask_login  # type: ignore[import-untyped]
-from flask import request, session
+from flask import Response, after_this_request, request, session
 from flask_login import current_user, login_user, logout_user
+
+from flask_delegate.servers import signing
 
 from . import sessions
 
@@ -88,9 +90,25 @@ def end_session() -> None:
 
 
 def forget_session() -> None:
-    """Empty the browser's cookie, after its session was ended."""
-    logout_user()
+    """Empty the browser's cookie, after its session was ended, wherever that was done."""
+    forget_ended_session()
     session.clear()
+
+
+def forget_ended_session() -> None:
+    """Take a session that was ended elsewhere, or has expired, from the browser's cookie, if any.
+
+    What else the cookie has, such as links that were opened, stays.
+    """
+    if "_user_id" in session:
+        logout_user()
+        after_this_request(_forget_browser)
+
+
+def _forget_browser(response: Response) -> Response:
+    # Signed URLs that pages showed in this browser stop working with it.
+    response.delete_cookie(signing.COOKIE)
+    return response
 
 
 def _current_session() -> BrowserSession:

@@ -10,7 +10,6 @@ from typing import TypeVar
 from flask import Blueprint, Flask, flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 
-from flask_delegate.servers import signing
 from portal.accounts import accounts, invitations
 from portal.accounts.accounts import AccountError, UnusableNameError
 from portal.accounts.invitations import LinkError, LinkUnknownError
@@ -23,6 +22,7 @@ from portal.identity.current_user import (
     current_account,
     current_sign_in_id,
     end_session,
+    forget_ended_session,
     login_manager,
     login_required,
     signed_in_account,
@@ -111,10 +111,7 @@ def sign_out() -> ResponseReturnValue:
     done("sign out", owner_id=current_account().id)
     end_session()
     flash("You are signed out.")
-    response = redirect(url_for("auth.sign_in"))
-    # Signed URLs that pages showed in this browser stop working with it.
-    response.delete_cookie(signing.COOKIE)
-    return response
+    return redirect(url_for("auth.sign_in"))
 
 
 # A link's token moves from the address into the session at once. It is in no page's address then,
@@ -276,6 +273,7 @@ def _hashed(proof: Proof) -> str:
 
 @login_manager.unauthorized_handler  # type: ignore[untyped-decorator]
 def _ask_to_sign_in() -> ResponseReturnValue:
+    forget_ended_session()
     # Coming back by GET to what was a POST would find nothing.
     if request.method not in {"GET", "HEAD"} or request.path == "/":
         return redirect(url_for("auth.sign_in"))

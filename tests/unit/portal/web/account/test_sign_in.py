@@ -9,10 +9,15 @@ from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
 from itsdangerous import TimestampSigner
+from sqlalchemy import select
+from werkzeug.test import TestResponse
 
+from flask_delegate.servers import signing
 from portal import create_app
 from portal.accounts import accounts
-from portal.identity import passwords
+from portal.core.database import db
+from portal.core.models import SignIn
+from portal.identity import passwords, sessions
 from portal.web.account.sign_in import is_local
 from tests.support.portal import PASSWORD, REDIRECT, prepare, sign_in, signed_in, token
 
@@ -226,3 +231,42 @@ def test_sign_in_is_logged_on_one_line(
 
 def _without_token(text: str) -> str:
     return "\n".join(line for line in text.splitlines() if "csrf_token" not in line)
+
+
+def _sign_out(app: Flask, client: FlaskClient) -> TestResponse:
+    del app
+    return client.post("/sign-out", data={"csrf_token": token(client)})
+
+
+def _sign_out_everywhere(app: Flask, client: FlaskClient) -> TestResponse:
+    del app
+    return client.post("/account/sessions/end", data={"csrf_token": token(client)})
+
+
+def _end_in_the_list(app: Flask, client: FlaskClient) -> TestResponse:
+    with app.app_context():
+        (mine,) = db.session.scalars(select(SignIn.public_id))
+    return client.post(f"/account/sessions/{mine}/end", data={"csrf_token": token(client)})
+
+
+def _end_elsewhere(app: Flask, client: FlaskClient) -> TestResponse:
+    with app.app_context():
+        account = accounts.find("alice")
+        assert account
+        sessions.end_all(account)
+    return client.get("/account")
+
+
+@pytest.mark.parametrize("end", [_sign_out, _sign_out_everywhere, _end_in_the_list, _end_elsewhere])
+def test_signed_urls_stop_in_a_browser_whose_session_ended(
+    end: Callable[[Flask, FlaskClient], TestResponse], app: Flask, alice: FlaskClient
+) -> None:
+    alice.set_cookie(signing.COOKIE, "0" * 32)
+    assert end(app, alice).status_code == REDIRECT
+    assert alice.get_cookie(signing.COOKIE) is None
+
+
+def test_visitor_without_a_session_keeps_the_cookie(anonymous: FlaskClient) -> None:
+    anonymous.set_cookie(signing.COOKIE, "0" * 32)
+    assert anonymous.get("/account").status_code == REDIRECT
+    assert anonymous.get_cookie(signing.COOKIE) is not None
