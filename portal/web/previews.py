@@ -6,6 +6,7 @@ not count. All other files can only be downloaded.
 
 from __future__ import annotations
 
+import re
 from posixpath import splitext
 from typing import Literal, NamedTuple
 
@@ -59,6 +60,7 @@ _TYPES: tuple[tuple[Kind, str, str], ...] = (
     # Whatever it is a text of, it is shown as plain text.
     ("document", "text/plain", "txt text log md csv tsv json yaml yml toml ini cfg conf"),
 )
+_ACTIVE = re.compile("(java|ecma|live|j)script|css", re.IGNORECASE)
 _PREVIEWS = {
     f".{extension}": Preview(
         kind, mimetype, _PDF_POLICY if mimetype == "application/pdf" else _POLICY
@@ -71,3 +73,12 @@ _PREVIEWS = {
 def preview_of(name: str) -> Preview | None:
     """Return how a file of that name is shown; none if it can only be downloaded."""
     return _PREVIEWS.get(splitext(name)[1].lower())
+
+
+def type_to_save(mimetype: str) -> str:
+    """Return the media type of a file that is saved: never that of a script or a style sheet.
+
+    Those would be scripts and styles of the portal's own origin, which its pages may load. Browsers
+    load none of another type, with ``nosniff`` (Fetch, 3.6).
+    """
+    return "application/octet-stream" if _ACTIVE.search(mimetype) else mimetype

@@ -39,6 +39,30 @@ def test_download_has_its_name_and_its_bytes(portal: Portal) -> None:
     assert Path(download.value.path()).read_bytes() == CONTENT
 
 
+def test_no_stored_file_runs_in_a_page(portal: Portal) -> None:
+    """Its address is of the portal's own origin, whose scripts and styles pages may load."""
+    page = portal.sign_in()
+    make_folder(page, "Scripts")
+    for name, content in (("a.js", b"document.title = 'taken over'"), ("a.css", b"* {color: red}")):
+        choose_files(page, {"name": name, "mimeType": "text/plain", "buffer": content})
+        wait_until_uploaded(page, name)
+    load = """([kind, url]) => new Promise((resolve) => {
+        const made = document.createElement(kind);
+        if (kind === "script") Object.assign(made, { src: url, type: "module" });
+        else Object.assign(made, { href: url, rel: "stylesheet" });
+        made.onload = () => resolve("loaded");
+        made.onerror = () => resolve("refused");
+        document.head.append(made);
+    })"""
+    for kind, name in (("script", "a.js"), ("link", "a.css")):
+        url = page.get_by_role("link", name=name, exact=True).get_attribute("href")
+        assert page.evaluate(load, [kind, url]) == "refused"
+        address, which = ("src", "[src]") if kind == "script" else ("href", "[rel=stylesheet]")
+        own = page.locator(f"head {kind}{which}").first.get_attribute(address)
+        assert page.evaluate(load, [kind, own]) == "loaded"
+    assert page.title() != "taken over"
+
+
 def test_shared_file_arrives_in_another_profile(portal: Portal) -> None:
     page = portal.sign_in(permissions=["clipboard-read", "clipboard-write"])
     make_folder(page, "Shared by browser")

@@ -22,7 +22,7 @@ from portal.storage.disk import ContentLostError
 from portal.web.flashes import done, list_names, shorten, tell
 from portal.web.forms import Form, Query, csrf, name_in_url, text
 from portal.web.loaders import entry_of, entry_or_404, find_entry
-from portal.web.previews import preview_of
+from portal.web.previews import preview_of, type_to_save
 
 files = Blueprint("files", __name__)
 folders = Blueprint("folders", __name__)
@@ -189,7 +189,7 @@ def as_download(stored: StoredFile, detail: str = "") -> Handoff:
         path_of(stored),
         as_attachment=True,
         download_name=stored.name,
-        mimetype=stored.mimetype,
+        mimetype=type_to_save(stored.mimetype),
         csp="default-src 'none'; sandbox",
         entry=stored,
         action="download",

@@ -12,7 +12,7 @@ from sqlalchemy import update
 from flask_delegate.media_types import guess
 from portal.core.database import db
 from portal.core.models import StoredFile
-from portal.web.previews import preview_of
+from portal.web.previews import preview_of, type_to_save
 from tests.support.portal import links, public_id, upload
 
 HARMLESS = {
@@ -144,3 +144,29 @@ def test_a_preview_has_the_type_of_a_download(name: str) -> None:
     preview = preview_of(name)
     assert preview is not None
     assert preview.mimetype in {guess(name), "text/plain"}
+
+
+@pytest.mark.parametrize("name", ["a.js", "a.mjs", "a.css", "a.JS"])
+def test_stored_script_or_style_is_none_of_the_portals(name: str, alice: FlaskClient) -> None:
+    """Its pages may load scripts and styles of their own origin."""
+    upload(alice, name, b"document.title = 'taken over'")
+    with alice.get(links(alice)[name]) as response:
+        assert response.mimetype == "application/octet-stream"
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("mimetype", "saved"),
+    [
+        ("text/javascript", False),
+        ("application/x-javascript", False),
+        ("application/ecmascript", False),
+        ("text/jscript", False),
+        ("text/livescript", False),
+        ("Text/CSS", False),
+        ("text/plain", True),
+        ("application/pdf", True),
+    ],
+)
+def test_types_that_browsers_run_are_not_kept(mimetype: str, saved: bool) -> None:
+    assert (type_to_save(mimetype) == mimetype) is saved
