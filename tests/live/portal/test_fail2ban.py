@@ -6,7 +6,7 @@ import io
 import logging
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,8 @@ from flask.testing import FlaskClient
 
 from portal.accounts import accounts
 from portal.core import logs
-from portal.identity import second_factor
+from portal.core.models import Account
+from portal.identity import second_factor, throttle
 from tests.support.paths import PROJECT
 from tests.support.portal import sign_in, signed_in, token
 from tests.support.tools import tool
@@ -188,3 +189,36 @@ def test_apaches_own_lines_ban_nobody(tmp_path: Path) -> None:
 def test_jail_names_the_filter() -> None:
     jail = FILTER.parents[1] / "jail.d" / FILTER.name
     assert f"[{FILTER.stem}]" in jail.read_text()
+
+
+def test_journal_of_each_unit_that_runs_the_portal_is_read() -> None:
+    units = {
+        path.name
+        for path in (PROJECT / "deploy/systemd").glob("*.service")
+        if re.search(r"deploy\.wsgi|apache-express/serve", path.read_text())
+    }
+    assert len(units) == 3
+    assert set(re.findall(r"_SYSTEMD_UNIT=(\S+)", FILTER.read_text())) == units
+
+
+@pytest.mark.parametrize(
+    "count",
+    [
+        lambda _: throttle.count_password("x"),
+        lambda _: throttle.count_password("x", "password check"),
+        lambda _: throttle.count_share_password("x"),
+        lambda account: throttle.count_code(account),
+        lambda _: throttle.count_link(),
+    ],
+)
+def test_each_kind_of_secret_that_is_guessed_is_read(
+    count: Callable[[Account], throttle.Attempt],
+    app: Flask,
+    written: io.StringIO,
+    tmp_path: Path,
+) -> None:
+    with app.test_request_context(environ_base={"REMOTE_ADDR": "192.0.2.7"}):
+        account = accounts.find("alice")
+        assert account
+        count(account).log_failure()
+    assert banned(written.getvalue().splitlines(), tmp_path) == ["192.0.2.7"]
