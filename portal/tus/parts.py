@@ -124,10 +124,6 @@ class Parts:
         """
         return PartFile(self._folder / key, length, self._reserve)
 
-    def size(self, key: str) -> int:
-        """Return how much has arrived, or raise :exc:`FileNotFoundError`."""
-        return (self._folder / key).stat().st_size
-
     def take_over(self, part: PartFile) -> None:
         """Have a store take over what is complete; it stays here until it is removed."""
         os.fsync(part.fileno())

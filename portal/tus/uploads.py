@@ -105,10 +105,16 @@ def find(account: Account, public_id: str) -> Upload | None:
 
 
 def offset(upload: Upload) -> int:
-    """Return how many bytes are there; raise :exc:`FileNotFoundError` if its file is lost."""
+    """Return how many bytes are there.
+
+    :raises FileNotFoundError: if the upload's file is lost.
+    :raises PartLockedError: if another request adds to it, so that nobody knows yet.
+    """
     if upload.finished_at:
         return upload.size
-    return min(upload.arrived, current_parts().size(upload.part_key))
+    with current_parts().open(upload.part_key, upload.size) as part:
+        db.session.rollback()  # another request may have noted more since the upload was read
+        return min(upload.arrived, part.size)
 
 
 def append(upload: Upload, start: int, stream: BinaryIO, checksum: Checksum | None) -> PartFile:

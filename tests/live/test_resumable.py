@@ -124,20 +124,21 @@ def test_what_came_before_a_connection_was_cut_stays(run: Run, content: bytes) -
     uploader = uploader_of(run, alice, content)
     with begun(run, alice, url_of(uploader), 48 * MIB) as connection:
         connection.sendall(content[: 3 * MIB])
-        wait_for(lambda: uploader.get_offset() > 2 * MIB)
-    wait_for(lambda: uploader.get_offset() > 2 * MIB and is_free(uploader))
-
-
-def is_free(uploader: Uploader) -> bool:
-    """Return whether the piece that was cut has ended, by sending the rest."""
+        wait_for(lambda: offset_of(uploader) is None)
+    wait_for(lambda: (offset_of(uploader) or 0) > 2 * MIB)
     uploader.offset = uploader.get_offset()
+    uploader.upload()
+    assert uploader.offset == 48 * MIB
+
+
+def offset_of(uploader: Uploader) -> int | None:
+    """Return how much has arrived; none while another request adds to it."""
     try:
-        uploader.upload()
+        return int(uploader.get_offset())
     except TusCommunicationError as error:
-        if error.status_code != 423:  # until the server has seen that it was cut
+        if error.status_code != 423:
             raise
-        return False
-    return True
+        return None
 
 
 def begun(run: Run, visitor: Visitor, url: str, length: int) -> socket.socket:
