@@ -144,7 +144,14 @@ def test_the_portal_believes_no_name_and_no_address_of_the_clients(installed: In
     assert "evil.example" not in reply.head
     form = ("--data", "username=mallory", "--header", lies[1])
     ask(installed.container, "/sign-in", *form)
-    assert "6.6.6.6" not in installed.container.must("journalctl", "--no-pager")
+    # By this header, a client can have a proxy drop others (RFC 9110, 7.6.1).
+    dropped = ", ".join(f"x-Forwarded-{name}" for name in ("For", "Host", "Proto"))
+    drop = ("--http1.1", "--header", f"Connection: close, {dropped}")
+    assert ask(installed.container, "/", *drop).header("Location").startswith(("/", "https://"))
+    assert ask(installed.container, "/sign-in", *drop, *form).status == 400  # by its CSRF token
+    journal = installed.container.must("journalctl", "--no-pager")
+    assert "6.6.6.6" not in journal
+    assert "from unknown" not in journal
 
 
 def test_the_portal_believes_no_path_of_the_clients(installed: Installed) -> None:
