@@ -135,6 +135,8 @@ def show_receipts(log: Path, *, follow: bool, as_json: bool) -> None:
         for receipt in chain.from_iterable(some):
             values = {**dataclasses.asdict(receipt), "time": receipt.time.isoformat()}
             click.echo(json.dumps(values) if as_json else _as_line(receipt))
+    except BrokenPipeError:
+        raise  # by whoever reads what is printed, such as head
     except OSError as error:
         raise click.ClickException(f"cannot read {log}: {error.strerror}") from error
 

@@ -24,6 +24,7 @@ Position = dict[str, int]
 _State = tuple[int, int, int]
 _LONGEST = 65536  # bytes of a line; what is longer is read as several
 _MOST = 500  # lines at once
+_UNREADABLE = frozenset({".bz2", ".lz4", ".lzma", ".xz", ".zst"})
 _REMEMBERED = 100  # files that were not found, perhaps because they were being renamed
 
 logger = logging.getLogger("flask_delegate")
@@ -109,6 +110,8 @@ def _state(found: os.stat_result) -> _State:
 
 
 def _open(file: Path) -> IO[bytes]:
+    if file.suffix in _UNREADABLE:
+        raise OSError(f"files that end in {file.suffix} are not read; have logrotate use gzip")
     return cast("IO[bytes]", gzip.open(file)) if file.suffix == ".gz" else file.open("rb")
 
 

@@ -71,6 +71,10 @@ _FOLDER = """\
         Options None
         FileETag MTime Size
         MaxRanges default
+        ContentDigest Off
+        # Not the site's pages: sent with 200, they would end up in a download that is resumed.
+        ErrorDocument 412 default
+        ErrorDocument 416 default
         SetHandler default-handler
         ForceType application/octet-stream
         <IfModule mime_module>

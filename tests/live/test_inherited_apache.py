@@ -39,6 +39,9 @@ AROUND = {
     "validators": "FileETag None\n<Location />\nFileETag None\n</Location>",
     "rewriting": "RewriteEngine On\nRewriteRule ^/private/(.*)$ /nope [L]",
     "listings": "<Location />\nOptions +Indexes +MultiViews +FollowSymLinks\n</Location>",
+    "error pages": "ErrorDocument 416 /signed-in\nErrorDocument 412 /signed-in\n<Location />\n"
+    "ErrorDocument 416 /signed-in\nErrorDocument 412 /signed-in\n</Location>",
+    "digests": "ContentDigest On\n<Location />\nContentDigest On\n</Location>",
     "actions": "Action text/html /nope\n<Location />\nAction application/octet-stream /nope\n"
     "</Location>",
 }
@@ -55,10 +58,13 @@ REQUESTS: tuple[dict[str, str], ...] = (
     {"Accept-Encoding": "gzip, br"},
     {"Range": "bytes=2-5"},
     {"Range": "bytes=0-3,6-9"},
+    {"Range": "bytes=99999-"},
+    {"If-Match": '"another"'},
 )
 HEADERS = (
     *("Cache-Control", "Content-Disposition", "Content-Encoding", "Expires"),
-    *("Content-Security-Policy", "Transfer-Encoding", "Vary", "X-Content-Type-Options"),
+    *("Content-Digest", "Content-MD5", "Content-Security-Policy", "Transfer-Encoding", "Vary"),
+    "X-Content-Type-Options",
 )
 Answers = list[tuple[object, ...]]
 
@@ -93,7 +99,7 @@ def _seen(port: int, name: str, request: dict[str, str]) -> tuple[object, ...]:
 @pytest.fixture(scope="module")
 def usual(site: Site) -> Answers:
     found = answers(site)
-    assert [answer[0] for answer in found] == [200, 206, 206] * 2
+    assert [answer[0] for answer in found] == [200, 206, 206, 416, 412] * 2
     assert found[0][1] == HTML
     return found
 

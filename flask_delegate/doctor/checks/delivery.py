@@ -13,7 +13,7 @@ from ..finding import Finding, failure, ok, skipped
 from ..probe import Visit, longest_probe_file
 from ..requests.client import Reply
 from ..route import FILE, LONGEST
-from .refusals import HANDED_OFF, described, reason
+from .refusals import HANDED_OFF, IGNORED, described, reason
 
 
 def delivery(visit: Visit, there: str) -> Generator[Finding, None, bool]:
@@ -29,8 +29,10 @@ def delivery(visit: Visit, there: str) -> Generator[Finding, None, bool]:
             f"{described(reply)} and {len(reply.body)} bytes instead of 200 and"
             f" {len(visit.probe.content)}; to the application the file is: {there}."
         )
+        if reply.status == HTTPStatus.OK and not reply.body:
+            why, fix = IGNORED
         yield failure("handoff", seen, why, fix)
-        return reply.status == HTTPStatus.OK
+        return reply.status == HTTPStatus.OK and bool(reply.body)
     yield _metadata(visit, reply)
     yield _head(visit, reply)
     yield _range(visit, reply)

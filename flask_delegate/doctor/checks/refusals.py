@@ -120,6 +120,15 @@ HANDED_OFF: tuple[Reason, ...] = (
 """Why the probe file did not arrive."""
 
 
+IGNORED = (
+    "The server sent the application's empty answer, and ignored its header that hands the file"
+    " off.",
+    "nginx: take X-Accel-Redirect out of proxy_ignore_headers and proxy_hide_header. Apache:"
+    " XSendFile On, where the application is.",
+)
+"""Why nothing of it arrived."""
+
+
 def reason(reply: Reply, reasons: Iterable[Reason]) -> tuple[str, str]:
     """Return what is behind an answer, and what to do."""
     return next((why, fix) for statuses, why, fix in reasons if reply.status in statuses)

@@ -176,6 +176,19 @@ def test_files_that_cannot_be_read_are_logged_once_and_left_out(
     assert "downloads.log.1.gz cannot be read, and is left out" in message
 
 
+@pytest.mark.parametrize("ending", ["zst", "xz", "bz2"])
+def test_files_of_other_programs_than_gzip_are_named_once(
+    ending: str, log: Log, reader: Reader, caplog: pytest.LogCaptureFixture
+) -> None:
+    log.write()
+    log.path.with_name(f"downloads.log.1.{ending}").write_bytes(b"compressed")
+    steps = [log.write, log.write, finish]
+    reader.run(wait=lambda: steps.pop(0)())
+    assert reader.stored == log.written
+    (message,) = caplog.messages
+    assert f"files that end in .{ending} are not read" in message
+
+
 def test_an_archive_that_is_being_written_is_read_as_far_as_it_goes(
     log: Log, reader: Reader, caplog: pytest.LogCaptureFixture
 ) -> None:

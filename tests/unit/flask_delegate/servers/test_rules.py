@@ -37,10 +37,10 @@ def rules(server: str, choices: Choices) -> str:
     [
         (
             "mod_wsgi",
-            "5ddd7dbe49909eea2bd6dafe4d9185ae",
+            "5ce1aafb769c24cd495f55a10a0aac76",
             "cce0971714e784fe2824aa3c97b0e9d7",
             "3709e396589a276fcaff0a50a9291cdb",
-            "9b342d9d46f1c3701208072e31b1cc83",
+            "c7312f3b9cfff535599f03e8e6a81329",
         ),
         (
             "nginx",
