@@ -26,6 +26,17 @@ def test_the_probe_file_is_taken_away(root: Path) -> None:
     assert [path.name for path in root.iterdir()] == ["report.txt"]
 
 
+def test_a_file_that_cannot_be_created_is_not_missed(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(probe, "place", refuse)
+    with pytest.raises(PermissionError), probe.probe_file(str(root)):
+        pass
+
+
 def test_the_one_at_the_longest_path_is_readable_and_taken_away(
     root: Path, make_app: Factory
 ) -> None:

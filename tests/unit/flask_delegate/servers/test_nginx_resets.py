@@ -43,6 +43,12 @@ def program(folder: Path, text: str) -> Path:
     return path
 
 
+def test_what_each_nginx_has_is_undone() -> None:
+    names = "ssi charset expires userid open_file_cache if_modified_since max_ranges"
+    assert [line.split()[0] for line in resets(None)] == names.split()
+    assert all(line.endswith(";") for line in resets(None))
+
+
 def test_only_what_nginx_knows_is_undone(nginx: Path) -> None:
     assert resets(str(nginx)) == resets(None)  # no configuration: no modules
 
