@@ -23,7 +23,7 @@ def test_a_user_without_an_entry_is_a_number(monkeypatch: pytest.MonkeyPatch) ->
     # As in a container that runs as any user.
     another = find_account("1234567")
     assert (another.name, another.uid) == ("uid 1234567", 1234567)
-    assert (another.gid, another.groups) == (0, {0})
+    assert another == Account("uid 1234567", 1234567, 0, frozenset({0}))
     monkeypatch.setattr(os, "geteuid", lambda: 1234567)
     monkeypatch.setattr(os, "getegid", lambda: 7)
     monkeypatch.setattr(os, "getgroups", lambda: [8, 9])

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import time
+from http.client import HTTPMessage
 from pathlib import Path
 
 import pytest
 
 from flask_delegate.doctor import probe
+from flask_delegate.doctor.file_access import find_account
+from flask_delegate.doctor.requests.client import Reply, Target
+from tests.support.doctor import NAME
 from tests.support.extension import Factory
 
 
@@ -53,3 +57,25 @@ def test_the_one_at_the_longest_path_is_readable_and_taken_away(
     finally:
         os.umask(usual)
     assert sorted(path.name for path in root.iterdir()) == ["another", "report.txt"]
+
+
+def test_the_probe_route_is_asked_as_it_is_told(
+    make_app: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app()
+    state = app.extensions["delegate"]
+    area = state.settings.areas["default"]
+    asked: list[tuple[str, str, object]] = []
+
+    def fetch(_: Target, path: str, *, method: str, headers: dict[str, str]) -> Reply:
+        asked.append((path, method, headers))
+        return Reply(200, HTTPMessage(), b"", "with a token")
+
+    monkeypatch.setattr(probe, "fetch", fetch)
+    case = probe.Case(app, state, (area,), find_account(None))
+    visit = probe.Visit(case, area, Target("http", "x", 80, "/app/"), probe.Probe(NAME, b"", b""))
+    reply = visit.ask("file", "HEAD", If_None_Match="*")
+    ((path, *rest),) = asked
+    assert path.startswith("/app/.well-known/flask-delegate/")
+    assert rest == ["HEAD", {"If-None-Match": "*"}]
+    assert reply.url == "http://x/app/.well-known/flask-delegate/…"

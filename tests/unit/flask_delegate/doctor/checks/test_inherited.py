@@ -79,28 +79,43 @@ def old(_body: bytes, _headers: dict[str, str]) -> bytes:
 
 
 def encoded(body: bytes, headers: dict[str, str]) -> bytes:
-    return gzip.compress(OTHER) if "Accept_Encoding" in headers else body
+    if "Accept_Encoding" not in headers:
+        return body
+    headers["Content-Encoding"] = "gzip"
+    return gzip.compress(OTHER)
 
 
 FAULTS = [
-    (replaced("<html><head>", "<html><head><s>"), "filters", ["sub_filter", "pagespeed", "ssi"]),
-    (replaced('<!--#echo var="DATE_GMT" -->', "x"), "filters", ["changed by server-side includes"]),
+    (
+        replaced("<html><head>", "<html><head><s>"),
+        "filters",
+        ["sub_filter", "pagespeed", "to the area: ssi,"],
+    ),
+    (
+        replaced('<!--#echo var="DATE_GMT" -->', "x"),
+        "filters",
+        ["by server-side includes (ssi, INCLUDES)"],
+    ),
     (replaced("</head><body>", "</head>"), "filters", ["sub_filter", "AddOutputFilterByType"]),
     (replaced("größe: 1 €, 日本", "x"), "filters", ["mod_charset_lite", "SetOutputFilter"]),
     (replaced("http://localhost/", "x"), "filters", ["mod_proxy_html", "FilterChain"]),
     (replaced("</body></html>", "x"), "filters", ["substitution or insertion", "addition"]),
     (replaced("\n</body></html>\n", "\n</body></html>\nx"), "filters", ["add_after_body"]),
-    (lambda body, _: OTHER + body, "siblings", [".gz, .br or .zst", "gzip_static", "MultiViews"]),
-    (encoded, "siblings", ["brotli_static", "zstd_static"]),
+    (lambda body, _: OTHER + body, "siblings", [".gz, .br or .zst", "to the area: gzip_static,"]),
+    (encoded, "siblings", ["zstd_static; MultiViews"]),
     (
         with_header("Content-Encoding", "br", "Accept_Encoding"),
         "codings",
-        ["with br", "mod_brotli"],
+        ["with br", "area: gzip,", "mod_brotli"],
     ),
-    (with_header("Cache-Control", "public"), "policies", ["Cache-Control: 'public'", "add_header"]),
+    (
+        with_header("Cache-Control", "public"),
+        "policies",
+        ["Cache-Control: 'public'", "area: expires,"],
+    ),
     (with_header("Vary", "Accept"), "policies", ["Vary: 'Accept'", "ExpiresActive"]),
     (with_header("Content-Length", "1"), "length", ["Content-Length is '1'", "add_trailer"]),
-    (old, "fresh", ["before another file", "open_file_cache", "Cache-Control: private"]),
+    (old, "fresh", ["before another file", "area: open_file_cache;", "Cache-Control: private"]),
 ]
 
 

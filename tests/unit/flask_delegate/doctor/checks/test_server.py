@@ -97,6 +97,7 @@ def test_what_a_backend_has_no_use_for(make_app: Factory, tmp_path: Path) -> Non
     empty.touch(mode=0o600)
     found = findings(stream, "--config", str(empty), "--apache-config", str(empty))
     assert found["backend"]["level"] == "ok"
+    assert "backend stream needs" in found["backend"]["seen"]
     assert {found[name]["level"] for name in ("config", "sendfile", "apache-modules")} == {
         "skipped"
     }
