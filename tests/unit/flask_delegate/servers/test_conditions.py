@@ -187,6 +187,11 @@ def test_what_may_still_change_has_a_weak_etag(tmp_path: Path) -> None:
     assert later.modified == later.now
 
 
+@pytest.mark.parametrize(("age", "certain"), [(59, False), (60, True), (61, True)])
+def test_a_date_is_certain_after_a_minute(age: int, certain: bool) -> None:
+    assert Validators('"x"', NOW - age, NOW).is_certain() == certain
+
+
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 

@@ -62,6 +62,8 @@ def test_only_what_nginx_knows_is_undone(nginx: Path) -> None:
         "include modules.d/*.conf;\nhttp { include more.conf; }",
         "include nginx.conf;\ninclude fifo;\ninclude missing.conf;\nload_module brotli.so;",
         "include modules.d/../nginx.conf;\ninclude modules.d/*.conf;",
+        "include modules.d/*.conf;\ninclude missing*.conf;\nuser x;",
+        "include modules.d/more;\ninclude empty;",
         "include modules.d/more;",  # which names the next one from the main file's folder
     ],
 )
@@ -72,6 +74,7 @@ def test_modules_that_the_configuration_loads_are_heeded(
     (conf.parent / "modules.d").mkdir()
     (conf.parent / "modules.d/brotli.conf").write_text("# {\nload_module modules/brotli.so;\n")
     (conf.parent / "modules.d/more").write_text("include modules.d/brotli.conf;\n")
+    (conf.parent / "empty").touch()
     os.mkfifo(conf.parent / "fifo")
     assert "brotli off;" in resets(str(nginx))
 

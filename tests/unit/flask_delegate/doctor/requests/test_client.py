@@ -12,6 +12,8 @@ def test_urls() -> None:
     assert (target.port, target.path, target.host_header) == (443, "/a%20b/", "[::1]")
     assert parse_url("http://x:81").host_header == "x:81"
     assert parse_url("http://x").path == "/"
+    named = parse_url("https://127.0.0.1:81/", name="x.example", verify=False)
+    assert (named.host_header, named.host, named.verify) == ("x.example", "127.0.0.1", False)
 
 
 def test_a_server_may_have_its_root_at_each_folder_of_the_path() -> None:

@@ -38,6 +38,7 @@ def test_an_area_with_a_deep_url_is_spelled_as_well() -> None:
     assert f"/inside/photos/{NAME}".encode() in spelled
     assert f"/insid%65/photos/{NAME}".encode() not in spelled
     assert f"/inside/photo%73/{NAME}".encode() in spelled
+    assert f"/%69%6e%73%69%64%65/%70%68%6f%74%6f%73/{NAME}".encode() in spelled
     assert all(b"{" not in target for target in spelled)
 
 
