@@ -61,3 +61,10 @@ def test_a_paragraph() -> None:
         *("failure files: seen", "        fix: fix", ""),
         "2 checks: 1 ok, 0 warning, 1 failure, 0 skipped.",
     ]
+
+
+@pytest.mark.parametrize(("last", "lines"), [(4, 1), (5, 2)])
+def test_a_line_has_at_most_a_hundred_characters(last: int, lines: int) -> None:
+    assert (ok("root", "seen").why, ok("root", "seen").fix) == ("", "")
+    said = report.as_text([ok("root", f"{'a' * 81} {'b' * last}")])
+    assert said.count("\n") == lines + 1

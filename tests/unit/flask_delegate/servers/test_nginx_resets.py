@@ -70,7 +70,7 @@ def test_only_what_nginx_knows_is_undone(nginx: Path) -> None:
 def test_modules_that_the_configuration_loads_are_heeded(
     nginx: Path, conf: Path, text: str
 ) -> None:
-    conf.write_text(text)
+    conf.write_bytes(b"# \xff\n" + text.encode())
     (conf.parent / "modules.d").mkdir()
     (conf.parent / "modules.d/brotli.conf").write_text("# {\nload_module modules/brotli.so;\n")
     (conf.parent / "modules.d/more").write_text("include modules.d/brotli.conf;\n")

@@ -88,6 +88,9 @@ def test_what_the_families_send() -> None:
     assert {attack.version for attack in made} == {"HTTP/0.9", "HTTP/1.0", "HTTP/1.1", "HTTP/2"}
     methods = "GET HEAD POST PUT OPTIONS PROPFIND TRACE DELETE get FOO"
     assert {attack.method for attack in made} == {*methods.split()}
+    for attack in made:
+        if attack.headers or attack.method != "GET":
+            assert attack.target in {f"/{url}/{NAME}".encode() for url in ("private", "%70rivate")}
     lines = {line.strip() for one in made if one.headers for line in one.to().split(b"\r\n")[1:]}
     assert lines == {*WIRE.encode().split(b"\n"), b"Host: 127.0.0.1", b"Connection: close"}
     assert len({attack.to() for attack in made}) == len(made)
