@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flask_delegate.doctor import probe
+from flask_delegate.doctor import probe, route
 from flask_delegate.doctor.file_access import find_account
 from flask_delegate.doctor.requests.client import Reply, Target
 from tests.support.doctor import NAME
@@ -20,6 +20,7 @@ def test_the_probe_file_is_taken_away(root: Path) -> None:
     with probe.probe_file(str(root)) as made:
         path = root / made.name
         assert path.read_bytes() == made.content
+        assert route._NAME.fullmatch(made.name)  # the application opens no other
         assert path.stat().st_mode & 0o777 == 0o644
         assert time.time() - path.stat().st_mtime > 3000
         assert made.content.count(made.marker) > 100
