@@ -17,7 +17,6 @@ from ..areas import Area, lies_within, overlap
 
 _WORD = re.compile(r'"((?:[^"\\]|\\.)*)"|\'((?:[^\'\\]|\\.)*)\'|(\S+)')
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
-_BUILT_IN = frozenset({"core", "so", "http", "log_config", "logio", "version", "unixd", "watchdog"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +72,8 @@ class Configuration:
         return int(port) if port.isdigit() and 0 < int(port) < 65536 else None
 
     def modules(self) -> set[str]:
-        """Return the modules that are loaded, or built in, without ``_module``."""
-        loaded = {one.words[0].removesuffix("_module") for one in self.named("loadmodule")}
-        return loaded | _BUILT_IN
+        """Return the modules that are loaded, without ``_module``."""
+        return {one.words[0].removesuffix("_module") for one in self.named("loadmodule")}
 
     def _read(self, path: Path) -> None:
         try:

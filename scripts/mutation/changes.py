@@ -63,7 +63,8 @@ def changes_to(project: Path, path: Path) -> Iterator[Change]:
             return
         place = places.get(node)
         if place is not None:
-            if isinstance(node, cst.FunctionDef):
+            # Whoever calls a cached function first is not the only one who needs it.
+            if isinstance(node, cst.FunctionDef) and not _is_cached(node):
                 function = (place.start.line, place.end.line)
             for replacement in _replacements(node, above):
                 yield Change(
@@ -88,6 +89,11 @@ def _is_for_tools(node: Node) -> bool:
         name = getattr(node, "value", None) or getattr(node, "func", None)
         return isinstance(name, cst.Name) and name.value in {"Literal", "TypeVar", "ParamSpec"}
     return isinstance(node, cst.Annotation | cst.Decorator | cst.Import | cst.ImportFrom)
+
+
+def _is_cached(function: Node) -> bool:
+    code = cst.Module([]).code_for_node
+    return any("cache" in code(one) for one in function.decorators)
 
 
 def _replacements(node: Node, above: tuple[Node, ...]) -> Iterator[Node]:

@@ -37,6 +37,6 @@ def _only_the_case_of_names(old: str, new: str) -> bool:
     others = re.findall(r'"([A-Za-z]+(?:-[A-Za-z0-9]+)*)"', new)
     changed = [one for one, other in zip(names, others, strict=False) if one != other]
     return bool(changed) and all(
-        re.fullmatch(r"[A-Z][A-Za-z]*(-[A-Za-z]+)+|Location|Vary|utf-8|ascii|latin-1", one)
+        re.fullmatch(r"[A-Z][A-Za-z]*(-[A-Za-z]+)+|Location|Server|Vary|utf-8|ascii|latin-1", one)
         for one in changed
     )

@@ -20,7 +20,15 @@ def run(app: Flask, *arguments: str) -> tuple[int, str]:
 
 def findings(app: Flask, *arguments: str) -> dict[str, dict[str, Any]]:
     _, output = run(app, "--json", *arguments)
-    return {item["check"]: item for item in json.loads(output)["findings"]}
+    found = {item["check"]: item for item in json.loads(output)["findings"]}
+    for item in found.values():
+        assert item["seen"]
+        if item["level"] in ("warning", "failure"):
+            assert item["why"]
+            assert item["fix"]
+            assert item["seen"].endswith(".")
+            assert item["why"].endswith(".")
+    return found
 
 
 def level(app: Flask, check: str, *arguments: str) -> str:

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from flask_delegate.receipts import Receipt, follow, parse, read
+from flask_delegate.receipts import (
+    APACHE_FORMAT,
+    NGINX_FORMAT,
+    Receipt,
+    follow,
+    parse,
+    read,
+)
 from tests.support.receipts import line
 
 
@@ -27,6 +34,41 @@ def test_a_line_is_read() -> None:
         part=(8, 15, 16),
         outcome="completed",
     )
+
+
+APACHE = """\
+%{DELEGATE_ID}e 0123456789abcdef
+%{sec}t 1700000000
+%{DELEGATE_METHOD}e GET
+%>s 206
+%H HTTP/1.1
+%X +
+%B 8
+%O 400
+%{Content-Length}o 8
+\\"%{Content-Range}o\\" "bytes 8-15/16"
+"""
+NGINX = """\
+$arg_id 0123456789abcdef
+$msec 1700000000.000
+$request_method GET
+$status 206
+$request_completion OK
+$body_bytes_sent 8
+$sent_http_content_length 8
+$bytes_sent 400
+"$sent_http_content_range" "bytes 8-15/16"
+"""
+
+
+@pytest.mark.parametrize(("log_format", "values"), [(APACHE_FORMAT, APACHE), (NGINX_FORMAT, NGINX)])
+def test_what_a_server_is_told_to_write_can_be_read(log_format: str, values: str) -> None:
+    for variable, _, value in (one.partition(" ") for one in values.splitlines()):
+        assert log_format.count(variable) == 1
+        log_format = log_format.replace(variable, value)
+    assert parse(log_format) == parsed(status="206", range='"bytes 8-15/16"', body="8", length="8")
+    assert log_format.endswith('"bytes 8-15/16"')
+    assert log_format.startswith("flask-delegate id=")
 
 
 @pytest.mark.parametrize(
@@ -130,7 +172,9 @@ def test_a_bad_line_is_skipped_and_logged_once(
     (found,) = next(follow(log))[0] if follows else read(log)
     assert found.id == "b" * 16
     assert len(caplog.messages) == len(BAD)
-    assert "skipped a line" in caplog.text
+    assert {record.name for record in caplog.records} == {"flask_delegate"}
+    for message in caplog.messages:
+        assert message.startswith("skipped a line: not a readable receipt: 'flask-delegate id=")
 
 
 def test_the_command_prints_lines_or_json(app: Flask, tmp_path: Path) -> None:

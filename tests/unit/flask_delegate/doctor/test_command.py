@@ -12,6 +12,7 @@ import click
 import pytest
 from flask import Flask
 
+from flask_delegate.doctor import probe
 from flask_delegate.doctor.checks import running
 from flask_delegate.doctor.command import doctor
 from flask_delegate.doctor.file_access import (
@@ -22,6 +23,7 @@ from flask_delegate.doctor.probe import Case
 from flask_delegate.doctor.requests.client import Reply
 from flask_delegate.doctor.requests.families import FAMILIES
 from tests.support.doctor import findings, run
+from tests.support.extension import Factory
 from tests.support.paths import PROJECT
 
 
@@ -73,12 +75,54 @@ def test_an_area_that_the_doctor_may_not_write_to(
     def refuse(_root: str) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(running, "fetch", lambda *_: Reply(200, HTTPMessage(), b""))
+    monkeypatch.setattr(running, "fetch", lambda *_: Reply(201, HTTPMessage(), b""))
     monkeypatch.setattr(running, "probe_file", refuse)
     found = findings(app, "http://127.0.0.1:1/")
-    assert found["probe-file"]["level"] == "failure"
-    assert "cannot create a file" in found["probe-file"]["seen"]
+    assert (found["reach"]["level"], found["reach"]["area"]) == ("ok", None)
+    assert found["reach"]["seen"] == "127.0.0.1:1 answers, with 201"
+    said = found["probe-file"]
+    assert (said["level"], said["area"]) == ("failure", "default")
+    root = app.config["DELEGATE_ROOT"]
+    assert (
+        said["seen"] == f"user id {os.geteuid()} cannot create a file in {root}: Permission denied."
+    )
     assert "attack-plain" not in found
+
+
+@pytest.mark.parametrize("when", ["first", "later"])
+def test_a_server_that_does_not_answer(
+    app: Flask, root: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    def refuse(*_: object, **__: object) -> Reply:
+        raise ConnectionRefusedError(111, "Connection refused")
+
+    if when == "later":
+        monkeypatch.setattr(running, "fetch", lambda *_: Reply(200, HTTPMessage(), b""))
+        monkeypatch.setattr(probe, "fetch", refuse)
+    else:
+        monkeypatch.setattr(running, "fetch", refuse)
+    found = findings(app, "http://127.0.0.1:1/x")
+    said = found["reach"]
+    assert said["level"] == "failure"
+    assert "Connection refused" in said["seen"]
+    assert "error log" in said["fix"]
+    if when == "later":
+        assert found["probe-file"]["seen"] == f"created in {root}"
+        assert (found["probe-file"]["level"], said["area"]) == ("ok", "default")
+    else:
+        assert said["seen"].startswith("http://127.0.0.1:1/x/ does not answer: ")
+        assert "probe-file" not in found
+    assert [path.name for path in root.iterdir()] == ["report.txt"]
+
+
+def test_without_a_key_a_server_is_only_asked_whether_it_answers(
+    make_app: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "fetch", lambda *_: Reply(200, HTTPMessage(), b""))
+    app = make_app(SECRET_KEY=None, DELEGATE_BACKEND="stream")
+    found = findings(app, "http://127.0.0.1:1/")
+    assert (found["probe"]["level"], found["probe"]["fix"]) == ("skipped", "Set SECRET_KEY.")
+    assert "probe-file" not in found
 
 
 def test_a_case_can_be_made_by_hand(app: Flask) -> None:

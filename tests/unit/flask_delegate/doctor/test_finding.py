@@ -25,6 +25,8 @@ def test_only_a_failure_fails(level: Level) -> None:
         "fix": "fix",
         "area": None,
     }
+    assert document["summary"] == report.counts(found)
+    assert [*document["summary"]] == ["ok", "warning", "failure", "skipped"]
     assert sum(document["summary"].values()) == 2
 
 
@@ -41,5 +43,28 @@ def test_a_check_has_to_be_known() -> None:
 
 
 def test_secrets_are_taken_out() -> None:
-    said = without(["a-long-secret", "", "o"], failure("root", "x a-long-secret o", "", ""))
-    assert said.seen == "x [secret] o"
+    secrets = ["a-long-secret", "", "o", "1234567", "12345678"]
+    said = without(secrets, failure("root", "x a-long-secret o", "why", "a-long-secret 1234567-8"))
+    assert (said.seen, said.why, said.fix) == ("x [secret] o", "why", "[secret] 1234567-8")
+    assert without(secrets, ok("root", "12345678")).seen == "[secret]"
+
+
+def test_a_paragraph() -> None:
+    long = "word " * 30 + "x" * 120 + " a-hyphen" * 9
+    said = report.as_text([ok("root", long), failure("files", "seen", "", "fix")]).split("\n")
+    assert said[0].startswith("ok      root: word word")
+    assert 90 < len(said[0]) <= 100
+    assert said[1].startswith(" " * 13 + "word")
+    assert " " * 13 + "x" * 120 in said
+    assert not any(line.endswith("a-") for line in said)
+    assert said[-4:] == [
+        *("failure files: seen", "        fix: fix", ""),
+        "2 checks: 1 ok, 0 warning, 1 failure, 0 skipped.",
+    ]
+
+
+@pytest.mark.parametrize(("last", "lines"), [(4, 1), (5, 2)])
+def test_a_line_has_at_most_a_hundred_characters(last: int, lines: int) -> None:
+    assert (ok("root", "seen").why, ok("root", "seen").fix) == ("", "")
+    said = report.as_text([ok("root", f"{'a' * 81} {'b' * last}")])
+    assert said.count("\n") == lines + 1

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import time
+from http.client import HTTPMessage
 from pathlib import Path
 
 import pytest
 
-from flask_delegate.doctor import probe
+from flask_delegate.doctor import probe, route
+from flask_delegate.doctor.file_access import find_account
+from flask_delegate.doctor.requests.client import Reply, Target
+from tests.support.doctor import NAME
 from tests.support.extension import Factory
 
 
@@ -16,6 +20,7 @@ def test_the_probe_file_is_taken_away(root: Path) -> None:
     with probe.probe_file(str(root)) as made:
         path = root / made.name
         assert path.read_bytes() == made.content
+        assert route._NAME.fullmatch(made.name)  # the application opens no other
         assert path.stat().st_mode & 0o777 == 0o644
         assert time.time() - path.stat().st_mtime > 3000
         assert made.content.count(made.marker) > 100
@@ -24,6 +29,17 @@ def test_the_probe_file_is_taken_away(root: Path) -> None:
     with pytest.raises(ZeroDivisionError), probe.probe_file(str(root)):
         raise ZeroDivisionError
     assert [path.name for path in root.iterdir()] == ["report.txt"]
+
+
+def test_a_file_that_cannot_be_created_is_not_missed(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(probe, "place", refuse)
+    with pytest.raises(PermissionError), probe.probe_file(str(root)):
+        pass
 
 
 def test_the_one_at_the_longest_path_is_readable_and_taken_away(
@@ -42,3 +58,25 @@ def test_the_one_at_the_longest_path_is_readable_and_taken_away(
     finally:
         os.umask(usual)
     assert sorted(path.name for path in root.iterdir()) == ["another", "report.txt"]
+
+
+def test_the_probe_route_is_asked_as_it_is_told(
+    make_app: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app()
+    state = app.extensions["delegate"]
+    area = state.settings.areas["default"]
+    asked: list[tuple[str, str, object]] = []
+
+    def fetch(_: Target, path: str, *, method: str, headers: dict[str, str]) -> Reply:
+        asked.append((path, method, headers))
+        return Reply(200, HTTPMessage(), b"", "with a token")
+
+    monkeypatch.setattr(probe, "fetch", fetch)
+    case = probe.Case(app, state, (area,), find_account(None))
+    visit = probe.Visit(case, area, Target("http", "x", 80, "/app/"), probe.Probe(NAME, b"", b""))
+    reply = visit.ask("file", "HEAD", If_None_Match="*")
+    ((path, *rest),) = asked
+    assert path.startswith("/app/.well-known/flask-delegate/")
+    assert rest == ["HEAD", {"If-None-Match": "*"}]
+    assert reply.url == "http://x/app/.well-known/flask-delegate/…"

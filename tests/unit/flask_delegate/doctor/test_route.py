@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -58,6 +59,52 @@ def test_the_report_names_settings_and_no_secret(app: Flask) -> None:
     state = app.extensions["delegate"]
     assert state.keys["default"][0].token not in response.text
     assert SECRET not in response.text
+
+
+def test_the_report_is_what_this_process_sees(app: Flask, root: Path) -> None:
+    area = app.extensions["delegate"].settings.areas["default"]
+    told = json.loads(app.test_client().get(url(app, route.REPORT)).data)
+    assert set(told) == {
+        *("process_group", "encoding", "probe", "root", "url", "backend", "fingerprint", "mount"),
+        *("outer_prefix", "problem", "cure", "old_key"),
+    }
+    assert told["process_group"] is None
+    assert told["probe"] == "No such file or directory"
+    assert told["encoding"] == sys.getfilesystemencoding()
+    assert (told["root"], told["url"], told["backend"]) == (str(root), area.url, area.backend)
+    assert (told["mount"], told["outer_prefix"], told["old_key"]) == ("", "", False)
+    assert told["problem"]
+    mounted = app.test_client().get(url(app, route.REPORT), base_url="http://localhost/outer/")
+    assert json.loads(mounted.data)["mount"] == "/outer"
+
+
+def test_a_server_with_the_old_key_is_told_from_one_without_rules(make_app: Factory) -> None:
+    app = make_app(SECRET_KEY="a new key of this application", SECRET_KEY_FALLBACKS=[SECRET])
+    for server, old_key in ((make_app(), True), (app, False)):
+        client = app.test_client()
+        client.environ_base.update(behind_apache(server).environ_base)
+        told = json.loads(client.get(url(app, route.REPORT)).data)
+        assert told["old_key"] == old_key
+
+
+@pytest.mark.parametrize(
+    ("ending", "disposition", "type_", "policy"),
+    [
+        ("", "attachment", "application/x-flask-delegate-probe", "default-src 'none'; sandbox"),
+        ("-größe-日本.html", "inline", "text/html; charset=utf-8", "sandbox"),
+    ],
+)
+def test_the_probe_is_described_as_no_server_would(
+    app: Flask, root: Path, ending: str, disposition: str, type_: str, policy: str
+) -> None:
+    (root / f"{NAME}{ending}").write_bytes(b"probe")
+    headers = app.test_client().get(url(app, name=NAME + ending)).headers
+    assert headers["Content-Disposition"].startswith(disposition)
+    assert headers["Content-Type"] == type_
+    assert policy in headers["Content-Security-Policy"]
+    assert headers["Cache-Control"] == "private, max-age=77"
+    if not ending:
+        assert "50%25%22%20gr%C3%B6%C3%9Fe.odd" in headers["Content-Disposition"]
 
 
 def wrong_urls(app: Flask, make_app: Factory) -> list[str]:

@@ -164,3 +164,21 @@ def test_a_cookie_that_nginx_keeps_is_not_lost(
     assert "seen=1" in response.headers["Set-Cookie"]
     assert "X-Other" in caplog.text
     assert "seen" not in caplog.text
+
+
+@pytest.mark.parametrize("backend", ["xsendfile", "stream"])
+def test_a_server_that_keeps_all_headers_loses_none(
+    make_app: Factory, caplog: pytest.LogCaptureFixture, backend: str
+) -> None:
+    app = make_app(DELEGATE_BACKEND=backend, TESTING=True)
+
+    @app.get("/file")
+    def file() -> Response:
+        response = send_via_apache("report.txt")
+        response.headers["X-Other"] = "1"
+        return response
+
+    shown = {"X-Flask-Delegate": app.extensions["delegate"].keys["default"][0].fingerprint}
+    with app.test_client().get("/file", headers=shown) as response:
+        assert response.headers["X-Other"] == "1"
+    assert "X-Other" not in caplog.text

@@ -176,6 +176,30 @@ def test_hooks_do_not_change_what_is_delivered(
     assert len(restored) == len(set(restored))
 
 
+def test_a_header_is_reported_once_whatever_the_file(
+    make_app: Factory, root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = make_app(DELEGATE_BACKEND="stream")
+
+    @app.after_request
+    def change(response: Response) -> Response:
+        public(response)
+        return response
+
+    @app.get("/<name>")
+    @delegated(lambda **_: True)
+    def file(name: str) -> str:
+        return name
+
+    (root / "other.txt").touch()
+    for name in ("report.txt", "other.txt"):
+        with app.test_client().get(f"/{name}") as response:
+            assert response.status_code == 200
+    (line,) = [message for message in caplog.messages if "restored" in message]
+    assert "Cache-Control" in line
+    assert "'report.txt'" in line
+
+
 HANDOFFS = {"mod_wsgi": "Location", "nginx": "X-Accel-Redirect", "xsendfile": "X-Sendfile"}
 
 
@@ -226,7 +250,7 @@ def test_conditions_are_left_to_the_server_that_sends_the_file(
     usual = client.get("/file")
     response = client.get("/file", headers={name: value.replace("ETAG", met[0][1])})
     assert met[1][0] in {304, 412}
-    assert response.status_code == 200
+    assert response.status == "200 OK"
     assert HANDOFFS[backend] in response.headers
     for header in ("Content-Type", "Cache-Control", "Content-Disposition", "Vary"):
         assert response.headers.get(header) == usual.headers.get(header)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -184,3 +185,19 @@ def test_what_may_still_change_has_a_weak_etag(tmp_path: Path) -> None:
     later = validators(tmp_path / "new", now + 3600 * 10**9)
     assert later.etag.startswith('W/"0-')
     assert later.modified == later.now
+
+
+@pytest.mark.parametrize(("age", "certain"), [(59, False), (60, True), (61, True)])
+def test_a_date_is_certain_after_a_minute(age: int, certain: bool) -> None:
+    assert Validators('"x"', NOW - age, NOW).is_certain() == certain
+
+
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def test_a_date_in_each_month_and_form() -> None:
+    for number, month in enumerate(MONTHS, 1):
+        wanted = int(datetime(2023, number, 7, 1, 2, 3, tzinfo=UTC).timestamp())
+        for form in ("Sun, 07 {} 2023 01:02:03 GMT", "Sun {}  7 01:02:03 2023"):
+            assert parse_date(form.format(month)) == wanted
+        assert parse_date(f"Sunday, 07-{month}-23 01:02:03 GMT") == wanted

@@ -43,6 +43,12 @@ def program(folder: Path, text: str) -> Path:
     return path
 
 
+def test_what_each_nginx_has_is_undone() -> None:
+    names = "ssi charset expires userid open_file_cache if_modified_since max_ranges"
+    assert [line.split()[0] for line in resets(None)] == names.split()
+    assert all(line.endswith(";") for line in resets(None))
+
+
 def test_only_what_nginx_knows_is_undone(nginx: Path) -> None:
     assert resets(str(nginx)) == resets(None)  # no configuration: no modules
 
@@ -56,16 +62,19 @@ def test_only_what_nginx_knows_is_undone(nginx: Path) -> None:
         "include modules.d/*.conf;\nhttp { include more.conf; }",
         "include nginx.conf;\ninclude fifo;\ninclude missing.conf;\nload_module brotli.so;",
         "include modules.d/../nginx.conf;\ninclude modules.d/*.conf;",
+        "include modules.d/*.conf;\ninclude missing*.conf;\nuser x;",
+        "include modules.d/more;\ninclude empty;",
         "include modules.d/more;",  # which names the next one from the main file's folder
     ],
 )
 def test_modules_that_the_configuration_loads_are_heeded(
     nginx: Path, conf: Path, text: str
 ) -> None:
-    conf.write_text(text)
+    conf.write_bytes(b"# \xff\n" + text.encode())
     (conf.parent / "modules.d").mkdir()
     (conf.parent / "modules.d/brotli.conf").write_text("# {\nload_module modules/brotli.so;\n")
     (conf.parent / "modules.d/more").write_text("include modules.d/brotli.conf;\n")
+    (conf.parent / "empty").touch()
     os.mkfifo(conf.parent / "fifo")
     assert "brotli off;" in resets(str(nginx))
 

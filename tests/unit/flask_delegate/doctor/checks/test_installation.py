@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,18 @@ from tests.support.extension import Factory
 
 
 def test_a_short_key(make_app: Factory) -> None:
-    assert level(make_app(SECRET_KEY="short"), "settings") == "failure"
+    found = findings(make_app(SECRET_KEY="x" * 15))["settings"]
+    assert found["level"] == "failure"
+    assert "SECRET_KEY has 15 bytes" in found["seen"]
+    assert "secrets.token_hex()" in found["fix"]
+    assert level(make_app(SECRET_KEY="x" * 16), "settings") == "ok"
 
 
 def test_debug_mode(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLASK_DEBUG", "1")
-    assert level(app, "settings") == "warning"
+    found = findings(app)["settings"]
+    assert found["level"] == "warning"
+    assert "FLASK_DEBUG" in found["fix"]
 
 
 def test_an_interpreter_that_cannot_be_read(
@@ -35,39 +42,111 @@ def test_an_interpreter_that_cannot_be_read(
     found = findings(app, "--user", find_account(None).name)["interpreter"]
     closed.chmod(0o700)
     assert found["level"] == "failure"
-    assert f"may not enter or run {closed}" in found["seen"] or os.geteuid() == 0
+    name = find_account(None).name
+    assert found["seen"].startswith(
+        f"{name} may not enter or run {'/' if os.geteuid() == 0 else closed}"
+    )
+    assert "--user" in found["fix"]
 
 
 def test_the_daemons_user_runs_python(app: Flask, tmp_path: Path) -> None:
     main = tmp_path / "apache2.conf"
-    main.write_text(f"WSGIDaemonProcess a user={os.getuid()} user='root' threads=5\n")
-    seen = findings(app, "--apache-config", str(main))["interpreter"]["seen"]
-    assert seen.startswith("root ")
+    unknown = "WSGIDaemonProcess a user=nobody-of-this-name user=\n"
+    main.write_text(f"{unknown}WSGIDaemonProcess b threads=5 user='root' user=daemon\n")
+    found = findings(app, "--apache-config", str(main))["interpreter"]
+    binary = os.path.realpath(sys.executable)
+    assert (found["level"], found["seen"]) == ("ok", f"root can read {binary} and the code")
+
+
+def test_python_runs_elsewhere(make_app: Factory) -> None:
+    found = findings(make_app(DELEGATE_BACKEND="nginx"))["interpreter"]
+    assert (found["level"], found["area"]) == ("skipped", None)
+
+
+def test_a_folder_that_everybody_may_change(app: Flask, root: Path) -> None:
+    assert findings(app)["root"]["seen"].startswith(f"{root} ")
+    root.chmod(0o1777)
+    found = findings(app)["root"]
+    assert (found["level"], found["fix"]) == ("failure", f"chmod o-w {root}")
+    assert f"{root} (mode 1777)" in found["seen"]
+    root.chmod(0o755)
+    for mode, wanted in ((0o1777, "ok"), (0o777, "failure")):
+        root.parent.chmod(mode)
+        assert level(app, "root") == wanted
+    root.parent.chmod(0o700)
+
+
+def test_a_folder_that_the_web_server_may_not_enter(app: Flask, root: Path) -> None:
+    (root / "a").mkdir()
+    outer = root.parent
+    found = findings(app, "--user", "root")
+    assert found["permissions"]["seen"] == f"root may enter all of {root}"
+    outer.chmod(0o600)
+    found = findings(app, "--user", "1234567")
+    outer.chmod(0o700)
+    said = found["permissions"]
+    assert said["level"] == "failure"
+    assert said["seen"].startswith("uid 1234567 may not enter or run /")
+    assert f"may not enter or run {outer}" in said["seen"]
+    assert said["fix"].startswith("setfacl -m u:uid 1234567:x /")
+    assert "--user" in said["fix"]
 
 
 def test_a_linked_root(make_app: Factory, root: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(root)
     found = findings(make_app(DELEGATE_ROOT=tmp_path / "link"))["root-link"]
     assert found["level"] == "warning"
-    assert str(root) in found["seen"]
+    assert found["seen"].startswith(f"{tmp_path}/link leads through")
+    assert f" {root}." in found["seen"]
+    assert f"Write {root} into the settings" in found["fix"]
+    areas = {
+        "plain": {"root": f"{root}/../files/", "url": "/a/"},
+        "linked": {"root": str(tmp_path / "link"), "url": "/b/"},
+    }
+    for name, wanted in (("plain", "ok"), ("linked", "warning")):
+        app = make_app(DELEGATE_ROOT=None, DELEGATE_AREAS={name: areas[name]})
+        found = findings(app, "--area", name)["root-link"]
+        assert (found["level"], found["area"]) == (wanted, name)
 
 
 def test_files_that_cannot_be_read_and_links(app: Flask, root: Path) -> None:
     (root / "link").symlink_to(root / "report.txt")
     user = ("--user", find_account(None).name if os.geteuid() else "root")
-    assert level(app, "files", *user) == "warning"
+    found = findings(app, *user)["files"]
+    assert found["level"] == "warning"
+    assert f"1 symbolic links, such as {root}/link." in found["seen"]
     if os.geteuid() == 0:
         (root / "report.txt").chmod(0o600)
-        assert level(app, "files", "--user", "nobody") == "failure"
+        for name in "abc":
+            (root / name).mkdir(mode=0o600)
+        found = findings(app, "--user", "nobody")["files"]
+        assert found["level"] == "failure"
+        assert found["seen"].startswith("of 5 files and folders, nobody ")
+        assert found["seen"].endswith(", and 1 more.")
+        assert found["seen"].count(f", may not enter or run {root}/") >= 1
+        assert f"may not enter or run {root}/" in found["seen"]
+        (root / "a").rmdir()
+        assert (
+            f"cannot read {root}/report.txt" in findings(app, "--user", "nobody")["files"]["seen"]
+        )
+        assert "more" not in findings(app, "--user", "nobody")["files"]["seen"]
+        fix = findings(app, "--user", "nobody")["files"]["fix"]
+        assert f"setfacl -R -m u:nobody:rX -m d:u:nobody:rX {root}" in fix
 
 
 def test_static_folders_of_blueprints(app: Flask, root: Path) -> None:
     app.register_blueprint(Blueprint("assets", __name__, static_folder=str(root / "sub")))
-    assert level(app, "overlap") == "failure"
+    found = findings(app)["overlap"]
+    assert found["level"] == "failure"
+    assert "'assets'" in found["seen"]
+    assert f"{root} overlaps" in found["seen"]
+    assert f"{root}/sub" in found["seen"]
 
 
 def test_code_in_the_area(make_app: Factory, root: Path) -> None:
     app = make_app()
     app.root_path = str(root / "code")
     (root / "code").mkdir()
-    assert level(app, "overlap") == "failure"
+    found = findings(app)["overlap"]
+    assert found["level"] == "failure"
+    assert f"{root}/code, lies in {root}." in found["seen"]

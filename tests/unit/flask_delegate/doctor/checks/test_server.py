@@ -11,7 +11,7 @@ from flask import Flask
 from flask_delegate.doctor.checks import server
 from flask_delegate.servers import apache
 from tests.support.doctor import findings, generated, level, run
-from tests.support.extension import Factory
+from tests.support.extension import SECRET, Factory
 
 
 @pytest.mark.parametrize("backend", ["mod_wsgi", "nginx", "xsendfile", "auto"])
@@ -22,7 +22,12 @@ def test_a_backend_that_is_not_there(
     monkeypatch.setattr(apache, "_FOLDERS", ())
     monkeypatch.setattr("shutil.which", lambda *_, **__: None)
     monkeypatch.setattr("importlib.util.find_spec", lambda *_: None)
-    assert level(app, "backend") == "warning"
+    found = findings(app)["backend"]
+    assert found["level"] == "warning"
+    product = {"nginx": "nginx", "xsendfile": "mod_xsendfile"}.get(backend, "mod_wsgi")
+    assert f"the backend is {backend}, and {product} was not found" in found["seen"]
+    assert f"Install {product}," in found["fix"]
+    assert "DELEGATE_BACKEND" in found["fix"]
 
 
 MOUNTS = """\
@@ -46,10 +51,68 @@ def test_a_network_file_system_needs_sendfile_off(
     mounts = tmp_path / "mountinfo"
     mounts.write_text("22 1 8:1 / / rw - nfs4 server:/ rw\n")
     monkeypatch.setattr(server, "_MOUNTS", mounts)
-    assert level(app, "network") == "failure"
+    found = findings(app)["network"]
+    assert found["level"] == "failure"
+    assert "on nfs4," in found["seen"]
+    assert "--no-sendfile" in found["fix"]
+    assert "--config" in found["fix"]
+    assert level(app, "network", "--config", generated(app, tmp_path)) == "failure"
     config = generated(app, tmp_path, "--no-sendfile")
     assert level(app, "network", "--config", config) == "ok"
-    assert level(app, "sendfile", "--config", config) == "warning"
+    found = findings(app, "--config", config)["sendfile"]
+    assert found["level"] == "warning"
+    assert "--no-sendfile" in found["fix"]
+    assert found["seen"] == f"off in {config}."
+    monkeypatch.setattr(server, "_MOUNTS", tmp_path / "none")
+    found = findings(app)["network"]
+    assert (found["level"], str(tmp_path / "none") in found["seen"]) == ("skipped", True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_network"),
+    [
+        *((name, True) for name in ("nfs", "nfs4", "cifs", "smb", "smb3", "smbfs", "9p", "afs")),
+        *((name, True) for name in ("ceph", "glusterfs", "lustre", "ncpfs", "gfs2", "ocfs2")),
+        *((name, True) for name in ("vboxsf", "virtiofs", "fuse.sshfs", "fuse.")),
+        *((name, False) for name in ("ext4", "xfs", "fuse", "fuseblk", "tmpfs", "overlay")),
+    ],
+)
+def test_which_file_systems_are_of_a_network(kind: str, is_network: bool) -> None:
+    assert bool(server._NETWORK.fullmatch(kind)) == is_network
+
+
+def test_what_was_not_named_is_asked_for(app: Flask) -> None:
+    found = findings(app)
+    for check in ("config", "config-secret", "sendfile"):
+        assert found[check]["level"] == "skipped"
+        assert "--config FILE" in found[check]["fix"]
+    for check in ("apache-modules", "apache-paths"):
+        assert found[check]["level"] == "skipped"
+        assert "--apache-config FILE" in found[check]["fix"]
+
+
+def test_what_a_backend_has_no_use_for(make_app: Factory, tmp_path: Path) -> None:
+    stream = make_app(DELEGATE_BACKEND="stream")
+    empty = tmp_path / "empty"
+    empty.touch(mode=0o600)
+    found = findings(stream, "--config", str(empty), "--apache-config", str(empty))
+    assert found["backend"]["level"] == "ok"
+    assert "backend stream needs" in found["backend"]["seen"]
+    assert {found[name]["level"] for name in ("config", "sendfile", "apache-modules")} == {
+        "skipped"
+    }
+    assert "stream" in found["config"]["seen"] + found["apache-modules"]["seen"]
+
+
+def test_a_file_that_was_made_with_an_old_key(make_app: Factory, tmp_path: Path) -> None:
+    config = generated(make_app(), tmp_path)
+    old, new = SECRET, "a new key of this application"
+    found = findings(make_app(SECRET_KEY=new, SECRET_KEY_FALLBACKS=[old]), "--config", config)
+    said = found["config"]
+    assert said["level"] == "warning"
+    assert config in said["seen"]
+    assert "SECRET_KEY_FALLBACKS" in said["seen"]
+    assert f"flask delegate apache-config --output {config}" in said["fix"]
 
 
 @pytest.mark.parametrize("options", [(), ("--site",), ("--no-sendfile",), ("--process-group", "a")])
@@ -71,7 +134,10 @@ def test_other_backends_configurations(
     config = generated(app, tmp_path, command=command)
     assert level(app, "config", "--config", config) == "ok"
     other = make_app(DELEGATE_BACKEND=backend, SECRET_KEY="another secret, long enough")
-    assert level(other, "config", "--config", config) == "failure"
+    said = findings(other, "--config", config)["config"]
+    assert said["level"] == "failure"
+    assert said["seen"].startswith(f"{config} ")
+    assert f"flask delegate {command} --output {config}" in said["fix"]
 
 
 Alter = Callable[[str], str]
@@ -98,6 +164,12 @@ def test_a_configuration_that_others_can_read(app: Flask, tmp_path: Path) -> Non
     config.chmod(0o644)
     code, text = run(app, "--config", str(config))
     assert code == 1
+    assert f"change {config} (mode 644)" in " ".join(text.split())
+    for mode, wanted in ((0o602, "failure"), (0o604, "failure"), (0o661, "ok"), (0o640, "ok")):
+        config.chmod(mode)
+        said = findings(app, "--config", str(config))["config-secret"]
+        assert said["level"] == wanted
+        assert f"mode {mode:o}" in said["seen"]
     assert f"chmod 600 {config}" in " ".join(text.split())
     assert app.extensions["delegate"].keys["default"][0].token not in text
 
@@ -106,6 +178,25 @@ LOADED = "".join(
     f"LoadModule {name}_module x.so\n"
     for name in ("alias", "authz_core", "env", "headers", "ratelimit", "setenvif", "wsgi")
 )
+
+
+def test_a_way_is_told_with_its_place(app: Flask, root: Path, tmp_path: Path) -> None:
+    main = tmp_path / "apache2.conf"
+    main.write_text(f"Alias /x {root}\n")
+    said = findings(app, "--apache-config", str(main))["apache-paths"]
+    assert said["seen"] == f"alias for /x/ in {main}:1 leads to {root}, past the guard."
+    main.write_text(f"Alias /x {root}\nAlias /y {root}\n")
+    said = findings(app, "--apache-config", str(main))["apache-paths"]
+    assert f"{main}:1 and 1 more leads to" in said["seen"]
+    assert "server level" in said["fix"]
+    include = f"Include {generated(app, tmp_path, '--site')}\n"
+    main.write_text(f"{include}Alias /y {root}\nAlias /z {tmp_path}\n")
+    said = findings(app, "--apache-config", str(main))["apache-paths"]
+    assert "guard covers it" in said["seen"]
+    (tmp_path / "l").symlink_to(root)
+    main.write_text(f"{include}Alias /y {root}\nAlias /z {tmp_path}/l\n")
+    said = findings(app, "--apache-config", str(main))["apache-paths"]
+    assert "alias for /z/" in said["seen"]
 
 
 def paths_level(app: Flask, tmp_path: Path, text: str) -> str:
@@ -141,6 +232,11 @@ def test_missing_modules(app: Flask, tmp_path: Path) -> None:
     main.write_text(LOADED)
     assert level(app, "apache-modules", "--apache-config", str(main)) == "ok"
     main.write_text(LOADED.replace("LoadModule ratelimit", "# LoadModule ratelimit"))
+    two = tmp_path / "two.conf"
+    two.write_text(LOADED.replace("ratelimit", "x").replace("env_", "y_"))
+    found = findings(app, "--apache-config", str(two))["apache-modules"]
+    assert found["seen"] == f"{two} does not load mod_env, mod_ratelimit."
+    assert "a2enmod env ratelimit;" in found["fix"]
     found = findings(app, "--apache-config", str(main))["apache-modules"]
     assert found["level"] == "failure"
     assert "a2enmod ratelimit" in found["fix"]
