@@ -61,8 +61,8 @@ def checked_root(root: object, key: str) -> str:
         raise ConfigurationError(key, f"{given!r} is a relative path.", cure)
     try:
         resolved = os.path.realpath(given, strict=True)
-    except OSError as error:
-        problem = f"{given!r} cannot be opened ({error.strerror})."
+    except (OSError, ValueError) as error:  # NUL, or no bytes for a character
+        problem = f"{given!r} cannot be opened ({getattr(error, 'strerror', None) or error})."
         raise ConfigurationError(key, problem, f"Try: mkdir -p {given}") from None
     _check_folder(resolved, key)
     return resolved

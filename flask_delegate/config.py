@@ -89,8 +89,14 @@ def _check_text(config: Mapping[str, Any]) -> None:
 
 def _fallbacks(config: Mapping[str, Any]) -> tuple[object, ...]:
     found = config.get("SECRET_KEY_FALLBACKS") or ()
+    problem = ""
     if isinstance(found, str | bytes):
         problem = "is one text, each character of which would be a key."
+    elif not isinstance(found, list | tuple) or not all(
+        key and isinstance(key, str | bytes) for key in found
+    ):
+        problem = "is not a list of keys."
+    if problem:
         raise ConfigurationError("SECRET_KEY_FALLBACKS", problem, 'Write a list: ["the old key"].')
     return tuple(found)
 
@@ -175,7 +181,7 @@ def _secret(value: object) -> bytes:
             "Set it before Delegate(app), for example to the output of"
             " python -c 'import secrets; print(secrets.token_hex())'.",
         )
-    return value.encode() if isinstance(value, str) else value
+    return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
 
 
 def _headers(value: Any) -> Mapping[str, str]:

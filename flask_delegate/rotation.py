@@ -42,6 +42,7 @@ class RotatedLog:
         # Files that were read to their ends: their names in the position, by what changes when
         # more is written.
         self._read: dict[_State, str] = {}
+        self._warned: set[_State] = set()
 
     def news(self) -> Iterator[list[str]]:
         """Yield what is new, some lines at a time, from the oldest file to the newest.
@@ -57,7 +58,8 @@ class RotatedLog:
                     read[state] = self._read[state]
                 else:
                     state, name = yield from self._rest_of(file, state)
-                    read[state] = name
+                    if name is not None:
+                        read[state] = name
         self._read = read
         gone = [name for name in self.position if name not in read.values()]
         for name in gone[:-_REMEMBERED]:
@@ -68,15 +70,20 @@ class RotatedLog:
         with suppress(FileNotFoundError):
             for file in self._path.parent.iterdir():
                 if file.name.startswith((f"{name}.", f"{name}-")):
-                    with suppress(FileNotFoundError):
+                    with suppress(OSError):  # gone, or a link that leads nowhere
                         found = file.stat()
                         if S_ISREG(found.st_mode):
                             rotated.append((found.st_mtime_ns, file))
         return [*(file for _, file in sorted(rotated)), self._path]
 
-    def _rest_of(self, file: Path, state: _State) -> Generator[list[str], None, tuple[_State, str]]:
-        """Yield the lines after the position; return what the file was, and its name in that."""
-        name = ""
+    def _rest_of(
+        self, file: Path, state: _State
+    ) -> Generator[list[str], None, tuple[_State, str | None]]:
+        """Yield the lines after the position; return what the file was, and its name in that.
+
+        It has none if it cannot be read: that may pass.
+        """
+        name: str | None = ""
         try:
             with _open(file) as log:
                 state = _state(os.fstat(log.fileno()))
@@ -86,7 +93,10 @@ class RotatedLog:
         except (OSError, zlib.error) as error:
             if file == self._path or isinstance(error, FileNotFoundError):
                 raise
-            logger.warning("%s cannot be read, and is left out: %s", file, error)
+            name = None
+            if state not in self._warned:
+                self._warned.add(state)
+                logger.warning("%s cannot be read, and is left out: %s", file, error)
         return state, name
 
     def _rest_of_open(self, log: IO[bytes]) -> Generator[list[str], None, str]:

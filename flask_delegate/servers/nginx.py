@@ -73,7 +73,8 @@ class Nginx(Server):
             "    # From here on no variable that a file could print holds the token.",
             '    set $args "id=$arg_id";',
             f'    alias "{area.root}/";',
-            f'    disable_symlinks on from="{area.root}/";',
+            # nginx reads quotes where a parameter begins, and nowhere else.
+            f'    disable_symlinks on "from={area.root}/";',
             "    autoindex off;",
             "    gzip off;",
             "    types { }",

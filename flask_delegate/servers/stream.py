@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import BinaryIO
 from wsgiref.types import WSGIEnvironment
 
 from werkzeug.exceptions import PreconditionFailed, RequestedRangeNotSatisfiable
 from werkzeug.wrappers import Response
-from werkzeug.wsgi import wrap_file
+from werkzeug.wsgi import ClosingIterator
 
 from ..areas import Area
 from ..delivery import Delivery
+from ..exceptions import FileMissing
 from . import conditions, ranges
 from .base import Keeps, Server, describing_response
 from .handshake import Keys
@@ -55,15 +56,13 @@ class Stream(Server):
         if parts == []:
             raise RequestedRangeNotSatisfiable(file.size)
         opened = file.open()
-        response.call_on_close(opened.close)
-        if parts is None:
-            response.direct_passthrough = True
-            response.response = wrap_file(environ, opened)
-            response.content_length = file.size
-        else:
-            pieces = _partial(response, parts, file.size)
-            response.response = _read(opened, pieces)
-            response.content_length = sum(map(len, pieces))
+        whole = [range(file.size)]
+        pieces: Sequence[_Piece] = whole if parts is None else _partial(response, parts, file.size)
+        # Not by wsgi.file_wrapper: of a file that becomes shorter, some servers send zeros, and
+        # others the next answer in the missing bytes' place.
+        response.direct_passthrough = True  # no hook may read it into memory
+        response.response = ClosingIterator(_read(opened, pieces, delivery), opened.close)
+        response.content_length = sum(map(len, pieces))
         return response
 
 
@@ -83,7 +82,8 @@ def _partial(response: Response, parts: Sequence[range], size: int) -> Sequence[
     return [*pieces, f"\r\n--{boundary}--\r\n".encode("ascii")]
 
 
-def _read(opened: BinaryIO, pieces: Sequence[_Piece]) -> Iterator[bytes]:
+def _read(opened: BinaryIO, pieces: Iterable[_Piece], delivery: Delivery) -> Iterator[bytes]:
+    """Yield a body; raise where the file ends too early, so that the server ends the connection."""
     for piece in pieces:
         if isinstance(piece, bytes):
             yield piece
@@ -93,3 +93,6 @@ def _read(opened: BinaryIO, pieces: Sequence[_Piece]) -> Iterator[bytes]:
         while left and (data := opened.read(min(left, _PIECE))):
             left -= len(data)
             yield data
+        if left:
+            reason = f"it became shorter while it was sent: {left} bytes are missing."
+            raise FileMissing(delivery.file.relative, delivery.area.root, reason)

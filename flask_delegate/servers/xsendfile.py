@@ -32,6 +32,9 @@ _HEADERS = (
     "X-Content-Type-Options",
 )
 
+# gunicorn believes a proxy's headers of these names, which a client could send through it.
+_NO_PLACE = "RequestHeader unset SCRIPT_NAME\nRequestHeader unset PATH_INFO\n"
+
 
 class XSendfile(Server):
     """See the module."""
@@ -77,7 +80,7 @@ class XSendfile(Server):
 
     def configuration(self, areas: Sequence[Keyed], choices: Choices) -> str:
         """See :class:`.Server`."""
-        parts = [apache.module_rules(self.modules, load=not choices.site)]
+        parts = [apache.module_rules(self.modules, load=not choices.site), _NO_PLACE]
         for area, keys in areas:
             # Under mod_wsgi the environ shows the fingerprint, behind mod_proxy a header does.
             parts.append(

@@ -80,7 +80,8 @@ def _install(draft: Path, data: Path, storage: Storage) -> None:
 def _check_unused(data: Path) -> None:
     """Raise if the folder has anything to lose, or a portal runs there."""
     found = []
-    was_killed = any((data / "incoming").glob(f"{DRAFT}*"))
+    # It has moved the database last.
+    was_killed = any((data / "incoming").glob(f"{DRAFT}*/{DATABASE}"))
     # The database first: it says most.
     for path in sorted(data.iterdir(), key=lambda path: (path.name != DATABASE, path.name)):
         if path.name in {"files", "incoming"}:

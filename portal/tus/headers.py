@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -49,7 +48,7 @@ def parse_metadata(value: str) -> Mapping[str, str]:
             raise HeaderError("Upload-Metadata has a key twice.")
         try:
             metadata[key] = base64.b64decode(encoded.strip(), validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError) as error:
+        except ValueError as error:
             raise HeaderError("Upload-Metadata is not UTF-8 in base64.") from error
     return metadata
 
@@ -64,5 +63,5 @@ def parse_checksum(value: str) -> Checksum:
         raise HeaderError(f"Upload-Checksum must be by one of {', '.join(ALGORITHMS)}.")
     try:
         return Checksum(algorithm, base64.b64decode(encoded, validate=True))
-    except binascii.Error as error:
+    except ValueError as error:
         raise HeaderError("Upload-Checksum is not in base64.") from error

@@ -10,7 +10,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 _FORWARDED = "HTTP_X_FORWARDED_FOR"
 # An IPv4 address with a port, or an IPv6 one in brackets, as some proxies write them.
-_ADDRESS = re.compile(r"\s*(?:\[([^]]*)\]|([0-9.]+)(?=:))(?::[0-9]*)?\s*")
+_ADDRESS = re.compile(r"\s*(?:\[([^]]+)\]|([0-9.]+)(?=:))(?::[0-9]*)?\s*")
 _LABEL = "[A-Za-z0-9_-]{1,63}"
 _HOST = re.compile(
     rf"(?=.{{1,259}}$)((?:{_LABEL}\.)*{_LABEL}\.?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{1,5}})?"

@@ -44,10 +44,10 @@ def rules(server: str, choices: Choices) -> str:
         ),
         (
             "nginx",
-            "0e8e3ecdf3125bc55a875986126e237a",
+            "096d6bdfead3ec34271ddbe3fcf06239",
             "cce0971714e784fe2824aa3c97b0e9d7",
             "",
-            "669bcf9f45b84c30cb9a83daa3f73c27",
+            "c31060547778dfffa0d12bb410cae849",
         ),
         (
             "xsendfile",
