@@ -60,6 +60,9 @@ class Stream(Server):
         pieces: Sequence[_Piece] = whole if parts is None else _partial(response, parts, file.size)
         # Not by wsgi.file_wrapper: of a file that becomes shorter, some servers send zeros, and
         # others the next answer in the missing bytes' place.
+        if "mod_wsgi.version" in environ:
+            # Apache does not notice that a body is too short. The connection's end shows it.
+            response.headers["Connection"] = "close"
         response.direct_passthrough = True  # no hook may read it into memory
         response.response = ClosingIterator(_read(opened, pieces, delivery), opened.close)
         response.content_length = sum(map(len, pieces))

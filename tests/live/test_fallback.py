@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from flask_delegate.testing import Apache
 from tests.support.application import APPLICATION
 from tests.support.clients import BEHIND_THE_END, file_url, get
+from tests.support.servers import GUNICORN, python_server
 from tests.support.sites import Site, express
 
 CONTENT = b"private content\n"
@@ -141,3 +144,44 @@ def test_a_rotated_key_goes_on_handing_off_with_the_old_configuration(site: Site
             assert (refused.status, "Content-Range" in refused.headers) == (416, False)
             told = "now in SECRET_KEY_FALLBACKS" in running.log()
             assert told == (include == old)
+
+
+SHORTENING = """
+from flask_delegate import file_delegated
+
+
+@file_delegated.connect_via(app)
+def shorten(_app, delivery, **_more):
+    if delivery.file.name == "shorter.txt":
+        os.truncate(delivery.file.path, 1000000)
+"""
+EXPRESS, BEHIND_GUNICORN = "mod_wsgi", "gunicorn"
+
+
+@pytest.mark.parametrize("header", ["", "bytes=0-2999999", "bytes=0-9,500-2999999"])
+@pytest.mark.parametrize("server", [EXPRESS, BEHIND_GUNICORN])
+def test_a_file_that_becomes_shorter_ends_the_connection(
+    site: Site, server: str, header: str
+) -> None:
+    """Neither zeros nor the next answer come in the place of what is missing."""
+    site.write("shorter.txt", b"x" * 3_000_000).chmod(0o666)
+    site.write("report.txt", CONTENT)
+    site.application = APPLICATION + SHORTENING
+    site.settings["DELEGATE_BACKEND"] = "stream"
+    asked = f"GET {file_url('shorter.txt')} HTTP/1.1\r\nHost: x\r\n"
+    asked += f"Range: {header}\r\n\r\n" if header else "\r\n"
+    then = f"GET {file_url('report.txt')} HTTP/1.1\r\nHost: x\r\n\r\n"
+    with ExitStack() as stack:
+        if server == EXPRESS:
+            port = stack.enter_context(express(site, site.application)).port
+        else:
+            port = stack.enter_context(python_server(site, *GUNICORN))
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+            connection.sendall((asked + then).encode())
+            answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b" 20" in head.split(b"\r\n")[0]
+    assert 10 < body.count(b"x") <= 1_000_100
+    assert b"\0" not in body
+    assert CONTENT not in body
+    assert b"HTTP/1.1" not in body

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.application import APPLICATION
 from tests.support.clients import Reply, file_url, get
-from tests.support.servers import GUNICORN, nginx_in_front, python_server
+from tests.support.servers import GUNICORN, PROXY, nginx_in_front, python_server
 from tests.support.sites import Site, express
 from tests.support.spellings import MARK, attacks, targets
 
@@ -154,4 +154,32 @@ def test_a_path_as_long_as_gunicorn_reads_it_is_handed_off(site: Site) -> None:
     site.settings["DELEGATE_BACKEND"] = "nginx"
     with python_server(site, *GUNICORN) as upstream, nginx_in_front(site, upstream) as port:
         reply = get(port, file_url(path))
+    assert (reply.status, reply.body) == (200, MARK)
+
+
+def test_a_client_does_not_choose_where_the_application_is(site: Site) -> None:
+    """gunicorn believes SCRIPT_NAME of a proxy, which could pass it on from a client."""
+    site.write(NAME, MARK)
+    site.settings["DELEGATE_BACKEND"] = "xsendfile"
+    with python_server(site, *GUNICORN) as upstream:
+        include = site.apache_config() + PROXY.format(upstream=upstream)
+        with express(site, APPLICATION, include=include) as running:
+            assert get(running.port, file_url(NAME)).body == MARK
+            for name, value in (("SCRIPT_NAME", "/x"), ("PATH_INFO", file_url(NAME))):
+                reply = get(running.port, f"/x{file_url(NAME)}", headers={name: value})
+                assert reply.status == 404
+
+
+@pytest.mark.parametrize("through", ["folder", "link above it"])
+def test_the_path_of_an_area_may_have_a_blank_and_later_a_link(site: Site, through: str) -> None:
+    above = site.folder / "a b"
+    (above / "c d").mkdir(parents=True)
+    (above / "c d" / NAME).write_bytes(MARK)
+    areas = {"spaced": {"root": str(above / "c d"), "url": "/spaced/"}}
+    site.settings |= {"DELEGATE_BACKEND": "nginx", "DELEGATE_AREAS": areas}
+    with python_server(site, *GUNICORN) as upstream, nginx_in_front(site, upstream) as port:
+        if through != "folder":
+            moved = above.rename(site.folder / "moved")
+            above.symlink_to(moved)
+        reply = get(port, file_url(NAME, area="spaced"))
     assert (reply.status, reply.body) == (200, MARK)

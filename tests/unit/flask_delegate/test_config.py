@@ -161,7 +161,7 @@ def test_null_in_the_environment_is_nothing(root: Path, key: str) -> None:
 
 def test_replaced_keys_are_a_list(root: Path) -> None:
     # Each character of a text would be a key that opens the files.
-    for one in ("old", b"old"):
+    for one in ("old", b"old", 5, True, {"a": "b"}, [None], ["", "old"], ["old", 5]):
         error = refused(SECRET_KEY=SECRET, DELEGATE_ROOT=root, SECRET_KEY_FALLBACKS=one)
         assert error.key == "SECRET_KEY_FALLBACKS"
 
@@ -390,3 +390,10 @@ def test_what_an_area_shares_with_the_static_files_is_named(
     shared = {"root": f"{str(root)!r} overlaps the static folder {str(root)!r}"}
     said = shared.get(name, f"{changed.get(name)!r} overlaps the static files' URL '/static/'.")
     assert error.problem.startswith(said)
+
+
+@pytest.mark.parametrize("given", ["/a\0b", "/a\ud800b"])
+def test_a_root_that_no_file_system_has_is_refused_in_words(given: str) -> None:
+    error = refused(SECRET_KEY=SECRET, DELEGATE_ROOT=given)
+    assert error.key == "DELEGATE_ROOT"
+    assert "cannot be opened" in error.problem

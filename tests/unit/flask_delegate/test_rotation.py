@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -234,3 +235,32 @@ def test_a_reader_that_is_killed_stores_each_receipt_once(tmp_path: Path) -> Non
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
     assert done.stdout.endswith(" written, 0 lost, 0 stored twice\n")
     assert int(done.stdout.split()[0]) > 25
+
+
+def test_a_file_that_could_not_be_read_is_read_later(
+    log: Log, reader: Reader, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    log.write()
+    old = log.path.rename(log.path.with_name("downloads.log.1"))
+    log.write()
+    really, failures = rotation._open, [3]
+
+    def failing(file: Path) -> IO[bytes]:
+        if file == old and failures[0]:
+            failures[0] -= 1
+            raise OSError(13, "Permission denied")
+        return really(file)
+
+    monkeypatch.setattr(rotation, "_open", failing)
+    steps = [lambda: None, lambda: None, lambda: None, finish]
+    reader.run(wait=lambda: steps.pop(0)())
+    assert sorted(reader.stored) == log.written
+    assert len(caplog.messages) == 1
+
+
+def test_a_link_that_leads_nowhere_ends_no_reader(log: Log, reader: Reader) -> None:
+    log.write()
+    for name in ("downloads.log.9", "downloads.log.gone"):
+        link = log.path.with_name(name)
+        link.symlink_to(link.name if name.endswith("9") else "nothing")
+    reader.check()

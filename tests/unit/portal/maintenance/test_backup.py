@@ -522,6 +522,23 @@ def test_restore_that_is_killed_can_be_repeated(made: Path, make_app: Make, tmp_
     assert killed >= 12
 
 
+def test_draft_that_is_left_after_all_was_restored_gives_nothing_up(made: Path, new: Flask) -> None:
+    """The restore was killed at its very end, and the portal was used since."""
+    assert run(new, "restore", str(made))[0] == 0
+    folder = Path(new.config["DATA"])
+    (folder / "incoming" / "restore-killed" / "files").mkdir(parents=True)
+    with new.app_context():
+        store("alice", "later.txt", b"precious")
+        db.engine.dispose()
+    before = set(kept(folder))
+    for path in folder.glob("portal.db*"):
+        path.unlink()
+    code, _, err = run(new, "restore", str(made))
+    assert code == 1
+    assert "is in use" in err
+    assert set(kept(folder)) == before
+
+
 def test_restore_that_fails_while_files_move_leaves_none(
     made: Path, new: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:

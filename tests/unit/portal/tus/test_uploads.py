@@ -659,3 +659,11 @@ def disk_storage_of(app: Flask) -> disk.Storage:
 def _no_tracing() -> Iterator[None]:
     yield
     tracemalloc.stop()
+
+
+@pytest.mark.parametrize("sent", ["filename \xe9", "filename \xe9\xff", "a YQ==,b \xe9"])
+def test_headers_that_are_not_ascii_are_refused_in_words(sent: str, tus: Tus) -> None:
+    refused = tus.send("POST", "/uploads/", Upload_Length="1", Upload_Metadata=sent)
+    assert refused.status_code == 400
+    url = tus.begin(5)
+    assert tus.add(url, 0, b"12345", Upload_Checksum="sha1 \xe9").status_code == 400

@@ -22,6 +22,8 @@ from tests.support.portal import prepare, token
         ("2001:db8::7", "2001:db8::7"),
         ("_hidden", "unknown"),
         ("198.51.100.7:x", "unknown"),
+        ("[]", "unknown"),
+        ("6.6.6.6, []:1", "unknown"),
     ],
 )
 def test_address_is_read_in_each_form(
