@@ -51,6 +51,8 @@ def keep_promises(
         if sent.handoff[0] != "Location":  # where Apache sets them all
             others = {sent.handoff[0], UNCODED[0], "Vary"}
             changes = _restore(headers, [one for one in sent.headers if one[0] not in others])
+            if not sent.keeps.headers and sent.delivery.csp is None:
+                changes += _remove(headers, "Content-Security-Policy")  # nginx asks for it
             _report(app, sent, [] if is_undone else changes)
             _vary(headers)
         return "200 OK" if is_undone else None
@@ -86,6 +88,13 @@ def _restore(headers: Headers, made: Headers) -> list[tuple[str, list[str]]]:
             _set(headers, name, value)
             changes.append((name, found))
     return changes
+
+
+def _remove(headers: Headers, name: str) -> list[tuple[str, list[str]]]:
+    """Remove a header; return it as :func:`_restore` does, if there was one."""
+    found = [given for key, given in headers if _is(key, name.lower())]
+    headers[:] = [header for header in headers if not _is(header[0], name.lower())]
+    return [(name, found)] if found else []
 
 
 def _report(app: Flask, sent: Sent, changes: Iterable[tuple[str, list[str]]]) -> None:

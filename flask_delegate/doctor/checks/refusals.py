@@ -46,7 +46,8 @@ IN_FRONT: tuple[Reason, ...] = (
     (
         range(500, 501),
         "The application fails, or cannot be loaded.",
-        "See the server's error log. An ImportError or a missing libpython there: mod_wsgi, or the"
+        "See the server's error log. PermissionError: its user cannot read a file of the settings,"
+        " or the code. An ImportError or a missing libpython there: mod_wsgi, or the"
         " virtual environment, was built for another Python (pip install --no-cache-dir"
         " --force-reinstall mod_wsgi).",
     ),
