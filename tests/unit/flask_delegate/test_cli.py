@@ -223,3 +223,12 @@ def test_a_log_that_is_not_there_is_named(app: Flask, tmp_path: Path) -> None:
 
 def test_a_log_of_every_usual_path_is_taken(app: Flask) -> None:
     assert '"/var/log/a-b_c.d/e@f+g h"' in run(app, "--receipts", "/var/log/a-b_c.d/e@f+g h")[1]
+
+
+def test_a_configuration_is_drafted_beside_its_place(
+    app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From another file system it could not be put in place in one step."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    assert invoke(app, "apache-config", "--output", str(tmp_path / "written")) == (0, "")
+    assert (tmp_path / "written").read_text()

@@ -122,6 +122,8 @@ def test_receipts_are_written_for_the_hand_offs_of_all_areas(
     log = r'"expr=%{resp:Location} =~ m#^(?:/private/|/photos\.d/)# && '
     assert f'\nCustomLog "/var/log/x" flask_delegate {log}!(' in text
     assert f'\nCustomLog "/var/log/x" flask_delegate_shrunk {log}(' in text
+    conditions = [line for line in text.splitlines() if line.startswith("CustomLog")]
+    assert [line.endswith(')"') for line in conditions] == [True, True]
     assert text.count(f'\nLogFormat "{APACHE_FORMAT}" flask_delegate\n') == 1
 
 
