@@ -84,7 +84,7 @@ def examine(case: Case, target: Target | None) -> Iterator[Finding]:
     """Run all checks; what they say contains no secret."""
     secrets = [token for area in case.state.settings.areas.values() for token in case.tokens(area)]
     secrets += [key.decode("utf-8", "replace") for key in case.state.settings.secrets]
-    secrets += [] if target is None else target.headers.values()
+    secrets += [] if target is None else target.secrets
     general = (installation.settings(case), installation.interpreter(case))
     local = (about(area, (check(case, area) for check in _AREA_CHECKS)) for area in case.areas)
     live = () if target is None else running.examine(case, target)

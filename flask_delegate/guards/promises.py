@@ -51,8 +51,6 @@ def keep_promises(
         if sent.handoff[0] != "Location":  # where Apache sets them all
             others = {sent.handoff[0], UNCODED[0], "Vary"}
             changes = _restore(headers, [one for one in sent.headers if one[0] not in others])
-            if not sent.keeps.headers and sent.delivery.csp is None:
-                changes += _remove(headers, "Content-Security-Policy")  # nginx asks for it
             _report(app, sent, [] if is_undone else changes)
             _vary(headers)
         return "200 OK" if is_undone else None
@@ -83,18 +81,11 @@ def _restore(headers: Headers, made: Headers) -> list[tuple[str, list[str]]]:
     """Restore headers; return those that were changed, with the values in their place."""
     changes = []
     for name, value in made:
-        found = [given for key, given in headers if _is(key, name.lower())]
+        found = _values(headers, name.lower())
         if found != [value]:
             _set(headers, name, value)
             changes.append((name, found))
     return changes
-
-
-def _remove(headers: Headers, name: str) -> list[tuple[str, list[str]]]:
-    """Remove a header; return it as :func:`_restore` does, if there was one."""
-    found = [given for key, given in headers if _is(key, name.lower())]
-    headers[:] = [header for header in headers if not _is(header[0], name.lower())]
-    return [(name, found)] if found else []
 
 
 def _report(app: Flask, sent: Sent, changes: Iterable[tuple[str, list[str]]]) -> None:
@@ -110,20 +101,18 @@ def _report(app: Flask, sent: Sent, changes: Iterable[tuple[str, list[str]]]) ->
 
 def _vary(headers: Headers) -> None:
     if not _words(headers, "vary") & {"cookie", "*"}:
-        vary = [value for name, value in headers if _is(name, "vary")]
-        _set(headers, "Vary", ", ".join([*vary, "Cookie"]))
+        _set(headers, "Vary", ", ".join([*_values(headers, "vary"), "Cookie"]))
 
 
 def _words(headers: Headers, lower: str) -> set[str]:
     """Return the members of a header's list, in lower case."""
-    values = ",".join(value for name, value in headers if _is(name, lower))
-    return {word.strip().lower() for word in values.split(",")}
+    return {word.strip().lower() for word in ",".join(_values(headers, lower)).split(",")}
 
 
-def _is(name: str, lower: str) -> bool:
-    return name.lower() == lower
+def _values(headers: Headers, lower: str) -> list[str]:
+    return [value for name, value in headers if name.lower() == lower]
 
 
 def _set(headers: Headers, name: str, value: str) -> None:
-    headers[:] = [header for header in headers if not _is(header[0], name.lower())]
+    headers[:] = [header for header in headers if header[0].lower() != name.lower()]
     headers.append((name, value))

@@ -14,6 +14,8 @@ from ..delivery import Delivery
 from ..exceptions import HandoffUnavailable
 from .handshake import PROXY_HEADER, Keys, environ_key, is_claimed_by_others
 
+COPY = f"{PROXY_HEADER}-"
+"""What the names of headers begin with by which the server gets values past all hooks."""
 Keyed = tuple[Area, Sequence[Keys]]
 """An area and its keys: the ones in use, then those that they have replaced."""
 

@@ -72,8 +72,7 @@ _FOLDER = """\
         FileETag MTime Size
         MaxRanges default
         ContentDigest Off
-        # Not the site's pages: sent with 200, they would end up in a download that is resumed.
-        ErrorDocument 412 default
+        # Not the site's page: sent with 200, it would end up in a download that is resumed.
         ErrorDocument 416 default
         SetHandler default-handler
         ForceType application/octet-stream

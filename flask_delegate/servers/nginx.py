@@ -16,19 +16,18 @@ from werkzeug.wrappers import Response
 
 from ..areas import Area
 from ..delivery import Delivery
-from .base import Choices, Keeps, Keyed, Server, describing_response
+from .base import COPY, Choices, Keeps, Keyed, Server, describing_response
 from .codec import RESPONSE_HEAD, internal_url
 from .handshake import PROXY_HEADER, Keys
 
-PASSING_ON = (
-    f"proxy_set_header {PROXY_HEADER} $flask_delegate;",
-    f"proxy_buffer_size {RESPONSE_HEAD // 1024}k;",
-    f"proxy_buffers 8 {RESPONSE_HEAD // 1024}k;",
-)
+BUFFERS = tuple(f"proxy_{what} {RESPONSE_HEAD // 1024}k;" for what in ("buffer_size", "buffers 8"))
+PASSING_ON = (f"proxy_set_header {PROXY_HEADER} $flask_delegate;", *BUFFERS)
 """The lines for where nginx passes requests on to the application.
 
 The site writes them: it may have others of the same name, and nginx refuses two in one block.
 """
+
+_POLICY = f"{COPY}Content-Security-Policy"
 
 
 class Nginx(Server):
@@ -57,6 +56,8 @@ class Nginx(Server):
         del environ
         response = describing_response(delivery)
         response.headers[self.header] = internal_url(delivery, f"k={keys.token}&id={delivery.id}")
+        if delivery.csp:
+            response.headers[_POLICY] = delivery.csp
         if delivery.rate_limit:
             response.headers["X-Accel-Limit-Rate"] = str(delivery.rate_limit)
         return response
@@ -82,7 +83,7 @@ class Nginx(Server):
             f"    sendfile {'on' if choices.sendfile else 'off'};",
             "    etag on;",
             "    # nginx keeps the application's name, type and cache policy, and drops the rest.",
-            "    add_header Content-Security-Policy $upstream_http_content_security_policy;",
+            f"    add_header Content-Security-Policy ${_variable(_POLICY)};",
             "    add_header X-Content-Type-Options nosniff;",
             "    add_header Vary Cookie;",
             *(f"    {line}" for line in _constant(area.headers)),
@@ -123,3 +124,8 @@ def _constant(headers: Mapping[str, str]) -> Iterator[str]:
         if name.lower() != "x-content-type-options":
             escaped = value.replace("\\", "\\\\").replace('"', '\\"')
             yield f'add_header {name} "{escaped}";'
+
+
+def _variable(header: str) -> str:
+    """Return the variable in which nginx has a header of the application's response."""
+    return f"upstream_http_{header.lower().replace('-', '_')}"

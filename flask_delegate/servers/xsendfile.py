@@ -18,15 +18,14 @@ from ..areas import Area
 from ..delivery import Delivery
 from ..exceptions import HandoffUnavailable
 from . import apache
-from .base import Choices, Keeps, Keyed, Server, describing_response
+from .base import COPY, Choices, Keeps, Keyed, Server, describing_response
 from .conditions import Validators
 from .handshake import PROXY_HEADER, Keys, environ_key
 
 # The module takes the path literally. Blanks at its ends would be cut off; controls end the header.
+_UNSENDABLE = re.compile(r"[\x00-\x1f\x7f]|\s$")
 # Other rules may change what the application says of a file, as sections for the file's folder do
 # not apply to it. Rules that are merged last put it right, from a copy.
-_COPY = "X-Flask-Delegate-"
-_UNSENDABLE = re.compile(r"[\x00-\x1f\x7f]|\s$")
 _HEADERS = (
     *("Cache-Control", "Content-Disposition", "Content-Security-Policy", "Content-Type"),
     "X-Content-Type-Options",
@@ -64,7 +63,7 @@ class XSendfile(Server):
         response = describing_response(delivery)
         response.headers.update(Validators.of(delivery.file).headers())
         response.headers["Accept-Ranges"] = "bytes"
-        response.headers.extend((_COPY + name, value) for name, value in delivery.headers().items())
+        response.headers.extend((COPY + name, value) for name, value in delivery.headers().items())
         # WSGI's headers are Latin-1 (PEP 3333); the bytes are those of the file system.
         response.headers[self.header] = path.encode("utf-8", "surrogateescape").decode("latin-1")
         return response
@@ -73,8 +72,8 @@ class XSendfile(Server):
         """Return which folder the application may name files of, and what keeps their headers."""
         del keys, choices
         names = (*_HEADERS, *area.headers)
-        lines = [line for name in names for line in _restored(name, f"resp('{_COPY}{name}')")]
-        lines += (f"Header unset {_COPY}{name}" for name in names)
+        lines = [line for name in names for line in _restored(name, f"resp('{COPY}{name}')")]
+        lines += (f"Header unset {COPY}{name}" for name in names)
         restored = indent("\n".join(lines), " " * 4)
         return f'XSendFile On\nXSendFilePath "{area.root}"\n<If "true">\n{restored}\n</If>\n'
 
@@ -97,7 +96,7 @@ class XSendfile(Server):
 
 def _restored(name: str, copy: str) -> Iterator[str]:
     yield f'Header always unset {name} "expr=-n {copy}"'
-    yield f'Header set {name} "expr=%{{resp:{_COPY}{name}}}" "expr=-n {copy}"'
+    yield f'Header set {name} "expr=%{{resp:{COPY}{name}}}" "expr=-n {copy}"'
     if name == "Cache-Control":
         yield f'Header unset Expires "expr=-n {copy}"'
         yield f'Header merge Vary Cookie "expr=-n {copy}"'

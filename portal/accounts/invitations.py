@@ -9,7 +9,7 @@ from flask import current_app, has_request_context, request
 from sqlalchemy import delete, select
 
 from portal.core import text
-from portal.core.clock import SKEW
+from portal.core.clock import SKEW, days_ago
 from portal.core.database import change, commit_change, db
 from portal.core.models import Account, OneTimeLink, Role, hash_token, new_token, now
 from portal.identity.sessions import Proof
@@ -19,7 +19,7 @@ from .accounts import AccountError
 
 INVITATION_DAYS = 7
 _RESET_VALIDITY = timedelta(days=1)
-REMEMBERED = timedelta(days=30)
+_REMEMBERED_DAYS = 30
 """How long an expired link is remembered as expired, not unknown."""
 LONGEST_TOKEN = 64
 """Characters: enough for any, and few enough for a cookie."""
@@ -129,12 +129,18 @@ def link_url(kind: str, token: str) -> str:
     return str(base).rstrip("/") + path
 
 
+def forget_expired() -> int:
+    """Delete links that expired long ago, and return how many."""
+    before = days_ago(_REMEMBERED_DAYS)
+    return commit_change(delete(OneTimeLink).where(OneTimeLink.expires_at < before))
+
+
 def _create(validity: timedelta, **values: object) -> tuple[OneTimeLink, str]:
-    change(delete(OneTimeLink).where(OneTimeLink.expires_at < now() - REMEMBERED))
     token = new_token()
     link = OneTimeLink(token_hash=hash_token(token), expires_at=now() + validity, **values)
     db.session.add(link)
     db.session.commit()
+    forget_expired()
     return link, token
 
 

@@ -24,7 +24,11 @@ class _Commands(AppGroup):
             return super().invoke(ctx)
         except DBAPIError as error:
             with ctx.ensure_object(ScriptInfo).load_app().app_context():
-                raise click.ClickException(database.explain(error)) from error
+                if sentence := database.explain(error):
+                    raise click.ClickException(sentence) from error
+            raise
+        except BrokenPipeError:
+            raise  # by whoever reads what is printed, such as head
         except OSError as error:
             raise click.ClickException(f"{error}.") from error
 

@@ -138,10 +138,16 @@ def check() -> None:
             connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
 
 
-def explain(error: sa.exc.DBAPIError) -> str:
-    """Return what is wrong with the database, and the cure, in a sentence or two."""
+def explain(error: sa.exc.DBAPIError) -> str | None:
+    """Return what is wrong with the database's file, and the cure; none if that is not it."""
     path, code = db.engine.url.database, getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+    damaged = (
+        f"is damaged: {error.orig}. Stop the portal, keep a copy of it, and restore the last backup"
+        " into a new folder."
+    )
     said = {
+        sqlite3.SQLITE_CORRUPT: damaged,
+        sqlite3.SQLITE_NOTADB: damaged,
         sqlite3.SQLITE_BUSY: "is locked by another process. Nothing was changed. Try again, or look"
         f" who holds it: fuser -v {path}",
         sqlite3.SQLITE_FULL: "cannot grow: the disk is full. Free some space.",
@@ -149,8 +155,7 @@ def explain(error: sa.exc.DBAPIError) -> str:
         sqlite3.SQLITE_CANTOPEN: "cannot be opened. Check its owner, its mode and its disk.",
         sqlite3.SQLITE_IOERR: "cannot be read or written: the disk fails, or is full.",
     }
-    damaged = "Stop the portal, keep a copy of it, and restore the last backup into a new folder."
-    return f"The database {path} " + said.get(code, f"is damaged: {error.orig}. {damaged}")
+    return f"The database {path} {said[code]}" if code in said else None
 
 
 def is_full(error: sa.exc.DBAPIError) -> bool:

@@ -104,47 +104,48 @@ def find(account: Account, public_id: str) -> Upload | None:
     return upload if upload.finished_at or may(account, "add", upload.folder) else None
 
 
-def offset(upload: Upload) -> int:
-    """Return how many bytes are there.
+def opened(upload: Upload) -> PartFile:
+    """Open what has arrived of an upload that is not finished; the caller closes it.
 
-    :raises FileNotFoundError: if the upload's file is lost.
-    :raises PartLockedError: if another request adds to it, so that nobody knows yet.
-    """
-    if upload.finished_at:
-        return upload.size
-    with current_parts().open(upload.part_key, upload.size) as part:
-        db.session.rollback()  # another request may have noted more since the upload was read
-        return min(upload.arrived, part.size)
-
-
-def append(upload: Upload, start: int, stream: BinaryIO, checksum: Checksum | None) -> PartFile:
-    """Add what arrives to an upload, through to the disk. The caller closes what this returns.
-
-    What arrived before a lost connection stays, unless a checksum was to prove it; of what arrives
-    before the process is killed, at most :data:`_NOTED_EVERY` bytes are lost.
-
-    :param start: where in the upload it belongs.
-    :raises FileNotFoundError: if the upload's file is lost.
-    :raises OverAllowanceError: if it is longer than the upload was announced.
-    :raises PartLockedError: if another request adds to it.
-    :raises StorageFullError: if the disk is full.
-    :raises WrongChecksumError: if it does not match its checksum.
-    :raises WrongOffsetError: if it does not belong at the upload's end.
+    :raises FileNotFoundError: if it is lost.
+    :raises PartLockedError: if another request adds to it, so that nobody knows yet how much stays.
     """
     part = current_parts().open(upload.part_key, upload.size)
     try:
-        # Another request may have noted more since the upload was read.
-        db.session.rollback()
-        upload_id = upload.id
+        db.session.rollback()  # another request may have noted more since the upload was read
         part.cut(upload.arrived)
-        # To the end of the request, which may be long, no transaction keeps the journal from being
-        # cleared.
-        db.session.rollback()
-        _receive(part, start, stream, checksum, upload_id)
     except BaseException:
         part.close()
         raise
     return part
+
+
+def append(
+    upload: Upload, part: PartFile, stream: BinaryIO, checksum: Checksum | None = None
+) -> None:
+    """Add what arrives to an upload, through to the disk.
+
+    What arrived before a lost connection stays, unless a checksum was to prove it; of what arrives
+    before the process is killed, at most :data:`_NOTED_EVERY` bytes are lost.
+
+    :param part: from :func:`opened`.
+    :raises OverAllowanceError: if it is longer than the upload was announced.
+    :raises StorageFullError: if the disk is full.
+    :raises WrongChecksumError: if it does not match its checksum.
+    """
+    start, upload_id = part.size, upload.id
+    # To the end of the request, which may be long, no transaction keeps the journal from being
+    # cleared.
+    db.session.rollback()
+    try:
+        _read(part, stream, checksum, upload_id)
+    except BaseException as error:
+        if checksum or isinstance(error, OverAllowanceError):
+            part.cut(start)
+        with suppress(OSError, OperationalError):  # on a full disk; then less of it stays
+            _note_arrived(part, upload_id)
+        raise
+    _note_arrived(part, upload_id)
 
 
 def finish(upload: Upload, part: PartFile) -> StoredFile | None:
@@ -208,22 +209,6 @@ def _check_room(account: Account, size: int) -> None:
     if count >= MOST_UNFINISHED:
         raise TooManyError
     quota.check(account, size, waiting)
-
-
-def _receive(
-    part: PartFile, start: int, stream: BinaryIO, checksum: Checksum | None, upload_id: int
-) -> None:
-    if part.size != start:
-        raise WrongOffsetError
-    try:
-        _read(part, stream, checksum, upload_id)
-    except BaseException as error:
-        if checksum or isinstance(error, OverAllowanceError):
-            part.cut(start)
-        with suppress(OSError, OperationalError):  # on a full disk; then less of it stays
-            _note_arrived(part, upload_id)
-        raise
-    _note_arrived(part, upload_id)
 
 
 def _read(part: PartFile, stream: BinaryIO, checksum: Checksum | None, upload_id: int) -> None:

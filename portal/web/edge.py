@@ -36,6 +36,8 @@ class Edge:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request, as PEP 3333 says."""
+        if not self._hops:
+            return self._checked(environ, start_response)
         given = environ.get(_FORWARDED, "").split(",")
         addresses = [_without_port(one) for one in given if one.strip()]
         if len(addresses) < self._hops:

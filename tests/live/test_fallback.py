@@ -175,7 +175,8 @@ def test_a_file_that_becomes_shorter_ends_the_connection(
         if server == EXPRESS:
             port = stack.enter_context(express(site, site.application)).port
         else:
-            port = stack.enter_context(python_server(site, *GUNICORN))
+            # With threads, it keeps connections.
+            port = stack.enter_context(python_server(site, *GUNICORN, "--threads", "4"))
         with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
             connection.sendall((asked + then).encode())
             answer = b"".join(iter(lambda: connection.recv(65536), b""))

@@ -39,8 +39,8 @@ AROUND = {
     "validators": "FileETag None\n<Location />\nFileETag None\n</Location>",
     "rewriting": "RewriteEngine On\nRewriteRule ^/private/(.*)$ /nope [L]",
     "listings": "<Location />\nOptions +Indexes +MultiViews +FollowSymLinks\n</Location>",
-    "error pages": "ErrorDocument 416 /signed-in\nErrorDocument 412 /signed-in\n<Location />\n"
-    "ErrorDocument 416 /signed-in\nErrorDocument 412 /signed-in\n</Location>",
+    "error pages": "ErrorDocument 416 /\nErrorDocument 412 /\n<Location />\n"
+    "ErrorDocument 416 /\nErrorDocument 412 /\n</Location>",
     "digests": "ContentDigest On\n<Location />\nContentDigest On\n</Location>",
     "actions": "Action text/html /nope\n<Location />\nAction application/octet-stream /nope\n"
     "</Location>",

@@ -183,3 +183,26 @@ def test_the_path_of_an_area_may_have_a_blank_and_later_a_link(site: Site, throu
             above.symlink_to(moved)
         reply = get(port, file_url(NAME, area="spaced"))
     assert (reply.status, reply.body) == (200, MARK)
+
+
+POLICY_OF_A_HOOK = """
+@app.after_request
+def set_policy(response):
+    response.headers["Content-Security-Policy"] = "default-src 'self'"
+    return response
+"""
+
+
+@pytest.mark.parametrize("csp", [None, "sandbox"])
+def test_nginx_sends_the_policy_of_the_file_and_no_hooks(site: Site, csp: str | None) -> None:
+    site.write(NAME, MARK)
+    site.settings["DELEGATE_BACKEND"] = "nginx"
+    site.application = APPLICATION + POLICY_OF_A_HOOK
+    options = {} if csp is None else {"csp": csp}
+    with python_server(site, *GUNICORN) as upstream, nginx_in_front(site, upstream) as port:
+        reply = get(port, file_url(NAME, **options))
+        assert (reply.status, reply.body) == (200, MARK)
+        assert reply.headers.get_all("Content-Security-Policy") == (csp and [csp])
+        assert not [name for name in reply.headers if name.lower().startswith("x-flask-delegate")]
+        home = get(port, "/")
+    assert home["Content-Security-Policy"] == "default-src 'self'"

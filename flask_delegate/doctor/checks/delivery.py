@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from http import HTTPStatus
 
-from ...servers.codec import RESPONSE_HEAD
+from ...servers.nginx import BUFFERS
 from ..finding import Finding, failure, ok, skipped
 from ..probe import Visit, longest_probe_file
 from ..requests.client import Reply
@@ -24,15 +24,15 @@ def delivery(visit: Visit, there: str) -> Generator[Finding, None, bool]:
     """
     reply = visit.ask(FILE)
     if reply.status != HTTPStatus.OK or reply.body != visit.probe.content:
-        why, fix = reason(reply, HANDED_OFF)
+        has_arrived = reply.status == HTTPStatus.OK and bool(reply.body)
+        is_ignored = reply.status == HTTPStatus.OK and not reply.body
+        why, fix = IGNORED if is_ignored else reason(reply, HANDED_OFF)
         seen = (
             f"{described(reply)} and {len(reply.body)} bytes instead of 200 and"
             f" {len(visit.probe.content)}; to the application the file is: {there}."
         )
-        if reply.status == HTTPStatus.OK and not reply.body:
-            why, fix = IGNORED
         yield failure("handoff", seen, why, fix)
-        return reply.status == HTTPStatus.OK and bool(reply.body)
+        return has_arrived
     yield _metadata(visit, reply)
     yield _head(visit, reply)
     yield _range(visit, reply)
@@ -127,13 +127,11 @@ def _longest_path(visit: Visit) -> Finding:
         reply = replace(visit, probe=probe).ask(LONGEST)
     if reply.status == 200 and reply.body == probe.content:
         return ok("longest-path", "a file with the longest possible path arrives")
-    size = RESPONSE_HEAD // 1024
     return failure(
         "longest-path",
         f"a file with the longest possible path was answered with {reply.status}.",
         "Files whose names, with their folders', are long cannot be had. The path is in a header of"
         " the application's answer, and the server has to read all of it.",
-        f"nginx: write proxy_buffer_size {size}k; and proxy_buffers 8 {size}k; where it passes"
-        " requests on (uwsgi_buffer_size and uwsgi_buffers beside uwsgi_pass). mod_wsgi: leave out"
-        " header-buffer-size. Apache: use a shorter ServerRoot.",
+        f"nginx: write {' '.join(BUFFERS)} where it passes requests on (uwsgi_… beside uwsgi_pass)."
+        " mod_wsgi: leave out header-buffer-size. Apache: use a shorter ServerRoot.",
     )

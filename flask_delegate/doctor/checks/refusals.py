@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
+from ...servers.nginx import BUFFERS
 from ..requests.client import Reply
 from ..route import ROUTE
 
@@ -110,7 +111,7 @@ HANDED_OFF: tuple[Reason, ...] = (
     (
         range(502, 503),
         "nginx could not read the application's answer, such as one with large headers.",
-        "See nginx's error log, and write proxy_buffer_size 32k; proxy_buffers 8 32k;",
+        f"See nginx's error log, and write: {' '.join(BUFFERS)}",
     ),
     (
         _ANY,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import socket
 import ssl
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from http.client import HTTPConnection, HTTPException, HTTPMessage
@@ -42,6 +43,17 @@ class Target:
     def url(self, path: str) -> str:
         """Return a path's URL as findings show it: without a query, which may be secret."""
         return f"{self.scheme}://{self.host_header}{path.partition('?')[0]}"
+
+    @property
+    def secrets(self) -> list[str]:
+        """What lets a request through: the headers' values, and what Basic authentication codes."""
+        found = [*self.headers.values()]
+        kind, _, coded = self.headers.get("Authorization", "").partition(" ")
+        if kind.lower() == "basic":
+            with suppress(ValueError):
+                pair = b64decode(coded).decode("utf-8", "replace")
+                found += [pair, pair.partition(":")[2]]
+        return [secret for secret in found if secret]
 
     @property
     def roots(self) -> list[str]:

@@ -122,14 +122,13 @@ def show(public_id: str) -> ResponseReturnValue:
     """Return how much has arrived."""
     _check_signed_in()
     upload = _upload_or_404(public_id)
-    there = _offset_or_404(upload)
-    if there == upload.size and not upload.finished_at:
-        # All of it came, and the request that brought the last piece was killed before its end.
-        try:
-            with uploads.current_parts().open(upload.part_key, upload.size) as part:
+    there = upload.size
+    if not upload.finished_at:
+        with _opened_or_404(upload) as part:
+            there = part.size
+            # All of it came, and the request that brought the last piece was killed before its end.
+            if there == upload.size:
                 _finish(upload, part)
-        except FileNotFoundError:
-            abort(404, _GONE)
     said = {"Upload-Offset": str(there), "Upload-Length": str(upload.size)} | _expiry(upload)
     if upload.client_metadata:
         said["Upload-Metadata"] = upload.client_metadata
@@ -167,9 +166,9 @@ def _upload_or_404(public_id: str) -> Upload:
     return uploads.find(current_account(), public_id) or abort(404, _GONE)
 
 
-def _offset_or_404(upload: Upload) -> int:
+def _opened_or_404(upload: Upload) -> PartFile:
     try:
-        return uploads.offset(upload)
+        return uploads.opened(upload)
     except FileNotFoundError:
         uploads.remove(upload)
         abort(404, _GONE)
@@ -182,22 +181,23 @@ def _expiry(upload: Upload) -> dict[str, str]:
 
 def _take_piece(upload: Upload, start: int) -> str:
     """Take what this request brings, and return how much is there then."""
-    there = _offset_or_404(upload)
-    # This comes first: after a lost connection, browsers may send a request again by themselves.
-    if start != there:
-        raise uploads.WrongOffsetError
-    if (request.content_length or 0) > upload.size - there:
-        abort(413, _TOO_LONG.format(upload.size))
-    quota.check(current_account(), upload.size)  # much may have come since it was begun
     checksum = request.headers.get("Upload-Checksum")
     parsed = headers.parse_checksum(checksum) if checksum else None
-    try:
-        with uploads.append(upload, start, cast("BinaryIO", request.stream), parsed) as part:
-            there = part.size
-            if there == upload.size:
-                _finish(upload, part)
-    except OverAllowanceError:
-        abort(413, _TOO_LONG.format(upload.size))
+    with _opened_or_404(upload) as part:
+        # This comes first: after a lost connection, browsers may send a request again by
+        # themselves.
+        if start != part.size:
+            raise uploads.WrongOffsetError
+        if (request.content_length or 0) > upload.size - start:
+            abort(413, _TOO_LONG.format(upload.size))
+        quota.check(current_account(), upload.size)  # much may have come since it was begun
+        try:
+            uploads.append(upload, part, cast("BinaryIO", request.stream), parsed)
+        except OverAllowanceError:
+            abort(413, _TOO_LONG.format(upload.size))
+        there = part.size
+        if there == upload.size:
+            _finish(upload, part)
     return str(there)
 
 

@@ -176,17 +176,6 @@ def test_hooks_do_not_change_what_is_delivered(
     assert len(restored) == len(set(restored))
 
 
-@pytest.mark.parametrize(("backend", "arrives"), [("nginx", False), ("xsendfile", True)])
-def test_a_policy_that_the_file_has_not_arrives_only_where_others_do(
-    make_app: Factory, caplog: pytest.LogCaptureFixture, backend: str, arrives: bool
-) -> None:
-    """nginx asks for this header, and would pass on a hook's, which mod_wsgi drops."""
-    client = handing_off(make_app, backend, talisman)
-    with client.get("/file") as response:
-        assert ("Content-Security-Policy" in response.headers) is arrives
-    assert ("Content-Security-Policy was set to" in caplog.text) is not arrives
-
-
 def test_a_header_is_reported_once_whatever_the_file(
     make_app: Factory, root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

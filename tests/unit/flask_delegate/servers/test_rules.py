@@ -37,17 +37,17 @@ def rules(server: str, choices: Choices) -> str:
     [
         (
             "mod_wsgi",
-            "5ce1aafb769c24cd495f55a10a0aac76",
+            "84823daa96a49cf30e7a0cc56e2f4bb6",
             "cce0971714e784fe2824aa3c97b0e9d7",
             "3709e396589a276fcaff0a50a9291cdb",
-            "c7312f3b9cfff535599f03e8e6a81329",
+            "135b03b3eab9abd36f57bac4aa419a4c",
         ),
         (
             "nginx",
-            "096d6bdfead3ec34271ddbe3fcf06239",
+            "6e7e780a3dd74eb8198dee49f7d739ce",
             "cce0971714e784fe2824aa3c97b0e9d7",
             "",
-            "c31060547778dfffa0d12bb410cae849",
+            "4274c78f0352728ff59c79ce1e7d363d",
         ),
         (
             "xsendfile",

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import pytest
 from flask import Flask
+from sqlalchemy.exc import IntegrityError
 
 from portal.accounts import accounts
 from portal.cli import portal
@@ -97,6 +98,22 @@ def test_locked_database_is_told_in_a_sentence(
         result = app.test_cli_runner().invoke(portal, ["set-quota", "alice", "1G"])
     assert result.exit_code == 1
     assert "is locked by another process" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(BrokenPipeError(32, "Broken pipe"), 1), (IntegrityError("INSERT", {}, Exception("x")), 1)],
+)
+def test_what_is_neither_the_disks_nor_the_databases_fault_is_not_blamed_on_them(
+    error: Exception, status: int, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(database, "schema_is_current", fail)
+    result = app.test_cli_runner().invoke(portal, ["accounts"])
+    assert (result.exit_code, result.stderr) == (status, "")
+    assert isinstance(error, BrokenPipeError) or result.exception is error
 
 
 def test_failing_disk_is_told_in_a_sentence(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:

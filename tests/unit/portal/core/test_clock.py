@@ -131,11 +131,13 @@ def test_clock_that_is_a_year_ahead_deletes_nothing(
         assert account
         folder = entries.root_folder(account.id)
         uploads.create(account, folder, uploads.Announced("b", 9, (), ""))
+        invitations.create_invitation(Role.MEMBER, None, "")
         before = len(db.session.scalars(select(Activity)).all())
         clock(YEAR)
         assert trash.purge_expired() == trash.Purged()
         assert uploads.remove_expired() == 0
         assert forget_old() == 0
+        assert invitations.forget_expired() == 0
         clock(timedelta(0))
         assert db.session.scalars(select(StoredFile.name)).all() == ["a.txt"]
         assert len(db.session.scalars(select(Activity)).all()) == before

@@ -254,8 +254,8 @@ def test_more_than_announced_is_refused_where_it_was_not_counted_before(
     with app.app_context():
         upload_row = db.session.scalars(select(Upload)).one()
         stream = io.BytesIO(b"12345678901")
-        with pytest.raises(disk.OverAllowanceError):
-            uploads.append(upload_row, 0, stream, None)
+        with uploads.opened(upload_row) as part, pytest.raises(disk.OverAllowanceError):
+            uploads.append(upload_row, part, stream)
     assert tus.offset(url) == 0
 
 
@@ -287,7 +287,8 @@ def test_of_two_at_once_one_waits_its_turn(app: Flask, tus: Tus) -> None:
     def add_slowly() -> None:
         with app.app_context():
             row = db.session.scalars(select(Upload)).one()
-            with uploads.append(row, 0, body, None) as part:  # type: ignore[arg-type]
+            with uploads.opened(row) as part:
+                uploads.append(row, part, body)  # type: ignore[arg-type]
                 assert part.size == 10
 
     thread = threading.Thread(target=add_slowly)
@@ -350,7 +351,8 @@ def test_upload_is_finished_late_if_its_last_request_was_killed(
     tus.add(url, 0, b"12345")
     with app.app_context():
         row = db.session.scalars(select(Upload)).one()
-        uploads.append(row, 5, io.BytesIO(b"67890"), None).close()
+        with uploads.opened(row) as part:
+            uploads.append(row, part, io.BytesIO(b"67890"))
     assert links(alice) == {}
     assert tus.offset(url) == 10
     with alice.get(links(alice)["a"]) as response:
@@ -662,8 +664,12 @@ def _no_tracing() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("sent", ["filename \xe9", "filename \xe9\xff", "a YQ==,b \xe9"])
-def test_headers_that_are_not_ascii_are_refused_in_words(sent: str, tus: Tus) -> None:
+def test_headers_that_are_not_ascii_are_refused_in_words(
+    sent: str, tus: Tus, alice: FlaskClient, data: Path
+) -> None:
     refused = tus.send("POST", "/uploads/", Upload_Length="1", Upload_Metadata=sent)
-    assert refused.status_code == 400
+    assert (refused.status_code, unfinished(data)) == (400, [])
     url = tus.begin(5)
     assert tus.add(url, 0, b"12345", Upload_Checksum="sha1 \xe9").status_code == 400
+    assert tus.offset(url) == 0
+    assert links(alice) == {}

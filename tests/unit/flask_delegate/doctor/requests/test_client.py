@@ -31,6 +31,9 @@ def test_what_lets_the_doctor_through() -> None:
     assert target.headers == wanted
     assert target.url("/a?k=secret") == "http://x/a"
     assert "YW5u" not in repr(target)
+    # A server may repeat them as it has read them.
+    assert {"Basic YW5uOnBAc3M=", "ann:p@ss", "p@ss", "a=b; c"} == set(target.secrets)
+    assert parse_url("http://x/", headers=["Authorization: Basic ?"]).secrets == ["Basic ?"]
     assert parse_url("http://x/").headers == {}
 
 
