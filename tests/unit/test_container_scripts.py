@@ -1,0 +1,74 @@
+"""What a container with nginx and gunicorn does when it ends, with programs that play those two."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.paths import PROJECT
+
+# Not by a shell: it cannot trap SIGQUIT, which bash ignores for what it runs in the background.
+PLAYED = """#!{python}
+import os, pathlib, signal, sys, time
+
+folder, name = pathlib.Path({folder!r}), pathlib.Path(sys.argv[0]).name
+
+def note(file, line):
+    with (folder / file).open("a") as log:
+        log.write(line)
+
+def end(number, _frame):
+    note("ended", f"{{name}} {{signal.Signals(number).name}}\\n")
+    os._exit(0)
+
+for number in (signal.SIGQUIT, signal.SIGTERM):
+    signal.signal(number, end)
+note("begun", "x")
+while os.environ["ENDS"] != name or (folder / "begun").stat().st_size < 2:
+    time.sleep(0.02)
+"""
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Path:
+    (tmp_path / "flask").write_text("#!/bin/sh\n")
+    for name in ("nginx", "gunicorn"):
+        (tmp_path / name).write_text(PLAYED.format(folder=str(tmp_path), python=sys.executable))
+    for path in tmp_path.iterdir():
+        path.chmod(0o755)
+    return tmp_path
+
+
+def started(programs: Path, ends: str = "") -> subprocess.Popen[bytes]:
+    environment = {"PATH": f"{programs}:/usr/bin:/bin", "ENDS": ends}
+    return subprocess.Popen([PROJECT / "deploy/container/start-nginx"], env=environment)
+
+
+def ended(programs: Path) -> list[str]:
+    return sorted((programs / "ended").read_text().splitlines())
+
+
+def test_downloads_are_sent_to_their_end_when_it_is_stopped(programs: Path) -> None:
+    process = started(programs)
+    deadline = time.monotonic() + 20
+    begun = programs / "begun"
+    while not begun.exists() or begun.stat().st_size < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGTERM)
+    assert process.wait(20) == 0
+    assert ended(programs) == ["gunicorn SIGTERM", "nginx SIGQUIT"]
+
+
+@pytest.mark.parametrize(
+    ("ends", "left"), [("nginx", "gunicorn SIGTERM"), ("gunicorn", "nginx SIGQUIT")]
+)
+def test_it_fails_when_one_of_both_ends(programs: Path, ends: str, left: str) -> None:
+    assert started(programs, ends).wait(20) == 1
+    assert left in ended(programs)
