@@ -86,6 +86,12 @@ CREATE TABLE file_request (
 	CONSTRAINT fk_file_request_folder_id_entry FOREIGN KEY(folder_id) REFERENCES entry (id) ON DELETE CASCADE
 );
 INSERT INTO "file_request" VALUES(1,1,'request-12','1f58b9145b24d108d7ac38887338b3ea3229833b9c1e418250343f907bfd1047','Photos','2026-01-06 03:04:05.000000',NULL,'2026-01-08 03:04:05.000000',4,5,1000000000,2,7);
+CREATE TABLE log_position (
+	log TEXT NOT NULL, 
+	position JSON NOT NULL, 
+	CONSTRAINT pk_log_position PRIMARY KEY (log)
+);
+INSERT INTO "log_position" VALUES('/var/log/portal/nginx.log','{"0123456789abcdef": 116}');
 CREATE TABLE one_time_link (
 	id INTEGER NOT NULL, 
 	public_id VARCHAR(64) NOT NULL, 
