@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -45,9 +47,16 @@ def programs(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def started(programs: Path, ends: str = "") -> subprocess.Popen[bytes]:
+@contextmanager
+def started(programs: Path, ends: str = "") -> Iterator[subprocess.Popen[bytes]]:
     environment = {"PATH": f"{programs}:/usr/bin:/bin", "ENDS": ends}
-    return subprocess.Popen([PROJECT / "deploy/container/start-nginx"], env=environment)
+    script = PROJECT / "deploy/container/start-nginx"
+    with subprocess.Popen([script], env=environment, start_new_session=True) as process:
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def ended(programs: Path) -> list[str]:
@@ -55,14 +64,14 @@ def ended(programs: Path) -> list[str]:
 
 
 def test_downloads_are_sent_to_their_end_when_it_is_stopped(programs: Path) -> None:
-    process = started(programs)
-    deadline = time.monotonic() + 20
     begun = programs / "begun"
-    while not begun.exists() or begun.stat().st_size < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGTERM)
-    assert process.wait(20) == 0
+    with started(programs) as process:
+        deadline = time.monotonic() + 20
+        while not begun.exists() or begun.stat().st_size < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGTERM)
+        assert process.wait(20) == 0
     assert ended(programs) == ["gunicorn SIGTERM", "nginx SIGQUIT"]
 
 
@@ -70,5 +79,6 @@ def test_downloads_are_sent_to_their_end_when_it_is_stopped(programs: Path) -> N
     ("ends", "left"), [("nginx", "gunicorn SIGTERM"), ("gunicorn", "nginx SIGQUIT")]
 )
 def test_it_fails_when_one_of_both_ends(programs: Path, ends: str, left: str) -> None:
-    assert started(programs, ends).wait(20) == 1
+    with started(programs, ends) as process:
+        assert process.wait(20) == 1
     assert left in ended(programs)
