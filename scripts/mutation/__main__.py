@@ -20,7 +20,7 @@ from .harmless import is_harmless
 from .trials import Outcome, Trials
 
 PROJECT = Path(__file__).resolve().parents[2]
-HELP = """Change the code of flask_delegate, one change at a time in a copy, and run the unit tests
+HELP = """Change the code of a package, one change at a time in a copy, and run the unit tests
 that reach it, then mypy. Print each change that neither notices: it wants an assertion, or simpler
 code, or, if it changes nothing, an entry in scripts/mutation/harmless.toml."""
 
@@ -32,15 +32,20 @@ def main() -> int:
     parser.add_argument("--seed", type=int, metavar="N", help="which ones; it is printed")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="at once")
     folder = [Path("flask_delegate")]
-    parser.add_argument("paths", nargs="*", type=Path, default=folder, help="modules, folders")
+    parser.add_argument(
+        "paths", nargs="*", type=Path, default=folder, help="modules, folders of one package"
+    )
     given = parser.parse_args()
+    packages = {path.resolve().relative_to(PROJECT).parts[0] for path in given.paths}
+    if len(packages) > 1:
+        parser.error(f"one package at a time, not {' and '.join(sorted(packages))}")
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # as Ctrl-C does
     seed = random.SystemRandom().randrange(10_000) if given.seed is None else given.seed
     again = shlex.join(["scripts/mutate", f"--sample={given.sample}", f"--seed={seed}"])
     print(f"again: {again} {shlex.join(map(str, given.paths))}", flush=True)
     begin, found = time.monotonic(), Counter[Outcome]()
     with tempfile.TemporaryDirectory(prefix="flask-delegate-") as copies:
-        trials = Trials(PROJECT, Path(copies), given.jobs)
+        trials = Trials(PROJECT, packages.pop(), Path(copies), given.jobs)
         possible = list(changes(given.paths))
         reached = [change for change in possible if trials.tests_for(change)]
         print(

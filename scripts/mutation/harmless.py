@@ -17,7 +17,7 @@ def entries() -> dict[tuple[str, str, str], str]:
     """Return the reason for each change in the file, by module, old line and new line."""
     listed = tomllib.loads(FILE.read_text())
     return {
-        (f"flask_delegate/{path}", one["line"], one["becomes"]): one["reason"]
+        (path, one["line"], one["becomes"]): one["reason"]
         for path, changes in listed.items()
         for one in changes
     }

@@ -18,11 +18,10 @@ import coverage
 from .changes import Change
 
 _DOCUMENTATION = "tests/unit/test_documentation.py"
-TESTS = ("tests/unit/flask_delegate", _DOCUMENTATION, "tests/unit/test_examples.py")
+_EXAMPLES = "tests/unit/test_examples.py"
 _PYTEST = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider")
 _PATIENCE = 60
 """Seconds for the tests of one change; a loop without an end is noticed, too."""
-_COVERAGE = "[run]\nsource = flask_delegate\ndata_file = reached\n"
 
 
 class Outcome(Enum):
@@ -38,23 +37,26 @@ class Trials:
     """Copies of the project, in which changes are tried.
 
     :param project: the folder that is copied.
+    :param package: that is changed, and whose tests are run.
     :param folder: where the copies are made.
     :param count: how many changes are tried at once.
     :raises RuntimeError: if the tests do not pass without a change.
     """
 
-    def __init__(self, project: Path, folder: Path, count: int) -> None:
+    def __init__(self, project: Path, package: str, folder: Path, count: int) -> None:
+        self._tests = (f"tests/unit/{package}", _DOCUMENTATION, _EXAMPLES)
+        self._types = ("-m", "mypy", "-p", package)
         self._free: queue.Queue[Path] = queue.Queue()
         copies = [folder / str(number) for number in range(count)]
         for copy in copies:
             _copy(project, copy)
             self._free.put(copy)
-        self._reached = _lines_reached(copies[0])
+        self._reached = _lines_reached(copies[0], package, self._tests)
         for copy in copies[1:]:
             # What is compiled and checked now need not be for each change.
-            _must(copy, *_PYTEST, *TESTS)
+            _must(copy, *_PYTEST, *self._tests)
         for copy in copies:
-            _must(copy, "-m", "mypy", "-p", "flask_delegate")
+            _must(copy, *self._types)
 
     def run(self, changes: Sequence[Change]) -> Iterator[tuple[Change, Outcome]]:
         """Try each change, and yield what happened as it happens."""
@@ -77,7 +79,7 @@ class Trials:
                 return Outcome.TIME
             if status:
                 return Outcome.TESTS
-            checked = _run(copy, "-m", "mypy", "-p", "flask_delegate")[0]
+            checked = _run(copy, *self._types)[0]
             return Outcome.TYPES if checked else Outcome.UNNOTICED
         finally:
             module.write_bytes(original)
@@ -89,7 +91,7 @@ class Trials:
         """Return the tests that reach the function; outside of one, all of them."""
         lines = self._reached.get(change.path, {})
         if change.function is None:
-            return [*TESTS] if lines else []
+            return [*self._tests] if lines else []
         first, last = change.function
         return sorted(
             {name for line in range(first, last + 1) for name in lines.get(line, ())} - {""}
@@ -106,10 +108,12 @@ def _copy(project: Path, copy: Path) -> None:
             shutil.copy2(project / name, copy / name)
 
 
-def _lines_reached(copy: Path) -> dict[str, dict[int, list[str]]]:
+def _lines_reached(
+    copy: Path, package: str, tests: Sequence[str]
+) -> dict[str, dict[int, list[str]]]:
     """Run the tests and return, by module and line, those that reach it."""
-    (copy / ".coveragerc").write_text(_COVERAGE)
-    _must(copy, "-m", "coverage", "run", *_PYTEST, "-p", "scripts.mutation.contexts", *TESTS)
+    (copy / ".coveragerc").write_text(f"[run]\nsource = {package}\ndata_file = reached\n")
+    _must(copy, "-m", "coverage", "run", *_PYTEST, "-p", "scripts.mutation.contexts", *tests)
     data = coverage.CoverageData(str(copy / "reached"))
     data.read()
     return {

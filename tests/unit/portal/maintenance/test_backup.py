@@ -262,7 +262,11 @@ def test_terminated_backup_leaves_nothing(
         store("alice", "large.bin", bytes(200 * 1024**2))
     words = [sys.executable, "-m", "flask", "--app", "portal", "portal", "backup", str(target)]
     environment = {**os.environ, "PORTAL_DATA": str(data)}
-    with subprocess.Popen(words, env=environment, stderr=subprocess.PIPE) as process:
+    # Under nohup, whoever is started here would ignore the end of the terminal, too.
+    with (
+        default(number),
+        subprocess.Popen(words, env=environment, stderr=subprocess.PIPE) as process,
+    ):
         while not any(path.stat().st_size for path in target.parent.rglob("backup.tar")):
             assert process.poll() is None
             time.sleep(0.005)
@@ -270,6 +274,15 @@ def test_terminated_backup_leaves_nothing(
         process.communicate()
     assert process.returncode == 128 + number
     assert list(target.parent.iterdir()) == []
+
+
+@contextmanager
+def default(number: signal.Signals) -> Iterator[None]:
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 def test_backup_goes_on_where_the_end_of_the_terminal_is_ignored() -> None:
