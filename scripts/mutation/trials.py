@@ -123,8 +123,8 @@ def _lines_reached(
 
 
 def _must(copy: Path, *words: str) -> None:
-    status, said = _run(copy, *words, patience=600)
-    if status:
+    status, said = _run(copy, *words, patience=3600)
+    if status != 0:
         raise RuntimeError(f"{' '.join(words)} failed without a change:\n{said}")
 
 
