@@ -110,7 +110,9 @@ def _row(database: sqlite3.Connection, name: str) -> dict[str, Any]:
 
 
 def _named(name: str) -> dict[str, Any]:
-    return {"name": name, "name_key": name.casefold(), "public_id": secrets.token_urlsafe(24)}
+    key = name.casefold()
+    keys = {"name_key": key, "search_key": key, "sort_key": key}
+    return {"name": name, **keys, "public_id": secrets.token_urlsafe(24)}
 
 
 def _insert(database: sqlite3.Connection, rows: list[dict[str, Any]]) -> str:

@@ -46,8 +46,9 @@ def find(name: str) -> Account | None:
 def list_with_last_use() -> Sequence[tuple[Account, datetime | None]]:
     """Return every account, by name, with the last use of its current sessions."""
     last_use = select(func.max(SignIn.used_at)).where(SignIn.account_id == Account.id)
-    query = select(Account, last_use.scalar_subquery()).order_by(Account.name_key)
-    return [(account, used_at) for account, used_at in db.session.execute(query)]
+    rows = db.session.execute(select(Account, last_use.scalar_subquery()))
+    found = [(account, used_at) for account, used_at in rows]
+    return sorted(found, key=lambda row: text.sort_key(row[0].name))
 
 
 def count_files(account: Account) -> tuple[int, int]:
@@ -102,7 +103,7 @@ def add(account: Account) -> Proof:
     try:
         db.session.flush()
         proof = Proof.of(account)
-        db.session.add(Folder(owner_id=account.id, name="", name_key=""))
+        db.session.add(Folder(owner_id=account.id, name=""))
         db.session.commit()
     except IntegrityError as error:
         db.session.rollback()
@@ -117,7 +118,8 @@ def set_password(account: Account, password: str, seen: str | None = None) -> Pr
     :returns: what a new session needs.
     :raises AccountError: for a password that is not good, or if another one was set meanwhile.
     """
-    return replace_hash(account, hash_new(password, account.name), seen)
+    present = account.password_hash
+    return replace_hash(account, hash_new(password, account.name, present), seen)
 
 
 def replace_hash(account: Account, password_hash: str, seen: str | None = None) -> Proof:
@@ -133,12 +135,17 @@ def replace_hash(account: Account, password_hash: str, seen: str | None = None) 
     return proof
 
 
-def hash_new(password: str, name: str) -> str:
-    """Hash a new password for the account of that name; raise AccountError if it is not good."""
+def hash_new(password: str, name: str, present: str | None = None) -> str:
+    """Hash a new password for the account of that name; raise AccountError if it is not good.
+
+    :param present: the hash of the password that it replaces.
+    """
     try:
         passwords.check_new(password, name)
     except passwords.PasswordError as error:
         raise AccountError(str(error)) from error
+    if present and passwords.verify(present, password):
+        raise AccountError("This is the current password. Choose another one.")
     return passwords.hash_password(password)
 
 
@@ -186,11 +193,11 @@ def authenticate(name: str, password: str) -> Proof | None:
     An outdated hash is renewed.
     """
     account = find(name)
-    is_right = passwords.verify(account.password_hash if account else None, password)
-    if not is_right or account is None or not account.is_active:
+    spelling = passwords.spelling_of(account.password_hash if account else None, password)
+    if spelling is None or account is None or not account.is_active:
         return None
     proof = Proof.of(account)
-    if not passwords.needs_rehash(proof.password_hash):
+    if not passwords.needs_rehash(proof.password_hash, spelling):
         return proof
     # Hashing is slow: a password that was set meanwhile must stay.
     renewed = passwords.hash_password(password)

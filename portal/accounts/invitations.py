@@ -117,7 +117,7 @@ def reset_password(token: str, password: str) -> Proof:
     :raises AccountError: for a password that is refused; the link stays.
     """
     link, account = find_reset(token)
-    password_hash = accounts.hash_new(password, account.name)
+    password_hash = accounts.hash_new(password, account.name, account.password_hash)
     _use_up(link)
     return accounts.replace_hash(account, password_hash)
 

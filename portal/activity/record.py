@@ -16,6 +16,7 @@ from flask_delegate.delivery import Delivery
 from portal.core.clock import days_ago
 from portal.core.database import change, commit_change, commit_soon, db
 from portal.core.models import Activity, Entry, Receipt
+from portal.core.text import search_key
 from portal.identity.current_user import signed_in_account
 from portal.identity.throttle import client_address
 
@@ -127,6 +128,8 @@ def record(
         sizes = [entry.size for entry in entries] or [0]
         for size, logged in zip(sizes, rows, strict=True):
             logger.info(_LINE, {**logged, "size": f"{size} bytes, " if size else ""})
+    for row in rows:
+        row["actor_key"], row["name_key"] = search_key(row["actor"]), search_key(row["name"])
     _insert(rows)
 
 

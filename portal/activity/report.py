@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Select, select
 
+from portal.core import text
 from portal.core.database import db
 from portal.core.models import Activity, Entry, Receipt, StoredFile
 
@@ -104,12 +105,14 @@ def matching(
     """Return the rows to report. What is empty does not filter.
 
     :param owner_id: the account whose files, or which itself, it concerns.
-    :param name: a part of the file's name.
+    :param actor: a name, and ``name`` a part of the file's: without regard to case and accents.
     """
-    equal = {Activity.owner_id: owner_id, Activity.actor: actor, Activity.action: action}
+    who = text.search_key(actor)
+    equal = {Activity.owner_id: owner_id, Activity.actor_key: who, Activity.action: action}
     rows = _lines().where(*(key == value for key, value in equal.items() if value or value == 0))
     if name:
-        rows = rows.where(Activity.name.icontains(name, autoescape=True))
+        part = text.search_key(name)
+        rows = rows.where(Activity.name_key.contains(part, autoescape=True))
     rows = rows.where(Activity.at >= since) if since else rows
     return rows.where(Activity.at <= until) if until else rows
 
@@ -148,7 +151,7 @@ def _read(rows: Select[Activity, Receipt]) -> Sequence[Line]:
 def _csv_row(*cells: str) -> str:
     # A spreadsheet would run a cell that begins like a formula, and anybody can choose a name.
     safe = [f"'{cell}" if cell.lstrip().startswith(_FORMULA) else cell for cell in cells]
-    text = io.StringIO()
+    row = io.StringIO()
     # In quotes, since some spreadsheets take a semicolon for the end of a cell.
-    csv.writer(text, quoting=csv.QUOTE_ALL).writerow(safe)
-    return text.getvalue()
+    csv.writer(row, quoting=csv.QUOTE_ALL).writerow(safe)
+    return row.getvalue()

@@ -1,7 +1,8 @@
-"""Text that people typed: folding, cutting to one line, and invisible characters."""
+"""Text that people typed: keys to compare and sort by, and what in it cannot be seen."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 
@@ -18,10 +19,63 @@ IGNORABLES = re.compile(
 _IGNORABLE = range(0xE0000, 0xE1000)
 
 
+LONGEST_KEY = 255
+"""Characters that :func:`fold` returns at most."""
+LONGEST_SORT_KEY = 1024
+"""Characters that :func:`search_key` and :func:`sort_key` return at most."""
+
+_NUMBER = re.compile("[0-9]+")
+# Letters that people search for, and sort, like others, and that Unicode does not take apart.
+_LIKE = str.maketrans(
+    {"ø": "o", "ł": "l", "đ": "d", "ħ": "h", "ŧ": "t", "\u0131": "i", "æ": "ae", "œ": "oe"}
+)
+
+
 def fold(name: str) -> str:
-    """Return one key for names that differ only by case or compatible characters."""
+    """Return one key for names that differ only by case or compatible characters.
+
+    A character can become 18. The end of a key that is too long is a hash of all of it.
+    """
+    key = _folded(name)
+    if len(key) <= LONGEST_KEY:
+        return key
+    digest = hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()
+    return key[: LONGEST_KEY - len(digest)] + digest
+
+
+def search_key(text: str) -> str:
+    """Return what a search compares: without case and accents."""
+    apart = unicodedata.normalize("NFD", _folded(text))
+    plain = "".join(one for one in apart if not _is_accent(one))
+    return unicodedata.normalize("NFC", plain).translate(_LIKE)[:LONGEST_SORT_KEY]
+
+
+def sort_key(name: str) -> str:
+    """Return what to sort by, as people do: ``img2`` before ``img10``, ``Äpfel`` before ``Zebra``.
+
+    Names that differ by accents only are in the order of their characters.
+    """
+    return f"{_NUMBER.sub(_with_length, search_key(name))}\t{fold(name)}"[:LONGEST_SORT_KEY]
+
+
+def _folded(name: str) -> str:
     folded = unicodedata.normalize("NFKC", name.strip()).casefold()
     return unicodedata.normalize("NFKC", folded)
+
+
+def _is_accent(character: str) -> bool:
+    """Return whether it is a mark above, below or through a letter, or a Semitic vowel.
+
+    Others, such as Indian vowels, make another word.
+    """
+    combining = unicodedata.combining(character)
+    return combining >= 200 or 10 <= combining <= 35
+
+
+def _with_length(number: re.Match[str]) -> str:
+    """Return a number after its length, so that text sorts by value; a digit comes first."""
+    digits = number[0].lstrip("0") or "0"
+    return f"0{chr(ord('0') + len(digits))}{digits}"
 
 
 def one_line(text: str) -> str:

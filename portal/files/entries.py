@@ -92,7 +92,7 @@ def subfolder(folder: Folder, name: str) -> Folder:
     if found := db.session.scalar(select(Folder).where(*here)):
         return found
     tree.check_depth(tree.depth(folder.id) + 1)
-    created = Folder(name=free, name_key=key, owner_id=folder.owner_id, parent_id=folder.id)
+    created = Folder(name=free, owner_id=folder.owner_id, parent_id=folder.id)
     db.session.add(created)
     db.session.flush()
     return created
@@ -143,7 +143,6 @@ def give_name(entry: Entry, folder_id: int, wanted: str) -> None:
     with db.session.no_autoflush:
         others = [Entry.id != entry.id] if entry.id is not None else []
         entry.name = names.first_free(wanted, lambda name: _exists(folder_id, name, *others))
-    entry.name_key = text.fold(entry.name)
 
 
 def _exists(folder_id: int, name: str, *conditions: ColumnElement[bool]) -> bool:

@@ -23,7 +23,7 @@ MOST_FOUND = 100
 """Entries that a search shows."""
 
 SORTS: Mapping[str, InstrumentedAttribute[Any]] = {
-    "name": Entry.name_key,
+    "name": Entry.sort_key,
     "size": Entry.size,
     "date": Entry.created_at,
 }
@@ -77,13 +77,16 @@ def page(
 
 
 def search(account: Account, words: str) -> Sequence[Entry]:
-    """Find an account's entries by a part of their names: one more than a search shows."""
-    key = text.fold(words)
+    """Find an account's entries by a part of their names: one more than a search shows.
+
+    Case and accents make no difference.
+    """
+    key = text.search_key(words)
     found = (
         select(Entry)
         .where(Entry.owner_id == account.id, Entry.trash_id.is_(None))
-        .where(Entry.name_key.contains(key, autoescape=True))
-        .order_by(Entry.name_key, Entry.id)
+        .where(Entry.search_key.contains(key, autoescape=True))
+        .order_by(Entry.sort_key, Entry.id)
         .limit(MOST_FOUND + 1)
     )
     return db.session.scalars(found).all() if key else []

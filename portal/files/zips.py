@@ -141,7 +141,7 @@ def _rows(entry_ids: Sequence[int], most: int) -> Sequence[Row[Any]]:
         select(Entry.id, Entry.parent_id, Entry.is_file, Entry.name, Entry.size)
         .add_columns(StoredFile.__table__.c.storage_key)
         .join(deepest, deepest.c.id == Entry.id)
-        .order_by(deepest.c.depth, Entry.name_key, Entry.id)
+        .order_by(deepest.c.depth, Entry.sort_key, Entry.id)
     )
     return db.session.execute(rows.limit(most)).all()
 

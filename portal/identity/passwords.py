@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import threading
+import unicodedata
 from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from zxcvbn import zxcvbn  # type: ignore[import-untyped]
+
+from portal.core.text import search_key
 
 SHORTEST = 10
 """Characters of a new password. Older, shorter ones keep working."""
@@ -24,6 +28,9 @@ _READ_AS_LETTERS = frozenset("@4({[<8369|1!$50+7%2")
 _MOST_READ_AS_LETTERS = 7
 _SAME_LETTER = str.maketrans("@{[<|!$+", "4(((1157")
 
+_BETWEEN = re.compile(r"[\W_]+")
+"""What stands between the parts of a name."""
+
 hasher = PasswordHasher()
 _turn = threading.Lock()
 """A hash takes 64 MiB, and all processors: one is computed at a time, and the others wait."""
@@ -38,6 +45,7 @@ def check_new(password: str, name: str) -> None:
 
     The estimate knows the most common leaked passwords, rows of keys, dates, and the name.
     """
+    password = unicodedata.normalize("NFC", password[: LONGEST + 1])
     if len(password) < SHORTEST:
         raise PasswordError(f"The password is too short. Use at least {SHORTEST} characters.")
     if len(password) > LONGEST:
@@ -50,22 +58,42 @@ def check_new(password: str, name: str) -> None:
 
 
 def _guesses(password: str, name: str) -> int:
-    """Estimate how many guesses would find a password."""
+    """Estimate how many guesses would find what a password has beside the name."""
     if len(_READ_AS_LETTERS & set(password)) > _MOST_READ_AS_LETTERS:
         password = password.translate(_SAME_LETTER)
-    return int(zxcvbn(password, user_inputs=[name, *name.split()])["guesses"])
+    names = [part for one in (name, search_key(name)) for part in (one, *_BETWEEN.split(one))]
+    found = zxcvbn(password, user_inputs=names)
+    others = [one for one in found["sequence"] if one.get("dictionary_name") != "user_inputs"]
+    rest = "".join(one["token"] for one in others)
+    if not rest or rest == password:
+        return int(found["guesses"])
+    return min(int(found["guesses"]), _guesses(rest, name))
 
 
 def hash_password(password: str) -> str:
-    """Return the hash of a password for the database."""
+    """Return the hash of a password for the database, however its characters are composed."""
     with _turn:
-        return hasher.hash(password)
+        return hasher.hash(unicodedata.normalize("NFC", password))
 
 
 def verify(password_hash: str | None, password: str) -> bool:
     """Return whether a password is right; without a hash, for an unknown account, as slowly."""
+    return spelling_of(password_hash, password) is not None
+
+
+def spelling_of(password_hash: str | None, password: str) -> str | None:
+    """Return the way of composing a password's characters that a hash is of; None if it is wrong.
+
+    Older hashes are of what a keyboard sent: of ``ä``, or of ``a`` with a mark above.
+    """
     if not 0 < len(password) <= LONGEST:
-        return False
+        return None
+    composed, apart = (unicodedata.normalize(form, password) for form in ("NFC", "NFD"))
+    spellings = dict.fromkeys((composed, password, apart))
+    return next((one for one in spellings if _is_hash_of(password_hash, one)), None)
+
+
+def _is_hash_of(password_hash: str | None, password: str) -> bool:
     try:
         with _turn:
             # In either case, as creating the first one takes time.
@@ -76,9 +104,10 @@ def verify(password_hash: str | None, password: str) -> bool:
     return password_hash is not None
 
 
-def needs_rehash(password_hash: str) -> bool:
-    """Return whether a hash has other parameters than new ones."""
-    return hasher.check_needs_rehash(password_hash)
+def needs_rehash(password_hash: str, spelling: str) -> bool:
+    """Return whether a hash has other parameters than new ones, or is of another spelling."""
+    is_composed = unicodedata.is_normalized("NFC", spelling)
+    return hasher.check_needs_rehash(password_hash) or not is_composed
 
 
 @cache

@@ -16,6 +16,7 @@ from sqlalchemy import delete, func, select, update
 from portal.core.clock import latest
 from portal.core.database import change, commit_change, db
 from portal.core.models import Account, RecoveryCode, hash_token, now
+from portal.core.text import fold
 
 from . import sessions
 
@@ -113,7 +114,7 @@ def _matching_step(account: Account, code: str) -> int | None:
     if account.totp_secret is None:
         return None
     totp = pyotp.TOTP(account.totp_secret)
-    given = "".join(code.split()).encode()
+    given = _typed(code).encode()
     present = _step_of(now())
     for step in range(present - _DRIFT, present + _DRIFT + 1):
         if hmac.compare_digest(totp.generate_otp(step).encode(), given):
@@ -144,5 +145,9 @@ def _new_code() -> str:
 
 
 def _hash(code: str) -> str:
-    """Hash a code, ignoring case, hyphens and spaces."""
-    return hash_token("".join(filter(str.isalnum, code.casefold())))
+    return hash_token(_typed(code))
+
+
+def _typed(code: str) -> str:
+    """Return a code as it is compared: without case, width, hyphens and spaces."""
+    return "".join(filter(str.isalnum, fold(code)))

@@ -69,7 +69,7 @@ def _check_roots() -> Iterator[Problem]:
 
 
 def _create_root(owner_id: int) -> str:
-    db.session.add(Folder(owner_id=owner_id, name="", name_key=""))
+    db.session.add(Folder(owner_id=owner_id, name=""))
     db.session.commit()
     return "created"
 

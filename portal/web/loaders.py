@@ -53,7 +53,7 @@ def mine_or_404(kind: type[L], public_id: str) -> L:
 def selected_or_404(action: Action, public_ids: Collection[str]) -> Sequence[Entry]:
     """Find entries: all of them, or none exists as it seems."""
     found = db.session.scalars(
-        select(Entry).where(Entry.public_id.in_(public_ids)).order_by(Entry.is_file, Entry.name_key)
+        select(Entry).where(Entry.public_id.in_(public_ids)).order_by(Entry.is_file, Entry.sort_key)
     ).all()
     known = {entry.public_id: entry for entry in found}
     if not all(_may(action, public_id, known.get(public_id)) for public_id in public_ids):

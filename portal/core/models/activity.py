@@ -30,6 +30,9 @@ class Activity(Base):
     # The file or folder: its public id, and its name at that moment.
     entry: Mapped[str | None] = mapped_column(sa.String(64))
     name: Mapped[str] = mapped_column(sa.String(255), default="")
+    # What filters compare: see text.search_key.
+    actor_key: Mapped[str] = mapped_column(sa.String(1024), server_default=sa.text("''"))
+    name_key: Mapped[str] = mapped_column(sa.String(1024), server_default=sa.text("''"))
     detail: Mapped[str] = mapped_column(sa.String(255), default="")
     # Of a download: the id of the hand-off, which its receipts name.
     handoff: Mapped[str | None] = mapped_column(sa.String(16), unique=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
+
+from portal.core import text
 
 from .base import NEVER_REUSED_IDS, Base, Bytes, EntryId, Moment, Name, OwnerId, PublicId, now
 
@@ -25,7 +27,7 @@ class Entry(Base):
         # Each account has one folder without a parent.
         _unique("uq_entry_owner_id_root", "owner_id", where="parent_id IS NULL"),
         # A page of a listing, in each order, without reading the whole folder.
-        sa.Index("ix_entry_by_name", "parent_id", "trash_id", "is_file", "name_key", "id"),
+        sa.Index("ix_entry_by_name", "parent_id", "trash_id", "is_file", "sort_key", "id"),
         sa.Index("ix_entry_by_size", "parent_id", "trash_id", "is_file", "size", "id"),
         sa.Index("ix_entry_by_time", "parent_id", "trash_id", "is_file", "created_at", "id"),
         sa.Index("ix_entry_owner_id_trash_id", "owner_id", "trash_id"),
@@ -39,7 +41,10 @@ class Entry(Base):
     parent_id: Mapped[int | None] = mapped_column(sa.ForeignKey("entry.id"))
     is_file: Mapped[bool]
     name: Mapped[Name]
+    # Of the name, by functions of portal.core.text: two of the same name, found, in order.
     name_key: Mapped[str] = mapped_column(sa.String(1024))
+    search_key: Mapped[str] = mapped_column(sa.String(1024), server_default=sa.text("''"))
+    sort_key: Mapped[str] = mapped_column(sa.String(1024), server_default=sa.text("''"))
     size: Mapped[Bytes] = mapped_column(default=0)
     created_at: Mapped[Moment]
     # The entry with which it was moved to the trash: itself, or a folder around it.
@@ -47,6 +52,12 @@ class Entry(Base):
     trashed_at: Mapped[datetime | None]
 
     __mapper_args__ = {"polymorphic_on": "is_file"}  # noqa: RUF012  (SQLAlchemy's way)
+
+    @validates("name")
+    def _derive_keys(self, _attribute: str, name: str) -> str:
+        self.name_key, self.search_key = text.fold(name), text.search_key(name)
+        self.sort_key = text.sort_key(name)
+        return name
 
 
 class Folder(Entry):

@@ -1,16 +1,21 @@
-"""How much is on the disk for good, how far logs were read, and the days that the portal ran."""
+"""How much is on the disk for good, how far logs were read, the portal's days, keys of names."""
 
 from __future__ import annotations
 
+import sqlite3
+from typing import cast
+
 import sqlalchemy as sa
 from alembic import op
+
+from portal.core import text
 
 revision = "0006"
 down_revision = "0005"
 
 
 def upgrade() -> None:
-    """Add what uploads, receipts and the clock need.
+    """Add what uploads, receipts, the clock, searches and lists need.
 
     What earlier versions received of an upload counts as far as its file goes. A log whose position
     is not known is read from its oldest file. The record tells of earlier days.
@@ -25,3 +30,33 @@ def upgrade() -> None:
     )
     op.create_table("seen_day", sa.Column("day", sa.Date(), nullable=False, primary_key=True))
     op.execute("INSERT INTO seen_day SELECT DISTINCT date(at) FROM activity")
+    _add_keys()
+
+
+def _add_keys() -> None:
+    """Add what names are found and sorted by, and shorten keys that were longer than their column.
+
+    It is computed by SQLite's calls of Python, row by row, however many there are.
+    """
+    connection = cast("sqlite3.Connection", op.get_bind().connection.driver_connection)
+    for function in (text.fold, text.search_key, text.sort_key):
+        connection.create_function(function.__name__, 1, function, deterministic=True)
+    for table, column in (
+        *(("entry", "search_key"), ("entry", "sort_key")),
+        *(("activity", "actor_key"), ("activity", "name_key")),
+    ):
+        key = sa.Column(column, sa.String(1024), nullable=False, server_default=sa.text("''"))
+        op.add_column(table, key)
+    op.execute("UPDATE entry SET search_key = search_key(name), sort_key = sort_key(name)")
+    op.execute("DROP TRIGGER activity_is_only_added_to")
+    op.execute("UPDATE activity SET actor_key = search_key(actor), name_key = search_key(name)")
+    op.execute(
+        "CREATE TRIGGER activity_is_only_added_to BEFORE UPDATE ON activity"
+        " BEGIN SELECT raise(ABORT, 'activity is only added to'); END"
+    )
+    for table, column in (("entry", "name_key"), ("account", "name_key"), ("account", "skeleton")):
+        too_long = f"length({column}) > {text.LONGEST_KEY}"
+        op.execute(f"UPDATE {table} SET {column} = fold({column}) WHERE {too_long}")  # noqa: S608
+    op.drop_index("ix_entry_by_name", "entry")
+    order = ("parent_id", "trash_id", "is_file", "sort_key", "id")
+    op.create_index("ix_entry_by_name", "entry", order)

@@ -28,12 +28,12 @@ CREATE TABLE activity (
 	entry VARCHAR(64), 
 	name VARCHAR(255) NOT NULL, 
 	detail VARCHAR(255) NOT NULL, 
-	handoff VARCHAR(16), 
+	handoff VARCHAR(16), actor_key VARCHAR(1024) DEFAULT '' NOT NULL, name_key VARCHAR(1024) DEFAULT '' NOT NULL, 
 	CONSTRAINT pk_activity PRIMARY KEY (id), 
 	CONSTRAINT uq_activity_handoff UNIQUE (handoff)
 );
-INSERT INTO "activity" VALUES(1,'2026-01-07 03:04:05.000000','download','','192.0.2.7',1,'file-05','Kept.txt','by a share link','handoff-1');
-INSERT INTO "activity" VALUES(2,'2026-01-08 03:04:05.000000','upload','gone','2001:db8::1',4,'file-99','Größer 日本.txt','',NULL);
+INSERT INTO "activity" VALUES(1,'2026-01-07 03:04:05.000000','download','','192.0.2.7',1,'file-05','Kept.txt','by a share link','handoff-1','','kept.txt');
+INSERT INTO "activity" VALUES(2,'2026-01-08 03:04:05.000000','upload','gone','2001:db8::1',4,'file-99','Größer 日本.txt','',NULL,'gone','grosser 日本.txt');
 CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL, 
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
@@ -53,19 +53,19 @@ CREATE TABLE entry (
 	trashed_at DATETIME, 
 	mimetype VARCHAR(255), 
 	sha256 VARCHAR(64), 
-	storage_key VARCHAR(64), 
+	storage_key VARCHAR(64), search_key VARCHAR(1024) DEFAULT '' NOT NULL, sort_key VARCHAR(1024) DEFAULT '' NOT NULL, 
 	CONSTRAINT uq_entry_public_id UNIQUE (public_id), 
 	CONSTRAINT fk_entry_owner_id_account FOREIGN KEY(owner_id) REFERENCES account (id), 
 	CONSTRAINT fk_entry_parent_id_entry FOREIGN KEY(parent_id) REFERENCES entry (id), 
 	CONSTRAINT fk_entry_trash_id_entry FOREIGN KEY(trash_id) REFERENCES entry (id), 
 	CONSTRAINT uq_entry_storage_key UNIQUE (storage_key)
 );
-INSERT INTO "entry" VALUES(1,'root-01',1,NULL,0,'','',0,'2026-01-01 03:04:05.000000',NULL,NULL,NULL,NULL,NULL);
-INSERT INTO "entry" VALUES(2,'root-02',2,NULL,0,'','',0,'2026-01-01 03:04:05.000000',NULL,NULL,NULL,NULL,NULL);
-INSERT INTO "entry" VALUES(3,'root-03',3,NULL,0,'','',0,'2026-01-01 03:04:05.000000',NULL,NULL,NULL,NULL,NULL);
-INSERT INTO "entry" VALUES(4,'folder-04',1,1,0,'Projects','projects',0,'2026-01-02 03:04:05.000000',NULL,NULL,NULL,NULL,NULL);
-INSERT INTO "entry" VALUES(5,'file-05',1,1,1,'Kept.txt','kept.txt',29,'2026-01-03 03:04:05.000000',NULL,NULL,'text/plain','ae05e94f119cccd28d02e065ba27eee18c1a5b0b4e24f29a436114890a6367cb','0123456789abcdef0123456789abcdef');
-INSERT INTO "entry" VALUES(6,'file-06',1,4,1,'Old.txt','old.txt',7,'2026-01-03 03:04:05.000000',6,'2026-01-20 03:04:05.000000','text/plain','ce2b25de08e05059b99f1054253763b0be04002186536083780967e908354a61','fedcba9876543210fedcba9876543210');
+INSERT INTO "entry" VALUES(1,'root-01',1,NULL,0,'','',0,'2026-01-01 03:04:05.000000',NULL,NULL,NULL,NULL,NULL,'','	');
+INSERT INTO "entry" VALUES(2,'root-02',2,NULL,0,'','',0,'2026-01-01 03:04:05.000000',NULL,NULL,NULL,NULL,NULL,'','	');
+INSERT INTO "entry" VALUES(3,'root-03',3,NULL,0,'','',0,'2026-01-01 03:04:05.000000',NULL,NULL,NULL,NULL,NULL,'','	');
+INSERT INTO "entry" VALUES(4,'folder-04',1,1,0,'Projects','projects',0,'2026-01-02 03:04:05.000000',NULL,NULL,NULL,NULL,NULL,'projects','projects	projects');
+INSERT INTO "entry" VALUES(5,'file-05',1,1,1,'Kept.txt','kept.txt',29,'2026-01-03 03:04:05.000000',NULL,NULL,'text/plain','ae05e94f119cccd28d02e065ba27eee18c1a5b0b4e24f29a436114890a6367cb','0123456789abcdef0123456789abcdef','kept.txt','kept.txt	kept.txt');
+INSERT INTO "entry" VALUES(6,'file-06',1,4,1,'Old.txt','old.txt',7,'2026-01-03 03:04:05.000000',6,'2026-01-20 03:04:05.000000','text/plain','ce2b25de08e05059b99f1054253763b0be04002186536083780967e908354a61','fedcba9876543210fedcba9876543210','old.txt','old.txt	old.txt');
 CREATE TABLE file_request (
 	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, 
 	owner_id INTEGER NOT NULL, 
@@ -203,7 +203,6 @@ CREATE INDEX ix_one_time_link_account_id ON one_time_link (account_id);
 CREATE INDEX ix_recovery_code_account_id ON recovery_code (account_id);
 CREATE UNIQUE INDEX uq_entry_parent_id_name_key ON entry (parent_id, name_key) WHERE trash_id IS NULL;
 CREATE UNIQUE INDEX uq_entry_owner_id_root ON entry (owner_id) WHERE parent_id IS NULL;
-CREATE INDEX ix_entry_by_name ON entry (parent_id, trash_id, is_file, name_key, id);
 CREATE INDEX ix_entry_by_size ON entry (parent_id, trash_id, is_file, size, id);
 CREATE INDEX ix_entry_by_time ON entry (parent_id, trash_id, is_file, created_at, id);
 CREATE INDEX ix_entry_owner_id_trash_id ON entry (owner_id, trash_id);
@@ -220,6 +219,7 @@ CREATE INDEX ix_activity_at ON activity (at);
 CREATE INDEX ix_activity_owner_id ON activity (owner_id, id);
 CREATE INDEX ix_activity_entry ON activity (entry, id);
 CREATE TRIGGER activity_is_only_added_to BEFORE UPDATE ON activity BEGIN SELECT raise(ABORT, 'activity is only added to'); END;
+CREATE INDEX ix_entry_by_name ON entry (parent_id, trash_id, is_file, sort_key, id);
 DELETE FROM "sqlite_sequence";
 INSERT INTO "sqlite_sequence" VALUES('account',4);
 INSERT INTO "sqlite_sequence" VALUES('entry',6);

@@ -192,6 +192,26 @@ def test_parts_make_up_a_download_when_they_cover_the_file(
     assert bool(found.last) == any(status != 304 for status, _, _ in requests)
 
 
+@pytest.mark.parametrize(
+    ("wanted", "count"),
+    [
+        ({"name": "UBUNG"}, 2),
+        ({"name": "u\u0308bung"}, 2),
+        ({"name": "10"}, 1),
+        ({"actor": "Zoe"}, 1),
+        ({"actor": "ZOË"}, 1),
+        ({"actor": "zo"}, 0),
+    ],
+)
+def test_filters_ignore_case_and_accents(
+    wanted: dict[str, str], count: int, file: StoredFile
+) -> None:
+    for name, actor in (("Übung 10.txt", "alice"), ("übung 9.txt", "Zoë")):
+        file.name = name
+        record("rename", file, actor=actor)
+    assert len(report.page(report.matching(**wanted))) == count  # type: ignore[arg-type]
+
+
 def test_rows_are_filtered_and_paged(file: StoredFile) -> None:
     for number in range(report.PAGE + 5):
         record("rename", file, actor="alice" if number % 2 else "bob", detail=str(number))
@@ -209,6 +229,7 @@ def test_rows_are_filtered_and_paged(file: StoredFile) -> None:
     assert details(owner_id=99) == 0
     assert details(name="A.TX") == 100
     assert details(name="%") == 0
+    assert details(actor="BÓB") == 53
     assert details(since=now() + timedelta(seconds=1)) == 0
     assert details(until=now() - timedelta(hours=1)) == 0
 

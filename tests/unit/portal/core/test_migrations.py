@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -11,8 +12,11 @@ from pathlib import Path
 import pytest
 from click import ClickException
 from flask import Flask
+from sqlalchemy import update
+from sqlalchemy.exc import IntegrityError
 
 from portal.core import database
+from portal.core.models import Activity, Entry, Folder
 from tests.support import schemas
 from tests.support.portal import PASSWORD, REDIRECT, Run, client_of, links, sign_in, upload
 
@@ -110,6 +114,32 @@ def test_portal_works_with_an_upgraded_data_folder(
         assert response.data in schemas.FILES.values()
     upload(client, "b.txt")
     assert set(links(client)) == {"Kept.txt", "b.txt"}
+
+
+def test_names_get_the_keys_that_new_ones_have(make_app: Callable[..., Flask], data: Path) -> None:
+    schemas.load("0005", data)
+    name, too_long = "Übung 10.txt", "\ufdfa" * 85
+    with closing(sqlite3.connect(data / "portal.db")) as connection, connection:
+        connection.execute(
+            "UPDATE entry SET name = ?, name_key = 'übung 10.txt' WHERE id = 4", [name]
+        )
+        key = unicodedata.normalize("NFKC", too_long)
+        connection.execute("UPDATE entry SET name = ?, name_key = ? WHERE id = 5", [too_long, key])
+    with make_app().app_context():
+        database.upgrade()
+        for entry_id, stored in ((4, name), (5, too_long)):
+            entry = database.db.session.get_one(Entry, entry_id)
+            new = Folder(name=stored)
+            assert entry.name == stored
+            assert entry.search_key == new.search_key
+            assert entry.sort_key == new.sort_key
+            assert entry.name_key == new.name_key
+        names = [(row.name_key, row.actor_key) for row in database.db.session.query(Activity)]
+        assert names == [("kept.txt", ""), ("grosser 日本.txt", "gone")]
+        with pytest.raises(IntegrityError, match="only added to"):
+            database.db.session.execute(update(Activity).values(name=""))
+        database.db.session.rollback()
+        database.db.engine.dispose()
 
 
 def test_migration_is_tested_with_data_from_the_one_before(

@@ -41,6 +41,7 @@ def fill(app: Flask, folder: str, count: int, subfolders: int = 0) -> int:
                     "is_file": number >= subfolders,
                     "name": f"N{number * 7919 % count:06}",
                     "name_key": f"n{number * 7919 % count:06}",
+                    "sort_key": f"n{number * 7919 % count:06}",
                     # Many have the same size and time.
                     "size": number % 11 if number >= subfolders else 0,
                     "created_at": start + timedelta(minutes=number % 13),

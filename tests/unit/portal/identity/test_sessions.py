@@ -268,7 +268,7 @@ CHANGES: list[Callable[[], Any]] = [
 def test_sign_in_under_way_survives_no_change(
     change: Callable[[], Any], app: Flask, anonymous: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    meanwhile(monkeypatch, app, passwords, "verify", change)
+    meanwhile(monkeypatch, app, passwords, "spelling_of", change)
     answer = sign_in(anonymous, "alice")
     assert answer.status_code == 422
     assert "The name or the password is wrong" in answer.text

@@ -284,7 +284,10 @@ def found(client: FlaskClient, words: str) -> list[str]:
 @pytest.fixture
 def searched(alice: FlaskClient) -> FlaskClient:
     inner = make_folder(alice, "Inner", make_folder(alice, "Outer"))
-    for name in ("Straße.txt", "100%.txt", "1000.txt", "a_b.txt", "aXb.txt", "back.txt"):
+    names = ("Straße.txt", "Die endgültige Fassung.md", "Übung 10.md", "übung 9.md")
+    for name in names:
+        upload(alice, name, page=inner)
+    for name in ("100%.txt", "1000.txt", "a_b.txt", "aXb.txt", "back.txt"):
         upload(alice, name, page=inner)
     return alice
 
@@ -293,6 +296,8 @@ def searched(alice: FlaskClient) -> FlaskClient:
     ("words", "names"),
     [
         ("STRASSE", ["Straße.txt"]),
+        ("endgultige", ["Die endgültige Fassung.md"]),
+        ("U\u0308BUNG", ["übung 9.md", "Übung 10.md"]),
         ("100%", ["100%.txt"]),
         ("%", ["100%.txt"]),
         ("a_b", ["a_b.txt"]),
