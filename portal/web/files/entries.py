@@ -53,6 +53,17 @@ def details(public_id: str) -> ResponseReturnValue:
     )
 
 
+@entry_pages.get("/entries/<public_id>/folder")
+@login_required
+def show_in_folder(public_id: str) -> ResponseReturnValue:
+    """Go on to the page of a folder that has this file on it."""
+    entry = entry_or_404(StoredFile, public_id, "read")
+    folder = entry_or_404(Folder, tree.path_to(entry.id)[-2].public_id, "read")
+    before = listing.page(folder, listing.Order(), "before", entry).entries
+    is_first = len(before) < listing.PAGE or entry in before
+    return redirect(folder_url(folder, after=None if is_first else before[-1].public_id))
+
+
 @entry_pages.post("/entries/<public_id>/rename")
 @login_required
 def rename(public_id: str) -> ResponseReturnValue:
