@@ -72,7 +72,7 @@ def current_sign_in_id() -> int:
 
 
 def clear_session() -> None:
-    """Empty the browser's cookie, but for the links that it opened, as a visitor without an account.
+    """Empty the browser's cookie, but for the links that were opened without an account.
 
     A download by such a link goes on, whoever signs in or out meanwhile.
     """

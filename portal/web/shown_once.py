@@ -38,10 +38,11 @@ def take(what: str, otherwise: str) -> Any:
     :param what: what the page shows, in the plural.
     :param otherwise: the address of a page that can create others.
     """
-    kept = session.get(_KEY)
-    if kept and kept["page"] == request.script_root + request.path:
+    kept = session.get(_KEY, {})
+    is_here = kept.get("page") == request.script_root + request.path
+    if is_here:
         del session[_KEY]
-        if time.time() < kept["until"]:
-            return kept["secret"]
-    tell(f"{what} are shown only once. If you have lost yours, create new ones.", "error")
-    abort(redirect(otherwise))
+    if not is_here or time.time() >= kept["until"]:
+        tell(f"{what} are shown only once. If you have lost yours, create new ones.", "error")
+        abort(redirect(otherwise))
+    return kept["secret"]

@@ -8,6 +8,7 @@ from wtforms import PasswordField  # type: ignore[import-untyped]
 
 from portal.accounts import accounts
 from portal.accounts.accounts import AccountError
+from portal.core.references import shows_names
 from portal.files.quota import quota_of
 from portal.identity import passwords, second_factor, sessions, throttle
 from portal.identity.current_user import (
@@ -209,6 +210,7 @@ def _page(form: ChangePasswordForm) -> ResponseReturnValue:
         this_session=current_sign_in_id(),
         quota=quota_of(mine),
         codes_left=second_factor.recovery_codes_left(mine.id),
+        shows_names=shows_names(),
     )
 
 

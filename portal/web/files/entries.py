@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -30,7 +29,6 @@ from .files import NameForm, SelectionQuery, folder_url, taken_hint, url_to_show
 
 entry_pages = Blueprint("entries", __name__)
 zip_downloads = Blueprint("zips", __name__)
-logger = logging.getLogger(__name__)
 
 
 @entry_pages.get("/entries/<public_id>")
@@ -192,7 +190,6 @@ def send_zip(
 def _reason(error: Exception) -> str:
     if not isinstance(error, ContentLostError):
         return str(error)
-    logger.error("no ZIP, for content is lost: %r", str(error))
     lost = f"The content of {shorten(str(error))} is missing or damaged, so there is no ZIP."
     return f"{lost} Tell whoever runs the portal."
 
