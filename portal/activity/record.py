@@ -16,6 +16,7 @@ from flask_delegate.delivery import Delivery
 from portal.core.clock import days_ago
 from portal.core.database import change, commit_change, commit_soon, db
 from portal.core.models import Activity, Entry, Receipt
+from portal.core.references import reference, shows_names
 from portal.core.text import search_key
 from portal.identity.current_user import signed_in_account
 from portal.identity.throttle import client_address
@@ -126,8 +127,8 @@ def record(
     # A command says itself what it does.
     if has_request_context() and action not in _UNLOGGED:
         sizes = [entry.size for entry in entries] or [0]
-        for size, logged in zip(sizes, rows, strict=True):
-            logger.info(_LINE, {**logged, "size": f"{size} bytes, " if size else ""})
+        for size, row in zip(sizes, rows, strict=True):
+            logger.info(_LINE, _as_logged(row, size))
     for row in rows:
         row["actor_key"], row["name_key"] = search_key(row["actor"]), search_key(row["name"])
     _insert(rows)
@@ -138,6 +139,13 @@ def forget_old() -> int:
     oldest = days_ago(current_app.config["ACTIVITY_DAYS"])
     change(delete(Receipt).where(Receipt.at < oldest))
     return commit_change(delete(Activity).where(Activity.at < oldest))
+
+
+def _as_logged(row: dict[str, Any], size: int) -> dict[str, Any]:
+    logged = {**row, "size": f"{size} bytes, " if size else ""}
+    if row["entry"] and not shows_names():
+        logged |= {"name": reference(row["entry"]), "detail": ""}
+    return logged
 
 
 def _insert(rows: list[dict[str, Any]]) -> None:

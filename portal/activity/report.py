@@ -10,24 +10,38 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import NamedTuple
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, false, func, or_, select
 
-from portal.core import text
+from portal.core import references, text
 from portal.core.database import db
 from portal.core.models import Activity, Entry, Receipt, StoredFile
+from portal.core.references import reference
 
 _MOST_COUNTED = 1000
 PAGE = 100
 """Rows of a page."""
-_COLUMNS = ("action", "actor", "address", "name", "detail")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Line(NamedTuple):
-    """A row of the record and, for a download whose end is known, its receipt."""
+    """A row of the record and, for a download whose end is known, its receipt.
+
+    :param has_names: whether the reader may see names of files, and what members wrote about them.
+    """
 
     activity: Activity
     receipt: Receipt | None
+    has_names: bool
+
+    @property
+    def name(self) -> str:
+        """The name of the file or folder, or its reference."""
+        return self.activity.name if self.has_names else reference(self.activity.entry)
+
+    @property
+    def detail(self) -> str:
+        """More in a few words: of a file, earlier names, folders and notes may be among them."""
+        return self.activity.detail if self.has_names or not self.activity.entry else ""
 
 
 @dataclass(frozen=True)
@@ -48,7 +62,7 @@ class Downloads:
 
 def of_file(entry: Entry) -> Sequence[Line]:
     """Return the latest activity of a file or folder, newest first."""
-    return page(_lines().where(Activity.entry == entry.public_id))
+    return page(_lines().where(Activity.entry == entry.public_id), has_names=True)
 
 
 def downloads(file: StoredFile) -> Downloads:
@@ -60,7 +74,7 @@ def downloads(file: StoredFile) -> Downloads:
     rows = _lines().where(
         Activity.entry == file.public_id, Activity.action.in_(["download", "resume"])
     )
-    latest = _read(rows.order_by(Activity.id.desc()).limit(_MOST_COUNTED))[::-1]
+    latest = db.session.execute(rows.order_by(Activity.id.desc()).limit(_MOST_COUNTED)).all()[::-1]
     completed = unknown = 0
     last = None
     sent_to: dict[tuple[str, str], list[tuple[int, int]]] = {}
@@ -101,39 +115,48 @@ def matching(
     name: str = "",
     since: datetime | None = None,
     until: datetime | None = None,
+    has_names: bool,
 ) -> Select[Activity, Receipt]:
     """Return the rows to report. What is empty does not filter.
 
     :param owner_id: the account whose files, or which itself, it concerns.
     :param actor: a name, and ``name`` a part of the file's: without regard to case and accents.
+    :param name: a part of the file's name, or its reference.
+    :param has_names: as for :class:`Line`: without names, none is compared either.
     """
     who = text.search_key(actor)
     equal = {Activity.owner_id: owner_id, Activity.actor_key: who, Activity.action: action}
     rows = _lines().where(*(key == value for key, value in equal.items() if value or value == 0))
     if name:
         part = text.search_key(name)
-        rows = rows.where(Activity.name_key.contains(part, autoescape=True))
+        is_named = Activity.name_key.contains(part, autoescape=True) if has_names else false()
+        is_meant = func.substr(Activity.entry, 1, references.LENGTH) == name
+        rows = rows.where(or_(is_named, is_meant))
     rows = rows.where(Activity.at >= since) if since else rows
     return rows.where(Activity.at <= until) if until else rows
 
 
-def page(rows: Select[Activity, Receipt], before: int | None = None) -> Sequence[Line]:
+def page(
+    rows: Select[Activity, Receipt], before: int | None = None, *, has_names: bool
+) -> Sequence[Line]:
     """Return a page of rows, newest first: those older than the row ``before``."""
     if before is not None:
         rows = rows.where(Activity.id < before)
-    return _read(rows.order_by(Activity.id.desc()).limit(PAGE))
+    return _read(rows.order_by(Activity.id.desc()).limit(PAGE), has_names)
 
 
-def as_csv(rows: Select[Activity, Receipt]) -> Iterator[str]:
+def as_csv(rows: Select[Activity, Receipt], *, has_names: bool) -> Iterator[str]:
     """Yield rows, oldest first, in batches: there may be very many."""
     yield "\ufeff"  # tells spreadsheets that this is UTF-8
     yield _csv_row("time", "action", "by", "address", "name", "detail", "outcome", "bytes sent")
     after = 0
-    while lines := _read(rows.where(Activity.id > after).order_by(Activity.id).limit(1000)):
-        for activity, receipt in lines:
+    rows = rows.order_by(Activity.id).limit(1000)
+    while lines := _read(rows.where(Activity.id > after), has_names):
+        for line in lines:
+            activity, receipt = line.activity, line.receipt
             yield _csv_row(
                 activity.at.isoformat(timespec="seconds"),
-                *(getattr(activity, column) for column in _COLUMNS),
+                *(activity.action, activity.actor, activity.address, line.name, line.detail),
                 receipt.outcome if receipt else ("unknown" if activity.handoff else ""),
                 str(receipt.sent) if receipt else "",
             )
@@ -144,8 +167,8 @@ def _lines() -> Select[Activity, Receipt]:
     return select(Activity, Receipt).outerjoin(Receipt, Receipt.handoff == Activity.handoff)
 
 
-def _read(rows: Select[Activity, Receipt]) -> Sequence[Line]:
-    return [Line(*row) for row in db.session.execute(rows)]
+def _read(rows: Select[Activity, Receipt], has_names: bool) -> Sequence[Line]:
+    return [Line(*row, has_names) for row in db.session.execute(rows)]
 
 
 def _csv_row(*cells: str) -> str:

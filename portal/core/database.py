@@ -59,7 +59,9 @@ def init_app(app: Flask, path: Path) -> None:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     app.extensions[_IDENTITY] = os.fstat(descriptor)
     os.close(descriptor)
-    app.config["SQLALCHEMY_ENGINES"] = {"default": sa.URL.create("sqlite", database=str(path))}
+    url = sa.URL.create("sqlite", database=str(path))
+    # An error in the log does not repeat what was to be stored: names, hashes of passwords.
+    app.config["SQLALCHEMY_ENGINES"] = {"default": {"url": url, "hide_parameters": True}}
     db.init_app(app)
     # The library would start a thread and an event loop at the end of each request, for
     # asynchronous sessions. The portal opens none, and they took longer than a download's own work.

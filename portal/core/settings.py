@@ -30,6 +30,7 @@ class Setting(NamedTuple):
 SETTINGS = (
     Setting("ACTIVITY_DAYS", 365, 1, _LONGEST, "days to keep the record of who did what"),
     # Each holds a thread.
+    Setting("ADMINISTRATORS_SEE_NAMES", False, None, None, "whether administrators"),
     Setting("ARCHIVES_AT_ONCE", 4, 1, None, "ZIPs that one process sends at the same time"),
     # Each stands in the directory of the ZIP, which is kept in memory.
     Setting("ARCHIVE_ENTRIES", 10_000, 1, None, "files and folders in one ZIP"),
@@ -69,12 +70,12 @@ def load(app: Flask, config: Mapping[str, Any] | None) -> None:
         app.config.update(_read(Path(path)))
     app.config.from_prefixed_env("PORTAL")
     app.config.update(config or {})
-    for key, _, least, most, _ in SETTINGS:
+    for key, default, least, most, _ in SETTINGS:
+        value = app.config[key]
         if least is not None:
-            _check_number(key, app.config[key], least, most)
-    secure = app.config["SESSION_COOKIE_SECURE"]
-    if not isinstance(secure, bool):
-        raise SettingError(f"PORTAL_SESSION_COOKIE_SECURE must be true or false, not {secure!r}.")
+            _check_number(key, value, least, most)
+        elif isinstance(default, bool) and not isinstance(value, bool):
+            raise SettingError(f"PORTAL_{key} must be true or false, not {value!r}.")
     _check_base_url(app.config["BASE_URL"])
 
 

@@ -91,6 +91,7 @@ def members(selected: Sequence[Entry]) -> Sequence[Member]:
     storage = current_storage()
     for member in listed:
         if member.key and not storage.holds(member.key, member.size):
+            logger.error("no ZIP, for content is lost: %s", member.key)
             raise ContentLostError(member.path)
     return listed
 

@@ -11,6 +11,9 @@ from itsdangerous import BadTimeSignature, TimestampSigner, URLSafeTimedSerializ
 
 from portal.core.clock import SKEW
 
+VISITS = ("visitor", "entered", "unlocked")
+"""What the cookie keeps of links that were opened: see :mod:`portal.sharing.visitor`."""
+
 
 class _Signer(TimestampSigner):
     """Believes a signature that is a little younger than now: the clock may have been set back."""

@@ -12,6 +12,7 @@ from flask_login import current_user, login_user, logout_user
 from flask_delegate.servers import signing
 
 from . import sessions
+from .cookie import VISITS
 
 if TYPE_CHECKING:
     from portal.core.models import Account, SignIn
@@ -70,12 +71,22 @@ def current_sign_in_id() -> int:
     return _current_session().sign_in_id
 
 
+def clear_session() -> None:
+    """Empty the browser's cookie, but for the links that were opened without an account.
+
+    A download by such a link goes on, whoever signs in or out meanwhile.
+    """
+    visits = {name: session[name] for name in VISITS if name in session}
+    session.clear()
+    session.update(visits)
+
+
 def start_session(proof: Proof) -> None:
-    """Sign in, in a session that has nothing of the one before, which may be somebody else's.
+    """Sign in, in a session that has nothing of the account before, which may be somebody else's.
 
     :raises sessions.OutdatedProofError: if the account was changed since.
     """
-    session.clear()
+    clear_session()
     key = sessions.start(proof, request.user_agent.string, request.remote_addr or "")
     started = load_session(key)
     if started is None:
@@ -84,15 +95,15 @@ def start_session(proof: Proof) -> None:
 
 
 def end_session() -> None:
-    """Sign out: no copy of the cookie goes on working, and the browser keeps nothing."""
+    """Sign out: no copy of the cookie goes on working, and the browser forgets the account."""
     sessions.end(current_sign_in_id())
     forget_session()
 
 
 def forget_session() -> None:
-    """Empty the browser's cookie, after its session was ended, wherever that was done."""
+    """Take the account from the browser's cookie, wherever its session was ended."""
     forget_ended_session()
-    session.clear()
+    clear_session()
 
 
 def forget_ended_session() -> None:

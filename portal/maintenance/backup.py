@@ -28,6 +28,7 @@ import click
 
 from portal.core.datafolder import create_private, locked
 from portal.core.models import now
+from portal.core.references import name_or_reference
 from portal.storage.disk import Storage, sync_folder
 
 DATABASE, SECRET_KEY, MANIFEST = "portal.db", "secret_key", "manifest.jsonl"
@@ -36,7 +37,7 @@ PIECE = 1024**2
 """Bytes copied at once."""
 
 _STORED = (
-    "SELECT storage_key, size, sha256, entry.name, account.name FROM entry"
+    "SELECT storage_key, size, sha256, public_id, entry.name, account.name FROM entry"
     " LEFT JOIN account ON account.id = owner_id WHERE is_file ORDER BY storage_key"
 )
 _LONGEST_LINE = 256
@@ -155,11 +156,12 @@ def _write(draft: Path, data: Path, storage: Storage, schema: str, advance: Adva
         for first in (draft / DATABASE, data / SECRET_KEY):
             with first.open("rb") as source:
                 archive.add(first.name, source)
-        for key, size, sha256, name, owner in snapshot.execute(_STORED):
+        for key, size, sha256, public_id, name, owner in snapshot.execute(_STORED):
             report.files += 1
             path = f"files/{storage.path(key)}"
             if problem := _add_stored(archive, storage, key, path, (size, sha256)):
-                report.damaged.append(f"{name!r} of {owner!r}: {problem} ({path})")
+                named = name_or_reference(public_id, name)
+                report.damaged.append(f"{named!r} of {owner!r}: {problem} ({path})")
         manifest.flush()
         manifest.seek(0)
         archive.add(MANIFEST, manifest)

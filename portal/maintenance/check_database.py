@@ -11,6 +11,7 @@ from sqlalchemy.orm import aliased
 
 from portal.core.database import commit_change, db
 from portal.core.models import Account, Entry, Folder
+from portal.core.references import name_or_reference
 from portal.files import entries, tree
 
 from .check_files import Problem
@@ -56,7 +57,7 @@ def check_folders() -> Iterator[Problem]:
             if entry is None:
                 continue
             owner = db.session.get_one(Account, entry.owner_id).name
-            what = f"{entry.name!r} of {owner!r}"
+            what = f"{name_or_reference(entry.public_id, entry.name)!r} of {owner!r}"
             yield Problem("folder", what, detail, partial(_bring_back, entry))
             db.session.rollback()
 
@@ -111,4 +112,5 @@ def _bring_back(entry: Entry) -> str:
         entry.trash_id = entry.trashed_at = None
         entries.give_name(entry, folder.id, entry.name)
         entry.parent_id = folder.id
-        return f"moved to {folder.name!r}" if folder.name else "moved to the root folder"
+        named = name_or_reference(folder.public_id, folder.name)
+        return f"moved to {named!r}" if folder.name else "moved to the root folder"

@@ -19,6 +19,7 @@ from sqlalchemy import Row, exists, func, select
 
 from portal.core.database import db
 from portal.core.models import Account, Entry, StoredFile
+from portal.core.references import name_or_reference
 from portal.storage import permissions
 from portal.storage.disk import Storage
 
@@ -106,7 +107,7 @@ def _rows() -> Iterator[Row[Any]]:
     """Yield all files, in several short transactions."""
     rows = (
         select(StoredFile.id, StoredFile.storage_key, StoredFile.size, StoredFile.sha256)
-        .add_columns(StoredFile.name, Account.name.label("owner"))
+        .add_columns(StoredFile.name, StoredFile.public_id, Account.name.label("owner"))
         .join(Account, Account.id == StoredFile.owner_id)
         .where(StoredFile.is_file)
         .order_by(StoredFile.id)
@@ -119,7 +120,8 @@ def _rows() -> Iterator[Row[Any]]:
 
 
 def _check_file(storage: Storage, row: Row[Any], content: bool) -> Problem | None:
-    key, title = row.storage_key, f"{row.name!r} of {row.owner!r} ({row.storage_key})"
+    key, named = row.storage_key, name_or_reference(row.public_id, row.name)
+    title = f"{named!r} of {row.owner!r} ({key})"
     found = storage.find(key)
     if found is None:
         mend = partial(_claim, storage, key, row.sha256)

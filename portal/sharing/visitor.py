@@ -6,10 +6,9 @@ from flask import session
 
 from portal.core.models import FileRequest, Share, hash_token, new_token
 from portal.identity import passwords
+from portal.identity.cookie import VISITS
 
-_VISITOR = "visitor"
-_ENTERED = "entered"
-_UNLOCKED = "unlocked"
+_VISITOR, _ENTERED, _UNLOCKED = VISITS
 _MOST = 20
 """Links to remember of each list, the latest: a cookie has to stay small."""
 

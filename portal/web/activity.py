@@ -13,6 +13,7 @@ from wtforms.validators import NumberRange, Optional  # type: ignore[import-unty
 
 from portal.activity import report
 from portal.activity.record import Action
+from portal.core import references
 from portal.core.models import Activity, Receipt
 from portal.identity.current_user import current_account, login_required
 from portal.web.admin import for_administrators
@@ -37,7 +38,7 @@ class FilterQuery(Query):
         """The filters, without the page, as arguments of an address."""
         return {name: value for name, value in self.data.items() if value and name != "before"}
 
-    def rows(self, owner_id: int | None) -> Select[Activity, Receipt]:
+    def rows(self, owner_id: int | None, has_names: bool) -> Select[Activity, Receipt]:
         """Return an account's rows that match, or everybody's."""
         given = self.given
         for field, moment in (("since", time.min), ("until", time.max)):
@@ -45,7 +46,7 @@ class FilterQuery(Query):
                 given[field] = datetime.combine(given[field], moment, UTC)
         if self.errors.keys() & {"action", "name", "actor"}:
             owner_id = 0  # nobody: what cannot be must not show everything
-        return report.matching(owner_id=owner_id, **given)
+        return report.matching(owner_id=owner_id, **given, has_names=has_names)
 
 
 @activity.get("/activity", endpoint="index")
@@ -53,7 +54,7 @@ class FilterQuery(Query):
 @login_required
 def mine() -> ResponseReturnValue:
     """Show my activity, and that of others with my files; or send it as CSV."""
-    return _answer(current_account().id)
+    return _answer(current_account().id, has_names=True)
 
 
 @activity.get("/accounts/activity", endpoint="everybody")
@@ -61,17 +62,17 @@ def mine() -> ResponseReturnValue:
 @for_administrators
 def everybody() -> ResponseReturnValue:
     """Show everybody's activity, or send it as CSV."""
-    return _answer(None)
+    return _answer(None, has_names=references.shows_names())
 
 
-def _answer(owner_id: int | None) -> ResponseReturnValue:
+def _answer(owner_id: int | None, has_names: bool) -> ResponseReturnValue:
     form, here = FilterQuery(), request.endpoint or ""
-    wanted = form.rows(owner_id)
+    wanted = form.rows(owner_id, has_names)
     if here.endswith("_csv"):
-        rows = stream_with_context(report.as_csv(wanted))
+        rows = stream_with_context(report.as_csv(wanted, has_names=has_names))
         headers = {"Content-Disposition": 'attachment; filename="activity.csv"'}
         return Response(rows, mimetype="text/csv", headers=headers)
-    lines = report.page(wanted, form.before.data or None)
+    lines = report.page(wanted, form.before.data or None, has_names=has_names)
     has_more = len(lines) == report.PAGE
     return render_template(
         "activity.html",
@@ -81,4 +82,5 @@ def _answer(owner_id: int | None) -> ResponseReturnValue:
         csv=url_for(f"{here}_csv", **form.given),
         next_page=url_for(here, **form.given, before=lines[-1].activity.id) if has_more else None,
         is_everybody=owner_id is None,
+        has_names=has_names,
     )

@@ -13,12 +13,14 @@ from wtforms.validators import NumberRange, Optional  # type: ignore[import-unty
 
 from portal.accounts import accounts, invitations
 from portal.accounts.accounts import AccountError, NotAdministratorError
+from portal.accounts.invitations import LinkError
 from portal.core.database import db
-from portal.core.models import Account, Role
+from portal.core.models import Account, OneTimeLink, Role
 from portal.core.text import LONGEST_NOTE, fold
 from portal.files.policy import may_manage_accounts
 from portal.identity import second_factor
 from portal.identity.current_user import current_account, login_required
+from portal.web import shown_once
 from portal.web.flashes import done, shorten, tell
 from portal.web.forms import Form, OptionalField, form_page, text
 
@@ -174,12 +176,19 @@ def second_factor_off(account: Account) -> ResponseReturnValue:
 @admin.post("/accounts/<int:account_id>/reset-link")
 @with_account
 def reset_link(account: Account) -> ResponseReturnValue:
-    """Create a password reset link, and show it once."""
+    """Create a password reset link, and go on to the page that shows it."""
     _refuse_own(account)
-    link, token = invitations.create_reset_link(account, current_account())
+    _, token = invitations.create_reset_link(account, current_account())
     done("change account", owner_id=account.id, detail=f"{account.name}: reset link")
-    url = invitations.link_url("reset", token)
-    return render_template("admin/link.html", link=link, url=url, managed=account)
+    return shown_once.show(url_for("admin.show_reset_link", account_id=account.id), token)
+
+
+@admin.get("/accounts/<int:account_id>/reset-link")
+@with_account
+def show_reset_link(account: Account) -> ResponseReturnValue:
+    """Show a new password reset link, once."""
+    token = shown_once.take("Reset links", url_for("admin.show", account_id=account.id))
+    return _link_page("reset", token, lambda: invitations.find_reset(token)[0], managed=account)
 
 
 @admin.route("/accounts/<int:account_id>/delete", methods=["GET", "POST"])
@@ -203,7 +212,7 @@ def delete(account: Account) -> ResponseReturnValue:
 @admin.route("/invitations", methods=["GET", "POST"])
 @for_administrators
 def invite() -> ResponseReturnValue:
-    """List the open invitations; create one, and show its link once."""
+    """List the open invitations; create one, and go on to the page that shows its link."""
     form = InvitationForm()
     if not form.validate_on_submit():
         open_ones = invitations.open_invitations()
@@ -211,14 +220,21 @@ def invite() -> ResponseReturnValue:
     role = Role.ADMINISTRATOR if form.administrator.data else Role.MEMBER
     days = form.days.data or invitations.INVITATION_DAYS
     try:
-        link, token = invitations.create_invitation(
+        _, token = invitations.create_invitation(
             role, form.quota.data, form.note.data, days, current_account()
         )
     except NotAdministratorError:
         abort(403)
     done("change account", detail="an invitation")
-    url = invitations.link_url("invitation", token)
-    return render_template("admin/link.html", link=link, url=url)
+    return shown_once.show(url_for("admin.show_invitation"), token)
+
+
+@admin.get("/invitations/created")
+@for_administrators
+def show_invitation() -> ResponseReturnValue:
+    """Show a new invitation's link, once."""
+    token = shown_once.take("Invitation links", url_for("admin.invite"))
+    return _link_page("invitation", token, lambda: invitations.find_invitation(token))
 
 
 @admin.post("/invitations/<public_id>/revoke")
@@ -230,6 +246,17 @@ def revoke_invitation(public_id: str) -> ResponseReturnValue:
     say = "Invitation revoked. Its link no longer works."
     done("change account", say=say, detail="an invitation revoked")
     return redirect(url_for("admin.invite"))
+
+
+def _link_page(
+    kind: str, token: str, find: Callable[[], OneTimeLink], managed: Account | None = None
+) -> ResponseReturnValue:
+    try:
+        link = find()
+    except LinkError:  # it was used or revoked meanwhile
+        abort(404)
+    url = invitations.link_url(kind, token)
+    return render_template("admin/link.html", link=link, url=url, managed=managed)
 
 
 def _done(account: Account, what: str, say: str) -> ResponseReturnValue:

@@ -41,9 +41,10 @@ def shared() -> Iterator[Shared]:
         alice = signed_in(run, "alice")
         file = alice.upload(NAME, CONTENT)
         public_id = file.rpartition("/")[2]
-        page = send(alice, f"/entries/{public_id}/share", download_limit="2", until="")
-        found = re.search(r">http://127\.0\.0\.1:[0-9]+(/s/[^<]+)<", page[1].decode())
-        assert found, page[1].decode()
+        sent, _ = send(alice, f"/entries/{public_id}/share", download_limit="2", until="")
+        page = alice.ask(sent.headers["Location"])[1].decode()
+        found = re.search(r">http://127\.0\.0\.1:[0-9]+(/s/[^<]+)<", page)
+        assert found, page
         yield Shared(run, alice, file, found[1])
 
 

@@ -8,6 +8,7 @@ from wtforms import PasswordField  # type: ignore[import-untyped]
 
 from portal.accounts import accounts
 from portal.accounts.accounts import AccountError
+from portal.core.references import shows_names
 from portal.files.quota import quota_of
 from portal.identity import passwords, second_factor, sessions, throttle
 from portal.identity.current_user import (
@@ -19,6 +20,7 @@ from portal.identity.current_user import (
     start_session,
 )
 from portal.identity.sessions import OutdatedProofError
+from portal.web import shown_once
 from portal.web.flashes import done, tell
 from portal.web.forms import Form, form_page
 
@@ -118,7 +120,7 @@ def qr_code() -> ResponseReturnValue:
 @second_factor_pages.post("/confirm")
 @login_required
 def confirm() -> ResponseReturnValue:
-    """Switch my second factor on with the first code, and show the recovery codes."""
+    """Switch my second factor on with the first code, and go on to the recovery codes."""
     mine, form = current_account(), CodeForm()
     if not second_factor.is_pending(mine):
         return redirect(url_for("second_factor.index"))
@@ -132,6 +134,14 @@ def confirm() -> ResponseReturnValue:
         return _second_factor_page(code_form=form)
     attempt.succeeded()
     done("change account", owner_id=mine.id, detail="second factor on")
+    return shown_once.show(url_for("second_factor.show_recovery_codes"), codes)
+
+
+@second_factor_pages.get("/recovery-codes")
+@login_required
+def show_recovery_codes() -> ResponseReturnValue:
+    """Show new recovery codes, once."""
+    codes = shown_once.take("Recovery codes", url_for("second_factor.index"))
     return render_template("account/recovery_codes.html", codes=codes)
 
 
@@ -146,7 +156,7 @@ def renew_recovery_codes() -> ResponseReturnValue:
         return _second_factor_page(form=form)
     codes = second_factor.renew_recovery_codes(mine)
     done("change account", owner_id=mine.id, detail="recovery codes")
-    return render_template("account/recovery_codes.html", codes=codes)
+    return shown_once.show(url_for("second_factor.show_recovery_codes"), codes)
 
 
 @second_factor_pages.post("/off")
@@ -200,6 +210,7 @@ def _page(form: ChangePasswordForm) -> ResponseReturnValue:
         this_session=current_sign_in_id(),
         quota=quota_of(mine),
         codes_left=second_factor.recovery_codes_left(mine.id),
+        shows_names=shows_names(),
     )
 
 

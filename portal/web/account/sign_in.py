@@ -19,6 +19,7 @@ from portal.core.models import Account, hash_token
 from portal.files.policy import may_manage_accounts
 from portal.identity import second_factor, sessions, throttle
 from portal.identity.current_user import (
+    clear_session,
     current_account,
     current_sign_in_id,
     end_session,
@@ -43,6 +44,16 @@ T = TypeVar("T")
 _LONGEST_TARGET = 1024
 """Bytes of an address to go on to. It waits for the code in a cookie, which browsers keep short."""
 _WAITING = "waiting for the second factor"
+_PAGES = {
+    "files.download": "entries.show_in_folder",
+    "files.preview": "entries.show_in_folder",
+    "zips.download_folder": "folders.show",
+    "second_factor.qr_code": "second_factor.index",
+    "activity.index_csv": "activity.index",
+    "activity.everybody_csv": "activity.everybody",
+}
+"""By the endpoint of what is no page, the page to go on to: a browser that gets a file stays on the
+form for signing in."""
 _PATIENCE = 5 * 60
 """Seconds between the password and the code."""
 
@@ -244,8 +255,8 @@ def _record_failure(found: Proof | None, what: str) -> None:
 
 
 def _wait_for_code(proof: Proof, target: str) -> None:
-    """Remember who gave the password, in a session that has nothing of the one before."""
-    session.clear()
+    """Remember who gave the password, in a session that has nothing of the account before."""
+    clear_session()
     session[_WAITING] = {
         "account": proof.account_id,
         "proof": _hashed(proof),
@@ -277,5 +288,8 @@ def _ask_to_sign_in() -> ResponseReturnValue:
     # Coming back by GET to what was a POST would find nothing.
     if request.method not in {"GET", "HEAD"} or request.path == "/":
         return redirect(url_for("auth.sign_in"))
-    target = request.script_root + request.full_path.removesuffix("?")
+    page = _PAGES.get(request.endpoint or "", request.endpoint or "")
+    target = url_for(page, **(request.view_args or {}))
+    if request.query_string:
+        target += f"?{request.full_path.partition('?')[2]}"
     return redirect(url_for("auth.sign_in", next=target))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -30,7 +29,6 @@ from .files import NameForm, SelectionQuery, folder_url, taken_hint, url_to_show
 
 entry_pages = Blueprint("entries", __name__)
 zip_downloads = Blueprint("zips", __name__)
-logger = logging.getLogger(__name__)
 
 
 @entry_pages.get("/entries/<public_id>")
@@ -51,6 +49,17 @@ def details(public_id: str) -> ResponseReturnValue:
         shares=links.shares_of(entry),
         status_of=status_of,
     )
+
+
+@entry_pages.get("/entries/<public_id>/folder")
+@login_required
+def show_in_folder(public_id: str) -> ResponseReturnValue:
+    """Go on to the page of a folder that has this file on it."""
+    entry = entry_or_404(StoredFile, public_id, "read")
+    folder = entry_or_404(Folder, tree.path_to(entry.id)[-2].public_id, "read")
+    before = listing.page(folder, listing.Order(), "before", entry).entries
+    is_first = len(before) < listing.PAGE or entry in before
+    return redirect(folder_url(folder, after=None if is_first else before[-1].public_id))
 
 
 @entry_pages.post("/entries/<public_id>/rename")
@@ -181,7 +190,6 @@ def send_zip(
 def _reason(error: Exception) -> str:
     if not isinstance(error, ContentLostError):
         return str(error)
-    logger.error("no ZIP, for content is lost: %r", str(error))
     lost = f"The content of {shorten(str(error))} is missing or damaged, so there is no ZIP."
     return f"{lost} Tell whoever runs the portal."
 

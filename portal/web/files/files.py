@@ -251,11 +251,14 @@ def list_folder(folder: Folder) -> ResponseReturnValue:
     )
 
 
-def folder_url(folder: Folder) -> str:
-    """Return the address of a folder's page."""
+def folder_url(folder: Folder, after: str | None = None) -> str:
+    """Return the address of a folder's page.
+
+    :param after: the entry before the page; none: the first page.
+    """
     if folder.parent_id is None:
-        return url_for("files.index")
-    return url_for("folders.show", public_id=folder.public_id)
+        return url_for("files.index", after=after)
+    return url_for("folders.show", public_id=folder.public_id, after=after)
 
 
 def taken_hint(wanted: str, given: str) -> str:

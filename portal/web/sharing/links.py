@@ -19,6 +19,7 @@ from portal.identity.current_user import current_account, login_required
 from portal.sharing import links
 from portal.sharing.links import Terms
 from portal.sharing.status import status_of
+from portal.web import shown_once
 from portal.web.flashes import done, shorten
 from portal.web.forms import Form, OptionalField, form_page, password, text
 from portal.web.loaders import entry_or_404, mine_or_404
@@ -162,7 +163,7 @@ def index() -> ResponseReturnValue:
 @link_pages.route("/folders/<public_id>/request", methods=_GET_POST, defaults={"kind": "request"})
 @login_required
 def create(kind: str, public_id: str) -> ResponseReturnValue:
-    """Ask for the terms of a new link, or create it."""
+    """Ask for the terms of a new link, or create it and go on to the page that shows it."""
     of_kind = _KINDS[kind]
     entry = entry_or_404(of_kind.target, public_id, "share")
     form = of_kind.form()
@@ -170,8 +171,21 @@ def create(kind: str, public_id: str) -> ResponseReturnValue:
         return form_page(_FORM, form, kind=kind, entry=entry)
     link, token = links.create(of_kind.model, entry, **form.terms())
     done(of_kind.create, entry, detail=_summary(link))
-    address = url_for(of_kind.visit, token=token, _external=True)
-    return render_template("sharing/link_created.html", entry=entry, link=link, address=address)
+    page = url_for("links.show_created", kind=kind, public_id=link.public_id)
+    return shown_once.show(page, token)
+
+
+@link_pages.get("/links/shares/<public_id>/created", defaults={"kind": "share"})
+@link_pages.get("/links/requests/<public_id>/created", defaults={"kind": "request"})
+@login_required
+def show_created(kind: str, public_id: str) -> ResponseReturnValue:
+    """Show a new link, once."""
+    link = mine_or_404(_KINDS[kind].model, public_id)
+    token = shown_once.take("New links", url_for("links.index"))
+    address = url_for(_KINDS[kind].visit, token=token, _external=True)
+    return render_template(
+        "sharing/link_created.html", entry=links.target(link), link=link, address=address
+    )
 
 
 @link_pages.route("/links/shares/<public_id>", methods=_GET_POST, defaults={"kind": "share"})

@@ -355,7 +355,7 @@ def test_administrator_gets_the_whole_link_once(root: FlaskClient, anonymous: Fl
         "days": "3",
         "administrator": "1",
     }
-    answer = root.post("/invitations", data=form)
+    answer = root.post("/invitations", data=form, follow_redirects=True)
     found = re.search(r">(http://localhost/invitation/([\w-]{32}))</textarea>", answer.text)
     assert found
     page = root.get("/invitations").text

@@ -6,7 +6,7 @@ import csv
 import io
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from unittest.mock import Mock
@@ -209,21 +209,26 @@ def test_filters_ignore_case_and_accents(
     for name, actor in (("Übung 10.txt", "alice"), ("übung 9.txt", "Zoë")):
         file.name = name
         record("rename", file, actor=actor)
-    assert len(report.page(report.matching(**wanted))) == count  # type: ignore[arg-type]
+    assert len(report.page(report.matching(**wanted, has_names=True), has_names=True)) == count  # type: ignore[arg-type]
+
+
+def read(before: int | None = None) -> Sequence[report.Line]:
+    return report.page(report.matching(has_names=True), before, has_names=True)
 
 
 def test_rows_are_filtered_and_paged(file: StoredFile) -> None:
     for number in range(report.PAGE + 5):
         record("rename", file, actor="alice" if number % 2 else "bob", detail=str(number))
     record("sign in", owner_id=99, actor="carol")
-    everything = report.page(report.matching())
+    everything = read()
     assert everything[0].activity.action == "sign in"
     assert len(everything) == report.PAGE
-    rest = report.page(report.matching(), before=everything[-1].activity.id)
+    rest = read(before=everything[-1].activity.id)
     assert rest[-1].activity.id < rest[0].activity.id < everything[-1].activity.id
 
     def details(**wanted: object) -> int:
-        return len(report.page(report.matching(action="rename", **wanted)))  # type: ignore[arg-type]
+        rows = report.matching(action="rename", has_names=True, **wanted)  # type: ignore[arg-type]
+        return len(report.page(rows, has_names=True))
 
     assert details(actor="bob") == 53
     assert details(owner_id=99) == 0
@@ -239,7 +244,7 @@ def test_csv_has_every_row_and_no_formula(file: StoredFile) -> None:
     record("rename", file, actor="alice", detail="+x")
     download(file, "1", "cut short")
     download(file, "2", None)
-    text = "".join(report.as_csv(report.matching()))
+    text = "".join(report.as_csv(report.matching(has_names=True), has_names=True))
     assert text.startswith("\ufeff")
     rows = list(csv.reader(text.removeprefix("\ufeff").splitlines()))
     assert ",".join(rows[0]) == "time,action,by,address,name,detail,outcome,bytes sent"
@@ -273,12 +278,14 @@ def test_each_sees_what_was_done_with_their_things_and_administrators_all(
     assert "of alice.txt" in mine
     assert "of bob.txt" not in mine
     assert "of bob.txt" not in alice.get("/activity.csv").text
+    app.config["ADMINISTRATORS_SEE_NAMES"] = True
     everything = root.get("/accounts/activity?action=upload").text
     assert "of alice.txt" in everything
     assert "of bob.txt" in everything
     rows = root.get("/accounts/activity.csv?name=alice&action=upload").text.splitlines()
     assert len(rows) == 2
     assert '"upload","alice","127.0.0.1","of alice.txt",' in rows[1]
+    assert "See the names" in alice.get("/account").text
 
 
 @pytest.mark.parametrize(

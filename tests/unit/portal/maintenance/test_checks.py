@@ -88,6 +88,7 @@ def test_content_that_is_not_as_it_was_is_found_and_its_row_stays(app: Flask, da
     assert check(app) == check(app, "--repair") == expected
     expected.insert(1, ("content", None))
     assert check(app, "--content", "--repair") == expected
+    app.config["ADMINISTRATORS_SEE_NAMES"] = True
     code, out, err = run(app, "check")
     assert (code, err) == (1, "3 problems, 0 repaired.\n")
     assert "size: 'cut.txt' of 'alice' (" in out

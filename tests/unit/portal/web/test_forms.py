@@ -58,6 +58,6 @@ def test_a_new_share_has_the_password_that_was_entered(app: Flask, alice: FlaskC
     upload(alice, "a.txt")
     form = {"csrf_token": token(alice), "password": "correct horse", "no_password": "1"}
     page = f"/entries/{public_id(links(alice)['a.txt'])}/share"
-    assert alice.post(page, data=form).status_code == 200
+    assert alice.post(page, data=form).status_code == REDIRECT
     with app.app_context():
         assert db.session.scalars(select(Share)).one().password_hash

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from flask import Flask
@@ -76,6 +77,7 @@ EXPECTED: dict[tuple[str, str], Answers] = {
     ("POST", "/folders/<public_id>/folders"): Answers(SIGN_IN, REDIRECT, 404, 404),
     ("GET", "/folders/<public_id>/zip"): Answers(SIGN_IN, 200, 404, 404),
     ("GET", "/entries/<public_id>"): Answers(SIGN_IN, 200, 404, 404),
+    ("GET", "/entries/<public_id>/folder"): Answers(SIGN_IN, REDIRECT, 404, 404),
     ("POST", "/entries/<public_id>/rename"): Answers(SIGN_IN, REDIRECT, 404, 404),
     ("GET", "/search"): Answers(SIGN_IN, 200, 200, 200),
     ("POST", "/selection/trash"): Answers(SIGN_IN, REDIRECT, 404, 404),
@@ -111,6 +113,10 @@ EXPECTED: dict[tuple[str, str], Answers] = {
     ("POST", "/account/second-factor/recovery-codes"): Answers(
         SIGN_IN, REDIRECT, REDIRECT, REDIRECT
     ),
+    # What is shown once, to whom has not created it.
+    ("GET", "/account/second-factor/recovery-codes"): Answers(
+        SIGN_IN, REDIRECT, REDIRECT, REDIRECT
+    ),
     ("POST", "/account/second-factor/off"): Answers(SIGN_IN, 422, 422, 422),
     # What administrators do.
     ("GET", "/accounts"): Answers(SIGN_IN, 403, 403, 200),
@@ -119,23 +125,27 @@ EXPECTED: dict[tuple[str, str], Answers] = {
     ("POST", "/accounts/<int:account_id>/role"): Answers(SIGN_IN, 403, 403, 400),
     ("POST", "/accounts/<int:account_id>/deactivate"): Answers(SIGN_IN, 403, 403, REDIRECT),
     ("POST", "/accounts/<int:account_id>/activate"): Answers(SIGN_IN, 403, 403, REDIRECT),
-    ("POST", "/accounts/<int:account_id>/reset-link"): Answers(SIGN_IN, 403, 403, 200),
+    ("POST", "/accounts/<int:account_id>/reset-link"): Answers(SIGN_IN, 403, 403, REDIRECT),
+    ("GET", "/accounts/<int:account_id>/reset-link"): Answers(SIGN_IN, 403, 403, REDIRECT),
     ("POST", "/accounts/<int:account_id>/second-factor-off"): Answers(SIGN_IN, 403, 403, REDIRECT),
     ("GET", "/accounts/<int:account_id>/delete"): Answers(SIGN_IN, 403, 403, 200),
     ("POST", "/accounts/<int:account_id>/delete"): Answers(SIGN_IN, 403, 403, 422),
     ("GET", "/invitations"): Answers(SIGN_IN, 403, 403, 200),
-    ("POST", "/invitations"): Answers(SIGN_IN, 403, 403, 200),
+    ("POST", "/invitations"): Answers(SIGN_IN, 403, 403, REDIRECT),
+    ("GET", "/invitations/created"): Answers(SIGN_IN, 403, 403, REDIRECT),
     ("POST", "/invitations/<public_id>/revoke"): Answers(SIGN_IN, 403, 403, REDIRECT),
 }
 LINKS: dict[tuple[str, str], Answers] = {
     ("GET", "/links"): Answers(SIGN_IN, 200, 200, 200),
     ("GET", "/entries/<public_id>/share"): Answers(SIGN_IN, 200, 404, 404),
-    ("POST", "/entries/<public_id>/share"): Answers(SIGN_IN, 200, 404, 404),
+    ("POST", "/entries/<public_id>/share"): Answers(SIGN_IN, REDIRECT, 404, 404),
+    ("GET", "/links/shares/<public_id>/created"): Answers(SIGN_IN, REDIRECT, 404, 404),
     ("GET", "/links/shares/<public_id>"): Answers(SIGN_IN, 200, 404, 404),
     ("POST", "/links/shares/<public_id>"): Answers(SIGN_IN, REDIRECT, 404, 404),
     ("POST", "/links/shares/<public_id>/revoke"): Answers(SIGN_IN, REDIRECT, 404, 404),
     ("GET", "/folders/<public_id>/request"): Answers(SIGN_IN, 200, 404, 404),
-    ("POST", "/folders/<public_id>/request"): Answers(SIGN_IN, 200, 404, 404),
+    ("POST", "/folders/<public_id>/request"): Answers(SIGN_IN, REDIRECT, 404, 404),
+    ("GET", "/links/requests/<public_id>/created"): Answers(SIGN_IN, REDIRECT, 404, 404),
     ("GET", "/links/requests/<public_id>"): Answers(SIGN_IN, 200, 404, 404),
     ("POST", "/links/requests/<public_id>"): Answers(SIGN_IN, REDIRECT, 404, 404),
     ("POST", "/links/requests/<public_id>/revoke"): Answers(SIGN_IN, REDIRECT, 404, 404),
@@ -477,6 +487,29 @@ def test_head_answers_like_get_and_does_nothing(rule: str, people: People) -> No
         assert response.data == b""
     with people.app.app_context():
         assert db.session.query(Share).count() == db.session.query(FileRequest).count() == 1
+
+
+# A visitor's links need no account.
+BEHIND_SIGN_IN = [
+    rule for (method, rule), one in EXPECTED.items() if method == "GET" and one.anonymous == SIGN_IN
+]
+
+
+@pytest.mark.parametrize("rule", BEHIND_SIGN_IN)
+def test_signing_in_ends_on_a_page(rule: str, people: People) -> None:
+    """Not with a file: the browser would stay on the filled-in form."""
+    client = people.administrator if EXPECTED["GET", rule].owner == 403 else people.owner
+    url, fields = url_of(rule, people), fields_of(rule, people)
+    client.post("/sign-out", data={"csrf_token": token(client)})
+    asked = client.get(url, query_string=fields)
+    form = {"csrf_token": token(client), "username": "root" if client != people.owner else "alice"}
+    target = parse_qs(urlsplit(asked.location).query).get("next", ["/"])[0]
+    answer = client.post("/sign-in", data={**form, "password": PASSWORD, "next": target})
+    assert answer.location == target
+    with client.get(target, follow_redirects=True) as page:
+        assert page.mimetype == "text/html"
+        if rule.startswith("/files/"):
+            assert b"a.txt" in page.data
 
 
 def test_sign_in_without_token_is_refused_for_anonymous(anonymous: FlaskClient) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from argon2 import PasswordHasher
@@ -16,10 +17,21 @@ from flask_delegate.servers import signing
 from portal import create_app
 from portal.accounts import accounts
 from portal.core.database import db
-from portal.core.models import SignIn
+from portal.core.models import SignIn, StoredFile
+from portal.files import listing
 from portal.identity import passwords, sessions
 from portal.web.account.sign_in import is_local
-from tests.support.portal import PASSWORD, REDIRECT, prepare, sign_in, signed_in, token
+from tests.support.portal import (
+    PASSWORD,
+    REDIRECT,
+    links,
+    make_folder,
+    prepare,
+    sign_in,
+    signed_in,
+    token,
+    upload,
+)
 
 FAILURE = "The name or the password is wrong."
 
@@ -270,3 +282,25 @@ def test_visitor_without_a_session_keeps_the_cookie(anonymous: FlaskClient) -> N
     anonymous.set_cookie(signing.COOKIE, "0" * 32)
     assert anonymous.get("/account").status_code == REDIRECT
     assert anonymous.get_cookie(signing.COOKIE) is not None
+
+
+def test_signing_in_ends_on_the_page_of_the_folder_with_the_file(
+    app: Flask, alice: FlaskClient, anonymous: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "PAGE", 3)
+    folder = make_folder(alice, "Folder")
+    for number in range(8):
+        upload(alice, f"{number}.txt", page=folder)
+    with app.app_context():
+        ids = {one.name: one.public_id for one in db.session.scalars(select(StoredFile))}
+    sign_in(anonymous, "alice")
+    for number in range(8):
+        page = anonymous.get(f"/entries/{ids[f'{number}.txt']}/folder", follow_redirects=True)
+        assert page.request.path == folder
+        assert f"{number}.txt" in links(anonymous, page.request.full_path)
+
+
+def test_filters_of_a_csv_are_kept_while_signing_in(anonymous: FlaskClient) -> None:
+    query = "action=upload&name=a%26b&_scheme=x&endpoint=y"
+    asked = anonymous.get(f"/activity.csv?{query}")
+    assert parse_qs(urlsplit(asked.location).query)["next"] == [f"/activity?{query}"]

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import io
 import re
+import secrets
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyotp
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
+from portal.accounts import accounts
 from portal.core.database import db
 from portal.core.models import Account, Activity, FileRequest, Folder, Share, StoredFile, now
 from portal.files import zips
 from portal.files.uploads import accept_up_to, add_file
+from portal.identity import second_factor
+from portal.sharing import links as link_service
 from portal.storage.disk import IncomingFile, StorageFullError
 from portal.web.sharing import visitors
 from tests.support.portal import (
@@ -29,6 +34,7 @@ from tests.support.portal import (
     links,
     make_folder,
     public_id,
+    sign_in,
     token,
     upload,
 )
@@ -51,14 +57,15 @@ def visit(app: Flask) -> Visitor:
 def share(owner: FlaskClient, link: str, **terms: str) -> str:
     """Share what a link of the list leads to, and return the share's link."""
     form = {"csrf_token": token(owner), **terms}
-    page = owner.post(f"/entries/{public_id(link)}/share", data=form)
+    page = owner.post(f"/entries/{public_id(link)}/share", data=form, follow_redirects=True)
     assert page.status_code == 200, page.text
     return _link_on(page)
 
 
 def ask(owner: FlaskClient, folder: str, **terms: str) -> str:
     """Ask others for files in a folder, and return the request's link."""
-    page = owner.post(f"{folder}/request", data={"csrf_token": token(owner), **terms})
+    form = {"csrf_token": token(owner), **terms}
+    page = owner.post(f"{folder}/request", data=form, follow_redirects=True)
     return _link_on(page)
 
 
@@ -561,3 +568,60 @@ def test_success_of_one_visitor_forgets_no_failures_of_others(
             right = {"password": "four words in it"}
             _post(friend, f"{home}/unlock", friend.get(home).text, **right)
     assert answers[-1] == 429
+
+
+def test_visit_outlives_signing_in_and_out(
+    app: Flask, alice: FlaskClient, anonymous: FlaskClient
+) -> None:
+    upload(alice, "a.txt", b"0123456789")
+    link = share(alice, links(alice)["a.txt"], download_limit="1", password="between us two")
+    page = anonymous.get(link, follow_redirects=True).text
+    _post(anonymous, f"{home_of(anonymous, link)}/unlock", page, password="between us two")
+    address = begin(anonymous, link).location
+
+    def rest() -> bytes:
+        with anonymous.get(address, headers={"Range": "bytes=5-"}) as answer:
+            return bytes(answer.data)
+
+    assert rest() == b"56789"
+    assert sign_in(anonymous, "bob").status_code == REDIRECT
+    assert rest() == b"56789"
+    assert anonymous.get(home_of(anonymous, link)).status_code == 200
+    anonymous.post("/sign-out", data={"csrf_token": token(anonymous)})
+    assert anonymous.get("/").status_code == REDIRECT
+    assert rest() == b"56789"
+    assert downloads(app) == 1
+
+
+def test_nothing_else_of_a_session_outlives_it(alice: FlaskClient) -> None:
+    with alice.session_transaction() as kept:
+        kept.update({"visitor": "x", "entered": {}, "unlocked": {}, "reset": "token", "other": 1})
+    alice.post("/sign-out", data={"csrf_token": token(alice)})
+    with alice.session_transaction() as kept:
+        assert set(kept) <= {"visitor", "entered", "unlocked", "_flashes"}
+    sign_in(alice, "bob")
+    with alice.session_transaction() as kept:
+        assert "reset" not in kept
+
+
+def test_cookie_stays_as_small_as_browsers_take_it(
+    app: Flask, alice: FlaskClient, anonymous: FlaskClient
+) -> None:
+    with app.app_context():
+        owner = accounts.find("alice")
+        assert owner
+        second_factor.begin(owner)
+        assert second_factor.confirm(owner, pyotp.TOTP(owner.totp_secret or "").now())
+    upload(alice, "a.txt")
+    with app.app_context():
+        file = db.session.scalars(select(StoredFile)).one()
+        made = [link_service.create(Share, file, password="between us two") for _ in range(30)]
+        tokens = [token for _, token in made]
+    for one in tokens:
+        page = anonymous.get(f"/s/{one}", follow_redirects=True)
+        _post(anonymous, f"{page.request.path}/unlock", page.text, password="between us two")
+    target = "/" + secrets.token_urlsafe(800)[:1023]
+    answer = sign_in(anonymous, "alice", next=target)
+    assert answer.location == "/sign-in/code"
+    (cookie,) = [one for one in answer.headers.getlist("Set-Cookie") if one.startswith("session=")]
+    assert len(cookie) < 4000

@@ -1,0 +1,48 @@
+"""Secrets that a page shows once: a link's token, recovery codes.
+
+The form that creates one is answered with a redirect, so that a reload creates no second. Until the
+next page is requested, the session's cookie holds the secret: in the browser that is about to show
+it, hidden from scripts, signed, and in no address and no log.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from flask import abort, redirect, request, session
+from flask.typing import ResponseReturnValue
+
+from .flashes import tell
+
+_KEY = "shown once"
+_PATIENCE = 5 * 60
+"""Seconds between the form and the page."""
+
+
+def show(page: str, secret: Any) -> ResponseReturnValue:
+    """Redirect to a page, where :func:`take` returns the secret once.
+
+    :param page: its address.
+    :param secret: what JSON can hold, in few bytes.
+    """
+    session[_KEY] = {"page": page, "secret": secret, "until": time.time() + _PATIENCE}
+    return redirect(page)
+
+
+def take(what: str, otherwise: str) -> Any:
+    """Return the secret for the page of this request, and forget it.
+
+    Without one, abort with a redirect: the page was reloaded, or is one of the browser's history.
+
+    :param what: what the page shows, in the plural.
+    :param otherwise: the address of a page that can create others.
+    """
+    kept = session.get(_KEY, {})
+    is_here = kept.get("page") == request.script_root + request.path
+    if is_here:
+        del session[_KEY]
+    if not is_here or time.time() >= kept["until"]:
+        tell(f"{what} are shown only once. If you have lost yours, create new ones.", "error")
+        abort(redirect(otherwise))
+    return kept["secret"]
