@@ -15,6 +15,8 @@ from sqlalchemy import Select, select
 from portal.core.database import db
 from portal.core.models import Activity, Entry, Receipt, StoredFile
 
+from .record import bring_in
+
 _MOST_COUNTED = 1000
 PAGE = 100
 """Rows of a page."""
@@ -142,6 +144,7 @@ def _lines() -> Select[Activity, Receipt]:
 
 
 def _read(rows: Select[Activity, Receipt]) -> Sequence[Line]:
+    bring_in(wait=False)
     return [Line(*row) for row in db.session.execute(rows)]
 
 
