@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from flask import Flask, Response
@@ -12,19 +12,19 @@ from portal.web import places
 from portal.web.places import SHORT, BusyError, Places
 from tests.support.portal import prepare, signed_in
 
-LONG = {
-    "a page": lambda: b"x" * (SHORT + 1),
+LONG: dict[str, Callable[[], Response]] = {
+    "a page": lambda: Response(b"x" * (SHORT + 1)),
     "a stream": lambda: Response(iter([b"x"])),
     "a long stream": lambda: Response(iter([b"x"]), headers={"Content-Length": str(SHORT + 1)}),
 }
 
 
 @pytest.fixture
-def app(make_app: Callable[..., Flask]) -> Iterator[Flask]:
+def app(make_app: Callable[..., Flask]) -> Flask:
     app = make_app(ARCHIVES_AT_ONCE=4)
     for name, view in LONG.items():
         app.add_url_rule(f"/{name}", name, view)
-    app.add_url_rule("/short", "short", lambda: b"x" * SHORT)
+    app.add_url_rule("/short", "short", lambda: Response(b"x" * SHORT))
     prepare(app)
     return app
 
