@@ -121,7 +121,8 @@ class Site:
         if self.server.front == "apache2":
             sizes = "".join(f"Define {name} {value}\n" for name, value in self.sizes.items())
             self.changes.put(APACHE_SIZES, sizes + self._filled("apache/server.conf"))
-            self.changes.put(SETTINGS / "nosniff.conf", self._filled("apache/nosniff.conf"))
+            for name in ("nosniff.conf", "overload.conf"):
+                self.changes.put(SETTINGS / name, self._filled(f"apache/{name}"))
             self._put(APACHE)
             self.changes.remember(APACHE / "conf-enabled/portal.conf")
             self.changes.remember(APACHE / "sites-enabled/portal.conf")

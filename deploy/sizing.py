@@ -96,6 +96,8 @@ def sizes(machine: Machine, server: str, clients: int | None = None) -> dict[str
         # each has one to gunicorn for as long as that answers.
         "SIZE_CONNECTIONS": connections,
         "SIZE_DESCRIPTORS": 2 * connections,
+        # Who comes while all threads are busy waits; Linux allows 4096 (net.core.somaxconn).
+        "SIZE_BACKLOG": connections,
     }
 
 

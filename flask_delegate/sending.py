@@ -55,7 +55,11 @@ def send(handoff: Handoff) -> Response:
     headers = response.headers.to_wsgi_list()
     sent = Sent(delivery, response, headers, header, server_of(area).keeps)
     environ.setdefault(SENT, []).append(sent)
-    file_delegated.send(app, delivery=delivery, backend=server.name)
+    try:
+        file_delegated.send(app, delivery=delivery, backend=server.name)
+    except BaseException:  # a receiver wants no delivery
+        response.close()
+        raise
     return response
 
 

@@ -14,12 +14,11 @@ from portal.activity import record
 from portal.core import database, datafolder, logs, settings
 from portal.files.quota import quota_of
 from portal.files.uploads import UploadRequest
-from portal.files.zips import Slots
 from portal.identity import throttle
 from portal.identity.cookie import SessionInterface
 from portal.storage.disk import Storage
 from portal.tus.parts import Parts
-from portal.web import activity, admin, errors, filters, headers, health
+from portal.web import activity, admin, errors, filters, headers, health, places
 from portal.web.account import account, sign_in
 from portal.web.edge import Edge
 from portal.web.files import entries, files, trash, tus
@@ -54,7 +53,8 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     throttle.init_app(app, folder / "throttle.db")
     _prepare_storage(app, folder)
     _set_up_delegate(app, folder)
-    for extension in (csrf, sign_in, record, filters, errors, headers):
+    record.init_app(app, folder / "activity.spool")
+    for extension in (csrf, sign_in, filters, errors, headers, places):
         extension.init_app(app)
     for blueprint in _BLUEPRINTS:
         app.register_blueprint(blueprint)
@@ -69,7 +69,6 @@ def _prepare_storage(app: Flask, folder: Path) -> None:
     storage.prepare()
     app.extensions["portal.storage"] = storage
     app.extensions["portal.parts"] = Parts(storage.incoming, reserve)
-    app.extensions["portal.zips"] = Slots(app.config["ARCHIVES_AT_ONCE"])
 
 
 def _set_up_delegate(app: Flask, folder: Path) -> None:

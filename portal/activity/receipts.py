@@ -14,6 +14,8 @@ from flask_delegate.rotation import Position
 from portal.core.database import change, db
 from portal.core.models import Activity, LogPosition, Receipt
 
+from .record import bring_in
+
 
 def position_in(log: Path) -> Position:
     """Return how far a log was read; it is empty for one that was not."""
@@ -28,6 +30,8 @@ def store(
 
     :param log: where the lines come from, of which the position is stored with them.
     """
+    # A download is recorded before its line is in the log, but maybe not in the database yet.
+    bring_in(wait=True)
     mine = set(
         db.session.scalars(
             select(Activity.handoff).where(Activity.handoff.in_({line.id for line in lines}))

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, cast
 
 from flask import Flask, current_app, has_request_context, request
-from sqlalchemy import delete, insert
+from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm.exc import ObjectDeletedError
 
 from flask_delegate import Handoff, file_delegated
 from flask_delegate.delivery import Delivery
 from portal.core.clock import days_ago
-from portal.core.database import change, commit_change, commit_soon, db
-from portal.core.models import Activity, Entry, Receipt
+from portal.core.database import begin_writing, change, commit_change, commit_soon, db
+from portal.core.models import Activity, Entry, LogPosition, Receipt, now
 from portal.core.references import reference, shows_names
 from portal.core.text import search_key
 from portal.identity.current_user import signed_in_account
 from portal.identity.throttle import client_address
+
+from .spool import Spool, Waiting
 
 Action = Literal[
     "upload",
@@ -48,14 +56,21 @@ Action = Literal[
 """``resume`` is the rest of a download, ``view`` a file shown in the browser."""
 
 _DELIVERIES = frozenset({"download", "resume", "view"})
+_DOWNLOADS = _DELIVERIES | {"archive"}
+_FAILED = frozenset({"sign-in failed", "wrong password"})
 # Those are in the web server's log, failed attempts in their own lines for fail2ban.
-_UNLOGGED = _DELIVERIES | {"sign-in failed", "wrong password"}
+_UNLOGGED = _DELIVERIES | _FAILED
+_EXTENSION = "portal.activity"
 
 # %r escapes control characters, which would begin new lines.
 _LINE = "%(action)s: %(name).100r %(detail).100r, %(size)sby %(actor).100r from %(address)s"
 
 logger = logging.getLogger(__name__)
 _INSERT = insert(Activity.metadata.tables[Activity.__tablename__])
+
+
+class NotRecordedError(Exception):
+    """A download cannot be recorded, so it must not begin."""
 
 
 class Thing(NamedTuple):
@@ -84,8 +99,10 @@ class RecordedHandoff(Handoff):
     detail: str = ""
 
 
-def init_app(app: Flask) -> None:
-    """Record each file that the extension delivers."""
+def init_app(app: Flask, path: Path) -> None:
+    """Record each file that the extension delivers, in ``path`` while the database is locked."""
+    spool = app.extensions[_EXTENSION] = Spool(path)
+    spool.reserve()
     file_delegated.connect(_record_delivery, app)
 
 
@@ -100,15 +117,18 @@ def record(
 ) -> None:
     """Record and log what was done, in one row for each file or folder; without any, in one row.
 
-    If the database cannot be written, it is only logged: a full disk must not prevent deleting.
+    Where the database cannot be written, the rows wait in a file of a fixed size. Once that is
+    full, too, they are only logged, for a full disk must not prevent deleting; but downloads end.
 
     :param owner_id: the account that it concerns, if there are no entries.
     :param detail: more, in a few words.
     :param actor: who did it. None: who is signed in.
     :param handoff: the id of a download's hand-off.
     :param by_itself: whether the portal did it, unasked.
+    :raises NotRecordedError: for a download that cannot be recorded.
     """
     row: dict[str, Any] = {
+        "at": now(),
         "action": action,
         "actor": _signed_in_name() if actor is None else actor,
         "address": client_address() if has_request_context() else "command line",
@@ -136,6 +156,7 @@ def record(
 
 def forget_old() -> int:
     """Delete rows older than ``PORTAL_ACTIVITY_DAYS``, and return how many."""
+    bring_in(wait=True)
     oldest = days_ago(current_app.config["ACTIVITY_DAYS"])
     change(delete(Receipt).where(Receipt.at < oldest))
     return commit_change(delete(Activity).where(Activity.at < oldest))
@@ -148,16 +169,83 @@ def _as_logged(row: dict[str, Any], size: int) -> dict[str, Any]:
     return logged
 
 
-def _insert(rows: list[dict[str, Any]]) -> None:
+def bring_in(*, wait: bool) -> None:
+    """Bring what waits in the file into the database: once each, whoever is killed meanwhile.
+
+    :param wait: for another one's write, up to a few seconds; else it is left for later.
+    :raises sqlalchemy.exc.OperationalError: if the database cannot be written, and we waited.
+    """
+    if _spool().is_empty():
+        return
     try:
-        if rows[0]["action"] in _DELIVERIES:
-            commit_soon()
-        # Not by the ORM, which is slower: each download passes here.
-        db.session.connection().execute(_INSERT, rows)
-        db.session.commit()
+        with db.engine.connect() as connection:
+            if not wait:
+                commit_soon(connection)
+            with _after_what_waits(connection):
+                connection.commit()
     except OperationalError:
+        if wait:
+            raise
+
+
+@contextmanager
+def _after_what_waits(connection: Connection) -> Iterator[None]:
+    """Bring in what waits first, in the transaction that the block commits."""
+    if _spool().is_empty():
+        yield
+        return
+    begin_writing(connection)  # before the file is taken, which others must not wait for
+    with _spool().take() as waiting:
+        _bring_in(connection, waiting)
+        yield
+
+
+def _bring_in(connection: Connection, waiting: Waiting) -> None:
+    place = f"spool {waiting.name}"
+    found = connection.scalar(select(LogPosition.position).where(LogPosition.log == place))
+    lines = waiting.after(found["end"] if found else 0)
+    if rows := [row for row in map(_decoded, lines) if row]:
+        connection.execute(_INSERT, rows)
+    position = sqlite.insert(LogPosition).values(log=place, position={"end": waiting.end})
+    connection.execute(
+        position.on_conflict_do_update(set_={"position": position.excluded.position})
+    )
+
+
+def _insert(rows: list[dict[str, Any]]) -> None:
+    action = rows[0]["action"]
+    try:
+        if action in _DOWNLOADS | _FAILED:
+            commit_soon()
+        connection = db.session.connection()
+        with _after_what_waits(connection):
+            # Not by the ORM, which is slower: each download passes here.
+            connection.execute(_INSERT, rows)
+            db.session.commit()
+    except OperationalError as error:
         db.session.rollback()
-        logger.exception("not recorded: %s", [row["action"] for row in rows])
+        if not _spool().append(_encoded(rows)):
+            logger.exception("not recorded: %s", [row["action"] for row in rows])
+            if action in _DOWNLOADS:
+                raise NotRecordedError from error
+
+
+def _encoded(rows: Sequence[dict[str, Any]]) -> bytes:
+    """Return a line of ASCII for each row."""
+    return b"".join(json.dumps(row, default=str).encode() + b"\n" for row in rows)
+
+
+def _decoded(line: bytes) -> dict[str, Any] | None:
+    try:
+        row: dict[str, Any] = json.loads(line)
+    except ValueError:  # a power cut took what was appended last
+        logger.exception("not recorded: a line of %d bytes", len(line))
+        return None
+    return row | {"at": datetime.fromisoformat(row["at"])}
+
+
+def _spool() -> Spool:
+    return cast("Spool", current_app.extensions[_EXTENSION])
 
 
 def _record_delivery(_app: Flask, delivery: Delivery, **_more: object) -> None:

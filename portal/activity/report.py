@@ -17,6 +17,8 @@ from portal.core.database import db
 from portal.core.models import Activity, Entry, Receipt, StoredFile
 from portal.core.references import reference
 
+from .record import bring_in
+
 _MOST_COUNTED = 1000
 PAGE = 100
 """Rows of a page."""
@@ -168,6 +170,7 @@ def _lines() -> Select[Activity, Receipt]:
 
 
 def _read(rows: Select[Activity, Receipt], has_names: bool) -> Sequence[Line]:
+    bring_in(wait=False)
     return [Line(*row, has_names) for row in db.session.execute(rows)]
 
 

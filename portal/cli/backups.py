@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 from flask import current_app
 
+from portal.activity import record
 from portal.core import database, settings
 from portal.maintenance import backup, restore
 from portal.storage.content import current_storage
@@ -30,6 +31,7 @@ def create_backup(target: Path, as_json: bool) -> None:
     complete, with that file as it is.
     """
     data = settings.data_folder(current_app)
+    record.bring_in(wait=False)
     with _ends_cleanly():
         size, needed = backup.space_needed(data / backup.DATABASE)
         free = backup.check_target(target, data, needed)

@@ -20,11 +20,12 @@ from flask_sqlalchemy_lite import SQLAlchemy
 
 db = SQLAlchemy()
 
-BUSY_TIMEOUT = 10_000
+BUSY_TIMEOUT = 5_000
 """Milliseconds for which a request waits for another one's write."""
 _CHECK_TIMEOUT = 2_000
 _DURABLE = "synchronous = FULL"
 """Each commit is on the disk before anybody is told of it."""
+_WAIT = f"PRAGMA busy_timeout = {BUSY_TIMEOUT}"
 _IDENTITY = "portal.database.identity"
 
 _MIGRATIONS = Path(__file__).parents[1] / "migrations"
@@ -43,14 +44,32 @@ def commit_change(statement: sa.Insert | sa.Update | sa.Delete) -> int:
     return changed
 
 
-def commit_soon() -> None:
-    """Have the next commit not wait for the disk, unless it is to keep something already.
+def commit_soon(connection: sa.Connection | None = None) -> None:
+    """Have the next commit wait neither for the disk nor for another one's write.
 
-    A power cut may take what was committed. That is for what nobody was told is done.
+    A power cut may take what was committed, and the write fails where the database is locked. That
+    is for what nobody was told is done, and has no effect in a transaction that has written.
+
+    :param connection: the one that is to commit. None: the session's.
     """
-    connection = db.session.connection()
-    if not cast("sqlite3.Connection", connection.connection.dbapi_connection).in_transaction:
+    connection = connection or db.session.connection()
+    if not _has_written(connection):
         connection.exec_driver_sql("PRAGMA synchronous = NORMAL")
+        connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+
+
+def begin_writing(connection: sa.Connection) -> None:
+    """Keep others from writing until the connection's transaction ends.
+
+    :raises sqlalchemy.exc.OperationalError: if the database is locked, or cannot be written.
+    """
+    if not _has_written(connection):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _has_written(connection: sa.Connection) -> bool:
+    driver = cast("sqlite3.Connection", connection.connection.dbapi_connection)
+    return driver.in_transaction
 
 
 def init_app(app: Flask, path: Path) -> None:
@@ -61,7 +80,10 @@ def init_app(app: Flask, path: Path) -> None:
     os.close(descriptor)
     url = sa.URL.create("sqlite", database=str(path))
     # An error in the log does not repeat what was to be stored: names, hashes of passwords.
-    app.config["SQLALCHEMY_ENGINES"] = {"default": {"url": url, "hide_parameters": True}}
+    # There are as many connections as threads that need one: else some of them would have to wait
+    # for those that wait for a locked database, and give up later than these.
+    options = {"url": url, "max_overflow": -1, "hide_parameters": True}
+    app.config["SQLALCHEMY_ENGINES"] = {"default": options}
     db.init_app(app)
     # The library would start a thread and an event loop at the end of each request, for
     # asynchronous sessions. The portal opens none, and they took longer than a download's own work.
@@ -137,12 +159,12 @@ def check() -> None:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             connection.exec_driver_sql("ROLLBACK")
         finally:
-            connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
+            connection.exec_driver_sql(_WAIT)
 
 
 def explain(error: sa.exc.DBAPIError) -> str | None:
     """Return what is wrong with the database's file, and the cure; none if that is not it."""
-    path, code = db.engine.url.database, getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+    path, code = db.engine.url.database, _code(error)
     damaged = (
         f"is damaged: {error.orig}. Stop the portal, keep a copy of it, and restore the last backup"
         " into a new folder."
@@ -162,7 +184,16 @@ def explain(error: sa.exc.DBAPIError) -> str | None:
 
 def is_full(error: sa.exc.DBAPIError) -> bool:
     """Return whether the error means that the disk is full."""
-    return getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    return _code(error) == sqlite3.SQLITE_FULL
+
+
+def is_locked(error: sa.exc.DBAPIError) -> bool:
+    """Return whether the error means that somebody else kept the database locked."""
+    return _code(error) == sqlite3.SQLITE_BUSY
+
+
+def _code(error: sa.exc.DBAPIError) -> int:
+    return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
 
 
 def _revision(connection: sa.Connection) -> str | None:
@@ -190,3 +221,4 @@ def _set_pragmas(connection: sqlite3.Connection, _record: Any) -> None:
 def _wait_again(connection: sqlite3.Connection | None, _record: Any) -> None:
     if connection is not None:  # it may be broken
         connection.execute(f"PRAGMA {_DURABLE}").close()
+        connection.execute(_WAIT).close()

@@ -29,9 +29,9 @@ class Setting(NamedTuple):
 
 SETTINGS = (
     Setting("ACTIVITY_DAYS", 365, 1, _LONGEST, "days to keep the record of who did what"),
-    # Each holds a thread.
     Setting("ADMINISTRATORS_SEE_NAMES", False, None, None, "whether administrators"),
-    Setting("ARCHIVES_AT_ONCE", 4, 1, None, "ZIPs that one process sends at the same time"),
+    # Each holds a thread.
+    Setting("ARCHIVES_AT_ONCE", 4, 1, None, "ZIPs and other long answers"),
     # Each stands in the directory of the ZIP, which is kept in memory.
     Setting("ARCHIVE_ENTRIES", 10_000, 1, None, "files and folders in one ZIP"),
     Setting("BASE_URL", None, None, None, "the portal's address"),

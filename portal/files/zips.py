@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from flask import current_app
@@ -31,47 +29,12 @@ class TooManyEntriesError(Exception):
     """A ZIP would have too many files and folders in it; the message says what to do."""
 
 
-class BusyError(Exception):
-    """As many ZIPs are being sent as may be."""
-
-
 class Member(NamedTuple):
     """A file or folder in a ZIP. A folder's path ends with a slash, and it has no key."""
 
     path: str
     key: str | None = None
     size: int = 0
-
-
-class Slots:
-    """Places for the ZIPs that this process sends: each holds a thread for its whole length.
-
-    One account gets half of them at most, so that nobody is kept from theirs by one other.
-    """
-
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._each = max(total // 2, 1)
-        self._taken: Counter[int] = Counter()
-        self._lock = threading.Lock()
-
-    def take(self, account_id: int) -> None:
-        """Take a place, or raise :exc:`BusyError` if there is none."""
-        with self._lock:
-            if self._taken.total() >= self._total or self._taken[account_id] >= self._each:
-                raise BusyError
-            self._taken[account_id] += 1
-
-    def release(self, account_id: int) -> None:
-        """Free a place."""
-        with self._lock:
-            self._taken[account_id] -= 1
-            self._taken += Counter()  # forget who has none
-
-
-def current_slots() -> Slots:
-    """Return the application's places for ZIPs."""
-    return cast("Slots", current_app.extensions["portal.zips"])
 
 
 def members(selected: Sequence[Entry]) -> Sequence[Member]:

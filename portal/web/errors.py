@@ -15,16 +15,17 @@ from sqlalchemy.orm.exc import ObjectDeletedError
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 
 from flask_delegate import FileRefused
+from portal.activity.record import NotRecordedError
 from portal.core import database
 from portal.files.entries import GoneError
 from portal.files.quota import QuotaExceededError
 from portal.files.uploads import takes_files
-from portal.files.zips import BusyError
 from portal.identity.current_user import current_account
 from portal.identity.throttle import TooManyAttemptsError
 from portal.storage.disk import ContentLostError, OverAllowanceError, StorageFullError
 
 from .filters import human_size
+from .places import BusyError
 
 _WORDS = {
     400: ("Bad request", "The portal could not read the request. Go back and try again."),
@@ -81,9 +82,17 @@ def _over_quota(error: QuotaExceededError) -> ResponseReturnValue:
     return _page(413, "Quota exceeded", text)
 
 
-def _disk_full(error: StorageFullError | OperationalError) -> ResponseReturnValue:
-    if isinstance(error, OperationalError) and not database.is_full(error):
+def _not_written(error: OperationalError) -> ResponseReturnValue:
+    if database.is_full(error):
+        return _disk_full(error)
+    if not database.is_locked(error):
         raise error
+    current_app.logger.warning("the database is locked: %s", error.orig)
+    text = "The portal is busy with something else. Nothing was changed. Try again in a minute."
+    return _try_later(text)
+
+
+def _disk_full(error: StorageFullError | OperationalError) -> ResponseReturnValue:
     cause = getattr(error, "orig", None) or error.__cause__ or error
     current_app.logger.error("the disk is full: %s", cause)
     return _page(507)
@@ -105,7 +114,11 @@ def _attempts_not_counted(error: StorageError) -> ResponseReturnValue:
         "The portal cannot limit attempts to sign in, so it accepts none. Try again later. If it"
         " happens again, tell whoever runs the portal."
     )
-    return _page(503, "Try again later", text)
+    return _try_later(text)
+
+
+def _try_later(text: str, *, anonymous: bool = True) -> ResponseReturnValue:
+    return _page(503, "Try again later", text, anonymous=anonymous, headers={"Retry-After": "60"})
 
 
 def _content_lost(error: ContentLostError | FileRefused) -> ResponseReturnValue:
@@ -132,16 +145,17 @@ _HANDLERS: dict[type[Exception], Callable[[Any], ResponseReturnValue]] = {
     GoneError: lambda _: _page(404),
     # It may be the account of this session, so the page must not look for it.
     ObjectDeletedError: lambda _: _page(404, anonymous=True),
-    BusyError: lambda _: _page(
-        503,
-        "Try again later",
-        "The portal is creating as many ZIPs as it can. Try again in a minute, or download the"
-        " files one by one.",
+    BusyError: lambda _: _try_later(
+        "The portal is sending as many ZIPs and other long answers as it can. Try again in a"
+        " minute, or download the files one by one.",
         anonymous=False,
-        headers={"Retry-After": "60"},
+    ),
+    NotRecordedError: lambda _: _try_later(
+        "The portal cannot record downloads now, so it allows none. Try again in a minute. If it"
+        " happens again, tell whoever runs the portal."
     ),
     StorageFullError: _disk_full,
-    OperationalError: _disk_full,
+    OperationalError: _not_written,
     TooManyAttemptsError: _too_many_attempts,
     StorageError: _attempts_not_counted,
     ContentLostError: _content_lost,

@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 from jinja2 import FileSystemBytecodeCache
 
 from portal import cli, create_app
+from portal.activity import spool
 from portal.core import database
 from portal.identity import passwords
 from tests.support.portal import Run, cheap_hasher, prepare, signed_in
@@ -27,6 +28,7 @@ __all__ = [
     "make_app",
     "ready",
     "run",
+    "small_spool",
 ]
 
 
@@ -36,6 +38,12 @@ def cheap_hashing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     passwords.dummy_hash.cache_clear()
     yield
     passwords.dummy_hash.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def small_spool(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reserve less of the disk for each test's portal."""
+    monkeypatch.setattr(spool, "SIZE", 64 * 1024)
 
 
 @pytest.fixture(scope="session")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from functools import partial
 
-from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
+from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from flask_delegate.delivery import clean_name, content_disposition
@@ -20,6 +19,7 @@ from portal.sharing import links
 from portal.sharing.status import status_of
 from portal.storage.content import current_storage
 from portal.storage.disk import ContentLostError
+from portal.web import places
 from portal.web.account.sign_in import next_page
 from portal.web.flashes import done, list_names, shorten, tell
 from portal.web.loaders import entry_or_404, selected_or_404
@@ -167,10 +167,7 @@ def send_zip(
     :param account_id: whose place among the ZIPs it takes.
     :param begin: called once a ZIP is sure to be sent, but not for its headers alone.
     """
-    slots = zips.current_slots()
-    slots.take(account_id)
-    with ExitStack() as taken:
-        taken.callback(slots.release, account_id)
+    with places.take(account_id) as taken:
         try:
             members = zips.members(selected)
         except (zips.TooManyEntriesError, ContentLostError) as error:
@@ -179,7 +176,7 @@ def send_zip(
         if request.method != "HEAD":
             begin()
         length, pieces = zips.stream(members, current_storage())
-        response = Response(pieces, mimetype="application/zip")
+        response = places.PlacedResponse(pieces, mimetype="application/zip")
         response.call_on_close(taken.pop_all().close)
     response.content_length = length
     disposition = content_disposition("attachment", clean_name(f"{name}.zip"))

@@ -31,6 +31,7 @@ from portal.web.files.files import ListQuery, as_download
 from portal.web.flashes import done, list_names, tell
 from portal.web.forms import Form, csrf, form_page, password
 from portal.web.loaders import entry_of
+from portal.web.places import VISITORS
 
 share_page = Blueprint("share_page", __name__)
 upload_page = Blueprint("upload_page", __name__)
@@ -129,8 +130,7 @@ def archive(public_id: str, entry_id: str) -> ResponseReturnValue:
         record("archive", entry, detail=links.via(share))
 
     page = url_for("share_page.show", public_id=public_id)
-    # All visitors together take the ZIP slots of one account; no account has this id.
-    return send_zip([entry], entry.name, page, 0, begin)
+    return send_zip([entry], entry.name, page, VISITORS, begin)
 
 
 @upload_page.get("/requested/<public_id>", endpoint="show")

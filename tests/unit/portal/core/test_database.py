@@ -95,7 +95,7 @@ def test_pragmas_are_set_on_every_connection(app: Flask) -> None:
                 connection.exec_driver_sql(f"PRAGMA {name}").scalar()
                 for name in ("journal_mode", "foreign_keys", "synchronous", "busy_timeout")
             ]
-            assert values == ["wal", 1, 2, 10000]
+            assert values == ["wal", 1, 2, 5000]
 
 
 def test_file_needs_an_owner(app: Flask) -> None:

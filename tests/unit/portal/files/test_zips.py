@@ -19,8 +19,8 @@ from werkzeug.test import TestResponse
 from portal.core.database import db
 from portal.core.models import Account, Entry, Folder, StoredFile
 from portal.files import entries, names, zips
-from portal.files.zips import BusyError, Slots
 from portal.storage.disk import ContentLostError, Storage
+from portal.web import places
 from tests.support.portal import (
     choose,
     folder_id,
@@ -232,7 +232,7 @@ def test_too_many_entries_are_refused_in_words(make_app: Callable[..., Flask]) -
     text = alice.get(page).text
     assert "A ZIP can hold at most 3 files and folders" in text
     with app.app_context():
-        zips.current_slots().take(1)  # the refused one holds none
+        places.take(1)  # the refused one holds none
 
 
 def test_only_so_many_are_made_at_once(make_app: Callable[..., Flask]) -> None:
@@ -244,7 +244,7 @@ def test_only_so_many_are_made_at_once(make_app: Callable[..., Flask]) -> None:
     refused = alice.get(url[alice])
     assert refused.status_code == 503
     assert refused.headers["Retry-After"] == "60"
-    assert "as many ZIPs as it can" in refused.text
+    assert "as many ZIPs and other long answers as it can" in refused.text
     # One account cannot keep the other from its own.
     with bob.get(url[bob], buffered=False) as other:
         assert other.status_code == 200
@@ -252,17 +252,6 @@ def test_only_so_many_are_made_at_once(make_app: Callable[..., Flask]) -> None:
     for method in ("GET", "HEAD", "HEAD", "GET"):
         with alice.open(url[alice], method=method) as response:
             assert response.status_code == 200
-
-
-def test_places_are_limited_in_all_and_for_each() -> None:
-    slots = Slots(5)
-    for account_id in (1, 1, 2, 2, 3):
-        slots.take(account_id)
-    for account_id in (1, 4):
-        with pytest.raises(BusyError):
-            slots.take(account_id)
-    slots.release(2)
-    slots.take(4)
 
 
 def test_zip_needs_little_memory(alice: FlaskClient, app: Flask, data: Path) -> None:

@@ -20,11 +20,11 @@ from werkzeug.test import TestResponse
 from portal.accounts import accounts
 from portal.core.database import db
 from portal.core.models import Account, Activity, FileRequest, Folder, Share, StoredFile, now
-from portal.files import zips
 from portal.files.uploads import accept_up_to, add_file
 from portal.identity import second_factor
 from portal.sharing import links as link_service
 from portal.storage.disk import IncomingFile, StorageFullError
+from portal.web import places
 from portal.web.sharing import visitors
 from tests.support.portal import (
     REDIRECT,
@@ -466,16 +466,17 @@ def test_archive_that_is_refused_counts_nothing(
     visitor = visit(link := share(alice, folder, download_limit="1"))
     home = home_of(visitor, link)
     url, page = f"{home}/folders/{public_id(folder)}/zip", visitor.get(home).text
-    slots = zips.Slots(2)
-    app.extensions["portal.zips"] = slots
-    slots.take(0)
+    with app.app_context():
+        places.take(places.VISITORS)
+        taken = places.take(places.VISITORS)
     assert _post(visitor, url, page).status_code == 503
     assert downloads(app) == 0
-    slots.release(0)
+    taken.close()
     with _post(visitor, url, page) as archive:
         assert archive.status_code == 200
         # Visitors do not take the places of those who have an account.
-        slots.take(7)
+        with app.app_context():
+            places.take(7)
     with app.app_context():
         rows = db.session.scalars(select(Activity.action).where(Activity.action == "archive"))
         assert len(rows.all()) == 1

@@ -1,0 +1,119 @@
+"""A file of a fixed size, reserved beforehand, for lines that the database cannot take now.
+
+Appending needs no room on the disk and waits for no writer of the database. The file begins with a
+head: a random name, and the positions of the first line and behind the last one. Positions only
+grow. The head is written after the lines, in one piece: who is killed before that has appended
+nothing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import secrets
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+SIZE = 4 * 1024**2
+"""Bytes: about 15,000 downloads."""
+_HEAD = struct.Struct("<8sQQ")
+_LINES = 64
+"""Where the lines begin."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """The lines in a spool, which nobody else appends to or takes meanwhile.
+
+    :param name: of this spool; another file, such as one after a restore, has another name.
+    :param first: the position of the first line.
+    :param lines: all of them, each with a line feed at its end.
+    """
+
+    name: str
+    first: int
+    lines: bytes
+
+    @property
+    def end(self) -> int:
+        """The position behind the last line."""
+        return self.first + len(self.lines)
+
+    def after(self, position: int) -> list[bytes]:
+        """Return the lines from a position on: those before it were taken already."""
+        return self.lines[max(0, position - self.first) :].splitlines()
+
+
+class Spool:
+    """The file; it is opened anew for each call, as locks belong to what was opened."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def reserve(self) -> None:
+        """Create the file with all its room; where there is none, it is tried again when needed."""
+        try:
+            with self._locked():
+                pass
+        except OSError:
+            logger.exception("no room is reserved for the record in %s", self._path)
+
+    def is_empty(self) -> bool:
+        """Return whether no lines wait."""
+        try:
+            with self._path.open("rb", buffering=0) as file:
+                _, first, end = _HEAD.unpack(file.read(_HEAD.size))
+        except (OSError, struct.error):
+            return True  # it is not there yet
+        return bool(first == end)
+
+    def append(self, lines: bytes) -> bool:
+        """Append lines, each with a line feed at its end; return whether there was room for all."""
+        try:
+            with self._locked() as file:
+                name, first, end = _read_head(file)
+                place = _LINES + end - first
+                if place + len(lines) > SIZE or os.pwrite(file, lines, place) < len(lines):
+                    return False
+                os.pwrite(file, _HEAD.pack(name, first, end + len(lines)), 0)
+        except OSError:
+            logger.exception("the spool %s cannot be written", self._path)
+            return False
+        return True
+
+    @contextmanager
+    def take(self) -> Iterator[Waiting]:
+        """Yield the lines, and remove them at the end of the block, unless it raises.
+
+        Whoever is killed in the block, or shortly after it, finds the lines again: the block has to
+        remember the end of what it took, together with what it made of it.
+        """
+        with self._locked() as file:
+            name, first, end = _read_head(file)
+            waiting = Waiting(name.hex(), first, os.pread(file, end - first, _LINES))
+            yield waiting
+            os.pwrite(file, _HEAD.pack(name, end, end), 0)
+
+    @contextmanager
+    def _locked(self) -> Iterator[int]:
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if os.fstat(file).st_size < SIZE:
+                os.posix_fallocate(file, 0, SIZE)
+            if not any(_read_head(file)[0]):
+                os.pwrite(file, _HEAD.pack(secrets.token_bytes(8), 0, 0), 0)
+            yield file
+        finally:
+            os.close(file)
+
+
+def _read_head(file: int) -> tuple[bytes, int, int]:
+    name, first, end = _HEAD.unpack(os.pread(file, _HEAD.size, 0))
+    return name, first, end

@@ -1,0 +1,216 @@
+"""What is recorded while the database is locked or cannot grow: later, once each, in order."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from unittest.mock import Mock
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy.exc import OperationalError
+
+from flask_delegate.receipts import Receipt as LogLine
+from portal.activity import receipts, report, spool
+from portal.activity.record import bring_in, record
+from portal.activity.spool import Spool
+from portal.core import database
+from portal.core.database import db
+from portal.core.models import Activity, Receipt
+from tests.support.portal import links, post_folder, sign_in, upload
+
+QUICK = 0.5
+"""Seconds of a request that waits for nobody, on a slow machine."""
+KILLED = {"before the commit": (sa.Connection, "commit"), "after the commit": (os, "pwrite")}
+
+
+@contextmanager
+def locked(data: Path) -> Iterator[None]:
+    """Keep everybody from writing the database."""
+    with closing(sqlite3.connect(data / "portal.db", timeout=60, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+@contextmanager
+def full() -> Iterator[None]:
+    """Keep the database from growing."""
+
+    def limit(connection: sqlite3.Connection, *_: object) -> None:
+        connection.execute("PRAGMA max_page_count = 1").close()
+
+    sa.event.listen(db.engine, "checkout", limit)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database, "_WAIT", "PRAGMA max_page_count = 1073741823")
+        yield
+        sa.event.remove(db.engine, "checkout", limit)
+        db.session.close()
+        db.engine.dispose()
+
+
+def details(action: str = "archive") -> list[str]:
+    """Return what the database has, in order."""
+    rows = sa.select(Activity.detail).where(Activity.action == action).order_by(Activity.id)
+    return list(db.session.scalars(rows))
+
+
+def test_downloads_wait_for_no_writer_and_each_is_recorded_once(
+    alice: FlaskClient, data: Path, app: Flask
+) -> None:
+    upload(alice, "a.txt")
+    address = links(alice)["a.txt"]
+    with locked(data):
+        for number in range(10):
+            began = time.monotonic()
+            where = {"REMOTE_ADDR": f"198.51.100.{number}"}
+            with alice.get(address, environ_overrides=where) as response:
+                assert (response.status_code, response.data) == (200, b"content\n")
+            for page in ("/", "/activity", "/sign-in"):
+                assert alice.get(page).status_code in {200, 302}
+            assert time.monotonic() - began < 5 * QUICK
+        with app.app_context():
+            assert details("download") == []
+    page = alice.get("/activity").text
+    assert page.index("198.51.100.9") < page.index("198.51.100.0")
+    with app.app_context():
+        rows = sa.select(Activity.address).where(Activity.action == "download")
+        found = list(db.session.scalars(rows.order_by(Activity.id)))
+    assert found == [f"198.51.100.{number}" for number in range(10)]
+
+
+def test_writers_say_that_the_portal_is_busy(
+    alice: FlaskClient, data: Path, monkeypatch: pytest.MonkeyPatch, app: Flask
+) -> None:
+    monkeypatch.setattr(database, "_WAIT", "PRAGMA busy_timeout = 50")
+    with app.app_context():
+        db.engine.dispose()
+        with db.engine.connect():
+            pass
+    with locked(data):
+        for response in (post_folder(alice, "Of mine"), sign_in(app.test_client(), "alice")):
+            assert response.status_code == 503
+            assert int(response.headers["Retry-After"]) > 0
+            assert "Nothing was changed. Try again in a minute." in response.text
+    assert "Of mine" not in alice.get("/").text
+
+
+def test_download_is_refused_where_nothing_is_left_to_record_it(
+    alice: FlaskClient, data: Path, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload(alice, "a.txt")
+    address, answers = links(alice)["a.txt"], []
+    monkeypatch.setattr(spool, "SIZE", 1024)
+    with locked(data):
+        for _ in range(10):
+            with alice.get(address) as response:
+                answers.append(response.status_code)
+        assert answers[0] == 200
+        assert answers == sorted(answers)
+        assert response.status_code == 503
+        assert response.headers["Retry-After"] == "60"
+        assert "cannot record downloads now" in response.get_data(as_text=True)
+    with alice.get(address) as response:
+        assert response.status_code == 200
+    with app.app_context():
+        assert len(details("download")) == answers.count(200) + 1
+
+
+def test_nothing_is_lost_over_a_full_disk(app: Flask) -> None:
+    wanted = [f"{number} {'x' * 200}" for number in range(50)]
+    with app.app_context():
+        with full():
+            for detail in wanted:
+                record("archive", detail=detail)
+            assert len(details()) < 30
+        bring_in(wait=True)
+        assert details() == wanted
+
+
+@pytest.mark.parametrize("killed", KILLED)
+def test_what_is_brought_in_again_is_there_once(
+    app: Flask, data: Path, monkeypatch: pytest.MonkeyPatch, killed: str
+) -> None:
+    with app.app_context():
+        for number in range(3):
+            with locked(data):
+                record("archive", detail=str(number), actor="ä'\n\x00", by_itself=number == 1)
+            if number == 1:
+                with monkeypatch.context() as patch:
+                    target, name = KILLED[killed]
+                    patch.setattr(target, name, Mock(side_effect=MemoryError))
+                    with pytest.raises(MemoryError):
+                        bring_in(wait=True)
+        bring_in(wait=True)
+        assert details() == ["0", "1", "2"]
+        assert Spool(data / "activity.spool").is_empty()
+
+
+def test_another_spool_after_a_restore_is_brought_in(app: Flask, data: Path) -> None:
+    with app.app_context():
+        for number in range(2):
+            with locked(data):
+                record("archive", detail=str(number))
+            bring_in(wait=True)
+            (data / "activity.spool").unlink()
+        assert details() == ["0", "1"]
+
+
+def test_line_that_a_power_cut_took_is_left_out(app: Flask, data: Path) -> None:
+    waiting = Spool(data / "activity.spool")
+    with app.app_context():
+        for number in range(2):
+            with locked(data):
+                record("archive", detail=str(number))
+            waiting.append(bytes(9) + b"\n")
+        record("archive", detail="2")
+        assert details() == ["0", "1", "2"]
+
+
+def test_receipt_finds_a_download_that_waits(app: Flask, data: Path) -> None:
+    line = LogLine("1" * 16, datetime.now(UTC), "GET", 200, 8, None, "completed")
+    with app.app_context():
+        with locked(data):
+            record("download", handoff=line.id)
+        assert receipts.store([line]) == 1
+        assert db.session.scalar(sa.select(Receipt.handoff)) == line.id
+
+
+def test_receipts_wait_for_a_locked_database(
+    app: Flask, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "_WAIT", "PRAGMA busy_timeout = 50")
+    line = LogLine("1" * 16, datetime.now(UTC), "GET", 200, 8, None, "completed")
+    with app.app_context():
+        with locked(data):
+            record("download", handoff=line.id)
+            with db.engine.connect():  # whose time limit it has from then on
+                pass
+            with pytest.raises(OperationalError, match="locked"):
+                receipts.store([line], data / "log", {"a": 1})
+            db.session.rollback()
+            assert report.page(report.matching()) == []
+        assert receipts.position_in(data / "log") == {}
+        assert receipts.store([line], data / "log", {"a": 1}) == 1
+
+
+@pytest.mark.usefixtures("app")
+def test_room_is_reserved_at_the_start(data: Path) -> None:
+    path = data / "activity.spool"
+    assert path.stat().st_size == spool.SIZE
+    assert path.stat().st_blocks * 512 >= spool.SIZE
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_disk_that_is_full_at_the_start_is_no_reason_not_to_start(tmp_path: Path) -> None:
+    waiting = Spool(tmp_path / "nowhere" / "spool")
+    waiting.reserve()
+    assert waiting.is_empty()
+    assert not waiting.append(b"line\n")
