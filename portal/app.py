@@ -12,25 +12,27 @@ from flask_delegate import ConfigurationError, Delegate
 from portal import cli
 from portal.activity import record
 from portal.core import database, datafolder, logs, settings
-from portal.files.quota import quota_of
+from portal.files.quota import quota_of, usage_of
 from portal.files.uploads import UploadRequest
 from portal.identity import throttle
 from portal.identity.cookie import SessionInterface
 from portal.storage.disk import Storage
+from portal.tus.method_override import MethodOverride
 from portal.tus.parts import Parts
 from portal.web import activity, admin, errors, filters, headers, health, places
 from portal.web.account import account, sign_in
 from portal.web.edge import Edge
-from portal.web.files import entries, files, trash, tus
+from portal.web.files import entries, files, trash, unfinished
 from portal.web.forms import csrf
-from portal.web.sharing import links, visitors
+from portal.web.sharing import links, upload_page, visitors
+from portal.web.uploads import tus
 
 _BLUEPRINTS = (
     *(sign_in.auth, account.account, account.second_factor_pages, sign_in.invitation_pages),
     *(activity.activity, admin.admin, health.health),
     *(files.files, files.folders, entries.entry_pages, entries.zip_downloads),
-    *(trash.trash_pages, tus.tus),
-    *(links.link_pages, visitors.share_page, visitors.upload_page),
+    *(trash.trash_pages, unfinished.unfinished_pages, tus.tus),
+    *(links.link_pages, visitors.share_page, upload_page.upload_page),
 )
 
 
@@ -45,7 +47,8 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.request_class = UploadRequest
     settings.load(app, config)
     logs.init_app(app)
-    app.wsgi_app = Edge(app.wsgi_app, app.config["PROXIES"])  # type: ignore[method-assign]
+    overridden = MethodOverride(app.wsgi_app)
+    app.wsgi_app = Edge(overridden, app.config["PROXIES"])  # type: ignore[method-assign]
     folder = datafolder.prepare(settings.data_folder(app))
     app.secret_key = datafolder.secret_key(folder)
     app.session_interface = SessionInterface()
@@ -59,6 +62,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     for blueprint in _BLUEPRINTS:
         app.register_blueprint(blueprint)
     app.add_template_global(quota_of)
+    app.add_template_global(usage_of)
     app.cli.add_command(cli.portal)
     return app
 

@@ -79,6 +79,22 @@ def place(entry: E, folder: Folder) -> E:
     return entry
 
 
+def make_path(folder: Folder, path: Sequence[str]) -> Folder:
+    """Return the folder at a path below another one, created where it is missing.
+
+    :param path: names as a client gave them, from the outermost on.
+    :raises GoneError: if the folder is not there any more.
+    :raises TooDeepError: if it would lie too deep.
+    """
+    if not path:
+        return folder
+    with changing(folder.owner_id):
+        folder = current(folder)
+        for name in path:
+            folder = subfolder(folder, names.clean(name))
+    return folder
+
+
 def subfolder(folder: Folder, name: str) -> Folder:
     """Return the folder of that name in a folder, created if it is missing; in :func:`changing`.
 

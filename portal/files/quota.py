@@ -2,19 +2,47 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from flask import current_app
 from sqlalchemy import func, update
 
 from portal.core.database import change, db
 from portal.core.models import Account
 
+from . import unfinished
+
+
+class Usage(NamedTuple):
+    """How much an account may have, and has, in bytes.
+
+    :param stored: of its files, including those in the trash.
+    :param waiting: what its unfinished uploads need besides.
+    :param uploads: how many those are.
+    """
+
+    quota: int
+    stored: int
+    waiting: int
+    uploads: int
+
+    @property
+    def used(self) -> int:
+        """Return the bytes that nothing else can have."""
+        return self.stored + self.waiting
+
+    @property
+    def free(self) -> int:
+        """Return how many more bytes the account may have."""
+        return max(self.quota - self.used, 0)
+
 
 class QuotaExceededError(Exception):
-    """An account may not have that many bytes. Its unfinished uploads are waiting: they count."""
+    """An account may not have that many bytes more."""
 
-    def __init__(self, account: Account, waiting: int = 0) -> None:
-        self.quota, self.used = quota_of(account), account.used + waiting
-        super().__init__(f"{self.used} of {self.quota} bytes are used")
+    def __init__(self, account: Account) -> None:
+        self.account, self.usage = account, usage_of(account)
+        super().__init__(f"{self.usage.used} of {self.usage.quota} bytes are used")
 
 
 def quota_of(account: Account) -> int:
@@ -22,19 +50,29 @@ def quota_of(account: Account) -> int:
     return int(current_app.config["QUOTA"]) if account.quota is None else account.quota
 
 
-def free_space(account: Account) -> int:
-    """Return how many more bytes an account may have."""
-    return max(quota_of(account) - account.used, 0)
+def usage_of(account: Account) -> Usage:
+    """Return how much an account may have, and has: the one answer for pages and for checks."""
+    count, waiting = unfinished.count_of_owner(account.id)
+    return Usage(quota_of(account), account.used, waiting, count)
 
 
-def check(account: Account, size: int, waiting: int = 0) -> None:
+def check(account: Account, size: int) -> None:
     """Check that there is room for more bytes, and do not reserve it.
 
-    :param waiting: bytes of unfinished uploads, which need room, too.
     :raises QuotaExceededError: if the account may not have that many bytes more.
     """
-    if size + waiting > free_space(account):
-        raise QuotaExceededError(account, waiting)
+    if size > usage_of(account).free:
+        raise QuotaExceededError(account)
+
+
+def check_begun(owner_id: int, size: int) -> None:
+    """Check that there is still room for an upload that has begun, whatever others wait for.
+
+    :raises QuotaExceededError: if the account may not have that many bytes more.
+    """
+    account = db.session.get_one(Account, owner_id)
+    if account.used + size > quota_of(account):
+        raise QuotaExceededError(account)
 
 
 def charge(owner_id: int, size: int) -> None:

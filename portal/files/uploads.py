@@ -67,7 +67,7 @@ class UploadRequest(Request):
 
 def accept_files(account: Account) -> None:
     """Accept this request's files, or raise :exc:`QuotaExceededError` by its announced length."""
-    if not accept_up_to(quota.free_space(account)):
+    if not accept_up_to(quota.usage_of(account).free):
         raise quota.QuotaExceededError(account)
 
 

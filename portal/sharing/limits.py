@@ -5,6 +5,8 @@ Each count is one statement, so that concurrent requests never exceed a limit to
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 from flask import current_app
@@ -13,6 +15,18 @@ from sqlalchemy.dialects.sqlite import insert
 
 from portal.core.database import change, commit_change, db
 from portal.core.models import Account, Entry, FileRequest, Share, ShareDownload, now
+
+
+class LimitReachedError(Exception):
+    """A file request does not allow it.
+
+    :param files: how many files more it allows; None: as many as there are.
+    :param size: how many bytes more; None likewise.
+    """
+
+    def __init__(self, request: FileRequest, files: int | None, size: int | None) -> None:
+        super().__init__(request.public_id)
+        self.request, self.files, self.size = request, files, size
 
 
 def begin_download(share: Share, entry: Entry, visitor: str) -> bool:
@@ -57,11 +71,48 @@ def has_begun(share: Share, visitor: str) -> bool:
     return bool(db.session.scalar(select(_grants(share, visitor).exists())))
 
 
-def reserve(request: FileRequest, size: int) -> bool:
-    """Count a file against the limits of an open request, and return whether it may be stored.
+def left(request: FileRequest) -> tuple[int | None, int | None]:
+    """Return how many files and bytes more a file request allows; None: no limit."""
+    files, size = request.file_limit, request.size_limit
+    return (
+        None if files is None else max(files - request.files, 0),
+        None if size is None else max(size - request.size, 0),
+    )
 
-    If storing fails, :func:`release` the reservation.
+
+def check(request: FileRequest, files: int, size: int) -> None:
+    """Check that a file request allows so many files and bytes more, and do not count them.
+
+    :raises LimitReachedError: if it does not.
     """
+    files_left, size_left = left(request)
+    if files_left is not None and files > files_left:
+        raise LimitReachedError(request, files_left, None)
+    if size_left is not None and size > size_left:
+        raise LimitReachedError(request, None, size_left)
+
+
+@contextmanager
+def counted(request: FileRequest, size: int) -> Iterator[None]:
+    """Count a file against the limits of an open request, unless storing it fails.
+
+    :raises LimitReachedError: if the limits do not allow it any more, or the link has ended.
+    """
+    request_id = request.id
+    if not _reserve(request, size):
+        db.session.refresh(request)
+        check(request, 1, size)
+        raise LimitReachedError(request, 0, None)
+    try:
+        yield
+    except BaseException:
+        db.session.rollback()
+        _release(request_id, size)
+        raise
+
+
+def _reserve(request: FileRequest, size: int) -> bool:
+    """Count a file, and return whether it may be stored."""
     open_request = (
         update(FileRequest)
         .where(FileRequest.id == request.id)
@@ -78,8 +129,7 @@ def reserve(request: FileRequest, size: int) -> bool:
     return commit_change(counted) > 0
 
 
-def release(request_id: int, size: int) -> None:
-    """Undo :func:`reserve` for a file that could not be stored."""
+def _release(request_id: int, size: int) -> None:
     reserved = update(FileRequest).where(FileRequest.id == request_id)
     commit_change(reserved.values(files=FileRequest.files - 1, size=FileRequest.size - size))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 VERSION = "1.0.0"
@@ -14,6 +14,8 @@ CONTENT_TYPE = "application/offset+octet-stream"
 
 _NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 _LONGEST_METADATA = 16 * 1024
+_LONGEST_PATH = 64
+"""Folders that one upload may name; deeper ones are refused by their depth."""
 
 
 class HeaderError(ValueError):
@@ -51,6 +53,17 @@ def parse_metadata(value: str) -> Mapping[str, str]:
         except ValueError as error:
             raise HeaderError("Upload-Metadata is not UTF-8 in base64.") from error
     return metadata
+
+
+def folders_of(metadata: str) -> Sequence[str]:
+    """Return the folders that a file's ``relativePath`` lies in, from the outermost on.
+
+    :raises HeaderError: as :func:`parse_metadata`.
+    """
+    path = parse_metadata(metadata).get("relativePath", "")
+    names = [name for name in re.split(r"[/\\]", path) if name]
+    # After a separator at the end, there is no file.
+    return (names if re.search(r"[/\\]$", path) else names[:-1])[:_LONGEST_PATH]
 
 
 def parse_checksum(value: str) -> Checksum:

@@ -139,8 +139,8 @@ class Parts:
         with suppress(FileNotFoundError), self.open(key, 0) as part:
             part.path.unlink(missing_ok=True)
 
-    def remove_complete(self, key: str) -> None:
-        """Delete what a store has taken over; whoever has it open finds out by itself."""
+    def forget(self, key: str) -> None:
+        """Delete an upload, even one that a request adds to: it goes with that request's end."""
         (self._folder / key).unlink(missing_ok=True)
 
     def abandoned(self) -> Iterator[str]:

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import BinaryIO, NamedTuple, cast
 
 from flask import current_app
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import OperationalError
 
 from portal.core.clock import days_ago
 from portal.core.database import change, commit_change, db
-from portal.core.models import Account, Folder, StoredFile, Upload, now
-from portal.files import entries, names, quota
-from portal.files.policy import may
+from portal.core.models import Account, FileRequest, Folder, StoredFile, Upload, now
+from portal.files import entries, names, quota, tree, unfinished
 from portal.files.uploads import add_file
+from portal.sharing import limits
 from portal.storage.disk import OverAllowanceError
 
-from .headers import Checksum
+from .headers import Checksum, folders_of
 from .parts import PartFile, PartLockedError, Parts
 
 MOST_UNFINISHED = 1000
-"""Uploads that one account may have begun and not finished."""
+"""Uploads that one account, or visitors by one of its links, may have begun and not finished."""
 
 _CHUNK = 256 * 1024
 _NOTED_EVERY = 16 * 1024**2
@@ -42,16 +42,29 @@ class TooManyError(Exception):
     """The account has begun too many uploads."""
 
 
+class CancelledError(Exception):
+    """Somebody has cancelled the upload while a request added to it."""
+
+
+class Visit(NamedTuple):
+    """A visitor who sends files by a link.
+
+    :param visitor: a hash of the cookie.
+    """
+
+    request: FileRequest
+    visitor: str
+
+
 class Announced(NamedTuple):
     """What a client says of a file before it sends it.
 
-    :param path: folders to put it in, created where they are missing; none for the folder itself.
-    :param metadata: as it was sent.
+    :param metadata: as it was sent; :func:`portal.tus.headers.folders_of` has the folders to put
+        the file in, which are created at its end.
     """
 
     name: str
     size: int
-    path: tuple[str, ...]
     metadata: str
 
 
@@ -62,28 +75,37 @@ def current_parts() -> Parts:
 
 def expiry(upload: Upload) -> datetime:
     """Return when an upload expires, if nobody resumes it."""
-    return upload.used_at + _lifetime()
+    return upload.used_at + unfinished.lifetime()
 
 
-def create(account: Account, folder: Folder, announced: Announced) -> Upload:
-    """Create an upload.
+def create(
+    account: Account, folder: Folder, announced: Announced, visit: Visit | None = None
+) -> Upload:
+    """Create an upload into a folder of an account.
 
+    :param visit: who sends it, if that is not the account itself.
+    :raises HeaderError: if its metadata cannot be read.
+    :raises LimitReachedError: if the visitor's link does not allow it, with what they have begun.
     :raises GoneError: if the folder is not there any more.
     :raises QuotaExceededError: if the account may not have that much more, with what it has begun.
     :raises StorageFullError: if the disk has no room for it.
     :raises TooDeepError: if its folders would lie too deep.
     :raises TooManyError: if the account has begun too many.
     """
+    depth = len(folders_of(announced.metadata))
+    # Of two limits, the one is told that people can do something about.
+    _check_room(account, announced.size, visit)
     key = current_parts().create(announced.size)
     try:
         with entries.changing(account.id):
-            _check_room(account, announced.size)
+            _check_room(account, announced.size, visit)
             folder = entries.current(folder)
-            for part in announced.path:
-                folder = entries.subfolder(folder, names.clean(part))
+            tree.check_depth(tree.depth(folder.id) + depth)
             upload = Upload(
                 owner_id=account.id,
                 folder_id=folder.id,
+                request_id=visit.request.id if visit else None,
+                visitor=visit.visitor if visit else None,
                 name=names.clean(announced.name),
                 size=announced.size,
                 client_metadata=announced.metadata,
@@ -96,12 +118,10 @@ def create(account: Account, folder: Folder, announced: Announced) -> Upload:
     return upload
 
 
-def find(account: Account, public_id: str) -> Upload | None:
-    """Find an upload that an account may resume."""
+def find(public_id: str) -> Upload | None:
+    """Find an upload that has not expired, whoever it belongs to."""
     upload = db.session.scalar(select(Upload).where(Upload.public_id == public_id))
-    if upload is None or upload.owner_id != account.id or expiry(upload) < now():
-        return None
-    return upload if upload.finished_at or may(account, "add", upload.folder) else None
+    return upload if upload and expiry(upload) >= now() else None
 
 
 def opened(upload: Upload) -> PartFile:
@@ -120,6 +140,17 @@ def opened(upload: Upload) -> PartFile:
     return part
 
 
+def check_room(upload: Upload) -> None:
+    """Check that there is still room for an upload that has begun.
+
+    :raises LimitReachedError: if its visitor's link does not allow it any more.
+    :raises QuotaExceededError: if its owner may not have that many bytes more.
+    """
+    if upload.request:
+        limits.check(upload.request, 1, upload.size)
+    quota.check_begun(upload.owner_id, upload.size)
+
+
 def append(
     upload: Upload, part: PartFile, stream: BinaryIO, checksum: Checksum | None = None
 ) -> None:
@@ -129,6 +160,7 @@ def append(
     before the process is killed, at most :data:`_NOTED_EVERY` bytes are lost.
 
     :param part: from :func:`opened`.
+    :raises CancelledError: if somebody has cancelled it meanwhile.
     :raises OverAllowanceError: if it is longer than the upload was announced.
     :raises StorageFullError: if the disk is full.
     :raises WrongChecksumError: if it does not match its checksum.
@@ -142,41 +174,47 @@ def append(
     except BaseException as error:
         if checksum or isinstance(error, OverAllowanceError):
             part.cut(start)
-        with suppress(OSError, OperationalError):  # on a full disk; then less of it stays
+        # On a full disk less of it stays.
+        with suppress(OSError, OperationalError, CancelledError):
             _note_arrived(part, upload_id)
         raise
     _note_arrived(part, upload_id)
 
 
-def finish(upload: Upload, part: PartFile) -> StoredFile | None:
+def finish(upload: Upload, part: PartFile) -> StoredFile:
     """Keep an upload that is complete: on disk and in the database, or as it was.
 
-    :returns: none if another request was faster.
+    :raises CancelledError: if somebody has cancelled it meanwhile.
     :raises GoneError: if the folder is not there any more.
     :raises QuotaExceededError: if the account may not have that many bytes more.
     :raises StorageFullError: if the disk is full.
     """
     if part.size != upload.size:
         raise AssertionError("only what is complete is finished")
-    part_key, name, folder = upload.part_key, upload.name, upload.folder
+    part_key, name, path = upload.part_key, upload.name, folders_of(upload.client_metadata)
     _ = part.sha256  # hashed and written down to the disk before the database is locked
-    current_parts().take_over(part)
+    folder = entries.make_path(upload.folder, path)
     try:
-        finished = _mark_finished(upload) and add_file(folder, part, name)
+        current_parts().take_over(part)
+    except FileNotFoundError:
+        raise CancelledError from None
+    try:
+        _mark_finished(upload)
+        finished = add_file(folder, part, name)
     except BaseException:
         db.session.rollback()
         raise
     finally:
         part.discard()
-    current_parts().remove_complete(part_key)
-    return finished or None
+    current_parts().forget(part_key)
+    return finished
 
 
-def remove(upload: Upload) -> None:
-    """Delete an upload, as :meth:`Parts.remove` does. The file of a finished one stays."""
-    current_parts().remove(upload.part_key)
-    db.session.delete(upload)
-    db.session.commit()
+def cancel(upload: Upload) -> None:
+    """Delete an upload, also while a request adds to it. The file of a finished one stays."""
+    key = upload.part_key
+    commit_change(delete(Upload).where(Upload.id == upload.id))
+    current_parts().forget(key)
 
 
 def remove_expired() -> int:
@@ -185,30 +223,24 @@ def remove_expired() -> int:
     expired = select(Upload).where(Upload.used_at < days_ago(current_app.config["UPLOAD_DAYS"]))
     for upload in db.session.scalars(expired).all():
         try:
-            remove(upload)
+            current_parts().remove(upload.part_key)
         except PartLockedError:
             continue
+        cancel(upload)
         count += 1
     for key in current_parts().abandoned():
         if not db.session.scalar(select(Upload.id).where(Upload.part_key == key)):
-            current_parts().remove_complete(key)
+            current_parts().forget(key)
     return count
 
 
-def _lifetime() -> timedelta:
-    return timedelta(days=current_app.config["UPLOAD_DAYS"])
-
-
-def _check_room(account: Account, size: int) -> None:
-    begun = (
-        select(func.count(), func.coalesce(func.sum(Upload.size), 0))
-        .where(Upload.owner_id == account.id, Upload.finished_at.is_(None))
-        .where(Upload.used_at > now() - _lifetime())
-    )
-    count, waiting = db.session.execute(begun).one()
-    if count >= MOST_UNFINISHED:
+def _check_room(account: Account, size: int, visit: Visit | None) -> None:
+    if unfinished.count_begun(account.id, visit and visit.request.id) >= MOST_UNFINISHED:
         raise TooManyError
-    quota.check(account, size, waiting)
+    if visit:
+        begun = unfinished.of_visitor(visit.request, visit.visitor)
+        limits.check(visit.request, len(begun) + 1, sum(one.size for one in begun) + size)
+    quota.check(account, size)
 
 
 def _read(part: PartFile, stream: BinaryIO, checksum: Checksum | None, upload_id: int) -> None:
@@ -225,15 +257,17 @@ def _read(part: PartFile, stream: BinaryIO, checksum: Checksum | None, upload_id
 
 
 def _note_arrived(part: PartFile, upload_id: int) -> int:
-    """Note how much is on the disk, and return it."""
+    """Note how much is on the disk, and return it; raise :exc:`CancelledError` if that is vain."""
     arrived = part.sync()
     noted = update(Upload).where(Upload.id == upload_id)
-    commit_change(noted.values(arrived=arrived, used_at=now()))
+    if not commit_change(noted.values(arrived=arrived, used_at=now())):
+        raise CancelledError
     return arrived
 
 
-def _mark_finished(upload: Upload) -> bool:
-    """Record it in the transaction that brings the file; of two requests, one succeeds."""
+def _mark_finished(upload: Upload) -> None:
+    """Record it in the transaction that brings the file, unless it was cancelled or finished."""
     moment = now()
     open_upload = update(Upload).where(Upload.id == upload.id, Upload.finished_at.is_(None))
-    return change(open_upload.values(finished_at=moment, used_at=moment)) > 0
+    if not change(open_upload.values(finished_at=moment, used_at=moment)):
+        raise CancelledError

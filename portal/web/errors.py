@@ -17,6 +17,7 @@ from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntity
 from flask_delegate import FileRefused
 from portal.activity.record import NotRecordedError
 from portal.core import database
+from portal.files import unfinished
 from portal.files.entries import GoneError
 from portal.files.quota import QuotaExceededError
 from portal.files.uploads import takes_files
@@ -25,6 +26,7 @@ from portal.identity.throttle import TooManyAttemptsError
 from portal.storage.disk import ContentLostError, OverAllowanceError, StorageFullError
 
 from .filters import human_size
+from .flashes import list_names
 from .places import BusyError
 
 _WORDS = {
@@ -74,10 +76,15 @@ def _too_large(error: RequestEntityTooLarge) -> ResponseReturnValue:
 
 
 def _over_quota(error: QuotaExceededError) -> ResponseReturnValue:
+    usage, others, cancel = error.usage, "", ""
+    if usage.waiting:
+        names = list_names([one.name for one in unfinished.of_owner(error.account)], "uploads")
+        others = f" and {human_size(usage.waiting)} for what is not uploaded completely ({names})"
+        cancel = " cancel unfinished uploads,"
     text = (
-        f"You have used {human_size(error.used)} of your {human_size(error.quota)}, including the"
-        " trash. Delete files that you no longer need and empty the trash, or ask an administrator"
-        " for more."
+        f"You have used {human_size(usage.used)} of your {human_size(usage.quota)}, including the"
+        f" trash{others}. Delete files that you no longer need and empty the trash,{cancel} or ask"
+        " an administrator for more."
     )
     return _page(413, "Quota exceeded", text)
 

@@ -74,9 +74,9 @@ def sign_in(
     return client.post("/sign-in", data=form)
 
 
-def token(client: FlaskClient) -> str:
+def token(client: FlaskClient, address: str = "/") -> str:
     """Read the token of a form that the client would see."""
-    page = client.get("/", follow_redirects=True).text
+    page = client.get(address, follow_redirects=True).text
     found = re.search(r'name="csrf_token" value="([^"]+)"', page)
     assert found
     return found[1]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from .account import Account, OneTimeLink, RecoveryCode, Role, SignIn
 from .activity import Activity, LogPosition, Receipt
 from .base import Base, hash_token, new_token, now
-from .entry import Entry, Folder, StoredFile, Upload
+from .entry import Entry, Folder, StoredFile
 from .seen_day import SeenDay
 from .share import FileRequest, Share, ShareDownload
+from .upload import Upload
 
 __all__ = [
     "Account",

@@ -1,15 +1,15 @@
-"""Files and folders, and uploads that are not finished."""
+"""Files and folders."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
+from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from portal.core import text
 
-from .base import NEVER_REUSED_IDS, Base, Bytes, EntryId, Moment, Name, OwnerId, PublicId, now
+from .base import NEVER_REUSED_IDS, Base, Bytes, Moment, Name, PublicId
 
 
 def _unique(name: str, *columns: str, where: str) -> sa.Index:
@@ -74,29 +74,3 @@ class StoredFile(Entry):
     storage_key: Mapped[str] = mapped_column(sa.String(64), unique=True, nullable=True)
 
     __mapper_args__ = {"polymorphic_identity": True}  # noqa: RUF012
-
-
-class Upload(Base):
-    """An upload in pieces, which are in a file of their own until it is complete."""
-
-    __tablename__ = "upload"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    public_id: Mapped[PublicId]
-    owner_id: Mapped[OwnerId]
-    folder_id: Mapped[EntryId]
-    name: Mapped[Name]
-    # Of the whole file.
-    size: Mapped[Bytes]
-    # As the client wrote it: the protocol has the server repeat it.
-    client_metadata: Mapped[str] = mapped_column(sa.Text)
-    part_key: Mapped[str] = mapped_column(sa.String(64), unique=True)
-    # What has arrived and was written through to the disk. After a power cut, what its file has
-    # beyond that may be anything.
-    arrived: Mapped[Bytes] = mapped_column(default=0, server_default="0")
-    # When a piece last arrived.
-    used_at: Mapped[datetime] = mapped_column(default=now, index=True)
-    # The row stays for a while: the client may have missed the answer.
-    finished_at: Mapped[datetime | None]
-
-    folder: Mapped[Folder] = relationship(lazy="joined", innerjoin=True)

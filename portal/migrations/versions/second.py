@@ -23,6 +23,9 @@ def upgrade() -> None:
     arrived = sa.Column("arrived", sa.BigInteger(), nullable=False, server_default="0")
     op.add_column("upload", arrived)
     op.execute("UPDATE upload SET arrived = size")
+    op.add_column("upload", sa.Column("request_id", sa.Integer()))
+    op.create_index("ix_upload_request_id", "upload", ["request_id"])
+    op.add_column("upload", sa.Column("visitor", sa.String(64)))
     op.create_table(
         "log_position",
         sa.Column("log", sa.Text(), nullable=False, primary_key=True),

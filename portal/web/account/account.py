@@ -9,7 +9,7 @@ from wtforms import PasswordField  # type: ignore[import-untyped]
 from portal.accounts import accounts
 from portal.accounts.accounts import AccountError
 from portal.core.references import shows_names
-from portal.files.quota import quota_of
+from portal.files.quota import usage_of
 from portal.identity import passwords, second_factor, sessions, throttle
 from portal.identity.current_user import (
     current_account,
@@ -208,7 +208,7 @@ def _page(form: ChangePasswordForm) -> ResponseReturnValue:
         form,
         sessions=sessions.list_sessions(mine),
         this_session=current_sign_in_id(),
-        quota=quota_of(mine),
+        usage=usage_of(mine),
         codes_left=second_factor.recovery_codes_left(mine.id),
         shows_names=shows_names(),
     )

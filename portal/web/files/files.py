@@ -12,9 +12,9 @@ from wtforms.validators import DataRequired  # type: ignore[import-untyped]
 from flask_delegate import FileRefused, Handoff, HandoffUnavailable, delegated, signed_url
 from portal.activity.record import RecordedHandoff
 from portal.core.models import Folder, StoredFile
-from portal.files import entries, listing, names, tree
+from portal.files import entries, listing, names, tree, unfinished
 from portal.files.listing import SORTS, Direction, Order
-from portal.files.quota import free_space
+from portal.files.quota import usage_of
 from portal.files.uploads import accept_files, add_file, received_files
 from portal.identity.current_user import current_account, login_required
 from portal.storage.content import current_storage
@@ -238,6 +238,8 @@ def list_folder(folder: Folder) -> ResponseReturnValue:
     query = ListQuery()
     order, (direction, public_id) = query.sorting(), query.place()
     mark = entry_of(folder.owner_id, public_id)
+    account = current_account()
+    usage = usage_of(account)
     return render_template(
         "files/list.html",
         folder=folder,
@@ -247,7 +249,9 @@ def list_folder(folder: Folder) -> ResponseReturnValue:
         query=query,
         address=_address,
         here=request.full_path.removesuffix("?"),
-        limit=min(current_app.config["MAX_CONTENT_LENGTH"], free_space(current_account())),
+        limit=min(current_app.config["MAX_CONTENT_LENGTH"], usage.free),
+        usage=usage,
+        unfinished=unfinished.of_owner(account, folder) if usage.uploads else [],
     )
 
 

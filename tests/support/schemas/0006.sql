@@ -190,14 +190,15 @@ CREATE TABLE upload (
 	client_metadata TEXT NOT NULL, 
 	part_key VARCHAR(64) NOT NULL, 
 	used_at DATETIME NOT NULL, 
-	finished_at DATETIME, arrived BIGINT DEFAULT '0' NOT NULL, 
+	finished_at DATETIME, arrived BIGINT DEFAULT '0' NOT NULL, request_id INTEGER, visitor VARCHAR(64), 
 	CONSTRAINT pk_upload PRIMARY KEY (id), 
 	CONSTRAINT uq_upload_public_id UNIQUE (public_id), 
 	CONSTRAINT fk_upload_owner_id_account FOREIGN KEY(owner_id) REFERENCES account (id) ON DELETE CASCADE, 
 	CONSTRAINT fk_upload_folder_id_entry FOREIGN KEY(folder_id) REFERENCES entry (id) ON DELETE CASCADE, 
 	CONSTRAINT uq_upload_part_key UNIQUE (part_key)
 );
-INSERT INTO "upload" VALUES(1,'upload-10',1,4,'Film.mp4',1000000000000,'filename RmlsbS5tcDQ=','00112233445566778899aabbccddeeff','2026-01-06 03:04:05.000000',NULL,1000000000000);
+INSERT INTO "upload" VALUES(1,'upload-10',1,4,'Film.mp4',1000000000000,'filename RmlsbS5tcDQ=','00112233445566778899aabbccddeeff','2026-01-06 03:04:05.000000',NULL,1000000000000,NULL,NULL);
+INSERT INTO "upload" VALUES(2,'upload-11',1,4,'Photo.jpg',1000,'filename UGhvdG8uanBn','ffeeddccbbaa99887766554433221100','2026-01-06 03:04:05.000000',NULL,10,1,'0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef');
 CREATE INDEX ix_sign_in_account_id ON sign_in (account_id);
 CREATE INDEX ix_one_time_link_account_id ON one_time_link (account_id);
 CREATE INDEX ix_recovery_code_account_id ON recovery_code (account_id);
@@ -220,6 +221,7 @@ CREATE INDEX ix_activity_owner_id ON activity (owner_id, id);
 CREATE INDEX ix_activity_entry ON activity (entry, id);
 CREATE TRIGGER activity_is_only_added_to BEFORE UPDATE ON activity BEGIN SELECT raise(ABORT, 'activity is only added to'); END;
 CREATE INDEX ix_entry_by_name ON entry (parent_id, trash_id, is_file, sort_key, id);
+CREATE INDEX ix_upload_request_id ON upload (request_id);
 DELETE FROM "sqlite_sequence";
 INSERT INTO "sqlite_sequence" VALUES('account',4);
 INSERT INTO "sqlite_sequence" VALUES('entry',6);

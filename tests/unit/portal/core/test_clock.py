@@ -130,7 +130,7 @@ def test_clock_that_is_a_year_ahead_deletes_nothing(
         account = accounts.find("alice")
         assert account
         folder = entries.root_folder(account.id)
-        uploads.create(account, folder, uploads.Announced("b", 9, (), ""))
+        uploads.create(account, folder, uploads.Announced("b", 9, ""))
         invitations.create_invitation(Role.MEMBER, None, "")
         before = len(db.session.scalars(select(Activity)).all())
         clock(YEAR)

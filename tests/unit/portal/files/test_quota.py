@@ -128,7 +128,7 @@ def test_two_uploads_at_once_cannot_both_take_the_last_of_it(app: Flask, data: P
     def add(number: int) -> bool:
         with app.app_context():
             # What a request would have looked at before.
-            assert quota.free_space(db.session.get_one(Account, account_id)) == 1000
+            assert quota.usage_of(db.session.get_one(Account, account_id)).free == 1000
             folder = db.session.get_one(Folder, folder_id)
             incoming = current_storage().receive(Allowance(1000))
             incoming.write(bytes(300))

@@ -438,7 +438,7 @@ def test_sessions_links_and_unfinished_uploads_are_not_restored(
         sessions.start(sessions.Proof.of(account), "browser", "127.0.0.1")
         invitations.create_invitation(Role.MEMBER, None, "for Carol")
         folder = entries.root_folder(account.id)
-        begun = [uploads.create(account, folder, uploads.Announced(n, 9, (), "")) for n in "ab"]
+        begun = [uploads.create(account, folder, uploads.Announced(n, 9, "")) for n in "ab"]
         begun[1].finished_at = now()
         db.session.commit()
     assert run(app, "backup", str(target))[0] == 0

@@ -14,14 +14,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select, update
 from sqlalchemy.exc import OperationalError
-from werkzeug.test import TestResponse
 
 from portal.accounts import accounts
 from portal.core.database import db
@@ -31,8 +29,9 @@ from portal.maintenance import cleanup
 from portal.storage import disk
 from portal.storage.content import current_storage
 from portal.tus import headers, parts, uploads
-from portal.tus.headers import CONTENT_TYPE, HeaderError
+from portal.tus.headers import HeaderError
 from tests.support.portal import (
+    REDIRECT,
     choose,
     folder_id,
     folders,
@@ -40,58 +39,12 @@ from tests.support.portal import (
     links,
     make_folder,
     sign_in,
-    token,
     upload,
 )
+from tests.support.tus import Tus, words
 
 MIB = 1024**2
 CONTENT = bytes(range(256)) * 400
-
-
-class Body(Protocol):
-    """What a server reads a request from."""
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Return at most so many bytes."""
-
-
-class Tus:
-    """A client with a session."""
-
-    def __init__(self, client: FlaskClient) -> None:
-        self._client = client
-        self._token = token(client)
-
-    def send(
-        self, method: str, url: str, body: bytes | Body = b"", /, **fields: str
-    ) -> TestResponse:
-        """Send a request; fields are headers, with ``_`` for ``-``."""
-        sent = {"Tus-Resumable": "1.0.0", "X-CSRFToken": self._token}
-        if method in {"PATCH"} or body:
-            sent["Content-Type"] = CONTENT_TYPE
-        sent |= {name.replace("_", "-"): value for name, value in fields.items()}
-        if isinstance(body, bytes):
-            return self._client.open(url, method=method, headers=sent, data=body)
-        environ = {"wsgi.input": body, "CONTENT_LENGTH": sent.pop("Content-Length")}
-        return self._client.open(url, method=method, headers=sent, environ_overrides=environ)
-
-    def create(self, length: int, body: bytes = b"", /, **metadata: str) -> TestResponse:
-        words = ",".join(
-            f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in metadata.items()
-        )
-        said = {"Upload_Length": str(length), "Upload_Metadata": words}
-        return self.send("POST", "/uploads/", body, **said)
-
-    def begin(self, length: int, **metadata: str) -> str:
-        made = self.create(length, **metadata)
-        assert made.status_code == 201, made.text
-        return str(made.location)
-
-    def add(self, url: str, offset: int, body: bytes, **fields: str) -> TestResponse:
-        return self.send("PATCH", url, body, Upload_Offset=str(offset), **fields)
-
-    def offset(self, url: str) -> int:
-        return int(self.send("HEAD", url).headers["Upload-Offset"])
 
 
 @pytest.fixture
@@ -294,7 +247,7 @@ def test_of_two_at_once_one_waits_its_turn(app: Flask, tus: Tus) -> None:
     thread = threading.Thread(target=add_slowly)
     thread.start()
     assert body.reached.wait(30)
-    for refused in (tus.send("HEAD", url), tus.add(url, 0, b"abcde"), tus.send("DELETE", url)):
+    for refused in (tus.send("HEAD", url), tus.add(url, 0, b"abcde")):
         assert refused.status_code == 423
     body.go_on.set()
     thread.join()
@@ -472,7 +425,8 @@ def test_quota_is_looked_at_on_the_way(app: Flask, alice: FlaskClient, tus: Tus)
     set_quota(app, 100)
     url = tus.begin(60, filename="a")
     assert tus.add(url, 0, b"x" * 30).status_code == 204
-    upload(alice, "other", b"x" * 70)
+    assert upload(alice, "other", b"x" * 40).status_code == REDIRECT
+    set_quota(app, 90)
     refused = tus.add(url, 30, b"x" * 30)
     assert refused.status_code == 413
     assert "Delete files that you no longer need and empty the trash" in refused.text
@@ -486,7 +440,7 @@ def test_quota_that_is_taken_at_the_last_moment_loses_nothing(
 ) -> None:
     set_quota(app, 100)
     url = tus.begin(60, filename="a")
-    monkeypatch.setattr(quota, "check", lambda *_: set_quota(app, 10))
+    monkeypatch.setattr(quota, "check_begun", lambda *_: set_quota(app, 10))
     assert tus.add(url, 0, b"x" * 60).status_code == 413
     assert kept(data) == []
     assert tus.send("HEAD", url).status_code == 413  # and not: complete
@@ -673,3 +627,14 @@ def test_headers_that_are_not_ascii_are_refused_in_words(
     assert tus.add(url, 0, b"12345", Upload_Checksum="sha1 \xe9").status_code == 400
     assert tus.offset(url) == 0
     assert links(alice) == {}
+
+
+def test_empty_folders_are_created_at_their_place(alice: FlaskClient, tus: Tus, data: Path) -> None:
+    for path in ("Trip/Empty/", "Trip/Empty/", "trip/Other/", "/"):
+        made = tus.send("POST", "/uploads/folders/", Upload_Metadata=words(relativePath=path))
+        assert made.status_code == 201, made.text
+    assert set(folders(alice)) == {"Trip"}
+    assert set(folders(alice, folders(alice)["Trip"])) == {"Empty", "Other"}
+    deep = words(relativePath="x/" * 60)
+    assert tus.send("POST", "/uploads/folders/", Upload_Metadata=deep).status_code == 400
+    assert unfinished(data) == []

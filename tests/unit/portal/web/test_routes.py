@@ -71,6 +71,10 @@ EXPECTED: dict[tuple[str, str], Answers] = {
     ("POST", "/uploads/folders/<public_id>"): Answers(SIGN_IN, REDIRECT, 404, 404),
     # Uploads in pieces, for programs.
     ("POST", "/uploads/"): Answers(401, 201, 404, 404),
+    ("POST", "/uploads/folders/"): Answers(401, 201, 404, 404),
+    ("GET", "/unfinished"): Answers(SIGN_IN, 200, 200, 200),
+    ("POST", "/unfinished/cancel"): Answers(SIGN_IN, REDIRECT, REDIRECT, REDIRECT),
+    ("POST", "/unfinished/<public_id>/cancel"): Answers(SIGN_IN, REDIRECT, 404, 404),
     ("GET", "/uploads/<public_id>"): Answers(401, 200, 404, 404),
     ("PATCH", "/uploads/<public_id>"): Answers(401, 204, 404, 404),
     ("DELETE", "/uploads/<public_id>"): Answers(401, 204, 404, 404),
@@ -298,6 +302,7 @@ PARAMETERS: dict[str, Callable[[People], str]] = {
     "/shared/": lambda people: people.share,
     "/uploads/": lambda people: begin_upload(people),
     "/uploads/folders/": root_id,
+    "/unfinished/": lambda people: begin_upload(people),
     "/uploads/requested/": lambda people: people.file_request,
     "/requested/": lambda people: people.file_request,
 }
@@ -311,6 +316,7 @@ FIELDS: dict[str, tuple[str, Callable[[People], str]]] = {
     "/move": ("entry", file_id),
     "/trash/undo": ("moment", moment_of_trash),
     "/uploads/": ("folder", root_id),
+    "/uploads/folders/": ("folder", root_id),
 }
 
 
@@ -332,7 +338,7 @@ def send(
     return client.post(url, data={**fields, **own})
 
 
-PIECES = re.compile(r"/uploads/[^/]*")
+PIECES = re.compile(r"/uploads/([^/]*|folders/)")
 """Uploads in pieces: what a form has in fields, they have in headers."""
 
 

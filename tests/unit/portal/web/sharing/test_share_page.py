@@ -25,7 +25,7 @@ from portal.identity import second_factor
 from portal.sharing import links as link_service
 from portal.storage.disk import IncomingFile, StorageFullError
 from portal.web import places
-from portal.web.sharing import visitors
+from portal.web.sharing import upload_page
 from tests.support.portal import (
     REDIRECT,
     choose,
@@ -351,10 +351,14 @@ def test_limits_of_a_request_hold(app: Flask, alice: FlaskClient, visit: Visitor
     link = ask(alice, folder, file_limit="2", size_limit="0.001")
     visitor = visit(link)
     home = home_of(visitor, link)
-    assert "no room for this" in send(visitor, home, "large.txt", b"x" * 2000).text
+    said = send(visitor, home, "large.txt", b"x" * 2000).text
+    assert "Nothing was received: This link accepts 1 KiB more. Send smaller files" in said
     assert "Received: a.txt" in send(visitor, home, "a.txt", b"x" * 500).text
-    assert "no room for this" in send(visitor, home, "b.txt", b"x" * 600).text
-    assert "This link is used up" in send(visitor, home, "c.txt", b"x").text
+    assert "This link accepts 548 bytes more." in send(visitor, home, "b.txt", b"x" * 600).text
+    last = send(visitor, home, "c.txt", b"x")
+    assert (last.status_code, "Received: c.txt. Thank you." in last.text) == (200, True)
+    assert "received all the files" in last.text
+    assert "This link is used up" in visitor.get(home).text
     assert sorted(links(alice, folder)) == ["a.txt", "c.txt"]
     with app.app_context():
         asked = db.session.scalars(select(FileRequest)).one()
@@ -375,7 +379,7 @@ def test_uploader_does_not_learn_how_full_it_is(
     for size in (101, 200_000):
         said = send(visitor, home, "a.txt", b"x" * size)
         assert said.status_code == 200
-        assert "There was no room for this." in said.text
+        assert "alice does not have enough space for this." in said.text
         assert "quota" not in said.text
     assert kept(data) == []  # type: ignore[arg-type]
     with app.app_context():
@@ -406,7 +410,7 @@ def test_request_takes_nothing_that_ended_while_it_was_sent(
         db.session.commit()
         return really(free)
 
-    monkeypatch.setattr(visitors, "accept_up_to", revoked_then)
+    monkeypatch.setattr(upload_page, "accept_up_to", revoked_then)
     assert "This link was revoked" in send(visitor, home, "late.txt", b"late").text
     assert links(alice, folder) == {}
 
@@ -424,7 +428,7 @@ def test_upload_that_breaks_tells_what_was_kept(
             raise StorageFullError
         return really(into, incoming, name)
 
-    monkeypatch.setattr(visitors, "add_file", full)
+    monkeypatch.setattr(upload_page, "add_file", full)
     found = re.search(r'name="csrf_token" value="([^"]+)"', visitor.get(home).text)
     assert found
     two = [(io.BytesIO(b"x"), "a.txt"), (io.BytesIO(b"y"), "b.txt")]
@@ -454,8 +458,23 @@ def test_more_files_than_may_come_are_not_written_to_disk(
     many = [(io.BytesIO(b"x"), f"{n}.txt") for n in range(5)]
     form = {"csrf_token": found[1], "file": many}
     said = visitor.post(f"/uploads{home}", data=form, follow_redirects=True)
-    assert "There was no room for this." in said.text
+    assert "This link accepts 2 more files. Send fewer" in said.text
     assert kept(data) == []
+
+
+def test_form_names_the_number_of_files_that_it_can_have(
+    alice: FlaskClient, visit: Visitor, data: Path
+) -> None:
+    visitor = visit(link := ask(alice, make_folder(alice, "Inbox")))
+    home = home_of(visitor, link)
+    for count, kept_then in ((100, 0), (99, 99)):
+        form = {
+            "csrf_token": token(visitor, home),
+            "file": [(io.BytesIO(b"x"), f"{n}.txt") for n in range(count)],
+        }
+        said = visitor.post(f"/uploads{home}", data=form, follow_redirects=True).text
+        assert ("A form can have at most 99 files at once." in said) == (count == 100)
+        assert len(kept(data)) == kept_then
 
 
 def test_archive_that_is_refused_counts_nothing(

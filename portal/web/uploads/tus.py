@@ -4,36 +4,38 @@ checksum and termination. Errors are a sentence of plain text, for the program t
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from typing import BinaryIO, cast
 
 from flask import Blueprint, Response, abort, current_app, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.http import http_date
 
-from portal.core.models import Folder, Upload
+from portal.core.models import FileRequest, Upload
 from portal.files import entries, quota
 from portal.files.tree import TooDeepError
 from portal.files.uploads import LONGEST_FORM, UploadRequest
-from portal.identity.current_user import current_account, signed_in_account
+from portal.sharing import limits, links
 from portal.storage.disk import OverAllowanceError
 from portal.tus import headers, uploads
 from portal.tus.parts import PartFile, PartLockedError
 from portal.web.filters import human_size
 from portal.web.flashes import done
 from portal.web.forms import csrf
-from portal.web.loaders import entry_or_404
+
+from .uploader import refuse_visitor, target_of, upload_or_404
 
 tus = Blueprint("tus", __name__)
 
 _ANSWERS: Mapping[type[Exception], tuple[int, str]] = {
     headers.HeaderError: (400, ""),
     TooDeepError: (400, ""),
+    uploads.CancelledError: (404, "This upload was cancelled."),
     PartLockedError: (423, "Another request is adding to this upload. Try again in a moment."),
     uploads.TooManyError: (
         429,
-        f"You have {uploads.MOST_UNFINISHED} unfinished uploads. Finish or cancel some first.",
+        f"There are {uploads.MOST_UNFINISHED} unfinished uploads. Finish or cancel some first.",
     ),
     uploads.WrongChecksumError: (460, "The piece did not arrive as it was sent. Send it again."),
     uploads.WrongOffsetError: (
@@ -42,8 +44,6 @@ _ANSWERS: Mapping[type[Exception], tuple[int, str]] = {
     ),
 }
 """The status of each error, and what to say; nothing: the error's own message."""
-_LONGEST_PATH = 64
-"""Folders that one upload may name; deeper ones are refused by their depth."""
 _GONE = "This upload does not exist any more. Start it again."
 _TOO_LONG = "The upload was announced with {} bytes, and more arrived."
 
@@ -60,13 +60,16 @@ for _error in _ANSWERS:
 @tus.before_request
 def check_version() -> None:
     """Refuse other versions of the protocol."""
+    cast("UploadRequest", request).read_to_the_end()
     if request.method != "OPTIONS" and request.headers.get("Tus-Resumable") != headers.VERSION:
         abort(412, f"Uploads in pieces need the header Tus-Resumable: {headers.VERSION}.")
 
 
-@tus.after_request
+@tus.after_app_request
 def tell_version(response: Response) -> Response:
-    """Name the protocol's version on each answer."""
+    """Name the protocol's version on each answer to who speaks it."""
+    if request.blueprint != tus.name and "Tus-Resumable" not in request.headers:
+        return response
     response.headers["Tus-Resumable"] = headers.VERSION
     if request.method == "OPTIONS" or response.status_code == 412:
         response.headers["Tus-Version"] = headers.VERSION
@@ -86,31 +89,42 @@ def describe(public_id: str = "") -> ResponseReturnValue:  # noqa: ARG001  (the 
 @csrf.exempt  # type: ignore[untyped-decorator]
 def create() -> ResponseReturnValue:
     """Create an upload, and take its first piece if that comes along."""
-    _admit()
-    length = headers.parse_number("Upload-Length", request.headers.get("Upload-Length"))
     encoded = request.headers.get("Upload-Metadata", "")
     metadata = headers.parse_metadata(encoded)
-    if public_id := metadata.get("folder"):
-        folder = entry_or_404(Folder, public_id, "add")
-    else:
-        folder = entries.root_folder(current_account().id)
-    path = [name for name in re.split(r"[/\\]", metadata.get("relativePath", "")) if name]
-    path = path[:-1][:_LONGEST_PATH]  # the last is the file itself
-    announced = uploads.Announced(metadata.get("filename", ""), length, tuple(path), encoded)
-    upload = uploads.create(current_account(), folder, announced)
+    target = target_of(metadata)
+    _admit()
+    length = headers.parse_number("Upload-Length", request.headers.get("Upload-Length"))
+    announced = uploads.Announced(metadata.get("filename", ""), length, encoded)
+    with _refusing(target.visit and target.visit.request):
+        upload = uploads.create(target.account, target.folder, announced, target.visit)
     said = _expiry(upload) | {"Location": url_for("tus.add", public_id=upload.public_id)}
-    if length == 0 or request.content_length or request.headers.get("Transfer-Encoding"):
+    if length == 0 or _has_body():
         said["Upload-Offset"] = _take_piece(upload, 0)
     return "", 201, said
+
+
+@tus.post("/uploads/folders/")
+@csrf.exempt  # type: ignore[untyped-decorator]
+def create_folders() -> ResponseReturnValue:
+    """Create the folders of a ``relativePath`` that ends in a slash: those that hold no file.
+
+    No upload would create them. By a link, one counts as a file.
+    """
+    encoded = request.headers.get("Upload-Metadata", "")
+    target = target_of(headers.parse_metadata(encoded))
+    _admit()
+    with _counted(target.visit and target.visit.request, 0):
+        entries.make_path(target.folder, headers.folders_of(encoded))
+    return "", 201
 
 
 @tus.route("/uploads/<public_id>", methods=["PATCH"])
 @csrf.exempt  # type: ignore[untyped-decorator]
 def add(public_id: str) -> ResponseReturnValue:
     """Take the next piece."""
+    upload = upload_or_404(public_id)
     _admit()
     start = headers.parse_number("Upload-Offset", request.headers.get("Upload-Offset"))
-    upload = _upload_or_404(public_id)
     if upload.finished_at:
         abort(409, "This upload is complete.")
     return "", 204, {"Upload-Offset": _take_piece(upload, start)} | _expiry(upload)
@@ -120,8 +134,7 @@ def add(public_id: str) -> ResponseReturnValue:
 @tus.get("/uploads/<public_id>")
 def show(public_id: str) -> ResponseReturnValue:
     """Return how much has arrived."""
-    _check_signed_in()
-    upload = _upload_or_404(public_id)
+    upload = upload_or_404(public_id)
     there = upload.size
     if not upload.finished_at:
         with _opened_or_404(upload) as part:
@@ -139,21 +152,16 @@ def show(public_id: str) -> ResponseReturnValue:
 @csrf.exempt  # type: ignore[untyped-decorator]
 def terminate(public_id: str) -> ResponseReturnValue:
     """Cancel an upload."""
+    upload = upload_or_404(public_id, cancels=True)
     _admit()
-    uploads.remove(_upload_or_404(public_id))
+    uploads.cancel(upload)
     return "", 204
 
 
-def _check_signed_in() -> None:
-    if signed_in_account() is None:
-        abort(401, "You are signed out. Sign in again, and then resume the upload.")
-
-
 def _admit() -> None:
-    """Let only pages of the account's own session change something, as for forms."""
-    cast("UploadRequest", request).read_to_the_end()
-    _check_signed_in()
-    if request.mimetype not in {"", headers.CONTENT_TYPE}:
+    """Let only pages of the browser's own session change something, as for forms."""
+    is_piece = request.method == "PATCH" or _has_body()
+    if is_piece and request.mimetype != headers.CONTENT_TYPE:
         abort(415, f"Uploads in pieces need the header Content-Type: {headers.CONTENT_TYPE}.")
     most = int(current_app.config["MAX_CONTENT_LENGTH"])
     if (request.content_length or 0) > most:
@@ -162,15 +170,33 @@ def _admit() -> None:
     csrf.protect()
 
 
-def _upload_or_404(public_id: str) -> Upload:
-    return uploads.find(current_account(), public_id) or abort(404, _GONE)
+def _has_body() -> bool:
+    return bool(request.content_length or request.headers.get("Transfer-Encoding"))
+
+
+@contextmanager
+def _refusing(link: FileRequest | None) -> Iterator[None]:
+    """Tell a visitor of a limit what a visitor may know of it."""
+    try:
+        yield
+    except (limits.LimitReachedError, quota.QuotaExceededError) as error:
+        if link:
+            refuse_visitor(link, error)
+        raise
+
+
+@contextmanager
+def _counted(link: FileRequest | None, size: int) -> Iterator[None]:
+    """Count a file against the limits of the link that it comes by, if it comes by one."""
+    with _refusing(link), limits.counted(link, size) if link else nullcontext():
+        yield
 
 
 def _opened_or_404(upload: Upload) -> PartFile:
     try:
         return uploads.opened(upload)
     except FileNotFoundError:
-        uploads.remove(upload)
+        uploads.cancel(upload)
         abort(404, _GONE)
 
 
@@ -190,7 +216,8 @@ def _take_piece(upload: Upload, start: int) -> str:
             raise uploads.WrongOffsetError
         if (request.content_length or 0) > upload.size - start:
             abort(413, _TOO_LONG.format(upload.size))
-        quota.check(current_account(), upload.size)  # much may have come since it was begun
+        with _refusing(upload.request):
+            uploads.check_room(upload)  # much may have come since it was begun
         try:
             uploads.append(upload, part, cast("BinaryIO", request.stream), parsed)
         except OverAllowanceError:
@@ -202,5 +229,8 @@ def _take_piece(upload: Upload, start: int) -> str:
 
 
 def _finish(upload: Upload, part: PartFile) -> None:
-    if stored := uploads.finish(upload, part):
-        done("upload", stored)
+    link = upload.request
+    detail = links.via(link) if link else ""
+    with _counted(link, upload.size):
+        stored = uploads.finish(upload, part)
+    done("upload", stored, detail=detail)

@@ -1,0 +1,46 @@
+"""Uploads that are not finished."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from .base import Base, Bytes, EntryId, Name, OwnerId, PublicId, now
+from .entry import Folder
+from .share import FileRequest
+
+
+class Upload(Base):
+    """An upload in pieces, which are in a file of their own until it is complete."""
+
+    __tablename__ = "upload"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[PublicId]
+    # Whose files it becomes one of, whoever sends it.
+    owner_id: Mapped[OwnerId]
+    folder_id: Mapped[EntryId]
+    # The link that a visitor sends it by, and a hash of the visitor's cookie; None for a member.
+    # Both go with their folder; SQLite would write the table again to add a foreign key to it.
+    request_id: Mapped[int | None] = mapped_column(index=True)
+    visitor: Mapped[str | None] = mapped_column(sa.String(64))
+    name: Mapped[Name]
+    # Of the whole file.
+    size: Mapped[Bytes]
+    # As the client wrote it: the protocol has the server repeat it.
+    client_metadata: Mapped[str] = mapped_column(sa.Text)
+    part_key: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    # What has arrived and was written through to the disk. After a power cut, what its file has
+    # beyond that may be anything.
+    arrived: Mapped[Bytes] = mapped_column(default=0, server_default="0")
+    # When a piece last arrived.
+    used_at: Mapped[datetime] = mapped_column(default=now, index=True)
+    # The row stays for a while: the client may have missed the answer.
+    finished_at: Mapped[datetime | None]
+
+    folder: Mapped[Folder] = relationship(lazy="joined", innerjoin=True)
+    request: Mapped[FileRequest | None] = relationship(
+        primaryjoin="foreign(Upload.request_id) == FileRequest.id", viewonly=True
+    )

@@ -1,0 +1,57 @@
+"""Uploads that have begun, and have neither ended nor expired."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from flask import current_app
+from sqlalchemy import ColumnElement, and_, case, func, select
+from sqlalchemy.orm import joinedload
+
+from portal.core.database import db
+from portal.core.models import Account, FileRequest, Folder, Upload, now
+
+
+def lifetime() -> timedelta:
+    """Return how long an upload waits for its next piece."""
+    return timedelta(days=current_app.config["UPLOAD_DAYS"])
+
+
+def of_owner(account: Account, folder: Folder | None = None) -> Sequence[Upload]:
+    """Return an account's unfinished uploads, or those into one folder, the latest first."""
+    conditions = [Upload.owner_id == account.id, *_unfinished()]
+    if folder is not None:
+        conditions.append(Upload.folder_id == folder.id)
+    found = select(Upload).where(*conditions).options(joinedload(Upload.request))
+    return db.session.scalars(found.order_by(Upload.used_at.desc(), Upload.id.desc())).all()
+
+
+def of_visitor(request: FileRequest, visitor: str) -> Sequence[Upload]:
+    """Return a visitor's unfinished uploads by a link, the latest first."""
+    conditions = [Upload.request_id == request.id, Upload.visitor == visitor, *_unfinished()]
+    found = select(Upload).where(*conditions)
+    return db.session.scalars(found.order_by(Upload.used_at.desc(), Upload.id.desc())).all()
+
+
+def count_of_owner(owner_id: int) -> tuple[int, int]:
+    """Return how many unfinished uploads an account has, and the bytes that they need.
+
+    A member's upload needs its whole length from its beginning. Of a visitor's only what has
+    arrived counts: a link would otherwise take its owner's space without sending a byte.
+    """
+    needed = case((Upload.request_id.is_(None), Upload.size), else_=Upload.arrived)
+    counted = select(func.count(), func.coalesce(func.sum(needed), 0))
+    mine = counted.where(Upload.owner_id == owner_id, *_unfinished())
+    count, size = db.session.execute(mine).one()
+    return count, size
+
+
+def count_begun(owner_id: int, request_id: int | None) -> int:
+    """Return how many of an account's unfinished uploads came by a link, or by none."""
+    mine = and_(Upload.owner_id == owner_id, Upload.request_id.is_not_distinct_from(request_id))
+    return db.session.scalar(select(func.count()).where(mine, *_unfinished())) or 0
+
+
+def _unfinished() -> Sequence[ColumnElement[bool]]:
+    return Upload.finished_at.is_(None), Upload.used_at >= now() - lifetime()

@@ -1,0 +1,64 @@
+"""Links as visitors come by them: entered once, and then found by their names in URLs.
+
+A link's token is in no address after the first.
+"""
+
+from __future__ import annotations
+
+from typing import NoReturn, TypeVar
+
+from flask import abort, current_app, get_flashed_messages, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy import select
+
+from portal.core.database import db
+from portal.core.models import FileRequest, Share
+from portal.identity import throttle
+from portal.sharing import limits, links, visitor
+from portal.sharing.status import Status, status_of
+
+L = TypeVar("L", bound=Share | FileRequest)
+
+
+def enter(kind: type[Share] | type[FileRequest], token: str) -> ResponseReturnValue:
+    """Remember a link, and redirect to its page. An unknown token counts as a guess."""
+    link = links.find(kind, token)
+    if link is None:
+        throttle.count_link().log_failure()
+        refuse(None)
+    visitor.enter(link)
+    return redirect(url_for(".show", public_id=link.public_id))
+
+
+def find_entered(kind: type[L], public_id: str) -> L | None:
+    """Return a link that this visitor has entered by."""
+    link = db.session.scalar(select(kind).where(kind.public_id == public_id))
+    return link if link and visitor.has_entered(link) else None
+
+
+def entered_link(kind: type[L], public_id: str) -> L:
+    """Return a link that this visitor has entered by, or abort with 404."""
+    return find_entered(kind, public_id) or refuse(None)
+
+
+def open_link(kind: type[L], public_id: str) -> L:
+    """Return a link that this visitor has entered by and that works, or abort with 404 or 410."""
+    link = entered_link(kind, public_id)
+    status = status_of(link)
+    if status is Status.USED_UP and _may_still_look(link):
+        return link
+    return link if status is Status.OPEN else refuse(link)
+
+
+def refuse(link: Share | FileRequest | None) -> NoReturn:
+    """Abort with the page that says why a link does not work; None for an unknown link."""
+    status = status_of(link).value if link else "unknown"
+    page = render_template("sharing/link_unavailable.html", status=status)
+    abort(current_app.make_response((page, 410 if link else 404)))
+
+
+def _may_still_look(link: Share | FileRequest) -> bool:
+    """Return whether this visitor made the last download, or is yet to read what was received."""
+    if isinstance(link, Share):
+        return limits.has_begun(link, visitor.visitor_id())
+    return bool(get_flashed_messages())

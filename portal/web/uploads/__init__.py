@@ -1,0 +1,1 @@
+"""Uploads in pieces, by members and visitors."""

@@ -1,0 +1,87 @@
+"""Who sends an upload in pieces, and what they may do: a member, or a visitor by a link."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple, NoReturn
+
+from flask import abort
+
+from portal.core.models import Account, FileRequest, Folder, Upload
+from portal.files import entries
+from portal.files.policy import may
+from portal.files.quota import QuotaExceededError
+from portal.identity.current_user import current_account, signed_in_account
+from portal.sharing import visitor
+from portal.sharing.limits import LimitReachedError
+from portal.sharing.status import Status, status_of
+from portal.tus import uploads
+from portal.tus.uploads import Visit
+from portal.web.loaders import entry_or_404
+from portal.web.sharing.link_entry import find_entered
+from portal.web.sharing.upload_page import explain
+
+_GONE = "This upload does not exist any more. Start it again."
+_NOT_ENTERED = "Open the link that you were sent again, and then retry."
+_ENDED = "This link does not work any more. Ask {} for another one."
+
+
+class Target(NamedTuple):
+    """Where an upload goes, whose it will be, and by whom it comes if that is a visitor."""
+
+    account: Account
+    folder: Folder
+    visit: Visit | None
+
+
+def target_of(metadata: Mapping[str, str]) -> Target:
+    """Return the target that a client names in its metadata, or abort."""
+    if link_id := metadata.get("request"):
+        wanted = find_entered(FileRequest, link_id) or abort(404, _NOT_ENTERED)
+        _check_open(wanted)
+        return Target(wanted.owner, wanted.folder, Visit(wanted, visitor.visitor_id()))
+    check_signed_in()
+    account = current_account()
+    if folder_id := metadata.get("folder"):
+        return Target(account, entry_or_404(Folder, folder_id, "add"), None)
+    return Target(account, entries.root_folder(account.id), None)
+
+
+def upload_or_404(public_id: str, *, cancels: bool = False) -> Upload:
+    """Return the upload that this request may go on with, or abort.
+
+    :param cancels: to cancel it, which its owner may always do.
+    """
+    upload = uploads.find(public_id)
+    if upload and _is_visitors(upload):
+        if not (cancels or upload.finished_at or upload.request is None):
+            _check_open(upload.request)
+        return upload
+    check_signed_in()
+    if upload is None or upload.owner_id != current_account().id:
+        abort(404, _GONE)
+    is_mine = upload.request_id is None and may(current_account(), "add", upload.folder)
+    return upload if cancels or upload.finished_at or is_mine else abort(404, _GONE)
+
+
+def check_signed_in() -> None:
+    """Abort with 401 unless somebody is signed in."""
+    if signed_in_account() is None:
+        abort(401, "You are signed out. Sign in again, and then resume the upload.")
+
+
+def refuse_visitor(link: FileRequest, error: LimitReachedError | QuotaExceededError) -> NoReturn:
+    """Abort with what a visitor may know of a limit, or of a link that has ended meanwhile."""
+    _check_open(link)
+    abort(413, explain(link, error))
+
+
+def _is_visitors(upload: Upload) -> bool:
+    """Return whether this visitor began an upload, by a link that they have entered."""
+    link = upload.request
+    return link is not None and visitor.has_entered(link) and upload.visitor == visitor.visitor_id()
+
+
+def _check_open(link: FileRequest) -> None:
+    if status_of(link) not in {Status.OPEN, Status.USED_UP}:
+        abort(410, _ENDED.format(link.owner.name))
