@@ -180,7 +180,7 @@ class Browser:
     requests: int = 0
     on_page: Callable[[Browser, Page], None] = lambda _browser, _page: None
 
-    def ask(self, method: str, path: str, body: bytes = b"", **headers: str) -> Page:
+    def ask(self, method: str, path: str, body: bytes = b"", /, **headers: str) -> Page:
         """Send a request; in the names of headers, an underscore stands for a hyphen."""
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if self.cookies:
@@ -209,7 +209,7 @@ class Browser:
             page = self.ask("GET", page.target)
         return page
 
-    def submit(self, form: Form, files: Sequence[File] = (), **fields: str | list[str]) -> Page:
+    def submit(self, form: Form, files: Sequence[File] = (), /, **fields: str | list[str]) -> Page:
         """Send a form with some fields changed."""
         pairs = [(name, value) for name, value in form.fields if name not in fields]
         pairs += [
@@ -250,5 +250,3 @@ def _parts(pairs: Sequence[tuple[str, str]], files: Sequence[File]) -> Iterator[
 def _part(what: str, content: bytes) -> bytes:
     head = f"--{_BOUNDARY}\r\nContent-Disposition: form-data; {what}\r\n\r\n"
     return head.encode() + content + b"\r\n"
-
-

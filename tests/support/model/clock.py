@@ -30,7 +30,7 @@ class RealClock(Clock):
     def __init__(self) -> None:
         pass
 
-    @property  # type: ignore[override]
+    @property
     def now(self) -> float:
         return time.time()
 

@@ -12,7 +12,8 @@ from typing import Any
 from .browser import Page
 from .clocks import Clocks
 from .state import Seat, page_of, pick
-from .world import SESSION, SKEW, Item, Link, Person, Upload
+from .things import Item, Link, Person, Upload
+from .world import SESSION, SKEW
 
 _METER = re.compile(r'<meter [^>]*\bvalue="([0-9]+)"')
 _TUS = {"GET": (200, 404), "PATCH": (404,), "DELETE": (404,)}

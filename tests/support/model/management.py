@@ -11,7 +11,8 @@ from . import attempts
 from .browser import Browser, Page
 from .sessions import NUMBER, Sessions
 from .state import Seat, pick
-from .world import DAY, SKEW, OneTime, Person
+from .things import OneTime, Person
+from .world import DAY, SKEW
 
 _ROOM = st.sampled_from([None, 0, 1000, 4000, 9000])
 _FORGOTTEN = 30
@@ -55,9 +56,7 @@ class Management(Sessions):
         browser, person = self._manager(who)
         page = browser.get("/invitations")
         shown = [one for one in page.forms if re.search("/invitations/.+/revoke", one.actions[0])]
-        open_ones = [
-            one for one in self._invitations() if one.expires > self.world.clock.now
-        ][::-1]
+        open_ones = [one for one in self._invitations() if one.expires > self.world.clock.now][::-1]
         assert len(shown) == len(open_ones)
         if open_ones:
             browser.submit(pick(shown, which))

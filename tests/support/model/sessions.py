@@ -11,7 +11,8 @@ from . import attempts
 from .browser import Browser, Form, Page
 from .codes import code_at, step_of
 from .state import Seat, State, pick
-from .world import SKEW, WAITS, Person, Session
+from .things import Person, Session
+from .world import SKEW, WAITS
 
 NUMBER = st.integers(0, 30)
 _CODES = st.sampled_from(["now", "now", "now", "before", "after", "old", "wrong", "recovery"])

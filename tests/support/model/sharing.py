@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from .browser import Form
-from .files import SENT, SIZES, Files
+from .browser import Form, Page
+from .files import SENT, SIZES
+from .pieces import Pieces
 from .sessions import NUMBER
 from .state import Seat, pick
-from .world import Item, Link
+from .things import Item, Link, Person
 
 _LIMIT = st.sampled_from([None, None, 1, 2])
 _DAYS = st.sampled_from([None, None, 0, 1, 20])
@@ -20,7 +22,7 @@ _DAYS = st.sampled_from([None, None, 0, 1, 20])
 _PASSWORD = "a gnu for {}"
 
 
-class Sharing(Files):
+class Sharing(Pieces):
     """People with their links, and visitors."""
 
     @precondition(lambda self: self.signed_in())
@@ -109,7 +111,7 @@ class Sharing(Files):
             link.is_revoked = True
             self.note(f"revoke {link.kind}", person.name, person.name, self.world.items[link.item])
 
-    def _own_link(self, number: int):  # type: ignore[no-untyped-def]
+    def _own_link(self, number: int) -> Iterator[tuple[Seat, Person, Link]]:
         """Yield a link with its owner, if one is signed in."""
         people = {person.name: (seat, person) for seat, person in self.at_seats()}
         if found := [one for one in self.world.links if one.owner in people]:
@@ -172,19 +174,10 @@ class Sharing(Files):
     def take(self, at: int, which: int, what: int, is_zip: bool) -> None:
         """Download a file, or a folder as a ZIP, by a link."""
         seat, link = self._entered(at, which)
-        if not (link.kind == "share" and self.may_look(seat, link) and self.is_unlocked(seat, link)):
+        item = self._shared(seat, link, what, is_zip=is_zip)
+        if item is None:
             return
-        below = list(self.world.below(self.world.items[link.item]))
-        found = [one for one in below if (self.world.inside(one) if is_zip else one.is_file)]
-        if not found:
-            return
-        item = pick(found, what)
-        folder = item if is_zip else self.world.items[item.parent]
-        home = f"/shared/{link.id}"
-        is_top = link.item in {item.id, folder.id}
-        page = seat.browser.get(home if is_top else f"{home}/folders/{folder.id}")
-        kind = "folders/{}/zip" if is_zip else "files/{}"
-        page = seat.browser.submit(page.form(f"{home}/{kind.format(item.id)}"))
+        page = self._press(seat, link, item)
         has_begun = not is_zip and self.world.has_begun(link, seat.visitor, item)
         if not has_begun and link.limit is not None and link.used >= link.limit:
             assert page.status == 410
@@ -199,6 +192,24 @@ class Sharing(Files):
         assert page.is_redirect
         assert seat.browser.get(page.target).body == item.content
         self.note("download", "", link.owner, item)
+
+    def _shared(self, seat: Seat, link: Link, what: int, *, is_zip: bool) -> Item | None:
+        """Return something that a visitor may download by a link; the folders are not empty."""
+        is_open = self.may_look(seat, link) and self.is_unlocked(seat, link)
+        if link.kind != "share" or not is_open:
+            return None
+        below = list(self.world.below(self.world.items[link.item]))
+        found = [one for one in below if (self.world.inside(one) if is_zip else one.is_file)]
+        return pick(found, what) if found else None
+
+    def _press(self, seat: Seat, link: Link, item: Item) -> Page:
+        """Press the button to download something, on the page that shows it."""
+        home = f"/shared/{link.id}"
+        folder = self.world.items[item.parent] if item.is_file else item
+        is_top = link.item in {item.id, folder.id}
+        page = seat.browser.get(home if is_top else f"{home}/folders/{folder.id}")
+        kind = "files/{}" if item.is_file else "folders/{}/zip"
+        return seat.browser.submit(page.form(f"{home}/{kind.format(item.id)}"))
 
     @precondition(lambda self: any(seat.entered for seat in self.visitors))
     @rule(

@@ -16,7 +16,8 @@ from hypothesis.stateful import RuleBasedStateMachine
 from .browser import Browser, Page, Send
 from .clock import Clock
 from .stored import Stored
-from .world import SESSION, SKEW, Item, Line, Link, OneTime, Person, Session, World
+from .things import Item, Line, Link, OneTime, Person, Session
+from .world import SESSION, SKEW, World
 
 T = TypeVar("T")
 

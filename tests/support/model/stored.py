@@ -94,7 +94,8 @@ class Stored:
 
     def files(self) -> dict[str, bytes]:
         """Return the content on the disk by the ids of the files, and what no row names."""
-        keys = dict(self.rows("SELECT storage_key, public_id FROM entry WHERE is_file"))
+        rows = self.rows("SELECT storage_key, public_id FROM entry WHERE is_file")
+        keys = {key: str(public_id) for key, public_id in rows}
         found = (path for path in (self._data / "files").rglob("*") if path.is_file())
         return {keys.get(path.name, str(path)): path.read_bytes() for path in found}
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
 from .attempts import Attempts
 from .clock import Clock
+from .things import Item, Line, Link, OneTime, Person, Session, Upload
 
 DAY = 24 * 60 * 60
 SKEW = 2 * 60
@@ -19,115 +19,6 @@ WAITS = 5 * 60
 QUOTA = 4000
 TRASH_DAYS = 2
 UPLOAD_DAYS = 3
-
-
-@dataclass
-class Person:
-    """An account.
-
-    :param step: the time step of the last code that was accepted; none: it waits for the first.
-    """
-
-    name: str
-    password: str
-    is_administrator: bool = False
-    is_active: bool = True
-    quota: int | None = None
-    number: int = 0
-    secret: str = ""
-    step: int | None = None
-    codes: set[str] = field(default_factory=set)
-
-    @property
-    def has_second_factor(self) -> bool:
-        return bool(self.secret) and self.step is not None
-
-
-@dataclass(eq=False)
-class Session:
-    """A browser that is signed in."""
-
-    id: str
-    person: Person
-    began: float
-
-
-@dataclass(eq=False)
-class Item:
-    """A file, or a folder where there is no content.
-
-    :param trashed: the id of what it was put into the trash with; empty: it is in its folder.
-    """
-
-    id: str
-    owner: str
-    parent: str
-    name: str
-    content: bytes | None = None
-    trashed: str = ""
-    trashed_at: float = 0
-
-    @property
-    def is_file(self) -> bool:
-        return self.content is not None
-
-    @property
-    def size(self) -> int:
-        return len(self.content or b"")
-
-
-@dataclass(eq=False)
-class Upload:
-    """An upload in pieces."""
-
-    id: str
-    owner: str
-    folder: str
-    name: str
-    content: bytes
-    arrived: int
-    used_at: float
-
-
-@dataclass(eq=False)
-class Link:
-    """A link for visitors, to download from an item or to upload into it.
-
-    :param lock: stands for the password as it was set last.
-    :param used: downloads, or files that came.
-    :param begun: the downloads that were counted, by visitor and file, and when.
-    """
-
-    kind: str
-    id: str
-    address: str
-    owner: str
-    item: str
-    password: str = ""
-    lock: object = None
-    expires: float | None = None
-    limit: int | None = None
-    size_limit: int | None = None
-    used: int = 0
-    size: int = 0
-    is_revoked: bool = False
-    begun: dict[tuple[object, str], float] = field(default_factory=dict)
-
-
-@dataclass(eq=False)
-class OneTime:
-    """An invitation, or a link to choose a new password for somebody."""
-
-    address: str
-    made: float
-    expires: float
-    person: Person | None = None
-    is_administrator: bool = False
-    quota: int | None = None
-
-
-Line = tuple[str, str, str, str]
-"""Of the record: the action, who did it, whom it concerns, and the name of the file or folder."""
 
 
 class World:
@@ -187,9 +78,7 @@ class World:
     # Files
 
     def root(self, owner: str) -> Item:
-        return next(
-            one for one in self.items.values() if one.owner == owner and not one.parent
-        )
+        return next(one for one in self.items.values() if one.owner == owner and not one.parent)
 
     def inside(self, folder: Item) -> list[Item]:
         """Return what a folder shows."""
@@ -218,9 +107,7 @@ class World:
         return [one for one in self.items.values() if one.trashed == top.id]
 
     def is_taken(self, folder: Item, name: str, by: Item | None = None) -> bool:
-        return any(
-            key(one.name) == key(name) and one is not by for one in self.inside(folder)
-        )
+        return any(key(one.name) == key(name) and one is not by for one in self.inside(folder))
 
     def is_right_name(self, folder: Item, wanted: str, given: str, item: Item | None) -> bool:
         """Return whether a name is what is wanted or, where that is taken, the next number."""
@@ -251,9 +138,7 @@ class World:
                 one.parent = self.root(one.owner).id
         self.items = {one.id: one for one in self.items.values() if one.id not in ids}
         self.links = [one for one in self.links if one.item not in ids]
-        self.uploads = {
-            one.id: one for one in self.uploads.values() if one.folder not in ids
-        }
+        self.uploads = {one.id: one for one in self.uploads.values() if one.folder not in ids}
 
     # Room
 
@@ -295,10 +180,11 @@ class World:
         return "used up" if full else "open"
 
     def has_begun(self, link: Link, visitor: object, item: Item | None = None) -> bool:
+        """Return whether a visitor's download was counted recently, of one item or of any."""
         return any(
-            who is visitor and item_id in {item.id if item else item_id}
-            and at >= self.clock.now - SESSION
+            who is visitor and (item is None or item_id == item.id)
             for (who, item_id), at in link.begun.items()
+            if at >= self.clock.now - SESSION
         )
 
     def is_shared(self, link: Link, item: Item) -> bool:

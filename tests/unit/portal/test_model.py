@@ -88,4 +88,4 @@ def test_portal_is_as_its_model(compiled_templates: FileSystemBytecodeCache) -> 
         suppress_health_check=list(HealthCheck),
     )
     run_state_machine_as_test(Here, settings=wanted)
-    print(dict(Machine.steps))
+    print(dict(Machine.steps))  # noqa: T201  (what a long run has done)
