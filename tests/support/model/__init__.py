@@ -1,0 +1,1 @@
+"""A model beside the portal: see :mod:`.machine`."""

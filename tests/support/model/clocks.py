@@ -1,0 +1,58 @@
+"""Steps: time passes, the clock is wrong for a while, and the daily command runs."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+
+from .sharing import Sharing
+from .world import DAY, SESSION, TRASH_DAYS, UPLOAD_DAYS
+
+_HOUR = 60 * 60
+
+
+class Clocks(Sharing):
+    """The portal as time goes by."""
+
+    def tick(self) -> None:
+        """Go on by a second: no two steps happen at the same moment."""
+        self.world.clock.now += 1
+
+    @precondition(lambda self: self.portal.can_set_clock)
+    @rule(by=st.sampled_from([31, 95, 16 * 60, _HOUR, SESSION + _HOUR, DAY, 3 * DAY, -10, -100]))
+    def wait(self, by: int) -> None:
+        self._set(self.world.clock.now + by)
+
+    @precondition(lambda self: self.portal.can_set_clock)
+    @rule(by=st.sampled_from([3 * _HOUR, 365 * DAY]))
+    def set_wrong(self, by: int) -> None:
+        """Set the clock ahead, or back to the right time."""
+        by = -self.ahead or by
+        self.ahead += by
+        self._set(self.world.clock.now + by)
+
+    def _set(self, now: float) -> None:
+        self.world.clock.now = now
+        for seat in (*self.members, *self.visitors):
+            if seat.session and not self.person_at(seat):
+                assert seat.browser.ask("GET", "/").is_redirect
+                seat.forget()
+            elif not seat.has_cookie:
+                seat.forget()
+
+    @precondition(lambda self: self.portal.can_set_clock)
+    @rule()
+    def clean_up(self) -> None:
+        self.portal.clean_up()
+        self.world.see_day()
+        tops = [one for one in self.world.items.values() if one.trashed == one.id]
+        for top in tops:
+            if self.world.is_old(top.trashed_at, TRASH_DAYS):
+                self.note("delete", "", top.owner, top)
+                self.world.forget(self.world.with_it(top))
+        self.world.forget_sessions()
+        self.forget_links()
+        uploads = self.world.uploads.values()
+        self.world.uploads = {
+            one.id: one for one in uploads if not self.world.is_old(one.used_at, UPLOAD_DAYS)
+        }

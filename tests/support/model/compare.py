@@ -1,0 +1,222 @@
+"""Comparing the portal with the model: what is stored, what each sees, what nobody else gets."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from .browser import Page
+from .clocks import Clocks
+from .state import Seat, page_of, pick
+from .things import Item, Link, Person, Upload
+from .world import SESSION, SKEW
+
+_METER = re.compile(r'<meter [^>]*\bvalue="([0-9]+)"')
+_TUS = {"GET": (200, 404), "PATCH": (404,), "DELETE": (404,)}
+
+
+class Compare(Clocks):
+    """The comparisons, which read only."""
+
+    # What is stored
+
+    def compare_stored(self) -> None:
+        world, stored = self.world, self.stored
+        people, items = world.people.values(), world.items.values()
+        same(stored.accounts(), {one.name: self._account(one) for one in people})
+        same(stored.entries(), {one.id: self._entry(one) for one in items})
+        same(stored.files(), {one.id: one.content for one in items if one.content is not None})
+        assert stored.arriving() == []
+        same(stored.links(), {one.id: _link(one) for one in world.links})
+        same(stored.uploads(), {one.id: _upload(one) for one in world.uploads.values()})
+        now = world.clock.now
+        valid = {one.id for one in world.sessions if -SKEW <= now - one.began <= SESSION}
+        assert stored.sessions(_moment(now - SESSION), _moment(now + SKEW)) == valid
+
+    def compare_record(self) -> None:
+        names = {one.number: one.name for one in self.world.people.values()} | self.gone
+        found = self.stored.lines(self.seen_lines)
+        self.seen_lines = found[-1][0] if found else self.seen_lines
+        lines = Counter(
+            (action, actor, names.get(owner, ""), name) for _, action, actor, owner, name in found
+        )
+        same(lines, Counter(self.world.record))
+        self.world.record = []
+
+    def _account(self, person: Person) -> list[object]:
+        used = self.world.used(person.name)
+        rights = [int(person.is_administrator), int(person.is_active)]
+        return [*rights, person.quota, used, person.secret or None, len(person.codes)]
+
+    def _entry(self, item: Item) -> tuple[object, ...]:
+        digest = None if item.content is None else hashlib.sha256(item.content).hexdigest()
+        place = item.owner, item.parent or None, item.name
+        return (*place, int(item.is_file), item.size, item.trashed or None, digest)
+
+    # What each person sees
+
+    def compare_pages(self, seat: Seat, person: Person) -> None:
+        """Compare all that somebody sees of their own, and download one file."""
+        browser, name = seat.browser, person.name
+        for folder in self.world.folders(name):
+            page = browser.get(page_of(folder))
+            assert page.status == 200
+            here = self.world.inside(folder)
+            same(page.names("files"), {one.name: one.id for one in here if one.is_file})
+            same(page.names("folders"), {one.name: one.id for one in here if not one.is_file})
+        self._compare_meter(page, person)
+        page = browser.get("/trash")
+        shown = re.findall(r"/trash/([\w-]{32})/restore", page.listed)
+        same(Counter(shown), Counter(one.id for one in self.world.trash(name)))
+        page = browser.get("/links")
+        shown = re.findall(r"/links/(?:share|request)s/([\w-]{32})", page.text)
+        mine = [one for one in self.world.links if one.owner == name and not one.is_revoked]
+        assert set(shown) == {one.id for one in mine}
+        page = browser.get("/account")
+        shown = re.findall(r"/account/sessions/([\w-]+)/end", page.text)
+        mine_now = [one for one in self.world.sessions if one.person is person]
+        assert set(shown) == {one.id for one in mine_now if self.world.is_valid(one)}
+        if files := [one for one in self.world.of(name) if one.is_file]:
+            self._compare_content(seat, person, pick(files, self.turn))
+
+    def _compare_meter(self, page: Page, person: Person) -> None:
+        (shown,) = map(int, _METER.findall(page.text))
+        used = self.world.used(person.name)
+        assert shown in {used, used + self.world.waiting(person.name)}
+
+    def _compare_content(self, seat: Seat, person: Person, item: Item) -> None:
+        page = seat.browser.ask("GET", f"/files/{item.id}")
+        assert (page.status, page.body) == (200, item.content)
+        self.note("download", person.name, person.name, item)
+
+    # What each visitor sees
+
+    def compare_visits(self, seat: Seat) -> None:
+        """Compare what a visitor sees by each link that was ever opened there."""
+        for link in seat.entered:
+            kind = "shared" if link.kind == "share" else "requested"
+            page = seat.browser.ask("GET", f"/{kind}/{link.id}")
+            if link not in self.world.links:
+                assert page.status == 404
+            elif not self.may_look(seat, link):
+                assert page.status == 410
+            elif link.kind == "request":
+                page.form("/uploads/requested/.*")
+            elif not self.is_unlocked(seat, link):
+                assert not page.listed
+                assert not _downloads(page)
+                page.form(".*/unlock")
+            else:
+                self._compare_shared(page, link)
+
+    def _compare_shared(self, page: Page, link: Link) -> None:
+        item = self.world.items[link.item]
+        files = [item] if item.is_file else [one for one in self.world.inside(item) if one.is_file]
+        assert Counter(_downloads(page)) == Counter(one.id for one in files)
+
+    # What nobody else gets
+
+    def try_known(self, method: str, address: str, owner: str) -> None:
+        """Try an address of somebody's in some browsers where nobody may have it."""
+        for seat in self._some_seats():
+            person = self.person_at(seat)
+            is_managed = address.startswith(("/accounts", "/invitations"))
+            if person and (person.name == owner or (is_managed and person.is_administrator)):
+                continue
+            page = self._try(seat, method, address)
+            if address.startswith("/uploads/") and "/folders/" not in address:
+                assert page.status == (404 if person else 401)
+            elif person is None:
+                assert page.is_redirect
+                assert page.target.startswith("/sign-in")
+            else:
+                assert page.status == (403 if is_managed else 404), (method, address)
+
+    def _some_seats(self) -> list[Seat]:
+        self.tried += 1
+        return [pick(self.members, self.tried), pick(self.visitors, self.tried)]
+
+    def try_selected(self, item: Item) -> None:
+        """Try to do something with a file or folder that is not theirs, or not there."""
+        for seat, person in self.at_seats():
+            if person.name != item.owner or item.trashed:
+                action = pick(["trash", "move", "zip"], self.turn)
+                token = self._token(seat)
+                body = f"csrf_token={token}&entry={item.id}".encode()
+                kind = "application/x-www-form-urlencoded"
+                page = seat.browser.ask("POST", f"/selection/{action}", body, Content_Type=kind)
+                assert page.status == 404, (action, page.text)
+
+    def try_visited(self, method: str, address: str) -> None:
+        """Try an address of a link's in some browsers that may not have it."""
+        for seat in self._some_seats():
+            link = next((one for one in seat.entered if f"/{one.id}" in address), None)
+            page = self._try(seat, method, address) if self._is_shut(seat, link) else None
+            assert page is None or page.status in {404, 410}, (method, address)
+
+    def _is_shut(self, seat: Seat, link: Link | None) -> bool:
+        return link is None or (
+            not self.world.has_begun(link, seat.visitor) and not self.may_look(seat, link)
+        )
+
+    def try_outside(self, seat: Seat, item: Item) -> None:
+        """Try to have a file or folder by links that do not lead to it."""
+        for link in seat.entered:
+            if link.kind != "share":
+                continue
+            is_there = link in self.world.links and self.world.is_shared(link, item)
+            if is_there and self.is_unlocked(seat, link):
+                continue
+            for method, kind in (("GET", "files"), ("POST", "files"), ("GET", "folders")):
+                page = self._try(seat, method, f"/shared/{link.id}/{kind}/{item.id}")
+                assert page.status in {404, 410}
+
+    def _try(self, seat: Seat, method: str, address: str) -> Page:
+        token = self._token(seat) if method != "GET" else ""
+        headers = {"Tus_Resumable": "1.0.0"} if address.startswith("/uploads/") else {}
+        if method == "PATCH":
+            headers |= {"Upload_Offset": "0", "X_CSRFToken": token}
+        elif method == "DELETE":
+            headers |= {"X_CSRFToken": token}
+        elif method == "POST":
+            headers = {"Content_Type": "application/x-www-form-urlencoded"}
+            return seat.browser.ask(method, address, f"csrf_token={token}".encode(), **headers)
+        return seat.browser.ask(method, address, **headers)
+
+    def _token(self, seat: Seat) -> str:
+        browser = seat.browser
+        return browser.token or browser.get("/" if self.person_at(seat) else "/sign-in").token
+
+
+def same(found: Mapping[Any, Any], expected: Mapping[Any, Any]) -> None:
+    """Check that two are the same, and show in what they differ."""
+    keys = sorted(found.keys() | expected.keys(), key=repr)
+    different = [(key, found.get(key), expected.get(key)) for key in keys]
+    different = [(key, one, other) for key, one, other in different if one != other]
+    assert not different, "found, expected:\n" + "\n".join(map(repr, different))
+
+
+def _downloads(page: Page) -> list[str]:
+    """Return the ids of the files that a share's page offers."""
+    shown = (re.search(r"/shared/[\w-]+/files/([\w-]+)$", one.actions[0]) for one in page.forms)
+    return [found[1] for found in shown if found]
+
+
+def _link(link: Link) -> tuple[object, ...]:
+    counted = link.used, link.size
+    state = int(link.is_revoked), int(bool(link.password))
+    return (link.kind, link.owner, link.item, *counted, *state)
+
+
+def _upload(upload: Upload) -> tuple[object, ...]:
+    arrived = upload.content[: upload.arrived]
+    return (upload.owner, upload.folder, upload.name, len(upload.content), arrived)
+
+
+def _moment(seconds: float) -> str:
+    """Return a moment as SQLAlchemy stores it."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")

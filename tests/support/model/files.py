@@ -1,0 +1,199 @@
+"""Steps: folders, files, uploads by a form, and the trash."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from zipfile import ZipFile
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+
+from .browser import Page
+from .management import Management
+from .sessions import NUMBER
+from .state import page_of, pick, some
+from .things import Item, Person
+from .world import key
+
+SENT = {
+    "a.txt": "a.txt",
+    "A.TXT": "A.TXT",
+    "b": "b",
+    "U\u0308.tar.gz": "\u00dc.tar.gz",
+    "x/../c.txt": "c.txt",
+    "CON": "CON",
+    "e\u202etxt.exe": "etxt.exe",
+    "..": "unnamed",
+    " a.txt": "a.txt",
+    "<i>&amp;'": "<i>&amp;'",
+}
+"""Names of files as browsers send them, and as they are kept."""
+TYPED = {"b": "b", "B": "B", "a.txt": "a.txt", " x ": "x", "%2e#?&": "%2e#?&", "x/y": "", "": ""}
+"""Names that people type, and what they become; nothing: they are refused."""
+SIZES = st.sampled_from([0, 1, 100, 100, 700, 700, 3990])
+NAMES = st.sampled_from(list(SENT))
+_FEW = st.lists(NUMBER, min_size=1, max_size=3)
+
+
+class Files(Management):
+    """People with their files."""
+
+    def _folder(self, person: Person, number: int) -> Item:
+        return pick(self.world.folders(person.name), number)
+
+    @precondition(lambda self: self.signed_in())
+    @rule(who=NUMBER, where=NUMBER, name=st.sampled_from(list(TYPED)))
+    def create_folder(self, who: int, where: int, name: str) -> None:
+        browser, person = self.somebody(who)
+        folder = self._folder(person, where)
+        form = browser.get(page_of(folder)).form("/folders/[^/]+/folders")
+        browser.submit(form, name=name)
+        if TYPED[name]:
+            made = self.take_in(folder, TYPED[name], None)
+            self.note("create folder", person.name, person.name, made)
+
+    @precondition(lambda self: self.signed_in())
+    @rule(
+        who=NUMBER,
+        where=NUMBER,
+        files=st.lists(st.tuples(NAMES, SIZES), max_size=3),
+    )
+    def upload(self, who: int, where: int, files: list[tuple[str, int]]) -> None:
+        browser, person = self.somebody(who)
+        folder = self._folder(person, where)
+        form = browser.get(page_of(folder)).form("/uploads/folders/[^/]+")
+        sent = [(name, self.content(size)) for name, size in files]
+        page = browser.submit(form, sent)
+        if not self.world.has_room(person.name, sum(len(content) for _, content in sent)):
+            assert page.status == 413
+            return
+        assert page.is_redirect
+        for name, content in sent:
+            item = self.take_in(folder, SENT[name], content)
+            self.note("upload", person.name, person.name, item)
+
+    @precondition(lambda self: self.signed_in())
+    @rule(who=NUMBER, what=NUMBER, name=st.sampled_from(list(TYPED)))
+    def rename(self, who: int, what: int, name: str) -> None:
+        browser, person = self.somebody(who)
+        mine = self.world.of(person.name)
+        if not mine:
+            return
+        item = pick(mine, what)
+        browser.submit(browser.get(f"/entries/{item.id}").form(".*/rename"), name=name)
+        if TYPED[name]:
+            given = self.stored.entries()[item.id][2]
+            folder = self.world.items[item.parent]
+            assert self.world.is_right_name(folder, TYPED[name], given, item)
+            item.name = given
+            self.note("rename", person.name, person.name, item)
+
+    @precondition(lambda self: self.signed_in())
+    @rule(who=NUMBER, where=NUMBER, what=_FEW, to=NUMBER)
+    def move(self, who: int, where: int, what: list[int], to: int) -> None:
+        browser, person = self.somebody(who)
+        target, selected = self._folder(person, to), self._selected(person, where, what)
+        if not selected or selected[0].parent == target.id:
+            return
+        chosen = "&".join(f"entry={one.id}" for one in selected)
+        page = browser.get(f"/move?{chosen}&folder={target.id}")
+        assert browser.submit(page.form("/move")).is_redirect
+        if any(target in self.world.below(one) for one in selected):
+            return
+        for item in sorted(selected, key=lambda one: (one.is_file, key(one.name))):
+            self._check_name(target, item)
+            item.parent = target.id
+        self.note("move", person.name, person.name, *selected)
+
+    def _selected(self, person: Person, where: int, what: list[int]) -> list[Item]:
+        found = self.world.inside(self._folder(person, where))
+        return some(found, what) if found else []
+
+    def _check_name(self, folder: Item, item: Item) -> None:
+        """Read the name that an item has now, and check that it is right in a folder."""
+        given = self.stored.entries()[item.id][2]
+        assert self.world.is_right_name(folder, item.name, given, item), (item.name, given)
+        item.name = given
+
+    @precondition(lambda self: self.signed_in())
+    @rule(who=NUMBER, where=NUMBER, what=_FEW, is_undone=st.sampled_from([False, False, True]))
+    def put_into_trash(self, who: int, where: int, what: list[int], is_undone: bool) -> None:
+        browser, person = self.somebody(who)
+        selected = self._selected(person, where, what)
+        if not selected:
+            return
+        folder = self.world.items[selected[0].parent]
+        form = browser.get(page_of(folder)).form("/selection/trash")
+        page = browser.follow(browser.submit(form, entry=[one.id for one in selected]))
+        self.world.see_day()
+        for item in selected:
+            self.world.put_into_trash(item)
+        self.note("trash", person.name, person.name, *selected)
+        if is_undone:
+            browser.submit(page.form("/trash/undo"))
+            self._restore(person, *(one for one in self.world.items.values() if one in selected))
+
+    def _restore(self, person: Person, *tops: Item) -> None:
+        for top in tops:
+            home = self.world.home(top)
+            self._check_name(home, top)
+            top.parent = home.id
+            for one in self.world.with_it(top):
+                one.trashed = ""
+            self.note("restore", person.name, person.name, top)
+
+    @precondition(lambda self: self.signed_in())
+    @rule(who=NUMBER, what=NUMBER)
+    def restore(self, who: int, what: int) -> None:
+        browser, person = self.somebody(who)
+        if tops := self.world.trash(person.name):
+            top = pick(tops, what)
+            browser.submit(browser.get("/trash").form(f"/trash/{top.id}/restore"))
+            self._restore(person, top)
+
+    @precondition(lambda self: self.signed_in())
+    @rule(who=NUMBER, what=NUMBER)
+    def delete(self, who: int, what: int) -> None:
+        browser, person = self.somebody(who)
+        if tops := self.world.trash(person.name):
+            top = pick(tops, what)
+            address = f"/trash/{top.id}/delete"
+            browser.submit(browser.get(address).form(address))
+            self.note("delete", person.name, person.name, top)
+            self.world.forget(self.world.with_it(top))
+
+    @precondition(lambda self: self.signed_in())
+    @rule(who=NUMBER)
+    def empty_trash(self, who: int) -> None:
+        browser, person = self.somebody(who)
+        browser.submit(browser.get("/trash/empty").form("/trash/empty"))
+        if tops := self.world.trash(person.name):
+            self.note("delete", person.name, person.name, *tops)
+            mine = self.world.items.values()
+            self.world.forget([one for one in mine if one.owner == person.name and one.trashed])
+
+    @precondition(lambda self: self.signed_in())
+    @rule(who=NUMBER, what=NUMBER)
+    def download_zip(self, who: int, what: int) -> None:
+        browser, person = self.somebody(who)
+        folder = self._folder(person, what)
+        page = browser.ask("GET", f"/folders/{folder.id}/zip")
+        self.check_zip(page, folder)
+        self.note("archive", person.name, person.name, folder)
+
+    def check_zip(self, page: Page, folder: Item) -> None:
+        with ZipFile(io.BytesIO(page.body)) as archive:
+            assert archive.testzip() is None
+            infos = [info for info in archive.infolist() if not info.is_dir()]
+            found = Counter(archive.read(info) for info in infos)
+        below = self.world.below(folder)
+        assert found == Counter(one.content for one in below if one.content is not None)
+
+    @precondition(lambda self: self.signed_in())
+    @rule(who=NUMBER, part=st.sampled_from(["a", "B", "txt", "x"]))
+    def search(self, who: int, part: str) -> None:
+        browser, person = self.somebody(who)
+        found = browser.get(f"/search?q={part}").ids()
+        mine = self.world.of(person.name)
+        assert found == {one.id for one in mine if key(part) in key(one.name)}

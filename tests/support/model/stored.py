@@ -1,0 +1,104 @@
+"""What the portal has stored, read past it: the database's rows and the files on the disk."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+Row = tuple[Any, ...]
+
+
+class Stored:
+    """The data folder of a portal."""
+
+    def __init__(self, data: Path) -> None:
+        self._data = data
+
+    def rows(self, query: str, *values: object) -> list[Row]:
+        uri = f"file:{self._data / 'portal.db'}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True, timeout=30)) as connection:
+            return connection.execute(query, values).fetchall()
+
+    def last(self, table: str, column: str = "id") -> Any:
+        """Return the latest row's column; 0 without any."""
+        found = self.rows(f"SELECT {column} FROM {table} ORDER BY id DESC LIMIT 1")  # noqa: S608
+        return found[0][0] if found else 0
+
+    def number_of(self, name: str) -> int:
+        ((number,),) = self.rows("SELECT id FROM account WHERE name = ?", name)
+        return int(number)
+
+    def newest_entries(self, known: Collection[str], owner: int) -> list[Row]:
+        """Return an account's entries that are not known, the oldest first."""
+        found = self.rows(
+            "SELECT entry.public_id, entry.owner_id, folder.public_id, entry.name FROM entry"
+            " LEFT JOIN entry folder ON folder.id = entry.parent_id WHERE entry.owner_id = ?"
+            " ORDER BY entry.id",
+            owner,
+        )
+        return [row for row in found if row[0] not in known]
+
+    def accounts(self) -> dict[str, Row]:
+        found = self.rows(
+            "SELECT name, role = 'ADMINISTRATOR', is_active, quota, used, totp_secret,"
+            " (SELECT count(*) FROM recovery_code WHERE account_id = account.id) FROM account"
+        )
+        return {name: rest for name, *rest in map(list, found)}  # type: ignore[misc]
+
+    def entries(self) -> dict[str, Row]:
+        found = self.rows(
+            "SELECT entry.public_id, account.name, folder.public_id, entry.name, entry.is_file,"
+            " entry.size, trash.public_id, entry.sha256 FROM entry"
+            " JOIN account ON account.id = entry.owner_id"
+            " LEFT JOIN entry folder ON folder.id = entry.parent_id"
+            " LEFT JOIN entry trash ON trash.id = entry.trash_id"
+        )
+        return {row[0]: row[1:] for row in found}
+
+    def sessions(self, since: str, until: str) -> set[str]:
+        """Return the ids of the sessions that began between two moments."""
+        query = "SELECT public_id FROM sign_in WHERE created_at BETWEEN ? AND ?"
+        return {row[0] for row in self.rows(query, since, until)}
+
+    def uploads(self) -> dict[str, Row]:
+        """Return what is known of unfinished uploads, and what has arrived of each."""
+        found = self.rows(
+            "SELECT upload.public_id, account.name, entry.public_id, upload.name, upload.size,"
+            " upload.part_key FROM upload JOIN account ON account.id = upload.owner_id"
+            " JOIN entry ON entry.id = upload.folder_id WHERE finished_at IS NULL"
+        )
+        parts = self._data / "incoming" / "parts"
+        return {row[0]: (*row[1:5], (parts / row[5]).read_bytes()) for row in found}
+
+    def links(self) -> dict[str, Row]:
+        shares = self.rows(
+            "SELECT share.public_id, 'share', account.name, entry.public_id, downloads, 0,"
+            " revoked_at IS NOT NULL, share.password_hash IS NOT NULL FROM share"
+            " JOIN account ON account.id = share.owner_id JOIN entry ON entry.id = entry_id"
+        )
+        requests = self.rows(
+            "SELECT file_request.public_id, 'request', account.name, entry.public_id, files,"
+            " file_request.size, revoked_at IS NOT NULL, 0 FROM file_request"
+            " JOIN account ON account.id = file_request.owner_id JOIN entry ON entry.id = folder_id"
+        )
+        return {row[0]: row[1:] for row in [*shares, *requests]}
+
+    def lines(self, after: int) -> list[Row]:
+        """Return the record's rows after one."""
+        return self.rows(
+            "SELECT id, action, actor, owner_id, name FROM activity WHERE id > ? ORDER BY id", after
+        )
+
+    def files(self) -> dict[str, bytes]:
+        """Return the content on the disk by the ids of the files, and what no row names."""
+        rows = self.rows("SELECT storage_key, public_id FROM entry WHERE is_file")
+        keys = {key: str(public_id) for key, public_id in rows}
+        found = (path for path in (self._data / "files").rglob("*") if path.is_file())
+        return {keys.get(path.name, str(path)): path.read_bytes() for path in found}
+
+    def arriving(self) -> list[Path]:
+        """Return what is in the folder of incoming files, but for unfinished uploads."""
+        return [path for path in (self._data / "incoming").iterdir() if path.is_file()]
