@@ -13,7 +13,6 @@ from portal import cli
 from portal.activity import record
 from portal.core import database, datafolder, logs, settings
 from portal.files.quota import quota_of
-from portal.files.uploads import UploadRequest
 from portal.files.zips import Slots
 from portal.identity import throttle
 from portal.identity.cookie import SessionInterface
@@ -21,7 +20,7 @@ from portal.storage.disk import Storage
 from portal.tus.parts import Parts
 from portal.web import activity, admin, errors, filters, headers, health
 from portal.web.account import account, sign_in
-from portal.web.edge import Edge
+from portal.web.edge import Edge, Request
 from portal.web.files import entries, files, trash, tus
 from portal.web.forms import csrf
 from portal.web.sharing import links, visitors
@@ -43,7 +42,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     :raises datafolder.DataFolderError: for a data folder that cannot be used safely.
     """
     app = Flask("portal", template_folder="web/templates", static_folder="web/static")
-    app.request_class = UploadRequest
+    app.request_class = Request
     settings.load(app, config)
     logs.init_app(app)
     app.wsgi_app = Edge(app.wsgi_app, app.config["PROXIES"])  # type: ignore[method-assign]
