@@ -18,7 +18,7 @@ from portal.identity import throttle
 from portal.identity.cookie import SessionInterface
 from portal.storage.disk import Storage
 from portal.tus.parts import Parts
-from portal.web import activity, admin, errors, filters, headers, health
+from portal.web import activity, admin, errors, filters, headers, health, zone
 from portal.web.account import account, sign_in
 from portal.web.edge import Edge, Request
 from portal.web.files import entries, files, trash, tus
@@ -53,7 +53,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     throttle.init_app(app, folder / "throttle.db")
     _prepare_storage(app, folder)
     _set_up_delegate(app, folder)
-    for extension in (csrf, sign_in, record, filters, errors, headers):
+    for extension in (csrf, sign_in, record, filters, zone, errors, headers):
         extension.init_app(app)
     for blueprint in _BLUEPRINTS:
         app.register_blueprint(blueprint)

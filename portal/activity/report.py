@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from portal.core.models import Activity, Entry, Receipt, StoredFile
 _MOST_COUNTED = 1000
 PAGE = 100
 """Rows of a page."""
+_HEADINGS = ("action", "by", "address", "name", "detail", "outcome", "bytes sent")
 _COLUMNS = ("action", "actor", "address", "name", "detail")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -124,15 +125,18 @@ def page(rows: Select[Activity, Receipt], before: int | None = None) -> Sequence
     return _read(rows.order_by(Activity.id.desc()).limit(PAGE))
 
 
-def as_csv(rows: Select[Activity, Receipt]) -> Iterator[str]:
-    """Yield rows, oldest first, in batches: there may be very many."""
+def as_csv(rows: Select[Activity, Receipt], zone: tzinfo) -> Iterator[str]:
+    """Yield rows, oldest first, in batches: there may be very many.
+
+    :param zone: of the times, which say how far that is from UTC.
+    """
     yield "\ufeff"  # tells spreadsheets that this is UTF-8
-    yield _csv_row("time", "action", "by", "address", "name", "detail", "outcome", "bytes sent")
+    yield _csv_row(f"time ({zone})", *_HEADINGS)
     after = 0
     while lines := _read(rows.where(Activity.id > after).order_by(Activity.id).limit(1000)):
         for activity, receipt in lines:
             yield _csv_row(
-                activity.at.isoformat(timespec="seconds"),
+                activity.at.astimezone(zone).isoformat(timespec="seconds"),
                 *(getattr(activity, column) for column in _COLUMNS),
                 receipt.outcome if receipt else ("unknown" if activity.handoff else ""),
                 str(receipt.sent) if receipt else "",

@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote, unquote
 
 import pytest
@@ -79,7 +79,7 @@ class Seen(ImmutableMultiDict[str, str]):
 
     def getlist(self, key: Any, type: Any = None) -> list[Any]:  # noqa: A002
         self._note(key)
-        return cast("list[Any]", super().getlist(key, type))
+        return super().getlist(key, type)
 
     def __getitem__(self, key: Any) -> Any:
         self._note(key)
@@ -89,7 +89,7 @@ class Seen(ImmutableMultiDict[str, str]):
         self._note(key)
         return super().__contains__(key)
 
-    def get(self, key: Any, default: Any = None, type: Any = None) -> Any:  # noqa: A002
+    def get(self, key: Any, default: Any = None, type: Any = None) -> Any:  # type: ignore[override]  # noqa: A002
         self._note(key)
         return super().get(key, default, type)
 
@@ -239,7 +239,7 @@ def url_of(rule: Rule, world: World, **instead: str) -> str:
         if name == "entry_id":
             value = "inner file" if "/files/" in rule.rule else "inner"
         value = instead.get(name, world.values.get(value, value))
-        url = re.sub(rf"<(\w+:)?{name}>", lambda _, value=value: value, url)
+        url = re.sub(rf"<(\w+:)?{name}>", value, url)
     return url
 
 
