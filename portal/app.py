@@ -13,15 +13,14 @@ from portal import cli
 from portal.activity import record
 from portal.core import database, datafolder, logs, settings
 from portal.files.quota import quota_of, usage_of
-from portal.files.uploads import UploadRequest
 from portal.identity import throttle
 from portal.identity.cookie import SessionInterface
 from portal.storage.disk import Storage
 from portal.tus.method_override import MethodOverride
 from portal.tus.parts import Parts
-from portal.web import activity, admin, errors, filters, headers, health, places
+from portal.web import activity, admin, errors, filters, headers, health, places, zone
 from portal.web.account import account, sign_in
-from portal.web.edge import Edge
+from portal.web.edge import Edge, Request
 from portal.web.files import entries, files, trash, unfinished
 from portal.web.forms import csrf
 from portal.web.sharing import links, upload_page, visitors
@@ -44,7 +43,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     :raises datafolder.DataFolderError: for a data folder that cannot be used safely.
     """
     app = Flask("portal", template_folder="web/templates", static_folder="web/static")
-    app.request_class = UploadRequest
+    app.request_class = Request
     settings.load(app, config)
     logs.init_app(app)
     overridden = MethodOverride(app.wsgi_app)
@@ -57,7 +56,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     _prepare_storage(app, folder)
     _set_up_delegate(app, folder)
     record.init_app(app, folder / "activity.spool")
-    for extension in (csrf, sign_in, filters, errors, headers, places):
+    for extension in (csrf, sign_in, filters, zone, errors, headers, places):
         extension.init_app(app)
     for blueprint in _BLUEPRINTS:
         app.register_blueprint(blueprint)

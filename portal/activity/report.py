@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -22,6 +22,7 @@ from .record import bring_in
 _MOST_COUNTED = 1000
 PAGE = 100
 """Rows of a page."""
+_HEADINGS = ("action", "by", "address", "name", "detail", "outcome", "bytes sent")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -147,17 +148,20 @@ def page(
     return _read(rows.order_by(Activity.id.desc()).limit(PAGE), has_names)
 
 
-def as_csv(rows: Select[Activity, Receipt], *, has_names: bool) -> Iterator[str]:
-    """Yield rows, oldest first, in batches: there may be very many."""
+def as_csv(rows: Select[Activity, Receipt], zone: tzinfo, *, has_names: bool) -> Iterator[str]:
+    """Yield rows, oldest first, in batches: there may be very many.
+
+    :param zone: of the times, which say how far that is from UTC.
+    """
     yield "\ufeff"  # tells spreadsheets that this is UTF-8
-    yield _csv_row("time", "action", "by", "address", "name", "detail", "outcome", "bytes sent")
+    yield _csv_row(f"time ({zone})", *_HEADINGS)
     after = 0
     rows = rows.order_by(Activity.id).limit(1000)
     while lines := _read(rows.where(Activity.id > after), has_names):
         for line in lines:
             activity, receipt = line.activity, line.receipt
             yield _csv_row(
-                activity.at.isoformat(timespec="seconds"),
+                activity.at.astimezone(zone).isoformat(timespec="seconds"),
                 *(activity.action, activity.actor, activity.address, line.name, line.detail),
                 receipt.outcome if receipt else ("unknown" if activity.handoff else ""),
                 str(receipt.sent) if receipt else "",

@@ -53,6 +53,8 @@ _FLASK = {
     "SESSION_COOKIE_SAMESITE": "Lax",
     # A token is valid for as long as its session, so that a page left open still works.
     "WTF_CSRF_TIME_LIMIT": None,
+    # The edge judges by more than the Referer, which browsers and proxies may leave out.
+    "WTF_CSRF_SSL_STRICT": False,
 }
 
 # Flask-Delegate refuses these in a folder, but only after the portal would have created it.

@@ -19,6 +19,8 @@ IGNORABLES = re.compile(
 _IGNORABLE = range(0xE0000, 0xE1000)
 
 
+_UNUSABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+
 LONGEST_KEY = 255
 """Characters that :func:`fold` returns at most."""
 LONGEST_SORT_KEY = 1024
@@ -29,6 +31,14 @@ _NUMBER = re.compile("[0-9]+")
 _LIKE = str.maketrans(
     {"ø": "o", "ł": "l", "đ": "d", "ħ": "h", "ŧ": "t", "\u0131": "i", "æ": "ae", "œ": "oe"}
 )
+
+
+def is_text(given: str) -> bool:
+    """Return whether text has no control characters, but for tabs and ends of lines, and is UTF-8.
+
+    Databases, other than SQLite, refuse NUL and halves of surrogate pairs.
+    """
+    return not _UNUSABLE.search(given)
 
 
 def fold(name: str) -> str:

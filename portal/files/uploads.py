@@ -81,7 +81,9 @@ def accept_up_to(free: int) -> bool:
     # Some of a request is the form around its files.
     if (request.content_length or 0) - LONGEST_FORM > free:
         return False
-    sent.max_content_length = current_app.config["MAX_CONTENT_LENGTH"] + LONGEST_FORM
+    # A form of another type is read into memory, all of it.
+    if request.mimetype == "multipart/form-data":
+        sent.max_content_length = current_app.config["MAX_CONTENT_LENGTH"] + LONGEST_FORM
     sent.storage, sent.allowance = current_storage(), Allowance(free)
     # Nothing was written yet. While the body comes, which may take hours, no transaction holds one
     # of few connections and keeps the journal from being cleared.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, tzinfo
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from flask import current_app
 from sqlalchemy import Row, select
-from zipstream import ZipStream  # type: ignore[import-untyped]
+from zipstream import ZipStream, ZipStreamInfo  # type: ignore[import-untyped]
 
 from portal.core import text
 from portal.core.database import db
@@ -23,6 +24,7 @@ from . import tree
 logger = logging.getLogger(__name__)
 
 _CHUNK = 256 * 1024
+_EARLIEST, _LATEST = (1980, 1, 1, 0, 0, 0), (2107, 12, 31, 23, 59, 58)
 
 
 class TooManyEntriesError(Exception):
@@ -33,6 +35,7 @@ class Member(NamedTuple):
     """A file or folder in a ZIP. A folder's path ends with a slash, and it has no key."""
 
     path: str
+    changed_at: datetime
     key: str | None = None
     size: int = 0
 
@@ -59,14 +62,44 @@ def members(selected: Sequence[Entry]) -> Sequence[Member]:
     return listed
 
 
-def stream(listed: Iterable[Member], storage: Storage) -> tuple[int, Iterator[bytes]]:
+class _Zip(ZipStream):  # type: ignore[misc]
+    """A ZIP whose members have times of their own, which zipstream-ng takes from paths alone."""
+
+    def __init__(self) -> None:
+        super().__init__(sized=True)
+        self.times: dict[str, tuple[int, ...]] = {}
+
+    def _gen_file_entry(
+        self,
+        *,
+        arcname: str,
+        iterable: Iterable[bytes] | None = None,
+        data: bytes | None = None,
+        size: int | None = None,
+        **_options: object,
+    ) -> Iterator[bytes]:
+        """Yield a member, as zipstream-ng does."""
+        info = ZipStreamInfo(arcname, self.times[arcname])
+        info.external_attr = 0o40775 << 16 | 0x10 if info.is_dir() else 0o600 << 16
+        info.file_size, info.header_offset = size or 0, self._pos
+        for piece in info._file_data(iterable if data is None else [data]):
+            yield self._track(piece)
+        self._filelist.append(info)
+
+
+def stream(listed: Iterable[Member], storage: Storage, zone: tzinfo) -> tuple[int, Iterator[bytes]]:
     """Return the length of a ZIP, and the ZIP, which is read from the storage piece by piece.
+
+    :param zone: of the members' times: a ZIP does not say in which zone they are.
 
     If a file vanishes meanwhile, the ZIP ends there: too short, and without the directory that
     every ZIP ends with.
     """
-    zipped = ZipStream(sized=True)
+    zipped = _Zip()
     for member in listed:
+        # A ZIP can have the years from 1980 on, without a zone.
+        there = member.changed_at.astimezone(zone).timetuple()
+        zipped.times[member.path] = min(max(_EARLIEST, tuple(there)[:6]), _LATEST)
         if member.key is None:
             zipped.mkdir(member.path)
         elif member.size:
@@ -102,7 +135,7 @@ def _rows(entry_ids: Sequence[int], most: int) -> Sequence[Row[Any]]:
     depth = sa.func.max(below.c.depth).label("depth")
     deepest = select(below.c.id, depth).group_by(below.c.id).subquery()
     rows = (
-        select(Entry.id, Entry.parent_id, Entry.is_file, Entry.name, Entry.size)
+        select(Entry.id, Entry.parent_id, Entry.is_file, Entry.name, Entry.size, Entry.created_at)
         .add_columns(StoredFile.__table__.c.storage_key)
         .join(deepest, deepest.c.id == Entry.id)
         .order_by(deepest.c.depth, Entry.sort_key, Entry.id)
@@ -126,8 +159,8 @@ def _named(rows: Sequence[Row[Any]]) -> Iterator[Member]:
         path = around + names.first_free(names.portable(row.name), is_taken)
         taken.add(text.fold(path))
         if row.is_file:
-            yield Member(path, row.storage_key, row.size)
+            yield Member(path, row.created_at, row.storage_key, row.size)
             continue
         folders[row.id] = f"{path}/"
         if row.id not in held:
-            yield Member(f"{path}/")
+            yield Member(f"{path}/", row.created_at)

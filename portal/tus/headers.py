@@ -16,6 +16,8 @@ _NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 _LONGEST_METADATA = 16 * 1024
 _LONGEST_PATH = 64
 """Folders that one upload may name; deeper ones are refused by their depth."""
+_KEY = re.compile(r"[!-+\x2d-~]*", re.ASCII)
+"""Characters of a key: ASCII, without spaces and commas."""
 
 
 class HeaderError(ValueError):
@@ -48,6 +50,8 @@ def parse_metadata(value: str) -> Mapping[str, str]:
         key, _, encoded = pair.partition(" ")
         if key in metadata:
             raise HeaderError("Upload-Metadata has a key twice.")
+        if not _KEY.fullmatch(key):
+            raise HeaderError("Upload-Metadata has a key that is not ASCII.")
         try:
             metadata[key] = base64.b64decode(encoded.strip(), validate=True).decode()
         except ValueError as error:

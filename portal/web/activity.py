@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time
 from typing import Any, get_args
 
 from flask import Blueprint, Response, render_template, request, stream_with_context, url_for
@@ -19,6 +18,7 @@ from portal.identity.current_user import current_account, login_required
 from portal.web.admin import for_administrators
 
 from .forms import Query, text
+from .zone import current_zone, end_of, start_of
 
 activity = Blueprint("activity", __name__)
 
@@ -41,9 +41,9 @@ class FilterQuery(Query):
     def rows(self, owner_id: int | None, has_names: bool) -> Select[Activity, Receipt]:
         """Return an account's rows that match, or everybody's."""
         given = self.given
-        for field, moment in (("since", time.min), ("until", time.max)):
+        for field, moment_of in (("since", start_of), ("until", end_of)):
             if field in given:
-                given[field] = datetime.combine(given[field], moment, UTC)
+                given[field] = moment_of(given[field])
         if self.errors.keys() & {"action", "name", "actor"}:
             owner_id = 0  # nobody: what cannot be must not show everything
         return report.matching(owner_id=owner_id, **given, has_names=has_names)
@@ -69,7 +69,7 @@ def _answer(owner_id: int | None, has_names: bool) -> ResponseReturnValue:
     form, here = FilterQuery(), request.endpoint or ""
     wanted = form.rows(owner_id, has_names)
     if here.endswith("_csv"):
-        rows = stream_with_context(report.as_csv(wanted, has_names=has_names))
+        rows = stream_with_context(report.as_csv(wanted, current_zone(), has_names=has_names))
         headers = {"Content-Disposition": 'attachment; filename="activity.csv"'}
         return Response(rows, mimetype="text/csv", headers=headers)
     lines = report.page(wanted, form.before.data or None, has_names=has_names)

@@ -1,12 +1,22 @@
-"""The edge: what a request says of its client and its host, before the application believes it."""
+"""The edge: what a request says, before the application believes it or computes with it.
+
+The length and the characters of each address, header and field are checked here, once for all.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from http import HTTPStatus
+from urllib.parse import unquote_to_bytes
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 from werkzeug.middleware.proxy_fix import ProxyFix
+
+from portal.core.text import is_text
+from portal.files.uploads import UploadRequest
 
 _FORWARDED = "HTTP_X_FORWARDED_FOR"
 # An IPv4 address with a port, or an IPv6 one in brackets, as some proxies write them.
@@ -20,6 +30,45 @@ _NO_ADDRESS = (
     " X-Forwarded-For is missing, or too short for PORTAL_PROXIES."
 )
 _NO_HOST = "The request's Host header is not the name of a host."
+_LONGEST_ADDRESS = 8190
+"""Bytes of a path, and of a query: what Apache takes of both."""
+_LONGEST_HEADER = 32 * 1024
+"""Bytes."""
+_LONGEST_FIELD = 8 * 1024
+"""Characters of a form's field, and of its name. What a form has in mind for it is less."""
+_MOST_FIELDS = 1000
+_UNUSABLE = "has control characters, or is not UTF-8. Remove them and try again."
+
+
+class UnusableTextError(BadRequest):
+    """A field of a form cannot be read; the description says why."""
+
+
+class FieldTooLongError(RequestEntityTooLarge):
+    """A field of a form is longer than any may be, or there are too many; it says what may be."""
+
+
+class Request(UploadRequest):
+    """A request whose form has been checked when it is read."""
+
+    def _load_form_data(self) -> None:
+        is_new = "form" not in self.__dict__
+        super()._load_form_data()
+        if is_new:
+            _check_fields(self.form)
+            _check_fields(MultiDict((name, "") for name in self.files))
+
+
+def _check_fields(fields: MultiDict[str, str]) -> None:
+    if sum(1 for _ in fields.items(multi=True)) > _MOST_FIELDS:
+        raise FieldTooLongError(f"A form can have at most {_MOST_FIELDS} fields. Send fewer.")
+    for name, value in fields.items(multi=True):
+        if len(name) > _LONGEST_FIELD or len(value) > _LONGEST_FIELD:
+            raise FieldTooLongError(
+                f"A field can have at most {_LONGEST_FIELD} characters. Enter a shorter text."
+            )
+        if not is_text(name) or not is_text(value):
+            raise UnusableTextError(f"What was entered {_UNUSABLE}")
 
 
 class Edge:
@@ -48,6 +97,8 @@ class Edge:
     def _checked(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if not _is_host(environ.get("HTTP_HOST", "localhost")):
             return _refuse(start_response, _NO_HOST)
+        if refused := _refusal(environ):
+            return _refuse(start_response, *refused)
         return self._application(environ, start_response)
 
 
@@ -65,8 +116,35 @@ def _is_host(written: str) -> bool:
         return False
 
 
-def _refuse(start_response: StartResponse, sentence: str) -> Iterable[bytes]:
+def _refusal(environ: WSGIEnvironment) -> tuple[str, HTTPStatus] | None:
+    """Return what is wrong with an address or a header, and its status."""
+    for what, key in (("address", "PATH_INFO"), ("query", "QUERY_STRING")):
+        given = environ.get(key, "")
+        if len(given) > _LONGEST_ADDRESS:
+            say = f"The {what} is longer than {_LONGEST_ADDRESS} bytes. Send less in it."
+            return say, HTTPStatus.REQUEST_URI_TOO_LONG
+        if not is_text(_decoded(unquote_to_bytes(given.encode("latin-1", "replace")))):
+            return f"The {what} {_UNUSABLE}", HTTPStatus.BAD_REQUEST
+    for key, given in environ.items():
+        if not key.startswith("HTTP_"):
+            continue
+        name = key.removeprefix("HTTP_").replace("_", "-").title()
+        if len(given) > _LONGEST_HEADER:
+            say = f"The header {name:.99} is longer than {_LONGEST_HEADER} bytes. Send less in it."
+            return say, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+        if not is_text(_decoded(given.encode("latin-1", "replace"))):
+            return f"The header {name:.99} {_UNUSABLE}", HTTPStatus.BAD_REQUEST
+    return None
+
+
+def _decoded(given: bytes) -> str:
+    return given.decode(errors="replace")
+
+
+def _refuse(
+    start_response: StartResponse, sentence: str, status: HTTPStatus = HTTPStatus.BAD_REQUEST
+) -> Iterable[bytes]:
     body = f"{sentence}\n".encode()
     headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))]
-    start_response("400 Bad Request", headers)
+    start_response(f"{status.value} {status.phrase}", headers)
     return [body]

@@ -25,6 +25,8 @@ from portal.identity.current_user import current_account
 from portal.identity.throttle import TooManyAttemptsError
 from portal.storage.disk import ContentLostError, OverAllowanceError, StorageFullError
 
+from .csrf import ForeignOriginError, lacks_cookie
+from .edge import FieldTooLongError, UnusableTextError
 from .filters import human_size
 from .flashes import list_names
 from .places import BusyError
@@ -136,16 +138,31 @@ def _content_lost(error: ContentLostError | FileRefused) -> ResponseReturnValue:
     return _page(500, "File lost", text)
 
 
+def _expired(_error: CSRFError) -> ResponseReturnValue:
+    if lacks_cookie():
+        text = (
+            "The portal's cookie is for HTTPS only, and this form came by HTTP, so nothing was"
+            " changed. Open the portal by https://. If you did, the proxy in front of it hides"
+            " that: have it send X-Forwarded-Proto, and set PORTAL_PROXIES."
+        )
+        return _page(400, "No session", text)
+    text = (
+        "The form belongs to another session, so nothing was changed. Go back, reload the page and"
+        " send the form again."
+    )
+    return _page(400, "The form has expired", text)
+
+
 _HANDLERS: dict[type[Exception], Callable[[Any], ResponseReturnValue]] = {
     HTTPException: _http_error,
     # Nobody is there to read a page, and a thousand may hang up at the same moment.
     ClientDisconnected: lambda _: Response(status=400),
-    CSRFError: lambda _: _page(
-        400,
-        "The form has expired",
-        "The form belongs to another session, so nothing was changed. Go back, reload the page and"
-        " send the form again.",
+    ForeignOriginError: lambda error: _page(
+        400, "The form comes from elsewhere", error.description
     ),
+    CSRFError: _expired,
+    UnusableTextError: lambda error: _page(400, "Bad request", error.description),
+    FieldTooLongError: lambda error: _page(413, "Too large", error.description),
     RequestEntityTooLarge: _too_large,
     QuotaExceededError: _over_quota,
     OverAllowanceError: lambda _: _over_quota(QuotaExceededError(current_account())),

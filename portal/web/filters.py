@@ -6,6 +6,8 @@ from datetime import datetime
 
 from flask import Flask
 
+from .zone import local
+
 _UNITS = ("KiB", "MiB", "GiB", "TiB")
 _ICONS = {
     part: name
@@ -62,8 +64,8 @@ def human_size(size: int) -> str:
 
 
 def human_time(moment: datetime) -> str:
-    """Return a time, such as ``3 May 2026, 14:05 UTC``."""
-    return f"{human_day(moment)}, {moment:%H:%M} UTC"
+    """Return a time, such as ``3 May 2026, 14:05 UTC``, in the zone of whoever reads it."""
+    return f"{human_day(moment)}, {local(moment):%H:%M %Z}"
 
 
 def icon(mimetype: str) -> str:
@@ -75,8 +77,9 @@ def icon(mimetype: str) -> str:
 
 
 def human_day(moment: datetime) -> str:
-    """Return a day, such as ``3 May 2026``."""
-    return f"{moment.day} {moment:%b %Y}"
+    """Return a day, such as ``3 May 2026``, in the zone of whoever reads it."""
+    there = local(moment)
+    return f"{there.day} {there:%b %Y}"
 
 
 def device(user_agent: str) -> str:

@@ -7,15 +7,17 @@ from typing import Any
 
 from flask import abort, render_template, request
 from flask.typing import ResponseReturnValue
-from flask_wtf import CSRFProtect, FlaskForm  # type: ignore[import-untyped]
+from flask_wtf import FlaskForm  # type: ignore[import-untyped]
 from wtforms import PasswordField, StringField  # type: ignore[import-untyped]
 from wtforms.validators import Length  # type: ignore[import-untyped]
 
 from portal.identity import passwords
 
+from .csrf import Protection
+
 _SENT = object()
 
-csrf = CSRFProtect()
+csrf = Protection()
 """Checks the token of each form before its view; one that is exempt calls ``csrf.protect()``."""
 
 

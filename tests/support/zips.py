@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import os
 import zlib
+from datetime import UTC
 from pathlib import Path
 
 import pytest
 import zipstream  # type: ignore[import-untyped]
 
+from portal.core.models import now
 from portal.files import zips
 from portal.files.zips import Member
 from portal.storage.disk import Storage
@@ -38,8 +40,11 @@ def large_zip(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     monkeypatch.setattr(zipstream.ng, "crc32", quick_crc32)
     monkeypatch.setattr(Storage, "open", open_fake)
-    listed = [Member("large.bin", "large", LARGE), Member("after.txt", "small", len(BEHIND))]
-    length, pieces = zips.stream(listed, Storage(folder, folder))
+    listed = [
+        Member("large.bin", now(), "large", LARGE),
+        Member("after.txt", now(), "small", len(BEHIND)),
+    ]
+    length, pieces = zips.stream(listed, Storage(folder, folder), UTC)
     # A hole instead of zeros, so that this needs no room.
     with (path := folder / "a.zip").open("wb") as file:
         for piece in pieces:

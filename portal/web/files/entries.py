@@ -24,6 +24,7 @@ from portal.web.account.sign_in import next_page
 from portal.web.flashes import done, list_names, shorten, tell
 from portal.web.loaders import entry_or_404, selected_or_404
 from portal.web.previews import preview_of
+from portal.web.zone import current_zone
 
 from .files import NameForm, SelectionQuery, folder_url, taken_hint, url_to_show
 
@@ -175,7 +176,7 @@ def send_zip(
             return redirect(page)
         if request.method != "HEAD":
             begin()
-        length, pieces = zips.stream(members, current_storage())
+        length, pieces = zips.stream(members, current_storage(), current_zone())
         response = places.PlacedResponse(pieces, mimetype="application/zip")
         response.call_on_close(taken.pop_all().close)
     response.content_length = length

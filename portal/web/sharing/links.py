@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple, cast
 
@@ -23,6 +23,7 @@ from portal.web import shown_once
 from portal.web.flashes import done, shorten
 from portal.web.forms import Form, OptionalField, form_page, password, text
 from portal.web.loaders import entry_or_404, mine_or_404
+from portal.web.zone import end_of, local
 
 link_pages = Blueprint("links", __name__)
 
@@ -33,15 +34,20 @@ _MEBIBYTES = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?", re.ASCII)
 
 
 def _read_last_day(written: str, before: datetime | None) -> datetime:
+    # A link that has expired can be changed without a new day, and one from another zone, too.
+    if before is not None and written == _write_day(before):
+        return before
     try:
-        day = date.fromisoformat(written)
+        end = end_of(date.fromisoformat(written))
     except ValueError as error:
         raise ValueError("Enter a day as year-month-day, such as 2027-01-31.") from error
-    end = datetime.combine(day, time(23, 59, 59), UTC)
-    # A link that has expired can be changed without a new day.
-    if end <= now() and end != before:
+    if end <= now():
         raise ValueError("This day is in the past. Choose a later one.")
     return end
+
+
+def _write_day(moment: datetime) -> str:
+    return f"{local(moment):%Y-%m-%d}"
 
 
 def _read_count(written: str, _before: int | None) -> int:
@@ -71,7 +77,7 @@ class LinkForm(Form):
     expires_at = OptionalField(
         "Last day",
         _read_last_day,
-        "{:%Y-%m-%d}".format,
+        _write_day,
         name="until",
         default=lambda: now() + _DEFAULT_LIFETIME,
     )
@@ -221,7 +227,9 @@ def _summary(link: Share | FileRequest) -> str:
     """Return a share's terms in a few words, for the record."""
     if isinstance(link, FileRequest):
         return ""
-    words = [f"until {link.expires_at:%Y-%m-%d}" if link.expires_at else "no expiry"]
+    words = ["no expiry"]
+    if link.expires_at:
+        words = [f"until {_write_day(link.expires_at)} {local(link.expires_at):%Z}"]
     if link.download_limit is not None:
         words.append(f"{link.download_limit} downloads")
     if link.password_hash:

@@ -3,7 +3,14 @@
 const MOMENT = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 const DAY = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 
-/** Show times in the reader's zone, with the server's, in UTC, as their title. */
+/** Tell the server the reader's zone: in forms and filters, a day is a day there. */
+function tellZone() {
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const secure = location.protocol === "https:" ? "; secure" : "";
+  if (zone) document.cookie = `zone=${zone}; path=/; max-age=31536000; samesite=lax${secure}`;
+}
+
+/** Show times in the reader's language and zone, with the server's words as their title. */
 function localTimes() {
   for (const time of document.querySelectorAll("time[datetime]:not([title])")) {
     time.title = time.textContent;
@@ -80,4 +87,5 @@ function improve() {
 
 document.addEventListener("change", selection);
 document.addEventListener("portal:page", improve);
+tellZone();
 improve();

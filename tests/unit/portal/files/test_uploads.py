@@ -571,3 +571,12 @@ def test_long_name_of_combining_marks_takes_no_time(alice: FlaskClient) -> None:
     (kept_name,) = links(alice)
     assert kept_name.endswith(".txt")
     assert len(kept_name.encode()) <= 255
+
+
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "application/json", ""])
+def test_form_of_another_type_is_not_read_into_memory(kind: str, alice: FlaskClient) -> None:
+    stream = Counted(b"a=" + b"x" * 1024**2)
+    environ = {"wsgi.input": stream, "CONTENT_LENGTH": str(1024**2 + 2), "CONTENT_TYPE": kind}
+    response = alice.post(upload_url(alice), environ_overrides=environ)
+    assert response.status_code in {400, 413}
+    assert stream.given <= 64 * 1024

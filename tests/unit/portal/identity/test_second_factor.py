@@ -141,7 +141,7 @@ def test_code_sent_twice_at_once_is_accepted_once(app: Flask, phone: Phone) -> N
     assert sorted(answers) == [False, False, False, True]
 
 
-@pytest.mark.parametrize("code", ["", "12345", "1234567", "abcdef", "١٢٣٤٥٦", "\0", "0" * 5000])
+@pytest.mark.parametrize("code", ["", "12345", "1234567", "abcdef", "١٢٣٤٥٦", "0" * 5000])
 def test_what_is_no_code_is_refused(code: str, anonymous: FlaskClient, phone: Phone) -> None:
     del phone
     sign_in(anonymous, "alice")

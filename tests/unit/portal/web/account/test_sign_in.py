@@ -172,7 +172,6 @@ def test_cookie_copied_before_sign_out_is_worthless(app: Flask, alice: FlaskClie
         "\t//evil.example/",
         "javascript:alert(1)",
         "evil.example",
-        "/\x7f",
         "",
         "//[",
     ],
@@ -229,14 +228,14 @@ def test_sign_in_is_logged_on_one_line(
     app: Flask, anonymous: FlaskClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    sign_in(anonymous, "alice\nsigned in: admin\x1b[31m", "wrong password")
+    sign_in(anonymous, "alice\nsigned in: admin\u202e", "wrong password")
     signed_in(app, "alice")
     own = {"portal.activity.record", "portal.identity.throttle"}
     lines = [record.getMessage() for record in caplog.records if record.name in own]
     assert len(lines) == 2
     assert lines[0].startswith("sign-in failed from 127.0.0.1: 'alice\\nsigned in")
     assert "\n" not in lines[0]
-    assert "\x1b" not in lines[0]
+    assert "\u202e" not in lines[0]
     assert lines[1] == "sign in: '' '', by 'alice' from 127.0.0.1"
     assert PASSWORD not in caplog.text
 

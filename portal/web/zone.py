@@ -1,0 +1,54 @@
+"""The time zone of whoever asks: their browser says it in a cookie. Days are days there.
+
+Without a script there is no cookie, and days and times are in UTC. Pages say which zone is meant.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from zoneinfo import ZoneInfo
+
+from flask import Flask, has_request_context, request
+
+COOKIE = "zone"
+"""Its value is a name of the IANA database: see ``static/page.js``."""
+
+_NAME = re.compile("[A-Za-z0-9_+/-]{1,64}")
+
+
+def init_app(app: Flask) -> None:
+    """Let templates name the zone."""
+    app.add_template_global(current_zone)
+
+
+def current_zone() -> tzinfo:
+    """Return the time zone of this request, whose name is its ``str``; UTC if it names none."""
+    name = request.cookies.get(COOKIE, "") if has_request_context() else ""
+    try:
+        return ZoneInfo(name) if _NAME.fullmatch(name) else UTC
+    except (KeyError, OSError, ValueError):  # no zone, a folder of zones, a path out of it
+        return UTC
+
+
+def start_of(day: date) -> datetime:
+    """Return the first moment of a day, in UTC; where midnight comes twice, the first one."""
+    try:
+        return datetime.combine(day, time.min, current_zone()).astimezone(UTC)
+    except OverflowError:
+        return (datetime.min if day.year == 1 else datetime.max).replace(tzinfo=UTC)
+
+
+def end_of(day: date) -> datetime:
+    """Return the last moment of a day, in UTC."""
+    if day == date.max:
+        return datetime.max.replace(tzinfo=UTC)
+    return start_of(day + timedelta(days=1)) - timedelta(microseconds=1)
+
+
+def local(moment: datetime) -> datetime:
+    """Return a moment in the zone of this request, or in UTC if that is out of all calendars."""
+    try:
+        return moment.astimezone(current_zone())
+    except OverflowError:
+        return moment.astimezone(UTC)

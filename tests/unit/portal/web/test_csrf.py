@@ -1,0 +1,74 @@
+"""Where a form comes from, as browsers and proxies say it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from flask import Flask
+
+from tests.support.portal import folder_id, folders, prepare, signed_in, token
+
+OWN = "https://files.example"
+
+
+@pytest.mark.parametrize(
+    ("said", "is_taken"),
+    [
+        ({"Origin": OWN}, True),
+        ({"Origin": f"{OWN}:443"}, True),
+        ({"Referer": f"{OWN}/folders/x"}, True),
+        ({}, True),  # no browser; its token is right
+        ({"Sec-Fetch-Site": "same-origin"}, True),
+        ({"Sec-Fetch-Site": "none"}, True),
+        # A proxy dropped the port from Host.
+        ({"Sec-Fetch-Site": "same-origin", "Origin": f"{OWN}:8443"}, True),
+        ({"Sec-Fetch-Site": "same-site", "Origin": OWN}, False),
+        ({"Sec-Fetch-Site": "cross-site"}, False),
+        ({"Sec-Fetch-Site": ""}, False),
+        ({"Origin": f"{OWN}:8443"}, False),
+        ({"Origin": "http://files.example"}, False),
+        ({"Origin": "https://evil.example", "Referer": OWN}, False),
+        ({"Origin": "null"}, False),
+        ({"Origin": "https://["}, False),
+        ({"Referer": "https://evil.example/https://files.example"}, False),
+    ],
+)
+def test_form_is_judged_by_its_origin(
+    said: dict[str, str], is_taken: bool, make_app: Callable[..., Flask]
+) -> None:
+    app = make_app()
+    prepare(app)
+    client = signed_in(app, "alice")
+    form = {"csrf_token": token(client), "name": "New"}
+    page = f"/folders/{folder_id(client)}/folders"
+    cookie = next(iter((client._cookies or {}).values()))
+    headers = {"Host": "files.example", "Cookie": f"{cookie.key}={cookie.value}", **said}
+    answer = app.test_client(use_cookies=False).post(page, base_url=OWN, data=form, headers=headers)
+    assert (answer.status_code == 400) is not is_taken
+    assert list(folders(client)) == (["New"] if is_taken else [])
+    if not is_taken:
+        assert "the proxy in front of the portal hides it" in answer.text
+        assert "reload" not in answer.text
+
+
+@pytest.mark.parametrize("origin", ["https://files.example:8443", "https://files.example:8443/x"])
+def test_address_that_is_set_is_the_portals(origin: str, make_app: Callable[..., Flask]) -> None:
+    app = make_app(BASE_URL="https://files.example:8443/")
+    prepare(app)
+    client = signed_in(app, "alice")
+    form = {"csrf_token": token(client), "name": "New"}
+    answer = client.post(
+        f"/folders/{folder_id(client)}/folders", data=form, headers={"Origin": origin}
+    )
+    assert answer.status_code != 400
+
+
+def test_cookie_that_is_kept_back_is_no_expired_form(make_app: Callable[..., Flask]) -> None:
+    app = make_app(SESSION_COOKIE_SECURE=True)
+    prepare(app)
+    form = {"csrf_token": token(app.test_client()), "username": "alice", "password": "x"}
+    answer = app.test_client(use_cookies=False).post("/sign-in", data=form)
+    assert answer.status_code == 400
+    assert "for HTTPS only" in answer.text
+    assert "reload" not in answer.text
