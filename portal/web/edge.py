@@ -8,6 +8,8 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from .headers import refusal
+
 _FORWARDED = "HTTP_X_FORWARDED_FOR"
 # An IPv4 address with a port, or an IPv6 one in brackets, as some proxies write them.
 _ADDRESS = re.compile(r"\s*(?:\[([^]]+)\]|([0-9.]+)(?=:))(?::[0-9]*)?\s*")
@@ -68,5 +70,5 @@ def _is_host(written: str) -> bool:
 def _refuse(start_response: StartResponse, sentence: str) -> Iterable[bytes]:
     body = f"{sentence}\n".encode()
     headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))]
-    start_response("400 Bad Request", headers)
+    start_response("400 Bad Request", headers + refusal())
     return [body]

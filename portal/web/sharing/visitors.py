@@ -107,7 +107,7 @@ def find_shared(public_id: str, entry_id: str) -> Handoff:
     file = _entry_or_404(StoredFile, share, entry_id)
     if not limits.may_download(share, file, visitor.visitor_id()):
         abort(redirect(url_for("share_page.show", public_id=public_id)))
-    return as_download(file, detail=links.via(share))
+    return as_download(file, links.via(share), share.entry.public_id)
 
 
 @share_page.get("/shared/<public_id>/files/<entry_id>")
@@ -126,7 +126,7 @@ def archive(public_id: str, entry_id: str) -> ResponseReturnValue:
     def begin() -> None:
         if not limits.count_download(share):
             _refuse(share)
-        record("archive", entry, detail=links.via(share))
+        record("archive", entry, detail=links.via(share), linked=share.entry.public_id)
 
     page = url_for("share_page.show", public_id=public_id)
     # All visitors together take the ZIP slots of one account; no account has this id.
@@ -198,6 +198,7 @@ def _accept(wanted: FileRequest) -> bool:
 def _store(wanted: FileRequest, name: str, incoming: IncomingFile, stored: list[str]) -> bool:
     """Store a file if the limits allow it, and add the name that the visitor gave it."""
     size, request_id, detail = incoming.size, wanted.id, links.via(wanted)
+    linked = wanted.folder.public_id
     if not limits.reserve(wanted, size):
         return False
     try:
@@ -208,7 +209,7 @@ def _store(wanted: FileRequest, name: str, incoming: IncomingFile, stored: list[
         raise
     # Not the name in the folder: a number in it would tell that the name was taken.
     stored.append(names.clean(name))
-    done("upload", file, detail=detail)
+    done("upload", file, detail=detail, linked=linked)
     return True
 
 
