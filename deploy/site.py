@@ -121,7 +121,7 @@ class Site:
         if self.server.front == "apache2":
             sizes = "".join(f"Define {name} {value}\n" for name, value in self.sizes.items())
             self.changes.put(APACHE_SIZES, sizes + self._filled("apache/server.conf"))
-            for name in ("nosniff.conf", "overload.conf"):
+            for name in ("overload.conf", "headers.conf"):
                 self.changes.put(SETTINGS / name, self._filled(f"apache/{name}"))
             self._put(APACHE)
             self.changes.remember(APACHE / "conf-enabled/portal.conf")
@@ -131,6 +131,7 @@ class Site:
             enable("a2enconf", "portal")
             enable("a2ensite", "portal")
         elif self.server.front == "nginx":
+            self.changes.put(SETTINGS / "headers.conf", self._filled("nginx/headers.conf"))
             self._put(NGINX)
             self._write_nginx_sizes()
             enabled = NGINX / "sites-enabled/portal.conf"

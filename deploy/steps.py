@@ -146,6 +146,7 @@ class Installation(site.Site):
             "PORTAL_SETTINGS": SETTINGS / "settings.toml",
             "PORTAL_DATA": DATA,
             "PORTAL_BASE_URL": f"https://{self.host}/",
+            "PORTAL_HSTS": "true",
             "PORTAL_DELEGATE_BACKEND": self.name if behind else "auto",
             "PORTAL_PROXIES": int(behind),
             "RECEIPTS": self.receipts,

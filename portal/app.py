@@ -76,7 +76,7 @@ def _prepare_storage(app: Flask, folder: Path) -> None:
 
 def _set_up_delegate(app: Flask, folder: Path) -> None:
     app.config["DELEGATE_ROOT"] = folder / "files"
-    app.config["DELEGATE_HEADERS"] = headers.CONSTANT
+    app.config["DELEGATE_HEADERS"] = headers.constant(app)
     if app.config.get("DELEGATE_BACKEND", "auto") in {"auto", "mod_wsgi"}:
         app.config["DELEGATE_SIGNED_URL"] = "/signed/"
     try:

@@ -97,6 +97,7 @@ class RecordedHandoff(Handoff):
     entry: Entry
     action: Literal["download", "view"]
     detail: str = ""
+    linked: str | None = None
 
 
 def init_app(app: Flask, path: Path) -> None:
@@ -113,6 +114,7 @@ def record(
     detail: str = "",
     actor: str | None = None,
     handoff: str | None = None,
+    linked: str | None = None,
     by_itself: bool = False,
 ) -> None:
     """Record and log what was done, in one row for each file or folder; without any, in one row.
@@ -124,6 +126,7 @@ def record(
     :param detail: more, in a few words.
     :param actor: who did it. None: who is signed in.
     :param handoff: the id of a download's hand-off.
+    :param linked: the public id of what a visitor's link leads to.
     :param by_itself: whether the portal did it, unasked.
     :raises NotRecordedError: for a download that cannot be recorded.
     """
@@ -137,6 +140,7 @@ def record(
         "name": "",
         "detail": detail[:255],
         "handoff": handoff,
+        "linked_entry": linked,
     }
     if by_itself:
         row |= {"actor": "", "address": ""}
@@ -258,7 +262,8 @@ def _record_delivery(_app: Flask, delivery: Delivery, **_more: object) -> None:
         if action == "view":
             return
         action = "resume"
-    record(action, handoff.entry, detail=handoff.detail, handoff=delivery.id)
+    detail, linked = handoff.detail, handoff.linked
+    record(action, handoff.entry, detail=detail, handoff=delivery.id, linked=linked)
 
 
 def _starts_at_first_byte() -> bool:

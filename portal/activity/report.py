@@ -6,20 +6,21 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from http import HTTPStatus
 from typing import NamedTuple
 
-from sqlalchemy import Select, false, func, or_, select
+from sqlalchemy import Select, false, func, or_, select, union
 
 from portal.core import references, text
 from portal.core.database import db
-from portal.core.models import Activity, Entry, Receipt, StoredFile
+from portal.core.models import Activity, Entry, Receipt, StoredFile, now
 from portal.core.references import reference
 
 from .record import bring_in
 
 _MOST_COUNTED = 1000
+_CONFIRMED_WITHIN = timedelta(hours=1)
 PAGE = 100
 """Rows of a page."""
 _HEADINGS = ("action", "by", "address", "name", "detail", "outcome", "bytes sent")
@@ -53,19 +54,53 @@ class Downloads:
 
     :param completed: the server sent all of it.
     :param incomplete: the server sent a part, and not the rest.
-    :param unknown: the download goes on, or the server was killed.
+    :param pending: the download goes on, or the server's log was not read that far.
+    :param unknown: the server was killed, or its log did not say within an hour.
     :param last: the time of the last request.
     """
 
-    completed: int
-    incomplete: int
-    unknown: int
-    last: datetime | None
+    completed: int = 0
+    incomplete: int = 0
+    pending: int = 0
+    unknown: int = 0
+    last: datetime | None = None
+
+    @property
+    def summary(self) -> str:
+        """The counts in words, such as ``3 downloads: 2 complete, 1 still being confirmed``."""
+        counts = {
+            "complete": self.completed,
+            "incomplete": self.incomplete,
+            "still being confirmed": self.pending,
+            "with an unknown end": self.unknown,
+        }
+        total = sum(counts.values())
+        words = f"{total} download{'' if total == 1 else 's'}"
+        kinds = {kind: count for kind, count in counts.items() if count}
+        if not kinds:
+            return "No complete download"
+        if len(kinds) == 1:
+            kind = next(iter(kinds))
+            return words if kind == "complete" else f"{words}, {kind}"
+        return f"{words}: {', '.join(f'{count} {kind}' for kind, count in kinds.items())}"
 
 
 def of_file(entry: Entry) -> Sequence[Line]:
-    """Return the latest activity of a file or folder, newest first."""
-    return page(_lines().where(Activity.entry == entry.public_id), has_names=True)
+    """Return the latest activity of a file or folder, newest first.
+
+    With it comes what visitors did by links to a folder with the files in it.
+    """
+    return page(_lines().where(Activity.id.in_(_latest(entry))), has_names=True)
+
+
+def _latest(entry: Entry) -> Select[int]:
+    """Return the ids of more rows than a page shows, by the two indexes."""
+    here = (Activity.entry == entry.public_id, Activity.linked_entry == entry.public_id)
+    ids = (
+        select(Activity.id).where(one).order_by(Activity.id.desc()).limit(PAGE).subquery()
+        for one in here
+    )
+    return union(*(select(one.c.id) for one in ids)).subquery().select()
 
 
 def downloads(file: StoredFile) -> Downloads:
@@ -78,13 +113,16 @@ def downloads(file: StoredFile) -> Downloads:
         Activity.entry == file.public_id, Activity.action.in_(["download", "resume"])
     )
     latest = db.session.execute(rows.order_by(Activity.id.desc()).limit(_MOST_COUNTED)).all()[::-1]
-    completed = unknown = 0
+    completed = pending = unknown = 0
     last = None
     sent_to: dict[tuple[str, str], list[tuple[int, int]]] = {}
     for activity, receipt in latest:
         if receipt and receipt.status == HTTPStatus.NOT_MODIFIED:
             continue  # from the browser's cache
         last = activity.at
+        if receipt is None and now() - activity.at < _CONFIRMED_WITHIN:
+            pending += 1
+            continue
         if receipt is None or receipt.outcome == "unknown":
             unknown += 1
             continue
@@ -97,7 +135,7 @@ def downloads(file: StoredFile) -> Downloads:
             completed += 1
             pieces.clear()
     incomplete = sum(1 for pieces in sent_to.values() if pieces)
-    return Downloads(completed, incomplete, unknown, last)
+    return Downloads(completed, incomplete, pending, unknown, last)
 
 
 def _covers(pieces: Sequence[tuple[int, int]], size: int) -> bool:

@@ -37,6 +37,7 @@ SETTINGS = (
     Setting("BASE_URL", None, None, None, "the portal's address"),
     # Deleting needs some room, too.
     Setting("DISK_RESERVE", 64 * 1024**2, 1, None, "bytes that uploads leave free"),
+    Setting("HSTS", False, None, None, "whether answers tell browsers"),
     Setting("MAX_CONTENT_LENGTH", 1024**3, 1, None, "bytes in one request"),
     # Each file of an upload holds a file descriptor until its end.
     Setting("MAX_FORM_PARTS", 100, 1, None, "parts of one upload's form"),

@@ -88,6 +88,11 @@ def shares_of(entry: Entry) -> Sequence[Share]:
     return _newest_first(Share, Share.entry_id == entry.id)
 
 
+def requests_into(entry: Entry) -> Sequence[FileRequest]:
+    """Return the file requests of one folder, newest first; a file has none."""
+    return [] if entry.is_file else _newest_first(FileRequest, FileRequest.folder_id == entry.id)
+
+
 def revoke(link: Share | FileRequest) -> None:
     """Revoke a link permanently."""
     if link.revoked_at is None:

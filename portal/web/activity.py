@@ -17,7 +17,7 @@ from portal.core.models import Activity, Receipt
 from portal.identity.current_user import current_account, login_required
 from portal.web.admin import for_administrators
 
-from .forms import Query, text
+from .forms import Query, focus_first_error, text
 from .zone import current_zone, end_of, start_of
 
 activity = Blueprint("activity", __name__)
@@ -72,6 +72,7 @@ def _answer(owner_id: int | None, has_names: bool) -> ResponseReturnValue:
         rows = stream_with_context(report.as_csv(wanted, current_zone(), has_names=has_names))
         headers = {"Content-Disposition": 'attachment; filename="activity.csv"'}
         return Response(rows, mimetype="text/csv", headers=headers)
+    focus_first_error(form)
     lines = report.page(wanted, form.before.data or None, has_names=has_names)
     has_more = len(lines) == report.PAGE
     return render_template(

@@ -18,6 +18,8 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from portal.core.text import is_text
 from portal.files.uploads import UploadRequest
 
+from .headers import refusal
+
 _FORWARDED = "HTTP_X_FORWARDED_FOR"
 # An IPv4 address with a port, or an IPv6 one in brackets, as some proxies write them.
 _ADDRESS = re.compile(r"\s*(?:\[([^]]+)\]|([0-9.]+)(?=:))(?::[0-9]*)?\s*")
@@ -146,5 +148,5 @@ def _refuse(
 ) -> Iterable[bytes]:
     body = f"{sentence}\n".encode()
     headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))]
-    start_response(f"{status.value} {status.phrase}", headers)
+    start_response(f"{status.value} {status.phrase}", headers + refusal())
     return [body]

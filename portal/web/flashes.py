@@ -28,16 +28,17 @@ def done(
     owner_id: int | None = None,
     detail: str = "",
     actor: str | None = None,
+    linked: str | None = None,
     say: str | None = None,
     undo: str | None = None,
 ) -> None:
     """Record and log what was done, and say it on the next page.
 
-    :param things: as for :func:`portal.activity.record.record`, like the next three.
+    :param things: as for :func:`portal.activity.record.record`, like the next four.
     :param say: the message; None: the page shows the result anyway.
     :param undo: as for :func:`tell`.
     """
-    record(action, *things, owner_id=owner_id, detail=detail, actor=actor)
+    record(action, *things, owner_id=owner_id, detail=detail, actor=actor, linked=linked)
     if say:
         tell(say, undo=undo)
 

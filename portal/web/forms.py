@@ -56,7 +56,14 @@ class Query(Form):
 
 def form_page(template: str, form: Form, **values: Any) -> ResponseReturnValue:
     """Return a page with a form; its status is 422 if the form has errors."""
+    focus_first_error(form)
     return render_template(template, form=form, **values), 422 if form.errors else 200
+
+
+def focus_first_error(form: Form) -> None:
+    """Have the page open at the first field that is wrong."""
+    if wrong := next((field for field in form if field.errors), None):
+        wrong.render_kw = {**(wrong.render_kw or {}), "autofocus": True}
 
 
 class OptionalField(StringField):  # type: ignore[misc]

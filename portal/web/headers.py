@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from types import MappingProxyType
 
-from flask import Flask, Response
+from flask import Flask, Response, current_app
 
 CONSTANT = MappingProxyType(
     {
@@ -18,10 +19,19 @@ CONSTANT = MappingProxyType(
 )
 """Headers that pages and delivered files share."""
 
+HSTS = MappingProxyType({"Strict-Transport-Security": "max-age=31536000"})
+"""The same where ``PORTAL_HSTS`` is true."""
+
+_NOT_STORED = ("Cache-Control", "no-store")
 _PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self';"
     " media-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
+
+
+def constant(app: Flask) -> Mapping[str, str]:
+    """Return the headers that pages and delivered files of an application share."""
+    return CONSTANT | HSTS if app.config["HSTS"] else CONSTANT
 
 
 def init_app(app: Flask) -> None:
@@ -29,12 +39,17 @@ def init_app(app: Flask) -> None:
     app.after_request(_set_headers)
 
 
+def refusal() -> list[tuple[str, str]]:
+    """Return the headers of a plain answer that is given before the application is asked."""
+    return [*CONSTANT.items(), ("Content-Security-Policy", _PAGE_POLICY), _NOT_STORED]
+
+
 def _set_headers(response: Response) -> Response:
     if response.status_code == HTTPStatus.OK and "Location" in response.headers:
         return response  # a hand-off: Apache answers in its place, with the file's own headers
-    response.headers.update(CONSTANT)
+    response.headers.update(constant(current_app))
     # A delivered file has its own policy and caching rules.
     response.headers.setdefault("Content-Security-Policy", _PAGE_POLICY)
     # So have static files; anything else may contain personal data.
-    response.headers.setdefault("Cache-Control", "no-store")
+    response.headers.setdefault(*_NOT_STORED)
     return response

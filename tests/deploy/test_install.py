@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import sys
 import time
+from collections.abc import Iterator
 
 import pytest
 
 from tests.support.containers import CLONE, HOST
+from tests.support.every_answer import Answer
 from tests.support.installed import (
     CONTENT,
     FILES,
@@ -86,7 +89,7 @@ def test_the_owner_is_told_how_the_download_ended(installed: Installed) -> None:
     while wanted not in (page := installed.ask(details).body):
         assert time.monotonic() < deadline, page
         time.sleep(0.5)
-    assert "Downloaded " in page
+    assert " download" in page
 
 
 def test_no_log_has_the_links_that_were_opened(installed: Installed) -> None:
@@ -135,6 +138,62 @@ def test_plain_http_leads_to_https(installed: Installed) -> None:
     location = reply.header("Location").replace(f"{HOST}:443", HOST)
     assert location == f"https://{HOST}/sign-in?next=/a"
     assert "max-age=" in ask(installed.container, "/sign-in").header("Strict-Transport-Security")
+
+
+def test_every_answer_has_the_headers_of_the_site(installed: Installed) -> None:
+    found = every_answer(installed)
+    if len(UNITS[installed.server]) > 1:
+        installed.container.must("systemctl", "stop", "portal-gunicorn.socket", "portal-gunicorn")
+        found += [one for one in every_answer(installed) if one.name == "nothing"]
+        installed.container.must("systemctl", "start", *UNITS[installed.server])
+        wait_until_healthy(installed)
+        assert found[-1].status in {502, 503}
+    wrong = [f"{one.name} ({one.status}): {what}" for one in found for what in missing(one)]
+    assert not wrong, "\n".join(wrong)
+    seen = {one.status for one in found}
+    assert seen >= {200, 206, 301, 302, 304, 400, 401, 403, 404, 405, 412, 413, 414, 416}
+
+
+def every_answer(installed: Installed) -> list[Answer]:
+    program = str(CLONE / "tests/support/every_answer.py")
+    said = installed.container.must(sys.executable, program, HOST, installed.url)
+    return [Answer(**one) for one in json.loads(said)]
+
+
+EVERYWHERE = {
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+}
+
+
+def missing(answer: Answer) -> Iterator[str]:
+    """Yield what is wrong with the headers of an answer."""
+    headers = answer.headers
+    said = " ".join([*headers.get("server", []), *re.findall("(?:Apache|nginx).*", answer.body)])
+    if re.search("[0-9]", said):
+        yield f"the server's version: {said}"
+    if answer.name == "plain" and "strict-transport-security" in headers:
+        yield "strict-transport-security without TLS"
+    for name, value in wanted(answer).items():
+        if len(headers.get(name, [])) != 1:
+            yield f"{name} came {len(headers.get(name, []))} times"
+        elif value not in headers[name][0]:
+            yield f"{name}: {headers[name][0]}"
+
+
+def wanted(answer: Answer) -> dict[str, str]:
+    """Return the headers that an answer has once, with a part of their values."""
+    of_a_file = answer.name.startswith("file")
+    varies = {"vary": "Cookie"} if of_a_file or answer.name.startswith(("page", "form")) else {}
+    if answer.status == 304:  # the browser keeps the others from the answer that it has
+        return {"cache-control": "", **varies}
+    secure = {} if answer.name == "plain" else {"strict-transport-security": "max-age=31536000"}
+    # Nobody may store a 412 or 416 (RFC 9111, 3): they are in no list of those that may be.
+    stored = {} if of_a_file and answer.status in {412, 416} else {"cache-control": ""}
+    return {**EVERYWHERE, **secure, **stored, **varies, "content-security-policy": ""}
 
 
 def test_the_portal_believes_no_name_and_no_address_of_the_clients(installed: Installed) -> None:

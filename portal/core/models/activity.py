@@ -17,6 +17,7 @@ class Activity(Base):
     __table_args__ = (
         sa.Index("ix_activity_owner_id", "owner_id", "id"),
         sa.Index("ix_activity_entry", "entry", "id"),
+        sa.Index("ix_activity_linked_entry", "linked_entry", "id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -36,6 +37,8 @@ class Activity(Base):
     detail: Mapped[str] = mapped_column(sa.String(255), default="")
     # Of a download: the id of the hand-off, which its receipts name.
     handoff: Mapped[str | None] = mapped_column(sa.String(16), unique=True)
+    # Of a visitor: the public id of what the link led to, in which the file was.
+    linked_entry: Mapped[str | None] = mapped_column(sa.String(64))
 
 
 class Receipt(Base):

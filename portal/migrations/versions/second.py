@@ -31,6 +31,9 @@ def upgrade() -> None:
         sa.Column("log", sa.Text(), nullable=False, primary_key=True),
         sa.Column("position", sa.JSON(), nullable=False),
     )
+    # What visitors did, for the page of the folder that a link led to.
+    op.add_column("activity", sa.Column("linked_entry", sa.String(64)))
+    op.create_index("ix_activity_linked_entry", "activity", ["linked_entry", "id"])
     op.create_table("seen_day", sa.Column("day", sa.Date(), nullable=False, primary_key=True))
     op.execute("INSERT INTO seen_day SELECT DISTINCT date(at) FROM activity")
     _add_keys()

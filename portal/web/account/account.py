@@ -22,7 +22,7 @@ from portal.identity.current_user import (
 from portal.identity.sessions import OutdatedProofError
 from portal.web import shown_once
 from portal.web.flashes import done, tell
-from portal.web.forms import Form, form_page
+from portal.web.forms import Form, focus_first_error, form_page
 
 from .forms import ChangePasswordForm, CodeForm, PresentPasswordForm
 
@@ -175,6 +175,8 @@ def switch_off() -> ResponseReturnValue:
 def _second_factor_page(**failed: Form) -> ResponseReturnValue:
     """Show the page, with the form that has a problem."""
     mine = current_account()
+    for form in failed.values():
+        focus_first_error(form)
     forms = {
         "form": PresentPasswordForm(formdata=None),
         "code_form": CodeForm(formdata=None),

@@ -48,6 +48,7 @@ def details(public_id: str) -> ResponseReturnValue:
         downloads=report.downloads(file) if file else None,
         lines=report.of_file(entry),
         shares=links.shares_of(entry),
+        requests=links.requests_into(entry),
         status_of=status_of,
     )
 
@@ -107,11 +108,12 @@ def select_folder() -> ResponseReturnValue:
     query = SelectionQuery()
     selected = selected_or_404("change", query.entry.data) or abort(404)
     folder, mark = _target(query, "read"), query.after.data
+    path = tree.path_to(folder.id)
     return render_template(
         "files/move.html",
         selected=selected,
         folder=folder,
-        path=tree.path_to(folder.id),
+        path=path,
         page=listing.page(
             folder,
             listing.Order(),
@@ -119,6 +121,7 @@ def select_folder() -> ResponseReturnValue:
             folders_only=True,
         ),
         is_here=all(entry.parent_id == folder.id for entry in selected),
+        is_inside=bool({entry.id for entry in selected} & {step.id for step in path}),
     )
 
 

@@ -179,10 +179,10 @@ def preview(stored: StoredFile, public_id: str) -> Handoff:  # noqa: ARG001
     return RecordedHandoff(path_of(stored), **_shown_as(stored), entry=stored, action="view")
 
 
-def as_download(stored: StoredFile, detail: str = "") -> Handoff:
+def as_download(stored: StoredFile, detail: str = "", linked: str | None = None) -> Handoff:
     """Return the hand-off of a file to save, which is recorded.
 
-    :param detail: as for :func:`portal.activity.record.record`.
+    :param detail: as for :func:`portal.activity.record.record`, like the next.
     :raises ContentLostError: if its content is not there.
     """
     return RecordedHandoff(
@@ -194,6 +194,7 @@ def as_download(stored: StoredFile, detail: str = "") -> Handoff:
         entry=stored,
         action="download",
         detail=detail,
+        linked=linked,
     )
 
 

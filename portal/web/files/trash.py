@@ -74,11 +74,11 @@ def delete(public_id: str) -> ResponseReturnValue:
 @login_required
 def empty() -> ResponseReturnValue:
     """Ask whether to delete all that is in the trash permanently, or delete it."""
-    if request.method != "POST":
-        return render_template("files/delete.html", entry=None)
     things = [Thing.of(entry) for entry in trash.all_trashed(current_account().id)]
-    trash.empty(current_account().id)
+    if things and request.method != "POST":
+        return render_template("files/delete.html", entry=None)
     if things:
+        trash.empty(current_account().id)
         done("delete", *things, detail="with the trash")
     tell("The trash is empty.")
     return redirect(url_for("trash.show"))

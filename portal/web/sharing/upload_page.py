@@ -109,10 +109,10 @@ def _accept(wanted: FileRequest) -> None:
 
 def _store(wanted: FileRequest, name: str, incoming: IncomingFile) -> None:
     """Store a file if the limits allow it."""
-    detail = links.via(wanted)
+    detail, linked = links.via(wanted), wanted.folder.public_id
     with limits.counted(wanted, incoming.size):
         file = add_file(wanted.folder, incoming, name)
-    done("upload", file, detail=detail)
+    done("upload", file, detail=detail, linked=linked)
 
 
 def _explain_size(wanted: FileRequest) -> str:

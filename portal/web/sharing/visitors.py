@@ -93,7 +93,7 @@ def find_shared(public_id: str, entry_id: str) -> Handoff:
     file = _entry_or_404(StoredFile, share, entry_id)
     if not limits.may_download(share, file, visitor.visitor_id()):
         abort(redirect(url_for("share_page.show", public_id=public_id)))
-    return as_download(file, detail=links.via(share))
+    return as_download(file, links.via(share), share.entry.public_id)
 
 
 @share_page.get("/shared/<public_id>/files/<entry_id>")
@@ -112,7 +112,7 @@ def archive(public_id: str, entry_id: str) -> ResponseReturnValue:
     def begin() -> None:
         if not limits.count_download(share):
             refuse(share)
-        record("archive", entry, detail=links.via(share))
+        record("archive", entry, detail=links.via(share), linked=share.entry.public_id)
 
     page = url_for("share_page.show", public_id=public_id)
     return send_zip([entry], entry.name, page, VISITORS, begin)

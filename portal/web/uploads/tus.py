@@ -230,7 +230,7 @@ def _take_piece(upload: Upload, start: int) -> str:
 
 def _finish(upload: Upload, part: PartFile) -> None:
     link = upload.request
-    detail = links.via(link) if link else ""
+    detail, linked = (links.via(link), link.folder.public_id) if link else ("", None)
     with _counted(link, upload.size):
         stored = uploads.finish(upload, part)
-    done("upload", stored, detail=detail)
+    done("upload", stored, detail=detail, linked=linked)

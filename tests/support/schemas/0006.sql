@@ -28,12 +28,12 @@ CREATE TABLE activity (
 	entry VARCHAR(64), 
 	name VARCHAR(255) NOT NULL, 
 	detail VARCHAR(255) NOT NULL, 
-	handoff VARCHAR(16), actor_key VARCHAR(1024) DEFAULT '' NOT NULL, name_key VARCHAR(1024) DEFAULT '' NOT NULL, 
+	handoff VARCHAR(16), linked_entry VARCHAR(64), actor_key VARCHAR(1024) DEFAULT '' NOT NULL, name_key VARCHAR(1024) DEFAULT '' NOT NULL, 
 	CONSTRAINT pk_activity PRIMARY KEY (id), 
 	CONSTRAINT uq_activity_handoff UNIQUE (handoff)
 );
-INSERT INTO "activity" VALUES(1,'2026-01-07 03:04:05.000000','download','','192.0.2.7',1,'file-05','Kept.txt','by a share link','handoff-1','','kept.txt');
-INSERT INTO "activity" VALUES(2,'2026-01-08 03:04:05.000000','upload','gone','2001:db8::1',4,'file-99','Größer 日本.txt','',NULL,'gone','grosser 日本.txt');
+INSERT INTO "activity" VALUES(1,'2026-01-07 03:04:05.000000','download','','192.0.2.7',1,'file-05','Kept.txt','by a share link','handoff-1','folder-04','','kept.txt');
+INSERT INTO "activity" VALUES(2,'2026-01-08 03:04:05.000000','upload','gone','2001:db8::1',4,'file-99','Größer 日本.txt','',NULL,NULL,'gone','grosser 日本.txt');
 CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL, 
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
@@ -219,6 +219,7 @@ CREATE INDEX ix_file_request_folder_id ON file_request (folder_id);
 CREATE INDEX ix_activity_at ON activity (at);
 CREATE INDEX ix_activity_owner_id ON activity (owner_id, id);
 CREATE INDEX ix_activity_entry ON activity (entry, id);
+CREATE INDEX ix_activity_linked_entry ON activity (linked_entry, id);
 CREATE TRIGGER activity_is_only_added_to BEFORE UPDATE ON activity BEGIN SELECT raise(ABORT, 'activity is only added to'); END;
 CREATE INDEX ix_entry_by_name ON entry (parent_id, trash_id, is_file, sort_key, id);
 CREATE INDEX ix_upload_request_id ON upload (request_id);

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import logging
+import re
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -153,13 +154,45 @@ def test_several_ranges_at_once_do_not_make_up_a_download(file: StoredFile) -> N
 
 
 def test_downloads_are_counted_by_how_they_ended(file: StoredFile) -> None:
-    assert report.downloads(file) == report.Downloads(0, 0, 0, None)
+    assert report.downloads(file) == report.Downloads()
     download(file, "1", "completed")
     download(file, "2", "cut short", actor="bob")
     download(file, "3", None, actor="carol")
+    record("download", file, handoff="4".ljust(16, "x"))
+    receipts.store([line("4", "unknown")])
     found = report.downloads(file)
-    assert (found.completed, found.incomplete, found.unknown) == (1, 1, 1)
+    assert (found.completed, found.incomplete, found.pending, found.unknown) == (1, 1, 1, 1)
     assert found.last
+    assert found.summary == (
+        "4 downloads: 1 complete, 1 incomplete, 1 still being confirmed, 1 with an unknown end"
+    )
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        ((1, 0, 0, 0), "1 download"),
+        ((2, 0, 0, 0), "2 downloads"),
+        ((0, 0, 1, 0), "1 download, still being confirmed"),
+        ((0, 0, 0, 2), "2 downloads, with an unknown end"),
+        ((1, 0, 1, 0), "2 downloads: 1 complete, 1 still being confirmed"),
+        ((0, 0, 0, 0), "No complete download"),
+    ],
+)
+def test_downloads_are_summed_up_in_words(counts: tuple[int, int, int, int], words: str) -> None:
+    assert report.Downloads(*counts).summary == words
+
+
+def test_download_is_being_confirmed_for_an_hour(
+    alice: FlaskClient, file: StoredFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = f"/entries/{file.public_id}"
+    assert "Not downloaded yet" in alice.get(page).text
+    download(file, "1", None)
+    assert "1 download, still being confirmed. The last was on" in alice.get(page).text
+    later = now() + timedelta(minutes=61)
+    monkeypatch.setattr(report, "now", lambda: later)
+    assert "1 download, with an unknown end." in alice.get(page).text
 
 
 @pytest.mark.parametrize(
@@ -315,6 +348,15 @@ def test_filter_that_is_no_day_is_named_and_filters_nothing(alice: FlaskClient) 
     assert "a.txt" in page
     assert f'href="/activity.csv?until={today}"' in page
     assert "No matches" in alice.get("/activity?until=2020-01-01").text
+
+
+def test_everybodys_activity_is_marked_in_the_navigation(app: Flask) -> None:
+    with app.app_context():
+        accounts.create("root", PASSWORD, Role.ADMINISTRATOR)
+    root = signed_in(app, "root")
+    for page, marked in (("/accounts/activity", "Accounts"), ("/activity", "Activity")):
+        found = re.findall(r'aria-current="page">([^<]+)</a>', root.get(page).text)
+        assert found == [marked]
 
 
 def test_what_the_portal_does_by_itself_and_what_commands_do_is_told_apart(

@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from portal.accounts import accounts
 from portal.core.database import db
-from portal.core.models import Account, Entry, Folder, StoredFile
+from portal.core.models import Account, Activity, Entry, Folder, StoredFile
 from portal.files import entries, trash, tree
 from portal.files.trash import Purged
 from portal.storage.disk import Storage
@@ -234,6 +234,14 @@ def test_trash_counts_against_the_quota_until_it_is_emptied(app: Flask, alice: F
     assert used(app) == 10
     assert in_trash(alice) == []
     assert "The trash is empty" in alice.get("/trash").text
+
+
+def test_empty_trash_is_not_emptied(app: Flask, alice: FlaskClient) -> None:
+    assert alice.get("/trash/empty").location == "/trash"
+    alice.post("/trash/empty", data={"csrf_token": token(alice)})
+    assert "The trash is empty" in alice.get("/trash").text
+    with app.app_context():
+        assert not db.session.query(Activity).filter_by(action="delete").count()
 
 
 def test_emptying_spares_what_is_not_in_the_trash_and_others(

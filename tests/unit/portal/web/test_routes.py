@@ -94,7 +94,7 @@ EXPECTED: dict[tuple[str, str], Answers] = {
     ("POST", "/trash/<public_id>/restore"): Answers(SIGN_IN, REDIRECT, 404, 404),
     ("GET", "/trash/<public_id>/delete"): Answers(SIGN_IN, 200, 404, 404),
     ("POST", "/trash/<public_id>/delete"): Answers(SIGN_IN, REDIRECT, 404, 404),
-    ("GET", "/trash/empty"): Answers(SIGN_IN, 200, 200, 200),
+    ("GET", "/trash/empty"): Answers(SIGN_IN, REDIRECT, REDIRECT, REDIRECT),
     ("POST", "/trash/empty"): Answers(SIGN_IN, REDIRECT, REDIRECT, REDIRECT),
     # The second factor, and the links that an administrator hands over.
     ("GET", "/sign-in/code"): Answers(SIGN_IN, SIGN_IN, SIGN_IN, SIGN_IN),

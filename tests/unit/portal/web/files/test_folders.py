@@ -175,6 +175,18 @@ def test_folder_is_not_moved_into_itself_or_below(alice: FlaskClient) -> None:
     assert list(folders(alice)) == ["Outer"]
 
 
+def test_folder_is_no_target_of_its_own_move(alice: FlaskClient) -> None:
+    outer = make_folder(alice, "Outer")
+    inner = make_folder(alice, "Inner", outer)
+    for target in (outer, inner):
+        query = {"entry": public_id(outer), "folder": public_id(target)}
+        page = alice.get("/move", query_string=query).text
+        assert '<button class="main" disabled>' in page
+        assert "cannot be moved into itself" in page
+    page = alice.get("/move", query_string={"entry": public_id(inner)}).text
+    assert '<button class="main">Move to My files' in page
+
+
 def test_two_folders_are_not_moved_into_each_other_at_once(app: Flask, alice: FlaskClient) -> None:
     for attempt in range(5):
         one, two = (make_folder(alice, f"{name} {attempt}") for name in ("One", "Two"))

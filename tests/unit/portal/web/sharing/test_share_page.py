@@ -645,3 +645,50 @@ def test_cookie_stays_as_small_as_browsers_take_it(
     assert answer.location == "/sign-in/code"
     (cookie,) = [one for one in answer.headers.getlist("Set-Cookie") if one.startswith("session=")]
     assert len(cookie) < 4000
+
+
+def test_folders_page_has_its_links_and_what_visitors_did_with_files_in_it(
+    app: Flask, alice: FlaskClient, visit: Visitor
+) -> None:
+    folder, other = make_folder(alice, "Shared"), make_folder(alice, "Other")
+    upload(alice, "a.txt", page=folder)
+    link, asked = share(alice, folder, note="To read"), ask(alice, folder, note="To fill")
+    visitor = visit(link)
+    visitor.get(begin(visitor, link).location).close()
+    sender = visit(asked)
+    page = sender.get(home_of(sender, asked)).text
+    found = re.search(r'action="(/uploads/requested/[^"]+)"', page)
+    assert found
+    form = {"csrf_token": token_on(page), "file": (io.BytesIO(b"sent"), "b.txt")}
+    sender.post(found[1], data=form, content_type="multipart/form-data")
+
+    details = alice.get(f"/entries/{public_id(folder)}").text
+    assert "To read: open, 1 downloads" in details
+    assert "To fill: open, 1 file received" in details
+    assert re.search(r"download of <bdi>a\.txt</bdi> by <em>Visitor</em>", details)
+    assert re.search(r"upload of <bdi>b\.txt</bdi> by <em>Visitor</em>", details)
+    assert f'href="/links/requests/{home_of(sender, asked).rpartition("/")[2]}"' in details
+    assert "a.txt" not in alice.get(f"/entries/{public_id(other)}").text
+    with app.app_context():
+        rows = db.session.scalars(select(Activity).where(Activity.linked_entry.is_not(None)))
+        assert {(row.action, row.name) for row in rows} == {
+            ("download", "a.txt"),
+            ("upload", "b.txt"),
+        }
+
+
+def token_on(page: str) -> str:
+    found = re.search(r'name="csrf_token" value="([^"]+)"', page)
+    assert found
+    return found[1]
+
+
+def test_form_shows_all_that_is_wrong_and_begins_at_the_first(alice: FlaskClient) -> None:
+    upload(alice, "a.txt")
+    wrong = {"until": "2020-01-01", "download_limit": "x", "password": "short", "note": "x" * 256}
+    form = {"csrf_token": token(alice), **wrong}
+    page = alice.post(f"/entries/{public_id(links(alice)['a.txt'])}/share", data=form).text
+    assert len(re.findall('<p class="problem"', page)) == 4
+    assert page.count("autofocus") == 1
+    (first,) = re.findall("<input[^>]*autofocus[^>]*>", page)
+    assert 'name="until"' in first
