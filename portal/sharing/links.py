@@ -11,12 +11,14 @@ from typing import TypedDict, TypeVar, Unpack
 
 from flask import current_app
 from itsdangerous import BadSignature, Signer
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, Select, select
 
 from portal.core.database import db
 from portal.core.models import Account, Entry, FileRequest, Share, hash_token, new_token, now
 from portal.identity import passwords
 
+PAGE = 100
+"""Links of a page."""
 L = TypeVar("L", bound=Share | FileRequest)
 
 
@@ -78,14 +80,19 @@ def via(link: Share | FileRequest) -> str:
     return f"via '{link.note}'" if link.note else "via a link"
 
 
-def of_owner(kind: type[L], account: Account) -> Sequence[L]:
-    """Return an account's links of one kind, newest first."""
-    return _newest_first(kind, kind.owner_id == account.id)
+def of_owner(kind: type[L], account: Account, before: int | None = None) -> Sequence[L]:
+    """Return a page of an account's links of one kind, newest first: those before the id, if any.
+
+    There is another page where one more than ``PAGE`` are returned.
+    """
+    rows = _newest_first(kind, kind.owner_id == account.id)
+    rows = rows if before is None else rows.where(kind.id < before)
+    return db.session.scalars(rows.limit(PAGE + 1)).all()
 
 
 def shares_of(entry: Entry) -> Sequence[Share]:
     """Return the shares of one file or folder, newest first."""
-    return _newest_first(Share, Share.entry_id == entry.id)
+    return db.session.scalars(_newest_first(Share, Share.entry_id == entry.id)).all()
 
 
 def requests_into(entry: Entry) -> Sequence[FileRequest]:
@@ -100,8 +107,8 @@ def revoke(link: Share | FileRequest) -> None:
         db.session.commit()
 
 
-def _newest_first(kind: type[L], condition: ColumnElement[bool]) -> Sequence[L]:
-    return db.session.scalars(select(kind).where(condition).order_by(kind.id.desc())).all()
+def _newest_first(kind: type[L], condition: ColumnElement[bool]) -> Select[L]:
+    return select(kind).where(condition).order_by(kind.id.desc())
 
 
 def _signer(kind: type[L]) -> Signer:

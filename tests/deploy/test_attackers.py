@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from portal.web.headers import CONSTANT
 from tests.support.containers import HOST, Container
 from tests.support.installed import Installed
 from tests.support.portal_process import wait_for
@@ -47,6 +48,40 @@ def test_a_slow_attacker_keeps_nobody_from_pages(installed: Installed, mode: str
     assert max(times) < PATIENCE, times
     # This asks from the attacker's own address, which nginx limits for a moment longer.
     wait_for(lambda: installed.ask("/").status == 200)
+
+
+def test_a_server_that_does_not_reach_the_portal_says_so_in_its_words(
+    installed: Installed,
+) -> None:
+    with out_of_reach(installed):
+        reply = installed.ask("/sign-in")
+    assert reply.status in {502, 503}
+    assert "The portal has too much to do now, or is being restarted." in reply.body
+    assert reply.header("Retry-After") == "60"
+    assert reply.header("Cache-Control") == "no-store"
+    assert reply.header("Strict-Transport-Security") == "max-age=31536000"
+    assert reply.header("Content-Security-Policy").startswith("default-src 'none'")
+    for name, value in CONSTANT.items():
+        assert reply.header(name) == value
+    assert installed.ask("/").status == 200
+
+
+@contextmanager
+def out_of_reach(installed: Installed) -> Iterator[None]:
+    """Take the portal from the web server, until the end of the block."""
+    must = installed.container.must
+    if installed.server in {"nginx", "xsendfile"}:
+        must("systemctl", "stop", "portal-gunicorn.socket", "portal-gunicorn.service")
+        yield
+        must("systemctl", "start", "portal-gunicorn.socket")
+    else:  # mod_wsgi tries to reach it for 15 s
+        sockets = must("find", "/", "-xdev", "-type", "s", "-name", "wsgi*.sock").split()
+        assert sockets
+        for one in sockets:
+            must("mv", one, f"{one}.away")
+        yield
+        for one in sockets:
+            must("mv", f"{one}.away", one)
 
 
 @contextmanager

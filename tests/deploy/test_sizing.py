@@ -26,6 +26,7 @@ def test_everybody_finds_a_place(server: str, machine: Machine, clients: int | N
     # However unevenly they are shared out among nginx's processes, and with one to gunicorn each.
     assert found["SIZE_CONNECTIONS"] >= 2 * wanted
     assert found["SIZE_DESCRIPTORS"] >= 2 * found["SIZE_CONNECTIONS"]
+    assert found["SIZE_BACKLOG"] >= wanted
     # Whoever has got to Apache gets to the application.
     assert found["SIZE_UPLOAD_THREADS"] >= found["SIZE_WORKERS"]
     assert found["SIZE_PROCESSES"] >= max(2, machine.cores)

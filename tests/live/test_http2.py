@@ -57,6 +57,8 @@ def server(request: pytest.FixtureRequest) -> Iterator[Attacked]:
             options = ("--http2", "--processes", "1", "--threads", "2")
             # Apache ends processes that it has no need of; here only a fault may.
             config = site.apache_config() + "MaxSpareThreads 1000\n"
+            # Far fewer threads than slow streams: a file's download holds none of these.
+            config += "H2MinWorkers 15\nH2MaxWorkers 15\n"
             apache = running.enter_context(express(site, APPLICATION, *options, include=config))
             yield Attacked(apache.port, apache.port, site.token())
         else:

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple, cast
 
 from flask import Blueprint, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
-from wtforms import BooleanField, ValidationError  # type: ignore[import-untyped]
+from wtforms import BooleanField, IntegerField, ValidationError  # type: ignore[import-untyped]
+from wtforms.validators import NumberRange, Optional  # type: ignore[import-untyped]
 
 from portal.activity.record import Action
 from portal.core.models import Entry, FileRequest, Folder, Share, now
@@ -21,7 +22,7 @@ from portal.sharing.links import Terms
 from portal.sharing.status import status_of
 from portal.web import shown_once
 from portal.web.flashes import done, shorten
-from portal.web.forms import Form, OptionalField, form_page, password, text
+from portal.web.forms import Form, OptionalField, Query, form_page, password, text
 from portal.web.loaders import entry_or_404, mine_or_404
 from portal.web.zone import end_of, local
 
@@ -31,6 +32,13 @@ _DEFAULT_LIFETIME = timedelta(days=14)
 _COUNT = re.compile("0{0,9}[1-9][0-9]{0,8}", re.ASCII)
 # No exponents: a number of a million digits would keep the whole process busy.
 _MEBIBYTES = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?", re.ASCII)
+
+
+class PlaceQuery(Query):
+    """Before which links the pages of both lists begin."""
+
+    shares = IntegerField(validators=[Optional(), NumberRange(0, 2**63 - 1)])
+    requests = IntegerField(validators=[Optional(), NumberRange(0, 2**63 - 1)])
 
 
 def _read_last_day(written: str, before: datetime | None) -> datetime:
@@ -156,11 +164,12 @@ _FORM = "sharing/link_form.html"
 @login_required
 def index() -> ResponseReturnValue:
     """List my links."""
-    account = current_account()
+    account, query = current_account(), PlaceQuery()
     return render_template(
         "sharing/links.html",
-        shares=links.of_owner(Share, account),
-        requests=links.of_owner(FileRequest, account),
+        shares=links.of_owner(Share, account, query.shares.data),
+        requests=links.of_owner(FileRequest, account, query.requests.data),
+        full=links.PAGE,
         status_of=status_of,
     )
 

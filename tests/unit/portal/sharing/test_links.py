@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -246,3 +247,20 @@ def test_ids_are_never_given_again(folder: Folder) -> None:
     made = entries.place(Folder(name="x"), entries.root_folder(dave.id))
     assert made.id > ids[1]
     assert links.create(Share, made)[0].id > ids[0]
+
+
+def test_page_of_links_is_bounded_and_leads_to_all(app: Flask, folder: Folder) -> None:
+    for number in range(links.PAGE + 3):
+        links.create(Share, folder, note=f"number {number}.")
+    links.create(FileRequest, folder, note="a request")
+    alice, page, seen = signed_in(app, "alice"), "/links", set[str]()
+    for wanted in (links.PAGE, 3):
+        text = alice.get(page).text
+        found = set(re.findall(r"number \d+\.", text))
+        assert len(found) == wanted
+        assert "a request" in text
+        seen |= found
+        older = re.search(r'href="(/links\?shares=\d+)">Older', text)
+        page = older[1] if older else ""
+    assert page == ""
+    assert len(seen) == links.PAGE + 3
