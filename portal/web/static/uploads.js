@@ -142,6 +142,8 @@ export class Upload {
 
   #tus;
   #turn = 0;
+  /** With this, a request to create the upload can be repeated that was not answered. */
+  #nonce = crypto.getRandomValues(new Uint32Array(4)).join("-");
   #prepared;
   /** Whether a request is under way whose answer has the upload's address. */
   #isCreating = false;
@@ -220,6 +222,7 @@ export class Upload {
       metadata: {
         ...this.#place(),
         filename: this.file.name,
+        nonce: this.#nonce,
         ...(this.path && { relativePath: this.path }),
       },
       retryDelays: RETRY_DELAYS,

@@ -106,7 +106,9 @@ def create() -> ResponseReturnValue:
     with _refusing(target.visit and target.visit.request):
         upload = uploads.create(target.account, target.folder, announced, target.visit)
     said = _expiry(upload) | {"Location": url_for("tus.add", public_id=upload.public_id)}
-    if length == 0 or _has_body():
+    if upload.finished_at:
+        said["Upload-Offset"] = str(upload.size)
+    elif length == 0 or _has_body():
         said["Upload-Offset"] = _take_piece(upload, 0)
     return "", 201, said
 
