@@ -34,6 +34,13 @@ def of_visitor(request: FileRequest, visitor: str) -> Sequence[Upload]:
     return db.session.scalars(found.order_by(Upload.used_at.desc(), Upload.id.desc())).all()
 
 
+def has_finished(request: FileRequest, visitor: str) -> bool:
+    """Return whether a visitor has finished an upload by a link, lately."""
+    mine = [Upload.request_id == request.id, Upload.visitor == visitor]
+    finished = select(Upload.id).where(*mine, Upload.finished_at.is_not(None))
+    return bool(db.session.scalar(select(finished.exists())))
+
+
 def count_of_owner(owner_id: int) -> tuple[int, int]:
     """Return how many unfinished uploads an account has, and the bytes that they need.
 

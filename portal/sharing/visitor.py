@@ -24,6 +24,11 @@ def has_entered(link: Share | FileRequest) -> bool:
     return bool(session.get(_ENTERED, {}).get(link.public_id) == link.token_hash[:16])
 
 
+def has_entered_any() -> bool:
+    """Return whether the visitor has opened any link."""
+    return bool(session.get(_ENTERED))
+
+
 def is_unlocked(share: Share) -> bool:
     """Return whether a share has no password, or the visitor has entered the present one."""
     if share.password_hash is None:

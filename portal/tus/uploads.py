@@ -19,7 +19,7 @@ from portal.files.uploads import add_file
 from portal.sharing import limits
 from portal.storage.disk import OverAllowanceError
 
-from .headers import Checksum, folders_of
+from .headers import Checksum, folders_of, parse_metadata
 from .parts import PartFile, PartLockedError, Parts
 
 MOST_UNFINISHED = 1000
@@ -81,7 +81,10 @@ def expiry(upload: Upload) -> datetime:
 def create(
     account: Account, folder: Folder, announced: Announced, visit: Visit | None = None
 ) -> Upload:
-    """Create an upload into a folder of an account.
+    """Create an upload into a folder of an account, or return the one that was created before.
+
+    A client that missed the answer asks again: with the same ``nonce`` in its metadata it gets the
+    same upload, however often it asks.
 
     :param visit: who sends it, if that is not the account itself.
     :raises HeaderError: if its metadata cannot be read.
@@ -93,28 +96,25 @@ def create(
     :raises TooManyError: if the account has begun too many.
     """
     depth = len(folders_of(announced.metadata))
+    if before := _created_before(account, announced, visit):
+        return before
     # Of two limits, the one is told that people can do something about.
     _check_room(account, announced.size, visit)
     key = current_parts().create(announced.size)
     try:
         with entries.changing(account.id):
-            _check_room(account, announced.size, visit)
-            folder = entries.current(folder)
-            tree.check_depth(tree.depth(folder.id) + depth)
-            upload = Upload(
-                owner_id=account.id,
-                folder_id=folder.id,
-                request_id=visit.request.id if visit else None,
-                visitor=visit.visitor if visit else None,
-                name=names.clean(announced.name),
-                size=announced.size,
-                client_metadata=announced.metadata,
-                part_key=key,
-            )
-            db.session.add(upload)
+            upload = _created_before(account, announced, visit)
+            if upload is None:
+                _check_room(account, announced.size, visit)
+                folder = entries.current(folder)
+                tree.check_depth(tree.depth(folder.id) + depth)
+                upload = _new(folder, announced, visit, key)
+                db.session.add(upload)
     except BaseException:
         current_parts().remove(key)
         raise
+    if upload.part_key != key:
+        current_parts().remove(key)
     return upload
 
 
@@ -232,6 +232,31 @@ def remove_expired() -> int:
         if not db.session.scalar(select(Upload.id).where(Upload.part_key == key)):
             current_parts().forget(key)
     return count
+
+
+def _new(folder: Folder, announced: Announced, visit: Visit | None, key: str) -> Upload:
+    return Upload(
+        owner_id=folder.owner_id,
+        folder_id=folder.id,
+        request_id=visit and visit.request.id,
+        visitor=visit and visit.visitor,
+        name=names.clean(announced.name),
+        size=announced.size,
+        client_metadata=announced.metadata,
+        part_key=key,
+    )
+
+
+def _created_before(account: Account, announced: Announced, visit: Visit | None) -> Upload | None:
+    if "nonce" not in parse_metadata(announced.metadata):
+        return None
+    same = select(Upload).where(
+        Upload.owner_id == account.id,
+        Upload.size == announced.size,
+        Upload.client_metadata == announced.metadata,
+        Upload.visitor.is_not_distinct_from(visit and visit.visitor),
+    )
+    return db.session.scalar(same)
 
 
 def _check_room(account: Account, size: int, visit: Visit | None) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from portal.core.database import db
 from portal.core.models import FileRequest, Share
+from portal.files.unfinished import has_finished
 from portal.identity import throttle
 from portal.sharing import limits, links, visitor
 from portal.sharing.status import Status, status_of
@@ -58,7 +59,7 @@ def refuse(link: Share | FileRequest | None) -> NoReturn:
 
 
 def _may_still_look(link: Share | FileRequest) -> bool:
-    """Return whether this visitor made the last download, or is yet to read what was received."""
+    """Return whether this visitor made the last download or upload, or is yet to hear of it."""
     if isinstance(link, Share):
         return limits.has_begun(link, visitor.visitor_id())
-    return bool(get_flashed_messages())
+    return bool(get_flashed_messages()) or has_finished(link, visitor.visitor_id())

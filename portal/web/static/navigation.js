@@ -33,7 +33,9 @@ async function show(event) {
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   if (response.redirected) history.replaceState(null, "", response.url);
   for (const part of ["header.bar", "main", "footer.storage"]) {
-    document.querySelector(part)?.replaceWith(page.querySelector(part) ?? "");
+    const [old, fresh] = [document.querySelector(part), page.querySelector(part)];
+    if (old) old.replaceWith(fresh ?? "");
+    else if (fresh) document.body.append(fresh); // nobody was signed in on the page before
   }
   document.title = page.title;
   document.dispatchEvent(new Event("portal:page"));

@@ -4,7 +4,7 @@
  */
 
 import { keepOnNavigation } from "./navigation.js";
-import { Upload, unfinished } from "./uploads.js";
+import { Upload, cancelUpload, renewToken } from "./uploads.js";
 
 const NUMBER = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 });
 
@@ -28,6 +28,11 @@ function humanTime(seconds) {
 
 const SAID = { queued: "Waiting", paused: "Paused", cancelled: "Cancelled" };
 
+/** Return where the page of a target is. */
+function pageOf(target) {
+  return `/${target.replace("folder/", "folders/").replace("request/", "requested/")}`;
+}
+
 /** One line of the tray. */
 class TrayItem {
   /** @param {Upload} upload */
@@ -39,6 +44,9 @@ class TrayItem {
     this.progress = this.element.querySelector("progress");
     this.progress.max = Math.max(upload.size, 1);
     this.progress.setAttribute("aria-label", `Upload of ${upload.name}`);
+    const signIn = new URLSearchParams({ next: pageOf(upload.target) });
+    this.signIn = this.element.querySelector("a");
+    this.signIn.href = `${tray.dataset.signIn}?${signIn}`;
     this.buttons = {};
     for (const button of this.element.querySelectorAll("button")) {
       const action = button.dataset.action;
@@ -66,12 +74,13 @@ class TrayItem {
     this.buttons.resume.hidden = upload.state !== "paused";
     this.buttons.retry.hidden = upload.state !== "failed";
     this.buttons.cancel.hidden = upload.state === "done";
+    this.signIn.hidden = !upload.isSignedOut;
   }
 
   #said() {
     const { upload } = this;
     if (upload.state === "failed") return upload.problem;
-    if (upload.state === "done") return `Done, ${humanSize(upload.size)}`;
+    if (upload.state === "done") return upload.file ? `Done, ${humanSize(upload.size)}` : "Folder created";
     const there = `${humanSize(upload.sent)} of ${humanSize(upload.size)}`;
     if (upload.state !== "running") return `${SAID[upload.state]}, ${there}`;
     if (upload.size && upload.sent === upload.size) return "Checking what arrived …";
@@ -85,6 +94,7 @@ const AT_ONCE = 3;
 const tray = document.getElementById("tray");
 const list = tray.querySelector("ul");
 const heading = tray.querySelector("h2");
+const [clear, fold] = ["[data-clear]", "[data-fold]"].map((one) => tray.querySelector(one));
 const uploads = [];
 
 /** Say something to screen readers: politely, or at once where it went wrong. */
@@ -92,7 +102,7 @@ function announce(text, urgent = false) {
   tray.querySelector(urgent ? "[role=alert]" : "[role=status]").textContent = text;
 }
 
-const uploadForm = () => document.querySelector("form[data-folder]");
+const uploadForm = () => document.querySelector("form[data-target]");
 const active = () => uploads.filter((upload) => upload.isActive);
 
 /** Begin as many as may run at once, in their order. Each that begins calls this again. */
@@ -104,29 +114,41 @@ function startNext() {
 }
 
 function showTotals() {
-  const done = uploads.filter((upload) => upload.state === "done").length;
-  heading.textContent = active().length
+  const count = (state) => uploads.filter((upload) => upload.state === state).length;
+  const [done, failed] = [count("done"), count("failed")];
+  const now = active().length
     ? `Uploading ${Math.min(done + 1, uploads.length)} of ${uploads.length}`
     : `Uploads: ${done} of ${uploads.length} done`;
-  tray.querySelector("[data-clear]").hidden = !uploads.some((upload) => !upload.isActive);
+  heading.textContent = failed ? `${now}, ${failed} failed` : now;
+  const all = tray.querySelector("progress.all");
+  // A byte for each, so that empty files count, too.
+  all.max = uploads.reduce((sum, upload) => sum + upload.size + 1, 0) || 1;
+  all.value = uploads.reduce((sum, one) => sum + one.sent + (one.state === "done" ? 1 : 0), 0);
+  clear.hidden = !uploads.some((upload) => !upload.isActive);
+}
+
+/** Show the list of the tray, or its heading only. */
+function foldTray(isFolded) {
+  tray.toggleAttribute("data-folded", isFolded);
+  fold.setAttribute("aria-expanded", !isFolded);
+  fold.textContent = isFolded ? "Show list" : "Hide list";
 }
 
 /** @param {Upload} upload what has changed */
 function changed(upload, previous) {
   upload.item.show();
   if (previous !== upload.state) {
-    if (upload.state === "done") {
-      announce(`${upload.name} is uploaded.`);
-      if (!active().some((one) => one.folder === upload.folder)) refreshList(upload.folder);
-    }
+    if (upload.state === "done") announce(`${upload.name} is uploaded.`);
     if (upload.state === "failed") announce(`${upload.name}: ${upload.problem}`, true);
     if (upload.state === "cancelled") remove(upload);
     startNext();
+    if (!uploads.some((one) => one.isUnderWay)) refresh();
   }
   showTotals();
 }
 
 function remove(upload) {
+  if (!uploads.includes(upload)) return;
   const item = upload.item.element;
   const hadFocus = item.contains(document.activeElement);
   const next = item.nextElementSibling ?? item.previousElementSibling;
@@ -134,73 +156,102 @@ function remove(upload) {
   uploads.splice(uploads.indexOf(upload), 1);
   tray.hidden = uploads.length === 0;
   // Focus must not be lost with the row that had it.
-  if (hadFocus) (next?.querySelector("button") ?? document.getElementById("main")).focus();
+  if (hadFocus) (next?.querySelector("button:not([hidden])") ?? document.getElementById("main")).focus();
 }
 
 /**
- * Upload files into a folder.
- * @param {{file: File, path: string}[]} files with where each lies in a folder that was dropped
- * @param {string} folder the folder's public id
+ * Upload files, and create folders that hold none.
+ * @param {{file: File | null, path: string}[]} files with where each lies in a folder that was dropped
+ * @param {string} target the form's
  */
-function add(files, folder) {
+function add(files, target) {
+  if (!files.length) return;
+  const lines = document.createDocumentFragment();
   for (const { file, path } of files) {
-    const upload = new Upload(file, path, folder, tray.dataset);
+    const upload = new Upload(file, path, target, tray.dataset);
     upload.item = new TrayItem(upload);
     upload.onchange = (previous) => changed(upload, previous);
     uploads.push(upload);
-    list.append(upload.item.element);
+    lines.append(upload.item.element);
   }
-  if (!files.length) return;
+  list.append(lines);
+  // A phone has little room beside it.
+  if (tray.hidden) foldTray(matchMedia("(max-width: 48rem)").matches);
   tray.hidden = false;
-  showUnfinished();
-  announce(`${files.length} ${files.length === 1 ? "file" : "files"} added to the uploads.`);
+  announce(`${files.length} ${files.length === 1 ? "item" : "items"} added to the uploads.`);
   startNext();
   showTotals();
 }
 
-/** Show what the folder holds now, if its page is still open. */
-async function refreshList(folder) {
-  if (uploadForm()?.dataset.folder !== folder) return;
-  const response = await fetch(location.href);
-  if (!response.ok) return;
-  const page = new DOMParser().parseFromString(await response.text(), "text/html");
-  const selected = new Set([...document.querySelectorAll("[name=entry]:checked")].map((box) => box.value));
-  for (const id of ["entries", "storage-used"]) {
-    const [old, fresh] = [document.getElementById(id), page.getElementById(id)];
-    if (old && fresh && !old.contains(document.activeElement)) old.replaceWith(fresh);
+/** The parts of a page that uploads change; all but the last are of the form's own page. */
+const CHANGING = ["entries", "whole", "unfinished", "limit", "storage-used"];
+let isRefreshing = false;
+let isStale = false;
+
+/** Show what is there now, on the page that is open. */
+async function refresh() {
+  isStale = true;
+  if (isRefreshing) return;
+  isRefreshing = true;
+  while (isStale) {
+    isStale = false;
+    await refreshOnce().catch(() => {}); // without a network, the next upload's end shows it
   }
-  for (const box of document.querySelectorAll("[name=entry]")) box.checked = selected.has(box.value);
+  isRefreshing = false;
+}
+
+async function refreshOnce() {
+  const shown = location.href;
+  const address = uploadForm() ? shown : tray.dataset.storage;
+  if (!address) return;
+  const response = await fetch(address);
+  if (!response.ok || response.redirected || location.href !== shown) return;
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  const selected = [...document.querySelectorAll("[name=entry]:checked")].map((box) => box.value);
+  for (const id of uploadForm() ? CHANGING : CHANGING.slice(-1)) replacePart(id, page);
+  // A link may accept nothing more.
+  if (uploadForm() && !page.querySelector("form[data-target]")) replacePart("send", page);
+  for (const box of document.querySelectorAll("[name=entry]")) {
+    box.checked ||= selected.includes(box.value);
+  }
   document.dispatchEvent(new Event("portal:page"));
 }
 
-/** Name what a closed tab has left: selecting the same file again resumes it. */
-function showUnfinished() {
-  const notice = document.getElementById("unfinished");
-  if (!notice) return;
-  notice.replaceChildren();
-  const known = new Set(uploads.map((upload) => upload.fingerprint));
-  for (const one of unfinished(uploadForm().dataset.folder)) {
-    if (known.has(one.fingerprint)) continue;
-    const line = document.createElement("p");
-    const name = Object.assign(document.createElement("bdi"), { textContent: one.name });
-    const forget = document.createElement("button");
-    Object.assign(forget, { type: "button", className: "quiet", textContent: "Forget" });
-    forget.setAttribute("aria-label", `Forget ${one.name}`);
-    forget.addEventListener("click", async () => {
-      await one.forget(tray.dataset);
-      announce(`${one.name} was removed from the list.`);
-      line.remove();
-      uploadForm()?.querySelector("button").focus();
-    });
-    line.append(name, " was not uploaded completely. Select or drop it again to resume. ", forget);
-    notice.append(line);
+/** Replace a part by that of a page that is newer, and keep the focus. */
+function replacePart(id, page) {
+  const [old, fresh] = [document.getElementById(id), page.getElementById(id)];
+  if (!old || !fresh) return;
+  const focused = old.contains(document.activeElement) ? document.activeElement : null;
+  old.replaceWith(fresh);
+  if (!focused) return;
+  const same = [...fresh.querySelectorAll(focused.localName)].find(
+    (one) => one.getAttribute("href") === focused.getAttribute("href") && one.value === focused.value,
+  );
+  (same ?? document.getElementById("main")).focus({ preventScroll: true });
+}
+
+/** Leave out of the page's unfinished uploads those that this tray goes on with. */
+function hideOwn() {
+  const own = new Set(uploads.map((upload) => upload.publicId));
+  for (const line of document.querySelectorAll("[data-upload]")) {
+    line.hidden = own.has(line.dataset.upload);
   }
+}
+
+/** Cancel what another page has begun. */
+async function cancelUnfinished(button) {
+  const line = button.closest("[data-upload]");
+  await cancelUpload(button.dataset.cancel, tray.dataset);
+  announce(`The upload of ${line.querySelector("bdi").textContent} was cancelled.`);
+  await refresh();
+  document.getElementById("main").focus();
 }
 
 /**
  * Return what was dropped: files, and folders with all that is in them.
  * @param {DataTransfer} dropped
- * @returns {Promise<{file: File, path: string}[]>} each with its path in a dropped folder, or ""
+ * @returns {Promise<{file: File | null, path: string}[]>} each with its path in a dropped folder, or
+ *   ""; a folder that holds nothing has no file
  */
 async function filesOf(dropped) {
   // Now: after the first await, the browser has forgotten what was dropped.
@@ -210,9 +261,9 @@ async function filesOf(dropped) {
 }
 
 async function walk(entry) {
+  const path = entry.fullPath.replace(/^\//, "");
   if (entry.isFile) {
     const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
-    const path = entry.fullPath.replace(/^\//, "");
     return [{ file, path: path.includes("/") ? path : "" }];
   }
   const reader = entry.createReader();
@@ -220,26 +271,27 @@ async function walk(entry) {
   for (;;) {
     // A folder's entries come in portions, and an empty one at its end.
     const portion = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
-    if (!portion.length) return found;
+    if (!portion.length) return found.length ? found : [{ file: null, path }];
     for (const inner of portion) found.push(...(await walk(inner)));
   }
 }
 
 /** Upload what an input holds, and empty it for more. */
-function addSelected(input, folder) {
-  add(Array.from(input.files, (file) => ({ file, path: file.webkitRelativePath })), folder);
+function addSelected(input, target) {
+  add(Array.from(input.files, (file) => ({ file, path: file.webkitRelativePath })), target);
   input.value = "";
 }
 
 /** Take over the form and the page, which may be a new one. */
 function takeOver() {
+  hideOwn();
   const form = uploadForm();
   if (!form || form.dataset.taken) return;
   form.dataset.taken = "yes";
   for (const input of form.querySelectorAll("input[type=file]")) {
-    input.addEventListener("change", () => addSelected(input, form.dataset.folder));
+    input.addEventListener("change", () => addSelected(input, form.dataset.target));
     // Somebody was faster than this script.
-    addSelected(input, form.dataset.folder);
+    addSelected(input, form.dataset.target);
   }
   const opener = form.querySelector("[data-opens]");
   opener.addEventListener("click", () => document.getElementById(opener.dataset.opens).click());
@@ -247,7 +299,12 @@ function takeOver() {
     event.preventDefault();
     form.querySelector("input[type=file]").click();
   });
-  showUnfinished();
+}
+
+/** Go on with what waits, now that somebody may have signed in. */
+async function goOn() {
+  if (!uploads.some((upload) => upload.isWaiting) || !(await renewToken(tray.dataset))) return;
+  for (const upload of uploads.filter((one) => one.isWaiting)) upload.resume();
 }
 
 document.addEventListener("dragover", (event) => {
@@ -263,18 +320,26 @@ document.addEventListener("drop", async (event) => {
   const form = uploadForm();
   if (!form || !event.dataTransfer.types.includes("Files")) return;
   event.preventDefault();
-  add(await filesOf(event.dataTransfer), form.dataset.folder);
+  add(await filesOf(event.dataTransfer), form.dataset.target);
 });
-tray.querySelector("[data-clear]").addEventListener("click", () => {
+document.addEventListener("click", (event) => {
+  const button = event.target.closest?.("[data-cancel]");
+  if (button) cancelUnfinished(button);
+});
+clear.addEventListener("click", () => {
   for (const upload of uploads.filter((one) => !one.isActive)) remove(upload);
+  showTotals();
   document.getElementById("main").focus();
 });
+fold.addEventListener("click", () => foldTray(!tray.hasAttribute("data-folded")));
 window.addEventListener("beforeunload", (event) => {
   if (active().length) event.preventDefault();
 });
-window.addEventListener("online", () => {
-  for (const upload of uploads.filter((one) => one.isCutOff)) upload.resume();
+for (const event of ["online", "focus"]) window.addEventListener(event, goOn);
+document.addEventListener("visibilitychange", () => document.hidden || goOn());
+document.addEventListener("portal:page", () => {
+  takeOver();
+  goOn();
 });
-document.addEventListener("portal:page", takeOver);
-keepOnNavigation(() => active().length > 0);
+keepOnNavigation(() => uploads.some((upload) => upload.isActive || upload.isWaiting));
 takeOver();

@@ -1,8 +1,12 @@
-/** One upload in pieces, by tus-js-client, and what a closed tab has left of others. */
+/** One upload in pieces, by tus-js-client, which goes on where it was whatever came between. */
 
 const RETRY_DELAYS = [0, 1000, 3000, 5000, 10000, 20000, 30000, 30000];
 /** What may be better in a moment: no answer, another request at work, a server that starts again. */
 const PASSING = new Set([0, 409, 423, 500, 502, 503, 504]);
+/** What another session may have caused: a form's token that is not its own, or none at all. */
+const STRANGE = new Set([400, 401]);
+/** The only answers that mean that an upload is gone: tus-js-client takes each refusal for that. */
+const GONE = new Set([404, 410]);
 /**
  * Milliseconds without a byte after which a connection counts as dead: a phone that lost its network
  * hears nothing more. The server, which checks and keeps what has come whole, has longer to answer.
@@ -10,6 +14,7 @@ const PASSING = new Set([0, 409, 423, 500, 502, 503, 504]);
 const SILENCE = 30_000;
 const SILENCE_AT_END = 300_000;
 const PREFIX = "portal-upload";
+const VERSION = { "Tus-Resumable": "1.0.0" };
 
 let library;
 
@@ -27,34 +32,78 @@ function loadLibrary(address) {
   return library;
 }
 
+/**
+ * Ask for the form's token of the session that the browser has now.
+ * @param {DOMStringMap} settings gets the token
+ * @returns {Promise<boolean>} whether there is one that may upload
+ */
+export async function renewToken(settings) {
+  const answer = await fetch(settings.endpoint, { method: "OPTIONS" }).catch(() => undefined);
+  const token = answer?.headers.get("X-CSRFToken");
+  if (token) settings.token = token;
+  return Boolean(token);
+}
+
+/** Cancel an upload that another page has begun. */
+export async function cancelUpload(url, settings) {
+  await renewToken(settings);
+  const headers = { ...VERSION, "X-CSRFToken": settings.token };
+  await fetch(url, { method: "DELETE", headers }).catch(() => {});
+}
+
+class Refusal extends Error {
+  constructor(response) {
+    super(`refused with ${response.getStatus()}`);
+    this.response = response;
+  }
+}
+
 export class Upload {
   /** @type {"queued" | "running" | "paused" | "done" | "failed" | "cancelled"} */
   state = "queued";
   problem = "";
   /** Whether it failed as nothing could be reached. */
   isCutOff = false;
+  /** Whether it failed as nobody was signed in. */
+  isSignedOut = false;
   sent = 0;
   speed = 0;
   onchange = () => {};
 
   /**
-   * @param {File} file
+   * @param {File | null} file none: the path is a folder that holds nothing
    * @param {string} path where it lies in a folder that was dropped, or ""
-   * @param {string} folder the folder's public id
+   * @param {string} target "folder/" or "request/", and the public id
    * @param {DOMStringMap} settings endpoint, token, chunk (bytes), library
    */
-  constructor(file, path, folder, settings) {
-    Object.assign(this, { file, path, folder, settings, name: path || file.name, size: file.size });
+  constructor(file, path, target, settings) {
+    Object.assign(this, { file, path, target, settings });
+    this.name = path || file.name;
+    this.size = file?.size ?? 0;
   }
 
   get isActive() {
-    return this.state === "queued" || this.state === "running" || this.state === "paused";
+    return this.isUnderWay || this.state === "paused";
+  }
+
+  get isUnderWay() {
+    return this.state === "queued" || this.state === "running";
+  }
+
+  /** Whether it goes on by itself once the network, or a session, is back. */
+  get isWaiting() {
+    return this.state === "failed" && (this.isCutOff || this.isSignedOut);
+  }
+
+  /** What the server calls it, once it has begun. */
+  get publicId() {
+    return this.#tus?.url?.split("/").pop();
   }
 
   /** What makes a file the same as one whose upload was begun: where to, and which. */
   get fingerprint() {
-    const { folder, path, file } = this;
-    const parts = [folder, path || file.name, file.size, file.lastModified];
+    const { target, path, file } = this;
+    const parts = [target, path || file.name, file.size, file.lastModified];
     return [PREFIX, ...parts.map((part) => encodeURIComponent(part))].join("/");
   }
 
@@ -62,16 +111,18 @@ export class Upload {
   async start() {
     if (this.state !== "queued") return;
     this.#become("running");
+    const turn = ++this.#turn;
     try {
-      await this.#begin();
+      if (this.file) await this.#prepare();
+      // Meanwhile it may have been paused, and resumed, which has a turn of its own.
+      if (this.state === "running" && turn === this.#turn) await this.#go();
     } catch (error) {
-      this.problem = error.message;
-      this.#become("failed");
+      this.#fail(error);
     }
   }
 
   pause() {
-    this.tus?.abort();
+    this.#abort();
     this.speed = 0;
     this.#become("paused");
   }
@@ -79,29 +130,68 @@ export class Upload {
   /** Go on after a pause, or try again, when it is this one's turn. */
   resume() {
     this.problem = "";
-    this.isCutOff = false;
+    this.isCutOff = this.isSignedOut = this.#isRenewed = false;
     this.#become("queued");
   }
 
   async cancel() {
     this.#become("cancelled");
-    // What the server does not hear of now, it gives up by itself later.
-    await this.tus?.abort(true).catch(() => {});
+    // What the server does not hear of now is listed among unfinished uploads.
+    if (!this.#isCreating) await this.#tus?.abort(true).catch(() => {});
   }
 
-  async #begin() {
-    if (!this.tus) {
-      const tus = await loadLibrary(this.settings.library);
-      this.tus = new tus.Upload(this.file, this.#options());
+  #tus;
+  #turn = 0;
+  /** With this, a request to create the upload can be repeated that was not answered. */
+  #nonce = crypto.getRandomValues(new Uint32Array(4)).join("-");
+  #prepared;
+  /** Whether a request is under way whose answer has the upload's address. */
+  #isCreating = false;
+  #isRenewed = false;
+  #heard;
+  #watching;
+  /** The time and the bytes sent when the speed was last measured. */
+  #measured;
+
+  #prepare() {
+    this.#prepared ??= loadLibrary(this.settings.library).then(async (tus) => {
+      this.#tus = new tus.Upload(this.file, this.#options());
       // The tab may have been closed in the middle of this very file.
-      const [before] = await this.tus.findPreviousUploads();
-      if (before) this.tus.resumeFromPreviousUpload(before);
-    }
-    if (this.state !== "running") return;
+      const [before] = await this.#tus.findPreviousUploads();
+      if (before) this.#tus.resumeFromPreviousUpload(before);
+    });
+    this.#prepared.catch(() => (this.#prepared = undefined));
+    return this.#prepared;
+  }
+
+  async #go() {
+    if (!this.file) return this.#createFolder();
     this.#measured = undefined;
     this.#heard = performance.now();
-    this.tus.start();
     this.#watch();
+    if (this.#isCreating) return; // it goes on with the answer
+    this.#isCreating = !this.#tus.url;
+    this.#tus.start();
+  }
+
+  /** Stop sending; a request that creates the upload is waited for, or nobody knew its address. */
+  #abort() {
+    if (!this.#isCreating) this.#tus?.abort();
+  }
+
+  async #createFolder() {
+    const metadata = { ...this.#place(), relativePath: `${this.path}/` };
+    const encoded = Object.entries(metadata).map(([key, value]) => `${key} ${base64(value)}`);
+    const headers = { ...VERSION, "X-CSRFToken": this.settings.token };
+    const answer = await fetch(`${this.settings.endpoint}folders/`, {
+      method: "POST",
+      headers: { ...headers, "Upload-Metadata": encoded.join(",") },
+    }).catch(() => undefined);
+    if (answer?.ok) return this.#become("done");
+    const body = await answer?.text();
+    this.#fail(
+      new Refusal({ getStatus: () => answer?.status ?? 0, getBody: () => body }),
+    );
   }
 
   /** Begin anew on a connection that is dead. */
@@ -114,45 +204,76 @@ export class Upload {
       if (performance.now() - this.#heard < (atEnd ? SILENCE_AT_END : SILENCE)) return;
       this.#heard = performance.now();
       this.speed = 0;
-      await this.tus.abort();
-      if (this.state === "running") this.tus.start();
+      this.#isCreating = false;
+      await this.#tus.abort();
+      if (this.state === "running") this.#go();
     }, 1000);
+  }
+
+  #place() {
+    const [kind, id] = this.target.split("/");
+    return { [kind]: id };
   }
 
   #options() {
     return {
       endpoint: this.settings.endpoint,
       chunkSize: Number(this.settings.chunk),
-      headers: { "X-CSRFToken": this.settings.token },
       metadata: {
+        ...this.#place(),
         filename: this.file.name,
-        folder: this.folder,
+        nonce: this.#nonce,
         ...(this.path && { relativePath: this.path }),
       },
       retryDelays: RETRY_DELAYS,
       removeFingerprintOnSuccess: true,
       fingerprint: async () => this.fingerprint,
+      // The token may have been renewed since.
+      onBeforeRequest: (request) => request.setHeader("X-CSRFToken", this.settings.token),
+      onAfterResponse: (request, response) => {
+        const status = response.getStatus();
+        // Any other refusal says nothing of the upload: its address is kept.
+        if (request.getMethod() === "HEAD" && status >= 400 && !GONE.has(status)) {
+          throw new Refusal(response);
+        }
+      },
+      onUploadUrlAvailable: () => {
+        this.#isCreating = false;
+        if (this.state === "paused" || this.state === "queued") this.#tus.abort();
+        if (this.state === "cancelled") this.#tus.abort(true).catch(() => {});
+      },
       onShouldRetry: (error) => {
         this.#heard = performance.now();
-        return PASSING.has(error.originalResponse?.getStatus() ?? 0);
+        return PASSING.has(statusOf(error));
       },
       onProgress: (sent) => this.#progress(sent),
+      onChunkComplete: () => (this.#isRenewed = false),
       onSuccess: () => {
+        if (this.state === "cancelled") return;
+        this.#isCreating = false;
         this.sent = this.size;
         this.#become("done");
       },
-      onError: (error) => {
-        this.problem = problemOf(error);
-        this.isCutOff = !error.originalResponse?.getStatus();
-        this.#become("failed");
-      },
+      onError: (error) => this.#fail(error),
     };
   }
 
-  #heard;
-  #watching;
-  /** The time and the bytes sent when the speed was last measured. */
-  #measured;
+  async #fail(error) {
+    this.#isCreating = false;
+    if (this.state !== "running") return;
+    const status = statusOf(error);
+    if (STRANGE.has(status) && !this.#isRenewed) {
+      this.#isRenewed = true;
+      await renewToken(this.settings);
+      if (this.state === "running") this.#go();
+      return;
+    }
+    this.problem = problemOf(error, this.target);
+    this.isCutOff = status === 0;
+    this.isSignedOut = status === 401 && this.target.startsWith("folder/");
+    this.speed = 0;
+    this.#become("failed");
+  }
 
   #progress(sent) {
     const time = performance.now();
@@ -175,35 +296,32 @@ export class Upload {
   }
 }
 
-function problemOf(error) {
-  const response = error.originalResponse;
-  if (!response || response.getStatus() === 0) {
-    return "The connection was lost, and trying again did not help. Retry when it is back.";
-  }
-  const status = response.getStatus();
-  if (status === 401) return "You are signed out. Sign in again in another tab, and then retry.";
-  const said = response.getBody()?.trim();
-  return said && !said.startsWith("<") ? said : `The server answered ${status}. Retry later.`;
+/** Write text in base64, as UTF-8. */
+function base64(text) {
+  return btoa(String.fromCharCode(...new TextEncoder().encode(text)));
 }
 
-/**
- * Return the uploads into a folder that another tab has begun and not finished, as tus-js-client
- * notes them in the browser.
- * @param {string} folder
- * @returns {{name: string, fingerprint: string, forget: (settings: DOMStringMap) => Promise<void>}[]}
- */
-export function unfinished(folder) {
-  const beginning = `tus::${PREFIX}/${encodeURIComponent(folder)}/`;
-  return Object.keys(localStorage)
-    .filter((key) => key.startsWith(beginning))
-    .map((key) => ({
-      name: decodeURIComponent(key.slice(beginning.length).split("/")[0]),
-      fingerprint: key.split("::")[1],
-      forget: async ({ token }) => {
-        const { uploadUrl } = JSON.parse(localStorage.getItem(key));
-        localStorage.removeItem(key);
-        const headers = { "Tus-Resumable": "1.0.0", "X-CSRFToken": token };
-        await fetch(uploadUrl, { method: "DELETE", headers }).catch(() => {});
-      },
-    }));
+function responseOf(error) {
+  return error.originalResponse ?? (error.causingError ?? error).response;
+}
+
+/** Return the status that an upload failed with; 0 if nothing answered. */
+function statusOf(error) {
+  return responseOf(error)?.getStatus() ?? 0;
+}
+
+function problemOf(error, target) {
+  const status = statusOf(error);
+  if (status === 0) {
+    const isOurs = !error.originalRequest && !responseOf(error);
+    if (isOurs) return error.message;
+    return "The connection was lost, and trying again did not help. Retry when it is back.";
+  }
+  if (status === 401) {
+    return target.startsWith("folder/")
+      ? "You are signed out. Sign in again, and the upload resumes."
+      : "Open the link that you were sent again, and then retry.";
+  }
+  const said = responseOf(error).getBody()?.trim();
+  return said && !said.startsWith("<") ? said : `The server answered ${status}. Retry later.`;
 }

@@ -10,13 +10,15 @@ from typing import BinaryIO, cast
 
 from flask import Blueprint, Response, abort, current_app, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_wtf.csrf import generate_csrf  # type: ignore[import-untyped]
 from werkzeug.http import http_date
 
 from portal.core.models import FileRequest, Upload
 from portal.files import entries, quota
 from portal.files.tree import TooDeepError
 from portal.files.uploads import LONGEST_FORM, UploadRequest
-from portal.sharing import limits, links
+from portal.identity.current_user import signed_in_account
+from portal.sharing import limits, links, visitor
 from portal.storage.disk import OverAllowanceError
 from portal.tus import headers, uploads
 from portal.tus.parts import PartFile, PartLockedError
@@ -79,9 +81,15 @@ def tell_version(response: Response) -> Response:
 @tus.route("/uploads/", methods=["OPTIONS"])
 @tus.route("/uploads/<public_id>", methods=["OPTIONS"])
 def describe(public_id: str = "") -> ResponseReturnValue:  # noqa: ARG001  (the same for each)
-    """Return what is supported of the protocol."""
+    """Return what is supported of the protocol, and the form's token of who may upload.
+
+    A page that was loaded in another session, which has ended, needs a token of the present one.
+    """
     algorithms = ",".join(headers.ALGORITHMS)
-    return "", 204, {"Tus-Extension": headers.EXTENSIONS, "Tus-Checksum-Algorithm": algorithms}
+    said = {"Tus-Extension": headers.EXTENSIONS, "Tus-Checksum-Algorithm": algorithms}
+    if signed_in_account() or visitor.has_entered_any():
+        said["X-CSRFToken"] = generate_csrf()
+    return "", 204, said
 
 
 # The form's token is in a header here. To look for it in the body would read the upload.
@@ -98,7 +106,9 @@ def create() -> ResponseReturnValue:
     with _refusing(target.visit and target.visit.request):
         upload = uploads.create(target.account, target.folder, announced, target.visit)
     said = _expiry(upload) | {"Location": url_for("tus.add", public_id=upload.public_id)}
-    if length == 0 or _has_body():
+    if upload.finished_at:
+        said["Upload-Offset"] = str(upload.size)
+    elif length == 0 or _has_body():
         said["Upload-Offset"] = _take_piece(upload, 0)
     return "", 201, said
 

@@ -122,3 +122,35 @@ def sha256_of(page: Page, name: str) -> str:
     found = re.search(r"[0-9a-f]{64}", page.locator("dl.facts code").inner_text())
     assert found
     return found[0]
+
+
+def drop_tree(page: Page, tree: dict[str, Any]) -> None:
+    """Drop files and folders, also empty ones: a file is its text, a folder what it holds.
+
+    A script cannot make what a browser makes of a folder, so this stands in for it.
+    """
+    page.evaluate(
+        """(tree) => {
+          const entryOf = ([name, inner], above) => {
+            const fullPath = `${above}/${name}`;
+            if (typeof inner === "string") {
+              const file = (resolve) => resolve(new File([inner], name));
+              return { isFile: true, fullPath, file };
+            }
+            const entries = Object.entries(inner).map((one) => entryOf(one, fullPath));
+            const createReader = () => {
+              const portions = [...entries.map((entry) => [entry]), []];
+              return { readEntries: (resolve) => resolve(portions.shift()) };
+            };
+            return { isFile: false, fullPath, createReader };
+          };
+          const items = Object.entries(tree).map((one) => {
+            const entry = entryOf(one, "");
+            return { webkitGetAsEntry: () => entry };
+          });
+          const event = new Event("drop", { bubbles: true, cancelable: true });
+          event.dataTransfer = { items, files: [], types: ["Files"] };
+          document.body.dispatchEvent(event);
+        }""",
+        tree,
+    )

@@ -638,3 +638,21 @@ def test_empty_folders_are_created_at_their_place(alice: FlaskClient, tus: Tus, 
     deep = words(relativePath="x/" * 60)
     assert tus.send("POST", "/uploads/folders/", Upload_Metadata=deep).status_code == 400
     assert unfinished(data) == []
+
+
+@pytest.mark.parametrize("size", [0, 3])
+def test_creation_whose_answer_was_missed_is_repeated(
+    size: int, app: Flask, alice: FlaskClient, tus: Tus, data: Path
+) -> None:
+    set_quota(app, 3)
+    url = tus.begin(size, filename="a", nonce="1")
+    assert tus.begin(size, filename="a", nonce="1") == url
+    if size:
+        assert tus.add(url, 0, b"abc").status_code == 204
+    # Once it is complete, too.
+    again = tus.create(size, filename="a", nonce="1")
+    assert (again.location, again.headers["Upload-Offset"]) == (url, str(size))
+    assert list(links(alice)) == ["a"]
+    assert unfinished(data) == []
+    tus.begin(0, filename="a", nonce="2")
+    assert set(links(alice)) == {"a", "a (2)"}

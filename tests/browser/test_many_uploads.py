@@ -1,0 +1,271 @@
+"""Many uploads, whatever is pressed and whatever breaks meanwhile: what is stored in the end."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import re
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, Request, expect
+
+from tests.support.browser.portal import (
+    Portal,
+    choose_files,
+    drop_tree,
+    make_folder,
+    sign_in,
+    wait_until_uploaded,
+)
+from tests.support.browser.proxy import Proxy, proxied
+from tests.support.browser.stored import assert_consistent, rows, stored_in
+from tests.support.portal_process import wait_for
+
+MIB = 1024**2
+Files = Mapping[str, bytes]
+
+
+@pytest.fixture
+def slow(portal: Portal) -> Iterator[Proxy]:
+    with proxied(portal.run.port, rate=4 * MIB) as proxy:
+        yield proxy
+
+
+def some_files(count: int, size: int = 0) -> Files:
+    """Make files of their own content, the first one empty where no size is given."""
+    return {f"{n:03}.bin": os.urandom(size) if size else b"%d" % n * n for n in range(count)}
+
+
+def choose(page: Page, files: Files) -> None:
+    payload = [
+        {"name": name, "mimeType": "application/octet-stream", "buffer": content}
+        for name, content in files.items()
+    ]
+    choose_files(page, *payload)
+
+
+def hashes(files: Files) -> dict[str, str]:
+    return {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+
+
+def wait_until_ended(page: Page) -> None:
+    expect(page.locator("#tray h2")).to_have_text(re.compile("^Uploads: "), timeout=120_000)
+
+
+def requests_of(page: Page) -> Counter[str]:
+    """Count the requests to upload that a page sends from now on, by their methods."""
+    found: Counter[str] = Counter()
+
+    def note(request: Request) -> None:
+        if "/uploads/" in request.url:
+            found[request.method] += 1
+
+    page.on("request", note)
+    return found
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 12, 300])
+def test_each_of_many_files_is_stored_once(count: int, portal: Portal) -> None:
+    page = portal.sign_in()
+    make_folder(page, f"{count} at once")
+    files, sent = some_files(count), requests_of(page)
+    choose(page, files)
+    wait_until_ended(page)
+    assert stored_in(portal.run, f"{count} at once") == hashes(files)
+    # An empty file is complete with its creation.
+    assert sent == Counter({"POST": count, "PATCH": count - 1})
+    expect(page.locator("#entries tbody tr")).to_have_count(min(count, 100))
+    expect(page.get_by_role("link", name="Download all as ZIP")).to_be_visible()
+    assert_consistent(portal.run)
+
+
+def test_empty_folders_are_created_where_they_are_dropped(portal: Portal) -> None:
+    page = portal.sign_in()
+    make_folder(page, "With empty ones")
+    trip = {"Empty": {}, "day 1": {"Inner": {}, "a.txt": "a"}}
+    drop_tree(page, {"Alone": {}, "Trip": trip, "b": "b"})
+    wait_until_ended(page)
+    empty = dict.fromkeys(("Alone/", "Trip/", "Trip/Empty/", "Trip/day 1/", "Trip/day 1/Inner/"), "")
+    files = hashes({"b": b"b", "Trip/day 1/a.txt": b"a"})
+    assert stored_in(portal.run, "With empty ones") == empty | files
+    page.locator("#entries").get_by_role("link", name="Alone", exact=True).wait_for()
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_whatever_is_pressed_each_file_is_stored_once_or_not_at_all(
+    seed: int, portal: Portal, slow: Proxy
+) -> None:
+    """Buttons are pressed at random while the line is cut now and then."""
+    chosen = random.Random(seed)
+    page = portal.sign_in(url=f"http://127.0.0.1:{slow.port}")
+    make_folder(page, f"Pressed {seed}")
+    files = some_files(12, MIB // 2)
+    cancelled: set[str] = set()
+    choose(page, files)
+    for _ in range(40):
+        action = chosen.choice(["pause", "resume", "resume", "retry", "cancel", "cut", "wait"])
+        if action == "cut":
+            slow.cut()
+            slow.restore()
+        elif action == "wait":
+            page.wait_for_timeout(chosen.randrange(200))
+        elif action != "cancel" or len(cancelled) < 4:
+            name = page.evaluate(PRESS, [action, chosen.random()])
+            cancelled |= {name} if name and action == "cancel" else set()
+    while left := page.locator("#tray li:not([data-state=done])").count():
+        for action in ("resume", "retry"):
+            page.evaluate(PRESS, [action, 0])
+        page.wait_for_timeout(50)
+        assert left
+    stored = stored_in(portal.run, f"Pressed {seed}")
+    wanted = hashes(files)
+    # What is cancelled at its very end may be there.
+    assert wanted.items() >= stored.items()
+    assert wanted.keys() - cancelled <= stored.keys()
+    # What was cancelled, whenever that was, takes no space.
+    begun = "SELECT name FROM upload WHERE finished_at IS NULL AND folder_id ="
+    here = f"{begun} (SELECT id FROM entry WHERE name = 'Pressed {seed}')"
+    wait_for(lambda: rows(portal.run, here) == [])
+    assert_consistent(portal.run)
+
+
+PRESS = """([action, which]) => {
+  const buttons = [...document.querySelectorAll(`#tray [data-action=${action}]:not([hidden])`)];
+  const button = buttons[Math.floor(which * buttons.length)];
+  const name = button?.closest("li").querySelector(".name").textContent;
+  button?.click();
+  return name;
+}"""
+"""Press one of the tray's buttons, and return the file's name."""
+
+
+def offset_and_size(portal: Portal, name: str) -> tuple[int, int]:
+    """Return what has arrived of an unfinished upload, and its size."""
+    query = "SELECT arrived, size FROM upload WHERE name = ? AND finished_at IS NULL"
+    ((arrived, size),) = rows(portal.run, query, name)
+    return arrived, size
+
+
+def end_sessions(portal: Portal) -> None:
+    with closing(sqlite3.connect(portal.run.data / "portal.db", timeout=30)) as database:
+        database.execute("DELETE FROM sign_in")
+        database.commit()
+
+
+def offsets_of(page: Page) -> list[int]:
+    """Note where in the file the pieces begin that the page sends from now on."""
+    offsets: list[int] = []
+
+    def note(request: Request) -> None:
+        if request.method == "PATCH":
+            offsets.append(int(request.headers["upload-offset"]))
+
+    page.on("request", note)
+    return offsets
+
+
+def test_upload_goes_on_where_it_was_after_its_session_ended(portal: Portal, slow: Proxy) -> None:
+    url = f"http://127.0.0.1:{slow.port}"
+    page = portal.sign_in(url=url)
+    make_folder(page, "Ended session")
+    folder, content = page.url, os.urandom(12 * MIB)
+    start = slow.sent
+    choose(page, {"long.bin": content})
+    wait_for(lambda: slow.sent - start > 5 * MIB)
+    page.get_by_role("button", name="Pause long.bin").click()
+    wait_for(lambda: offset_and_size(portal, "long.bin")[0] > 3 * MIB)
+    end_sessions(portal)
+    page.get_by_role("button", name="Resume long.bin").click()
+    page.get_by_role("alert").get_by_text("You are signed out.").wait_for()
+    offsets, before = offsets_of(page), offset_and_size(portal, "long.bin")
+    # In this tab: the person lands in the folder, and the upload goes on there.
+    page.locator("#tray").get_by_role("link", name="Sign in").click()
+    page.wait_for_url("**/sign-in?*")
+    page.get_by_label("Name", exact=True).fill("alice")
+    page.get_by_label("Password").fill(portal.run.password("alice"))
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    page.get_by_role("heading", name="Ended session", level=1).wait_for()
+    assert page.url == folder
+    wait_until_uploaded(page, "long.bin")
+    assert offsets[0] == before[0]
+    assert stored_in(portal.run, "Ended session") == hashes({"long.bin": content})
+    assert rows(portal.run, "SELECT 1 FROM upload WHERE name = 'long.bin'") == [(1,)]
+
+
+def test_upload_goes_on_by_itself_after_a_sign_in_in_another_tab(
+    portal: Portal, slow: Proxy
+) -> None:
+    url = f"http://127.0.0.1:{slow.port}"
+    page = portal.sign_in(url=url)
+    make_folder(page, "Other tab")
+    content, start = os.urandom(8 * MIB), slow.sent
+    choose(page, {"tab.bin": content})
+    wait_for(lambda: slow.sent - start > 2 * MIB)
+    page.get_by_role("button", name="Pause tab.bin").click()
+    end_sessions(portal)
+    other = page.context.new_page()
+    sign_in(other, url, "alice", portal.run.password("alice"))
+    # The token of the page is another session's.
+    offsets = offsets_of(page)
+    page.get_by_role("button", name="Resume tab.bin").click()
+    wait_until_uploaded(page, "tab.bin")
+    assert min(offsets) > 0
+    assert stored_in(portal.run, "Other tab") == hashes({"tab.bin": content})
+    assert rows(portal.run, "SELECT 1 FROM upload WHERE name = 'tab.bin'") == [(1,)]
+
+
+def test_two_tabs_at_once_and_a_reload_store_each_file_once(
+    portal: Portal, slow: Proxy, tmp_path: Path
+) -> None:
+    page = portal.sign_in(url=f"http://127.0.0.1:{slow.port}")
+    make_folder(page, "Two tabs")
+    files, start = some_files(2, 4 * MIB), slow.sent
+    paths = [tmp_path / name for name in files]
+    for path in paths:
+        path.write_bytes(files[path.name])
+    choose_files(page, *paths)
+    wait_for(lambda: slow.sent - start > 2 * MIB)
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.reload()
+    page.get_by_text("000.bin is not uploaded completely").wait_for()
+    other = page.context.new_page()
+    other.goto(page.url)
+    for tab in (page, other):
+        choose_files(tab, *paths)
+    for tab in (page, other):
+        wait_until_ended(tab)
+    assert stored_in(portal.run, "Two tabs") == hashes(files)
+    assert_consistent(portal.run)
+
+
+def test_visitor_has_the_same_tray_within_the_links_limits(portal: Portal) -> None:
+    owner = portal.sign_in()
+    make_folder(owner, "Inbox of many")
+    owner.get_by_role("link", name="Folder details").click()
+    owner.get_by_role("link", name="Ask for files").click()
+    owner.get_by_label("File limit").fill("101")
+    owner.get_by_role("button", name="Create link").click()
+    link = owner.get_by_label("Link", exact=True).input_value()
+    page = portal.context().new_page()
+    page.goto(link)
+    page.locator("form[data-taken]").wait_for()
+    files = some_files(100)
+    choose(page, files)
+    wait_until_ended(page)
+    assert stored_in(portal.run, "Inbox of many") == hashes(files)
+    page.get_by_text("This link accepts 1 more file.").wait_for()
+    drop_tree(page, {"Trip": {"a.txt": "a"}, "b.txt": "b"})
+    page.get_by_text("This link has received all the files that it accepts.").wait_for()
+    wait_until_ended(page)
+    said = page.locator("#tray li[data-state=failed] .said").inner_text()
+    assert "This link accepts no more files" in said or "1 more file" in said
+    assert len(stored_in(portal.run, "Inbox of many")) in {101, 102}  # with the folder
+    asked = "SELECT files, file_limit FROM file_request ORDER BY id DESC LIMIT 1"
+    assert rows(portal.run, asked) == [(101, 101)]
+    assert_consistent(portal.run)
