@@ -9,7 +9,7 @@ from flask import current_app, has_request_context, request
 from sqlalchemy import delete, select
 
 from portal.core import text
-from portal.core.clock import SKEW, days_ago
+from portal.core.clock import days_ago, latest
 from portal.core.database import change, commit_change, db
 from portal.core.models import Account, OneTimeLink, Role, hash_token, new_token, now
 from portal.identity.sessions import Proof
@@ -70,7 +70,8 @@ def create_reset_link(account: Account, actor: Account | None = None) -> tuple[O
 
 def open_invitations() -> Sequence[OneTimeLink]:
     """Return the invitations that can still be used, the latest first."""
-    query = select(OneTimeLink).where(_IS_INVITATION, OneTimeLink.expires_at > now())
+    works = OneTimeLink.expires_at > now(), OneTimeLink.created_at < latest()
+    query = select(OneTimeLink).where(_IS_INVITATION, *works)
     return db.session.scalars(query.order_by(OneTimeLink.id.desc())).all()
 
 
@@ -148,7 +149,7 @@ def _find(token: str) -> OneTimeLink:
     link = db.session.scalar(select(OneTimeLink).where(OneTimeLink.token_hash == hash_token(token)))
     if link is None:
         raise LinkUnknownError
-    if not link.expires_at > now() > link.created_at - SKEW:
+    if not (link.expires_at > now() and link.created_at < latest()):
         raise LinkError("It has expired.")
     return link
 

@@ -46,7 +46,7 @@ def start(proof: Proof, user_agent: str, address: str) -> str:
     :raises OutdatedProofError: if the account has another password or second factor by now, or
         is deactivated.
     """
-    change(delete(SignIn).where(SignIn.created_at < _oldest()))
+    change(delete(SignIn).where(sa.not_(_is_current())))
     _lock(proof)
     key = secrets.token_urlsafe(32)
     db.session.add(
@@ -86,8 +86,16 @@ def find(key: str) -> SignIn | None:
 
 def list_sessions(account: Account) -> Sequence[SignIn]:
     """Return an account's sessions, the last used first."""
-    mine = select(SignIn).where(SignIn.account_id == account.id, SignIn.created_at >= _oldest())
+    mine = select(SignIn).where(SignIn.account_id == account.id, _is_current())
     return db.session.scalars(mine.order_by(SignIn.used_at.desc(), SignIn.id.desc())).all()
+
+
+def delete_ended() -> int:
+    """Delete the sessions that have expired, and return how many.
+
+    A session that a wrong clock began later than now would work again one day.
+    """
+    return commit_change(delete(SignIn).where(sa.not_(_is_current())))
 
 
 def end(sign_in_id: int) -> None:
@@ -98,6 +106,10 @@ def end(sign_in_id: int) -> None:
 def end_all(account: Account) -> None:
     """End every session of an account."""
     commit_change(delete(SignIn).where(SignIn.account_id == account.id))
+
+
+def _is_current() -> sa.ColumnElement[bool]:
+    return SignIn.created_at.between(_oldest(), latest())
 
 
 def _oldest() -> datetime:

@@ -8,14 +8,10 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from flask import current_app
-from sqlalchemy import delete
-
 from portal.accounts import invitations
 from portal.activity import record
-from portal.core.database import commit_change
-from portal.core.models import SignIn, now
 from portal.files import trash
+from portal.identity import sessions
 from portal.storage.disk import ABANDONED, Storage
 from portal.tus import uploads as resumable
 
@@ -27,10 +23,9 @@ _DRAFT_FILE = re.compile(r"(secret_key|demo_accounts(\.json)?)\.[0-9a-f]{16}")
 
 def clean_up(data: Path, storage: Storage) -> dict[str, int]:
     """Delete what has expired from the data folder, and return the number of each kind."""
-    ended = SignIn.created_at < now() - current_app.permanent_session_lifetime
     return {
         "files in the trash": trash.purge_expired().files,
-        "sessions": commit_change(delete(SignIn).where(ended)),
+        "sessions": sessions.delete_ended(),
         "links": invitations.forget_expired(),
         "records of activity": record.forget_old(),
         "unfinished uploads": resumable.remove_expired(),

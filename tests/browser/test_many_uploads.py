@@ -91,7 +91,9 @@ def test_empty_folders_are_created_where_they_are_dropped(portal: Portal) -> Non
     trip = {"Empty": {}, "day 1": {"Inner": {}, "a.txt": "a"}}
     drop_tree(page, {"Alone": {}, "Trip": trip, "b": "b"})
     wait_until_ended(page)
-    empty = dict.fromkeys(("Alone/", "Trip/", "Trip/Empty/", "Trip/day 1/", "Trip/day 1/Inner/"), "")
+    empty = dict.fromkeys(
+        ("Alone/", "Trip/", "Trip/Empty/", "Trip/day 1/", "Trip/day 1/Inner/"), ""
+    )
     files = hashes({"b": b"b", "Trip/day 1/a.txt": b"a"})
     assert stored_in(portal.run, "With empty ones") == empty | files
     page.locator("#entries").get_by_role("link", name="Alone", exact=True).wait_for()

@@ -40,7 +40,7 @@ class Machine(Compare):
         if self.turn % _EVERY == 2 and self.known:
             self._attack(self.turn // _EVERY)
         if self.turn % _EVERY == 3:
-            self.try_outside(visitor, pick(list(self.world.items.values()), self.turn // _EVERY))
+            self.try_outside(visitor)
 
     def _attack(self, number: int) -> None:
         """Try some of what somebody has seen."""
@@ -64,6 +64,7 @@ class Machine(Compare):
             self.compare_pages(seat, person)
         for visitor in self.visitors:
             self.compare_visits(visitor)
+            self.try_outside(visitor)
         for (method, address), owner in list(self.known.items())[-30:]:
             self.try_known(method, address, owner)
         for method, address in list(self.visited)[-30:]:

@@ -56,7 +56,7 @@ class Management(Sessions):
         browser, person = self._manager(who)
         page = browser.get("/invitations")
         shown = [one for one in page.forms if re.search("/invitations/.+/revoke", one.actions[0])]
-        open_ones = [one for one in self._invitations() if one.expires > self.world.clock.now][::-1]
+        open_ones = [one for one in self._invitations() if self.world.works(one)][::-1]
         assert len(shown) == len(open_ones)
         if open_ones:
             browser.submit(pick(shown, which))

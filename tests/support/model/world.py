@@ -52,13 +52,17 @@ class World:
     def is_valid(self, session: Session | None) -> bool:
         if session is None or session not in self.sessions or not session.person.is_active:
             return False
+        return self.is_current(session)
+
+    def is_current(self, session: Session) -> bool:
         return -SKEW <= self.clock.now - session.began <= SESSION
 
     def end_sessions(self, person: Person) -> None:
         self.sessions = [one for one in self.sessions if one.person is not person]
 
     def forget_sessions(self) -> None:
-        self.sessions = [one for one in self.sessions if one.began >= self.clock.now - SESSION]
+        """Forget the sessions that have expired, and those that a wrong clock began."""
+        self.sessions = [one for one in self.sessions if self.is_current(one)]
 
     def administrators(self) -> list[Person]:
         return [one for one in self.people.values() if one.is_administrator and one.is_active]

@@ -111,14 +111,37 @@ def test_session_of_another_year_lasts_no_longer_than_others(app: Flask, clock: 
         assert sessions.find(key) is None
 
 
+@pytest.mark.parametrize("ended_by", ["a sign-in", "the daily command"])
+def test_session_of_another_year_is_not_listed_and_does_not_come_back(
+    ended_by: str, app: Flask, clock: Set
+) -> None:
+    clock(YEAR)
+    with app.app_context():
+        account = accounts.find("alice")
+        assert account
+        proof = sessions.Proof.of(account)
+        key = sessions.start(proof, "browser", "127.0.0.1")
+        assert len(sessions.list_sessions(account)) == 1
+        clock(timedelta(0))
+        assert sessions.list_sessions(account) == []
+        if ended_by == "a sign-in":
+            sessions.start(proof, "browser", "127.0.0.1")
+        else:
+            assert sessions.delete_ended() == 1
+        clock(YEAR)
+        assert sessions.find(key) is None
+
+
 def test_invitation_of_another_year_has_expired(app: Flask, clock: Set) -> None:
     clock(YEAR)
     with app.app_context():
         _, token = invitations.create_invitation(Role.MEMBER, None, "")
         assert invitations.find_invitation(token)
     clock(timedelta(0))
-    with app.app_context(), pytest.raises(invitations.LinkError, match="expired"):
-        invitations.find_invitation(token)
+    with app.app_context():
+        with pytest.raises(invitations.LinkError, match="expired"):
+            invitations.find_invitation(token)
+        assert invitations.open_invitations() == []
 
 
 def test_clock_that_is_a_year_ahead_deletes_nothing(

@@ -258,6 +258,25 @@ def test_emptying_spares_what_is_not_in_the_trash_and_others(
     assert len(kept(data)) == 3
 
 
+def test_emptying_records_what_was_in_the_trash_and_nothing_else(
+    app: Flask, alice: FlaskClient, bob: FlaskClient
+) -> None:
+    folder = make_folder(alice, "Folder")
+    upload(alice, "inside.txt", page=folder)
+    for client in (alice, bob):
+        for name in ("a.txt", "b.txt"):
+            upload(client, name)
+        choose(client, "trash", links(client)["a.txt"])
+    choose(alice, "trash", folder)
+    alice.post("/trash/empty", data={"csrf_token": token(alice)})
+    with app.app_context():
+        deleted = select(Activity.actor, Activity.name).where(Activity.action == "delete")
+        assert sorted(map(tuple, db.session.execute(deleted))) == [
+            ("alice", "Folder"),
+            ("alice", "a.txt"),
+        ]
+
+
 def test_rows_go_before_content(
     alice: FlaskClient, data: Path, app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:

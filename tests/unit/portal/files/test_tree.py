@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import func, select, update
 
 from portal.core.database import db
 from portal.core.models import Folder
-from portal.files import tree
+from portal.files import entries, tree
 from tests.support.portal import make_folder
+
+
+def test_nothing_is_kept_of_a_change_that_failed(app: Flask, alice: FlaskClient) -> None:
+    make_folder(alice, "Folder")
+    with app.app_context():
+        folder = db.session.scalars(select(Folder).where(Folder.name == "Folder")).one()
+
+        def fail() -> None:
+            with entries.changing(folder.owner_id):
+                folder.name = "Other"
+                db.session.flush()
+                tree.check_depth(tree.DEEPEST + 1)
+
+        with pytest.raises(tree.TooDeepError):
+            fail()
+        db.session.commit()
+        names = select(Folder.name).where(Folder.parent_id.is_not(None))
+        assert db.session.scalars(names).all() == ["Folder"]
 
 
 def test_a_cycle_of_folders_ends_every_walk(app: Flask, alice: FlaskClient) -> None:

@@ -16,6 +16,7 @@ from flask.testing import FlaskClient
 from limits.errors import StorageError
 from limits.storage import Storage, storage_from_string
 
+from portal.core.models import Account
 from portal.core.settings import SettingError
 from portal.identity import passwords, throttle, throttle_store
 from portal.identity.throttle import Attempt, TooManyAttemptsError, network_of, password_counters
@@ -101,6 +102,19 @@ def test_success_resets_the_account_and_leaves_other_failures_to_the_network(
         attempt.succeeded()
     assert not refused(store, "alice")
     assert refused(store, "alice")
+
+
+def test_right_code_leaves_the_wrong_ones_of_others_to_the_network(app: Flask) -> None:
+    def guess(number: int) -> Attempt:
+        return throttle.count_code(Account(id=number, name="somebody"))
+
+    with app.test_request_context(environ_base={"REMOTE_ADDR": HERE}):
+        for number in range(FOR_NETWORK - 1):
+            guess(number)
+        guess(1000).succeeded()
+        guess(1001)  # the last that is allowed
+        with pytest.raises(TooManyAttemptsError):
+            guess(1002)
 
 
 def test_attempts_are_possible_again_after_the_time_that_was_told(

@@ -32,6 +32,7 @@ from portal.tus import headers, parts, uploads
 from portal.tus.headers import HeaderError
 from tests.support.portal import (
     REDIRECT,
+    arriving,
     choose,
     folder_id,
     folders,
@@ -54,6 +55,10 @@ def tus(alice: FlaskClient) -> Tus:
 
 def unfinished(data: Path) -> list[Path]:
     return list((data / "incoming/parts").glob("*"))
+
+
+def names_of(paths: list[Path]) -> list[str]:
+    return [path.name for path in paths]
 
 
 def test_file_appears_when_it_is_complete_and_not_before(
@@ -210,6 +215,20 @@ def test_more_than_announced_is_refused_where_it_was_not_counted_before(
         with uploads.opened(upload_row) as part, pytest.raises(disk.OverAllowanceError):
             uploads.append(upload_row, part, stream)
     assert tus.offset(url) == 0
+
+
+def test_piece_arrives_at_the_upload_that_it_was_sent_to(
+    alice: FlaskClient, tus: Tus, data: Path
+) -> None:
+    first, second = tus.begin(3, filename="first"), tus.begin(3, filename="second")
+    assert tus.add(second, 0, b"ab").status_code == 204
+    assert [tus.offset(url) for url in (first, second)] == [0, 2]
+    assert sorted(path.read_bytes() for path in unfinished(data)) == [b"", b"ab"]
+    tus.add(second, 2, b"c")
+    assert list(links(alice)) == ["second"]
+    assert tus.send("DELETE", first).status_code == 204
+    assert tus.send("HEAD", first).status_code == 404
+    assert tus.offset(second) == 3
 
 
 def test_finished_upload_takes_nothing_more(alice: FlaskClient, tus: Tus) -> None:
@@ -443,6 +462,7 @@ def test_quota_that_is_taken_at_the_last_moment_loses_nothing(
     monkeypatch.setattr(quota, "check_begun", lambda *_: set_quota(app, 10))
     assert tus.add(url, 0, b"x" * 60).status_code == 413
     assert kept(data) == []
+    assert names_of(arriving(data)) == ["parts"]
     assert tus.send("HEAD", url).status_code == 413  # and not: complete
     set_quota(app, 100)
     assert tus.offset(url) == 60
@@ -463,6 +483,7 @@ def test_database_that_cannot_be_written_loses_nothing(
         patch.setattr(quota, "charge", full)
         assert tus.add(url, 0, b"abc").status_code == 507
     assert kept(data) == []
+    assert names_of(arriving(data)) == ["parts"]
     assert tus.offset(url) == 3
     assert list(links(alice)) == ["a"]
 

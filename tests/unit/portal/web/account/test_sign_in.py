@@ -126,6 +126,8 @@ def test_deactivated_account_looks_like_a_wrong_password(
     right = sign_in(anonymous, "alice")
     assert right.status_code == 422
     assert _without_token(right.text) == _without_token(wrong.text)
+    with app.app_context():
+        assert accounts.authenticate("alice", PASSWORD) is None
 
 
 def test_session_before_sign_in_is_not_kept(anonymous: FlaskClient) -> None:
