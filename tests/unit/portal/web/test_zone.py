@@ -42,7 +42,7 @@ def test_last_day_of_a_link_is_a_day_of_its_owner(
     entry = public_id(make_folder(alice, "Work"))
     room = "entries" if kind == "share" else "folders"
     form = {"csrf_token": token(alice), "until": "2099-12-24"}
-    created = alice.post(f"/{room}/{entry}/{kind}", data=form).text
+    created = alice.post(f"/{room}/{entry}/{kind}", data=form, follow_redirects=True).text
     assert "24 Dec 2099, 23:59 " in created
     with app.app_context():
         link = the_link(kind)
@@ -73,7 +73,8 @@ def test_today_is_allowed_and_yesterday_is_not(name: str, app: Flask, alice: Fla
     today = now().astimezone(ZoneInfo(name)).date()
     for day, is_taken in ((today - timedelta(days=1), False), (today, True)):
         form = {"csrf_token": token(alice), "until": day.isoformat()}
-        assert ("Copy this link now" in alice.post(address, data=form).text) is is_taken
+        answer = alice.post(address, data=form, follow_redirects=True)
+        assert ("Copy this link now" in answer.text) is is_taken
     with app.app_context():
         assert db.session.query(Share).count() == 1
 
@@ -98,7 +99,7 @@ def test_filter_finds_the_rows_that_read_so(name: str, app: Flask, alice: FlaskC
         wanted = [day for day in shown if since <= day <= until]
         assert _days(page) == wanted
         assert f"in the time zone {name}" in page
-        text = alice.get(f"/activity.csv?{query}").text.removeprefix("\ufeff")
+        text = alice.get(f"/activity.csv?{query}", buffered=True).text.removeprefix("\ufeff")
         rows = list(csv.reader(io.StringIO(text)))
         assert rows[0][0] == f"time ({name})"
         assert [row[0][8:10] for row in rows[:0:-1]] == wanted
