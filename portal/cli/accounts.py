@@ -42,14 +42,16 @@ takes_administrator = click.option(
 
 
 def changes_account(command: Callable[..., str]) -> Callable[..., None]:
-    """Pass the account NAME to a command, and record the change that it returns."""
+    """Pass the account NAME to a command, and record and print the change that it returns."""
 
     @click.argument("name")
     @needs_schema()
     @wraps(command)
     def changed(name: str, **options: Any) -> None:
         account = find(name)
-        _record(account, command(account, **options))
+        what = command(account, **options)
+        _record(account, what)
+        click.echo(f"Changed {account.name}: {what}.", err=True)
 
     return changed
 
@@ -166,7 +168,7 @@ def set_role(account: Account, role: str) -> str:
 def set_quota(account: Account, size: str) -> str:
     """Set the quota of the account NAME to SIZE, such as 5G, or 'default' for PORTAL_QUOTA."""
     accounts.set_quota(account, None if size == "default" else parse_size(size))
-    return "quota"
+    return f"quota {human_size(quota_of(account))}"
 
 
 @portal.command("second-factor-off")

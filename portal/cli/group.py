@@ -14,10 +14,21 @@ from flask.cli import AppGroup, ScriptInfo
 from sqlalchemy.exc import DBAPIError
 
 from portal.core import database
+from portal.core.text import is_text
 
 
 class _Commands(AppGroup):
     """Commands that say in a sentence what is wrong with the database or the disk."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        for given in args:
+            if len(given) > _LONGEST_ARGUMENT or not is_text(given):
+                raise click.ClickException(
+                    f"An argument is longer than {_LONGEST_ARGUMENT} characters, has control"
+                    " characters, or is not UTF-8. Nothing was changed. Check the terminal's"
+                    " character set."
+                )
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -32,6 +43,9 @@ class _Commands(AppGroup):
         except OSError as error:
             raise click.ClickException(f"{error}.") from error
 
+
+_LONGEST_ARGUMENT = 4096
+"""Characters: what a path can have."""
 
 portal = _Commands("portal", help="Prepare the portal and manage its accounts.")
 takes_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -15,6 +15,8 @@ from flask import Flask
 
 _LONGEST = 36_500
 """Days. Dates that far from today can still be computed."""
+_LARGEST = 2**63 - 1
+"""The largest number in the database."""
 
 
 class Setting(NamedTuple):
@@ -58,6 +60,10 @@ _FLASK = {
     "WTF_CSRF_SSL_STRICT": False,
 }
 
+_TEXTS = {"SERVER_NAME", "SESSION_COOKIE_DOMAIN", "SESSION_COOKIE_PATH"}
+_LISTS = {"SECRET_KEY_FALLBACKS", "TRUSTED_HOSTS"}
+_SAME_SITE = ("Lax", "Strict")
+
 # Flask-Delegate refuses these in a folder, but only after the portal would have created it.
 _UNUSABLE = re.compile(r'[\x00-\x1f\x7f"\\*?\[\]{}$%]')
 
@@ -73,18 +79,34 @@ def load(app: Flask, config: Mapping[str, Any] | None) -> None:
         app.config.update(_read(Path(path)))
     app.config.from_prefixed_env("PORTAL")
     app.config.update(config or {})
-    for key, default, least, most, _ in SETTINGS:
-        value = app.config[key]
+    for key, _, least, most, _ in SETTINGS:
         if least is not None:
-            _check_number(key, value, least, most)
-        elif isinstance(default, bool) and not isinstance(value, bool):
-            raise SettingError(f"PORTAL_{key} must be true or false, not {value!r}.")
+            _check_number(key, app.config[key], least, most)
+    _check_kinds(app)
     _check_base_url(app.config["BASE_URL"])
 
 
+def _check_kinds(app: Flask) -> None:
+    """Check what Flask and others read later, and would stumble over: 5 is read as a number."""
+    defaults = {**app.default_config, **{setting.key: setting.default for setting in SETTINGS}}
+    for key, value in app.config.items():
+        default = defaults.get(key)
+        if isinstance(default, bool) and not isinstance(value, bool):
+            raise SettingError(f"PORTAL_{key} must be true or false, not {value!r}.")
+        is_text = isinstance(default, str) or key in _TEXTS
+        if is_text and value is not None and not isinstance(value, str):
+            raise SettingError(f"PORTAL_{key} must be text, not {value!r}.")
+        listed = value if isinstance(value, list) else [value]
+        if key in _LISTS and value is not None and not all(isinstance(one, str) for one in listed):
+            raise SettingError(f'PORTAL_{key} must be a list of texts, such as ["a"].')
+    if app.config["SESSION_COOKIE_SAMESITE"] not in _SAME_SITE:
+        raise SettingError(f"PORTAL_SESSION_COOKIE_SAMESITE must be one of {_SAME_SITE}.")
+
+
 def _check_number(key: str, value: object, least: int, most: int | None) -> None:
-    if type(value) is not int or not least <= value <= (most or value):
-        end = f"to {most}" if most else "up"
+    if type(value) is not int or not least <= value <= (most or _LARGEST):
+        is_too_large = isinstance(value, int) and value > _LARGEST
+        end = f"to {most or _LARGEST}" if most or is_too_large else "up"
         raise SettingError(
             f"PORTAL_{key} must be a whole number from {least} {end}, not {value!r}."
         )
@@ -93,8 +115,13 @@ def _check_number(key: str, value: object, least: int, most: int | None) -> None
 def _check_base_url(value: object) -> None:
     if value is None:
         return
-    parts = urlsplit(value) if isinstance(value, str) else None
-    if not parts or parts.scheme not in {"http", "https"} or not parts.hostname or parts.query:
+    parts = None
+    try:
+        parts = urlsplit(value) if isinstance(value, str) and value.isprintable() else None
+        is_usable = parts and parts.scheme in {"http", "https"} and parts.port != 0
+    except ValueError:  # brackets, or a port
+        is_usable = False
+    if not parts or not is_usable or not parts.hostname or parts.query:
         raise SettingError(
             "PORTAL_BASE_URL must be the portal's address, such as https://files.example.org/,"
             f" not {value!r}."

@@ -12,7 +12,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from zxcvbn import zxcvbn  # type: ignore[import-untyped]
 
-from portal.core.text import search_key
+from portal.core.text import is_text, search_key
 
 SHORTEST = 10
 """Characters of a new password. Older, shorter ones keep working."""
@@ -50,6 +50,8 @@ def check_new(password: str, name: str) -> None:
         raise PasswordError(f"The password is too short. Use at least {SHORTEST} characters.")
     if len(password) > LONGEST:
         raise PasswordError(f"The password is too long. Use at most {LONGEST} characters.")
+    if not is_text(password):
+        raise PasswordError("The password has control characters. Choose another one.")
     if _guesses(password[:_ESTIMATED], name) < _FEWEST_GUESSES:
         raise PasswordError(
             "This password is too easy to guess: it is common, or contains the name. Choose another"

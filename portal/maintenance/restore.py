@@ -29,6 +29,9 @@ DRAFT = "restore-"
 _FIRST = (DATABASE, SECRET_KEY)
 _FILE = re.compile(r"files/([0-9a-f]{2})/\1[0-9a-f]{30}", re.ASCII)
 _LONGEST_LINE = 4096
+_LENGTH = re.compile(r"VARCHAR\(([0-9]+)\)")
+_DERIVED = {"name_key", "skeleton"}
+"""Columns that an upgrade shortens, which earlier versions filled with more than they take."""
 
 
 def restore(source: Path, data: Path, storage: Storage, advance: Advance) -> int:
@@ -171,15 +174,36 @@ def _check_database(path: Path, keys: set[str]) -> None:
             raise BackupError(f"The backup's database is damaged: {found}.")
         rows = connection.execute("SELECT storage_key FROM entry WHERE is_file")
         named = {key for (key,) in rows}
-        if wrong := [key for key in named if not is_key(key)]:
+        if wrong := [key for key in named if not isinstance(key, str) or not is_key(key)]:
             raise BackupError(f"The backup's database has an unusable key: {wrong[0]!r}.")
         if unknown := keys - named:
             raise BackupError(f"The backup's database does not know the file {min(unknown)}.")
+        _check_texts(connection)
         with connection:
             connection.execute("DELETE FROM sign_in")
             connection.execute("DELETE FROM one_time_link")
             # Nothing that had arrived of them is in a backup.
             connection.execute("DELETE FROM upload WHERE finished_at IS NULL")
+
+
+def _check_texts(connection: sqlite3.Connection) -> None:
+    """Check that each text fits its column, which SQLite does not."""
+    columns = connection.execute(
+        "SELECT tables.name, columns.name, columns.type FROM sqlite_schema AS tables"
+        " JOIN pragma_table_info(tables.name) AS columns WHERE tables.type = 'table'"
+    ).fetchall()
+    for table, column, kind in columns:
+        found = _LENGTH.fullmatch(kind)
+        if not found or column in _DERIVED:
+            continue
+        quoted = '"' + column.replace('"', '""') + '"'
+        wrong = (
+            f"typeof({quoted}) NOT IN ('text', 'null') OR length({quoted}) > {found[1]}"
+            f" OR instr(CAST({quoted} AS BLOB), x'00')"
+        )
+        rows = 'SELECT 1 FROM "' + table.replace('"', '""') + f'" WHERE {wrong}'  # noqa: S608
+        if connection.execute(rows).fetchone():
+            raise BackupError(f"The backup's database has an unusable text in {table}.{column}.")
 
 
 @dataclass(frozen=True)

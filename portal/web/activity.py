@@ -23,6 +23,10 @@ from .zone import current_zone, end_of, start_of
 activity = Blueprint("activity", __name__)
 
 
+_LARGEST_ID = 2**63 - 1
+_NO_PAGE = "There is no such page. Go back to the first one."
+
+
 class FilterQuery(Query):
     """Which rows to show."""
 
@@ -31,7 +35,7 @@ class FilterQuery(Query):
     actor = text("By", 64)
     since = DateField("From", [Optional()])
     until = DateField("To", [Optional()])
-    before = IntegerField(validators=[Optional(), NumberRange(0, 2**63 - 1)])
+    before = IntegerField(validators=[Optional(), NumberRange(0, _LARGEST_ID, _NO_PAGE)])
 
     @property
     def given(self) -> dict[str, Any]:

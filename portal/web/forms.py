@@ -16,9 +16,25 @@ from portal.identity import passwords
 from .csrf import Protection
 
 _SENT = object()
+_WORDS = {
+    "Not a valid date value.": "Enter a day as year-month-day, such as 2027-01-31.",
+    "Not a valid integer value.": "Enter a whole number, such as 7.",
+    "Not a valid choice.": "Select one of the choices.",
+}
+"""What WTForms says by itself, in the portal's words."""
 
 csrf = Protection()
 """Checks the token of each form before its view; one that is exempt calls ``csrf.protect()``."""
+
+
+class _Words:
+    """Translations, for WTForms."""
+
+    def gettext(self, string: str) -> str:
+        return _WORDS.get(string, string)
+
+    def ngettext(self, singular: str, plural: str, number: int) -> str:
+        return singular if number == 1 else plural
 
 
 class Form(FlaskForm):  # type: ignore[misc]
@@ -27,6 +43,13 @@ class Form(FlaskForm):  # type: ignore[misc]
     :param formdata: what was sent; by default the form of this request. JSON is no form, which
         Flask-WTF would take for one.
     """
+
+    class Meta:
+        """No words of a library."""
+
+        def get_translations(self, _form: Form) -> _Words:
+            """Return what says errors."""
+            return _Words()
 
     def __init__(self, formdata: Any = _SENT, **values: Any) -> None:
         if formdata is _SENT:

@@ -95,21 +95,21 @@ def test_reset_link_prints_a_link_that_works(run: Run, app: Flask) -> None:
 
 def test_account_is_deactivated_and_activated(run: Run, app: Flask) -> None:
     client = signed_in(app, "alice")
-    assert run("deactivate", "alice") == (0, "", "")
+    assert run("deactivate", "alice") == (0, "", "Changed alice: deactivated.\n")
     assert client.get("/").status_code == REDIRECT
     assert sign_in(app.test_client(), "alice").status_code == 422
     assert "alice (deactivated)" in run("accounts")[1]
-    assert run("activate", "alice") == (0, "", "")
+    assert run("activate", "alice") == (0, "", "Changed alice: activated.\n")
     assert sign_in(app.test_client(), "alice").status_code == REDIRECT
 
 
 def test_role_and_quota_are_set(run: Run, app: Flask) -> None:
-    assert run("set-role", "alice", "administrator") == (0, "", "")
-    assert run("set-quota", "alice", "1.5G") == (0, "", "")
+    assert run("set-role", "alice", "administrator")[2] == "Changed alice: role administrator.\n"
+    assert run("set-quota", "alice", "1.5G")[2] == "Changed alice: quota 1.5 GiB.\n"
     account = look(app)
     assert (account.role, account.quota) == (Role.ADMINISTRATOR, 1536 * 1024**2)
     assert "alice (administrator)" in run("accounts")[1]
-    assert run("set-quota", "alice", "default") == (0, "", "")
+    assert run("set-quota", "alice", "default")[2] == "Changed alice: quota 10 GiB.\n"
     assert look(app).quota is None
 
 
@@ -135,7 +135,7 @@ def test_second_factor_is_switched_off(run: Run, app: Flask) -> None:
         second_factor.begin(account)
         account.totp_step = 1
         second_factor.renew_recovery_codes(account)
-    assert run("second-factor-off", "alice") == (0, "", "")
+    assert run("second-factor-off", "alice")[2] == "Changed alice: second factor off.\n"
     signed_in(app, "alice")
 
 
@@ -238,7 +238,7 @@ def test_what_commands_change_is_recorded(run: Run, app: Flask) -> None:
             (None, "an invitation"),
             (number, "Dora: reset link"),
             (number, "Dora: role administrator"),
-            (number, "Dora: quota"),
+            (number, "Dora: quota 1 GiB"),
             (number, "Dora: second factor off"),
             (number, "Dora: role member"),
             (number, "Dora: deactivated"),

@@ -170,7 +170,8 @@ def test_set_password_ends_sessions(ready: Run, make_app: Callable[..., Flask]) 
     client = client_of(make_app)
     sign_in(client, "carol", "some password")
     assert client.get("/").status_code == 200
-    assert ready("set-password", "CAROL", "--password-stdin", stdin="another one\n") == (0, "", "")
+    changed = ready("set-password", "CAROL", "--password-stdin", stdin="another one\n")
+    assert changed == (0, "", "Changed carol: password.\n")
     assert client.get("/").status_code == REDIRECT
     assert sign_in(client, "carol", "another one").status_code == REDIRECT
 

@@ -783,3 +783,42 @@ def test_restore_brings_an_older_schema_up_to_date(
     with new.app_context():
         assert database.schema_is_current()
         assert sorted(contents().values()) == sorted(schemas.FILES.values())
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE entry SET storage_key = NULL WHERE name = 'a.txt'",
+        "UPDATE entry SET storage_key = 5 WHERE name = 'a.txt'",
+        "UPDATE entry SET storage_key = CAST(storage_key AS BLOB) WHERE name = 'a.txt'",
+        "UPDATE entry SET storage_key = storage_key || char(0) WHERE name = 'a.txt'",
+        "UPDATE entry SET storage_key = '../../../../etc/passwd' WHERE name = 'a.txt'",
+        "UPDATE entry SET name = CAST(x'ff' AS TEXT) || printf('%.*c', 300, 'x') WHERE id = 4",
+        "UPDATE entry SET name = printf('%.*c', 1000000, 'x') WHERE name = 'a.txt'",
+        "UPDATE entry SET name = 'a' || char(0) || 'b' WHERE name = 'a.txt'",
+        "UPDATE account SET password_hash = zeroblob(1000)",
+        "UPDATE account SET name = printf('%.*c', 65, 'x') WHERE name = 'bob'",
+        "DROP TABLE entry",
+        "DROP TABLE sign_in",
+        "DROP TABLE sign_in; CREATE VIEW sign_in AS SELECT 1",
+    ],
+)
+def test_backup_with_odd_rows_is_refused_in_a_sentence(
+    statement: str, made: Path, new: Flask, tmp_path: Path
+) -> None:
+    content, path = members(made), tmp_path / "odd.db"
+    path.write_bytes(content["portal.db"])
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(statement)
+    before = hashlib.sha256(content["portal.db"]).hexdigest()
+    content["portal.db"] = path.read_bytes()
+    after = hashlib.sha256(content["portal.db"]).hexdigest()
+    content["manifest.jsonl"] = content["manifest.jsonl"].replace(before.encode(), after.encode())
+    write(made, content)
+    code, out, err = run(new, "restore", str(made))
+    assert (code, out) == (1, "")
+    assert err.startswith("Error: ")
+    assert "Traceback" not in err
+    data = Path(new.config["DATA"])
+    assert kept(data) == []
+    assert (data / "portal.db").stat().st_size == 0

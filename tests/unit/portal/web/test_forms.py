@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
+from werkzeug.exceptions import NotFound
 
 from portal.core.database import db
 from portal.core.models import Entry, Share
+from portal.web.forms import Form, Query
 from tests.support.portal import (
     PASSWORD,
     REDIRECT,
@@ -61,3 +66,42 @@ def test_a_new_share_has_the_password_that_was_entered(app: Flask, alice: FlaskC
     assert alice.post(page, data=form).status_code == REDIRECT
     with app.app_context():
         assert db.session.scalars(select(Share)).one().password_hash
+
+
+WORDS_OF_WTFORMS = re.compile(
+    "Not a valid|This field|Invalid|Field must|Number must|Unrecog|Choice"
+)
+
+
+def _forms() -> Iterator[type[Form]]:
+    waiting = [Form]
+    while waiting:
+        waiting += (found := waiting.pop()).__subclasses__()
+        if found not in {Form, Query}:
+            yield found
+
+
+@pytest.mark.parametrize("form", list(_forms()), ids=lambda form: form.__name__)
+def test_each_error_is_in_the_portals_words(
+    form: type[Form], app: Flask, alice: FlaskClient
+) -> None:
+    del alice
+    with app.test_request_context("/"):
+        names = [field.name for field in form()]
+    for value in ("", "x", "-1", "9" * 30, "x" * 5000, "2027-02-30", "1e5", " "):
+        if issubclass(form, Query):
+            context = app.test_request_context("/", query_string=dict.fromkeys(names, value))
+        else:
+            data = dict.fromkeys(names, value)
+            context = app.test_request_context("/", method="POST", data=data)
+        with context:
+            try:
+                made = form()
+            except NotFound:
+                continue
+            if not isinstance(made, Query):  # which is by now
+                made.validate()
+            for name, errors in made.errors.items():
+                for error in errors if name != "csrf_token" else ():
+                    assert not WORDS_OF_WTFORMS.match(error), (name, value, error)
+                    assert error.endswith("."), (name, value, error)
