@@ -83,10 +83,9 @@ class Nginx(Server):
             f"    sendfile {'on' if choices.sendfile else 'off'};",
             "    etag on;",
             "    # nginx keeps the application's name, type and cache policy, and drops the rest.",
-            "    # Its own answers, such as 412 and 416, have these headers, too.",
-            f"    add_header Content-Security-Policy ${_variable(_POLICY)} always;",
-            "    add_header X-Content-Type-Options nosniff always;",
-            "    add_header Vary Cookie always;",
+            f"    add_header Content-Security-Policy ${_variable(_POLICY)};",
+            "    add_header X-Content-Type-Options nosniff;",
+            "    add_header Vary Cookie;",
             *(f"    {line}" for line in _constant(area.headers)),
             *(f"    {line}" for line in choices.resets),
             *([f'    access_log "{choices.receipts}" flask_delegate;'] if choices.receipts else []),
@@ -124,7 +123,7 @@ def _constant(headers: Mapping[str, str]) -> Iterator[str]:
     for name, value in headers.items():
         if name.lower() != "x-content-type-options":
             escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-            yield f'add_header {name} "{escaped}" always;'
+            yield f'add_header {name} "{escaped}";'
 
 
 def _variable(header: str) -> str:

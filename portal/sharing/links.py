@@ -97,8 +97,9 @@ def shares_of(entry: Entry) -> Sequence[Share]:
 
 def requests_into(entry: Entry) -> Sequence[FileRequest]:
     """Return the file requests of one folder, newest first; a file has none."""
-    rows = _newest_first(FileRequest, FileRequest.folder_id == entry.id)
-    return db.session.scalars(rows).all()
+    if entry.is_file:
+        return []
+    return db.session.scalars(_newest_first(FileRequest, FileRequest.folder_id == entry.id)).all()
 
 
 def revoke(link: Share | FileRequest) -> None:

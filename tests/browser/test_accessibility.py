@@ -1,31 +1,45 @@
-"""Every page that there is, in both colour schemes, wide and on a phone: axe finds nothing."""
+"""Every page that there is, in both colour schemes, wide and on a phone.
+
+axe and an HTML validator find nothing, nothing is wider than the screen, and borders can be seen.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import CDPSession, Page
+from playwright.sync_api import BrowserContext, CDPSession, Page, Response
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map
 
 from portal import create_app
 from tests.support.browser.portal import Portal
-from tests.support.browser.tour import Look, Stop, looks, tour
+from tests.support.browser.tour import SIZES, Look, Stop, looks, tour
+from tests.support.tools import tool
 
 MOST = 100 * 1000
 """Bytes of a page with all that it loads, before content."""
+
+WIDTHS = (320, 390, 769, 850, 925, 961, 1440)
+"""Of screens, in CSS pixels: small phones, where tables begin to have columns, and wide ones."""
+
+RULES = {"root": True, "extends": ["html-validate:standard"]}
+"""What the standard says, and nothing of style."""
 
 NO_PAGES = {
     "activity.everybody_csv",
     "activity.index_csv",
     "zips.download_folder",
     "files.download",
+    "entries.show_in_folder",
     "files.preview",
     "health.healthz",
     "second_factor.qr_code",
@@ -63,16 +77,54 @@ def axe() -> str:
     return Path(path).read_text()
 
 
+class Sources:
+    """The HTML of each page as it came, for the validator."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._latest: dict[Page, Response] = {}
+        folder.mkdir()
+        (folder / ".htmlvalidate.json").write_text(json.dumps(RULES))
+
+    def watch(self, context: BrowserContext) -> BrowserContext:
+        context.on("response", self._note)
+        return context
+
+    def keep(self, stop: Stop) -> None:
+        if latest := self._latest.pop(stop.page, None):
+            (self._folder / f"{stop.name}.html").write_text(latest.text())
+
+    def problems(self) -> list[str]:
+        pages = sorted(str(path) for path in self._folder.glob("*.html"))
+        assert len(pages) > 40
+        command = [tool("node"), os.environ["HTML_VALIDATE"], "--formatter", "text", *pages]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode in {0, 1}, done.stderr
+        return done.stdout.splitlines()
+
+    def _note(self, response: Response) -> None:
+        if response.request.is_navigation_request() and response.status not in REDIRECTS:
+            self._latest[response.frame.page] = response
+
+
+REDIRECTS = {301, 302, 303}
+
+
 def test_every_page_is_for_everybody(portal: Portal, axe: str, tmp_path: Path) -> None:
+    sources = Sources(tmp_path / "pages")
+    make = portal.context
+    portal = replace(portal, context=lambda **given: sources.watch(make(**given)))
     rules = url_map(tmp_path / "data")
     urls = rules.bind("")
     missed = {rule.endpoint for rule in rules.iter_rules() if "GET" in (rule.methods or ())}
     missed -= NO_PAGES | {e for e in missed if e.startswith("tus.")}
     found: list[str] = []
     for stop in tour(portal):
+        sources.keep(stop)
         found += problems(stop, axe)
         with suppress(HTTPException):  # where a form's answer is shown, there is nothing to GET
             missed.discard(urls.match(urlsplit(stop.page.url).path)[0])
+    found += sources.problems()
     assert not found, "\n".join(found)
     assert not missed, f"the tour does not come to these: {sorted(missed)}"
 
@@ -99,6 +151,11 @@ def problems(stop: Stop, axe: str) -> list[str]:
         found += [
             f"{stop.name}, {look.scheme}, {look.size}: {one}" for one in at(page, world, look)
         ]
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 800})
+        if wide := world.run(WIDER):
+            found.append(f"{stop.name} is wider than {width} pixels: {wide}")
+    page.set_viewport_size(SIZES["wide"])
     return found
 
 
@@ -108,14 +165,53 @@ def at(page: Page, world: World, look: Look) -> list[str]:
         for one in world.run(AXE)
         for node in one["nodes"]
     ]
-    if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-        found.append("it is wider than the screen")
+    found += [f"a border that is hard to see: {one}" for one in world.run(FAINT)]
     if (lightness(page) < 0.2) != (look.scheme == "dark"):
         found.append("the ground has the other scheme's colour")
     return found
 
 
 AXE = "axe.run({ resultTypes: ['violations'] }).then(found => found.violations)"
+WIDER = """(() => {
+  const page = document.documentElement;
+  return page.scrollWidth <= innerWidth ? null : [...document.querySelectorAll("body *")]
+    .filter(one => one.getBoundingClientRect().right > innerWidth + 0.5)
+    .map(one => one.outerHTML.slice(0, 120)).slice(0, 3);
+})()"""
+# WCAG 2.2, 1.4.11: what shows where a control is has a contrast of 3 to 1.
+FAINT = """(() => {
+  const pen = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+  const rgba = (colour) => {
+    pen.clearRect(0, 0, 1, 1);
+    pen.fillStyle = colour;
+    pen.fillRect(0, 0, 1, 1);
+    return [...pen.getImageData(0, 0, 1, 1).data];
+  };
+  const light = ([r, g, b]) => [r, g, b].map(one => one / 255)
+    .map(one => one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, one, at) => sum + one * [0.2126, 0.7152, 0.0722][at], 0);
+  const contrast = (one, other) => {
+    const [dark, bright] = [light(one), light(other)].sort((a, b) => a - b);
+    return (bright + 0.05) / (dark + 0.05);
+  };
+  const ground = (element) => {
+    for (let one = element; one; one = one.parentElement) {
+      const colour = rgba(getComputedStyle(one).backgroundColor);
+      if (colour[3] === 255) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const controls = ".main, .quiet, .danger, input:not([type=checkbox], [type=hidden], [type=file]),"
+    + " select, textarea";
+  return [...document.querySelectorAll(controls)]
+    .filter(one => one.checkVisibility() && !one.matches(":disabled, .hidden, [hidden]"))
+    .filter(one => {
+      const style = getComputedStyle(one);
+      const behind = ground(one.parentElement);
+      return ![style.borderTopColor, style.backgroundColor].map(rgba)
+        .some(colour => colour[3] === 255 && contrast(colour, behind) >= 3);
+    }).map(one => one.outerHTML.slice(0, 120));
+})()"""
 SHIFT = """new Promise(resolve => {
   new PerformanceObserver(list => resolve(list)).observe({ type: "layout-shift", buffered: true });
   setTimeout(() => resolve({ getEntries: () => [] }), 100);

@@ -104,7 +104,7 @@ def answers(host: str, file: str) -> Iterator[Answer]:
 
 
 def _known(answer: Answer) -> Headers:
-    return {"If-None-Match": answer.headers["etag"][0]}
+    return {"If-None-Match": answer.headers.get("etag", ["none"])[0]}
 
 
 if __name__ == "__main__":

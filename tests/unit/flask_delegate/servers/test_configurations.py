@@ -61,7 +61,7 @@ def test_an_areas_headers_are_cleared_where_nginx_can(
     app = make_app(DELEGATE_BACKEND="nginx", DELEGATE_HEADERS={"X-A": 'a "b" \\'})
     text = written(app, "nginx-config")
     assert ("\n    more_clear_headers X-A;\n" in text) == has
-    assert 'add_header X-A "a \\"b\\" \\\\" always;' in text
+    assert 'add_header X-A "a \\"b\\" \\\\";' in text
 
 
 def test_nginx_is_found_wherever_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:

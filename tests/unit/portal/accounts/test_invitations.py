@@ -456,3 +456,15 @@ def test_invitation_revoked_by_several_at_once_is_revoked_once(app: Flask) -> No
     for thread in threads:
         thread.join()
     assert sorted(answers) == [False, False, False, True]
+
+
+def test_only_administrators_see_the_note_of_an_invitation(
+    root: FlaskClient, alice: FlaskClient, anonymous: FlaskClient
+) -> None:
+    form = {"csrf_token": token(root), "note": "Dora, on trial"}
+    shown = root.post("/invitations", data=form, follow_redirects=True).text
+    found = re.search(r">http://localhost(/invitation/[\w-]{32})</textarea>", shown)
+    assert found
+    assert "on trial" in root.get("/invitations").text
+    assert "on trial" not in anonymous.get(found[1], follow_redirects=True).text
+    assert alice.get("/invitations").status_code == 403

@@ -8,6 +8,7 @@ import pytest
 from flask import Flask
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
+from portal.web.headers import CONSTANT
 from tests.support.portal import prepare, token
 
 
@@ -46,6 +47,9 @@ def test_request_that_does_not_say_where_it_comes_from_is_refused(
     answer = make_app(PROXIES=hops).test_client().get("/sign-in", headers=headers)
     assert answer.status_code == 400
     assert "X-Forwarded-For is missing, or too short for PORTAL_PROXIES" in answer.text
+    assert set(CONSTANT.items()) <= set(answer.headers.items())
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
 
 
 @pytest.mark.parametrize("proxies", [0, 1])

@@ -17,6 +17,7 @@ from tests.support.portal import (
     REDIRECT,
     choose,
     links,
+    prepare,
     public_id,
     sign_in,
     signed_in,
@@ -39,6 +40,20 @@ def test_pages_have_security_headers(path: str, alice: FlaskClient, anonymous: F
             assert response.headers[name] == value
         assert response.headers["Content-Security-Policy"] == PAGE_POLICY
         assert response.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_browsers_are_told_to_use_https_where_that_is_set(
+    wanted: bool, make_app: Callable[..., Flask]
+) -> None:
+    app = make_app(HSTS=wanted)
+    prepare(app)
+    alice = signed_in(app, "alice")
+    upload(alice, "a.txt")
+    for page in ("/", "/nothing", links(alice)["a.txt"]):
+        with alice.get(page) as response:
+            found = response.headers.get("Strict-Transport-Security")
+            assert found == ("max-age=31536000" if wanted else None)
 
 
 def test_constant_headers_are_the_ones_meant() -> None:

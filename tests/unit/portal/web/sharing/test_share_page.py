@@ -23,6 +23,7 @@ from portal.core.models import Account, Activity, FileRequest, Folder, Share, St
 from portal.files.uploads import accept_up_to, add_file
 from portal.identity import second_factor
 from portal.sharing import links as link_service
+from portal.sharing import status
 from portal.storage.disk import IncomingFile, StorageFullError
 from portal.web import places
 from portal.web.sharing import upload_page
@@ -692,3 +693,15 @@ def test_form_shows_all_that_is_wrong_and_begins_at_the_first(alice: FlaskClient
     assert page.count("autofocus") == 1
     (first,) = re.findall("<input[^>]*autofocus[^>]*>", page)
     assert 'name="until"' in first
+
+
+def test_link_without_a_last_day_never_expires(
+    app: Flask, alice: FlaskClient, visit: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload(alice, "a.txt")
+    link = share(alice, links(alice)["a.txt"], until="")
+    monkeypatch.setattr(status, "now", lambda: datetime.max.replace(tzinfo=UTC))
+    visitor = visit(link)
+    assert visitor.get(home_of(visitor, link)).status_code == 200
+    set_share(app, expires_at=now() + timedelta(days=36_500))
+    assert visitor.get(home_of(visitor, link)).status_code == 410
