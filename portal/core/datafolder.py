@@ -15,6 +15,8 @@ from typing import BinaryIO
 import click
 
 _ANOTHER = "Delete it, and the portal creates another one; everybody has to sign in again."
+_RECORDS = ("portal.db", "activity.spool")
+"""What says who has which files, and does what with them."""
 KEY_LENGTH = 32
 """Bytes that a secret key has at least."""
 
@@ -31,11 +33,11 @@ def prepare(folder: Path) -> Path:
         raise DataFolderError(
             f"The data folder {folder} cannot be created: {error.strerror}."
         ) from error
-    for name in ("", "files", "incoming", "portal.db", "throttle.db", "secret_key"):
+    for name in ("", "files", "incoming", "throttle.db", "secret_key", *_RECORDS):
         if (folder / name).exists():
             _check_kind(folder / name, is_folder=name in {"", "files", "incoming"})
             if name != "secret_key":  # which has a check of its own
-                _check_access(folder / name, secret=name == "portal.db")
+                _check_access(folder / name, secret=name in _RECORDS)
     files = folder / "files"
     if files.exists() and files.stat().st_mode & stat.S_IRGRP:
         _check_group(files, folder / "incoming")

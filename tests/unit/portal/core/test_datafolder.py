@@ -204,7 +204,10 @@ def test_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         create_app({"DATA": str(tmp_path / "file" / "data")})
 
 
-@pytest.mark.parametrize("name", ["", "files", "incoming", "portal.db"])
+KINDS = ("files", "incoming", "portal.db", "activity.spool", "throttle.db", "secret_key")
+
+
+@pytest.mark.parametrize("name", ["", "files", "incoming", "portal.db", "activity.spool"])
 @pytest.mark.parametrize("right", [0o020, 0o002])
 def test_folder_that_others_may_write_to_is_refused(name: str, right: int, data: Path) -> None:
     create_app({"DATA": str(data)})
@@ -225,9 +228,10 @@ def test_folder_of_another_user_than_the_portals_is_refused(
 
 
 @pytest.mark.usefixtures("app")
-def test_database_open_to_others_is_refused(data: Path) -> None:
-    (data / "portal.db").chmod(0o640)
-    with pytest.raises(DataFolderError, match=r"may read .*portal\.db .*: chmod go= "):
+@pytest.mark.parametrize("name", ["portal.db", "activity.spool"])
+def test_database_open_to_others_is_refused(name: str, data: Path) -> None:
+    (data / name).chmod(0o640)
+    with pytest.raises(DataFolderError, match=rf"may read .*{name} .*: chmod go= "):
         create_app({"DATA": str(data)})
 
 
@@ -321,7 +325,7 @@ def test_start_survives_what_lies_in_the_way(
     assert (data / "secret_key").exists()
 
 
-@pytest.mark.parametrize("name", ["files", "incoming", "portal.db", "throttle.db", "secret_key"])
+@pytest.mark.parametrize("name", KINDS)
 def test_what_is_of_another_kind_is_named(name: str, data: Path) -> None:
     data.mkdir(0o700)
     if name in {"files", "incoming"}:
