@@ -118,7 +118,7 @@ function showTotals() {
   const [done, failed] = [count("done"), count("failed")];
   const now = active().length
     ? `Uploading ${Math.min(done + 1, uploads.length)} of ${uploads.length}`
-    : `Uploads: ${done} of ${uploads.length} done`;
+    : `Uploaded ${done} of ${uploads.length}`;
   heading.textContent = failed ? `${now}, ${failed} failed` : now;
   const all = tray.querySelector("progress.all");
   // A byte for each, so that empty files count, too.
@@ -131,7 +131,8 @@ function showTotals() {
 function foldTray(isFolded) {
   tray.toggleAttribute("data-folded", isFolded);
   fold.setAttribute("aria-expanded", !isFolded);
-  fold.textContent = isFolded ? "Show list" : "Hide list";
+  fold.textContent = isFolded ? "Show" : "Hide";
+  fold.setAttribute("aria-label", isFolded ? "Show the list of uploads" : "Hide the list of uploads");
 }
 
 /** @param {Upload} upload what has changed */
