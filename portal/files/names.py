@@ -23,6 +23,7 @@ _MOST_READ = 1024
 # What Windows does not take in a name, or takes for a part of a path.
 _NOT_PORTABLE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
 # What it takes for a device, whatever the extension.
+_NUMBERED = re.compile(r"(.+) \(([2-9]|[1-9][0-9]{1,2})\)", re.DOTALL | re.ASCII)
 _NUMBER = "[0-9\u00b9\u00b2\u00b3]"
 _DEVICE = re.compile(rf"(CON|PRN|AUX|NUL|(COM|LPT){_NUMBER})\s*(\.|$)", re.IGNORECASE)
 
@@ -58,11 +59,15 @@ def first_free(name: str, is_taken: Callable[[str], bool]) -> str:
     """
     if not is_taken(name):
         return name
+    # Of 'a (2).txt', the next is 'a (3).txt', and not 'a (2) (2).txt'. A year is no such number.
+    stem, extension = splitext(name)
+    numbered = _NUMBERED.fullmatch(stem)
+    base, first = (numbered[1] + extension, int(numbered[2])) if numbered else (name, 1)
 
     def with_number(number: int) -> str:
-        return _shorten(name, f" ({number})")
+        return _shorten(base, f" ({number})")
 
-    taken, free = 1, 2
+    taken, free = first, first + 1
     while is_taken(with_number(free)):
         taken, free = free, free * 2
     while free - taken > 1:

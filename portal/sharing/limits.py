@@ -92,27 +92,11 @@ def check(request: FileRequest, files: int, size: int) -> None:
         raise LimitReachedError(request, None, size_left)
 
 
-@contextmanager
-def counted(request: FileRequest, size: int) -> Iterator[None]:
-    """Count a file against the limits of an open request, unless storing it fails.
+def reserve(request: FileRequest, size: int) -> None:
+    """Count a file against the limits of an open request, in the transaction that brings it.
 
     :raises LimitReachedError: if the limits do not allow it any more, or the link has ended.
     """
-    request_id = request.id
-    if not _reserve(request, size):
-        db.session.refresh(request)
-        check(request, 1, size)
-        raise LimitReachedError(request, 0, None)
-    try:
-        yield
-    except BaseException:
-        db.session.rollback()
-        _release(request_id, size)
-        raise
-
-
-def _reserve(request: FileRequest, size: int) -> bool:
-    """Count a file, and return whether it may be stored."""
     open_request = (
         update(FileRequest)
         .where(FileRequest.id == request.id)
@@ -125,8 +109,28 @@ def _reserve(request: FileRequest, size: int) -> bool:
             or_(FileRequest.size_limit.is_(None), FileRequest.size + size <= FileRequest.size_limit)
         )
     )
-    counted = open_request.values(files=FileRequest.files + 1, size=FileRequest.size + size)
-    return commit_change(counted) > 0
+    if not change(open_request.values(files=FileRequest.files + 1, size=FileRequest.size + size)):
+        db.session.rollback()
+        db.session.refresh(request)
+        check(request, 1, size)
+        raise LimitReachedError(request, 0, None)
+
+
+@contextmanager
+def counted(request: FileRequest, size: int) -> Iterator[None]:
+    """Count a file before it is stored, and not if that fails; raises as :func:`reserve`.
+
+    No transaction is open meanwhile, as a file is written through to the disk.
+    """
+    request_id = request.id
+    reserve(request, size)
+    db.session.commit()
+    try:
+        yield
+    except BaseException:
+        db.session.rollback()
+        _release(request_id, size)
+        raise
 
 
 def _release(request_id: int, size: int) -> None:

@@ -186,12 +186,14 @@ def finish(upload: Upload, part: PartFile) -> StoredFile:
 
     :raises CancelledError: if somebody has cancelled it meanwhile.
     :raises GoneError: if the folder is not there any more.
+    :raises LimitReachedError: if its visitor's link does not allow it any more.
     :raises QuotaExceededError: if the account may not have that many bytes more.
     :raises StorageFullError: if the disk is full.
     """
     if part.size != upload.size:
         raise AssertionError("only what is complete is finished")
     part_key, name, path = upload.part_key, upload.name, folders_of(upload.client_metadata)
+    link, size = upload.request, upload.size
     _ = part.sha256  # hashed and written down to the disk before the database is locked
     folder = entries.make_path(upload.folder, path)
     try:
@@ -200,6 +202,8 @@ def finish(upload: Upload, part: PartFile) -> StoredFile:
         raise CancelledError from None
     try:
         _mark_finished(upload)
+        if link:
+            limits.reserve(link, size)
         finished = add_file(folder, part, name)
     except BaseException:
         db.session.rollback()

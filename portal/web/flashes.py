@@ -52,6 +52,23 @@ def list_names(names: Sequence[str], noun: str = "files") -> str:
     return f"{len(names)} {noun}: {listed}{more}"
 
 
+def list_placed(placed: Sequence[tuple[str, str]], noun: str = "files") -> str:
+    """Return names as :func:`list_names`, first and with a hint those that were taken.
+
+    :param placed: for each entry, the name that was wanted, and the one that it got.
+    """
+    taken_first = sorted(placed, key=lambda names: names[0] == names[1])
+    hints = "".join(taken_hint(*names) for names in taken_first[:_NAMED])
+    taken = sum(wanted != given for wanted, given in placed)
+    more = f" (and {taken - _NAMED} more)" if taken > _NAMED else ""
+    return f"{list_names([given for _, given in taken_first], noun)}{hints}{more}"
+
+
+def taken_hint(wanted: str, given: str) -> str:
+    """Return a hint, where an entry did not get the name that was wanted."""
+    return "" if wanted == given else f" ({shorten(wanted)} is taken)"
+
+
 def shorten(name: str) -> str:
     """Shorten a long name in the middle: its end is the type of the file."""
     return name if len(name) <= 40 else f"{name[:30]}…{name[-9:]}"

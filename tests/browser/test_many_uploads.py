@@ -55,7 +55,7 @@ def hashes(files: Files) -> dict[str, str]:
 
 
 def wait_until_ended(page: Page) -> None:
-    expect(page.locator("#tray h2")).to_have_text(re.compile("^Uploads: "), timeout=120_000)
+    expect(page.locator("#tray h2")).to_have_text(re.compile("^Uploaded "), timeout=120_000)
 
 
 def requests_of(page: Page) -> Counter[str]:
@@ -91,9 +91,8 @@ def test_empty_folders_are_created_where_they_are_dropped(portal: Portal) -> Non
     trip = {"Empty": {}, "day 1": {"Inner": {}, "a.txt": "a"}}
     drop_tree(page, {"Alone": {}, "Trip": trip, "b": "b"})
     wait_until_ended(page)
-    empty = dict.fromkeys(
-        ("Alone/", "Trip/", "Trip/Empty/", "Trip/day 1/", "Trip/day 1/Inner/"), ""
-    )
+    folders = ("Alone/", "Trip/", "Trip/Empty/", "Trip/day 1/", "Trip/day 1/Inner/")
+    empty = dict.fromkeys(folders, "")
     files = hashes({"b": b"b", "Trip/day 1/a.txt": b"a"})
     assert stored_in(portal.run, "With empty ones") == empty | files
     page.locator("#entries").get_by_role("link", name="Alone", exact=True).wait_for()
@@ -104,7 +103,7 @@ def test_whatever_is_pressed_each_file_is_stored_once_or_not_at_all(
     seed: int, portal: Portal, slow: Proxy
 ) -> None:
     """Buttons are pressed at random while the line is cut now and then."""
-    chosen = random.Random(seed)
+    chosen = random.Random(seed)  # noqa: S311  (repeatable)
     page = portal.sign_in(url=f"http://127.0.0.1:{slow.port}")
     make_folder(page, f"Pressed {seed}")
     files = some_files(12, MIB // 2)
@@ -131,9 +130,9 @@ def test_whatever_is_pressed_each_file_is_stored_once_or_not_at_all(
     assert wanted.items() >= stored.items()
     assert wanted.keys() - cancelled <= stored.keys()
     # What was cancelled, whenever that was, takes no space.
-    begun = "SELECT name FROM upload WHERE finished_at IS NULL AND folder_id ="
-    here = f"{begun} (SELECT id FROM entry WHERE name = 'Pressed {seed}')"
-    wait_for(lambda: rows(portal.run, here) == [])
+    begun = """SELECT upload.name FROM upload JOIN entry ON entry.id = folder_id
+        WHERE finished_at IS NULL AND entry.name = ?"""
+    wait_for(lambda: rows(portal.run, begun, f"Pressed {seed}") == [])
     assert_consistent(portal.run)
 
 
@@ -271,3 +270,22 @@ def test_visitor_has_the_same_tray_within_the_links_limits(portal: Portal) -> No
     asked = "SELECT files, file_limit FROM file_request ORDER BY id DESC LIMIT 1"
     assert rows(portal.run, asked) == [(101, 101)]
     assert_consistent(portal.run)
+
+
+def test_tray_on_a_phone_is_one_line_and_its_heading_stays(portal: Portal) -> None:
+    page = portal.sign_in(viewport={"width": 390, "height": 844})
+    make_folder(page, "Phone")
+    choose(page, some_files(12))
+    wait_until_ended(page)
+    tray, heading = page.locator("#tray"), page.locator("#tray h2")
+    height = "tray => tray.getBoundingClientRect().height / innerHeight"
+    assert tray.evaluate(height) < 0.1
+    show = page.get_by_role("button", name="Show the list of uploads")
+    expect(show).to_have_attribute("aria-expanded", "false")
+    expect(page.get_by_text("Done, 2 bytes")).to_be_hidden()
+    show.press("Enter")
+    page.locator("#tray li").last.scroll_into_view_if_needed()
+    expect(heading).to_be_in_viewport(ratio=1)
+    assert tray.evaluate(height) < 0.5
+    page.get_by_role("button", name="Hide the list of uploads").press("Enter")
+    assert tray.evaluate(height) < 0.1

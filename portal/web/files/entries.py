@@ -21,12 +21,12 @@ from portal.storage.content import current_storage
 from portal.storage.disk import ContentLostError
 from portal.web import places
 from portal.web.account.sign_in import next_page
-from portal.web.flashes import done, list_names, shorten, tell
+from portal.web.flashes import done, list_names, list_placed, shorten, taken_hint, tell
 from portal.web.loaders import entry_or_404, selected_or_404
 from portal.web.previews import preview_of
 from portal.web.zone import current_zone
 
-from .files import NameForm, SelectionQuery, folder_url, taken_hint, url_to_show
+from .files import NameForm, SelectionQuery, folder_url, url_to_show
 
 entry_pages = Blueprint("entries", __name__)
 zip_downloads = Blueprint("zips", __name__)
@@ -136,8 +136,7 @@ def move() -> ResponseReturnValue:
     except tree.RefusedError as error:
         tell(str(error), "error")
         return redirect(_move_url(selected, folder.public_id))
-    hints = "".join(taken_hint(*pair) for pair in moved[:3])
-    say = f"Moved here: {list_names([after for _, after in moved], 'items')}{hints}"
+    say = f"Moved here: {list_placed(moved, 'items')}"
     done("move", *selected, detail=f"to {folder.name or 'My files'}", say=say)
     return redirect(folder_url(folder))
 

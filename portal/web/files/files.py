@@ -19,7 +19,7 @@ from portal.files.uploads import accept_files, add_file, received_files
 from portal.identity.current_user import current_account, login_required
 from portal.storage.content import current_storage
 from portal.storage.disk import ContentLostError
-from portal.web.flashes import done, list_names, shorten, tell
+from portal.web.flashes import done, list_placed, shorten, taken_hint, tell
 from portal.web.forms import Form, Query, csrf, name_in_url, text
 from portal.web.loaders import entry_of, entry_or_404, find_entry
 from portal.web.previews import preview_of, type_to_save
@@ -137,17 +137,17 @@ def upload(public_id: str) -> ResponseReturnValue:
     folder = entry_or_404(Folder, public_id, "add")
     accept_files(current_account())
     csrf.protect()
-    stored_names: list[str] = []
+    placed: list[tuple[str, str]] = []
     try:
         for client_name, incoming in received_files("file"):
             stored = add_file(folder, incoming, client_name)
-            stored_names.append(stored.name)
+            placed.append((names.clean(client_name), stored.name))
             done("upload", stored)
     finally:
         # Where it ended early, the next page says what was kept nevertheless.
-        if stored_names:
-            tell(f"Uploaded: {list_names(stored_names)}")
-    if not stored_names:
+        if placed:
+            tell(f"Uploaded: {list_placed(placed)}")
+    if not placed:
         tell("Select a file, then upload it.", "error")
     return redirect(folder_url(folder))
 
@@ -264,11 +264,6 @@ def folder_url(folder: Folder, after: str | None = None) -> str:
     if folder.parent_id is None:
         return url_for("files.index", after=after)
     return url_for("folders.show", public_id=folder.public_id, after=after)
-
-
-def taken_hint(wanted: str, given: str) -> str:
-    """Return a hint, where an entry did not get the name that was wanted."""
-    return "" if wanted == given else f" ({shorten(wanted)} is taken)"
 
 
 def _address(order: Order, **place: str | None) -> str:

@@ -11,10 +11,10 @@ from portal.activity.record import Thing
 from portal.core.models import Entry
 from portal.files import listing, trash, tree
 from portal.identity.current_user import current_account, login_required
-from portal.web.flashes import done, list_names, shorten, tell
+from portal.web.flashes import done, list_placed, shorten, tell
 from portal.web.loaders import entry_or_404
 
-from .files import ListQuery, folder_url, taken_hint
+from .files import ListQuery, folder_url
 
 trash_pages = Blueprint("trash", __name__)
 
@@ -90,10 +90,9 @@ def _restore(first: Entry, *others: Entry) -> ResponseReturnValue:
         wanted, home = entry.name, entry.parent_id
         folder = trash.restore(entry)
         done("restore", entry)
-        restored.append(entry.name)
-        hints += taken_hint(wanted, entry.name)
+        restored.append((wanted, entry.name))
         if folder.id != home:
             hints += f" ({shorten(wanted)}: its folder is gone)"
     where = shorten(folder.name) if folder.parent_id else "My files"
-    tell(f"Restored to {where}: {list_names(restored, 'items')}{hints[:200]}")
+    tell(f"Restored to {where}: {list_placed(restored, 'items')}{hints[:200]}")
     return redirect(folder_url(folder))

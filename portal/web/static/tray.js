@@ -3,92 +3,11 @@
  * and shows how far each is. Without it, the page's form uploads by itself.
  */
 
+import { filesOf } from "./dropped.js";
 import { keepOnNavigation } from "./navigation.js";
-import { Upload, cancelUpload, renewToken } from "./uploads.js";
-
-const NUMBER = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 });
-
-/** Write a number of bytes, as the server does: 1.5 MiB. */
-function humanSize(bytes) {
-  const units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
-  let unit = 0;
-  while (bytes >= 1024 && unit < units.length - 1) {
-    bytes /= 1024;
-    unit += 1;
-  }
-  return `${NUMBER.format(bytes)} ${units[unit]}`;
-}
-
-/** Write a length of time for people, who need no seconds where it is long. */
-function humanTime(seconds) {
-  if (seconds < 60) return `${Math.ceil(seconds)} s left`;
-  if (seconds < 3600) return `${Math.ceil(seconds / 60)} min left`;
-  return `${NUMBER.format(seconds / 3600)} h left`;
-}
-
-const SAID = { queued: "Waiting", paused: "Paused", cancelled: "Cancelled" };
-
-/** Return where the page of a target is. */
-function pageOf(target) {
-  return `/${target.replace("folder/", "folders/").replace("request/", "requested/")}`;
-}
-
-/** One line of the tray. */
-class TrayItem {
-  /** @param {Upload} upload */
-  constructor(upload) {
-    this.upload = upload;
-    const template = document.getElementById("tray-item");
-    this.element = template.content.firstElementChild.cloneNode(true);
-    this.element.querySelector(".name").textContent = upload.name;
-    this.progress = this.element.querySelector("progress");
-    this.progress.max = Math.max(upload.size, 1);
-    this.progress.setAttribute("aria-label", `Upload of ${upload.name}`);
-    const signIn = new URLSearchParams({ next: pageOf(upload.target) });
-    this.signIn = this.element.querySelector("a");
-    this.signIn.href = `${tray.dataset.signIn}?${signIn}`;
-    this.buttons = {};
-    for (const button of this.element.querySelectorAll("button")) {
-      const action = button.dataset.action;
-      this.buttons[action] = button;
-      button.setAttribute("aria-label", `${button.textContent} ${upload.name}`);
-      button.addEventListener("click", () => this.press(action));
-    }
-    this.show();
-  }
-
-  press(action) {
-    this.upload[action === "retry" ? "resume" : action]();
-    // A button that went had the focus; the one in its place takes it.
-    if (document.activeElement === document.body || this.buttons[action].hidden) {
-      Object.values(this.buttons).find((button) => !button.hidden)?.focus();
-    }
-  }
-
-  show() {
-    const { upload } = this;
-    this.element.dataset.state = upload.state;
-    this.progress.value = upload.state === "done" ? this.progress.max : upload.sent;
-    this.element.querySelector(".said").textContent = this.#said();
-    this.buttons.pause.hidden = upload.state !== "running" && upload.state !== "queued";
-    this.buttons.resume.hidden = upload.state !== "paused";
-    this.buttons.retry.hidden = upload.state !== "failed";
-    this.buttons.cancel.hidden = upload.state === "done";
-    this.signIn.hidden = !upload.isSignedOut;
-  }
-
-  #said() {
-    const { upload } = this;
-    if (upload.state === "failed") return upload.problem;
-    if (upload.state === "done") return upload.file ? `Done, ${humanSize(upload.size)}` : "Folder created";
-    const there = `${humanSize(upload.sent)} of ${humanSize(upload.size)}`;
-    if (upload.state !== "running") return `${SAID[upload.state]}, ${there}`;
-    if (upload.size && upload.sent === upload.size) return "Checking what arrived …";
-    if (!upload.speed) return there;
-    const left = humanTime((upload.size - upload.sent) / upload.speed);
-    return `${there}, ${humanSize(upload.speed)}/s, ${left}`;
-  }
-}
+import { TrayItem } from "./tray_item.js";
+import { cancelUpload, renewToken } from "./upload_requests.js";
+import { Upload } from "./uploads.js";
 
 const AT_ONCE = 3;
 const tray = document.getElementById("tray");
@@ -118,7 +37,7 @@ function showTotals() {
   const [done, failed] = [count("done"), count("failed")];
   const now = active().length
     ? `Uploading ${Math.min(done + 1, uploads.length)} of ${uploads.length}`
-    : `Uploads: ${done} of ${uploads.length} done`;
+    : `Uploaded ${done} of ${uploads.length}`;
   heading.textContent = failed ? `${now}, ${failed} failed` : now;
   const all = tray.querySelector("progress.all");
   // A byte for each, so that empty files count, too.
@@ -131,7 +50,8 @@ function showTotals() {
 function foldTray(isFolded) {
   tray.toggleAttribute("data-folded", isFolded);
   fold.setAttribute("aria-expanded", !isFolded);
-  fold.textContent = isFolded ? "Show list" : "Hide list";
+  fold.textContent = isFolded ? "Show" : "Hide";
+  fold.setAttribute("aria-label", isFolded ? "Show the list of uploads" : "Hide the list of uploads");
 }
 
 /** @param {Upload} upload what has changed */
@@ -169,7 +89,7 @@ function add(files, target) {
   const lines = document.createDocumentFragment();
   for (const { file, path } of files) {
     const upload = new Upload(file, path, target, tray.dataset);
-    upload.item = new TrayItem(upload);
+    upload.item = new TrayItem(upload, tray.dataset.signIn);
     upload.onchange = (previous) => changed(upload, previous);
     uploads.push(upload);
     lines.append(upload.item.element);
@@ -245,35 +165,6 @@ async function cancelUnfinished(button) {
   announce(`The upload of ${line.querySelector("bdi").textContent} was cancelled.`);
   await refresh();
   document.getElementById("main").focus();
-}
-
-/**
- * Return what was dropped: files, and folders with all that is in them.
- * @param {DataTransfer} dropped
- * @returns {Promise<{file: File | null, path: string}[]>} each with its path in a dropped folder, or
- *   ""; a folder that holds nothing has no file
- */
-async function filesOf(dropped) {
-  // Now: after the first await, the browser has forgotten what was dropped.
-  const entries = Array.from(dropped.items, (item) => item.webkitGetAsEntry?.()).filter(Boolean);
-  if (!entries.length) return Array.from(dropped.files, (file) => ({ file, path: "" }));
-  return (await Promise.all(entries.map((entry) => walk(entry)))).flat();
-}
-
-async function walk(entry) {
-  const path = entry.fullPath.replace(/^\//, "");
-  if (entry.isFile) {
-    const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
-    return [{ file, path: path.includes("/") ? path : "" }];
-  }
-  const reader = entry.createReader();
-  const found = [];
-  for (;;) {
-    // A folder's entries come in portions, and an empty one at its end.
-    const portion = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
-    if (!portion.length) return found.length ? found : [{ file: null, path }];
-    for (const inner of portion) found.push(...(await walk(inner)));
-  }
 }
 
 /** Upload what an input holds, and empty it for more. */

@@ -1,5 +1,7 @@
 /** One upload in pieces, by tus-js-client, which goes on where it was whatever came between. */
 
+import { Refusal, createFolder, problemOf, renewToken, statusOf } from "./upload_requests.js";
+
 const RETRY_DELAYS = [0, 1000, 3000, 5000, 10000, 20000, 30000, 30000];
 /** What may be better in a moment: no answer, another request at work, a server that starts again. */
 const PASSING = new Set([0, 409, 423, 500, 502, 503, 504]);
@@ -14,7 +16,6 @@ const GONE = new Set([404, 410]);
 const SILENCE = 30_000;
 const SILENCE_AT_END = 300_000;
 const PREFIX = "portal-upload";
-const VERSION = { "Tus-Resumable": "1.0.0" };
 
 let library;
 
@@ -30,32 +31,6 @@ function loadLibrary(address) {
   });
   library.catch(() => (library = undefined));
   return library;
-}
-
-/**
- * Ask for the form's token of the session that the browser has now.
- * @param {DOMStringMap} settings gets the token
- * @returns {Promise<boolean>} whether there is one that may upload
- */
-export async function renewToken(settings) {
-  const answer = await fetch(settings.endpoint, { method: "OPTIONS" }).catch(() => undefined);
-  const token = answer?.headers.get("X-CSRFToken");
-  if (token) settings.token = token;
-  return Boolean(token);
-}
-
-/** Cancel an upload that another page has begun. */
-export async function cancelUpload(url, settings) {
-  await renewToken(settings);
-  const headers = { ...VERSION, "X-CSRFToken": settings.token };
-  await fetch(url, { method: "DELETE", headers }).catch(() => {});
-}
-
-class Refusal extends Error {
-  constructor(response) {
-    super(`refused with ${response.getStatus()}`);
-    this.response = response;
-  }
 }
 
 export class Upload {
@@ -165,7 +140,11 @@ export class Upload {
   }
 
   async #go() {
-    if (!this.file) return this.#createFolder();
+    if (!this.file) {
+      await createFolder({ ...this.#place(), relativePath: `${this.path}/` }, this.settings);
+      if (this.state === "running") this.#become("done");
+      return;
+    }
     this.#measured = undefined;
     this.#heard = performance.now();
     this.#watch();
@@ -177,21 +156,6 @@ export class Upload {
   /** Stop sending; a request that creates the upload is waited for, or nobody knew its address. */
   #abort() {
     if (!this.#isCreating) this.#tus?.abort();
-  }
-
-  async #createFolder() {
-    const metadata = { ...this.#place(), relativePath: `${this.path}/` };
-    const encoded = Object.entries(metadata).map(([key, value]) => `${key} ${base64(value)}`);
-    const headers = { ...VERSION, "X-CSRFToken": this.settings.token };
-    const answer = await fetch(`${this.settings.endpoint}folders/`, {
-      method: "POST",
-      headers: { ...headers, "Upload-Metadata": encoded.join(",") },
-    }).catch(() => undefined);
-    if (answer?.ok) return this.#become("done");
-    const body = await answer?.text();
-    this.#fail(
-      new Refusal({ getStatus: () => answer?.status ?? 0, getBody: () => body }),
-    );
   }
 
   /** Begin anew on a connection that is dead. */
@@ -265,7 +229,7 @@ export class Upload {
     if (STRANGE.has(status) && !this.#isRenewed) {
       this.#isRenewed = true;
       await renewToken(this.settings);
-      if (this.state === "running") this.#go();
+      if (this.state === "running") this.#go().catch((later) => this.#fail(later));
       return;
     }
     this.problem = problemOf(error, this.target);
@@ -294,34 +258,4 @@ export class Upload {
     this.state = state;
     this.onchange(previous);
   }
-}
-
-/** Write text in base64, as UTF-8. */
-function base64(text) {
-  return btoa(String.fromCharCode(...new TextEncoder().encode(text)));
-}
-
-function responseOf(error) {
-  return error.originalResponse ?? (error.causingError ?? error).response;
-}
-
-/** Return the status that an upload failed with; 0 if nothing answered. */
-function statusOf(error) {
-  return responseOf(error)?.getStatus() ?? 0;
-}
-
-function problemOf(error, target) {
-  const status = statusOf(error);
-  if (status === 0) {
-    const isOurs = !error.originalRequest && !responseOf(error);
-    if (isOurs) return error.message;
-    return "The connection was lost, and trying again did not help. Retry when it is back.";
-  }
-  if (status === 401) {
-    return target.startsWith("folder/")
-      ? "You are signed out. Sign in again, and the upload resumes."
-      : "Open the link that you were sent again, and then retry.";
-  }
-  const said = responseOf(error).getBody()?.trim();
-  return said && !said.startsWith("<") ? said : `The server answered ${status}. Retry later.`;
 }

@@ -123,7 +123,8 @@ def create_folders() -> ResponseReturnValue:
     encoded = request.headers.get("Upload-Metadata", "")
     target = target_of(headers.parse_metadata(encoded))
     _admit()
-    with _counted(target.visit and target.visit.request, 0):
+    link = target.visit and target.visit.request
+    with _refusing(link), limits.counted(link, 0) if link else nullcontext():
         entries.make_path(target.folder, headers.folders_of(encoded))
     return "", 201
 
@@ -195,13 +196,6 @@ def _refusing(link: FileRequest | None) -> Iterator[None]:
         raise
 
 
-@contextmanager
-def _counted(link: FileRequest | None, size: int) -> Iterator[None]:
-    """Count a file against the limits of the link that it comes by, if it comes by one."""
-    with _refusing(link), limits.counted(link, size) if link else nullcontext():
-        yield
-
-
 def _opened_or_404(upload: Upload) -> PartFile:
     try:
         return uploads.opened(upload)
@@ -241,6 +235,6 @@ def _take_piece(upload: Upload, start: int) -> str:
 def _finish(upload: Upload, part: PartFile) -> None:
     link = upload.request
     detail, linked = (links.via(link), link.folder.public_id) if link else ("", None)
-    with _counted(link, upload.size):
+    with _refusing(link):
         stored = uploads.finish(upload, part)
     done("upload", stored, detail=detail, linked=linked)

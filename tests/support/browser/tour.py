@@ -101,6 +101,21 @@ def _files(portal: Portal, page: Page, _: Links) -> Iterator[Stop]:
     choose_files(page, small)
     page.locator("#tray li[data-state=done]").wait_for()
     yield Stop("uploaded", page)
+    page.evaluate(BEGIN)
+    yield Stop("folder-unfinished", _open(page, portal.url))
+    yield Stop("unfinished", _open(page, f"{portal.url}/unfinished"))
+    yield Stop("unfinished-none", _press(page, "Cancel all"))
+
+
+BEGIN = """async () => {
+  const { endpoint, token } = document.getElementById("tray").dataset;
+  const headers = {
+    "Tus-Resumable": "1.0.0", "X-CSRFToken": token,
+    "Upload-Length": "123456789", "Upload-Metadata": `filename ${btoa("Film.mp4")}`,
+  };
+  await fetch(endpoint, { method: "POST", headers });
+}"""
+"""Begin an upload, and leave it."""
 
 
 def _details(portal: Portal, page: Page, _: Links) -> Iterator[Stop]:

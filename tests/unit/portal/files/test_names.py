@@ -78,3 +78,19 @@ def test_any_name_becomes_one_that_can_be_stored(name: str) -> None:
 )
 def test_type_is_told_by_the_name(name: str, mimetype: str) -> None:
     assert names.guess_mimetype(name) == mimetype
+
+
+@pytest.mark.parametrize(
+    ("name", "taken", "free"),
+    [
+        ("ONE (2).txt", {"ONE (2).txt"}, "ONE (3).txt"),
+        ("a (2).txt", {"a (2).txt", "a (3).txt"}, "a (4).txt"),
+        ("a (2)", {"a (2)"}, "a (3)"),
+        ("a (1).txt", {"a (1).txt"}, "a (1) (2).txt"),
+        ("a (2026).txt", {"a (2026).txt"}, "a (2026) (2).txt"),
+        ("(2).txt", {"(2).txt"}, "(2) (2).txt"),
+        ("a (999)", {"a (999)"}, "a (1000)"),
+    ],
+)
+def test_number_goes_on_from_the_one_that_there_is(name: str, taken: set[str], free: str) -> None:
+    assert names.first_free(name, taken.__contains__) == free

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import re
 import threading
 from collections.abc import Callable
@@ -28,6 +29,7 @@ from tests.support.portal import (
     public_id,
     token,
     upload,
+    upload_url,
 )
 
 
@@ -152,7 +154,7 @@ def test_several_are_moved_at_once(alice: FlaskClient) -> None:
     assert "(being moved)" in page
     assert move(alice, target, moved, links(alice)["b.txt"]).location == target
 
-    assert "Moved here: 2 items: Moved, b (2).txt (b.txt is taken)" in messages(alice)
+    assert "Moved here: 2 items: b (2).txt, Moved (b.txt is taken)" in messages(alice)
     assert list(folders(alice)) == ["Target"]
     assert set(links(alice, target)) == {"b.txt", "b (2).txt"}
     assert list(links(alice, moved)) == ["a.txt"]
@@ -401,3 +403,18 @@ def test_parallel_uploads_and_deletion_leave_nothing_below_the_trash(
     with app.app_context():
         below = select(Entry).where(Entry.parent_id == folder_id)
         assert all(one.trash_id == folder_id for one in db.session.scalars(below))
+
+
+def test_every_taken_name_is_told_of_many(alice: FlaskClient) -> None:
+    def send(*names: str) -> str:
+        files = [(io.BytesIO(b"x"), name) for name in names]
+        form = {"csrf_token": token(alice), "file": files}
+        alice.post(upload_url(alice), data=form).close()
+        return messages(alice)
+
+    send("x", "y")
+    said = send("a", "b", "c", "d", "x", "y")
+    assert "Uploaded: 6 files: x (2), y (2), a and 3 more (x is taken) (y is taken)" in said
+    said = send("a", "b", "c", "d", "e")
+    assert "5 files: a (2), b (2), c (2) and 2 more (a is taken)" in said
+    assert "(c is taken) (and 1 more)" in said

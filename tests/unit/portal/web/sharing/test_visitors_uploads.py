@@ -13,8 +13,10 @@ from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
 from portal.core.database import db
-from portal.core.models import Account, Activity, FileRequest, Folder, StoredFile, now
+from portal.core.models import Account, Activity, FileRequest, Folder, StoredFile, Upload, now
+from portal.files import unfinished
 from portal.sharing import links as link_service
+from portal.storage.disk import IncomingFile, Storage
 from portal.tus import uploads
 from tests.support.portal import folders, kept, links, make_folder, signed_in
 from tests.support.tus import Tus, words
@@ -189,3 +191,29 @@ def test_visitors_cannot_use_up_their_owners_uploads(
     assert sender.announce(1).status_code == 201
     assert sender.announce(1).status_code == 429
     assert Tus(alice).create(1).status_code == 201
+
+
+def test_what_is_being_finished_counts_once(
+    app: Flask, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another file is announced while one is on its way from unfinished to finished."""
+    sender = Sender(app, ask(file_limit=2))
+    first = sender.begin(1, filename="a")
+    really, announced = Storage.keep, []
+
+    def keep(storage: Storage, incoming: IncomingFile) -> str:
+        with app.app_context():
+            request = db.session.scalars(select(FileRequest)).one()
+            begun = unfinished.of_visitor(request, sender_id(request))
+            announced.append(request.files + len(begun))
+        return really(storage, incoming)
+
+    monkeypatch.setattr(Storage, "keep", keep)
+    assert sender.add(first, 0, b"x").status_code == 204
+    assert announced == [1]
+    assert counts(app) == (1, 1)
+
+
+def sender_id(request: FileRequest) -> str:
+    mine = select(Upload.visitor).where(Upload.request_id == request.id)
+    return str(db.session.scalars(mine).one())

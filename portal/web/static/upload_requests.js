@@ -1,0 +1,76 @@
+/** What pages ask of the server besides tus-js-client's own requests, and what refusals mean. */
+
+const VERSION = { "Tus-Resumable": "1.0.0" };
+
+/**
+ * Ask for the form's token of the session that the browser has now.
+ * @param {DOMStringMap} settings gets the token
+ * @returns {Promise<boolean>} whether there is one that may upload
+ */
+export async function renewToken(settings) {
+  const answer = await fetch(settings.endpoint, { method: "OPTIONS" }).catch(() => undefined);
+  const token = answer?.headers.get("X-CSRFToken");
+  if (token) settings.token = token;
+  return Boolean(token);
+}
+
+/** Cancel an upload that another page has begun. */
+export async function cancelUpload(url, settings) {
+  await renewToken(settings);
+  const headers = { ...VERSION, "X-CSRFToken": settings.token };
+  await fetch(url, { method: "DELETE", headers }).catch(() => {});
+}
+
+/** An answer that refuses, as tus-js-client hands it on. */
+export class Refusal extends Error {
+  constructor(response) {
+    super(`refused with ${response.getStatus()}`);
+    this.response = response;
+  }
+}
+
+/**
+ * Create a folder that holds nothing, and those around it.
+ * @throws {Refusal}
+ */
+export async function createFolder(metadata, settings) {
+  const encoded = Object.entries(metadata).map(([key, value]) => `${key} ${base64(value)}`);
+  const headers = { ...VERSION, "X-CSRFToken": settings.token };
+  const answer = await fetch(`${settings.endpoint}folders/`, {
+    method: "POST",
+    headers: { ...headers, "Upload-Metadata": encoded.join(",") },
+  }).catch(() => undefined);
+  if (answer?.ok) return;
+  const body = await answer?.text();
+  throw new Refusal({ getStatus: () => answer?.status ?? 0, getBody: () => body });
+}
+
+/** Write text in base64, as UTF-8. */
+function base64(text) {
+  return btoa(String.fromCharCode(...new TextEncoder().encode(text)));
+}
+
+function responseOf(error) {
+  return error.originalResponse ?? (error.causingError ?? error).response;
+}
+
+/** Return the status that an upload failed with; 0 if nothing answered. */
+export function statusOf(error) {
+  return responseOf(error)?.getStatus() ?? 0;
+}
+
+export function problemOf(error, target) {
+  const status = statusOf(error);
+  if (status === 0) {
+    const isOurs = !error.originalRequest && !responseOf(error);
+    if (isOurs) return error.message;
+    return "The connection was lost, and trying again did not help. Retry when it is back.";
+  }
+  if (status === 401) {
+    return target.startsWith("folder/")
+      ? "You are signed out. Sign in again, and the upload resumes."
+      : "Open the link that you were sent again, and then retry.";
+  }
+  const said = responseOf(error).getBody()?.trim();
+  return said && !said.startsWith("<") ? said : `The server answered ${status}. Retry later.`;
+}
