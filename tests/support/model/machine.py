@@ -24,7 +24,7 @@ class Machine(Compare):
     @invariant()
     def compare(self) -> None:
         self.turn += 1
-        self.steps["steps"] += 1
+        self.done["steps"] += 1
         self.compare_stored()
         self._look()
         self.compare_record()
