@@ -37,6 +37,8 @@ class Machine(Compare):
         visitor = pick(self.visitors, self.turn)
         if self.turn % _EVERY == 1:
             self.compare_visits(visitor)
+            if self.world.links:
+                self.visit(self.turn, self.turn // _EVERY)
         if self.turn % _EVERY == 2 and self.known:
             self._attack(self.turn // _EVERY)
         if self.turn % _EVERY == 3:
