@@ -72,4 +72,6 @@ class Machine(Compare):
         for method, address in list(self.visited)[-30:]:
             self.try_visited(method, address)
         self.compare_record()
+        for seat, person in self.at_seats():
+            self.compare_activity(seat, person)
         self.compare_stored()

@@ -99,6 +99,7 @@ class State(RuleBasedStateMachine):
         self.known: dict[tuple[str, str], str] = {}
         self.visited: dict[tuple[str, str], None] = {}
         self.turn = self.tried = self.made = self.ahead = 0
+        self.history: list[Line] = []
         self.handed_out: list[OneTime] = []
         self.gone: dict[int, str] = {}
         """The names of deleted accounts."""
@@ -163,9 +164,6 @@ class State(RuleBasedStateMachine):
         seat, person = pick(self.at_seats(), number)
         return seat.browser, person
 
-    def open_links(self) -> list[Link]:
-        return [one for one in self.world.links if self.world.status(one) == "open"]
-
     def content(self, size: int) -> bytes:
         """Return bytes that no other file has."""
         self.made += 1
@@ -194,10 +192,6 @@ class State(RuleBasedStateMachine):
 
     def note(self, action: str, actor: str, owner: str = "", *items: Item) -> None:
         self.world.note(action, actor, owner, *items)
-
-    def expected_lines(self) -> Counter[Line]:
-        expected, self.world.record = Counter(self.world.record), []
-        return expected
 
 
 def pick(found: Sequence[T], number: int) -> T:
