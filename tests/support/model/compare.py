@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -45,7 +47,18 @@ class Compare(Clocks):
             (action, actor, names.get(owner, ""), name) for _, action, actor, owner, name in found
         )
         same(lines, Counter(self.world.record))
+        self.history += self.world.record
         self.world.record = []
+
+    def compare_activity(self, seat: Seat, person: Person) -> None:
+        """Compare what somebody can read of the record."""
+        mine = [one for one in self.history if one[2] == person.name]
+        shown = _activity(seat.browser.ask("GET", "/activity.csv"))
+        same(Counter(shown), Counter((action, actor, name) for action, actor, _, name in mine))
+        if person.is_administrator:
+            shown = _activity(seat.browser.ask("GET", "/accounts/activity.csv"))
+            expected = Counter((action, actor) for action, actor, *_ in self.history)
+            same(Counter((action, actor) for action, actor, _ in shown), expected)
 
     def _account(self, person: Person) -> list[object]:
         used = self.world.used(person.name)
@@ -203,6 +216,12 @@ def same(found: Mapping[Any, Any], expected: Mapping[Any, Any]) -> None:
     different = [(key, found.get(key), expected.get(key)) for key in keys]
     different = [(key, one, other) for key, one, other in different if one != other]
     assert not different, "found, expected:\n" + "\n".join(map(repr, different))
+
+
+def _activity(page: Page) -> list[tuple[str, str, str]]:
+    """Return the action, the actor and the name of each row of a record in CSV."""
+    rows = csv.DictReader(io.StringIO(page.body.decode("utf-8-sig")))
+    return [(row["action"], row["by"], row["name"]) for row in rows]
 
 
 def _downloads(page: Page) -> list[str]:

@@ -24,7 +24,7 @@ class Machine(Compare):
     @invariant()
     def compare(self) -> None:
         self.turn += 1
-        self.steps["steps"] += 1
+        self.done["steps"] += 1
         self.compare_stored()
         self._look()
         self.compare_record()
@@ -37,6 +37,8 @@ class Machine(Compare):
         visitor = pick(self.visitors, self.turn)
         if self.turn % _EVERY == 1:
             self.compare_visits(visitor)
+            if self.world.links:
+                self.visit(self.turn, self.turn // _EVERY)
         if self.turn % _EVERY == 2 and self.known:
             self._attack(self.turn // _EVERY)
         if self.turn % _EVERY == 3:
@@ -70,4 +72,6 @@ class Machine(Compare):
         for method, address in list(self.visited)[-30:]:
             self.try_visited(method, address)
         self.compare_record()
+        for seat, person in self.at_seats():
+            self.compare_activity(seat, person)
         self.compare_stored()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from hypothesis import strategies as st
-from hypothesis.stateful import initialize, precondition, rule
+from hypothesis.stateful import precondition, rule
 
 from . import attempts
 from .browser import Browser, Form, Page
@@ -21,18 +21,13 @@ _CODES = st.sampled_from(["now", "now", "now", "before", "after", "old", "wrong"
 class Sessions(State):
     """People at their browsers."""
 
-    @initialize()
-    def begin(self) -> None:
-        for seat, person in zip(self.members, list(self.world.people.values()), strict=False):
-            self._sign_in(seat, person, person.password)
-
     @precondition(lambda self: self.signed_out())
     @rule(at=NUMBER, who=NUMBER, wrong=st.sampled_from([0, 0, 0, 0, 1, 9, 11]))
     def sign_in(self, at: int, who: int, wrong: int) -> None:
         """Sign in after so many wrong passwords."""
         seat = pick(self.signed_out(), at)
         person = pick(list(self.world.people.values()), who)
-        for _ in range(wrong):
+        for _ in range(self.few(wrong)):
             self._sign_in(seat, person, "wrong")
         self._sign_in(seat, person, person.password)
 
@@ -71,14 +66,14 @@ class Sessions(State):
         seat = pick([seat for seat in self.members if seat.waiting], at)
         assert seat.waiting
         person = seat.waiting[0]
-        for _ in range(times):
+        for _ in range(self.few(times)):
             page = seat.browser.ask("GET", "/sign-in/code")
             if not self._may_enter_code(seat):
                 assert page.is_redirect
                 return
             by = "recovery_code" if which == "recovery" else "code"
             form = next(one for one in page.forms if by in dict(one.fields))
-            given, is_right = self._code(person, which)
+            given, step, is_right = self._code(person, which)
             counted = attempts.code(person.name, seat.address)
             is_allowed = self.world.attempts.count(*counted)
             page = seat.browser.submit(form, **{by: given})
@@ -90,7 +85,7 @@ class Sessions(State):
             else:
                 assert page.is_redirect
                 self.world.attempts.succeeded(*counted)
-                self._use_code(person, which)
+                self._use_code(person, given, step)
                 self._begin(seat, person)
                 self.note("sign in", person.name, person.name)
                 return
@@ -103,25 +98,25 @@ class Sessions(State):
         is_in_time = until >= self.world.clock.now and seat.has_cookie
         return is_same and is_there and is_in_time and person.has_second_factor
 
-    def _code(self, person: Person, which: str) -> tuple[str, bool]:
-        """Return a code, and whether it should be accepted."""
+    def _code(self, person: Person, which: str) -> tuple[str, int | None, bool]:
+        """Return a code, its time step if it has one, and whether it should be accepted."""
         if which == "recovery":
-            code = min(person.codes, default="aaaa-bbbb-cccc-dddd")
-            return code, bool(person.codes)
-        present = step_of(self.world.clock.now)
-        step = present + {"before": -1, "after": 1, "old": -3}.get(which, 0)
+            return min(person.codes, default="a-recovery-code"), None, bool(person.codes)
         if which == "wrong":
-            return "wrong", False
+            return "wrong", None, False
+        present = step_of(self.world.clock.now)
+        offset = {"before": -1, "after": 1, "old": -3}.get(which, 0)
+        step = present + (offset if self.portal.can_set_clock else 0)
         last = person.step if person.step is not None else -1
         is_new = step > last or last > step_of(self.world.clock.now + SKEW)
-        return code_at(person.secret, step), abs(step - present) <= 1 and is_new
+        return code_at(person.secret, step), step, abs(step - present) <= 1 and is_new
 
-    def _use_code(self, person: Person, which: str) -> None:
-        if which == "recovery":
-            person.codes.discard(min(person.codes))
+    @staticmethod
+    def _use_code(person: Person, code: str, step: int | None) -> None:
+        if step is None:
+            person.codes.discard(code)
         else:
-            offset = {"before": -1, "after": 1}.get(which, 0)
-            person.step = step_of(self.world.clock.now) + offset
+            person.step = step
 
     @precondition(lambda self: self.signed_in())
     @rule(who=NUMBER)
@@ -224,14 +219,14 @@ class Sessions(State):
         if not person.secret or person.has_second_factor:
             return
         counted = attempts.code(person.name, browser.address)
-        code, is_right = self._code(person, which)
+        code, step, is_right = self._code(person, which)
         is_allowed = self.world.attempts.count(*counted)
         page = browser.follow(browser.submit(page.form(".*/confirm"), code=code))
         if not is_allowed or not is_right:
             assert page.status == (422 if is_allowed else 429)
             return
         self.world.attempts.succeeded(*counted)
-        self._use_code(person, which)
+        self._use_code(person, code, step)
         self.note("change account", person.name, person.name)
         self._read_codes(person, page)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule
+from hypothesis.stateful import initialize, precondition, rule
 
 from .browser import Form, Page
 from .files import SENT, SIZES
@@ -24,6 +24,19 @@ _PASSWORD = "a gnu for {}"
 
 class Sharing(Pieces):
     """People with their links, and visitors."""
+
+    @initialize()
+    def begin(self) -> None:
+        """Begin with people who are signed in, folders that are shared, and their visitors."""
+        for place in range(len(self.world.people)):
+            self.sign_in(0, place, 0)
+        for place in range(2):
+            self.create_folder(place, 0, "b")
+            self.upload(place, 1, [("a.txt", 100), ("b", 1)])
+            self.share(place, 0, limit=None, days=place or None, has_password=bool(place))
+            self.request_files(place, 0, limit=None, days=None, room=None)
+            for which in range(2):
+                self.visit(place, which)
 
     @precondition(lambda self: self.signed_in())
     @rule(who=NUMBER, what=NUMBER, limit=_LIMIT, days=_DAYS, has_password=st.booleans())
@@ -152,7 +165,7 @@ class Sharing(Pieces):
             ("name there", name, seat.address),
             ("name", name),
         )
-        for _ in range(times):
+        for _ in range(self.few(times)):
             is_allowed = self.world.attempts.count(*counted)
             page = seat.browser.submit(form, password=link.password if is_right else "wrong")
             if not is_allowed:
@@ -241,7 +254,7 @@ class Sharing(Pieces):
     @rule(at=NUMBER, kind=st.sampled_from("sr"), times=st.sampled_from([1, 1, 1, 31]))
     def guess_link(self, at: int, kind: str, times: int) -> None:
         seat = pick(self.visitors, at)
-        for _ in range(times):
+        for _ in range(self.few(times)):
             is_allowed = self.world.attempts.count(("link", seat.address))
             page = seat.browser.get(f"/{kind}/guessed")
             assert page.status == (404 if is_allowed else 429)

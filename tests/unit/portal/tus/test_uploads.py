@@ -488,6 +488,24 @@ def test_database_that_cannot_be_written_loses_nothing(
     assert list(links(alice)) == ["a"]
 
 
+def test_disk_that_is_full_at_the_end_keeps_the_parts_alone(
+    alice: FlaskClient, tus: Tus, monkeypatch: pytest.MonkeyPatch, data: Path
+) -> None:
+    url = tus.begin(3, filename="a")
+    with monkeypatch.context() as patch:
+
+        def full(*_args: object) -> None:
+            raise disk.StorageFullError
+
+        patch.setattr(disk.Storage, "keep", full)
+        assert tus.add(url, 0, b"abc").status_code == 507
+    assert kept(data) == []
+    assert names_of(arriving(data)) == ["parts"]
+    assert [path.read_bytes() for path in unfinished(data)] == [b"abc"]
+    assert tus.offset(url) == 3
+    assert list(links(alice)) == ["a"]
+
+
 def test_full_disk_is_told_before_anything_is_sent(tus: Tus, app: Flask, data: Path) -> None:
     app.extensions["portal.parts"] = parts.Parts(disk_storage_of(app).incoming, 2**62)
     refused = tus.create(1)
