@@ -12,11 +12,6 @@ SEED = os.environ.get("FAULTS_SEED", "1")
 WHOLE = os.environ.get("FAULTS") == "all"
 
 
-def count(name: str, *, few: int, many: int) -> list[tuple[str, int]]:
-    """Return a kind of fault as often as it is to be tried."""
-    return [(name, number) for number in range(many if WHOLE else few)]
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "faults" in item.path.parts:
