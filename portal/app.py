@@ -15,12 +15,13 @@ from portal.core import database, datafolder, logs, settings
 from portal.files.quota import quota_of, usage_of
 from portal.identity import throttle
 from portal.identity.cookie import SessionInterface
+from portal.storage import ballast
 from portal.storage.disk import Storage
 from portal.tus.method_override import MethodOverride
 from portal.tus.parts import Parts
 from portal.web import activity, admin, errors, filters, headers, health, places, zone
 from portal.web.account import account, sign_in
-from portal.web.edge import Edge, Request
+from portal.web.edge import Edge, Request, Room
 from portal.web.files import entries, files, trash, unfinished
 from portal.web.forms import csrf
 from portal.web.sharing import links, upload_page, visitors
@@ -54,6 +55,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     database.init_app(app, folder / "portal.db")
     throttle.init_app(app, folder / "throttle.db")
     _prepare_storage(app, folder)
+    app.wsgi_app = Room(app)  # type: ignore[method-assign]
     _set_up_delegate(app, folder)
     record.init_app(app, folder / "activity.spool")
     for extension in (csrf, sign_in, filters, zone, errors, headers, places):
@@ -71,6 +73,7 @@ def _prepare_storage(app: Flask, folder: Path) -> None:
     storage = Storage(folder / "files", folder / "incoming", reserve)
     storage.prepare()
     app.extensions["portal.storage"] = storage
+    ballast.init_app(app, folder)
     app.extensions["portal.parts"] = Parts(storage.incoming, reserve)
 
 

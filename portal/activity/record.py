@@ -20,7 +20,7 @@ from sqlalchemy.orm.exc import ObjectDeletedError
 from flask_delegate import Handoff, file_delegated
 from flask_delegate.delivery import Delivery
 from portal.core.clock import days_ago
-from portal.core.database import begin_writing, change, commit_change, commit_soon, db
+from portal.core.database import begin_writing, change, commit_change, commit_soon, db, sync
 from portal.core.models import Activity, Entry, LogPosition, Receipt, now
 from portal.core.references import reference, shows_names
 from portal.core.text import search_key
@@ -228,6 +228,8 @@ def _insert(rows: list[dict[str, Any]]) -> None:
             db.session.commit()
     except OperationalError as error:
         db.session.rollback()
+        if action not in _DOWNLOADS | _FAILED:
+            sync()  # what it would have recorded may wait for that
         if not _spool().append(_encoded(rows)):
             logger.exception("not recorded: %s", [row["action"] for row in rows])
             if action in _DOWNLOADS:

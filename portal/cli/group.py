@@ -15,6 +15,8 @@ from sqlalchemy.exc import DBAPIError
 
 from portal.core import database
 from portal.core.text import is_text
+from portal.storage.ballast import current_ballast
+from portal.storage.disk import StorageFullError
 
 
 class _Commands(AppGroup):
@@ -38,6 +40,8 @@ class _Commands(AppGroup):
                 if sentence := database.explain(error):
                     raise click.ClickException(sentence) from error
             raise
+        except StorageFullError as error:
+            raise click.ClickException(f"The disk is full: {error}. Free some space.") from error
         except BrokenPipeError:
             raise  # by whoever reads what is printed, such as head
         except OSError as error:
@@ -58,13 +62,17 @@ _SIZE = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,20})?) ?(?:([KMGT])(?:I?B)?|B)?", 
 
 @contextmanager
 def needs_schema() -> Iterator[None]:
-    """Refuse to run a command while the database is not up to date, or with unusable input."""
+    """Refuse to run a command while the database is not up to date, or with unusable input.
+
+    On a full disk, it has what the ballast takes up.
+    """
     if not database.schema_is_current():
         raise click.ClickException(
             "The database is not up to date. Run: flask --app portal portal upgrade"
         )
     try:
-        yield
+        with current_ballast().dropped_if_full():
+            yield
     except UnicodeError as error:
         raise click.ClickException(
             "The input is not UTF-8. Nothing was changed. Check the terminal's character set."

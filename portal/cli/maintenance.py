@@ -20,6 +20,7 @@ from portal.core import database, datafolder, settings
 from portal.demo import create
 from portal.maintenance import check_database, check_files, cleanup
 from portal.maintenance.check_files import Problem
+from portal.storage.ballast import current_ballast
 from portal.storage.content import current_storage
 
 from .group import needs_schema, portal, progress, show, takes_json
@@ -44,6 +45,7 @@ def upgrade() -> None:
             " folder (PORTAL_DATA)."
         )
     before, after = database.upgrade()
+    current_ballast().prepare()
     if before is None:
         click.echo(f"Created the database, schema {after}.")
     elif before != after:
@@ -95,6 +97,7 @@ def clean_up(as_json: bool) -> None:
 
     Run it once a day; the portal may keep running.
     """
+    current_ballast().prepare()
     deleted = cleanup.clean_up(settings.data_folder(current_app), current_storage())
     lines = (f"{kind}: {count} deleted" for kind, count in deleted.items() if count)
     show(deleted, lines, as_json=as_json)

@@ -9,7 +9,7 @@ from typing import TypeVar
 from sqlalchemy import ColumnElement, delete, exists, inspect, select, update
 
 from portal.core import text
-from portal.core.database import change, db
+from portal.core.database import change, commit_with_next, db
 from portal.core.models import Account, Entry, Folder, StoredFile
 
 from . import names, quota, tree
@@ -28,13 +28,18 @@ def root_folder(owner_id: int) -> Folder:
 
 
 @contextmanager
-def changing(owner_id: int) -> Iterator[None]:
+def changing(owner_id: int, *, recorded_next: bool = False) -> Iterator[None]:
     """Change what an account has, in one transaction and with nobody else changing it meanwhile.
 
     What is read inside is what there is: nothing that was read before is trusted. Every change of
     folders goes through here, so that its checks hold until it is committed.
+
+    :param recorded_next: whether the caller's caller records it before anybody is told that it is
+        done. That waits for the disk, for both.
     """
     try:
+        if recorded_next:
+            commit_with_next()
         # A write that changes nothing takes the lock: SQLite's only one, or the row's elsewhere.
         change(update(Account).where(Account.id == owner_id).values(used=Account.used))
         db.session.expire_all()
@@ -67,7 +72,7 @@ def place(entry: E, folder: Folder) -> E:
     :raises TooDeepError: for a folder that would lie too deep.
     :raises sqlalchemy.exc.OperationalError: if the database cannot be written.
     """
-    with changing(folder.owner_id):
+    with changing(folder.owner_id, recorded_next=True):
         folder = current(folder)
         entry.owner_id, entry.parent_id = folder.owner_id, folder.id
         if not isinstance(entry, StoredFile):
@@ -119,7 +124,7 @@ def rename(entry: Entry, wanted: str) -> str:
 
     :raises GoneError: if it is not there any more.
     """
-    with changing(entry.owner_id):
+    with changing(entry.owner_id, recorded_next=True):
         entry = current(entry)
         if entry.parent_id is None:  # the root folder has no name
             raise GoneError
@@ -135,7 +140,7 @@ def move(moved: Iterable[Entry], folder: Folder) -> Sequence[tuple[str, str]]:
     :raises GoneError: if one of them is not there any more.
     :raises RefusedError: for a folder that would lie in itself, or too deep with all that is in it.
     """
-    with changing(folder.owner_id):
+    with changing(folder.owner_id, recorded_next=True):
         return [_move(current(entry), current(folder)) for entry in moved]
 
 

@@ -48,7 +48,7 @@ def put(selected: Iterable[Entry]) -> datetime:
     moment = now()
     selected = list(selected)
     if selected:
-        with entries.changing(selected[0].owner_id):
+        with entries.changing(selected[0].owner_id, recorded_next=True):
             for entry in selected:
                 _put(entries.id_of(entry), moment)
     return moment
@@ -89,7 +89,7 @@ def restore(entry: Entry) -> Folder:
 
     :raises GoneError: if it is not in the trash any more.
     """
-    with entries.changing(entry.owner_id):
+    with entries.changing(entry.owner_id, recorded_next=True):
         entry = _in_trash(entries.id_of(entry))
         folder = _home(entry)
         entry_id = entry.id

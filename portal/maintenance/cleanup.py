@@ -23,12 +23,14 @@ _DRAFT_FILE = re.compile(r"(secret_key|demo_accounts(\.json)?)\.[0-9a-f]{16}")
 
 def clean_up(data: Path, storage: Storage) -> dict[str, int]:
     """Delete what has expired from the data folder, and return the number of each kind."""
+    unfinished, finished = resumable.remove_expired()
     return {
         "files in the trash": trash.purge_expired().files,
         "sessions": sessions.delete_ended(),
         "links": invitations.forget_expired(),
         "records of activity": record.forget_old(),
-        "unfinished uploads": resumable.remove_expired(),
+        "unfinished uploads": unfinished,
+        "records of finished uploads": finished,
         "abandoned uploads": storage.remove_abandoned(),
         "postponed deletions": storage.deletions.finish(),
         "drafts": _delete_drafts(data, storage),

@@ -97,7 +97,7 @@ class IncomingFile(io.FileIO):
             # Start to write it to the disk: else the end of a large upload would wait for it.
             os.posix_fadvise(self.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         self._hash.update(rest)
-        with _naming_full_disk():
+        with naming_full_disk():
             while rest:
                 rest = rest[super().write(rest) :]
         self.size += length
@@ -154,7 +154,7 @@ class Storage:
         :raises StorageFullError: if the disk is full, or its reserve is reached.
         """
         check_space(self.incoming, self._reserve)
-        with _naming_full_disk():
+        with naming_full_disk():
             return IncomingFile(self.incoming / secrets.token_hex(16), self._reserve, allowance)
 
     def keep(self, incoming: IncomingFile) -> str:
@@ -164,16 +164,16 @@ class Storage:
         """
         key = secrets.token_hex(16)
         target = self.files / self.path(key)
-        with _naming_full_disk():
+        with naming_full_disk():
             os.fchmod(incoming.fileno(), self.file_mode)
             os.fsync(incoming.fileno())
             with suppress(FileExistsError):
                 target.parent.mkdir(mode=0o700)
                 target.parent.chmod(self.folder_mode)  # the umask would take the group's rights
+                sync_folder(self.files)
             try:
                 incoming.path.rename(target)
                 sync_folder(target.parent)
-                sync_folder(self.files)
             except OSError:
                 target.unlink(missing_ok=True)
                 raise
@@ -221,14 +221,16 @@ class Storage:
         """Return where a file is, relative to the folder of all files."""
         return f"{key[:2]}/{key}"
 
-    def is_writable(self) -> bool:
-        """Return whether files can be received and kept, by trying."""
-        try:
-            for folder in (self.files, self.incoming):
-                tempfile.TemporaryFile(dir=folder).close()
-        except OSError:
-            return False
-        return True
+    def check(self) -> None:
+        """Check that files can be received and kept, by trying.
+
+        :raises OSError: if they cannot.
+        :raises StorageFullError: if the disk is full, or its reserve is reached.
+        """
+        check_space(self.incoming, self._reserve)
+        for folder in (self.files, self.incoming):
+            with naming_full_disk(), tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+                file.write(b"x")
 
 
 def is_key(name: str) -> bool:
@@ -267,7 +269,8 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _naming_full_disk() -> Iterator[None]:
+def naming_full_disk() -> Iterator[None]:
+    """Raise :exc:`StorageFullError` where the disk has no room for bytes, or for one more name."""
     try:
         yield
     except OSError as error:

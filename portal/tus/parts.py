@@ -13,7 +13,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from portal.storage.disk import ABANDONED, Allowance, IncomingFile, check_space, is_key
+from portal.storage.disk import (
+    ABANDONED,
+    Allowance,
+    IncomingFile,
+    check_space,
+    is_key,
+    naming_full_disk,
+    sync_folder,
+)
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -81,7 +89,8 @@ class PartFile(IncomingFile):
 
     def sync(self) -> int:
         """Write what has arrived through to the disk, and return how much that is."""
-        os.fdatasync(self.fileno())
+        with naming_full_disk():
+            os.fdatasync(self.fileno())
         return self.size
 
     def _lock(self) -> None:
@@ -106,14 +115,18 @@ class Parts:
         self._reserve = reserve
 
     def create(self, length: int) -> str:
-        """Create an upload of so many bytes, and return its key.
+        """Create an upload of so many bytes that survives a power cut, and return its key.
 
         :raises StorageFullError: if the disk has no room for it.
         """
         check_space(self._incoming, self._reserve + length)
-        self._folder.mkdir(mode=0o700, exist_ok=True)
         key = secrets.token_hex(16)
-        (self._folder / key).touch(mode=0o600, exist_ok=False)
+        with naming_full_disk():
+            if not self._folder.exists():
+                self._folder.mkdir(mode=0o700, exist_ok=True)
+                sync_folder(self._incoming)
+            (self._folder / key).touch(mode=0o600, exist_ok=False)
+            sync_folder(self._folder)
         return key
 
     def open(self, key: str, length: int) -> PartFile:
@@ -126,9 +139,9 @@ class Parts:
 
     def take_over(self, part: PartFile) -> None:
         """Have a store take over what is complete; it stays here until it is removed."""
-        os.fsync(part.fileno())
         copy = self._incoming / secrets.token_hex(16)
-        os.link(part.path, copy)
+        with naming_full_disk():
+            os.link(part.path, copy)
         part.path = copy
 
     def remove(self, key: str) -> None:

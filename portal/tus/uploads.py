@@ -12,7 +12,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.exc import OperationalError
 
 from portal.core.clock import days_ago
-from portal.core.database import change, commit_change, db
+from portal.core.database import change, commit_change, commit_with_next, db
 from portal.core.models import Account, FileRequest, Folder, StoredFile, Upload, now
 from portal.files import entries, names, quota, tree, unfinished
 from portal.files.uploads import add_file
@@ -121,7 +121,7 @@ def create(
 def find(public_id: str) -> Upload | None:
     """Find an upload that has not expired, whoever it belongs to."""
     upload = db.session.scalar(select(Upload).where(Upload.public_id == public_id))
-    return upload if upload and expiry(upload) >= now() else None
+    return None if upload is None or _has_expired(upload) else upload
 
 
 def opened(upload: Upload) -> PartFile:
@@ -201,6 +201,7 @@ def finish(upload: Upload, part: PartFile) -> StoredFile:
     except FileNotFoundError:
         raise CancelledError from None
     try:
+        commit_with_next()  # it is recorded next
         _mark_finished(upload)
         if link:
             limits.reserve(link, size)
@@ -221,21 +222,28 @@ def cancel(upload: Upload) -> None:
     current_parts().forget(key)
 
 
-def remove_expired() -> int:
-    """Delete expired uploads, and return how many."""
-    count = 0
+def remove_expired() -> tuple[int, int]:
+    """Delete expired uploads, and return how many were unfinished, and how many finished."""
+    begun = done = 0
     expired = select(Upload).where(Upload.used_at < days_ago(current_app.config["UPLOAD_DAYS"]))
     for upload in db.session.scalars(expired).all():
+        is_finished = upload.finished_at is not None
         try:
             current_parts().remove(upload.part_key)
         except PartLockedError:
             continue
         cancel(upload)
-        count += 1
+        done, begun = done + is_finished, begun + (not is_finished)
     for key in current_parts().abandoned():
         if not db.session.scalar(select(Upload.id).where(Upload.part_key == key)):
             current_parts().forget(key)
-    return count
+    return begun, done
+
+
+def _has_expired(upload: Upload) -> bool:
+    """Return whether an upload expired, by a clock that may be ahead for a while."""
+    days = current_app.config["UPLOAD_DAYS"]
+    return expiry(upload) < now() and upload.used_at < days_ago(days)
 
 
 def _new(folder: Folder, announced: Announced, visit: Visit | None, key: str) -> Upload:

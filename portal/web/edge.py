@@ -11,12 +11,14 @@ from http import HTTPStatus
 from urllib.parse import unquote_to_bytes
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+from flask import Flask
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from portal.core.text import is_text
-from portal.files.uploads import UploadRequest
+from portal.files.uploads import LONGEST_FORM, UploadRequest
+from portal.storage.ballast import current_ballast
 
 from .headers import refusal
 
@@ -102,6 +104,27 @@ class Edge:
         if refused := _refusal(environ):
             return _refuse(start_response, *refused)
         return self._application(environ, start_response)
+
+
+class Room:
+    """An application whose small requests find room on a full disk: to sign in, and to delete."""
+
+    def __init__(self, app: Flask) -> None:
+        self._application = app.wsgi_app
+        with app.app_context():
+            self._ballast = current_ballast()
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request, as PEP 3333 says."""
+        if environ["REQUEST_METHOD"] not in {"POST", "DELETE"} or _is_large(environ):
+            return self._application(environ, start_response)
+        with self._ballast.dropped_if_full():
+            return self._application(environ, start_response)
+
+
+def _is_large(environ: WSGIEnvironment) -> bool:
+    length = environ.get("CONTENT_LENGTH") or "0"
+    return not length.isdecimal() or int(length) > LONGEST_FORM
 
 
 def _without_port(written: str) -> str:

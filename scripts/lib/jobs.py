@@ -23,6 +23,8 @@ _prctl = ctypes.CDLL(None).prctl
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
+_ORPHANS = 2
+"""Seconds that what a program left behind has to end."""
 _AWAY: Mapping[str, Any] = {"stdin": subprocess.DEVNULL, "start_new_session": True}
 """Away from our terminal."""
 
@@ -117,6 +119,9 @@ class Jobs:
             yield
 
     def _end(self, process: subprocess.Popen[bytes], deadline: float) -> None:
+        if process.poll() is not None:
+            # Whoever it left behind has nobody to answer, and may wait for it to say that it ends.
+            deadline = min(deadline, time.monotonic() + _ORPHANS)
         _signal(process, signal.SIGTERM)
         while _signal(process, 0) and time.monotonic() < deadline:
             process.poll()  # which takes an ended one out of its group

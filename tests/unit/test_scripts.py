@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -152,3 +153,26 @@ def test_each_harmless_change_is_to_a_line_that_there_is_and_has_its_reason() ->
             wanted = change["line"].splitlines()
             assert set(wanted) <= {line.strip() for line in lines}, change["line"]
             assert change["becomes"].splitlines() != wanted
+
+
+@pytest.mark.usefixtures("handlers")
+def test_what_a_killed_program_left_behind_is_not_waited_for() -> None:
+    with Jobs() as jobs:
+        left = "trap '' TERM; echo $$; exec sleep 600"
+        command = ("sh", "-c", 'sh -c "$0" & wait', left)
+        process = jobs.start(*command, stdout=subprocess.PIPE)
+        assert process.stdout
+        with process.stdout:
+            pid = int(process.stdout.readline())
+        process.kill()
+        process.wait()
+        began = time.monotonic()
+    assert time.monotonic() - began < 5
+    while _runs(pid):  # until the kernel has ended it
+        assert time.monotonic() - began < 5
+        time.sleep(0.01)
+
+
+def _runs(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status")
+    return status.exists() and "State:\tZ" not in status.read_text()

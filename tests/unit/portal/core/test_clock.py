@@ -158,7 +158,7 @@ def test_clock_that_is_a_year_ahead_deletes_nothing(
         before = len(db.session.scalars(select(Activity)).all())
         clock(YEAR)
         assert trash.purge_expired() == trash.Purged()
-        assert uploads.remove_expired() == 0
+        assert uploads.remove_expired() == (0, 0)
         assert forget_old() == 0
         assert invitations.forget_expired() == 0
         clock(timedelta(0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import fcntl
 import hashlib
 import io
@@ -514,6 +515,23 @@ def test_full_disk_is_told_before_anything_is_sent(tus: Tus, app: Flask, data: P
     assert unfinished(data) == []
 
 
+def test_disk_without_room_for_one_more_name_is_507(
+    app: Flask, tus: Tus, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tus.begin(1)  # so the folder is there
+
+    def no_inode(path: Path, *_args: object, **_options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "touch", no_inode)
+    refused = tus.create(1)
+    assert refused.status_code == 507
+    assert "disk is full" in refused.text
+    assert len(unfinished(data)) == 1
+    with app.app_context():
+        assert db.session.query(Upload).count() == 1
+
+
 def test_too_many_begun_uploads_are_refused(tus: Tus, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uploads, "MOST_UNFINISHED", 2)
     assert tus.create(1).status_code == 201
@@ -560,6 +578,20 @@ def test_expired_uploads_are_given_up(app: Flask, tus: Tus, data: Path) -> None:
         assert cleanup.clean_up(data, current_storage())["unfinished uploads"] == 1
     assert len(unfinished(data)) == 1
     assert tus.offset(young) == 0
+
+
+def test_finished_uploads_are_not_counted_as_unfinished(
+    app: Flask, alice: FlaskClient, tus: Tus, data: Path
+) -> None:
+    tus.add(tus.begin(3), 0, b"123")
+    tus.begin(3)
+    with app.app_context():
+        db.session.execute(update(Upload).values(used_at=now() - timedelta(days=4)))
+        db.session.commit()
+        deleted = cleanup.clean_up(data, current_storage())
+        assert not db.session.query(Upload).count()
+    assert deleted["unfinished uploads"] == deleted["records of finished uploads"] == 1
+    assert len(links(alice)) == 1
 
 
 def test_upload_that_goes_on_is_not_given_up(app: Flask, tus: Tus, data: Path) -> None:
