@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple, cast
 from flask import Flask, current_app, has_request_context, request
 from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm.exc import ObjectDeletedError
 
 from flask_delegate import Handoff, file_delegated
@@ -208,8 +208,15 @@ def _bring_in(connection: Connection, waiting: Waiting) -> None:
     place = f"spool {waiting.name}"
     found = connection.scalar(select(LogPosition.position).where(LogPosition.log == place))
     lines = waiting.after(found["end"] if found else 0)
-    if rows := [row for row in map(_decoded, lines) if row]:
-        connection.execute(_INSERT, rows)
+    for line in lines:
+        try:
+            row = json.loads(line)
+            connection.execute(_INSERT, row | {"at": datetime.fromisoformat(row["at"])})
+        except OperationalError:
+            raise
+        except (ValueError, LookupError, TypeError, SQLAlchemyError):
+            # A power cut took what was appended last, or another version of the portal appended it.
+            logger.exception("not recorded: a line of %d bytes", len(line))
     position = sqlite.insert(LogPosition).values(log=place, position={"end": waiting.end})
     connection.execute(
         position.on_conflict_do_update(set_={"position": position.excluded.position})
@@ -239,15 +246,6 @@ def _insert(rows: list[dict[str, Any]]) -> None:
 def _encoded(rows: Sequence[dict[str, Any]]) -> bytes:
     """Return a line of ASCII for each row."""
     return b"".join(json.dumps(row, default=str).encode() + b"\n" for row in rows)
-
-
-def _decoded(line: bytes) -> dict[str, Any] | None:
-    try:
-        row: dict[str, Any] = json.loads(line)
-    except ValueError:  # a power cut took what was appended last
-        logger.exception("not recorded: a line of %d bytes", len(line))
-        return None
-    return row | {"at": datetime.fromisoformat(row["at"])}
 
 
 def _spool() -> Spool:

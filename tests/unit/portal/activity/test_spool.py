@@ -163,13 +163,20 @@ def test_another_spool_after_a_restore_is_brought_in(app: Flask, data: Path) -> 
         assert details() == ["0", "1"]
 
 
-def test_line_that_a_power_cut_took_is_left_out(app: Flask, data: Path) -> None:
+@pytest.mark.parametrize(
+    "line",
+    [bytes(9), b"[]", b"{}", b'{"at": "2026-01-01T00:00:00+00:00", "action": "x", "odd": 1}'],
+    ids=["a power cut", "no row", "nothing", "of another version"],
+)
+def test_line_that_cannot_be_brought_in_keeps_no_other_out(
+    line: bytes, app: Flask, data: Path
+) -> None:
     waiting = Spool(data / "activity.spool")
     with app.app_context():
         for number in range(2):
             with locked(data):
                 record("archive", detail=str(number))
-            waiting.append(bytes(9) + b"\n")
+            waiting.append(line + b"\n")
         record("archive", detail="2")
         assert details() == ["0", "1", "2"]
 
