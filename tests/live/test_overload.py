@@ -27,8 +27,8 @@ def own(status):
 @pytest.fixture
 def port(site: Site) -> Iterator[int]:
     refused = "".join(f"Redirect {status} /busy/{status}\n" for status in (502, 503, 504))
-    nosniff = (PROJECT / "deploy/apache/nosniff.conf").read_text()
-    with express(site, SOURCE, include=nosniff + OVERLOAD + refused) as server:
+    headers = (PROJECT / "deploy/apache/headers.conf").read_text()
+    with express(site, SOURCE, include=OVERLOAD + headers + refused) as server:
         yield server.port
 
 
