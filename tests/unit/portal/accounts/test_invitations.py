@@ -342,7 +342,7 @@ def test_accepting_while_signed_in_ends_that_session(app: Flask, alice: FlaskCli
         assert sessions.list_sessions(account) == []
 
 
-@pytest.mark.parametrize("link_token", ["x" * 5000, "%00", "é", "%0A%0Aforged"])
+@pytest.mark.parametrize("link_token", ["x" * 5000, "é", "%0A%0Aforged"])
 def test_nonsense_is_a_link_that_does_not_work(link_token: str, anonymous: FlaskClient) -> None:
     assert follow(anonymous, "invitation", link_token).status_code == 410
 

@@ -51,8 +51,7 @@ TEXTS = {
     "C1": "a\x9bb",
     "marks": MARKS[:8000],
     "digits": "9" * 8000,
-    "percent": "%" * 8000,
-    "brackets": "[" * 4000 + "]" * 4000,
+    "percent and brackets": "%" * 4000 + "[" * 2000 + "]" * 2000,
     "expanding": "\ufdfa" * 64,
     "right to left": "\u202e\u2067gnp.exe",
     "1 MB of marks": MARKS[::2],
@@ -330,10 +329,12 @@ def stored_faults(world: World) -> list[object]:
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_no_field_does_harm(method: str, world: World) -> None:
     faults: list[object] = []
-    tried = 0
+    tried, done = 0, set[str]()
     for _, rule in routes(world, {method}):
         world.restore()
-        fields = fields_of(world, rule, method)
+        # One function reads the token of all forms.
+        fields = fields_of(world, rule, method) - (done & {"csrf_token"})
+        done |= fields
         world.restore()
         ordinary = max(send(world, rule, method)[1] for _ in range(2))
         for number, field in enumerate(sorted(fields)):
@@ -369,8 +370,6 @@ def test_no_form_of_many_or_nested_fields_does_harm(world: World) -> None:
         "nested": "a" + "[b]" * 4000 + "=1",
         "many": "&".join(f"a{number}=1" for number in range(7000)),
         "the same": "entry=x&" * 7000,
-        "ampersands": "&" * 60_000,
-        "equals": "=" * 60_000,
         "NUL in a name": "a%00=1",
         "surrogate in a name": "%ED%A0%80=1",
     }
