@@ -150,8 +150,10 @@ def test_every_answer_has_the_headers_of_the_site(installed: Installed) -> None:
         assert found[-1].status in {502, 503}
     wrong = [f"{one.name} ({one.status}): {what}" for one in found for what in missing(one)]
     assert not wrong, "\n".join(wrong)
-    seen = {one.status for one in found}
-    assert seen >= {200, 206, 302, 304, 400, 401, 403, 404, 405, 412, 413, 414, 416}
+    expected = {200, 206, 302, 304, 400, 401, 403, 404, 405, 412, 413, 414, 416}
+    if installed.server == "xsendfile":
+        expected.discard(413)  # mod_proxy waits for the body before anything counts it
+    assert expected <= {one.status for one in found}
 
 
 def every_answer(installed: Installed) -> list[Answer]:
