@@ -141,7 +141,7 @@ def test_upload_goes_on_while_other_pages_are_shown(page: Page, slow: Proxy, fil
     page.get_by_role("link", name="Trash", exact=True).click()
     page.get_by_role("heading", name="Trash", level=1).wait_for()
     assert page.url.endswith("/trash")
-    page.get_by_label("Uploads").get_by_text("of 24 MiB").wait_for()
+    page.get_by_label("Uploads", exact=True).get_by_text("of 24 MiB").wait_for()
     page.go_back()
     expect(page).to_have_title(folder)
     assert_is_whole(page, file)
@@ -162,7 +162,7 @@ def test_cancelled_upload_leaves_nothing(page: Page, slow: Proxy, file: Path) ->
     choose_files(page, file)
     wait_until_half_sent(slow)
     page.get_by_role("button", name=f"Cancel {NAME}").click()
-    expect(page.get_by_label("Uploads")).to_be_hidden()
+    expect(page.get_by_label("Uploads", exact=True)).to_be_hidden()
     assert page.evaluate("document.activeElement.id") == "main"
     # Once the server has heard of it, the browser forgets it, too.
     wait_for(lambda: page.evaluate("Object.keys(localStorage).length") == 0)
@@ -215,7 +215,7 @@ def test_what_does_not_fit_says_the_limit_and_the_cure(portal: Portal, tmp_path:
     assert re.match(r"You have used .+ of your .* Delete files", said.inner_text())
     assert "You have used" in page.get_by_role("alert").inner_text()
     page.get_by_role("button", name="Cancel large.bin").click()
-    expect(page.get_by_label("Uploads")).to_be_hidden()
+    expect(page.get_by_label("Uploads", exact=True)).to_be_hidden()
 
 
 def test_1_gib_takes_little_memory(portal: Portal, tmp_path: Path) -> None:
