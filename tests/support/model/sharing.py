@@ -33,7 +33,7 @@ class Sharing(Pieces):
         for place in range(2):
             self.create_folder(place, 0, "b")
             self.upload(place, 1, [("a.txt", 100), ("b", 1)])
-            self.share(place, 0, limit=None, days=place or None, has_password=bool(place))
+            self.share(place, 0, limit=None, days=0 if place else None, has_password=bool(place))
             self.request_files(place, 0, limit=None, days=None, room=None)
             for which in range(2):
                 self.visit(place, which)
