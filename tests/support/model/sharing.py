@@ -37,6 +37,10 @@ class Sharing(Pieces):
             self.request_files(place, 0, limit=None, days=None, room=None)
             for which in range(2):
                 self.visit(place, which)
+            self.upload(place, 0, [("a.txt", 1), ("A.TXT", 0)])
+            self.put_into_trash(place, 0, [1, 2], is_undone=False)
+        self.manage(0, 1, "role")
+        self.invite(1, is_administrator=False, room=None, days=3)
 
     @precondition(lambda self: self.signed_in())
     @rule(who=NUMBER, what=NUMBER, limit=_LIMIT, days=_DAYS, has_password=st.booleans())
