@@ -134,7 +134,9 @@ class Management(Sessions):
         self.note("change account", name, name)
 
     @precondition(lambda self: self.managing())
-    @rule(who=NUMBER, whom=NUMBER, what=st.sampled_from(["role", "active", "quota", "factor"]))
+    @rule(
+        who=NUMBER, whom=NUMBER, what=st.sampled_from(["role", "role", "active", "quota", "factor"])
+    )
     def manage(self, who: int, whom: int, what: str) -> None:
         browser, person = self._manager(who)
         managed = pick(list(self.world.people.values()), whom)

@@ -33,10 +33,14 @@ class Sharing(Pieces):
         for place in range(2):
             self.create_folder(place, 0, "b")
             self.upload(place, 1, [("a.txt", 100), ("b", 1)])
-            self.share(place, 0, limit=None, days=place or None, has_password=bool(place))
+            self.share(place, 0, limit=None, days=0 if place else None, has_password=bool(place))
             self.request_files(place, 0, limit=None, days=None, room=None)
             for which in range(2):
                 self.visit(place, which)
+            self.upload(place, 0, [("a.txt", 1), ("A.TXT", 0)])
+            self.put_into_trash(place, 0, [1, 2], is_undone=False)
+        self.manage(0, 1, "role")
+        self.invite(1, is_administrator=False, room=None, days=3)
 
     @precondition(lambda self: self.signed_in())
     @rule(who=NUMBER, what=NUMBER, limit=_LIMIT, days=_DAYS, has_password=st.booleans())
