@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import resource
 import subprocess
@@ -16,11 +17,13 @@ from ..lib.messages import Parser, say
 from . import systems
 
 HELP = """\
-usage: scripts/test [unit | systems] [PYTEST-ARGUMENT...]
+usage: scripts/test [unit | faults | systems] [PYTEST-ARGUMENT...]
 
 Install what the tests need and run them all, or those named. A first word chooses a set:
 
   unit      the tests that need no server, no package of the system and no root, in parallel
+  faults    the whole of tests/faults, of which all the tests have a part: killed processes, power
+            cuts, disks and clocks; an hour
   systems   as root: the heart of scripts/run and scripts/test in a minimal root of each supported
             system; further words name some, such as debian-13
 
@@ -28,7 +31,7 @@ Whatever else is given goes to pytest, whose exit status this has."""
 _SETS = {
     "unit": ("tests/unit", "-n", "auto", "--dist", "worksteal"),
     # One process has the servers that the tests of a file share.
-    "servers": ("tests/live", "tests/browser", "-n", "2", "--dist", "loadfile"),
+    "servers": ("tests/live", "tests/browser", "tests/faults", "-n", "2", "--dist", "loadfile"),
     # They boot machines, and have this one to themselves.
     "rest": ("tests/deploy", "tests/packaging"),
 }
@@ -40,7 +43,7 @@ _TESTS = (
     *("apache2:/usr/sbin/a2ensite", "fail2ban:/usr/bin/fail2ban-regex"),
     *("logrotate:/usr/sbin/logrotate", f"libapache2-mod-wsgi-py3:{_MODULES}/mod_wsgi.so"),
     *("uwsgi-core", "uwsgi-plugin-python3:/usr/lib/uwsgi/plugins/python3_plugin.so"),
-    "varnish:/usr/sbin/varnishd",
+    *("varnish:/usr/sbin/varnishd", "xfsprogs:/usr/sbin/mkfs.xfs"),
 )
 _CONTAINERS = (
     *("mmdebstrap", "podman", "runc"),
@@ -67,6 +70,9 @@ def test(words: Sequence[str]) -> int:
             print(HELP)
         case ["unit", *rest]:
             return _run(_prepare(), "python", "-m", "pytest", *_SETS["unit"], *rest)
+        case ["faults", *rest]:
+            os.environ["FAULTS"] = "all"
+            return _test_all(["tests/faults", *rest])
         case ["systems", *rest]:
             systems.main(rest)
         case _:

@@ -1,0 +1,55 @@
+"""Power cuts under a portal at work: nothing that was acknowledged is lost."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.support.portal_process import shared_folder, started
+
+from .application import check_application, open_portal
+from .conftest import SEED, WHOLE
+from .disks import Disk
+from .person import Person
+from .server import people_of
+from .work import at_work, copy_of, finish_uploads, go_on
+
+pytestmark = [pytest.mark.root, pytest.mark.timeout(1800)]
+
+CUTS = 25 if WHOLE else 2
+
+
+@pytest.mark.parametrize("options", ["data=writeback,nodelalloc", "data=ordered"][: 1 + WHOLE])
+def test_what_was_acknowledged_outlives_a_power_cut(options: str) -> None:
+    rules = Random(f"{SEED} {options}")  # noqa: S311
+    cuts = []
+    with shared_folder() as folder, ExitStack() as stack:
+        disk = Disk(folder, options)
+        stack.enter_context(disk.mounted())
+        with started(disk.folder / "data", "--demo") as run:
+            people = people_of(run)
+            with at_work(people, rules):
+                for _ in range(CUTS):
+                    disk.commit_every(rules.choice([1, 3, 10, 100]))
+                    time.sleep(rules.uniform(0.5, 3))
+                    before = time.monotonic()
+                    clone = disk.cut_power()
+                    cuts.append((clone, before, time.monotonic(), copy_of(people)))
+        for clone, before, until, known in cuts:
+            with disk.after_cut(clone) as found:
+                check_after_cut(found / "data", known, (before, until), rules)
+
+
+def check_after_cut(
+    data: Path, people: list[Person], cut: tuple[float, float], rules: Random
+) -> None:
+    with open_portal(data) as app:
+        check_application(app, people, *cut)
+        for person in people:
+            finish_uploads(person, rules)
+        go_on(rules.choice(people))
+        check_application(app, people)
