@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from typing import cast
 
 from flask import Flask, Response, current_app, request
+from werkzeug.wsgi import ClosingIterator
 
 from portal.identity.current_user import signed_in_account
 
@@ -79,10 +80,16 @@ def _place(response: Response) -> Response:
         return response
     account = signed_in_account()
     try:
-        response.call_on_close(take(account.id if account else VISITORS).close)
+        taken = take(account.id if account else VISITORS)
     except BusyError as error:
         response.close()
         return current_app.make_response(current_app.handle_user_exception(error))
+    if (
+        response.direct_passthrough
+    ):  # a streamed file, of which Werkzeug hands on the iterator alone
+        response.response = ClosingIterator(response.response, taken.close)
+    else:
+        response.call_on_close(taken.close)
     return response
 
 

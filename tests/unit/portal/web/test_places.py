@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from portal.web import places
 from portal.web.places import SHORT, BusyError, Places
-from tests.support.portal import prepare, signed_in
+from tests.support.portal import links, prepare, signed_in, upload
 
 LONG: dict[str, Callable[[], Response]] = {
     "a page": lambda: Response(b"x" * (SHORT + 1)),
@@ -77,3 +77,16 @@ def test_visitors_share_the_places_of_one_account(app: Flask, anonymous: FlaskCl
     assert anonymous.get("/a page").status_code == 503
     taken.close()
     assert anonymous.get("/a page").status_code == 200
+
+
+def test_a_file_that_is_streamed_frees_its_place_at_its_end(make_app: Callable[..., Flask]) -> None:
+    app = make_app(DELEGATE_BACKEND="stream")
+    prepare(app)
+    alice = signed_in(app, "alice")
+    content = bytes(SHORT + 1)
+    upload(alice, "long.bin", content)
+    for _ in range(app.config["ARCHIVES_AT_ONCE"] + 1):
+        response = alice.get(links(alice)["long.bin"])
+        assert response.status_code == 200
+        assert response.data == content
+        response.close()
