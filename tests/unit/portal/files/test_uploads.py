@@ -24,6 +24,7 @@ from werkzeug.test import TestResponse
 from portal.accounts import accounts
 from portal.core.database import db
 from portal.core.models import Account, Entry, Folder, StoredFile
+from portal.core.references import reference
 from portal.files import names, uploads
 from portal.files.policy import Action, may
 from portal.storage import disk
@@ -490,13 +491,15 @@ def test_uploads_and_deletes_are_logged_on_one_line(
 ) -> None:
     caplog.set_level("INFO")
     upload(alice, "a\u2028.txt", b"12345")
-    delete_for_good(alice, links(alice)["a.txt"])
+    link = links(alice)["a.txt"]
+    delete_for_good(alice, link)
+    seen = reference(public_id(link))
     own = "portal.activity.record"
     lines = [record.getMessage() for record in caplog.records if record.name == own]
     assert lines == [
-        "upload: 'a.txt' '', 5 bytes, by 'alice' from 127.0.0.1",
-        "trash: 'a.txt' '', 5 bytes, by 'alice' from 127.0.0.1",
-        "delete: 'a.txt' '', 5 bytes, by 'alice' from 127.0.0.1",
+        f"upload: '{seen}' '', 5 bytes, by 'alice' from 127.0.0.1",
+        f"trash: '{seen}' '', 5 bytes, by 'alice' from 127.0.0.1",
+        f"delete: '{seen}' '', 5 bytes, by 'alice' from 127.0.0.1",
     ]
 
 
