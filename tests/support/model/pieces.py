@@ -26,7 +26,7 @@ class Pieces(Files):
         where=NUMBER,
         name=NAMES,
         size=SIZES,
-        inside=st.sampled_from(["", "", "b", "b/x"]),
+        inside=st.sampled_from(["", "", "new", "new/newer"]),
         piece=st.sampled_from([0, 0, 50]),
     )
     def begin_upload(
