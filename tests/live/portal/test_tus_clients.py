@@ -55,7 +55,7 @@ def test_tuspy_uploads_and_resumes(app: Flask, address: str, session: Mapping[st
     my = tusclient.TusClient(f"{address}/uploads/", headers=dict(session))
     options = {"chunk_size": 100_000, "metadata": {"filename": "tuspy.bin"}}
     first = my.uploader(file_stream=io.BytesIO(CONTENT), upload_checksum=True, **options)
-    first.upload_chunk()
+    first.upload_chunk()  # type: ignore[no-untyped-call]
     second = my.uploader(file_stream=io.BytesIO(CONTENT), url=first.url, **options)
     assert second.offset == 100_000
     second.upload()

@@ -167,9 +167,8 @@ class Files(Management):
     @rule(who=NUMBER)
     def empty_trash(self, who: int) -> None:
         browser, person = self.somebody(who)
-        page = browser.get("/trash/empty")
         if tops := self.world.trash(person.name):
-            browser.submit(page.form("/trash/empty"))
+            browser.submit(browser.get("/trash/empty").form("/trash/empty"))
             self.note("delete", person.name, person.name, *tops)
             mine = self.world.items.values()
             self.world.forget([one for one in mine if one.owner == person.name and one.trashed])

@@ -26,7 +26,7 @@ class Pieces(Files):
         where=NUMBER,
         name=NAMES,
         size=SIZES,
-        inside=st.sampled_from(["", "", "b", "b/x"]),
+        inside=st.sampled_from(["", "", "new", "new/newer"]),
         piece=st.sampled_from([0, 0, 50]),
     )
     def begin_upload(
@@ -44,12 +44,11 @@ class Pieces(Files):
             assert page.status == 413
             return
         assert page.status == 201
-        for part in inside.split("/") if inside else []:
-            folder = self._subfolder(folder, part)
         upload_id = page.headers["location"].rpartition("/")[2]
         upload = Upload(
             upload_id, person.name, folder.id, SENT[name], content, len(first), self.world.clock.now
         )
+        upload.path = inside.split("/") if inside else []
         self.world.uploads[upload.id] = upload
         for method in ("GET", "PATCH", "DELETE"):
             self.known[method, f"/uploads/{upload.id}"] = person.name
@@ -142,6 +141,8 @@ class Pieces(Files):
     def _finish(self, person: Person, upload: Upload) -> None:
         if upload.arrived == len(upload.content):
             folder = self.world.items[upload.folder]
+            for part in upload.path:  # created now, and not before
+                folder = self._subfolder(folder, part)
             item = self.take_in(folder, upload.name, upload.content)
             del self.world.uploads[upload.id]
             self.note("upload", person.name, person.name, item)

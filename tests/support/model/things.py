@@ -71,6 +71,7 @@ class Upload:
     content: bytes
     arrived: int
     used_at: float
+    path: list[str] = field(default_factory=list)
 
 
 @dataclass(eq=False)
