@@ -7,8 +7,8 @@ from typing import Any, get_args
 from flask import Blueprint, Response, render_template, request, stream_with_context, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import Select
-from wtforms import DateField, IntegerField, SelectField  # type: ignore[import-untyped]
-from wtforms.validators import NumberRange, Optional  # type: ignore[import-untyped]
+from wtforms import DateField, SelectField  # type: ignore[import-untyped]
+from wtforms.validators import Optional  # type: ignore[import-untyped]
 
 from portal.activity import report
 from portal.activity.record import Action
@@ -17,14 +17,10 @@ from portal.core.models import Activity, Receipt
 from portal.identity.current_user import current_account, login_required
 from portal.web.admin import for_administrators
 
-from .forms import Query, focus_first_error, text
+from .forms import Query, focus_first_error, page_before, text
 from .zone import current_zone, end_of, start_of
 
 activity = Blueprint("activity", __name__)
-
-
-_LARGEST_ID = 2**63 - 1
-_NO_PAGE = "There is no such page. Go back to the first one."
 
 
 class FilterQuery(Query):
@@ -35,7 +31,7 @@ class FilterQuery(Query):
     actor = text("By", 64)
     since = DateField("From", [Optional()])
     until = DateField("To", [Optional()])
-    before = IntegerField(validators=[Optional(), NumberRange(0, _LARGEST_ID, _NO_PAGE)])
+    before = page_before()
 
     @property
     def given(self) -> dict[str, Any]:

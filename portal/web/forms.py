@@ -8,8 +8,8 @@ from typing import Any
 from flask import abort, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_wtf import FlaskForm  # type: ignore[import-untyped]
-from wtforms import PasswordField, StringField  # type: ignore[import-untyped]
-from wtforms.validators import Length  # type: ignore[import-untyped]
+from wtforms import IntegerField, PasswordField, StringField  # type: ignore[import-untyped]
+from wtforms.validators import Length, NumberRange, Optional  # type: ignore[import-untyped]
 
 from portal.identity import passwords
 
@@ -22,6 +22,9 @@ _WORDS = {
     "Not a valid choice.": "Select one of the choices.",
 }
 """What WTForms says by itself, in the portal's words."""
+
+_LARGEST_ID = 2**63 - 1
+_NO_PAGE = "There is no such page. Go back to the first one."
 
 csrf = Protection()
 """Checks the token of each form before its view; one that is exempt calls ``csrf.protect()``."""
@@ -127,6 +130,11 @@ class _Text(StringField):  # type: ignore[misc]
 
 class _NameInURL(_Text):
     """What something is called in URLs, taken as it is."""
+
+
+def page_before() -> IntegerField:
+    """Return a field for the id of the row before which a page of a list begins."""
+    return IntegerField(validators=[Optional(), NumberRange(0, _LARGEST_ID, _NO_PAGE)])
 
 
 def text(label: str, longest: int, *validators: Any, **options: Any) -> StringField:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import ExitStack
 from typing import cast
 
@@ -84,10 +85,10 @@ def _place(response: Response) -> Response:
     except BusyError as error:
         response.close()
         return current_app.make_response(current_app.handle_user_exception(error))
-    if (
-        response.direct_passthrough
-    ):  # a streamed file, of which Werkzeug hands on the iterator alone
-        response.response = ClosingIterator(response.response, taken.close)
+    if response.direct_passthrough:
+        # A streamed file: Werkzeug hands on the iterator alone, and does not close the response.
+        pieces = cast("Iterable[bytes]", response.response)
+        response.response = ClosingIterator(pieces, taken.close)
     else:
         response.call_on_close(taken.close)
     return response

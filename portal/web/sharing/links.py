@@ -9,8 +9,7 @@ from typing import Any, NamedTuple, cast
 
 from flask import Blueprint, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
-from wtforms import BooleanField, IntegerField, ValidationError  # type: ignore[import-untyped]
-from wtforms.validators import NumberRange, Optional  # type: ignore[import-untyped]
+from wtforms import BooleanField, ValidationError  # type: ignore[import-untyped]
 
 from portal.activity.record import Action
 from portal.core.models import Entry, FileRequest, Folder, Share, now
@@ -22,7 +21,15 @@ from portal.sharing.links import Terms
 from portal.sharing.status import status_of
 from portal.web import shown_once
 from portal.web.flashes import done, shorten
-from portal.web.forms import Form, OptionalField, Query, form_page, password, text
+from portal.web.forms import (
+    Form,
+    OptionalField,
+    Query,
+    form_page,
+    page_before,
+    password,
+    text,
+)
 from portal.web.loaders import entry_or_404, mine_or_404
 from portal.web.zone import end_of, local
 
@@ -37,8 +44,8 @@ _MEBIBYTES = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?", re.ASCII)
 class PlaceQuery(Query):
     """Before which links the pages of both lists begin."""
 
-    shares = IntegerField(validators=[Optional(), NumberRange(0, 2**63 - 1)])
-    requests = IntegerField(validators=[Optional(), NumberRange(0, 2**63 - 1)])
+    shares = page_before()
+    requests = page_before()
 
 
 def _read_last_day(written: str, before: datetime | None) -> datetime:
