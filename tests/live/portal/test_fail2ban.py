@@ -17,6 +17,7 @@ from flask.testing import FlaskClient
 from portal.accounts import accounts
 from portal.core import logs
 from portal.core.models import Account
+from portal.core.text import is_text
 from portal.identity import second_factor, throttle
 from tests.support.paths import PROJECT
 from tests.support.portal import sign_in, signed_in, token
@@ -131,8 +132,9 @@ def test_names_that_imitate_a_line_ban_nobody_else(
     for name in HOSTILE:
         fail(client, name)
     lines = [PREFIXES[server] + line for line in written.getvalue().splitlines()]
-    assert len(lines) == len(HOSTILE)
-    assert banned(lines, tmp_path) == ["192.0.2.9"] * len(HOSTILE)
+    tried = sum(map(is_text, HOSTILE))  # the others are refused before a name is looked at
+    assert len(lines) == tried > len(HOSTILE) - 3
+    assert banned(lines, tmp_path) == ["192.0.2.9"] * tried
 
 
 @pytest.mark.parametrize("server", PREFIXES)

@@ -81,6 +81,7 @@ def make_folder(page: Page, name: str) -> None:
     page.get_by_role("button", name="Create folder").click()
     page.get_by_role("link", name=name, exact=True).click()
     page.get_by_role("heading", name=name, level=1).wait_for()
+    page.wait_for_load_state()  # when its scripts have run, too
 
 
 def choose_files(page: Page, *files: Any) -> None:
