@@ -12,7 +12,12 @@ from flask_wtf.csrf import CSRFError  # type: ignore[import-untyped]
 from limits.errors import StorageError
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm.exc import ObjectDeletedError
-from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import (
+    ClientDisconnected,
+    HTTPException,
+    RequestEntityTooLarge,
+    SecurityError,
+)
 
 from flask_delegate import FileRefused
 from portal.activity.record import NotRecordedError
@@ -153,6 +158,12 @@ def _expired(_error: CSRFError) -> ResponseReturnValue:
     return _page(400, "The form has expired", text)
 
 
+def _unknown_host(_error: SecurityError) -> ResponseReturnValue:
+    # Nothing has an address at this host, so no page can link to anything.
+    text = "The portal is not known by this host name. Add it to PORTAL_TRUSTED_HOSTS if it is."
+    return Response(f"{text}\n", mimetype="text/plain", status=400)
+
+
 _HANDLERS: dict[type[Exception], Callable[[Any], ResponseReturnValue]] = {
     HTTPException: _http_error,
     # Nobody is there to read a page, and a thousand may hang up at the same moment.
@@ -161,6 +172,7 @@ _HANDLERS: dict[type[Exception], Callable[[Any], ResponseReturnValue]] = {
         400, "The form comes from elsewhere", error.description
     ),
     CSRFError: _expired,
+    SecurityError: _unknown_host,
     UnusableTextError: lambda error: _page(400, "Bad request", error.description),
     FieldTooLongError: lambda error: _page(413, "Too large", error.description),
     RequestEntityTooLarge: _too_large,

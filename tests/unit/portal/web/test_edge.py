@@ -90,3 +90,14 @@ def test_host_that_is_none_is_refused_in_words(
 def test_host_that_is_one_is_taken(host: str, make_app: Callable[..., Flask]) -> None:
     client = make_app().test_client()
     assert client.get("/sign-in", environ_overrides={"HTTP_HOST": host}).status_code != 400
+
+
+def test_host_that_is_not_trusted_is_refused_in_a_sentence(make_app: Callable[..., Flask]) -> None:
+    app = make_app(TRUSTED_HOSTS=["files.example"])
+    prepare(app)
+    client = app.test_client()
+    assert client.get("/sign-in", base_url="http://files.example").status_code == 200
+    refused = client.get("/sign-in", base_url="http://other.example")
+    assert refused.status_code == 400
+    assert "PORTAL_TRUSTED_HOSTS" in refused.text
+    assert refused.headers["X-Content-Type-Options"] == "nosniff"
