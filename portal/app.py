@@ -17,8 +17,8 @@ from portal.identity import throttle
 from portal.identity.cookie import SessionInterface
 from portal.storage import ballast
 from portal.storage.disk import Storage
+from portal.storage.parts import Parts
 from portal.tus.method_override import MethodOverride
-from portal.tus.parts import Parts
 from portal.web import activity, admin, errors, filters, headers, health, places, zone
 from portal.web.account import account, sign_in
 from portal.web.edge import Edge, Request, Room

@@ -116,4 +116,7 @@ class Spool:
 
 def _read_head(file: int) -> tuple[bytes, int, int]:
     name, first, end = _HEAD.unpack(os.pread(file, _HEAD.size, 0))
+    if not 0 <= end - first <= SIZE - _LINES:
+        logger.error("the spool of the record is damaged: what waited in it is not recorded")
+        return secrets.token_bytes(8), 0, 0
     return name, first, end

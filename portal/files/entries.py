@@ -12,7 +12,7 @@ from portal.core import text
 from portal.core.database import change, commit_with_next, db
 from portal.core.models import Account, Entry, Folder, StoredFile
 
-from . import names, quota, tree
+from . import names, quota, tree, unfinished
 
 E = TypeVar("E", bound=Entry)
 
@@ -180,9 +180,11 @@ def _exists(folder_id: int, name: str, *conditions: ColumnElement[bool]) -> bool
 def forget_all(owner_id: int) -> Sequence[str]:
     """Delete all that an account has from the database, and return the keys of the content.
 
-    The caller commits, and deletes the content then.
+    Among the keys are those of unfinished uploads. The caller commits, and then deletes the
+    content.
     """
     mine = StoredFile.owner_id == owner_id
     keys = db.session.scalars(select(StoredFile.storage_key).where(mine)).all()
+    parts = unfinished.part_keys(select(Entry.id).where(Entry.owner_id == owner_id))
     change(delete(Entry).where(Entry.owner_id == owner_id))
-    return keys
+    return [*keys, *parts]

@@ -19,7 +19,7 @@ from portal.core.clock import days_ago
 from portal.core.database import change, db
 from portal.core.models import Entry, Folder, StoredFile, now
 
-from . import entries, quota, tree
+from . import entries, quota, tree, unfinished
 from .entries import GoneError
 from .uploads import remove_content
 
@@ -200,15 +200,19 @@ def _keep_others(top: Entry) -> None:
 
 
 def _forget(owner_id: int, which: sa.ColumnElement[bool]) -> tuple[Sequence[str], Purged]:
-    """Delete rows, release what they took of the quota, and return the keys of their content."""
+    """Delete rows, release what they took of the quota, and return the keys of their content.
+
+    Among the keys are those of unfinished uploads into the folders.
+    """
     mine = sa.and_(Entry.owner_id == owner_id, which)
     keys = db.session.scalars(
         select(StoredFile.storage_key).where(mine, StoredFile.is_file.is_(True))
     ).all()
+    parts = unfinished.part_keys(select(Entry.id).where(mine))
     size = int(db.session.scalar(select(func.coalesce(func.sum(Entry.size), 0)).where(mine)) or 0)
     change(delete(Entry).where(mine))
     quota.release(owner_id, size)
-    return keys, Purged(len(keys), size)
+    return [*keys, *parts], Purged(len(keys), size)
 
 
 def _expired(most: int | None) -> Sequence[int]:

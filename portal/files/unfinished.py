@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from flask import current_app
-from sqlalchemy import ColumnElement, and_, case, func, select
+from sqlalchemy import ColumnElement, Select, and_, case, func, select
 from sqlalchemy.orm import joinedload
 
 from portal.core.database import db
@@ -52,6 +52,11 @@ def count_of_owner(owner_id: int) -> tuple[int, int]:
     mine = counted.where(Upload.owner_id == owner_id, *_unfinished())
     count, size = db.session.execute(mine).one()
     return count, size
+
+
+def part_keys(folders: Select[int]) -> Sequence[str]:
+    """Return the keys of what has arrived of uploads into folders, which go with these."""
+    return db.session.scalars(select(Upload.part_key).where(Upload.folder_id.in_(folders))).all()
 
 
 def count_begun(owner_id: int, request_id: int | None) -> int:

@@ -15,6 +15,7 @@ from portal.core.models import Account, Folder, StoredFile
 from portal.files import names
 from portal.storage.content import current_storage
 from portal.storage.disk import Allowance, IncomingFile, Storage
+from portal.storage.parts import current_parts
 
 from . import entries, quota
 
@@ -129,9 +130,13 @@ def add_file(folder: Folder, incoming: IncomingFile, client_name: str) -> Stored
 
 
 def remove_content(*keys: str) -> None:
-    """Delete files that are not in the database: what cannot be deleted is out of reach, too."""
+    """Delete content, and parts of uploads, of which the database knows no more.
+
+    What cannot be deleted is out of reach, too.
+    """
     for key in keys:
         try:
             current_storage().delete(key)
+            current_parts().forget(key)
         except OSError:
             logger.exception("no longer needed, but left on disk: %s", key)

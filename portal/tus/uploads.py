@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from contextlib import suppress
 from datetime import datetime
-from typing import BinaryIO, NamedTuple, cast
+from typing import BinaryIO, NamedTuple
 
 from flask import current_app
 from sqlalchemy import delete, select, update
@@ -18,9 +18,9 @@ from portal.files import entries, names, quota, tree, unfinished
 from portal.files.uploads import add_file
 from portal.sharing import limits
 from portal.storage.disk import OverAllowanceError
+from portal.storage.parts import PartFile, PartLockedError, current_parts
 
 from .headers import Checksum, folders_of, parse_metadata
-from .parts import PartFile, PartLockedError, Parts
 
 MOST_UNFINISHED = 1000
 """Uploads that one account, or visitors by one of its links, may have begun and not finished."""
@@ -66,11 +66,6 @@ class Announced(NamedTuple):
     name: str
     size: int
     metadata: str
-
-
-def current_parts() -> Parts:
-    """Return the store of unfinished uploads."""
-    return cast("Parts", current_app.extensions["portal.parts"])
 
 
 def expiry(upload: Upload) -> datetime:
@@ -194,6 +189,7 @@ def finish(upload: Upload, part: PartFile) -> StoredFile:
         raise AssertionError("only what is complete is finished")
     part_key, name, path = upload.part_key, upload.name, folders_of(upload.client_metadata)
     link, size = upload.request, upload.size
+    check_room(upload)  # before folders are created for it
     _ = part.sha256  # hashed and written down to the disk before the database is locked
     folder = entries.make_path(upload.folder, path)
     try:

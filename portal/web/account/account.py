@@ -84,8 +84,9 @@ def end_one_session(public_id: str) -> ResponseReturnValue:
 @login_required
 def end_all_sessions() -> ResponseReturnValue:
     """Sign myself out everywhere, including here."""
-    done("sign out", owner_id=current_account().id, detail="everywhere")
-    sessions.end_all(current_account())
+    mine = current_account()
+    sessions.end_all(mine)
+    done("sign out", owner_id=mine.id, detail="everywhere", actor=mine.name)
     return _signed_out("You are signed out everywhere.")
 
 

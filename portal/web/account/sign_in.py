@@ -119,8 +119,9 @@ def enter_code() -> ResponseReturnValue:
 @login_required
 def sign_out() -> ResponseReturnValue:
     """End this session, so that no copy of its cookie goes on working."""
-    done("sign out", owner_id=current_account().id)
+    name, owner_id = current_account().name, current_account().id
     end_session()
+    done("sign out", owner_id=owner_id, actor=name)
     flash("You are signed out.")
     return redirect(url_for("auth.sign_in"))
 

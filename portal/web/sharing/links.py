@@ -94,7 +94,7 @@ class LinkForm(Form):
         _read_last_day,
         _write_day,
         name="until",
-        default=lambda: now() + _DEFAULT_LIFETIME,
+        default=lambda: end_of(local(now() + _DEFAULT_LIFETIME).date()),
     )
     note = text("Note", LONGEST_NOTE)
 

@@ -20,8 +20,8 @@ from portal.files.uploads import LONGEST_FORM, UploadRequest
 from portal.identity.current_user import signed_in_account
 from portal.sharing import limits, links, visitor
 from portal.storage.disk import OverAllowanceError
+from portal.storage.parts import PartFile, PartLockedError
 from portal.tus import headers, uploads
-from portal.tus.parts import PartFile, PartLockedError
 from portal.web.filters import human_size
 from portal.web.flashes import done
 from portal.web.forms import csrf

@@ -57,6 +57,8 @@ def upload_or_404(public_id: str, *, cancels: bool = False) -> Upload:
         if not (cancels or upload.finished_at or upload.request is None):
             _check_open(upload.request)
         return upload
+    if signed_in_account() is None and _is_of_another_visitor(upload):
+        abort(404, _GONE)
     check_signed_in()
     if upload is None or upload.owner_id != current_account().id:
         abort(404, _GONE)
@@ -80,6 +82,13 @@ def _is_visitors(upload: Upload) -> bool:
     """Return whether this visitor began an upload, by a link that they have entered."""
     link = upload.request
     return link is not None and visitor.has_entered(link) and upload.visitor == visitor.visitor_id()
+
+
+def _is_of_another_visitor(upload: Upload | None) -> bool:
+    """Return whether a visitor asks for an upload of another one, or of their own lost cookie."""
+    if upload is None:
+        return visitor.has_entered_any()
+    return upload.request is not None and visitor.has_entered(upload.request)
 
 
 def _check_open(link: FileRequest) -> None:

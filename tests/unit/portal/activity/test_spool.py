@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -221,3 +222,15 @@ def test_disk_that_is_full_at_the_start_is_no_reason_not_to_start(tmp_path: Path
     waiting.reserve()
     assert waiting.is_empty()
     assert not waiting.append(b"line\n")
+
+
+@pytest.mark.parametrize(("first", "end"), [(5, 3), (0, 10**12)])
+def test_damaged_head_stops_nothing(first: int, end: int, tmp_path: Path) -> None:
+    waiting = Spool(tmp_path / "spool")
+    waiting.reserve()
+    with (tmp_path / "spool").open("r+b") as file:
+        file.write(struct.pack("<8sQQ", b"12345678", first, end))
+    assert waiting.append(b"line\n")
+    with waiting.take() as taken:
+        assert taken.lines == b"line\n"
+    assert waiting.is_empty()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +17,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from portal.accounts import accounts
+from portal.activity import record
+from portal.core import database
 from portal.core.database import db
-from portal.core.models import Account, SignIn, now
+from portal.core.models import Account, Activity, SignIn, now
 from portal.identity import passwords, second_factor, sessions
 from portal.web import filters
 from portal.web.account import sign_in as auth
@@ -368,3 +373,22 @@ def test_session_can_be_ended_twice(app: Flask, alice: FlaskClient) -> None:
         for _ in range(2):
             sessions.end(number)
     assert not works(alice)
+
+
+@pytest.mark.parametrize("path", ["/sign-out", "/account/sessions/end"])
+def test_session_that_could_not_be_ended_is_not_recorded_as_ended(
+    path: str, app: Flask, alice: FlaskClient, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "_WAIT", "PRAGMA busy_timeout = 50")
+    with app.app_context():
+        db.engine.dispose()  # connections that wait longer
+    form = {"csrf_token": token(alice)}
+    with closing(sqlite3.connect(data / "portal.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert alice.post(path, data=form).status_code == 503
+        other.execute("ROLLBACK")
+    assert alice.get("/account").status_code == 200
+    with app.app_context():
+        record.bring_in(wait=True)
+        actions = db.session.scalars(select(Activity.action)).all()
+    assert not [action for action in actions if action.startswith("sign out")]

@@ -25,11 +25,11 @@ from sqlalchemy.exc import OperationalError
 from portal.accounts import accounts
 from portal.core.database import db
 from portal.core.models import Account, Activity, Folder, StoredFile, Upload, now
-from portal.files import quota
+from portal.files import quota, trash
 from portal.maintenance import cleanup
-from portal.storage import disk
+from portal.storage import disk, parts
 from portal.storage.content import current_storage
-from portal.tus import headers, parts, uploads
+from portal.tus import headers, uploads
 from portal.tus.headers import HeaderError
 from tests.support.portal import (
     REDIRECT,
@@ -431,6 +431,26 @@ def test_upload_into_a_folder_that_was_deleted_ends(alice: FlaskClient, tus: Tus
     assert links(alice) == {}
 
 
+@pytest.mark.parametrize("how", ["purge", "empty", "account"])
+def test_what_arrived_goes_with_its_folder(
+    how: str, app: Flask, alice: FlaskClient, tus: Tus, data: Path
+) -> None:
+    page = make_folder(alice, "Gone")
+    url = tus.begin(3, folder=page.rpartition("/")[2], filename="a")
+    assert tus.add(url, 0, b"ab").status_code == 204
+    choose(alice, "trash", page)
+    with app.app_context():
+        account = accounts.find("alice")
+        assert account
+        if how == "purge":
+            trash.purge(trash.all_trashed(account.id)[0])
+        elif how == "empty":
+            trash.empty(account.id)
+        else:
+            accounts.delete(account)
+    assert list((data / "incoming" / "parts").iterdir()) == []
+
+
 def test_uploads_that_are_begun_count_against_the_quota(app: Flask, tus: Tus) -> None:
     set_quota(app, 100)
     url = tus.begin(60)
@@ -460,11 +480,12 @@ def test_quota_that_is_taken_at_the_last_moment_loses_nothing(
 ) -> None:
     set_quota(app, 100)
     url = tus.begin(60, filename="a")
-    monkeypatch.setattr(quota, "check_begun", lambda *_: set_quota(app, 10))
-    assert tus.add(url, 0, b"x" * 60).status_code == 413
-    assert kept(data) == []
-    assert names_of(arriving(data)) == ["parts"]
-    assert tus.send("HEAD", url).status_code == 413  # and not: complete
+    with monkeypatch.context() as patch:
+        patch.setattr(quota, "check_begun", lambda *_: set_quota(app, 10))
+        assert tus.add(url, 0, b"x" * 60).status_code == 413
+        assert kept(data) == []
+        assert names_of(arriving(data)) == ["parts"]
+        assert tus.send("HEAD", url).status_code == 413  # and not: complete
     set_quota(app, 100)
     assert tus.offset(url) == 60
     assert "a" in links(alice)

@@ -174,3 +174,20 @@ def test_page_without_a_zone_names_utc(alice: FlaskClient) -> None:
     assert links(alice)
     assert re.search(r"\d\d:\d\d UTC</time>", alice.get("/").text)
     assert folder_id(alice)
+
+
+@pytest.mark.parametrize("name", ZONES)
+@pytest.mark.parametrize("kind", ["share", "request"])
+def test_day_that_is_proposed_lasts_to_its_end(
+    kind: str, name: str, app: Flask, alice: FlaskClient
+) -> None:
+    be_in(alice, name)
+    room = "entries" if kind == "share" else "folders"
+    address = f"/{room}/{public_id(make_folder(alice, 'Work'))}/{kind}"
+    day = re.search(r'name="until"[^>]* value="([^"]+)"', alice.get(address).text)
+    assert day
+    alice.post(address, data={"csrf_token": token(alice), "until": day[1]})
+    with app.app_context():
+        end = the_link(kind).expires_at
+    assert end
+    assert end.astimezone(ZoneInfo(name)).isoformat()[:19] == f"{day[1]}T23:59:59"

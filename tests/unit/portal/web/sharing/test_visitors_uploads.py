@@ -98,9 +98,9 @@ def test_upload_is_its_visitors_alone(app: Flask, alice: FlaskClient, ask: Ask) 
     address = ask()
     sender, other = Sender(app, address), Sender(app, address)
     url = sender.begin(10, filename="secret.bin")
-    assert other.send("HEAD", url).status_code == 401
-    assert other.add(url, 0, CONTENT).status_code == 401
-    assert other.send("DELETE", url).status_code == 401
+    assert other.send("HEAD", url).status_code == 404
+    assert other.add(url, 0, CONTENT).status_code == 404
+    assert other.send("DELETE", url).status_code == 404
     assert "secret.bin" not in other.client.get(other.page).text
     assert Tus(signed_in(app, "bob")).send("HEAD", url).status_code == 404
     mine = Tus(alice)
@@ -108,7 +108,7 @@ def test_upload_is_its_visitors_alone(app: Flask, alice: FlaskClient, ask: Ask) 
     assert mine.add(url, 0, CONTENT).status_code == 404
     assert "by a link to upload" in alice.get("/unfinished").text
     assert mine.send("DELETE", url).status_code == 204
-    assert sender.send("HEAD", url).status_code == 401
+    assert sender.send("HEAD", url).status_code == 404
     assert sender.client.get(sender.page).status_code == 200
 
 

@@ -11,9 +11,11 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from portal.storage.disk import (
+from flask import current_app
+
+from .disk import (
     ABANDONED,
     Allowance,
     IncomingFile,
@@ -101,6 +103,11 @@ class PartFile(IncomingFile):
         # It may have been removed after it was opened.
         if not os.path.samestat(os.fstat(self.fileno()), self.path.stat()):
             raise FileNotFoundError(self.path)
+
+
+def current_parts() -> Parts:
+    """Return the application's unfinished uploads."""
+    return cast("Parts", current_app.extensions["portal.parts"])
 
 
 class Parts:
