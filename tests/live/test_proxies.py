@@ -178,6 +178,8 @@ def test_the_path_of_an_area_may_have_a_blank_and_later_a_link(site: Site, throu
     areas = {"spaced": {"root": str(above / "c d"), "url": "/spaced/"}}
     site.settings |= {"DELEGATE_BACKEND": "nginx", "DELEGATE_AREAS": areas}
     with python_server(site, *GUNICORN) as upstream, nginx_in_front(site, upstream) as port:
+        # gunicorn listens before its worker has loaded the application.
+        assert get(port, file_url(NAME, area="spaced")).status == 200
         if through != "folder":
             moved = above.rename(site.folder / "moved")
             above.symlink_to(moved)
