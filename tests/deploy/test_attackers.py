@@ -19,9 +19,6 @@ from tests.support.tools import tool
 CONNECTIONS = 1000
 SECONDS = 12
 """How long an attack takes; all connections are there after a third of it."""
-PATIENCE = 5.0
-"""Seconds a page may take: it takes 0.1 on a quiet machine, and 20 and more where it has to wait
-until an attacker is cut off. What lies between depends on what else the machine does."""
 MODES = {
     "slow headers": "-H -i 5 -u {page}",
     "slow body of a form": "-B -i 5 -u {page}",
@@ -45,7 +42,7 @@ def test_a_slow_attacker_keeps_nobody_from_pages(installed: Installed, mode: str
     }
     with attack(container, MODES[mode].format(**targets)):
         times = [seconds_of_a_page(container) for _ in range(SECONDS * 2)]
-    assert max(times) < PATIENCE, times
+    assert max(times) < 1, times
     # This asks from the attacker's own address, which nginx limits for a moment longer.
     wait_for(lambda: installed.ask("/").status == 200)
 

@@ -26,7 +26,7 @@ from portal.web.filters import human_size
 from portal.web.flashes import done
 from portal.web.forms import csrf
 
-from .uploader import refuse_visitor, target_of, upload_or_404
+from .uploader import GONE, refuse_visitor, target_of, upload_or_404
 
 tus = Blueprint("tus", __name__)
 
@@ -46,7 +46,6 @@ _ANSWERS: Mapping[type[Exception], tuple[int, str]] = {
     ),
 }
 """The status of each error, and what to say; nothing: the error's own message."""
-_GONE = "This upload does not exist any more. Start it again."
 _TOO_LONG = "The upload was announced with {} bytes, and more arrived."
 
 
@@ -201,7 +200,7 @@ def _opened_or_404(upload: Upload) -> PartFile:
         return uploads.opened(upload)
     except FileNotFoundError:
         uploads.cancel(upload)
-        abort(404, _GONE)
+        abort(404, GONE)
 
 
 def _expiry(upload: Upload) -> dict[str, str]:

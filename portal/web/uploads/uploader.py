@@ -21,7 +21,7 @@ from portal.web.loaders import entry_or_404
 from portal.web.sharing.link_entry import find_entered
 from portal.web.sharing.upload_page import explain
 
-_GONE = "This upload does not exist any more. Start it again."
+GONE = "This upload does not exist any more. Start it again."
 _NOT_ENTERED = "Open the link that you were sent again, and then retry."
 _ENDED = "This link does not work any more. Ask {} for another one."
 
@@ -58,12 +58,12 @@ def upload_or_404(public_id: str, *, cancels: bool = False) -> Upload:
             _check_open(upload.request)
         return upload
     if signed_in_account() is None and _is_of_another_visitor(upload):
-        abort(404, _GONE)
+        abort(404, GONE)
     check_signed_in()
     if upload is None or upload.owner_id != current_account().id:
-        abort(404, _GONE)
+        abort(404, GONE)
     is_mine = upload.request_id is None and may(current_account(), "add", upload.folder)
-    return upload if cancels or upload.finished_at or is_mine else abort(404, _GONE)
+    return upload if cancels or upload.finished_at or is_mine else abort(404, GONE)
 
 
 def check_signed_in() -> None:

@@ -368,12 +368,14 @@ def test_administrator_gets_the_whole_link_once(root: FlaskClient, anonymous: Fl
 
 
 @pytest.mark.parametrize("quota", ["x", "-1", "nan", "inf", "1e400", "99999999999"])
-def test_quota_that_is_no_size_is_refused(quota: str, root: FlaskClient) -> None:
+def test_quota_that_is_no_size_is_refused(quota: str, app: Flask, root: FlaskClient) -> None:
     form = {"csrf_token": token(root), "quota": quota}
     answer = root.post("/invitations", data=form)
     assert answer.status_code == 422
     assert "number of GiB" in answer.text
     assert "No open invitations" in answer.text
+    with app.app_context():
+        assert db.session.scalars(select(OneTimeLink)).all() == []
 
 
 def test_taken_name_is_refused_before_the_password_is_hashed(

@@ -43,6 +43,11 @@ def alice(make_app: Callable[..., Flask]) -> FlaskClient:
     return signed_in(app, "alice")
 
 
+def used(app: Flask) -> int:
+    with app.app_context():
+        return db.session.scalars(select(Account.used).where(Account.name == "alice")).one()
+
+
 def test_announced_upload_that_does_not_fit_is_not_even_read(
     alice: FlaskClient, data: Path
 ) -> None:
@@ -96,16 +101,20 @@ def test_last_byte_fits_and_no_other(alice: FlaskClient) -> None:
     assert set(links(alice)) == {"a.bin", "b.bin"}
 
 
-def test_trash_counts_until_it_is_gone(alice: FlaskClient) -> None:
+def test_trash_counts_until_it_is_gone(alice: FlaskClient, data: Path) -> None:
+    app = alice.application
     upload(alice, "a.bin", bytes(200 * KIB))
     link = links(alice)["a.bin"]
     choose(alice, "trash", link)
     assert upload(alice, "b.bin", b"1").status_code == 413
+    assert (used(app), [path.stat().st_size for path in kept(data)]) == (200 * KIB, [200 * KIB])
     alice.post(f"/trash/{public_id(link)}/delete", data={"csrf_token": token(alice)})
+    assert (used(app), kept(data)) == (0, [])
     assert upload(alice, "b.bin", b"1").status_code == REDIRECT
+    assert (used(alice.application), [path.read_bytes() for path in kept(data)]) == (1, [b"1"])
 
 
-def test_own_quota_of_an_account_wins(app: Flask) -> None:
+def test_own_quota_of_an_account_wins(app: Flask, data: Path) -> None:
     alice = signed_in(app, "alice")
     with app.app_context():
         account = db.session.scalars(select(Account).where(Account.name == "alice")).one()
@@ -113,7 +122,9 @@ def test_own_quota_of_an_account_wins(app: Flask) -> None:
         db.session.commit()
     assert "Up to 3 bytes at once" in alice.get("/").text
     assert upload(alice, "a.txt", b"1234").status_code == 413
+    assert (used(app), kept(data)) == (0, [])
     assert upload(alice, "a.txt", b"123").status_code == REDIRECT
+    assert (used(app), [path.read_bytes() for path in kept(data)]) == (3, [b"123"])
 
 
 def test_two_uploads_at_once_cannot_both_take_the_last_of_it(app: Flask, data: Path) -> None:
@@ -148,7 +159,7 @@ def test_two_uploads_at_once_cannot_both_take_the_last_of_it(app: Flask, data: P
 
 
 def test_what_was_kept_before_the_rest_failed_is_told(
-    alice: FlaskClient, monkeypatch: pytest.MonkeyPatch
+    alice: FlaskClient, monkeypatch: pytest.MonkeyPatch, data: Path
 ) -> None:
     really = uploads.add_file
 
@@ -163,3 +174,5 @@ def test_what_was_kept_before_the_rest_failed_is_told(
     response = alice.post(upload_url(alice), data=form)
     assert response.status_code == 413
     assert "Uploaded: a.txt" in alice.get("/").text
+    assert list(links(alice)) == ["a.txt"]
+    assert (used(alice.application), [path.read_bytes() for path in kept(data)]) == (1, [b"1"])

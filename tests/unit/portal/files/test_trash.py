@@ -108,6 +108,7 @@ def test_deleting_can_be_undone_by_a_button(alice: FlaskClient) -> None:
     assert alice.post("/trash/undo", data=form).location == folder
     assert set(links(alice, folder)) == {"a.txt", "b.txt", "c.txt"}
     assert alice.post("/trash/undo", data=form).status_code == 404
+    assert set(links(alice, folder)) == {"a.txt", "b.txt", "c.txt"}
 
 
 def test_undo_puts_what_was_in_one_another_back_so(alice: FlaskClient) -> None:
@@ -137,8 +138,13 @@ def test_undo_puts_what_was_in_one_another_back_so(alice: FlaskClient) -> None:
     ],
 )
 def test_undo_of_nothing_is_404(moment: str, alice: FlaskClient) -> None:
+    upload(alice, "a.txt")
+    choose(alice, "trash", links(alice)["a.txt"])
+    before = in_trash(alice)
     form = {"csrf_token": token(alice), "moment": moment}
     assert alice.post("/trash/undo", data=form).status_code == 404
+    assert in_trash(alice) == before != []
+    assert links(alice) == {}
 
 
 def test_cookie_stays_small_however_much_is_deleted(alice: FlaskClient) -> None:

@@ -310,8 +310,8 @@ def test_upload_is_on_disk_before_it_is_in_the_database(
 
     def commit(session: Session) -> None:
         file = kept(data)[0]
-        written = {path.stat().st_ino for path in (file, file.parent, data / "files")}
-        assert written <= set(synced)
+        written = [path.stat().st_ino for path in (file, file.parent, data / "files")]
+        assert sorted(synced) == sorted(written)
         really_commit(session)
 
     form_token = token(alice)
