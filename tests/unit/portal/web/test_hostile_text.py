@@ -62,8 +62,8 @@ IN_ADDRESSES["1 MB of digits"] = "9" * 1_000_000
 REFUSED = {400, 404, 413, 414, 422, 431}
 SLOWER = 20
 """Times an ordinary request's."""
-LEAST = 0.05
-"""Seconds: what is shorter is not measured well on a busy machine."""
+LEAST = 0.01
+"""Seconds: what is shorter is not measured well."""
 _SENTENCE = re.compile(r"[A-Z][^<>]{8,}[.?]")
 
 
@@ -343,6 +343,9 @@ def test_no_field_does_harm(method: str, world: World) -> None:
                 if number and name == "1 MB of marks":
                     continue  # no field is read before the length of all is seen
                 found = faults_of(*send(world, rule, method, {field: text}), ordinary)
+                if found:  # what is slow by itself is so again, other than a machine that is busy
+                    world.restore()
+                    found = faults_of(*send(world, rule, method, {field: text}), ordinary)
                 faults += [(method, rule.rule, field, name, *found)] if found else []
                 tried += 1
             found = stored_faults(world)
