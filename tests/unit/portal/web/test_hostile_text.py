@@ -5,6 +5,7 @@ Which fields a route has is seen from what it reads, so that a new one is tried,
 
 from __future__ import annotations
 
+import gc
 import io
 import re
 import time
@@ -114,6 +115,8 @@ class World:
         self.tokens = {one: token(one) for one in (self.root, self.anonymous)}
         self.tokens[self.waiting] = _token(self.waiting, "/sign-in/code")
         self.close()
+        gc.collect()
+        gc.freeze()  # a collector that goes through all earlier tests' objects is no route's time
         self._files = {path: path.read_bytes() for path in data.rglob("*") if path.is_file()}
         self._cookies = {one: dict(one._cookies or {}) for one in self.tokens}
 
@@ -199,6 +202,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         patch.setattr(passwords, "hasher", cheap_hasher())
         made = World(tmp_path_factory.mktemp("hostile").resolve() / "data")
         yield made
+        gc.unfreeze()
         made.close()
         del made.app.request_class.parameter_storage_class
 
@@ -274,11 +278,11 @@ def send(
         body = body or form.encode()
         environ["CONTENT_TYPE"] = "application/x-www-form-urlencoded"
     environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body)), **(said or {})}
-    start = time.process_time()
+    start = time.thread_time()
     response = Response(*run_wsgi_app(world.app.wsgi_app, environ))
     response.get_data()
     response.close()
-    return response, time.process_time() - start
+    return response, time.thread_time() - start
 
 
 def fields_of(world: World, rule: Rule, method: str) -> set[str]:
@@ -311,6 +315,26 @@ def faults_of(response: Response, seconds: float, ordinary: float) -> list[objec
     return found
 
 
+def faults(
+    world: World,
+    rule: Rule,
+    method: str,
+    sent: Mapping[str, str] | None = None,
+    *,
+    ordinary: float,
+    **other: Any,
+) -> list[object]:
+    """Return what is wrong with the answer to a request.
+
+    What is slow by itself is so a second time, other than on a machine that is busy.
+    """
+    found = faults_of(*send(world, rule, method, sent, **other), ordinary)
+    if found:
+        world.restore()
+        found = faults_of(*send(world, rule, method, sent, **other), ordinary)
+    return found
+
+
 def stored_faults(world: World) -> list[object]:
     """Return what was stored and should not have been."""
     found: list[object] = []
@@ -328,7 +352,7 @@ def stored_faults(world: World) -> list[object]:
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_no_field_does_harm(method: str, world: World) -> None:
-    faults: list[object] = []
+    wrong: list[object] = []
     tried, done = 0, set[str]()
     for _, rule in routes(world, {method}):
         world.restore()
@@ -342,20 +366,17 @@ def test_no_field_does_harm(method: str, world: World) -> None:
             for name, text in SENT.items():
                 if number and name == "1 MB of marks":
                     continue  # no field is read before the length of all is seen
-                found = faults_of(*send(world, rule, method, {field: text}), ordinary)
-                if found:  # what is slow by itself is so again, other than a machine that is busy
-                    world.restore()
-                    found = faults_of(*send(world, rule, method, {field: text}), ordinary)
-                faults += [(method, rule.rule, field, name, *found)] if found else []
+                found = faults(world, rule, method, {field: text}, ordinary=ordinary)
+                wrong += [(method, rule.rule, field, name, *found)] if found else []
                 tried += 1
             found = stored_faults(world)
-            faults += [(method, rule.rule, field, *found)] if found else []
-    assert faults == []
+            wrong += [(method, rule.rule, field, *found)] if found else []
+    assert wrong == []
     assert tried > 300
 
 
 def test_no_part_of_an_address_does_harm(world: World) -> None:
-    faults: list[object] = []
+    wrong: list[object] = []
     for method, rule in routes(world, {"GET", "POST", "PATCH", "DELETE"}):
         for parameter in rule.arguments - set(rule.defaults or ()):
             world.restore()
@@ -363,9 +384,9 @@ def test_no_part_of_an_address_does_harm(world: World) -> None:
             world.restore()
             for name, text in IN_ADDRESSES.items():
                 url = url_of(rule, world, **{parameter: text})
-                found = faults_of(*send(world, rule, method, url=url), ordinary)
-                faults += [(method, rule.rule, parameter, name, *found)] if found else []
-    assert faults == []
+                found = faults(world, rule, method, url=url, ordinary=ordinary)
+                wrong += [(method, rule.rule, parameter, name, *found)] if found else []
+    assert wrong == []
 
 
 def test_no_form_of_many_or_nested_fields_does_harm(world: World) -> None:
@@ -376,14 +397,14 @@ def test_no_form_of_many_or_nested_fields_does_harm(world: World) -> None:
         "NUL in a name": "a%00=1",
         "surrogate in a name": "%ED%A0%80=1",
     }
-    faults: list[object] = []
+    wrong: list[object] = []
     for method, rule in routes(world, {"POST"}):
         world.restore()
         ordinary = send(world, rule, method)[1]
         for name, form in forms.items():
-            found = faults_of(*send(world, rule, method, {"x": f"1&{form}"}), ordinary)
-            faults += [(rule.rule, name, *found)] if found else []
-    assert faults == []
+            found = faults(world, rule, method, {"x": f"1&{form}"}, ordinary=ordinary)
+            wrong += [(rule.rule, name, *found)] if found else []
+    assert wrong == []
 
 
 HEADERS = (
@@ -398,20 +419,20 @@ HEADERS = (
 def test_no_header_does_harm(endpoint: str, world: World) -> None:
     rule = next(world.app.url_map.iter_rules(endpoint))
     method = {"tus.create": "POST", "tus.add": "PATCH"}.get(endpoint, "GET")
-    faults: list[object] = []
+    wrong: list[object] = []
     for header in HEADERS:
         world.restore()
         ordinary = send(world, rule, method)[1]
         key = f"HTTP_{header.upper().replace('-', '_')}".replace("HTTP_CONTENT_", "CONTENT_")
         for name, text in TEXTS.items():
             said = {key: text.encode().decode("latin-1")}
-            found = faults_of(*send(world, rule, method, said=said), ordinary)
+            found = faults(world, rule, method, said=said, ordinary=ordinary)
             # What a header asks for may be refused in its own way.
             found = [one for one in found if one not in _OWN]
-            faults += [(header, name, *found)] if found else []
+            wrong += [(header, name, *found)] if found else []
         found = stored_faults(world)
-        faults += [(header, *found)] if found else []
-    assert faults == []
+        wrong += [(header, *found)] if found else []
+    assert wrong == []
 
 
 _OWN = {"401 UNAUTHORIZED", "409 CONFLICT", "412 PRECONDITION FAILED", "415 UNSUPPORTED MEDIA TYPE"}
@@ -421,7 +442,7 @@ _OWN |= {"405 METHOD NOT ALLOWED", "416 REQUESTED RANGE NOT SATISFIABLE"}
 @pytest.mark.parametrize("rule", ["/uploads/folders/<public_id>", "/uploads/requested/<public_id>"])
 def test_no_name_of_a_file_does_harm(rule: str, world: World) -> None:
     found_rule = next(one for one in world.app.url_map.iter_rules() if one.rule == rule)
-    faults: list[object] = []
+    wrong: list[object] = []
     world.restore()
     ordinary = 0.0
     for name, text in {"ordinary": "a.txt", **TEXTS}.items():
@@ -433,11 +454,11 @@ def test_no_name_of_a_file_does_harm(rule: str, world: World) -> None:
             "Content-Type: text/plain\r\n\r\nx\r\n--b--\r\n"
         ).encode()
         said = {"CONTENT_TYPE": "multipart/form-data; boundary=b"}
-        response, seconds = send(world, found_rule, "POST", body=body, said=said)
-        ordinary = ordinary or seconds
-        found = [*faults_of(response, seconds, ordinary), *stored_faults(world)]
-        faults += [(name, *found)] if found else []
-    assert faults == []
+        ordinary = ordinary or send(world, found_rule, "POST", body=body, said=said)[1]
+        found = faults(world, found_rule, "POST", body=body, said=said, ordinary=ordinary)
+        found += stored_faults(world)
+        wrong += [(name, *found)] if found else []
+    assert wrong == []
 
 
 def test_fields_are_seen(world: World) -> None:
