@@ -34,6 +34,12 @@ def module_rules(names: Iterable[str], *, load: bool) -> str:
     return "".join(rule.format(name) for name in sorted(names))
 
 
+METHOD_RULE = """\
+# A view sees HEAD as what it is, so that it does not count what is not sent.
+<IfModule wsgi_module>
+    WSGIMapHEADToGET Off
+</IfModule>
+"""
 SIZE_RULES = (
     "# For the log: the file, and its size before it is sent.",
     'RequestHeader set Flask-Delegate-File "expr=%{REQUEST_FILENAME}"',

@@ -185,7 +185,7 @@ class ModWsgi(Server):
         """See :class:`.Server`."""
         needed = [name for name in self.modules if name != "wsgi"]
         needed += ("log_config", "logio") if choices.receipts else ()
-        parts = [apache.module_rules(needed, load=not choices.site)]
+        parts = [apache.module_rules(needed, load=not choices.site), apache.METHOD_RULE]
         if any(area.signed_url for area, _ in areas):
             parts.append(_TIME_RULE)
         for area, keys in areas:

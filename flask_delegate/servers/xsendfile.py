@@ -79,7 +79,11 @@ class XSendfile(Server):
 
     def configuration(self, areas: Sequence[Keyed], choices: Choices) -> str:
         """See :class:`.Server`."""
-        parts = [apache.module_rules(self.modules, load=not choices.site), _NO_PLACE]
+        parts = [
+            apache.module_rules(self.modules, load=not choices.site),
+            apache.METHOD_RULE,
+            _NO_PLACE,
+        ]
         for area, keys in areas:
             # Under mod_wsgi the environ shows the fingerprint, behind mod_proxy a header does.
             parts.append(

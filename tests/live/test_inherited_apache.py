@@ -113,6 +113,16 @@ def test_a_hand_off_inherits_nothing_of_all_together(site: Site, usual: Answers)
     assert answers(site, *AROUND) == usual
 
 
+def test_a_view_sees_head_as_head_among_filters(site: Site) -> None:
+    """Who counts downloads would count link previews and download managers' questions, too."""
+    around = LOAD + "\n".join(AROUND[name] for name in ("headers", "filter of a location")) + "\n"
+    with express(site, APPLICATION, include=around + site.apache_config()) as server:
+        assert get(server.port, "/method", method="HEAD")["X-Method"] == "HEAD"
+        assert get(server.port, "/method")["X-Method"] == "GET"
+        head = get(server.port, file_url("page.html"), method="HEAD")
+    assert (head.status, head.body, head["Content-Length"]) == (200, b"", str(len(HTML)))
+
+
 @pytest.mark.parametrize("proxied", [False, True])
 def test_x_sendfile_keeps_its_headers(proxied: bool) -> None:
     around = [AROUND[name] for name in ("expires", "headers", "headers of a location")]

@@ -39,6 +39,11 @@ def hexadecimal(digits):
     return os.fsdecode(bytes.fromhex(digits))
 
 
+@app.get("/method")
+def method():
+    return "", {"X-Method": request.method}
+
+
 @app.get("/elsewhere")
 def elsewhere():
     """Answer with a Location that the extension did not make."""
