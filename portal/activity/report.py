@@ -21,6 +21,7 @@ from .record import bring_in
 
 _MOST_COUNTED = 1000
 _CONFIRMED_WITHIN = timedelta(hours=1)
+_PENDING = "still being confirmed"
 PAGE = 100
 """Rows of a page."""
 _HEADINGS = ("action", "by", "address", "name", "detail", "outcome", "bytes sent")
@@ -47,6 +48,15 @@ class Line(NamedTuple):
         """More in a few words: of a file, earlier names, folders and notes may be among them."""
         return self.activity.detail if self.has_names or not self.activity.entry else ""
 
+    @property
+    def outcome(self) -> str:
+        """How a download ended, in a word or a few; empty for anything else."""
+        if not self.activity.handoff:
+            return ""
+        if self.receipt:
+            return self.receipt.outcome
+        return _PENDING if _is_pending(self.activity) else "unknown"
+
 
 @dataclass(frozen=True)
 class Downloads:
@@ -71,7 +81,7 @@ class Downloads:
         counts = {
             "complete": self.completed,
             "incomplete": self.incomplete,
-            "still being confirmed": self.pending,
+            _PENDING: self.pending,
             "with an unknown end": self.unknown,
         }
         total = sum(counts.values())
@@ -120,7 +130,7 @@ def downloads(file: StoredFile) -> Downloads:
         if receipt and receipt.status == HTTPStatus.NOT_MODIFIED:
             continue  # from the browser's cache
         last = activity.at
-        if receipt is None and now() - activity.at < _CONFIRMED_WITHIN:
+        if receipt is None and _is_pending(activity):
             pending += 1
             continue
         if receipt is None or receipt.outcome == "unknown":
@@ -136,6 +146,11 @@ def downloads(file: StoredFile) -> Downloads:
             pieces.clear()
     incomplete = sum(1 for pieces in sent_to.values() if pieces)
     return Downloads(completed, incomplete, pending, unknown, last)
+
+
+def _is_pending(activity: Activity) -> bool:
+    """Return whether the end of a download without a receipt may still be told."""
+    return now() - activity.at < _CONFIRMED_WITHIN
 
 
 def _covers(pieces: Sequence[tuple[int, int]], size: int) -> bool:
@@ -201,7 +216,7 @@ def as_csv(rows: Select[Activity, Receipt], zone: tzinfo, *, has_names: bool) ->
             yield _csv_row(
                 activity.at.astimezone(zone).isoformat(timespec="seconds"),
                 *(activity.action, activity.actor, activity.address, line.name, line.detail),
-                receipt.outcome if receipt else ("unknown" if activity.handoff else ""),
+                line.outcome,
                 str(receipt.sent) if receipt else "",
             )
         after = lines[-1].activity.id

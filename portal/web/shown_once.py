@@ -18,6 +18,8 @@ from .flashes import tell
 _KEY = "shown once"
 _PATIENCE = 5 * 60
 """Seconds between the form and the page."""
+_MOST = 2
+"""Secrets that wait at once, of forms in several tabs: browsers keep cookies short."""
 
 
 def show(page: str, secret: Any) -> ResponseReturnValue:
@@ -26,7 +28,8 @@ def show(page: str, secret: Any) -> ResponseReturnValue:
     :param page: its address.
     :param secret: what JSON can hold, in few bytes.
     """
-    session[_KEY] = {"page": page, "secret": secret, "until": time.time() + _PATIENCE}
+    new = {"page": page, "secret": secret, "until": time.time() + _PATIENCE}
+    session[_KEY] = [*session.get(_KEY, []), new][-_MOST:]
     return redirect(page)
 
 
@@ -38,11 +41,12 @@ def take(what: str, otherwise: str) -> Any:
     :param what: what the page shows, in the plural.
     :param otherwise: the address of a page that can create others.
     """
-    kept = session.get(_KEY, {})
-    is_here = kept.get("page") == request.script_root + request.path
-    if is_here:
-        del session[_KEY]
-    if not is_here or time.time() >= kept["until"]:
+    here = request.script_root + request.path
+    kept = session.get(_KEY, [])
+    mine = [one for one in kept if one["page"] == here]
+    if mine and request.method != "HEAD":
+        session[_KEY] = [one for one in kept if one is not mine[0]]
+    if not mine or time.time() >= mine[0]["until"]:
         tell(f"{what} are shown only once. If you have lost yours, create new ones.", "error")
         abort(redirect(otherwise))
-    return kept["secret"]
+    return mine[0]["secret"]

@@ -249,7 +249,7 @@ def test_visitor_has_the_same_tray_within_the_links_limits(portal: Portal) -> No
     owner = portal.sign_in()
     make_folder(owner, "Inbox of many")
     owner.get_by_role("link", name="Folder details").click()
-    owner.get_by_role("link", name="Ask for files").click()
+    owner.get_by_role("link", name="Request files").click()
     owner.get_by_label("File limit").fill("101")
     owner.get_by_role("button", name="Create link").click()
     link = owner.get_by_label("Link", exact=True).input_value()

@@ -139,7 +139,7 @@ def _links(portal: Portal, page: Page, links: Links) -> Iterator[Stop]:
     _open(page, portal.url, "Details of Letter.pdf", "Share")
     page.get_by_label("Password").fill("between us two")
     yield made("shared-with-password")
-    yield Stop("ask", _open(page, portal.url, "Projects", "Folder details", "Ask for files"))
+    yield Stop("ask", _open(page, portal.url, "Projects", "Folder details", "Request files"))
     page.get_by_label("Note").fill("Your photos, please")
     yield made("asked")
     yield Stop("links", _open(page, f"{portal.url}/links"))

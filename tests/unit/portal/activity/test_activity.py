@@ -189,10 +189,16 @@ def test_download_is_being_confirmed_for_an_hour(
     page = f"/entries/{file.public_id}"
     assert "Not downloaded yet" in alice.get(page).text
     download(file, "1", None)
-    assert "1 download, still being confirmed. The last was on" in alice.get(page).text
+    text = alice.get(page).text
+    assert "1 download, still being confirmed. The last was on" in text
+    assert "end unknown" not in text
+    assert "still being confirmed" in alice.get("/activity").text
     later = now() + timedelta(minutes=61)
     monkeypatch.setattr(report, "now", lambda: later)
-    assert "1 download, with an unknown end." in alice.get(page).text
+    text = alice.get(page).text
+    assert "1 download, with an unknown end." in text
+    assert "end unknown" in text
+    assert "still being" not in text + alice.get("/activity").text
 
 
 @pytest.mark.parametrize(
@@ -283,7 +289,7 @@ def test_csv_has_every_row_and_no_formula(file: StoredFile) -> None:
     assert ",".join(rows[0]) == "time (UTC),action,by,address,name,detail,outcome,bytes sent"
     assert rows[-3][1:] == ["rename", "alice", rows[-3][3], "'=1+1", "'+x", "", ""]
     assert rows[-2][4:] == ["'=1+1", "", "cut short", "5"]
-    assert rows[-1][4:] == ["'=1+1", "", "unknown", ""]
+    assert rows[-1][4:] == ["'=1+1", "", "still being confirmed", ""]
     assert all(line.startswith('"') for line in text.removeprefix("\ufeff").splitlines())
 
 

@@ -122,6 +122,19 @@ def test_another_page_leaves_the_secret_to_its_own(root: FlaskClient) -> None:
     assert SECRET.search(root.get(answer.location).text)
 
 
+def test_two_forms_sent_before_their_pages_are_shown_both(root: FlaskClient) -> None:
+    addresses = [share(root), invite(root)]
+    answers = [root.post(one, data={"csrf_token": token(root)}) for one in addresses]
+    pages = [root.get(answer.location).text for answer in answers]
+    assert len({SECRET.search(page)[0] for page in pages if SECRET.search(page)}) == 2
+
+
+def test_asking_for_a_page_with_head_uses_nothing_up(root: FlaskClient) -> None:
+    answer = root.post("/invitations", data={"csrf_token": token(root)})
+    assert root.head(answer.location).status_code == 200
+    assert SECRET.search(root.get(answer.location).text)
+
+
 def test_link_that_was_revoked_before_its_page_came_is_not_shown(root: FlaskClient) -> None:
     answer = root.post("/invitations", data={"csrf_token": token(root)})
     db.session.delete(db.session.scalars(select(OneTimeLink)).one())
