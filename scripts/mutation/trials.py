@@ -21,7 +21,10 @@ _DOCUMENTATION = "tests/unit/test_documentation.py"
 _EXAMPLES = "tests/unit/test_examples.py"
 _PYTEST = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider")
 _PATIENCE = 60
-"""Seconds for the tests of one change; a loop without an end is noticed, too."""
+"""Seconds for the tests of one change, besides those for each; a loop without an end is noticed,
+too."""
+_WHOLE = 3600
+"""Seconds for all tests."""
 
 
 class Outcome(Enum):
@@ -74,7 +77,10 @@ class Trials:
         original, times = module.read_bytes(), module.stat()
         try:
             module.write_text(change.text())
-            status = _run(copy, *_PYTEST, *self.tests_for(change))[0]
+            tests = self.tests_for(change)
+            # What a thousand tests pass takes its time, and would seem to be noticed by that.
+            patience = _PATIENCE + len(tests) // 2
+            status = _run(copy, *_PYTEST, *tests, patience=patience)[0]
             if status is None:
                 return Outcome.TIME
             if status:
@@ -123,7 +129,7 @@ def _lines_reached(
 
 
 def _must(copy: Path, *words: str) -> None:
-    status, said = _run(copy, *words, patience=3600)
+    status, said = _run(copy, *words, patience=_WHOLE)
     if status != 0:
         raise RuntimeError(f"{' '.join(words)} failed without a change:\n{said}")
 
@@ -139,7 +145,7 @@ def _run(copy: Path, *words: str, patience: int = _PATIENCE) -> tuple[int | None
         text=True,
         errors="replace",
         start_new_session=True,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "" if patience > _PATIENCE else "1"},
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "" if patience == _WHOLE else "1"},
     )
     try:
         said, _ = process.communicate(timeout=patience)
