@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from math import ceil
 from typing import Any
 
-from flask import Flask, Response, current_app, render_template, request
+from flask import Flask, Response, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError  # type: ignore[import-untyped]
 from limits.errors import StorageError
@@ -26,14 +26,14 @@ from portal.files import unfinished
 from portal.files.entries import GoneError
 from portal.files.quota import QuotaExceededError
 from portal.files.uploads import takes_files
-from portal.identity.current_user import current_account
+from portal.identity.current_user import current_account, signed_in_account
 from portal.identity.throttle import TooManyAttemptsError
 from portal.storage.disk import ContentLostError, OverAllowanceError, StorageFullError
 
 from .csrf import ForeignOriginError, lacks_cookie
 from .edge import FieldTooLongError, UnusableTextError
 from .filters import human_size
-from .flashes import list_names
+from .flashes import list_names, tell
 from .places import BusyError
 
 _WORDS = {
@@ -52,6 +52,8 @@ _WORDS = {
         " portal.",
     ),
 }
+_SIGN_IN = {"auth.sign_in", "auth.enter_code"}
+"""Forms that are shown anew where they have expired."""
 
 
 def init_app(app: Flask) -> None:
@@ -151,6 +153,16 @@ def _expired(_error: CSRFError) -> ResponseReturnValue:
             " that: have it send X-Forwarded-Proto, and set PORTAL_PROXIES."
         )
         return _page(400, "No session", text)
+    if current_app.config["SESSION_COOKIE_NAME"] not in request.cookies:
+        text = (
+            "The browser sent no cookie of the portal, so nothing was changed. Go back and reload"
+            " the page. If it happens again, allow cookies for this address."
+        )
+        return _page(400, "No session", text)
+    if request.endpoint in _SIGN_IN:  # whoever is signed in, by another tab, goes on from there
+        if not signed_in_account():
+            tell("The form had expired, so you are not signed in yet. Try again.", "error")
+        return redirect(url_for(request.endpoint, next=request.values.get("next")))
     text = (
         "The form belongs to another session, so nothing was changed. Go back, reload the page and"
         " send the form again."

@@ -7,7 +7,16 @@ from collections.abc import Callable
 import pytest
 from flask import Flask
 
-from tests.support.portal import folder_id, folders, prepare, signed_in, token
+from tests.support.portal import (
+    PASSWORD,
+    REDIRECT,
+    folder_id,
+    folders,
+    prepare,
+    sign_in,
+    signed_in,
+    token,
+)
 
 OWN = "https://files.example"
 
@@ -72,3 +81,31 @@ def test_cookie_that_is_kept_back_is_no_expired_form(make_app: Callable[..., Fla
     assert answer.status_code == 400
     assert "for HTTPS only" in answer.text
     assert "reload" not in answer.text
+
+
+def test_sign_in_from_before_a_sign_in_elsewhere_goes_on(app: Flask) -> None:
+    """Browsers open the tabs of yesterday together, and each shows the form."""
+    client = app.test_client()
+    old = {"csrf_token": token(client), "username": "alice", "password": PASSWORD, "next": "/trash"}
+    sign_in(client, "alice")
+    answer = client.post("/sign-in", data=old)
+    assert (answer.status_code, answer.location) == (REDIRECT, "/sign-in?next=/trash")
+    assert client.get(answer.location).location == "/trash"
+    assert "expired" not in client.get("/trash").text
+
+
+def test_sign_in_that_has_expired_signs_nobody_in_and_is_shown_anew(app: Flask) -> None:
+    client = app.test_client()
+    client.get("/sign-in")
+    form = {"csrf_token": "x", "username": "alice", "password": PASSWORD}
+    answer = client.post("/sign-in", data=form)
+    assert (answer.status_code, answer.location) == (REDIRECT, "/sign-in")
+    assert "you are not signed in yet" in client.get(answer.location).text
+    assert client.get("/").location == "/sign-in"
+
+
+def test_browser_without_cookies_is_told(app: Flask) -> None:
+    form = {"csrf_token": token(app.test_client()), "username": "alice", "password": PASSWORD}
+    answer = app.test_client(use_cookies=False).post("/sign-in", data=form)
+    assert answer.status_code == 400
+    assert "allow cookies for this address" in answer.text
