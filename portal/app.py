@@ -19,7 +19,7 @@ from portal.storage import ballast
 from portal.storage.disk import Storage
 from portal.storage.parts import Parts
 from portal.tus.method_override import MethodOverride
-from portal.web import activity, admin, errors, filters, headers, health, places, zone
+from portal.web import activity, admin, errors, filters, headers, health, places, static_files, zone
 from portal.web.account import account, sign_in
 from portal.web.edge import Edge, Request, Room
 from portal.web.files import entries, files, trash, unfinished
@@ -43,10 +43,11 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     :raises settings.SettingError: for a setting that is missing or unusable.
     :raises datafolder.DataFolderError: for a data folder that cannot be used safely.
     """
-    app = Flask("portal", template_folder="web/templates", static_folder="web/static")
+    app = Flask("portal", template_folder="web/templates", static_folder=None)
     app.request_class = Request
     settings.load(app, config)
     logs.init_app(app)
+    static_files.init_app(app)
     overridden = MethodOverride(app.wsgi_app)
     app.wsgi_app = Edge(overridden, app.config["PROXIES"])  # type: ignore[method-assign]
     folder = datafolder.prepare(settings.data_folder(app))

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 Headers = Mapping[str, str]
-STYLE = "/static/portal.css"
+STYLE = "/static/0/portal.css"
 
 
 @dataclass

@@ -31,7 +31,6 @@ _IDS = {
     "/links/shares/": "SELECT public_id FROM share WHERE ? != ''",
     "/links/requests/": "SELECT public_id FROM file_request WHERE ? != ''",
     "/accounts/": "SELECT id FROM account WHERE name != ?",
-    "/static/": "SELECT 'portal.css' WHERE ? != ''",
 }
 """What stands in an address behind these."""
 _MANY_ROWS = """

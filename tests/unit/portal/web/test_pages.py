@@ -180,7 +180,8 @@ def test_pages_have_the_same_frame(path: str, alice: FlaskClient, anonymous: Fla
     assert '<a class="skip" href="#main">' in page
     for script in re.findall(r"<script[^>]*>.", page):
         assert re.fullmatch(
-            r'<script type="module"(?: blocking="render")? src="/static/[a-z]+.js"><', script
+            r'<script type="module"(?: blocking="render")? src="/static/[0-9a-f]{12}/[a-z]+.js"><',
+            script,
         )
     assert not re.search(r" (style|on[a-z]+)=", page)
     tags = [tag for tag in re.findall("<input [^>]*>", page) if "aria-label=" not in tag]

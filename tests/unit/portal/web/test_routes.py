@@ -59,7 +59,7 @@ class Answers(NamedTuple):
 
 # An administrator is nobody special to other people's files.
 EXPECTED: dict[tuple[str, str], Answers] = {
-    ("GET", "/static/<path:filename>"): Answers(200, 200, 200, 200),
+    ("GET", "/static/<version>/<path:filename>"): Answers(200, 200, 200, 200),
     ("GET", "/healthz"): Answers(200, 200, 200, 200),
     ("GET", "/sign-in"): Answers(200, REDIRECT, REDIRECT, REDIRECT),
     ("POST", "/sign-in"): Answers(422, REDIRECT, REDIRECT, REDIRECT),

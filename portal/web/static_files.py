@@ -1,0 +1,45 @@
+"""Static files, at addresses that change with their content, so that browsers need not ask again.
+
+One version stands for all of them: scripts and styles name each other by relative addresses.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, Response, send_from_directory
+
+_FOLDER = Path(__file__).with_name("static")
+_YEAR = 365 * 24 * 60 * 60
+
+
+def init_app(app: Flask) -> None:
+    """Serve the static files, and have ``url_for("static", filename=...)`` name their version."""
+    current = _version()
+    app.static_folder = str(_FOLDER)  # which the extension keeps private files out of
+
+    def send(version: str, filename: str) -> Response:
+        # A page that was opened before an upgrade goes on with what there is now.
+        is_current = version == current
+        response = send_from_directory(_FOLDER, filename, max_age=_YEAR if is_current else None)
+        response.cache_control.immutable = is_current
+        return response
+
+    def name_version(endpoint: str, values: dict[str, Any]) -> None:
+        if endpoint == "static":
+            values["version"] = current
+
+    app.add_url_rule("/static/<version>/<path:filename>", "static", send)
+    app.url_defaults(name_version)
+
+
+def _version() -> str:
+    """Return a digest of all static files."""
+    digest = hashlib.sha256()
+    for path in sorted(_FOLDER.rglob("*")):
+        if path.is_file():
+            digest.update(f"{path.relative_to(_FOLDER)} {path.stat().st_size}\n".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
