@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from typing import cast
 from zoneinfo import ZoneInfo
 
-from flask import Flask, has_request_context, request
+from flask import Flask, g, has_request_context, request
 
 COOKIE = "zone"
 """Its value is a name of the IANA database: see ``static/page.js``."""
@@ -24,7 +25,14 @@ def init_app(app: Flask) -> None:
 
 def current_zone() -> tzinfo:
     """Return the time zone of this request, whose name is its ``str``; UTC if it names none."""
-    name = request.cookies.get(COOKIE, "") if has_request_context() else ""
+    if not has_request_context():
+        return UTC
+    if "zone" not in g:
+        g.zone = _zone(request.cookies.get(COOKIE, ""))
+    return cast("tzinfo", g.zone)
+
+
+def _zone(name: str) -> tzinfo:
     try:
         return ZoneInfo(name) if _NAME.fullmatch(name) else UTC
     except (KeyError, OSError, ValueError):  # no zone, a folder of zones, a path out of it

@@ -73,4 +73,5 @@ class StoredFile(Entry):
     sha256: Mapped[str] = mapped_column(sa.String(64), nullable=True)
     storage_key: Mapped[str] = mapped_column(sa.String(64), unique=True, nullable=True)
 
-    __mapper_args__ = {"polymorphic_identity": True}  # noqa: RUF012
+    # Lists have files and folders, and would load these of one file after the other.
+    __mapper_args__ = {"polymorphic_identity": True, "polymorphic_load": "inline"}  # noqa: RUF012
