@@ -9,7 +9,7 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -158,6 +158,20 @@ class Parts:
         """
         with suppress(FileNotFoundError), self.open(key, 0) as part:
             part.path.unlink(missing_ok=True)
+
+    @contextmanager
+    def unused(self, key: str) -> Iterator[None]:
+        """Keep requests from adding to an upload meanwhile, if it is there.
+
+        :raises PartLockedError: if a request has it open.
+        """
+        try:
+            part = self.open(key, 0)
+        except FileNotFoundError:
+            yield
+        else:
+            with part:
+                yield
 
     def forget(self, key: str) -> None:
         """Delete an upload, even one that a request adds to: it goes with that request's end."""

@@ -18,10 +18,10 @@ from portal.files import entries, quota
 from portal.files.tree import TooDeepError
 from portal.files.uploads import LONGEST_FORM, UploadRequest
 from portal.identity.current_user import signed_in_account
-from portal.sharing import limits, links, visitor
+from portal.sharing import links, room, visitor
 from portal.storage.disk import OverAllowanceError
 from portal.storage.parts import PartFile, PartLockedError
-from portal.tus import headers, uploads
+from portal.tus import headers, pieces, uploads
 from portal.web.filters import human_size
 from portal.web.flashes import done
 from portal.web.forms import csrf
@@ -33,14 +33,14 @@ tus = Blueprint("tus", __name__)
 _ANSWERS: Mapping[type[Exception], tuple[int, str]] = {
     headers.HeaderError: (400, ""),
     TooDeepError: (400, ""),
-    uploads.CancelledError: (404, "This upload was cancelled."),
+    pieces.CancelledError: (404, "This upload was cancelled."),
     PartLockedError: (423, "Another request is adding to this upload. Try again in a moment."),
-    uploads.TooManyError: (
+    room.TooManyError: (
         429,
-        f"There are {uploads.MOST_UNFINISHED} unfinished uploads. Finish or cancel some first.",
+        f"There are {room.MOST_UNFINISHED} unfinished uploads. Finish or cancel some first.",
     ),
-    uploads.WrongChecksumError: (460, "The piece did not arrive as it was sent. Send it again."),
-    uploads.WrongOffsetError: (
+    pieces.WrongChecksumError: (460, "The piece did not arrive as it was sent. Send it again."),
+    pieces.WrongOffsetError: (
         409,
         "The piece does not begin where the upload ends. Ask for its offset first.",
     ),
@@ -123,7 +123,7 @@ def create_folders() -> ResponseReturnValue:
     target = target_of(headers.parse_metadata(encoded))
     _admit()
     link = target.visit and target.visit.request
-    with _refusing(link), limits.counted(link, 0) if link else nullcontext():
+    with _refusing(link), room.counted(link, 0) if link else nullcontext():
         entries.make_path(target.folder, headers.folders_of(encoded))
     return "", 201
 
@@ -189,7 +189,7 @@ def _refusing(link: FileRequest | None) -> Iterator[None]:
     """Tell a visitor of a limit what a visitor may know of it."""
     try:
         yield
-    except (limits.LimitReachedError, quota.QuotaExceededError) as error:
+    except (room.LimitReachedError, quota.QuotaExceededError) as error:
         if link:
             refuse_visitor(link, error)
         raise
@@ -197,7 +197,7 @@ def _refusing(link: FileRequest | None) -> Iterator[None]:
 
 def _opened_or_404(upload: Upload) -> PartFile:
     try:
-        return uploads.opened(upload)
+        return pieces.opened(upload)
     except FileNotFoundError:
         uploads.cancel(upload)
         abort(404, GONE)
@@ -216,13 +216,13 @@ def _take_piece(upload: Upload, start: int) -> str:
         # This comes first: after a lost connection, browsers may send a request again by
         # themselves.
         if start != part.size:
-            raise uploads.WrongOffsetError
+            raise pieces.WrongOffsetError
         if (request.content_length or 0) > upload.size - start:
             abort(413, _TOO_LONG.format(upload.size))
         with _refusing(upload.request):
-            uploads.check_room(upload)  # much may have come since it was begun
+            pieces.check_room(upload)  # much may have come since it was begun
         try:
-            uploads.append(upload, part, cast("BinaryIO", request.stream), parsed)
+            pieces.append(upload, part, cast("BinaryIO", request.stream), parsed)
         except OverAllowanceError:
             abort(413, _TOO_LONG.format(upload.size))
         there = part.size
@@ -235,5 +235,5 @@ def _finish(upload: Upload, part: PartFile) -> None:
     link = upload.request
     detail, linked = (links.via(link), link.folder.public_id) if link else ("", None)
     with _refusing(link):
-        stored = uploads.finish(upload, part)
+        stored = pieces.finish(upload, part)
     done("upload", stored, detail=detail, linked=linked)

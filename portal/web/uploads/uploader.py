@@ -13,7 +13,7 @@ from portal.files.policy import may
 from portal.files.quota import QuotaExceededError
 from portal.identity.current_user import current_account, signed_in_account
 from portal.sharing import visitor
-from portal.sharing.limits import LimitReachedError
+from portal.sharing.room import LimitReachedError
 from portal.sharing.status import Status, status_of
 from portal.tus import uploads
 from portal.tus.uploads import Visit

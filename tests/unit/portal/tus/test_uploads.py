@@ -27,9 +27,10 @@ from portal.core.database import db
 from portal.core.models import Account, Activity, Folder, StoredFile, Upload, now
 from portal.files import quota, trash
 from portal.maintenance import cleanup
+from portal.sharing import room
 from portal.storage import disk, parts
 from portal.storage.content import current_storage
-from portal.tus import headers, uploads
+from portal.tus import headers, pieces
 from portal.tus.headers import HeaderError
 from tests.support.portal import (
     REDIRECT,
@@ -213,8 +214,8 @@ def test_more_than_announced_is_refused_where_it_was_not_counted_before(
     with app.app_context():
         upload_row = db.session.scalars(select(Upload)).one()
         stream = io.BytesIO(b"12345678901")
-        with uploads.opened(upload_row) as part, pytest.raises(disk.OverAllowanceError):
-            uploads.append(upload_row, part, stream)
+        with pieces.opened(upload_row) as part, pytest.raises(disk.OverAllowanceError):
+            pieces.append(upload_row, part, stream)
     assert tus.offset(url) == 0
 
 
@@ -260,8 +261,8 @@ def test_of_two_at_once_one_waits_its_turn(app: Flask, tus: Tus) -> None:
     def add_slowly() -> None:
         with app.app_context():
             row = db.session.scalars(select(Upload)).one()
-            with uploads.opened(row) as part:
-                uploads.append(row, part, body)  # type: ignore[arg-type]
+            with pieces.opened(row) as part:
+                pieces.append(row, part, body)  # type: ignore[arg-type]
                 assert part.size == 10
 
     thread = threading.Thread(target=add_slowly)
@@ -324,8 +325,8 @@ def test_upload_is_finished_late_if_its_last_request_was_killed(
     tus.add(url, 0, b"12345")
     with app.app_context():
         row = db.session.scalars(select(Upload)).one()
-        with uploads.opened(row) as part:
-            uploads.append(row, part, io.BytesIO(b"67890"))
+        with pieces.opened(row) as part:
+            pieces.append(row, part, io.BytesIO(b"67890"))
     assert links(alice) == {}
     assert tus.offset(url) == 10
     with alice.get(links(alice)["a"]) as response:
@@ -351,7 +352,7 @@ def test_what_a_power_cut_has_left_beyond_what_was_noted_is_cut_off(
 def test_piece_is_on_the_disk_before_it_is_noted_and_answered(
     app: Flask, tus: Tus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(uploads, "_NOTED_EVERY", 3)
+    monkeypatch.setattr(pieces, "_NOTED_EVERY", 3)
     synced: list[tuple[int, int]] = []
 
     def sync(part: parts.PartFile) -> int:
@@ -362,8 +363,8 @@ def test_piece_is_on_the_disk_before_it_is_noted_and_answered(
 
     monkeypatch.setattr(parts.PartFile, "sync", sync)
     url = tus.begin(10)
-    pieces = Cut(b"123", b"456", b"7")
-    tus.send("PATCH", url, pieces, Upload_Offset="0", Content_Length="10")
+    body = Cut(b"123", b"456", b"7")
+    tus.send("PATCH", url, body, Upload_Offset="0", Content_Length="10")
     assert synced == [(0, 3), (3, 6), (6, 7)]
     assert tus.offset(url) == 7
 
@@ -554,7 +555,7 @@ def test_disk_without_room_for_one_more_name_is_507(
 
 
 def test_too_many_begun_uploads_are_refused(tus: Tus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uploads, "MOST_UNFINISHED", 2)
+    monkeypatch.setattr(room, "MOST_UNFINISHED", 2)
     assert tus.create(1).status_code == 201
     assert tus.create(1).status_code == 201
     refused = tus.create(1)
