@@ -5,12 +5,12 @@ Each count is one statement, so that concurrent requests never exceed a limit to
 
 from __future__ import annotations
 
-from datetime import datetime
-
+import sqlalchemy as sa
 from flask import current_app
 from sqlalchemy import Select, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 
+from portal.core.clock import within
 from portal.core.database import change, db
 from portal.core.models import Entry, Share, ShareDownload, now
 
@@ -29,7 +29,7 @@ def begin_download(share: Share, entry: Entry, visitor: str) -> bool:
         row.on_conflict_do_update(
             index_elements=["share_id", "entry_id", "visitor"],
             set_={"counted_at": row.excluded.counted_at},
-            where=ShareDownload.counted_at < _oldest_grant(),
+            where=sa.not_(_is_recent()),
         ).returning(ShareDownload.id)
     )
     if counted is None:
@@ -61,13 +61,13 @@ def _grants(share: Share, visitor: str) -> Select[ShareDownload]:
     return select(ShareDownload).where(
         ShareDownload.share_id == share.id,
         ShareDownload.visitor == visitor,
-        ShareDownload.counted_at >= _oldest_grant(),
+        _is_recent(),
     )
 
 
-def _oldest_grant() -> datetime:
+def _is_recent() -> sa.ColumnElement[bool]:
     # The visitor's cookie lasts no longer.
-    return now() - current_app.permanent_session_lifetime
+    return ShareDownload.counted_at.between(*within(current_app.permanent_session_lifetime))
 
 
 def _count(share: Share) -> bool:

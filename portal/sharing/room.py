@@ -13,7 +13,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, delete, exists, func, or_, select, update
 
-from portal.core.clock import latest
+from portal.core.clock import within
 from portal.core.database import change, commit_change, db
 from portal.core.models import Account, FileRequest, Upload, now
 from portal.storage.parts import PartLockedError, current_parts
@@ -150,8 +150,7 @@ def counted(request: FileRequest, size: int) -> Iterator[None]:
 
 
 def _is_stalled() -> ColumnElement[bool]:
-    # A wrong clock may have noted that a piece came later than now.
-    is_recent = Upload.used_at.between(now() - STALLED_AFTER, latest())
+    is_recent = Upload.used_at.between(*within(STALLED_AFTER))
     return sa.and_(Upload.finished_at.is_(None), sa.not_(is_recent))
 
 

@@ -6,7 +6,6 @@ import fcntl
 import hashlib
 import os
 import secrets
-import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,10 +15,10 @@ from typing import TYPE_CHECKING, cast
 from flask import current_app
 
 from .disk import (
-    ABANDONED,
     Allowance,
     IncomingFile,
     check_space,
+    is_abandoned,
     is_key,
     naming_full_disk,
     sync_folder,
@@ -182,5 +181,5 @@ class Parts:
         with suppress(FileNotFoundError):
             for path in self._folder.iterdir():
                 with suppress(FileNotFoundError):
-                    if is_key(path.name) and time.time() - path.stat().st_mtime > ABANDONED:
+                    if is_key(path.name) and is_abandoned(path):
                         yield path.name

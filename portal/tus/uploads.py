@@ -9,7 +9,7 @@ from typing import NamedTuple
 from flask import current_app
 from sqlalchemy import delete, select
 
-from portal.core.clock import days_ago
+from portal.core.clock import believed, correct, days_ago
 from portal.core.database import commit_change, db
 from portal.core.models import Account, FileRequest, Folder, Upload, now
 from portal.files import entries, names, quota, tree, unfinished
@@ -43,7 +43,7 @@ class Announced(NamedTuple):
 
 def expiry(upload: Upload) -> datetime:
     """Return when an upload expires, if nobody resumes it."""
-    return upload.used_at + unfinished.lifetime()
+    return believed(upload.used_at) + unfinished.lifetime()
 
 
 def create(
@@ -106,16 +106,24 @@ def cancel(upload: Upload) -> None:
 def remove_expired() -> tuple[int, int]:
     """Delete expired uploads, and return how many were unfinished, and how many finished."""
     begun = done = 0
+    correct(Upload.used_at)
     expired = select(Upload).where(Upload.used_at < days_ago(current_app.config["UPLOAD_DAYS"]))
     for upload in db.session.scalars(expired).all():
         is_finished = upload.finished_at is not None
         with suppress(PartLockedError), current_parts().unused(upload.part_key):
             cancel(upload)
             done, begun = done + is_finished, begun + (not is_finished)
+    return begun, done
+
+
+def remove_orphans() -> int:
+    """Delete parts that no upload has had for a day, and return how many."""
+    count = 0
     for key in current_parts().abandoned():
         if not db.session.scalar(select(Upload.id).where(Upload.part_key == key)):
             current_parts().forget(key)
-    return begun, done
+            count += 1
+    return count
 
 
 def _has_expired(upload: Upload) -> bool:

@@ -10,6 +10,7 @@ import io
 import os
 import sqlite3
 import threading
+import time
 import tracemalloc
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -47,6 +48,8 @@ from tests.support.portal import (
 from tests.support.tus import Tus, words
 
 MIB = 1024**2
+DAY = 24 * 60 * 60
+YEAR = 365 * DAY
 CONTENT = bytes(range(256)) * 400
 
 
@@ -627,18 +630,18 @@ def test_upload_that_goes_on_is_not_given_up(app: Flask, tus: Tus, data: Path) -
     assert len(unfinished(data)) == 1
 
 
-def test_parts_that_no_row_names_go(
-    app: Flask, tus: Tus, data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_parts_that_no_row_names_go(app: Flask, tus: Tus, data: Path) -> None:
     tus.begin(10)
     with app.app_context():
         db.session.query(Upload).delete()
         db.session.commit()
-        cleanup.clean_up(data, current_storage())
-        assert len(unfinished(data)) == 1  # its row may be under way
-        monkeypatch.setattr(parts, "ABANDONED", -1)
-        cleanup.clean_up(data, current_storage())
-    assert unfinished(data) == []
+        (part,) = unfinished(data)
+        for age, there, told in ((0, [part], 0), (-YEAR, [part], 0), (2 * DAY, [], 1)):
+            os.utime(part, (time.time() - age,) * 2)
+            # Young, its row may be under way.
+            assert cleanup.clean_up(data, current_storage())["abandoned uploads"] == told
+            assert unfinished(data) == there
+            assert all(time.time() - one.stat().st_mtime >= 0 for one in there)
 
 
 def test_upload_whose_part_is_lost_is_begun_again(tus: Tus, data: Path) -> None:

@@ -95,7 +95,7 @@ def test_five_files_at_once_are_told_what_is_still_true_when_it_is_read(
     assert parts(data) == {}
 
 
-@pytest.mark.parametrize("passed", [HOUR, -timedelta(days=365)], ids=["stalled", "by a wrong clock"])
+@pytest.mark.parametrize("passed", [HOUR, -timedelta(days=365)], ids=["stalled", "ahead"])
 def test_stalled_upload_is_given_up_when_its_room_is_needed(
     passed: timedelta, app: Flask, ask: Ask, data: Path
 ) -> None:
