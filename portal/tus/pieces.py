@@ -105,7 +105,7 @@ def finish(upload: Upload, part: PartFile) -> StoredFile:
     if part.size != upload.size:
         raise AssertionError("only what is complete is finished")
     part_key, name, path = upload.part_key, upload.name, folders_of(upload.client_metadata)
-    link, size = upload.request, upload.size
+    link, size, upload_id = upload.request, upload.size, upload.id
     check_room(upload)  # before folders are created for it
     _ = part.sha256  # hashed and written down to the disk before the database is locked
     folder = entries.make_path(upload.folder, path)
@@ -125,6 +125,8 @@ def finish(upload: Upload, part: PartFile) -> StoredFile:
     finally:
         part.discard()
     current_parts().forget(part_key)
+    if finished.name != name:  # for a client that missed the answer
+        commit_change(update(Upload).where(Upload.id == upload_id).values(name=finished.name))
     return finished
 
 

@@ -102,7 +102,7 @@ def test_upload_goes_on_in_another_tab_after_its_own_was_closed(
     page.close()
     again = context.new_page()
     again.goto(address)
-    again.get_by_text("Select or drop it again to resume.").wait_for()
+    again.get_by_text("To resume, select or drop it again in the browser that began it.").wait_for()
     offsets = offsets_of(again)
     choose_files(again, file)
     assert_is_whole(again, file)

@@ -74,10 +74,16 @@ export class TrayItem {
     this.signIn.hidden = !upload.isSignedOut;
   }
 
+  #done() {
+    const { size, storedAs } = this.upload;
+    const done = `Done, ${humanSize(size)}`;
+    return storedAs ? `${done}. Stored as ${storedAs}` : done;
+  }
+
   #said() {
     const { upload } = this;
     if (upload.state === "failed") return upload.problem;
-    if (upload.state === "done") return upload.file ? `Done, ${humanSize(upload.size)}` : "Folder created";
+    if (upload.state === "done") return upload.file ? this.#done() : "Folder created";
     const there = `${humanSize(upload.sent)} of ${humanSize(upload.size)}`;
     if (upload.state !== "running") return `${SAID[upload.state]}, ${there}`;
     if (upload.size && upload.sent === upload.size) return "Checking what arrived …";

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import BinaryIO, cast
+from urllib.parse import quote
 
 from flask import Blueprint, Response, abort, current_app, request, url_for
 from flask.typing import ResponseReturnValue
@@ -26,11 +27,12 @@ from portal.web.filters import human_size
 from portal.web.flashes import done
 from portal.web.forms import csrf
 
-from .uploader import GONE, refuse_visitor, target_of, upload_or_404
+from .uploader import GONE, IN_TRASH, refuse_visitor, target_of, upload_or_404
 
 tus = Blueprint("tus", __name__)
 
 _ANSWERS: Mapping[type[Exception], tuple[int, str]] = {
+    entries.GoneError: (403, IN_TRASH),
     headers.HeaderError: (400, ""),
     TooDeepError: (400, ""),
     pieces.CancelledError: (404, "This upload was cancelled."),
@@ -109,7 +111,7 @@ def create() -> ResponseReturnValue:
         said["Upload-Offset"] = str(upload.size)
     elif length == 0 or _has_body():
         said["Upload-Offset"] = _take_piece(upload, 0)
-    return "", 201, said
+    return "", 201, said | _other_name(upload)
 
 
 @tus.post("/uploads/folders/")
@@ -137,7 +139,8 @@ def add(public_id: str) -> ResponseReturnValue:
     start = headers.parse_number("Upload-Offset", request.headers.get("Upload-Offset"))
     if upload.finished_at:
         abort(409, "This upload is complete.")
-    return "", 204, {"Upload-Offset": _take_piece(upload, start)} | _expiry(upload)
+    said = {"Upload-Offset": _take_piece(upload, start)}
+    return "", 204, said | _expiry(upload) | _other_name(upload)
 
 
 # mod_wsgi may hand a HEAD on as a GET: see its WSGIMapHEADToGET.
@@ -155,7 +158,7 @@ def show(public_id: str) -> ResponseReturnValue:
     said = {"Upload-Offset": str(there), "Upload-Length": str(upload.size)} | _expiry(upload)
     if upload.client_metadata:
         said["Upload-Metadata"] = upload.client_metadata
-    return "", 200, said
+    return "", 200, said | _other_name(upload)
 
 
 @tus.delete("/uploads/<public_id>")
@@ -189,7 +192,7 @@ def _refusing(link: FileRequest | None) -> Iterator[None]:
     """Tell a visitor of a limit what a visitor may know of it."""
     try:
         yield
-    except (room.LimitReachedError, quota.QuotaExceededError) as error:
+    except (room.LimitReachedError, quota.QuotaExceededError, entries.GoneError) as error:
         if link:
             refuse_visitor(link, error)
         raise
@@ -206,6 +209,17 @@ def _opened_or_404(upload: Upload) -> PartFile:
 def _expiry(upload: Upload) -> dict[str, str]:
     """Return the header that says when an upload expires; none if it is complete."""
     return {} if upload.finished_at else {"Upload-Expires": http_date(uploads.expiry(upload))}
+
+
+def _other_name(upload: Upload) -> dict[str, str]:
+    """Return the header that says which other name a complete file got; none to visitors.
+
+    They would learn from a number in it what there is already.
+    """
+    wanted = headers.parse_metadata(upload.client_metadata).get("filename")
+    if upload.finished_at is None or upload.request_id or upload.name == wanted:
+        return {}
+    return {"Stored-Name": quote(upload.name)}
 
 
 def _take_piece(upload: Upload, start: int) -> str:
