@@ -204,6 +204,20 @@ def test_dropped_files_and_folders_are_uploaded(portal: Portal, tmp_path: Path) 
     assert sorted(stored) == [("a.txt",), ("b.txt",), ("c.txt",)]  # each once
 
 
+def test_tray_says_the_other_name_that_a_file_got(portal: Portal, tmp_path: Path) -> None:
+    page = portal.sign_in()
+    make_folder(page, "Taken")
+    path = tmp_path / "Übung.txt"
+    for content in ("1", "22"):
+        path.write_text(content)
+        choose_files(page, path)
+        page.locator("#tray li[data-state=done]").nth(len(content) - 1).wait_for()
+    said = page.locator("#tray li[data-state=done] .said").all_inner_texts()
+    assert said == ["Done, 1 byte", "Done, 2 bytes. Stored as Übung (2).txt"]
+    stored = rows(portal.run, "SELECT name, size FROM entry WHERE name GLOB 'Übung*'")
+    assert sorted(stored) == [("Übung (2).txt", 2), ("Übung.txt", 1)]
+
+
 def test_what_does_not_fit_says_the_limit_and_the_cure(portal: Portal, tmp_path: Path) -> None:
     page = portal.sign_in("bob")
     path = tmp_path / "large.bin"

@@ -10,7 +10,7 @@ function humanSize(bytes) {
     bytes /= 1024;
     unit += 1;
   }
-  return `${NUMBER.format(bytes)} ${units[unit]}`;
+  return bytes === 1 && unit === 0 ? "1 byte" : `${NUMBER.format(bytes)} ${units[unit]}`;
 }
 
 /** Write a length of time for people, who need no seconds where it is long. */

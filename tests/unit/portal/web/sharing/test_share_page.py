@@ -355,7 +355,7 @@ def test_limits_of_a_request_hold(app: Flask, alice: FlaskClient, visit: Visitor
     said = send(visitor, home, "large.txt", b"x" * 2000).text
     assert "Nothing was received: This link had room for 1 KiB more. Send smaller files" in said
     assert "Received: a.txt" in send(visitor, home, "a.txt", b"x" * 500).text
-    assert "This link had room for 548 bytes more." in send(visitor, home, "b.txt", b"x" * 600).text
+    assert "This link had room for 549 bytes more." in send(visitor, home, "b.txt", b"x" * 600).text
     last = send(visitor, home, "c.txt", b"x")
     assert (last.status_code, "Received: c.txt. Thank you." in last.text) == (200, True)
     assert "received all the files" in last.text
