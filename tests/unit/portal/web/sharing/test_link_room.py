@@ -6,6 +6,7 @@ import fcntl
 import io
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from werkzeug.test import TestResponse
 from portal.core.database import db
 from portal.core.models import FileRequest, StoredFile, Upload, now
 from portal.sharing import room
+from portal.storage.parts import Parts
 from tests.support.portal import REDIRECT, kept, links
 from tests.support.tus import Sender
 
@@ -150,6 +152,26 @@ def send(sender: Sender, how: str) -> None:
 def send_form(sender: Sender) -> TestResponse:
     form = {"csrf_token": sender.token, "file": (io.BytesIO(b"x"), "other")}
     return sender.client.post(f"/uploads{sender.page}", data=form)
+
+
+def test_upload_that_had_a_piece_meanwhile_is_not_given_up(
+    app: Flask, ask: Ask, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = ask(file_limit=1)
+    slow, other = Sender(app, address), Sender(app, address)
+    url = slow.begin(10, filename="slow")
+    let_pass(app, HOUR)
+    really = Parts.unused
+
+    def unused(parts: Parts, key: str) -> AbstractContextManager[None]:
+        assert slow.add(url, 0, b"12345").status_code == 204
+        return really(parts, key)
+
+    monkeypatch.setattr(Parts, "unused", unused)
+    assert other.announce(1, filename="other").status_code == 413
+    assert (set(unfinished(app)), list(parts(data).values())) == ({"slow"}, [5])
+    assert slow.add(url, 5, b"67890").status_code == 204
+    assert stored(app) == (1, 10, 1, 10)
 
 
 @pytest.mark.parametrize("how", ["form", "folder"])
