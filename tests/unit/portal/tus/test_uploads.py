@@ -37,6 +37,7 @@ from tests.support.portal import (
     REDIRECT,
     arriving,
     choose,
+    delete_for_good,
     folder_id,
     folders,
     kept,
@@ -427,12 +428,16 @@ def test_anothers_folder_and_upload_look_as_if_they_were_not_there(
     assert tus.offset(url) == 0
 
 
-def test_upload_into_a_folder_that_was_deleted_ends(alice: FlaskClient, tus: Tus) -> None:
+def test_upload_into_a_folder_that_was_deleted_ends(
+    alice: FlaskClient, tus: Tus, data: Path
+) -> None:
     page = make_folder(alice, "Gone")
     url = tus.begin(3, folder=page.rpartition("/")[2], filename="a")
-    choose(alice, "trash", page)
-    assert tus.add(url, 0, b"abc").status_code == 404
-    assert links(alice) == {}
+    tus.add(url, 0, b"a")
+    delete_for_good(alice, page)
+    assert tus.add(url, 1, b"bc").status_code == 404
+    assert tus.create(3, folder=page.rpartition("/")[2]).status_code == 404
+    assert (links(alice), unfinished(data), kept(data)) == ({}, [], [])
 
 
 @pytest.mark.parametrize("how", ["purge", "empty", "account"])
