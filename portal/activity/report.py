@@ -13,8 +13,9 @@ from typing import NamedTuple
 from sqlalchemy import Select, false, func, or_, select, union
 
 from portal.core import references, text
+from portal.core.clock import within
 from portal.core.database import db
-from portal.core.models import Activity, Entry, Receipt, StoredFile, now
+from portal.core.models import Activity, Entry, Receipt, StoredFile
 from portal.core.references import reference
 
 from .record import bring_in
@@ -150,7 +151,8 @@ def downloads(file: StoredFile) -> Downloads:
 
 def _is_pending(activity: Activity) -> bool:
     """Return whether the end of a download without a receipt may still be told."""
-    return now() - activity.at < _CONFIRMED_WITHIN
+    oldest, latest = within(_CONFIRMED_WITHIN)
+    return oldest < activity.at <= latest
 
 
 def _covers(pieces: Sequence[tuple[int, int]], size: int) -> bool:

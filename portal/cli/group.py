@@ -6,14 +6,13 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from fractions import Fraction
+from contextlib import contextmanager, suppress
 
 import click
 from flask.cli import AppGroup, ScriptInfo
 from sqlalchemy.exc import DBAPIError
 
-from portal.core import database
+from portal.core import database, sizes
 from portal.core.text import is_text
 from portal.storage.ballast import current_ballast
 from portal.storage.disk import StorageFullError
@@ -54,10 +53,9 @@ _LONGEST_ARGUMENT = 4096
 portal = _Commands("portal", help="Prepare the portal and manage its accounts.")
 takes_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
-_UNITS = {letter: 1024**power for power, letter in enumerate("KMGT", 1)}
-_LARGEST = 2**63 - 1
+_UNITS = {"K": sizes.KIB, "M": sizes.MIB, "G": sizes.GIB, "T": sizes.TIB}
 """The largest integer in the database."""
-_SIZE = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,20})?) ?(?:([KMGT])(?:I?B)?|B)?", re.ASCII)
+_SIZE = re.compile(r"([0-9.,]+) ?(?:([KMGT])(?:I?B)?|B)?", re.ASCII)
 
 
 @contextmanager
@@ -82,11 +80,10 @@ def needs_schema() -> Iterator[None]:
 def parse_size(text: str) -> int:
     """Return the bytes of ``500``, ``1.5M``, ``10G`` or ``10 GiB``: units are powers of 1024."""
     found = _SIZE.fullmatch(text.strip().upper())
-    # A float would round large sizes.
-    size = Fraction(found[1]) * _UNITS.get(found[2], 1) if found else Fraction(-1)
-    if not 0 <= size <= _LARGEST or size.denominator != 1:
-        raise click.BadParameter(f"{text!r} is not a size. Write it like 500M, 1.5G or 2T.")
-    return int(size)
+    with suppress(ValueError):
+        if found and (found[2] or found[1].isdigit()):  # there is no half a byte
+            return sizes.read(found[1], _UNITS.get(found[2], 1))
+    raise click.BadParameter(f"{text!r} is not a size. Write it like 500M, 1.5G or 2T.")
 
 
 def show(value: object, lines: Iterable[str], *, as_json: bool) -> None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, time, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import InstrumentedAttribute
 
 from .database import commit_change, db
 from .models import SeenDay, now
@@ -18,10 +19,36 @@ from .models import SeenDay, now
 SKEW = timedelta(minutes=2)
 """How far a clock is set back in everyday use. What is later than that is from a wrong clock."""
 
+_MOST_WRONG_DAYS = 2
+"""Days that may have been seen by a clock that was ahead; by so many, things may expire early."""
+
 
 def latest() -> datetime:
     """Return the latest moment that can have been noted by a clock that was right."""
     return now() + SKEW
+
+
+def within(passed: timedelta) -> tuple[datetime, datetime]:
+    """Return between which moments something was noted that is no older than that."""
+    return now() - passed, latest()
+
+
+def believed(moment: datetime) -> datetime:
+    """Return a moment as noted, or this one if a wrong clock noted one that is still to come."""
+    return min(moment, now())
+
+
+def correct(column: InstrumentedAttribute[datetime | None]) -> None:
+    """Set to now what a wrong clock has noted as later, for its time to run from now on.
+
+    Where the portal has seen many later days, it is the present clock that is wrong.
+    """
+    later = select(func.count()).where(SeenDay.day > now().date())
+    if (db.session.scalar(later) or 0) > _MOST_WRONG_DAYS:
+        return
+    is_wrong = column > latest()
+    if db.session.scalar(select(select(column).where(is_wrong).exists())):
+        commit_change(update(column.class_).where(is_wrong).values({column: now()}))
 
 
 def days_ago(days: int) -> datetime:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import aliased
 
 from portal.activity.record import Thing, record
-from portal.core.clock import days_ago
+from portal.core.clock import believed, correct, days_ago
 from portal.core.database import change, db
 from portal.core.models import Entry, Folder, StoredFile, now
 
@@ -128,6 +128,7 @@ def empty(owner_id: int) -> Purged:
 def purge_expired(most: int | None = None) -> Purged:
     """Delete permanently what expired in the trash, of all accounts, the oldest first."""
     files = size = 0
+    correct(Entry.trashed_at)
     for entry_id in _expired(most):
         try:
             entry = _in_trash(entry_id)
@@ -159,7 +160,8 @@ def purge_now_and_then() -> None:
 
 def expiry(entry: Entry) -> datetime:
     """Return when an entry in the trash will be deleted permanently."""
-    return (entry.trashed_at or now()) + timedelta(days=current_app.config["TRASH_DAYS"])
+    moment = believed(entry.trashed_at or now())
+    return moment + timedelta(days=current_app.config["TRASH_DAYS"])
 
 
 def _tops(owner_id: int) -> tuple[sa.ColumnElement[bool], ...]:

@@ -59,9 +59,9 @@ def part_keys(folders: Select[int]) -> Sequence[str]:
     return db.session.scalars(select(Upload.part_key).where(Upload.folder_id.in_(folders))).all()
 
 
-def count_begun(owner_id: int, request_id: int | None) -> int:
-    """Return how many of an account's unfinished uploads came by a link, or by none."""
-    mine = and_(Upload.owner_id == owner_id, Upload.request_id.is_not_distinct_from(request_id))
+def count_begun(owner_id: int) -> int:
+    """Return how many unfinished uploads an account has begun itself."""
+    mine = and_(Upload.owner_id == owner_id, Upload.request_id.is_(None))
     return db.session.scalar(select(func.count()).where(mine, *_unfinished())) or 0
 
 

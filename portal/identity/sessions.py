@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import NamedTuple, Self
 
 import sqlalchemy as sa
@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import contains_eager
 
-from portal.core.clock import latest
+from portal.core.clock import within
 from portal.core.database import change, commit_change, commit_soon, db
 from portal.core.models import Account, SignIn, hash_token, now
 
@@ -76,7 +76,8 @@ _VALID = (
 
 def find(key: str) -> SignIn | None:
     """Find the session of a cookie, if it has not expired and its account is active."""
-    wanted = {"key_hash": hash_token(key), "oldest": _oldest(), "latest": latest()}
+    oldest, latest = within(current_app.permanent_session_lifetime)
+    wanted = {"key_hash": hash_token(key), "oldest": oldest, "latest": latest}
     sign_in = db.session.scalar(_VALID, wanted)
     if sign_in and now() - sign_in.used_at > _NOTED_EVERY:
         _note_use(sign_in.id)
@@ -109,11 +110,7 @@ def end_all(account: Account) -> None:
 
 
 def _is_current() -> sa.ColumnElement[bool]:
-    return SignIn.created_at.between(_oldest(), latest())
-
-
-def _oldest() -> datetime:
-    return now() - current_app.permanent_session_lifetime
+    return SignIn.created_at.between(*within(current_app.permanent_session_lifetime))
 
 
 def _lock(proof: Proof) -> None:

@@ -29,7 +29,7 @@ import click
 from portal.core.datafolder import create_private, locked
 from portal.core.models import now
 from portal.core.references import name_or_reference
-from portal.storage.disk import Storage, sync_folder
+from portal.storage.disk import Storage, is_abandoned, sync_folder
 
 DATABASE, SECRET_KEY, MANIFEST = "portal.db", "secret_key", "manifest.jsonl"
 FORMAT = "portal backup 1"
@@ -128,7 +128,7 @@ def _remove_killed(folder: Path) -> None:
     """Delete the drafts of backups that were killed; those that go on are locked."""
     for left in folder.glob(f"{_DRAFT}*"):
         with suppress(OSError):
-            if time.time() - left.stat().st_mtime > _YOUNG:
+            if is_abandoned(left, _YOUNG):
                 with locked(left, fcntl.LOCK_EX | fcntl.LOCK_NB):
                     shutil.rmtree(left)
 

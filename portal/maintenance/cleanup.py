@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from portal.accounts import invitations
 from portal.activity import record
 from portal.files import trash
 from portal.identity import sessions
-from portal.storage.disk import ABANDONED, Storage
+from portal.storage.disk import Storage, is_abandoned
 from portal.tus import uploads as resumable
 
 from .restore import DRAFT
@@ -31,7 +30,7 @@ def clean_up(data: Path, storage: Storage) -> dict[str, int]:
         "records of activity": record.forget_old(),
         "unfinished uploads": unfinished,
         "records of finished uploads": finished,
-        "abandoned uploads": storage.remove_abandoned(),
+        "abandoned uploads": storage.remove_abandoned() + resumable.remove_orphans(),
         "postponed deletions": storage.deletions.finish(),
         "drafts": _delete_drafts(data, storage),
     }
@@ -43,7 +42,7 @@ def _delete_drafts(data: Path, storage: Storage) -> int:
     files = [path for path in data.iterdir() if _DRAFT_FILE.fullmatch(path.name)]
     for path in [*files, *storage.incoming.glob(f"{DRAFT}*")]:
         with suppress(FileNotFoundError):
-            if time.time() - path.lstat().st_mtime > ABANDONED:
+            if is_abandoned(path):
                 if path.is_dir():
                     shutil.rmtree(path, ignore_errors=True)
                 else:

@@ -142,8 +142,7 @@ class Storage:
         for path in self.incoming.iterdir():
             # Another process may finish with it now, and a start must not fail for litter.
             with suppress(OSError):
-                found = path.lstat()
-                if stat.S_ISREG(found.st_mode) and time.time() - found.st_mtime > ABANDONED:
+                if stat.S_ISREG(path.lstat().st_mode) and is_abandoned(path):
                     path.unlink()
                     count += 1
         return count
@@ -231,6 +230,19 @@ class Storage:
         for folder in (self.files, self.incoming):
             with naming_full_disk(), tempfile.TemporaryFile(dir=folder, buffering=0) as file:
                 file.write(b"x")
+
+
+def is_abandoned(path: Path, after: float = ABANDONED) -> bool:
+    """Return whether nobody has written a file or folder for so many seconds.
+
+    What a clock that was ahead has written counts from now.
+
+    :raises FileNotFoundError: if it is not there.
+    """
+    age = time.time() - path.lstat().st_mtime
+    if age < 0:
+        os.utime(path, follow_symlinks=False)
+    return age > after
 
 
 def is_key(name: str) -> bool:

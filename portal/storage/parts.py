@@ -6,20 +6,19 @@ import fcntl
 import hashlib
 import os
 import secrets
-import time
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from flask import current_app
 
 from .disk import (
-    ABANDONED,
     Allowance,
     IncomingFile,
     check_space,
+    is_abandoned,
     is_key,
     naming_full_disk,
     sync_folder,
@@ -159,6 +158,20 @@ class Parts:
         with suppress(FileNotFoundError), self.open(key, 0) as part:
             part.path.unlink(missing_ok=True)
 
+    @contextmanager
+    def unused(self, key: str) -> Iterator[None]:
+        """Keep requests from adding to an upload meanwhile, if it is there.
+
+        :raises PartLockedError: if a request has it open.
+        """
+        try:
+            part = self.open(key, 0)
+        except FileNotFoundError:
+            yield
+        else:
+            with part:
+                yield
+
     def forget(self, key: str) -> None:
         """Delete an upload, even one that a request adds to: it goes with that request's end."""
         (self._folder / key).unlink(missing_ok=True)
@@ -168,5 +181,5 @@ class Parts:
         with suppress(FileNotFoundError):
             for path in self._folder.iterdir():
                 with suppress(FileNotFoundError):
-                    if is_key(path.name) and time.time() - path.stat().st_mtime > ABANDONED:
+                    if is_key(path.name) and is_abandoned(path):
                         yield path.name

@@ -2,48 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import suppress
 from datetime import datetime
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from flask import current_app
-from sqlalchemy import delete, select, update
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import delete, select
 
-from portal.core.clock import days_ago
-from portal.core.database import change, commit_change, commit_with_next, db
-from portal.core.models import Account, FileRequest, Folder, StoredFile, Upload, now
+from portal.core.clock import believed, correct, days_ago
+from portal.core.database import commit_change, db
+from portal.core.models import Account, FileRequest, Folder, Upload, now
 from portal.files import entries, names, quota, tree, unfinished
-from portal.files.uploads import add_file
-from portal.sharing import limits
-from portal.storage.disk import OverAllowanceError
-from portal.storage.parts import PartFile, PartLockedError, current_parts
+from portal.sharing import room
+from portal.storage.parts import PartLockedError, current_parts
 
-from .headers import Checksum, folders_of, parse_metadata
-
-MOST_UNFINISHED = 1000
-"""Uploads that one account, or visitors by one of its links, may have begun and not finished."""
-
-_CHUNK = 256 * 1024
-_NOTED_EVERY = 16 * 1024**2
-"""Bytes after which it is noted how much has arrived."""
-
-
-class WrongOffsetError(Exception):
-    """What was sent does not begin where the upload ends."""
-
-
-class WrongChecksumError(Exception):
-    """What arrived is not what was sent; nothing of it is kept."""
-
-
-class TooManyError(Exception):
-    """The account has begun too many uploads."""
-
-
-class CancelledError(Exception):
-    """Somebody has cancelled the upload while a request added to it."""
+from .headers import folders_of, parse_metadata
 
 
 class Visit(NamedTuple):
@@ -70,7 +43,7 @@ class Announced(NamedTuple):
 
 def expiry(upload: Upload) -> datetime:
     """Return when an upload expires, if nobody resumes it."""
-    return upload.used_at + unfinished.lifetime()
+    return believed(upload.used_at) + unfinished.lifetime()
 
 
 def create(
@@ -83,18 +56,22 @@ def create(
 
     :param visit: who sends it, if that is not the account itself.
     :raises HeaderError: if its metadata cannot be read.
-    :raises LimitReachedError: if the visitor's link does not allow it, with what they have begun.
+    :raises LimitReachedError: if the visitor's link does not accept it beside what others send.
     :raises GoneError: if the folder is not there any more.
     :raises QuotaExceededError: if the account may not have that much more, with what it has begun.
     :raises StorageFullError: if the disk has no room for it.
     :raises TooDeepError: if its folders would lie too deep.
-    :raises TooManyError: if the account has begun too many.
+    :raises TooManyError: if the account, or visitors by the link, have begun too many.
     """
     depth = len(folders_of(announced.metadata))
     if before := _created_before(account, announced, visit):
         return before
     # Of two limits, the one is told that people can do something about.
-    _check_room(account, announced.size, visit)
+    if visit:
+        room.check(visit.request, 1, announced.size)
+    quota.check(account, announced.size)
+    if visit:
+        room.clear(visit.request, announced.size)
     key = current_parts().create(announced.size)
     try:
         with entries.changing(account.id):
@@ -119,98 +96,6 @@ def find(public_id: str) -> Upload | None:
     return None if upload is None or _has_expired(upload) else upload
 
 
-def opened(upload: Upload) -> PartFile:
-    """Open what has arrived of an upload that is not finished; the caller closes it.
-
-    :raises FileNotFoundError: if it is lost.
-    :raises PartLockedError: if another request adds to it, so that nobody knows yet how much stays.
-    """
-    part = current_parts().open(upload.part_key, upload.size)
-    try:
-        db.session.rollback()  # another request may have noted more since the upload was read
-        part.cut(upload.arrived)
-    except BaseException:
-        part.close()
-        raise
-    return part
-
-
-def check_room(upload: Upload) -> None:
-    """Check that there is still room for an upload that has begun.
-
-    :raises LimitReachedError: if its visitor's link does not allow it any more.
-    :raises QuotaExceededError: if its owner may not have that many bytes more.
-    """
-    if upload.request:
-        limits.check(upload.request, 1, upload.size)
-    quota.check_begun(upload.owner_id, upload.size)
-
-
-def append(
-    upload: Upload, part: PartFile, stream: BinaryIO, checksum: Checksum | None = None
-) -> None:
-    """Add what arrives to an upload, through to the disk.
-
-    What arrived before a lost connection stays, unless a checksum was to prove it; of what arrives
-    before the process is killed, at most :data:`_NOTED_EVERY` bytes are lost.
-
-    :param part: from :func:`opened`.
-    :raises CancelledError: if somebody has cancelled it meanwhile.
-    :raises OverAllowanceError: if it is longer than the upload was announced.
-    :raises StorageFullError: if the disk is full.
-    :raises WrongChecksumError: if it does not match its checksum.
-    """
-    start, upload_id = part.size, upload.id
-    # To the end of the request, which may be long, no transaction keeps the journal from being
-    # cleared.
-    db.session.rollback()
-    try:
-        _read(part, stream, checksum, upload_id)
-    except BaseException as error:
-        if checksum or isinstance(error, OverAllowanceError):
-            part.cut(start)
-        # On a full disk less of it stays.
-        with suppress(OSError, OperationalError, CancelledError):
-            _note_arrived(part, upload_id)
-        raise
-    _note_arrived(part, upload_id)
-
-
-def finish(upload: Upload, part: PartFile) -> StoredFile:
-    """Keep an upload that is complete: on disk and in the database, or as it was.
-
-    :raises CancelledError: if somebody has cancelled it meanwhile.
-    :raises GoneError: if the folder is not there any more.
-    :raises LimitReachedError: if its visitor's link does not allow it any more.
-    :raises QuotaExceededError: if the account may not have that many bytes more.
-    :raises StorageFullError: if the disk is full.
-    """
-    if part.size != upload.size:
-        raise AssertionError("only what is complete is finished")
-    part_key, name, path = upload.part_key, upload.name, folders_of(upload.client_metadata)
-    link, size = upload.request, upload.size
-    check_room(upload)  # before folders are created for it
-    _ = part.sha256  # hashed and written down to the disk before the database is locked
-    folder = entries.make_path(upload.folder, path)
-    try:
-        current_parts().take_over(part)
-    except FileNotFoundError:
-        raise CancelledError from None
-    try:
-        commit_with_next()  # it is recorded next
-        _mark_finished(upload)
-        if link:
-            limits.reserve(link, size)
-        finished = add_file(folder, part, name)
-    except BaseException:
-        db.session.rollback()
-        raise
-    finally:
-        part.discard()
-    current_parts().forget(part_key)
-    return finished
-
-
 def cancel(upload: Upload) -> None:
     """Delete an upload, also while a request adds to it. The file of a finished one stays."""
     key = upload.part_key
@@ -221,19 +106,24 @@ def cancel(upload: Upload) -> None:
 def remove_expired() -> tuple[int, int]:
     """Delete expired uploads, and return how many were unfinished, and how many finished."""
     begun = done = 0
+    correct(Upload.used_at)
     expired = select(Upload).where(Upload.used_at < days_ago(current_app.config["UPLOAD_DAYS"]))
     for upload in db.session.scalars(expired).all():
         is_finished = upload.finished_at is not None
-        try:
-            current_parts().remove(upload.part_key)
-        except PartLockedError:
-            continue
-        cancel(upload)
-        done, begun = done + is_finished, begun + (not is_finished)
+        with suppress(PartLockedError), current_parts().unused(upload.part_key):
+            cancel(upload)
+            done, begun = done + is_finished, begun + (not is_finished)
+    return begun, done
+
+
+def remove_orphans() -> int:
+    """Delete parts that no upload has had for a day, and return how many."""
+    count = 0
     for key in current_parts().abandoned():
         if not db.session.scalar(select(Upload.id).where(Upload.part_key == key)):
             current_parts().forget(key)
-    return begun, done
+            count += 1
+    return count
 
 
 def _has_expired(upload: Upload) -> bool:
@@ -268,39 +158,8 @@ def _created_before(account: Account, announced: Announced, visit: Visit | None)
 
 
 def _check_room(account: Account, size: int, visit: Visit | None) -> None:
-    if unfinished.count_begun(account.id, visit and visit.request.id) >= MOST_UNFINISHED:
-        raise TooManyError
     if visit:
-        begun = unfinished.of_visitor(visit.request, visit.visitor)
-        limits.check(visit.request, len(begun) + 1, sum(one.size for one in begun) + size)
+        room.claim(visit.request, size)
+    elif unfinished.count_begun(account.id) >= room.MOST_UNFINISHED:
+        raise room.TooManyError
     quota.check(account, size)
-
-
-def _read(part: PartFile, stream: BinaryIO, checksum: Checksum | None, upload_id: int) -> None:
-    noted = part.size
-    hashed = hashlib.new(checksum.algorithm, usedforsecurity=False) if checksum else None
-    while chunk := stream.read(_CHUNK):
-        part.write(chunk)
-        if hashed:
-            hashed.update(chunk)
-        elif part.size - noted >= _NOTED_EVERY:
-            noted = _note_arrived(part, upload_id)
-    if hashed and checksum and hashed.digest() != checksum.digest:
-        raise WrongChecksumError
-
-
-def _note_arrived(part: PartFile, upload_id: int) -> int:
-    """Note how much is on the disk, and return it; raise :exc:`CancelledError` if that is vain."""
-    arrived = part.sync()
-    noted = update(Upload).where(Upload.id == upload_id)
-    if not commit_change(noted.values(arrived=arrived, used_at=now())):
-        raise CancelledError
-    return arrived
-
-
-def _mark_finished(upload: Upload) -> None:
-    """Record it in the transaction that brings the file, unless it was cancelled or finished."""
-    moment = now()
-    open_upload = update(Upload).where(Upload.id == upload.id, Upload.finished_at.is_(None))
-    if not change(open_upload.values(finished_at=moment, used_at=moment)):
-        raise CancelledError

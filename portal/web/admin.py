@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from typing import ParamSpec
 
@@ -14,6 +15,7 @@ from wtforms.validators import NumberRange, Optional  # type: ignore[import-unty
 from portal.accounts import accounts, invitations
 from portal.accounts.accounts import AccountError, NotAdministratorError
 from portal.accounts.invitations import LinkError
+from portal.core import sizes
 from portal.core.database import db
 from portal.core.models import Account, OneTimeLink, Role
 from portal.core.text import LONGEST_NOTE, fold
@@ -29,35 +31,26 @@ admin = Blueprint("admin", __name__)
 P = ParamSpec("P")
 _LARGEST_ID = 2**63 - 1
 """The database's largest number."""
-_GIB = 1024**3
-_LARGEST_QUOTA = 1024**2
-"""In GiB."""
-_LONGEST_QUOTA = 32
-"""Characters."""
+_LARGEST_QUOTA = 1024 * sizes.TIB
 _LONGEST_VALIDITY = 90
 """Days that an invitation created here may last."""
 
 
-def _gibibytes(size: int) -> str:
-    return f"{size / _GIB:.10g}"
+def _read_gibibytes(typed: str, _before: int | None) -> int:
+    with suppress(ValueError):
+        if (size := sizes.read(typed, sizes.GIB)) <= _LARGEST_QUOTA:
+            return size
+    raise ValueError("Enter a number of GiB, such as 5 or 0.5.")
 
 
-def _read_gibibytes(typed: str, before: int | None) -> int:
-    if before is not None and typed == _gibibytes(before):
-        return before  # what was rounded for the page, and not changed there
-    try:
-        size = float(typed) if len(typed) <= _LONGEST_QUOTA else -1
-    except ValueError:
-        size = -1
-    if not 0 <= size <= _LARGEST_QUOTA:  # which refuses 'nan', too
-        raise ValueError("Enter a number of GiB, such as 5 or 0.5.")
-    return int(size * _GIB)
+def _write_gibibytes(size: int) -> str:
+    return sizes.write(size, sizes.GIB)
 
 
 class QuotaForm(Form):
     """How much an account may keep."""
 
-    quota = OptionalField("Quota (GiB)", _read_gibibytes, _gibibytes)
+    quota = OptionalField("Quota (GiB)", _read_gibibytes, _write_gibibytes)
 
 
 class DeleteForm(Form):

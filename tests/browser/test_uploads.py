@@ -102,7 +102,7 @@ def test_upload_goes_on_in_another_tab_after_its_own_was_closed(
     page.close()
     again = context.new_page()
     again.goto(address)
-    again.get_by_text("Select or drop it again to resume.").wait_for()
+    again.get_by_text("To resume, select or drop it again in the browser that began it.").wait_for()
     offsets = offsets_of(again)
     choose_files(again, file)
     assert_is_whole(again, file)
@@ -202,6 +202,20 @@ def test_dropped_files_and_folders_are_uploaded(portal: Portal, tmp_path: Path) 
     page.get_by_role("link", name="c.txt", exact=True).wait_for()
     stored = rows(portal.run, "SELECT name FROM entry WHERE is_file AND name GLOB '[abc]*.txt'")
     assert sorted(stored) == [("a.txt",), ("b.txt",), ("c.txt",)]  # each once
+
+
+def test_tray_says_the_other_name_that_a_file_got(portal: Portal, tmp_path: Path) -> None:
+    page = portal.sign_in()
+    make_folder(page, "Taken")
+    path = tmp_path / "Übung.txt"
+    for content in ("1", "22"):
+        path.write_text(content)
+        choose_files(page, path)
+        page.locator("#tray li[data-state=done]").nth(len(content) - 1).wait_for()
+    said = page.locator("#tray li[data-state=done] .said").all_inner_texts()
+    assert said == ["Done, 1 byte", "Done, 2 bytes. Stored as Übung (2).txt"]
+    stored = rows(portal.run, "SELECT name, size FROM entry WHERE name GLOB 'Übung*'")
+    assert sorted(stored) == [("Übung (2).txt", 2), ("Übung.txt", 1)]
 
 
 def test_what_does_not_fit_says_the_limit_and_the_cure(portal: Portal, tmp_path: Path) -> None:

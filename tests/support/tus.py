@@ -6,6 +6,7 @@ import base64
 from collections.abc import Mapping
 from typing import Protocol
 
+from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
@@ -33,13 +34,13 @@ class Tus:
 
     def __init__(self, client: FlaskClient, page: str = "/") -> None:
         self._client = client
-        self._token = token(client, page)
+        self.token = token(client, page)
 
     def send(
         self, method: str, url: str, body: bytes | Body = b"", /, **fields: str
     ) -> TestResponse:
         """Send a request; fields are headers, with ``_`` for ``-``."""
-        sent = {"Tus-Resumable": "1.0.0", "X-CSRFToken": self._token}
+        sent = {"Tus-Resumable": "1.0.0", "X-CSRFToken": self.token}
         if method in {"PATCH"} or body:
             sent["Content-Type"] = CONTENT_TYPE
         sent |= {name.replace("_", "-"): value for name, value in fields.items()}
@@ -50,7 +51,7 @@ class Tus:
 
     def request(self, method: str, url: str, sent: Mapping[str, str], body: bytes) -> TestResponse:
         """Send headers as they are; one without a value is left out."""
-        headers = {"Tus-Resumable": "1.0.0", "X-CSRFToken": self._token, **sent}
+        headers = {"Tus-Resumable": "1.0.0", "X-CSRFToken": self.token, **sent}
         headers = {name: value for name, value in headers.items() if value}
         return self._client.open(url, method=method, headers=headers, data=body)
 
@@ -68,3 +69,26 @@ class Tus:
 
     def offset(self, url: str) -> int:
         return int(self.send("HEAD", url).headers["Upload-Offset"])
+
+
+class Sender(Tus):
+    """A visitor who has opened a link to upload."""
+
+    def __init__(self, app: Flask, address: str) -> None:
+        client = app.test_client()
+        self.page = client.get(address).location
+        super().__init__(client, self.page)
+        self.client, self._request = client, self.page.rpartition("/")[2]
+
+    def announce(self, length: int, body: bytes = b"", /, **metadata: str) -> TestResponse:
+        return self.create(length, body, request=self._request, **metadata)
+
+    def make_folders(self, path: str) -> TestResponse:
+        return self.send(
+            "POST",
+            "/uploads/folders/",
+            Upload_Metadata=words(request=self._request, relativePath=path),
+        )
+
+    def begin(self, length: int, **metadata: str) -> str:
+        return super().begin(length, request=self._request, **metadata)

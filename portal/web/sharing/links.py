@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import date, datetime, timedelta
-from decimal import Decimal
 from typing import Any, NamedTuple, cast
 
 from flask import Blueprint, redirect, render_template, url_for
@@ -12,6 +12,7 @@ from flask.typing import ResponseReturnValue
 from wtforms import BooleanField, ValidationError  # type: ignore[import-untyped]
 
 from portal.activity.record import Action
+from portal.core import sizes
 from portal.core.models import Entry, FileRequest, Folder, Share, now
 from portal.core.text import LONGEST_NOTE, one_line
 from portal.identity import passwords
@@ -37,8 +38,6 @@ link_pages = Blueprint("links", __name__)
 
 _DEFAULT_LIFETIME = timedelta(days=14)
 _COUNT = re.compile("0{0,9}[1-9][0-9]{0,8}", re.ASCII)
-# No exponents: a number of a million digits would keep the whole process busy.
-_MEBIBYTES = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?", re.ASCII)
 
 
 class PlaceQuery(Query):
@@ -71,19 +70,15 @@ def _read_count(written: str, _before: int | None) -> int:
     return int(written)
 
 
-def _read_mebibytes(written: str, before: int | None) -> int:
-    written = written.replace(",", ".")
-    # The field shows a rounded size. If that is unchanged, so is the size.
-    if before is not None and written == _write_mebibytes(before):
-        return before
-    size = int(Decimal(written) * 1024**2) if _MEBIBYTES.fullmatch(written) else 0
-    if size < 1:
-        raise ValueError("Enter a size in MiB, such as 500, or leave this empty.")
-    return size
+def _read_mebibytes(written: str, _before: int | None) -> int:
+    with suppress(ValueError):
+        if size := sizes.read(written, sizes.MIB):
+            return size
+    raise ValueError("Enter a size in MiB, such as 500, or leave this empty.")
 
 
 def _write_mebibytes(size: int) -> str:
-    return f"{Decimal(size) / 1024**2:.6f}".rstrip("0").rstrip(".")
+    return sizes.write(size, sizes.MIB)
 
 
 class LinkForm(Form):

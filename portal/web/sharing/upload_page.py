@@ -10,8 +10,8 @@ from portal.core.models import FileRequest
 from portal.files import names, quota, unfinished
 from portal.files.quota import QuotaExceededError
 from portal.files.uploads import accept_up_to, add_file, received_files
-from portal.sharing import limits, links, visitor
-from portal.sharing.limits import LimitReachedError
+from portal.sharing import links, room, visitor
+from portal.sharing.room import LimitReachedError
 from portal.sharing.status import Status, status_of
 from portal.storage.disk import IncomingFile, OverAllowanceError
 from portal.web.filters import human_size
@@ -33,7 +33,7 @@ def enter_request(token: str) -> ResponseReturnValue:
 def show(public_id: str) -> ResponseReturnValue:
     """Show who requests files, and the form to send them; after the last one, only thanks."""
     wanted = open_link(FileRequest, public_id)
-    files, size = limits.left(wanted)
+    files, size = room.of(wanted)
     return render_template(
         "sharing/upload_page.html",
         file_request=wanted,
@@ -88,18 +88,26 @@ def explain(wanted: FileRequest, error: LimitReachedError | QuotaExceededError) 
             " more space."
         )
     if error.files == 0 or error.size == 0:
+        if room.is_held(wanted):
+            return (
+                "All that this link accepts has been sent or is being sent. Ask"
+                f" {owner} for another link, or try again in an hour: an upload may have stopped."
+            )
         return f"This link accepts no more files. Ask {owner} for another one."
+    # Others may have sent more until this is read.
     if error.files is not None:
         files = f"{error.files} more file{'' if error.files == 1 else 's'}"
-        return f"This link accepts {files}. Send fewer, or ask {owner} for another link."
-    size = human_size(error.size or 0)
-    return f"This link accepts {size} more. Send smaller files, or ask {owner} for another link."
+        return f"This link had room for {files}. Send fewer, or ask {owner} for another link."
+    return (
+        f"This link had room for {human_size(error.size or 0)} more. Send smaller files, or ask"
+        f" {owner} for another link."
+    )
 
 
 def _accept(wanted: FileRequest) -> None:
     """Accept as many bytes and files as the limits allow, or raise the error of the one reached."""
-    limits.check(wanted, 1, 1)
-    files, size = limits.left(wanted)
+    room.check(wanted, 1, 1)
+    files, size = room.of(wanted)
     if files is not None:
         request.max_form_parts = min(files, _most_files()) + 1
     free = quota.usage_of(wanted.owner).free
@@ -110,14 +118,14 @@ def _accept(wanted: FileRequest) -> None:
 def _store(wanted: FileRequest, name: str, incoming: IncomingFile) -> None:
     """Store a file if the limits allow it."""
     detail, linked = links.via(wanted), wanted.folder.public_id
-    with limits.counted(wanted, incoming.size):
+    with room.counted(wanted, incoming.size):
         file = add_file(wanted.folder, incoming, name)
     done("upload", file, detail=detail, linked=linked)
 
 
 def _explain_size(wanted: FileRequest) -> str:
     """Return which limit refused a form by its size: the link's, or the owner's space."""
-    size = limits.left(wanted)[1]
+    size = room.of(wanted)[1]
     if size is None or size > quota.usage_of(wanted.owner).free:
         return explain(wanted, QuotaExceededError(wanted.owner))
     return explain(wanted, LimitReachedError(wanted, None, size))
@@ -128,7 +136,7 @@ def _explain_form(wanted: FileRequest) -> str:
     if (request.content_length or 0) > _most_bytes():
         most = human_size(_most_bytes())
         return f"A form can have at most {most} at once. Send fewer or smaller files at once."
-    files = limits.left(wanted)[0]
+    files = room.of(wanted)[0]
     if files is not None and files <= _most_files():
         return explain(wanted, LimitReachedError(wanted, files, None))
     return f"A form can have at most {_most_files()} files at once. Send fewer at once."

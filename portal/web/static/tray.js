@@ -58,7 +58,10 @@ function foldTray(isFolded) {
 function changed(upload, previous) {
   upload.item.show();
   if (previous !== upload.state) {
-    if (upload.state === "done") announce(`${upload.name} is uploaded.`);
+    if (upload.state === "done") {
+      const as = upload.storedAs && `, and stored as ${upload.storedAs}`;
+      announce(`${upload.name} is uploaded${as}.`);
+    }
     if (upload.state === "failed") announce(`${upload.name}: ${upload.problem}`, true);
     if (upload.state === "cancelled") remove(upload);
     startNext();

@@ -10,7 +10,7 @@ function humanSize(bytes) {
     bytes /= 1024;
     unit += 1;
   }
-  return `${NUMBER.format(bytes)} ${units[unit]}`;
+  return bytes === 1 && unit === 0 ? "1 byte" : `${NUMBER.format(bytes)} ${units[unit]}`;
 }
 
 /** Write a length of time for people, who need no seconds where it is long. */
@@ -74,10 +74,16 @@ export class TrayItem {
     this.signIn.hidden = !upload.isSignedOut;
   }
 
+  #done() {
+    const { size, storedAs } = this.upload;
+    const done = `Done, ${humanSize(size)}`;
+    return storedAs ? `${done}. Stored as ${storedAs}` : done;
+  }
+
   #said() {
     const { upload } = this;
     if (upload.state === "failed") return upload.problem;
-    if (upload.state === "done") return upload.file ? `Done, ${humanSize(upload.size)}` : "Folder created";
+    if (upload.state === "done") return upload.file ? this.#done() : "Folder created";
     const there = `${humanSize(upload.sent)} of ${humanSize(upload.size)}`;
     if (upload.state !== "running") return `${SAID[upload.state]}, ${there}`;
     if (upload.size && upload.sent === upload.size) return "Checking what arrived …";

@@ -72,5 +72,9 @@ export function problemOf(error, target) {
       : "Open the link that you were sent again, and then retry.";
   }
   const said = responseOf(error).getBody()?.trim();
+  // An answer to HEAD has no words.
+  if (status === 403 && !said) {
+    return "The folder is in the trash. Restore it, and then retry: what has arrived is kept.";
+  }
   return said && !said.startsWith("<") ? said : `The server answered ${status}. Retry later.`;
 }

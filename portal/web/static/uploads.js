@@ -41,6 +41,8 @@ export class Upload {
   isCutOff = false;
   /** Whether it failed as nobody was signed in. */
   isSignedOut = false;
+  /** The name that the file got, if its own was taken. */
+  storedAs = "";
   sent = 0;
   speed = 0;
   onchange = () => {};
@@ -196,6 +198,8 @@ export class Upload {
       onBeforeRequest: (request) => request.setHeader("X-CSRFToken", this.settings.token),
       onAfterResponse: (request, response) => {
         const status = response.getStatus();
+        const stored = response.getHeader("Stored-Name");
+        if (stored) this.storedAs = decodeURIComponent(stored);
         // Any other refusal says nothing of the upload: its address is kept.
         if (request.getMethod() === "HEAD" && status >= 400 && !GONE.has(status)) {
           throw new Refusal(response);

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import BinaryIO, cast
+from urllib.parse import quote
 
 from flask import Blueprint, Response, abort, current_app, request, url_for
 from flask.typing import ResponseReturnValue
@@ -18,29 +19,30 @@ from portal.files import entries, quota
 from portal.files.tree import TooDeepError
 from portal.files.uploads import LONGEST_FORM, UploadRequest
 from portal.identity.current_user import signed_in_account
-from portal.sharing import limits, links, visitor
+from portal.sharing import links, room, visitor
 from portal.storage.disk import OverAllowanceError
 from portal.storage.parts import PartFile, PartLockedError
-from portal.tus import headers, uploads
+from portal.tus import headers, pieces, uploads
 from portal.web.filters import human_size
 from portal.web.flashes import done
 from portal.web.forms import csrf
 
-from .uploader import GONE, refuse_visitor, target_of, upload_or_404
+from .uploader import GONE, IN_TRASH, refuse_visitor, target_of, upload_or_404
 
 tus = Blueprint("tus", __name__)
 
 _ANSWERS: Mapping[type[Exception], tuple[int, str]] = {
+    entries.GoneError: (403, IN_TRASH),
     headers.HeaderError: (400, ""),
     TooDeepError: (400, ""),
-    uploads.CancelledError: (404, "This upload was cancelled."),
+    pieces.CancelledError: (404, "This upload was cancelled."),
     PartLockedError: (423, "Another request is adding to this upload. Try again in a moment."),
-    uploads.TooManyError: (
+    room.TooManyError: (
         429,
-        f"There are {uploads.MOST_UNFINISHED} unfinished uploads. Finish or cancel some first.",
+        f"There are {room.MOST_UNFINISHED} unfinished uploads. Finish or cancel some first.",
     ),
-    uploads.WrongChecksumError: (460, "The piece did not arrive as it was sent. Send it again."),
-    uploads.WrongOffsetError: (
+    pieces.WrongChecksumError: (460, "The piece did not arrive as it was sent. Send it again."),
+    pieces.WrongOffsetError: (
         409,
         "The piece does not begin where the upload ends. Ask for its offset first.",
     ),
@@ -109,7 +111,7 @@ def create() -> ResponseReturnValue:
         said["Upload-Offset"] = str(upload.size)
     elif length == 0 or _has_body():
         said["Upload-Offset"] = _take_piece(upload, 0)
-    return "", 201, said
+    return "", 201, said | _other_name(upload)
 
 
 @tus.post("/uploads/folders/")
@@ -123,7 +125,7 @@ def create_folders() -> ResponseReturnValue:
     target = target_of(headers.parse_metadata(encoded))
     _admit()
     link = target.visit and target.visit.request
-    with _refusing(link), limits.counted(link, 0) if link else nullcontext():
+    with _refusing(link), room.counted(link, 0) if link else nullcontext():
         entries.make_path(target.folder, headers.folders_of(encoded))
     return "", 201
 
@@ -137,7 +139,8 @@ def add(public_id: str) -> ResponseReturnValue:
     start = headers.parse_number("Upload-Offset", request.headers.get("Upload-Offset"))
     if upload.finished_at:
         abort(409, "This upload is complete.")
-    return "", 204, {"Upload-Offset": _take_piece(upload, start)} | _expiry(upload)
+    said = {"Upload-Offset": _take_piece(upload, start)}
+    return "", 204, said | _expiry(upload) | _other_name(upload)
 
 
 # mod_wsgi may hand a HEAD on as a GET: see its WSGIMapHEADToGET.
@@ -155,7 +158,7 @@ def show(public_id: str) -> ResponseReturnValue:
     said = {"Upload-Offset": str(there), "Upload-Length": str(upload.size)} | _expiry(upload)
     if upload.client_metadata:
         said["Upload-Metadata"] = upload.client_metadata
-    return "", 200, said
+    return "", 200, said | _other_name(upload)
 
 
 @tus.delete("/uploads/<public_id>")
@@ -189,7 +192,7 @@ def _refusing(link: FileRequest | None) -> Iterator[None]:
     """Tell a visitor of a limit what a visitor may know of it."""
     try:
         yield
-    except (limits.LimitReachedError, quota.QuotaExceededError) as error:
+    except (room.LimitReachedError, quota.QuotaExceededError, entries.GoneError) as error:
         if link:
             refuse_visitor(link, error)
         raise
@@ -197,7 +200,7 @@ def _refusing(link: FileRequest | None) -> Iterator[None]:
 
 def _opened_or_404(upload: Upload) -> PartFile:
     try:
-        return uploads.opened(upload)
+        return pieces.opened(upload)
     except FileNotFoundError:
         uploads.cancel(upload)
         abort(404, GONE)
@@ -208,6 +211,17 @@ def _expiry(upload: Upload) -> dict[str, str]:
     return {} if upload.finished_at else {"Upload-Expires": http_date(uploads.expiry(upload))}
 
 
+def _other_name(upload: Upload) -> dict[str, str]:
+    """Return the header that says which other name a complete file got; none to visitors.
+
+    They would learn from a number in it what there is already.
+    """
+    wanted = headers.parse_metadata(upload.client_metadata).get("filename")
+    if upload.finished_at is None or upload.request_id or upload.name == wanted:
+        return {}
+    return {"Stored-Name": quote(upload.name)}
+
+
 def _take_piece(upload: Upload, start: int) -> str:
     """Take what this request brings, and return how much is there then."""
     checksum = request.headers.get("Upload-Checksum")
@@ -216,13 +230,13 @@ def _take_piece(upload: Upload, start: int) -> str:
         # This comes first: after a lost connection, browsers may send a request again by
         # themselves.
         if start != part.size:
-            raise uploads.WrongOffsetError
+            raise pieces.WrongOffsetError
         if (request.content_length or 0) > upload.size - start:
             abort(413, _TOO_LONG.format(upload.size))
         with _refusing(upload.request):
-            uploads.check_room(upload)  # much may have come since it was begun
+            pieces.check_room(upload)  # much may have come since it was begun
         try:
-            uploads.append(upload, part, cast("BinaryIO", request.stream), parsed)
+            pieces.append(upload, part, cast("BinaryIO", request.stream), parsed)
         except OverAllowanceError:
             abort(413, _TOO_LONG.format(upload.size))
         there = part.size
@@ -235,5 +249,5 @@ def _finish(upload: Upload, part: PartFile) -> None:
     link = upload.request
     detail, linked = (links.via(link), link.folder.public_id) if link else ("", None)
     with _refusing(link):
-        stored = uploads.finish(upload, part)
+        stored = pieces.finish(upload, part)
     done("upload", stored, detail=detail, linked=linked)

@@ -9,19 +9,21 @@ from flask import abort
 
 from portal.core.models import Account, FileRequest, Folder, Upload
 from portal.files import entries
+from portal.files.entries import GoneError
 from portal.files.policy import may
 from portal.files.quota import QuotaExceededError
 from portal.identity.current_user import current_account, signed_in_account
 from portal.sharing import visitor
-from portal.sharing.limits import LimitReachedError
+from portal.sharing.room import LimitReachedError
 from portal.sharing.status import Status, status_of
 from portal.tus import uploads
 from portal.tus.uploads import Visit
-from portal.web.loaders import entry_or_404
+from portal.web.loaders import entry_of, find_entry
 from portal.web.sharing.link_entry import find_entered
 from portal.web.sharing.upload_page import explain
 
 GONE = "This upload does not exist any more. Start it again."
+IN_TRASH = "The folder is in the trash. Restore it, and then retry: what has arrived is kept."
 _NOT_ENTERED = "Open the link that you were sent again, and then retry."
 _ENDED = "This link does not work any more. Ask {} for another one."
 
@@ -43,7 +45,7 @@ def target_of(metadata: Mapping[str, str]) -> Target:
     check_signed_in()
     account = current_account()
     if folder_id := metadata.get("folder"):
-        return Target(account, entry_or_404(Folder, folder_id, "add"), None)
+        return Target(account, find_entry(Folder, folder_id, "add") or _refuse(folder_id), None)
     return Target(account, entries.root_folder(account.id), None)
 
 
@@ -62,8 +64,11 @@ def upload_or_404(public_id: str, *, cancels: bool = False) -> Upload:
     check_signed_in()
     if upload is None or upload.owner_id != current_account().id:
         abort(404, GONE)
-    is_mine = upload.request_id is None and may(current_account(), "add", upload.folder)
-    return upload if cancels or upload.finished_at or is_mine else abort(404, GONE)
+    if cancels or upload.finished_at:
+        return upload
+    if upload.request_id:
+        abort(404, GONE)
+    return upload if may(current_account(), "add", upload.folder) else abort(403, IN_TRASH)
 
 
 def check_signed_in() -> None:
@@ -72,10 +77,22 @@ def check_signed_in() -> None:
         abort(401, "You are signed out. Sign in again, and then resume the upload.")
 
 
-def refuse_visitor(link: FileRequest, error: LimitReachedError | QuotaExceededError) -> NoReturn:
+def refuse_visitor(
+    link: FileRequest, error: LimitReachedError | QuotaExceededError | GoneError
+) -> NoReturn:
     """Abort with what a visitor may know of a limit, or of a link that has ended meanwhile."""
     _check_open(link)
+    if isinstance(error, GoneError):  # the folder is back by now
+        raise error
     abort(413, explain(link, error))
+
+
+def _refuse(folder_id: str) -> NoReturn:
+    """Abort as a folder is in the trash, or seems not to exist."""
+    mine = entry_of(current_account().id, folder_id)
+    if mine and mine.trash_id:
+        abort(403, IN_TRASH)
+    abort(404)
 
 
 def _is_visitors(upload: Upload) -> bool:

@@ -188,7 +188,7 @@ class Management(Sessions):
 
 
 def _gibibytes(room: int | None) -> str:
-    return "" if room is None else repr(room / 2**30)
+    return "" if room is None else f"{room / 2**30:.12f}"
 
 
 def _address(page: Page, kind: str) -> str:

@@ -87,7 +87,7 @@ class Pieces(Files):
         address, offset = f"/uploads/{upload.id}", str(start)
         page = self._send_piece(browser, "PATCH", address, piece, Upload_Offset=offset)
         if not self._is_there(upload):
-            assert page.status == 404
+            assert page.status == self._refusal(upload)
         elif how == "elsewhere":
             assert page.status == 409
         elif how == "too much" or not self.world.has_room(person.name, len(upload.content)):
@@ -109,7 +109,7 @@ class Pieces(Files):
         address = f"/uploads/{upload.id}"
         page = browser.ask("HEAD", address, Tus_Resumable=_TUS)
         is_there = self._is_there(upload)
-        assert page.status == (200 if is_there else 404)
+        assert page.status == (200 if is_there else self._refusal(upload))
         if is_there:
             assert page.headers["upload-offset"] == str(upload.arrived)
         if is_cancelled:
@@ -129,6 +129,9 @@ class Pieces(Files):
 
     def _is_there(self, upload: Upload) -> bool:
         return not self.world.is_expired(upload) and not self.world.items[upload.folder].trashed
+
+    def _refusal(self, upload: Upload) -> int:
+        return 404 if self.world.is_expired(upload) else 403
 
     def _send_piece(
         self, browser: Browser, method: str, address: str, piece: bytes, **headers: str

@@ -23,6 +23,7 @@ from flask_delegate.receipts import Receipt as LogLine
 from portal.accounts import accounts
 from portal.activity import receipts, report
 from portal.activity.record import forget_old, record
+from portal.core import clock
 from portal.core.database import db
 from portal.core.logs import OneLineFormatter
 from portal.core.models import Account, Activity, Entry, Receipt, Role, StoredFile, now
@@ -194,7 +195,7 @@ def test_download_is_being_confirmed_for_an_hour(
     assert "end unknown" not in text
     assert "still being confirmed" in alice.get("/activity").text
     later = now() + timedelta(minutes=61)
-    monkeypatch.setattr(report, "now", lambda: later)
+    monkeypatch.setattr(clock, "now", lambda: later)
     text = alice.get(page).text
     assert "1 download, with an unknown end." in text
     assert "end unknown" in text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pyotp
@@ -17,11 +18,34 @@ from portal.accounts import accounts, invitations
 from portal.activity.record import forget_old
 from portal.core.clock import days_ago
 from portal.core.database import db
-from portal.core.models import Activity, Role, SeenDay, StoredFile, base, now
+from portal.core.models import (
+    Activity,
+    Entry,
+    Role,
+    SeenDay,
+    Share,
+    StoredFile,
+    Upload,
+    base,
+    now,
+)
 from portal.files import entries, trash
 from portal.identity import second_factor, sessions
+from portal.sharing import limits
+from portal.sharing import links as share_links
 from portal.tus import uploads
-from tests.support.portal import PASSWORD, choose, links, see_days, sign_in, signed_in, upload
+from tests.support.portal import (
+    PASSWORD,
+    choose,
+    kept,
+    links,
+    make_folder,
+    see_days,
+    sign_in,
+    signed_in,
+    upload,
+)
+from tests.support.tus import Tus
 
 YEAR = timedelta(days=365)
 Set = Callable[[timedelta], None]
@@ -132,6 +156,21 @@ def test_session_of_another_year_is_not_listed_and_does_not_come_back(
         assert sessions.find(key) is None
 
 
+def test_download_that_was_counted_a_year_ahead_is_counted_again(
+    app: Flask, alice: FlaskClient, clock: Set
+) -> None:
+    upload(alice, "a.txt")
+    with app.app_context():
+        file = db.session.scalars(select(StoredFile)).one()
+        share, _ = share_links.create(Share, file)
+        for ahead, counted in ((YEAR, 1), (timedelta(0), 2), (timedelta(0), 2)):
+            clock(ahead)
+            assert limits.may_download(share, file, "visitor") == (share.downloads == counted)
+            assert limits.begin_download(share, file, "visitor")
+            db.session.refresh(share)
+            assert share.downloads == counted
+
+
 def test_invitation_of_another_year_has_expired(app: Flask, clock: Set) -> None:
     clock(YEAR)
     with app.app_context():
@@ -168,6 +207,55 @@ def test_clock_that_is_a_year_ahead_deletes_nothing(
         for day in range(1, 31):
             clock(timedelta(days=day, minutes=1))
             assert trash.purge_expired() == trash.Purged(day // 30, 0 if day < 30 else 8)
+
+
+def test_what_was_noted_a_year_ahead_expires_as_if_noted_now(
+    app: Flask, clock: Set, data: Path
+) -> None:
+    clock(YEAR)
+    client = signed_in(app, "alice")
+    folder = make_folder(client, "Folder")
+    upload(client, "a.txt", page=folder)
+    choose(client, "trash", folder)
+    Tus(client).begin(9)
+    clock(timedelta(0))
+    limit = now() + timedelta(days=30, minutes=1)
+    with app.app_context():
+        (top,) = trash.all_trashed(db.session.scalars(select(Entry.owner_id)).first() or 0)
+        assert trash.expiry(top) < limit
+        begun = db.session.scalars(select(Upload)).one()
+        assert uploads.expiry(begun) < now() + timedelta(days=3, minutes=1)
+        parts = [*(data / "incoming/parts").iterdir()]
+        for day in range(31):
+            clock(timedelta(days=day, minutes=day))
+            assert trash.purge_expired().files == (day == 30)
+            assert uploads.remove_expired() == ((1, 0) if day == 3 else (0, 0))
+            assert [one.exists() for one in parts] == [day < 3]
+        assert db.session.scalars(select(Entry).where(Entry.trash_id.is_not(None))).all() == []
+        assert db.session.scalars(select(Upload)).all() == []
+    assert kept(data) == []
+
+
+def noted() -> list[datetime | None]:
+    trashed, used = select(Entry.trashed_at).order_by(Entry.id), select(Upload.used_at)
+    return [*db.session.scalars(trashed), *db.session.scalars(used)]
+
+
+def test_clock_that_is_a_year_behind_makes_nothing_older(
+    app: Flask, alice: FlaskClient, clock: Set, data: Path
+) -> None:
+    upload(alice, "a.txt")
+    choose(alice, "trash", links(alice)["a.txt"])
+    Tus(alice).begin(9)
+    with app.app_context():
+        before = noted()
+        for ahead in (-YEAR, timedelta(0)):
+            clock(ahead)
+            assert trash.purge_expired() == trash.Purged()
+            assert uploads.remove_expired() == (0, 0)
+            db.session.rollback()
+            assert noted() == before
+    assert len(kept(data)) == len([*(data / "incoming/parts").iterdir()]) == 1
 
 
 @pytest.mark.parametrize(("seen", "days", "expected"), [(0, 1, 1), (0, 2, None), (9, 9, 9)])

@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 
 from portal.core.database import db
 from portal.core.models import Account, Upload
-from portal.tus import uploads
+from portal.tus import pieces
 from tests.support.portal import (
     REDIRECT,
     choose,
@@ -136,10 +136,10 @@ def test_upload_is_cancelled_while_a_request_adds_to_it(
     def add() -> None:
         with app.app_context():
             row = db.session.scalars(select(Upload)).one()
-            with uploads.opened(row) as part:
+            with pieces.opened(row) as part:
                 try:
-                    uploads.append(row, part, body)  # type: ignore[arg-type]
-                except uploads.CancelledError:
+                    pieces.append(row, part, body)  # type: ignore[arg-type]
+                except pieces.CancelledError:
                     ended.append("cancelled")
 
     thread = threading.Thread(target=add)

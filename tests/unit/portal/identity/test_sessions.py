@@ -361,7 +361,7 @@ def test_session_that_ends_when_its_use_is_noted_is_over(
 ) -> None:
     later = now() + timedelta(hours=1)
     monkeypatch.setattr(sessions, "now", lambda: later)
-    where = (sessions, "_oldest") if ends.startswith("before") else (sessions, "_note_use")
+    where = (sessions, "within") if ends.startswith("before") else (sessions, "_note_use")
     meanwhile(monkeypatch, app, *where, _end_sessions)
     assert alice.get("/").status_code == REDIRECT
 

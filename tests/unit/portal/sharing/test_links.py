@@ -15,7 +15,7 @@ from portal.accounts import accounts
 from portal.core.database import db
 from portal.core.models import Entry, FileRequest, Folder, Share, StoredFile, now
 from portal.files import entries, policy, trash
-from portal.sharing import limits, links, visitor
+from portal.sharing import limits, links, room, visitor
 from portal.sharing.status import Status, status_of
 from tests.support.portal import PASSWORD, signed_in, upload
 
@@ -127,9 +127,9 @@ def test_limit_holds_for_downloads_at_once(app: Flask, share: Share) -> None:
 
 def takes(asked: FileRequest, size: int) -> bool:
     try:
-        with limits.counted(asked, size):
+        with room.counted(asked, size):
             return True
-    except limits.LimitReachedError:
+    except room.LimitReachedError:
         return False
 
 
@@ -149,7 +149,7 @@ def test_limits_of_a_request_hold_for_uploads_at_once(app: Flask, folder: Folder
     assert sum(counted) == 2
     db.session.refresh(asked)
     assert (asked.files, asked.size) == (2, 20)
-    with suppress(OSError), limits.counted(asked, 5):
+    with suppress(OSError), room.counted(asked, 5):
         raise OSError  # what cannot be stored does not count
     assert (asked.files, asked.size) == (2, 20)
     assert takes(asked, 5)

@@ -10,6 +10,7 @@ import io
 import os
 import sqlite3
 import threading
+import time
 import tracemalloc
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -27,14 +28,16 @@ from portal.core.database import db
 from portal.core.models import Account, Activity, Folder, StoredFile, Upload, now
 from portal.files import quota, trash
 from portal.maintenance import cleanup
+from portal.sharing import room
 from portal.storage import disk, parts
 from portal.storage.content import current_storage
-from portal.tus import headers, uploads
+from portal.tus import headers, pieces
 from portal.tus.headers import HeaderError
 from tests.support.portal import (
     REDIRECT,
     arriving,
     choose,
+    delete_for_good,
     folder_id,
     folders,
     kept,
@@ -46,6 +49,8 @@ from tests.support.portal import (
 from tests.support.tus import Tus, words
 
 MIB = 1024**2
+DAY = 24 * 60 * 60
+YEAR = 365 * DAY
 CONTENT = bytes(range(256)) * 400
 
 
@@ -213,8 +218,8 @@ def test_more_than_announced_is_refused_where_it_was_not_counted_before(
     with app.app_context():
         upload_row = db.session.scalars(select(Upload)).one()
         stream = io.BytesIO(b"12345678901")
-        with uploads.opened(upload_row) as part, pytest.raises(disk.OverAllowanceError):
-            uploads.append(upload_row, part, stream)
+        with pieces.opened(upload_row) as part, pytest.raises(disk.OverAllowanceError):
+            pieces.append(upload_row, part, stream)
     assert tus.offset(url) == 0
 
 
@@ -260,8 +265,8 @@ def test_of_two_at_once_one_waits_its_turn(app: Flask, tus: Tus) -> None:
     def add_slowly() -> None:
         with app.app_context():
             row = db.session.scalars(select(Upload)).one()
-            with uploads.opened(row) as part:
-                uploads.append(row, part, body)  # type: ignore[arg-type]
+            with pieces.opened(row) as part:
+                pieces.append(row, part, body)  # type: ignore[arg-type]
                 assert part.size == 10
 
     thread = threading.Thread(target=add_slowly)
@@ -324,8 +329,8 @@ def test_upload_is_finished_late_if_its_last_request_was_killed(
     tus.add(url, 0, b"12345")
     with app.app_context():
         row = db.session.scalars(select(Upload)).one()
-        with uploads.opened(row) as part:
-            uploads.append(row, part, io.BytesIO(b"67890"))
+        with pieces.opened(row) as part:
+            pieces.append(row, part, io.BytesIO(b"67890"))
     assert links(alice) == {}
     assert tus.offset(url) == 10
     with alice.get(links(alice)["a"]) as response:
@@ -351,7 +356,7 @@ def test_what_a_power_cut_has_left_beyond_what_was_noted_is_cut_off(
 def test_piece_is_on_the_disk_before_it_is_noted_and_answered(
     app: Flask, tus: Tus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(uploads, "_NOTED_EVERY", 3)
+    monkeypatch.setattr(pieces, "_NOTED_EVERY", 3)
     synced: list[tuple[int, int]] = []
 
     def sync(part: parts.PartFile) -> int:
@@ -362,8 +367,8 @@ def test_piece_is_on_the_disk_before_it_is_noted_and_answered(
 
     monkeypatch.setattr(parts.PartFile, "sync", sync)
     url = tus.begin(10)
-    pieces = Cut(b"123", b"456", b"7")
-    tus.send("PATCH", url, pieces, Upload_Offset="0", Content_Length="10")
+    body = Cut(b"123", b"456", b"7")
+    tus.send("PATCH", url, body, Upload_Offset="0", Content_Length="10")
     assert synced == [(0, 3), (3, 6), (6, 7)]
     assert tus.offset(url) == 7
 
@@ -423,12 +428,16 @@ def test_anothers_folder_and_upload_look_as_if_they_were_not_there(
     assert tus.offset(url) == 0
 
 
-def test_upload_into_a_folder_that_was_deleted_ends(alice: FlaskClient, tus: Tus) -> None:
+def test_upload_into_a_folder_that_was_deleted_ends(
+    alice: FlaskClient, tus: Tus, data: Path
+) -> None:
     page = make_folder(alice, "Gone")
     url = tus.begin(3, folder=page.rpartition("/")[2], filename="a")
-    choose(alice, "trash", page)
-    assert tus.add(url, 0, b"abc").status_code == 404
-    assert links(alice) == {}
+    tus.add(url, 0, b"a")
+    delete_for_good(alice, page)
+    assert tus.add(url, 1, b"bc").status_code == 404
+    assert tus.create(3, folder=page.rpartition("/")[2]).status_code == 404
+    assert (links(alice), unfinished(data), kept(data)) == ({}, [], [])
 
 
 @pytest.mark.parametrize("how", ["purge", "empty", "account"])
@@ -554,7 +563,7 @@ def test_disk_without_room_for_one_more_name_is_507(
 
 
 def test_too_many_begun_uploads_are_refused(tus: Tus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uploads, "MOST_UNFINISHED", 2)
+    monkeypatch.setattr(room, "MOST_UNFINISHED", 2)
     assert tus.create(1).status_code == 201
     assert tus.create(1).status_code == 201
     refused = tus.create(1)
@@ -626,18 +635,18 @@ def test_upload_that_goes_on_is_not_given_up(app: Flask, tus: Tus, data: Path) -
     assert len(unfinished(data)) == 1
 
 
-def test_parts_that_no_row_names_go(
-    app: Flask, tus: Tus, data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_parts_that_no_row_names_go(app: Flask, tus: Tus, data: Path) -> None:
     tus.begin(10)
     with app.app_context():
         db.session.query(Upload).delete()
         db.session.commit()
-        cleanup.clean_up(data, current_storage())
-        assert len(unfinished(data)) == 1  # its row may be under way
-        monkeypatch.setattr(parts, "ABANDONED", -1)
-        cleanup.clean_up(data, current_storage())
-    assert unfinished(data) == []
+        (part,) = unfinished(data)
+        for age, there, told in ((0, [part], 0), (-YEAR, [part], 0), (2 * DAY, [], 1)):
+            os.utime(part, (time.time() - age,) * 2)
+            # Young, its row may be under way.
+            assert cleanup.clean_up(data, current_storage())["abandoned uploads"] == told
+            assert unfinished(data) == there
+            assert all(time.time() - one.stat().st_mtime >= 0 for one in there)
 
 
 def test_upload_whose_part_is_lost_is_begun_again(tus: Tus, data: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,18 @@ def test_the_first_of_two_quotas_counts(app: Flask, root: FlaskClient) -> None:
     assert send(app, root, "alice", "quota", quota=["many", "5"]).status_code == 422
     with app.app_context():
         assert db.session.get_one(Account, id_of(app, "alice")).quota == 3 * 1024**3
+
+
+@pytest.mark.parametrize("typed", ["1.7", "0.1", "1024.25", "3"])
+def test_quota_is_shown_as_it_was_typed(typed: str, app: Flask, root: FlaskClient) -> None:
+    send(app, root, "alice", "quota", quota=typed)
+    page = root.get(f"/accounts/{id_of(app, 'alice')}").text
+    shown = re.search(r'name="quota"[^>]* value="([^"]*)"', page)
+    assert shown
+    assert shown[1] == typed
+    with app.app_context():
+        quota = db.session.get_one(Account, id_of(app, "alice")).quota
+        assert quota == round(Fraction(typed) * 1024**3)
 
 
 @pytest.mark.parametrize("quota", [20 * 1024**2, 26_214_401, 1, 10 * 1024**3 + 1])

@@ -353,9 +353,9 @@ def test_limits_of_a_request_hold(app: Flask, alice: FlaskClient, visit: Visitor
     visitor = visit(link)
     home = home_of(visitor, link)
     said = send(visitor, home, "large.txt", b"x" * 2000).text
-    assert "Nothing was received: This link accepts 1 KiB more. Send smaller files" in said
+    assert "Nothing was received: This link had room for 1 KiB more. Send smaller files" in said
     assert "Received: a.txt" in send(visitor, home, "a.txt", b"x" * 500).text
-    assert "This link accepts 548 bytes more." in send(visitor, home, "b.txt", b"x" * 600).text
+    assert "This link had room for 549 bytes more." in send(visitor, home, "b.txt", b"x" * 600).text
     last = send(visitor, home, "c.txt", b"x")
     assert (last.status_code, "Received: c.txt. Thank you." in last.text) == (200, True)
     assert "received all the files" in last.text
@@ -459,7 +459,7 @@ def test_more_files_than_may_come_are_not_written_to_disk(
     many = [(io.BytesIO(b"x"), f"{n}.txt") for n in range(5)]
     form = {"csrf_token": found[1], "file": many}
     said = visitor.post(f"/uploads{home}", data=form, follow_redirects=True)
-    assert "This link accepts 2 more files. Send fewer" in said.text
+    assert "This link had room for 2 more files. Send fewer" in said.text
     assert kept(data) == []
 
 

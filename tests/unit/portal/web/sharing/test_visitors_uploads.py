@@ -10,61 +10,17 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select, update
-from werkzeug.test import TestResponse
 
 from portal.core.database import db
-from portal.core.models import Account, Activity, FileRequest, Folder, StoredFile, Upload, now
+from portal.core.models import Account, Activity, FileRequest, StoredFile, Upload, now
 from portal.files import unfinished
-from portal.sharing import links as link_service
+from portal.sharing import room
 from portal.storage.disk import IncomingFile, Storage
-from portal.tus import uploads
-from tests.support.portal import folders, kept, links, make_folder, signed_in
-from tests.support.tus import Tus, words
+from tests.support.portal import folders, kept, links, signed_in
+from tests.support.tus import Sender, Tus
 
 Ask = Callable[..., str]
 CONTENT = b"0123456789"
-
-
-@pytest.fixture
-def inbox(alice: FlaskClient) -> str:
-    return make_folder(alice, "Inbox")
-
-
-class Sender(Tus):
-    """A visitor who has opened a link to upload."""
-
-    def __init__(self, app: Flask, address: str) -> None:
-        client = app.test_client()
-        self.page = client.get(address).location
-        super().__init__(client, self.page)
-        self.client, self._request = client, self.page.rpartition("/")[2]
-
-    def announce(self, length: int, body: bytes = b"", /, **metadata: str) -> TestResponse:
-        return self.create(length, body, request=self._request, **metadata)
-
-    def make_folders(self, path: str) -> TestResponse:
-        return self.send(
-            "POST",
-            "/uploads/folders/",
-            Upload_Metadata=words(request=self._request, relativePath=path),
-        )
-
-    def begin(self, length: int, **metadata: str) -> str:
-        return super().begin(length, request=self._request, **metadata)
-
-
-@pytest.fixture
-def ask(app: Flask, inbox: str) -> Ask:
-    """Return a function that creates a link to upload, and returns its address."""
-
-    def create(**terms: object) -> str:
-        with app.app_context():
-            mine = select(Folder).where(Folder.public_id == inbox.rpartition("/")[2])
-            folder = db.session.scalars(mine).one()
-            _, secret = link_service.create(FileRequest, folder, **terms)  # type: ignore[arg-type]
-        return f"/r/{secret}"
-
-    return create
 
 
 def counts(app: Flask) -> tuple[int, int]:
@@ -117,11 +73,11 @@ def test_limits_of_the_link_hold_and_are_named(
 ) -> None:
     sender = Sender(app, ask(file_limit=2, size_limit=15))
     refused = sender.announce(16)
-    assert (refused.status_code, "accepts 15 bytes more" in refused.text) == (413, True)
+    assert (refused.status_code, "had room for 15 bytes more" in refused.text) == (413, True)
     first, second = sender.begin(10, filename="a"), sender.begin(5, filename="b")
     # What has begun counts, before anything of a third one is sent.
     refused = sender.announce(0)
-    assert (refused.status_code, "accepts 2 more files" in refused.text) == (413, True)
+    assert (refused.status_code, "has been sent or is being sent" in refused.text) == (413, True)
     assert sender.add(first, 0, CONTENT).status_code == 204
     assert sender.add(second, 0, CONTENT[:5]).status_code == 204
     assert counts(app) == (2, 15)
@@ -130,18 +86,18 @@ def test_limits_of_the_link_hold_and_are_named(
     assert set(links(alice, inbox)) == {"a", "b"}
 
 
-def test_last_place_goes_to_whoever_is_done_first(
+def test_last_place_is_of_who_has_begun_first(
     app: Flask, alice: FlaskClient, inbox: str, ask: Ask
 ) -> None:
     address = ask(file_limit=1)
     slow, fast = Sender(app, address), Sender(app, address)
     url = slow.begin(10, filename="slow")
     slow.add(url, 0, CONTENT[:9])
-    assert fast.announce(1, b"x", filename="fast").status_code == 201
-    refused = slow.add(url, 9, CONTENT[9:])
-    assert (refused.status_code, "accepts no more files" in refused.text) == (413, True)
-    assert counts(app) == (1, 1)
-    assert set(links(alice, inbox)) == {"fast"}
+    refused = fast.announce(1, b"x", filename="fast")
+    assert (refused.status_code, "has been sent or is being sent" in refused.text) == (413, True)
+    assert slow.add(url, 9, CONTENT[9:]).status_code == 204
+    assert counts(app) == (1, 10)
+    assert set(links(alice, inbox)) == {"slow"}
 
 
 def test_link_that_announces_takes_no_space_of_its_owner(
@@ -186,7 +142,7 @@ def test_empty_folder_counts_as_a_file(
 def test_visitors_cannot_use_up_their_owners_uploads(
     app: Flask, alice: FlaskClient, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(uploads, "MOST_UNFINISHED", 1)
+    monkeypatch.setattr(room, "MOST_UNFINISHED", 1)
     sender = Sender(app, ask())
     assert sender.announce(1).status_code == 201
     assert sender.announce(1).status_code == 429

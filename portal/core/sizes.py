@@ -1,0 +1,40 @@
+"""Sizes as people type them, in some unit: shown again as they were typed."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from fractions import Fraction
+from itertools import count
+
+KIB, MIB, GIB, TIB = (1024**power for power in range(1, 5))
+LARGEST = 2**63 - 1
+"""In bytes: the database's largest number."""
+
+# No exponents: a number of a million digits would keep the whole process busy.
+_NUMBER = re.compile(r"[0-9]{1,20}(?:[.,][0-9]{1,40})?", re.ASCII)
+
+
+def read(typed: str, unit: int) -> int:
+    """Return the bytes of ``1.7`` or ``1,7`` of a unit, rounded to whole ones.
+
+    :raises ValueError: if it is no number, or too large.
+    """
+    if not _NUMBER.fullmatch(typed):
+        raise ValueError("no number of a unit")
+    size = _bytes(typed.replace(",", "."), unit)
+    if size > LARGEST:
+        raise ValueError("more than can be stored")
+    return size
+
+
+def write(size: int, unit: int) -> str:
+    """Return the shortest number of a unit that :func:`read` returns these bytes for."""
+    exact = Decimal(size) / unit
+    numbers = (f"{exact:.{digits}f}" for digits in count())
+    return next(number for number in numbers if _bytes(number, unit) == size)
+
+
+def _bytes(number: str, unit: int) -> int:
+    # A float would round large sizes.
+    return round(Fraction(number) * unit)

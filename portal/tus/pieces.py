@@ -1,0 +1,160 @@
+"""Pieces of uploads: what has arrived is opened, added to, and kept as a file at its end."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import suppress
+from typing import BinaryIO
+
+from sqlalchemy import update
+from sqlalchemy.exc import OperationalError
+
+from portal.core.database import change, commit_change, commit_with_next, db
+from portal.core.models import StoredFile, Upload, now
+from portal.files import entries, quota
+from portal.files.uploads import add_file
+from portal.sharing import room
+from portal.storage.disk import OverAllowanceError
+from portal.storage.parts import PartFile, current_parts
+
+from .headers import Checksum, folders_of
+
+_CHUNK = 256 * 1024
+_NOTED_EVERY = 16 * 1024**2
+"""Bytes after which it is noted how much has arrived."""
+
+
+class WrongOffsetError(Exception):
+    """What was sent does not begin where the upload ends."""
+
+
+class WrongChecksumError(Exception):
+    """What arrived is not what was sent; nothing of it is kept."""
+
+
+class CancelledError(Exception):
+    """Somebody has cancelled the upload while a request added to it."""
+
+
+def opened(upload: Upload) -> PartFile:
+    """Open what has arrived of an upload that is not finished; the caller closes it.
+
+    :raises FileNotFoundError: if it is lost.
+    :raises PartLockedError: if another request adds to it, so that nobody knows yet how much stays.
+    """
+    part = current_parts().open(upload.part_key, upload.size)
+    try:
+        db.session.rollback()  # another request may have noted more since the upload was read
+        part.cut(upload.arrived)
+    except BaseException:
+        part.close()
+        raise
+    return part
+
+
+def check_room(upload: Upload) -> None:
+    """Check that there is still room for an upload that has begun.
+
+    :raises LimitReachedError: if its visitor's link does not accept it any more.
+    :raises QuotaExceededError: if its owner may not have that many bytes more.
+    """
+    if upload.request:
+        room.check_begun(upload.request, upload.size)
+    quota.check_begun(upload.owner_id, upload.size)
+
+
+def append(
+    upload: Upload, part: PartFile, stream: BinaryIO, checksum: Checksum | None = None
+) -> None:
+    """Add what arrives to an upload, through to the disk.
+
+    What arrived before a lost connection stays, unless a checksum was to prove it; of what arrives
+    before the process is killed, at most :data:`_NOTED_EVERY` bytes are lost.
+
+    :param part: from :func:`opened`.
+    :raises CancelledError: if somebody has cancelled it meanwhile.
+    :raises OverAllowanceError: if it is longer than the upload was announced.
+    :raises StorageFullError: if the disk is full.
+    :raises WrongChecksumError: if it does not match its checksum.
+    """
+    start, upload_id = part.size, upload.id
+    # To the end of the request, which may be long, no transaction keeps the journal from being
+    # cleared.
+    db.session.rollback()
+    try:
+        _read(part, stream, checksum, upload_id)
+    except BaseException as error:
+        if checksum or isinstance(error, OverAllowanceError):
+            part.cut(start)
+        # On a full disk less of it stays.
+        with suppress(OSError, OperationalError, CancelledError):
+            _note_arrived(part, upload_id)
+        raise
+    _note_arrived(part, upload_id)
+
+
+def finish(upload: Upload, part: PartFile) -> StoredFile:
+    """Keep an upload that is complete: on disk and in the database, or as it was.
+
+    :raises CancelledError: if somebody has cancelled it meanwhile.
+    :raises GoneError: if the folder is not there any more.
+    :raises LimitReachedError: if its visitor's link does not allow it any more.
+    :raises QuotaExceededError: if the account may not have that many bytes more.
+    :raises StorageFullError: if the disk is full.
+    """
+    if part.size != upload.size:
+        raise AssertionError("only what is complete is finished")
+    part_key, name, path = upload.part_key, upload.name, folders_of(upload.client_metadata)
+    link, size, upload_id = upload.request, upload.size, upload.id
+    check_room(upload)  # before folders are created for it
+    _ = part.sha256  # hashed and written down to the disk before the database is locked
+    folder = entries.make_path(upload.folder, path)
+    try:
+        current_parts().take_over(part)
+    except FileNotFoundError:
+        raise CancelledError from None
+    try:
+        commit_with_next()  # it is recorded next
+        _mark_finished(upload)
+        if link:
+            room.reserve(link, size, has_begun=True)
+        finished = add_file(folder, part, name)
+    except BaseException:
+        db.session.rollback()
+        raise
+    finally:
+        part.discard()
+    current_parts().forget(part_key)
+    if finished.name != name:  # for a client that missed the answer
+        commit_change(update(Upload).where(Upload.id == upload_id).values(name=finished.name))
+    return finished
+
+
+def _read(part: PartFile, stream: BinaryIO, checksum: Checksum | None, upload_id: int) -> None:
+    noted = part.size
+    hashed = hashlib.new(checksum.algorithm, usedforsecurity=False) if checksum else None
+    while chunk := stream.read(_CHUNK):
+        part.write(chunk)
+        if hashed:
+            hashed.update(chunk)
+        elif part.size - noted >= _NOTED_EVERY:
+            noted = _note_arrived(part, upload_id)
+    if hashed and checksum and hashed.digest() != checksum.digest:
+        raise WrongChecksumError
+
+
+def _note_arrived(part: PartFile, upload_id: int) -> int:
+    """Note how much is on the disk, and return it; raise :exc:`CancelledError` if that is vain."""
+    arrived = part.sync()
+    noted = update(Upload).where(Upload.id == upload_id)
+    if not commit_change(noted.values(arrived=arrived, used_at=now())):
+        raise CancelledError
+    return arrived
+
+
+def _mark_finished(upload: Upload) -> None:
+    """Record it in the transaction that brings the file, unless it was cancelled or finished."""
+    moment = now()
+    open_upload = update(Upload).where(Upload.id == upload.id, Upload.finished_at.is_(None))
+    if not change(open_upload.values(finished_at=moment, used_at=moment)):
+        raise CancelledError

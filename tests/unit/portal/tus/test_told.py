@@ -1,0 +1,158 @@
+"""What clients are told of a file's other name, of a folder in the trash, and of resuming."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import select
+
+from portal.core.database import db
+from portal.core.models import Entry, FileRequest, Folder, StoredFile, Upload
+from portal.files import entries, trash
+from portal.sharing import links as link_service
+from portal.tus import pieces
+from tests.support.portal import (
+    REDIRECT,
+    choose,
+    folder_id,
+    kept,
+    links,
+    make_folder,
+    public_id,
+    token,
+    upload,
+)
+from tests.support.tus import Sender, Tus
+
+IN_TRASH = "The folder is in the trash. Restore it, and then retry: what has arrived is kept."
+
+
+@pytest.fixture
+def tus(alice: FlaskClient) -> Tus:
+    return Tus(alice)
+
+
+def parts(data: Path) -> list[bytes]:
+    return [path.read_bytes() for path in (data / "incoming/parts").glob("*")]
+
+
+def restore(client: FlaskClient, page: str) -> None:
+    address = f"/trash/{public_id(page)}/restore"
+    assert client.post(address, data={"csrf_token": token(client)}).status_code == REDIRECT
+
+
+def stored(app: Flask) -> dict[str, int]:
+    with app.app_context():
+        return {one.name: one.size for one in db.session.scalars(select(StoredFile))}
+
+
+def test_other_name_is_told_with_the_last_piece(app: Flask, alice: FlaskClient, tus: Tus) -> None:
+    upload(alice, "ä.txt", b"1")
+    url = tus.begin(3, filename="ä.txt")
+    assert "Stored-Name" not in tus.add(url, 0, b"a").headers
+    last = tus.add(url, 1, b"bc")
+    assert unquote(last.headers["Stored-Name"]) == "ä (2).txt"
+    assert last.headers["Stored-Name"].isascii()
+    # A client may have missed the answer.
+    assert tus.send("HEAD", url).headers["Stored-Name"] == last.headers["Stored-Name"]
+    whole = tus.create(1, b"x", filename="ä.txt", nonce="1")
+    assert unquote(whole.headers["Stored-Name"]) == "ä (3).txt"
+    again = tus.create(1, filename="ä.txt", nonce="1")
+    assert unquote(again.headers["Stored-Name"]) == "ä (3).txt"
+    assert "Stored-Name" not in tus.create(1, b"x", filename="b.txt").headers
+    assert stored(app) == {"ä.txt": 1, "ä (2).txt": 3, "ä (3).txt": 1, "b.txt": 1}
+
+
+def link_to(app: Flask, page: str) -> str:
+    with app.app_context():
+        mine = select(Folder).where(Folder.public_id == public_id(page))
+        return f"/r/{link_service.create(FileRequest, db.session.scalars(mine).one())[1]}"
+
+
+def test_visitor_does_not_learn_what_is_there_by_a_name(app: Flask, alice: FlaskClient) -> None:
+    inbox = make_folder(alice, "Inbox")
+    upload(alice, "a.txt", page=inbox)
+    sender = Sender(app, link_to(app, inbox))
+    said = sender.announce(1, b"x", filename="a.txt")
+    assert set(links(alice, inbox)) == {"a.txt", "a (2).txt"}
+    assert "Stored-Name" not in said.headers
+    assert "Stored-Name" not in sender.send("HEAD", said.location).headers
+
+
+def test_upload_resumes_once_its_folder_is_back_from_the_trash(
+    app: Flask, alice: FlaskClient, tus: Tus, data: Path
+) -> None:
+    page = make_folder(alice, "Folder")
+    folder = folder_id(alice, page)
+    url = tus.begin(5, folder=folder, filename="a")
+    tus.add(url, 0, b"123")
+    choose(alice, "trash", page)
+    refused = tus.add(url, 3, b"45")
+    assert (refused.status_code, refused.text.strip()) == (403, IN_TRASH)
+    assert tus.send("HEAD", url).status_code == 403
+    for body in (b"", b"12345"):
+        begun = tus.create(5, body, folder=folder, filename="b")
+        assert (begun.status_code, begun.text.strip()) == (403, IN_TRASH)
+    assert parts(data) == [b"123"]
+    assert kept(data) == []
+    restore(alice, page)
+    assert tus.offset(url) == 3
+    assert tus.add(url, 3, b"45").status_code == 204
+    assert (parts(data), stored(app)) == ([], {"a": 5})
+
+
+@pytest.mark.parametrize("who", ["member", "visitor"])
+def test_folder_that_goes_to_the_trash_during_the_last_piece_loses_nothing(
+    who: str,
+    app: Flask,
+    alice: FlaskClient,
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    page = make_folder(alice, "Folder")
+    client = Tus(alice) if who == "member" else Sender(app, link_to(app, page))
+    place = {"folder": folder_id(alice, page)} if who == "member" else {}
+    url = client.begin(5, filename="a", **place)
+    client.add(url, 0, b"123")
+    with monkeypatch.context() as patch:
+        patch.setattr(pieces, "check_room", meanwhile(app, page, pieces.check_room))
+        refused = client.add(url, 3, b"45")
+    assert refused.status_code == (403 if who == "member" else 410)
+    assert (IN_TRASH in refused.text) == (who == "member")
+    assert (parts(data), stored(app), kept(data)) == ([b"12345"], {}, [])
+    restore(alice, page)
+    assert client.offset(url) == 5
+    assert (parts(data), stored(app)) == ([], {"a": 5})
+
+
+def meanwhile(app: Flask, page: str, really: Callable[[Upload], None]) -> Callable[[Upload], None]:
+    """Return a check before which somebody else moves the folder to the trash."""
+
+    def check(upload: Upload) -> None:
+        really(upload)
+        with app.app_context():
+            mine = select(Entry).where(Entry.public_id == public_id(page))
+            if (entry := db.session.scalars(mine).one()).trash_id is None:
+                trash.put([entries.current(entry)])
+
+    return check
+
+
+def test_pages_say_who_can_resume_an_upload_and_where(
+    app: Flask, alice: FlaskClient, tus: Tus
+) -> None:
+    page = make_folder(alice, "Folder")
+    sender = Sender(app, link_to(app, page))
+    sender.begin(9, filename="theirs")
+    theirs, own = "Only the visitor who sends it can resume it", "in the browser that began it"
+    assert (theirs in alice.get(page).text, own in alice.get(page).text) == (True, False)
+    seen = sender.client.get(sender.page).text
+    assert (theirs in seen, own in seen) == (False, True)
+    tus.begin(9, folder=folder_id(alice, page), filename="mine")
+    assert (theirs in alice.get(page).text, own in alice.get(page).text) == (True, True)
+    assert own in alice.get("/unfinished").text
