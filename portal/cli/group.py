@@ -45,7 +45,13 @@ class _Commands(AppGroup):
         except BrokenPipeError:
             raise  # by whoever reads what is printed, such as head
         except OSError as error:
-            raise click.ClickException(f"{error}.") from error
+            raise click.ClickException(reason_of(error)) from error
+
+
+def reason_of(error: OSError) -> str:
+    """Return what is wrong with which file, without the error's number."""
+    said = f"{error.strerror or error}."
+    return said if error.filename is None else f"{error.filename}: {said}"
 
 
 _LONGEST_ARGUMENT = 4096
