@@ -19,6 +19,7 @@ from portal.files import entries
 from portal.files.uploads import remove_content
 from portal.identity import passwords, sessions
 from portal.identity.sessions import Proof
+from portal.storage.ballast import with_room_to_delete
 
 from . import usernames
 
@@ -176,6 +177,7 @@ def deactivate(account: Account) -> None:
     sessions.end_all(account)
 
 
+@with_room_to_delete
 def delete(account: Account) -> None:
     """Delete an account and its files permanently, or raise as :func:`set_role`."""
     _remove_rights(account, is_active=False)

@@ -70,14 +70,14 @@ _SIZE = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,20})?) ?(?:([KMGT])(?:I?B)?|B)?", 
 def needs_schema() -> Iterator[None]:
     """Refuse to run a command while the database is not up to date, or with unusable input.
 
-    On a full disk, it has what the ballast takes up.
+    On a full disk, it has a part of what the ballast takes up.
     """
     if not database.schema_is_current():
         raise click.ClickException(
             "The database is not up to date. Run: flask --app portal portal upgrade"
         )
     try:
-        with current_ballast().dropped_if_full():
+        with current_ballast().room():
             yield
     except UnicodeError as error:
         raise click.ClickException(

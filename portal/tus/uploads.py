@@ -17,6 +17,7 @@ from portal.core.models import Account, FileRequest, Folder, StoredFile, Upload,
 from portal.files import entries, names, quota, tree, unfinished
 from portal.files.uploads import add_file
 from portal.sharing import limits
+from portal.storage.ballast import with_room_to_delete
 from portal.storage.disk import OverAllowanceError
 from portal.storage.parts import PartFile, PartLockedError, current_parts
 
@@ -211,6 +212,7 @@ def finish(upload: Upload, part: PartFile) -> StoredFile:
     return finished
 
 
+@with_room_to_delete
 def cancel(upload: Upload) -> None:
     """Delete an upload, also while a request adds to it. The file of a finished one stays."""
     key = upload.part_key
