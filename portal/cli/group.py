@@ -30,7 +30,10 @@ class _Commands(AppGroup):
                     " characters, or is not UTF-8. Nothing was changed. Check the terminal's"
                     " character set."
                 )
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except OSError as error:  # where the help is printed to
+            raise _told(error) from error
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -42,10 +45,14 @@ class _Commands(AppGroup):
             raise
         except StorageFullError as error:
             raise click.ClickException(f"The disk is full: {error}. Free some space.") from error
-        except BrokenPipeError:
-            raise  # by whoever reads what is printed, such as head
         except OSError as error:
-            raise click.ClickException(reason_of(error)) from error
+            raise _told(error) from error
+
+
+def _told(error: OSError) -> Exception:
+    if isinstance(error, BrokenPipeError):
+        return error  # by whoever reads what is printed, such as head
+    return click.ClickException(reason_of(error))
 
 
 def reason_of(error: OSError) -> str:
