@@ -14,7 +14,7 @@ from pathlib import Path
 from pwd import getpwnam
 from typing import Any, NoReturn
 
-from deploy import site
+from deploy import health, site
 from deploy.make_folders import DATA, make_folders
 from deploy.servers import ALL_UNITS, GUNICORN, RECEIPTS, SERVERS
 from deploy.site import ACCOUNT, PREFIX, SETTINGS
@@ -235,7 +235,7 @@ class Installation(site.Site):
 
     def _start(self, verb: str, unit: str) -> None:
         if self.jobs.run("systemctl", verb, unit):
-            self._fail_with_log(f"{unit} did not start")
+            self._fail_with_log(f"{unit} did not start.")
 
     def _leave_former(self, units: Sequence[str]) -> None:
         """Stop what the portal was served by before, and is not any more."""
@@ -254,17 +254,26 @@ class Installation(site.Site):
         say(f"stopped and disabled {former}, which only the portal used.")
 
     def wait_until_healthy(self) -> None:
-        """Wait until the portal answers by its name."""
-        url = f"https://{self.host}/healthz"
-        options = f"--silent --fail --insecure --max-time 10 --resolve {self.host}:443:127.0.0.1"
-        ask = ("curl", *options.split(), "--output", "/dev/null", url)
-        if not self.jobs.wait_until(lambda: _run(*ask).returncode == 0, 60):
-            self._fail_with_log(f"{url} did not answer in a minute")
+        """Wait until the portal answers by its name that all is well, or what will stay wrong."""
+        url, found = f"https://{self.host}/healthz", health.Health(0)
+
+        def is_settled() -> bool:
+            nonlocal found
+            found = health.ask(url, "--resolve", f"{self.host}:443:127.0.0.1")
+            return found.is_settled
+
+        if not self.jobs.wait_until(is_settled, 60):
+            self._fail_with_log(f"{url} did not get well in a minute: {found.problem}")
+        if found.problem:
+            fail(
+                f"the portal is installed and runs, but {found.problem} Then run deploy/install"
+                " again."
+            )
 
     def _fail_with_log(self, message: str) -> NoReturn:
         log = ["journalctl", "--no-pager", "--lines=20", f"--unit={self.server.front}"]
         subprocess.run([*log, "--unit=portal-*"], stdout=sys.stderr, check=False)
-        fail(f"{message}.")
+        fail(message)
 
     def remove_former_code(self) -> None:
         """Remove it; not before nothing runs with it any more."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import re
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -25,6 +28,11 @@ _HEAD = """\
 # It holds a secret token: keep it readable by root only. Write it again when the settings change.
 
 """
+
+
+_NOT_PRINTED = {errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC}
+"""Why what is printed may not arrive, apart from a reader that has ended, such as ``head``."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def _checked_log(_context: click.Context, _parameter: object, path: str | None) -> str | None:
@@ -69,6 +77,17 @@ _CHOICES = {
 class _Commands(AppGroup):
     """The commands that there are, one for each product that needs a configuration included."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        for given in args:
+            if _CONTROL.search(given):
+                raise click.UsageError(f"An argument has control characters: {given[:100]!r}.")
+        with _printing():
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> object:
+        with _printing():
+            return super().invoke(ctx)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
         configured = {server.command for server in SERVERS.values() if server.command}
@@ -82,6 +101,17 @@ class _Commands(AppGroup):
         if cmd_name == "receipts":
             return show_receipts
         return _configuration_command(cmd_name) if cmd_name in self.list_commands(ctx) else None
+
+
+@contextmanager
+def _printing() -> Iterator[None]:
+    """Say in a sentence what is wrong where the output goes, such as a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NOT_PRINTED or error.filename is not None:
+            raise
+        raise click.ClickException(f"cannot write the output: {error.strerror}") from error
 
 
 delegate: AppGroup = _Commands("delegate", help="Set up the web server that sends private files.")
@@ -130,15 +160,17 @@ def _configuration(servers: list[Server], choices: Choices) -> str:
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object for each receipt.")
 def show_receipts(log: Path, *, follow: bool, as_json: bool) -> None:
     """Report from a log that --receipts made how downloads ended."""
+    for receipt in _read(log, follow=follow):
+        values = {**dataclasses.asdict(receipt), "time": receipt.time.isoformat()}
+        click.echo(json.dumps(values) if as_json else _as_line(receipt))
+
+
+def _read(log: Path, *, follow: bool) -> Iterator[receipts.Receipt]:
+    some = (found for found, _ in receipts.follow(log)) if follow else [receipts.read(log)]
     try:
-        some = (found for found, _ in receipts.follow(log)) if follow else [receipts.read(log)]
-        for receipt in chain.from_iterable(some):
-            values = {**dataclasses.asdict(receipt), "time": receipt.time.isoformat()}
-            click.echo(json.dumps(values) if as_json else _as_line(receipt))
-    except BrokenPipeError:
-        raise  # by whoever reads what is printed, such as head
+        yield from chain.from_iterable(some)
     except OSError as error:
-        raise click.ClickException(f"cannot read {log}: {error.strerror}") from error
+        raise click.ClickException(f"cannot read {log}: {error.strerror or error}") from error
 
 
 def _as_line(receipt: receipts.Receipt) -> str:

@@ -6,16 +6,18 @@ line for each hand-off, with its id, if the configuration was generated with ``-
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import time
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from .rotation import Position, RotatedLog, logger
+from .rotation import Position, RotatedLog, logger, open_log, whole_lines
 
 Outcome = Literal["completed", "cut short", "failed", "unknown"]
 
@@ -125,12 +127,17 @@ def _outcome(found: re.Match[str], asked: int) -> Outcome:
 
 
 def read(path: str | os.PathLike[str]) -> Iterator[Receipt]:
-    """Yield the receipts that one file holds. Lines that cannot be read are logged.
+    """Yield the receipts that one file holds, compressed with gzip or not.
+
+    Lines that cannot be read are logged.
 
     :raises OSError: if it cannot be read.
     """
-    with Path(path).open(encoding="utf-8", errors="replace", newline="\n") as log:
-        yield from _receipts(line for line in log if line.endswith("\n"))
+    try:
+        with open_log(Path(path)) as log:
+            yield from _receipts(line.decode("utf-8", "replace") for line in whole_lines(log))
+    except zlib.error as error:
+        raise OSError(errno.EIO, f"it is damaged: {error}", os.fspath(path)) from error
 
 
 def follow(

@@ -85,7 +85,7 @@ class RotatedLog:
         """
         name: str | None = ""
         try:
-            with _open(file) as log:
+            with open_log(file) as log:
                 state = _state(os.fstat(log.fileno()))
                 name = yield from self._rest_of_open(log)
         except EOFError:
@@ -105,7 +105,7 @@ class RotatedLog:
             return ""
         name, full = sha256(first).hexdigest()[:16], True
         log.seek(self.position.get(name, 0))
-        while full and (lines := list(islice(_whole_lines(log), _MOST))):
+        while full and (lines := list(islice(whole_lines(log), _MOST))):
             if not _begins_with(log, first):
                 return ""  # it was truncated meanwhile
             # Added at the end: what was read last is forgotten last.
@@ -119,13 +119,14 @@ def _state(found: os.stat_result) -> _State:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _open(file: Path) -> IO[bytes]:
+def open_log(file: Path) -> IO[bytes]:
+    """Open a file of a log, compressed with gzip or not; raise OSError if it cannot be read."""
     if file.suffix in _UNREADABLE:
         raise OSError(f"files that end in {file.suffix} are not read; have logrotate use gzip")
     return cast("IO[bytes]", gzip.open(file)) if file.suffix == ".gz" else file.open("rb")
 
 
-def _whole_lines(log: IO[bytes]) -> Iterator[bytes]:
+def whole_lines(log: IO[bytes]) -> Iterator[bytes]:
     """Yield until the end; what the server is still writing is left for the next time."""
     with suppress(EOFError):
         while _is_whole(line := log.readline(_LONGEST)):

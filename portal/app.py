@@ -12,6 +12,7 @@ from flask_delegate import ConfigurationError, Delegate
 from portal import cli
 from portal.activity import record
 from portal.core import database, datafolder, logs, settings
+from portal.core.setting_checks import SettingError
 from portal.files.quota import quota_of, usage_of
 from portal.identity import throttle
 from portal.identity.cookie import SessionInterface
@@ -40,7 +41,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     """Create the application.
 
     :param config: settings that override the ``PORTAL_*`` variables of the environment.
-    :raises settings.SettingError: for a setting that is missing or unusable.
+    :raises SettingError: for a setting that is missing or unusable.
     :raises datafolder.DataFolderError: for a data folder that cannot be used safely.
     """
     app = Flask("portal", template_folder="web/templates", static_folder=None)
@@ -86,4 +87,4 @@ def _set_up_delegate(app: Flask, folder: Path) -> None:
     try:
         Delegate(app)
     except ConfigurationError as error:
-        raise settings.SettingError(str(error)) from None
+        raise SettingError(str(error)) from None

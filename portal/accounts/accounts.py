@@ -19,9 +19,12 @@ from portal.files import entries
 from portal.files.uploads import remove_content
 from portal.identity import passwords, sessions
 from portal.identity.sessions import Proof
+from portal.storage.ballast import with_room_to_delete
 
 from . import usernames
 
+PAGE = 100
+"""Accounts of a page."""
 LONGEST_NAME = 64
 _MANAGES = sa.and_(Account.role == Role.ADMINISTRATOR, Account.is_active)
 
@@ -45,8 +48,27 @@ def find(name: str) -> Account | None:
 
 def list_with_last_use() -> Sequence[tuple[Account, datetime | None]]:
     """Return every account, by name, with the last use of its current sessions."""
+    return _with_last_use()
+
+
+def page(after: int | None = None) -> tuple[Sequence[tuple[Account, datetime | None]], int, bool]:
+    """Return a page of :func:`list_with_last_use`, the number of all, and whether more follow.
+
+    :param after: the id of the account that the page before ends with; the first page for another.
+    """
+    # The database does not know the order that people expect of names.
+    names = db.session.execute(select(Account.id, Account.name)).all()
+    every = [one for one, _ in sorted(names, key=lambda row: text.sort_key(row[1]))]
+    start = every.index(after) + 1 if after in every else 0
+    end = start + PAGE
+    return _with_last_use(Account.id.in_(every[start:end])), len(every), end < len(every)
+
+
+def _with_last_use(
+    *conditions: sa.ColumnElement[bool],
+) -> Sequence[tuple[Account, datetime | None]]:
     last_use = select(func.max(SignIn.used_at)).where(SignIn.account_id == Account.id)
-    rows = db.session.execute(select(Account, last_use.scalar_subquery()))
+    rows = db.session.execute(select(Account, last_use.scalar_subquery()).where(*conditions))
     found = [(account, used_at) for account, used_at in rows]
     return sorted(found, key=lambda row: text.sort_key(row[0].name))
 
@@ -176,6 +198,7 @@ def deactivate(account: Account) -> None:
     sessions.end_all(account)
 
 
+@with_room_to_delete
 def delete(account: Account) -> None:
     """Delete an account and its files permanently, or raise as :func:`set_role`."""
     _remove_rights(account, is_active=False)

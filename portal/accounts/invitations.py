@@ -17,6 +17,8 @@ from portal.identity.sessions import Proof
 from . import accounts
 from .accounts import AccountError
 
+PAGE = 100
+"""Invitations of a page."""
 INVITATION_DAYS = 7
 _RESET_VALIDITY = timedelta(days=1)
 _REMEMBERED_DAYS = 30
@@ -68,11 +70,17 @@ def create_reset_link(account: Account, actor: Account | None = None) -> tuple[O
     return _create(_RESET_VALIDITY, role=account.role, account_id=account.id)
 
 
-def open_invitations() -> Sequence[OneTimeLink]:
-    """Return the invitations that can still be used, the latest first."""
+def open_invitations(before: int | None = None) -> Sequence[OneTimeLink]:
+    """Return a page of the invitations that can still be used, the latest first.
+
+    There is another page where one more than ``PAGE`` are returned.
+
+    :param before: the id of the one that the page before ends with, if any.
+    """
     works = OneTimeLink.expires_at > now(), OneTimeLink.created_at < latest()
     query = select(OneTimeLink).where(_IS_INVITATION, *works)
-    return db.session.scalars(query.order_by(OneTimeLink.id.desc())).all()
+    query = query if before is None else query.where(OneTimeLink.id < before)
+    return db.session.scalars(query.order_by(OneTimeLink.id.desc()).limit(PAGE + 1)).all()
 
 
 def revoke_invitation(public_id: str) -> bool:

@@ -17,7 +17,7 @@ from portal.maintenance import backup, restore
 from portal.storage.content import current_storage
 from portal.web.filters import human_size
 
-from .group import needs_schema, portal, progress, show, takes_json
+from .group import needs_schema, portal, progress, reason_of, show, takes_json
 
 
 @portal.command("backup")
@@ -65,7 +65,6 @@ def restore_backup(source: Path) -> None:
         with progress("Restoring", size) as advance:
             count = restore.restore(source, data, current_storage(), advance)
     database.db.engine.dispose()
-    database.upgrade()
     click.echo(f"{count} files restored into {data}.")
 
 
@@ -83,7 +82,7 @@ def _ends_cleanly() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(reason_of(error)) from error
     finally:
         for number, found in before.items():
             signal.signal(number, found)

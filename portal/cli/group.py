@@ -29,7 +29,10 @@ class _Commands(AppGroup):
                     " characters, or is not UTF-8. Nothing was changed. Check the terminal's"
                     " character set."
                 )
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except OSError as error:  # where the help is printed to
+            raise _told(error) from error
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -41,10 +44,20 @@ class _Commands(AppGroup):
             raise
         except StorageFullError as error:
             raise click.ClickException(f"The disk is full: {error}. Free some space.") from error
-        except BrokenPipeError:
-            raise  # by whoever reads what is printed, such as head
         except OSError as error:
-            raise click.ClickException(f"{error}.") from error
+            raise _told(error) from error
+
+
+def _told(error: OSError) -> Exception:
+    if isinstance(error, BrokenPipeError):
+        return error  # by whoever reads what is printed, such as head
+    return click.ClickException(reason_of(error))
+
+
+def reason_of(error: OSError) -> str:
+    """Return what is wrong with which file, without the error's number."""
+    said = f"{error.strerror or error}."
+    return said if error.filename is None else f"{error.filename}: {said}"
 
 
 _LONGEST_ARGUMENT = 4096
@@ -62,14 +75,14 @@ _SIZE = re.compile(r"([0-9.,]+) ?(?:([KMGT])(?:I?B)?|B)?", re.ASCII)
 def needs_schema() -> Iterator[None]:
     """Refuse to run a command while the database is not up to date, or with unusable input.
 
-    On a full disk, it has what the ballast takes up.
+    On a full disk, it has a part of what the ballast takes up.
     """
     if not database.schema_is_current():
         raise click.ClickException(
             "The database is not up to date. Run: flask --app portal portal upgrade"
         )
     try:
-        with current_ballast().dropped_if_full():
+        with current_ballast().room():
             yield
     except UnicodeError as error:
         raise click.ClickException(

@@ -136,7 +136,7 @@ def read_receipts(log: Path, follow: bool) -> None:
     try:
         _read(log, follow=follow)
     except OSError as error:
-        raise click.ClickException(f"{log} cannot be read: {error.strerror}.") from error
+        raise click.ClickException(f"{log} cannot be read: {error.strerror or error}.") from error
     except KeyboardInterrupt:
         raise SystemExit(0) from None
 

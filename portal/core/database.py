@@ -122,31 +122,39 @@ def upgrade(revision: str = "head") -> tuple[str | None, str | None]:
     :raises click.ClickException: if another version of the portal wrote the database.
     """
     with db.engine.connect() as connection:
-        # SQLite changes a table by making a new one, and would delete what refers to the old one.
-        # This has no effect inside a transaction.
-        connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
-        # Of two upgrades at once, the second one waits, and then has nothing to do.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-        before = _revision(connection)
-        if before and before not in revisions():
-            raise click.ClickException(
-                f"The database has the schema {before}, which this version of the portal does not"
-                " know: a newer version created it, or one from before the first release."
-                " Run that version, or restore a backup that this version can read."
-            )
-        config = _config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
-        if broken := connection.exec_driver_sql("PRAGMA foreign_key_check").all():
-            raise RuntimeError(f"the upgrade would leave dangling references: {broken[:5]}")
-        after = _revision(connection)
-        connection.commit()
-        connection.exec_driver_sql("PRAGMA foreign_keys = ON")
+        return migrate(connection, revision)
+
+
+def migrate(connection: sa.Connection, revision: str = "head") -> tuple[str | None, str | None]:
+    """Do as :func:`upgrade` does with the database of a connection."""
+    # SQLite changes a table by making a new one, and would delete what refers to the old one.
+    # This has no effect inside a transaction.
+    connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+    # Of two upgrades at once, the second one waits, and then has nothing to do.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    before = _revision(connection)
+    if before and before not in revisions():
+        raise click.ClickException(
+            f"The database has the schema {before}, which this version of the portal does not"
+            " know: a newer version created it, or one from before the first release."
+            " Run that version, or restore a backup that this version can read."
+        )
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+    if broken := connection.exec_driver_sql("PRAGMA foreign_key_check").all():
+        raise RuntimeError(f"the upgrade would leave dangling references: {broken[:5]}")
+    after = _revision(connection)
+    connection.commit()
+    connection.exec_driver_sql("PRAGMA foreign_keys = ON")
     return before, after
 
 
 def revision() -> str | None:
-    """Return the revision of the schema; None for an empty database."""
+    """Return the revision of the schema; None for an empty database.
+
+    Where somebody has noted several, it is all of them, which no version of the portal knows.
+    """
     with db.engine.connect() as connection:
         return _revision(connection)
 
@@ -226,7 +234,8 @@ def _code(error: sa.exc.DBAPIError) -> int:
 
 
 def _revision(connection: sa.Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+    heads = MigrationContext.configure(connection).get_current_heads()
+    return ", ".join(sorted(heads)) or None
 
 
 def _config() -> Config:

@@ -8,15 +8,19 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
-import click
 from flask import Flask
 
-_LONGEST = 36_500
-"""Days. Dates that far from today can still be computed."""
-_LARGEST = 2**63 - 1
-"""The largest number in the database."""
+from .setting_checks import (
+    LONGEST_DAYS,
+    SettingError,
+    check_base_url,
+    check_kinds,
+    check_number,
+    check_texts,
+    check_throttle_store,
+    shown,
+)
 
 
 class Setting(NamedTuple):
@@ -30,7 +34,7 @@ class Setting(NamedTuple):
 
 
 SETTINGS = (
-    Setting("ACTIVITY_DAYS", 365, 1, _LONGEST, "days to keep the record of who did what"),
+    Setting("ACTIVITY_DAYS", 365, 1, LONGEST_DAYS, "days to keep the record of who did what"),
     Setting("ADMINISTRATORS_SEE_NAMES", False, None, None, "whether administrators"),
     # Each holds a thread.
     Setting("ARCHIVES_AT_ONCE", 4, 1, None, "ZIPs and other long answers"),
@@ -43,13 +47,15 @@ SETTINGS = (
     Setting("MAX_CONTENT_LENGTH", 1024**3, 1, None, "bytes in one request"),
     # Each file of an upload holds a file descriptor until its end.
     Setting("MAX_FORM_PARTS", 100, 1, None, "parts of one upload's form"),
-    Setting("PERMANENT_SESSION_LIFETIME", 43_200, 1, _LONGEST * 86_400, "seconds until a session"),
+    Setting(
+        "PERMANENT_SESSION_LIFETIME", 43_200, 1, LONGEST_DAYS * 86_400, "seconds until a session"
+    ),
     Setting("PROXIES", 0, 0, None, "reverse proxies in front"),
     Setting("QUOTA", 10 * 1024**3, 0, None, "bytes for each account"),
     Setting("SESSION_COOKIE_SECURE", True, None, None, "whether browsers send the session cookie"),
     Setting("THROTTLE_STORE", None, None, None, "where [attempts to sign in]"),
-    Setting("TRASH_DAYS", 30, 1, _LONGEST, "days after which items in the trash are deleted"),
-    Setting("UPLOAD_DAYS", 3, 1, _LONGEST, "days after which an unfinished upload"),
+    Setting("TRASH_DAYS", 30, 1, LONGEST_DAYS, "days after which items in the trash are deleted"),
+    Setting("UPLOAD_DAYS", 3, 1, LONGEST_DAYS, "days after which an unfinished upload"),
 )
 _FLASK = {
     "SESSION_COOKIE_HTTPONLY": True,
@@ -60,16 +66,8 @@ _FLASK = {
     "WTF_CSRF_SSL_STRICT": False,
 }
 
-_TEXTS = {"SERVER_NAME", "SESSION_COOKIE_DOMAIN", "SESSION_COOKIE_PATH"}
-_LISTS = {"SECRET_KEY_FALLBACKS", "TRUSTED_HOSTS"}
-_SAME_SITE = ("Lax", "Strict")
-
 # Flask-Delegate refuses these in a folder, but only after the portal would have created it.
 _UNUSABLE = re.compile(r'[\x00-\x1f\x7f"\\*?\[\]{}$%]')
-
-
-class SettingError(click.ClickException):
-    """A setting is missing or out of its range. A command prints the message alone."""
 
 
 def load(app: Flask, config: Mapping[str, Any] | None) -> None:
@@ -81,51 +79,12 @@ def load(app: Flask, config: Mapping[str, Any] | None) -> None:
     app.config.update(config or {})
     for key, _, least, most, _ in SETTINGS:
         if least is not None:
-            _check_number(key, app.config[key], least, most)
-    _check_kinds(app)
-    _check_base_url(app.config["BASE_URL"])
-
-
-def _check_kinds(app: Flask) -> None:
-    """Check what Flask and others read later, and would stumble over: 5 is read as a number."""
+            check_number(key, app.config[key], least, most)
     defaults = {**app.default_config, **{setting.key: setting.default for setting in SETTINGS}}
-    for key, value in app.config.items():
-        default = defaults.get(key)
-        if isinstance(default, bool) and not isinstance(value, bool):
-            raise SettingError(f"PORTAL_{key} must be true or false, not {value!r}.")
-        is_text = isinstance(default, str) or key in _TEXTS
-        if is_text and value is not None and not isinstance(value, str):
-            raise SettingError(f"PORTAL_{key} must be text, not {value!r}.")
-        listed = value if isinstance(value, list) else [value]
-        if key in _LISTS and value is not None and not all(isinstance(one, str) for one in listed):
-            raise SettingError(f'PORTAL_{key} must be a list of texts, such as ["a"].')
-    if app.config["SESSION_COOKIE_SAMESITE"] not in _SAME_SITE:
-        raise SettingError(f"PORTAL_SESSION_COOKIE_SAMESITE must be one of {_SAME_SITE}.")
-
-
-def _check_number(key: str, value: object, least: int, most: int | None) -> None:
-    if type(value) is not int or not least <= value <= (most or _LARGEST):
-        is_too_large = isinstance(value, int) and value > _LARGEST
-        end = f"to {most or _LARGEST}" if most or is_too_large else "up"
-        raise SettingError(
-            f"PORTAL_{key} must be a whole number from {least} {end}, not {value!r}."
-        )
-
-
-def _check_base_url(value: object) -> None:
-    if value is None:
-        return
-    parts = None
-    try:
-        parts = urlsplit(value) if isinstance(value, str) and value.isprintable() else None
-        is_usable = parts and parts.scheme in {"http", "https"} and parts.port != 0
-    except ValueError:  # brackets, or a port
-        is_usable = False
-    if not parts or not is_usable or not parts.hostname or parts.query:
-        raise SettingError(
-            "PORTAL_BASE_URL must be the portal's address, such as https://files.example.org/,"
-            f" not {value!r}."
-        )
+    check_kinds(app.config, defaults)
+    check_texts(app.config)
+    check_base_url(app.config["BASE_URL"])
+    check_throttle_store(app.config["THROTTLE_STORE"])
 
 
 def _read(path: Path) -> Mapping[str, Any]:
@@ -160,7 +119,7 @@ def data_folder(app: Flask) -> Path:
     # Flask reads a number in the environment as JSON.
     folder = Path(str(value))
     if not folder.is_absolute():
-        raise SettingError(f"PORTAL_DATA must be an absolute path, not {str(value)!r}.")
+        raise SettingError(f"PORTAL_DATA must be an absolute path, not {shown(str(value))}.")
     if _UNUSABLE.search(str(folder)) or _UNUSABLE.search(os.path.realpath(folder)):
         raise SettingError(
             f"PORTAL_DATA is {str(value)!r}, and Apache would misread such a path. Choose a folder"

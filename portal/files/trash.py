@@ -18,6 +18,7 @@ from portal.activity.record import Thing, record
 from portal.core.clock import believed, correct, days_ago
 from portal.core.database import change, db
 from portal.core.models import Entry, Folder, StoredFile, now
+from portal.storage.ballast import with_room_to_delete
 
 from . import entries, quota, tree, unfinished
 from .entries import GoneError
@@ -39,6 +40,7 @@ class Purged(NamedTuple):
     bytes: int = 0
 
 
+@with_room_to_delete
 def put(selected: Iterable[Entry]) -> datetime:
     """Put entries of one account into the trash, with all that is in them.
 
@@ -101,6 +103,7 @@ def restore(entry: Entry) -> Folder:
     return folder
 
 
+@with_room_to_delete
 def purge(entry: Entry) -> Purged:
     """Delete an entry in the trash permanently, with all that was put there with it.
 
@@ -117,6 +120,7 @@ def purge(entry: Entry) -> Purged:
     return purged
 
 
+@with_room_to_delete
 def empty(owner_id: int) -> Purged:
     """Delete permanently all that an account has in the trash."""
     with entries.changing(owner_id):

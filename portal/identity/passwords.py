@@ -29,7 +29,7 @@ _MOST_READ_AS_LETTERS = 7
 _SAME_LETTER = str.maketrans("@{[<|!$+", "4(((1157")
 
 _BETWEEN = re.compile(r"[\W_]+")
-"""What stands between the parts of a name."""
+"""What stands between the parts of a name, or around it."""
 
 hasher = PasswordHasher()
 _turn = threading.Lock()
@@ -69,7 +69,9 @@ def _guesses(password: str, name: str) -> int:
     rest = "".join(one["token"] for one in others)
     if not rest or rest == password:
         return int(found["guesses"])
-    return min(int(found["guesses"]), _guesses(rest, name))
+    # Signs around it, or in place of blanks, are what everybody adds to a year.
+    bare = _BETWEEN.sub("", rest) or rest
+    return min(int(found["guesses"]), *(_guesses(one, name) for one in {rest, bare}))
 
 
 def hash_password(password: str) -> str:

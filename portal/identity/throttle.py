@@ -26,7 +26,7 @@ from limits.strategies import FixedWindowRateLimiter
 
 from portal.core import text
 from portal.core.models import Account
-from portal.core.settings import SettingError
+from portal.core.setting_checks import SettingError
 
 from . import throttle_store
 

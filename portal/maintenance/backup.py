@@ -18,8 +18,8 @@ import sqlite3
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -100,14 +100,14 @@ def check_target(target: Path, data: Path, needed: int) -> int:
 def create(target: Path, data: Path, storage: Storage, schema: str, advance: Advance) -> Report:
     """Write a backup of a data folder, whose database has that revision of the schema.
 
-    :raises BackupError: if another backup is in progress.
+    :raises BackupError: if another backup is in progress, or the folder cannot be written.
     :raises OSError: if anything but a file cannot be read, or the backup cannot be written.
     """
     try:
         with (
             storage.deletions.put_off(),
-            tempfile.TemporaryDirectory(prefix=_DRAFT, dir=target.parent) as name,
-            locked(draft := Path(name)),
+            _draft_in(target.parent) as draft,
+            locked(draft),
         ):
             _remove_killed(target.parent)
             _snapshot(data / DATABASE, draft / DATABASE)
@@ -122,6 +122,20 @@ def create(target: Path, data: Path, storage: Storage, schema: str, advance: Adv
         raise BackupError("Another backup is in progress. Wait until it ends.") from error
     report.size = target.stat().st_size
     return report
+
+
+@contextmanager
+def _draft_in(folder: Path) -> Iterator[Path]:
+    """Create a folder for the length of the block; raise BackupError if nothing can be created."""
+    try:
+        draft = tempfile.TemporaryDirectory(prefix=_DRAFT, dir=folder)
+    except OSError as error:
+        raise BackupError(
+            f"User id {os.geteuid()} cannot write to {folder.absolute()}: {error.strerror}. Choose"
+            " another folder, or change the owner of this one."
+        ) from error
+    with draft as name:
+        yield Path(name)
 
 
 def _remove_killed(folder: Path) -> None:
@@ -243,4 +257,4 @@ class _Source:
 
 
 def _read_only(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)

@@ -11,6 +11,7 @@ from portal.accounts import invitations
 from portal.activity import record
 from portal.files import trash
 from portal.identity import sessions
+from portal.storage.ballast import with_room_to_delete
 from portal.storage.disk import Storage, is_abandoned
 from portal.tus import uploads as resumable
 
@@ -20,6 +21,7 @@ from .restore import DRAFT
 _DRAFT_FILE = re.compile(r"(secret_key|demo_accounts(\.json)?)\.[0-9a-f]{16}")
 
 
+@with_room_to_delete
 def clean_up(data: Path, storage: Storage) -> dict[str, int]:
     """Delete what has expired from the data folder, and return the number of each kind."""
     unfinished, finished = resumable.remove_expired()

@@ -16,11 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
-from portal.core.database import revisions
-from portal.core.datafolder import create_private, locked, secret_key
-from portal.storage import permissions
-from portal.storage.disk import Storage, is_key
+from sqlalchemy.exc import DBAPIError
 
+from portal.core.database import revisions
+from portal.core.datafolder import KEY_LENGTH, create_private, locked, write_private
+from portal.storage import permissions
+from portal.storage.disk import Storage
+
+from . import restored_database
 from .backup import DATABASE, FORMAT, MANIFEST, PIECE, SECRET_KEY, Advance, BackupError
 
 DRAFT = "restore-"
@@ -29,9 +32,6 @@ DRAFT = "restore-"
 _FIRST = (DATABASE, SECRET_KEY)
 _FILE = re.compile(r"files/([0-9a-f]{2})/\1[0-9a-f]{30}", re.ASCII)
 _LONGEST_LINE = 4096
-_LENGTH = re.compile(r"VARCHAR\(([0-9]+)\)")
-_DERIVED = {"name_key", "skeleton"}
-"""Columns that an upgrade shortens, which earlier versions filled with more than they take."""
 
 
 def restore(source: Path, data: Path, storage: Storage, advance: Advance) -> int:
@@ -61,22 +61,25 @@ def restore(source: Path, data: Path, storage: Storage, advance: Advance) -> int
         with tempfile.TemporaryDirectory(prefix=DRAFT, dir=storage.incoming) as name:
             draft = Path(name)
             keys = _extract(source, draft, advance)
-            _check_database(draft / DATABASE, keys)
+            restored_database.prepare(draft / DATABASE, keys)
             _install(draft, data, storage)
     return len(keys)
 
 
 def _install(draft: Path, data: Path, storage: Storage) -> None:
-    """Move what was extracted to where it belongs, or leave nothing there."""
+    """Move what was extracted to where it belongs, or leave what was there."""
     os.sync()  # once, which is faster than once for each file
+    key = (data / SECRET_KEY).read_bytes()
     try:
         permissions.adopt(storage, draft / "files")
         (draft / SECRET_KEY).replace(data / SECRET_KEY)
+        # Last: until then, the folder counts as unused.
+        (draft / DATABASE).replace(data / DATABASE)
     except BaseException:
-        permissions.remove_all(storage)
+        if (draft / DATABASE).exists():
+            permissions.remove_all(storage)
+            write_private(data / SECRET_KEY, key)
         raise
-    # Last: until then, the folder counts as unused.
-    (draft / DATABASE).replace(data / DATABASE)
     os.sync()
 
 
@@ -153,7 +156,11 @@ def _extract(source: Path, draft: Path, advance: Advance) -> set[str]:
                 raise BackupError(f"{source} is damaged: {member.name} is not what was backed up.")
         if line := next(expected, None):
             raise BackupError(f"{source} lacks {line.name}, which is in its manifest.")
-    secret_key(draft)  # which checks it
+    if (length := (draft / SECRET_KEY).stat().st_size) < KEY_LENGTH:
+        raise BackupError(
+            f"The secret key in {source} has {length} bytes, and a key needs at least {KEY_LENGTH}."
+            " Somebody changed the backup, or the key before it. Restore another backup."
+        )
     return {path.name for path in draft.glob("files/*/*")}
 
 
@@ -165,45 +172,6 @@ def _write(content: IO[bytes], target: Path, advance: Advance) -> str:
             file.write(piece)
             advance(len(piece))
     return sha256.hexdigest()
-
-
-def _check_database(path: Path, keys: set[str]) -> None:
-    """Check that the database names all files of the backup, and delete what is not restored."""
-    with closing(sqlite3.connect(path)) as connection:
-        if (found := connection.execute("PRAGMA quick_check").fetchone()[0]) != "ok":
-            raise BackupError(f"The backup's database is damaged: {found}.")
-        rows = connection.execute("SELECT storage_key FROM entry WHERE is_file")
-        named = {key for (key,) in rows}
-        if wrong := [key for key in named if not isinstance(key, str) or not is_key(key)]:
-            raise BackupError(f"The backup's database has an unusable key: {wrong[0]!r}.")
-        if unknown := keys - named:
-            raise BackupError(f"The backup's database does not know the file {min(unknown)}.")
-        _check_texts(connection)
-        with connection:
-            connection.execute("DELETE FROM sign_in")
-            connection.execute("DELETE FROM one_time_link")
-            # Nothing that had arrived of them is in a backup.
-            connection.execute("DELETE FROM upload WHERE finished_at IS NULL")
-
-
-def _check_texts(connection: sqlite3.Connection) -> None:
-    """Check that each text fits its column, which SQLite does not."""
-    columns = connection.execute(
-        "SELECT tables.name, columns.name, columns.type FROM sqlite_schema AS tables"
-        " JOIN pragma_table_info(tables.name) AS columns WHERE tables.type = 'table'"
-    ).fetchall()
-    for table, column, kind in columns:
-        found = _LENGTH.fullmatch(kind)
-        if not found or column in _DERIVED:
-            continue
-        quoted = '"' + column.replace('"', '""') + '"'
-        wrong = (
-            f"typeof({quoted}) NOT IN ('text', 'null') OR length({quoted}) > {found[1]}"
-            f" OR instr(CAST({quoted} AS BLOB), x'00')"
-        )
-        rows = 'SELECT 1 FROM "' + table.replace('"', '""') + f'" WHERE {wrong}'  # noqa: S608
-        if connection.execute(rows).fetchone():
-            raise BackupError(f"The backup's database has an unusable text in {table}.{column}.")
 
 
 @dataclass(frozen=True)
@@ -259,5 +227,8 @@ def _each(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
 def _errors_named(source: Path) -> Iterator[None]:
     try:
         yield
-    except (tarfile.TarError, sqlite3.Error) as error:
+    except DBAPIError as error:
+        raise BackupError(f"The database in {source} cannot be upgraded: {error.orig}.") from error
+    # The library raises the latter for some headers.
+    except (tarfile.TarError, sqlite3.Error, ValueError) as error:
         raise BackupError(f"{source} is damaged, or not a backup of a portal: {error}.") from error

@@ -14,6 +14,7 @@ from portal.core.database import commit_change, db
 from portal.core.models import Account, FileRequest, Folder, Upload, now
 from portal.files import entries, names, quota, tree, unfinished
 from portal.sharing import room
+from portal.storage.ballast import with_room_to_delete
 from portal.storage.parts import PartLockedError, current_parts
 
 from .headers import folders_of, parse_metadata
@@ -96,6 +97,7 @@ def find(public_id: str) -> Upload | None:
     return None if upload is None or _has_expired(upload) else upload
 
 
+@with_room_to_delete
 def cancel(upload: Upload) -> None:
     """Delete an upload, also while a request adds to it. The file of a finished one stays."""
     key = upload.part_key

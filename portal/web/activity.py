@@ -7,7 +7,7 @@ from typing import Any, get_args
 from flask import Blueprint, Response, render_template, request, stream_with_context, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import Select
-from wtforms import DateField, SelectField  # type: ignore[import-untyped]
+from wtforms import SelectField  # type: ignore[import-untyped]
 from wtforms.validators import Optional  # type: ignore[import-untyped]
 
 from portal.activity import report
@@ -17,7 +17,7 @@ from portal.core.models import Activity, Receipt
 from portal.identity.current_user import current_account, login_required
 from portal.web.admin import for_administrators
 
-from .forms import Query, focus_first_error, page_before, text
+from .forms import DayField, Query, focus_first_error, page_before, text
 from .zone import current_zone, end_of, start_of
 
 activity = Blueprint("activity", __name__)
@@ -29,8 +29,8 @@ class FilterQuery(Query):
     action = SelectField("Action", choices=["", *get_args(Action)], default="")
     name = text("File or folder", 255)
     actor = text("By", 64)
-    since = DateField("From", [Optional()])
-    until = DateField("To", [Optional()])
+    since = DayField("From", [Optional()])
+    until = DayField("To", [Optional()])
     before = page_before()
 
     @property
@@ -38,13 +38,18 @@ class FilterQuery(Query):
         """The filters, without the page, as arguments of an address."""
         return {name: value for name, value in self.data.items() if value and name != "before"}
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether a filter cannot be read."""
+        return bool(self.errors.keys() - {"before"})
+
     def rows(self, owner_id: int | None, has_names: bool) -> Select[Activity, Receipt]:
         """Return an account's rows that match, or everybody's."""
         given = self.given
         for field, moment_of in (("since", start_of), ("until", end_of)):
             if field in given:
                 given[field] = moment_of(given[field])
-        if self.errors.keys() & {"action", "name", "actor"}:
+        if self.is_refused:
             owner_id = 0  # nobody: what cannot be must not show everything
         return report.matching(owner_id=owner_id, **given, has_names=has_names)
 
@@ -68,14 +73,15 @@ def everybody() -> ResponseReturnValue:
 def _answer(owner_id: int | None, has_names: bool) -> ResponseReturnValue:
     form, here = FilterQuery(), request.endpoint or ""
     wanted = form.rows(owner_id, has_names)
-    if here.endswith("_csv"):
+    if here.endswith("_csv") and not form.is_refused:
         rows = stream_with_context(report.as_csv(wanted, current_zone(), has_names=has_names))
         headers = {"Content-Disposition": 'attachment; filename="activity.csv"'}
         return Response(rows, mimetype="text/csv", headers=headers)
+    here = here.removesuffix("_csv")
     focus_first_error(form)
     lines = report.page(wanted, form.before.data or None, has_names=has_names)
     has_more = len(lines) == report.PAGE
-    return render_template(
+    page = render_template(
         "activity.html",
         form=form,
         lines=lines,
@@ -85,3 +91,4 @@ def _answer(owner_id: int | None, has_names: bool) -> ResponseReturnValue:
         is_everybody=owner_id is None,
         has_names=has_names,
     )
+    return page, 422 if form.is_refused else 200

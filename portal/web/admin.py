@@ -24,7 +24,7 @@ from portal.identity import second_factor
 from portal.identity.current_user import current_account, login_required
 from portal.web import shown_once
 from portal.web.flashes import done, shorten, tell
-from portal.web.forms import Form, OptionalField, form_page, text
+from portal.web.forms import Form, OptionalField, Query, form_page, page_before, text
 
 admin = Blueprint("admin", __name__)
 
@@ -45,6 +45,13 @@ def _read_gibibytes(typed: str, _before: int | None) -> int:
 
 def _write_gibibytes(size: int) -> str:
     return sizes.write(size, sizes.GIB)
+
+
+class PlaceQuery(Query):
+    """Where a page of accounts or invitations begins."""
+
+    after = page_before()
+    before = page_before()
 
 
 class QuotaForm(Form):
@@ -108,7 +115,15 @@ def with_account(
 @for_administrators
 def index() -> ResponseReturnValue:
     """List the accounts."""
-    return render_template("admin/accounts.html", accounts=accounts.list_with_last_use())
+    after = PlaceQuery().after.data or None
+    shown, number, has_next = accounts.page(after)
+    return render_template(
+        "admin/accounts.html",
+        accounts=shown,
+        number=number,
+        has_next=has_next,
+        has_previous=after is not None,
+    )
 
 
 @admin.get("/accounts/<int:account_id>")
@@ -208,8 +223,15 @@ def invite() -> ResponseReturnValue:
     """List the open invitations; create one, and go on to the page that shows its link."""
     form = InvitationForm()
     if not form.validate_on_submit():
-        open_ones = invitations.open_invitations()
-        return form_page("admin/invitations.html", form, invitations=open_ones)
+        before = PlaceQuery().before.data or None
+        found = invitations.open_invitations(before)
+        return form_page(
+            "admin/invitations.html",
+            form,
+            invitations=found[: invitations.PAGE],
+            has_next=len(found) > invitations.PAGE,
+            has_previous=before is not None,
+        )
     role = Role.ADMINISTRATOR if form.administrator.data else Role.MEMBER
     days = form.days.data or invitations.INVITATION_DAYS
     try:

@@ -107,7 +107,7 @@ class Edge:
 
 
 class Room:
-    """An application whose small requests find room on a full disk: to sign in, and to delete."""
+    """An application whose small requests find room on a full disk, such as to sign in."""
 
     def __init__(self, app: Flask) -> None:
         self._application = app.wsgi_app
@@ -118,7 +118,7 @@ class Room:
         """Answer a request, as PEP 3333 says."""
         if environ["REQUEST_METHOD"] not in {"POST", "DELETE"} or _is_large(environ):
             return self._application(environ, start_response)
-        with self._ballast.dropped_if_full():
+        with self._ballast.room():
             return self._application(environ, start_response)
 
 

@@ -8,16 +8,21 @@ from typing import Any
 from flask import abort, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_wtf import FlaskForm  # type: ignore[import-untyped]
-from wtforms import IntegerField, PasswordField, StringField  # type: ignore[import-untyped]
+from wtforms import (  # type: ignore[import-untyped]
+    DateField,
+    IntegerField,
+    PasswordField,
+    StringField,
+)
 from wtforms.validators import Length, NumberRange, Optional  # type: ignore[import-untyped]
 
 from portal.identity import passwords
 
 from .csrf import Protection
+from .zone import read_day
 
 _SENT = object()
 _WORDS = {
-    "Not a valid date value.": "Enter a day as year-month-day, such as 2027-01-31.",
     "Not a valid integer value.": "Enter a whole number, such as 7.",
     "Not a valid choice.": "Select one of the choices.",
 }
@@ -119,6 +124,17 @@ class OptionalField(StringField):  # type: ignore[misc]
         if self.raw_data:
             return str(self.raw_data[0])
         return "" if self.data is None else self._write(self.data)
+
+
+class DayField(DateField):  # type: ignore[misc]
+    """A field for a day, or none."""
+
+    def process_formdata(self, valuelist: Sequence[str]) -> None:
+        """Read what was typed."""
+        written = valuelist[0].strip() if valuelist else ""
+        self.data = None
+        if written:
+            self.data = read_day(written)
 
 
 class _Text(StringField):  # type: ignore[misc]

@@ -62,7 +62,7 @@ def _failing() -> list[str]:
     """Do what people do, and return which parts fail."""
     failing = []
     try:
-        with current_ballast().dropped_if_full():
+        with current_ballast().room():
             database.check()
         if not database.schema_is_current():
             failing.append("schema")

@@ -15,6 +15,7 @@ from flask import Flask, g, has_request_context, request
 COOKIE = "zone"
 """Its value is a name of the IANA database: see ``static/page.js``."""
 
+_DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _NAME = re.compile("[A-Za-z0-9_+/-]{1,64}")
 
 
@@ -37,6 +38,19 @@ def _zone(name: str) -> tzinfo:
         return ZoneInfo(name) if _NAME.fullmatch(name) else UTC
     except (KeyError, OSError, ValueError):  # no zone, a folder of zones, a path out of it
         return UTC
+
+
+def read_day(written: str) -> date:
+    """Return a day that somebody typed or a browser sent.
+
+    :raises ValueError: with what to enter. Python would read weeks, and days of another calendar.
+    """
+    try:
+        if _DAY.fullmatch(written):
+            return date.fromisoformat(written)
+    except ValueError:  # there is no such day
+        pass
+    raise ValueError("Enter a day as year-month-day, such as 2027-01-31.")
 
 
 def start_of(day: date) -> datetime:

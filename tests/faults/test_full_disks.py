@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -19,7 +20,7 @@ from tests.support.portal import cheap_hasher
 
 from .application import check_application, sender
 from .disks import Disk, small_tmpfs
-from .person import Person
+from .person import NoAnswerError, Person
 
 pytestmark = pytest.mark.root
 
@@ -57,7 +58,7 @@ def portal_on(disk: Path) -> Iterator[tuple[Flask, Person]]:
 
 def fill(disk: Path) -> None:
     """Fill a disk to the last byte, as a log may."""
-    with (disk / "log").open("wb", buffering=0) as log:
+    with (disk / "log").open("ab", buffering=0) as log:
         for size in (1024**2, 4096, 1):
             try:
                 while log.write(bytes(size)):
@@ -102,6 +103,33 @@ def test_people_can_sign_in_and_delete_on_a_full_disk(tmp_path: Path) -> None:
         (disk / "log").unlink()
         assert run(app, "cleanup")[0] == 0
         assert (disk / "data/ballast").stat().st_blocks * 512 == ballast.SIZE
+        check_application(app, [alice])
+
+
+def test_signing_in_does_not_take_what_is_kept_for_deleting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever room a wrong sign-in has is gone, as where a log grows all the time."""
+    with small_tmpfs(tmp_path / "disk", "size=120m") as disk, portal_on(disk) as (app, alice):
+        file = alice.upload(1_000_001)
+        fill(disk)
+        really = passwords.verify
+
+        def verify(*words: Any) -> bool:
+            fill(disk)
+            return really(*words)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(passwords, "verify", verify)
+            for _ in range(20):
+                stranger = Person("alice", "wrong", sender(app))
+                with suppress(NoAnswerError, AssertionError):
+                    stranger.sign_in()
+        assert (disk / "data/ballast").stat().st_size >= ballast.SIZE // 2
+        alice.trash(file)
+        alice.delete(file)
+        assert file.state is None
+        (disk / "data/throttle.db").unlink()
         check_application(app, [alice])
 
 

@@ -19,6 +19,7 @@ _PORTS = {"http": 80, "https": 443}
 _PATIENCE = 30  # seconds for a proper request
 _HURRY = 3  # seconds for an attack, which a server may leave unanswered
 _MOST = 4 * 1024 * 1024  # bytes of an answer that are read
+_HOST = re.compile(r"[A-Za-z0-9_.:\[\]-]{1,255}")
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x20-\x7e\xa0-\xff]*)")
 
 
@@ -102,6 +103,8 @@ def parse_url(
         port = None
     if port is None or not parts.hostname or not parts.hostname.isascii() or parts.query:
         raise ValueError("URL is not that of an application, such as http://127.0.0.1:8000/")
+    if name is not None and not _HOST.fullmatch(name):
+        raise ValueError(f"--host takes a host's name, such as files.example.org, not {name!r}")
     path = quote(parts.path, safe="/%~").strip("/")
     fields = {**dict(_credentials(parts)), **dict(map(_header, headers))}
     return Target(

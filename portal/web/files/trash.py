@@ -74,10 +74,10 @@ def delete(public_id: str) -> ResponseReturnValue:
 @login_required
 def empty() -> ResponseReturnValue:
     """Ask whether to delete all that is in the trash permanently, or delete it."""
-    things = [Thing.of(entry) for entry in trash.all_trashed(current_account().id)]
-    if things and request.method != "POST":
+    owner_id = current_account().id
+    if request.method != "POST" and trash.page(owner_id, most=1):
         return render_template("files/delete.html", entry=None)
-    if things:
+    if things := [Thing.of(entry) for entry in trash.all_trashed(owner_id)]:
         trash.empty(current_account().id)
         done("delete", *things, detail="with the trash")
     tell("The trash is empty.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, cast
 
 from flask import Blueprint, redirect, render_template, url_for
@@ -32,7 +32,7 @@ from portal.web.forms import (
     text,
 )
 from portal.web.loaders import entry_or_404, mine_or_404
-from portal.web.zone import end_of, local
+from portal.web.zone import end_of, local, read_day
 
 link_pages = Blueprint("links", __name__)
 
@@ -51,10 +51,7 @@ def _read_last_day(written: str, before: datetime | None) -> datetime:
     # A link that has expired can be changed without a new day, and one from another zone, too.
     if before is not None and written == _write_day(before):
         return before
-    try:
-        end = end_of(date.fromisoformat(written))
-    except ValueError as error:
-        raise ValueError("Enter a day as year-month-day, such as 2027-01-31.") from error
+    end = end_of(read_day(written))
     if end <= now():
         raise ValueError("This day is in the past. Choose a later one.")
     return end

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import gzip
 import os
 import re
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ from flask import Flask
 
 from flask_delegate import receipts, rotation
 from tests.support.extension import Factory
+from tests.support.paths import PROJECT
 
 
 def run(app: Flask, *arguments: str) -> tuple[int, str]:
@@ -78,7 +82,7 @@ def test_a_site_loads_its_modules_itself(app: Flask) -> None:
     assert "a2enmod ratelimit" in text
 
 
-@pytest.mark.parametrize("name", ["a'b", 'a"b', "a b", "", "a\nb", "%{GLOBAL}"])
+@pytest.mark.parametrize("name", ["a'b", 'a"b', "a b", "", "%{GLOBAL}"])
 def test_a_process_group_that_could_not_be_one_is_refused(app: Flask, name: str) -> None:
     code, text = run(app, "--process-group", name)
     assert code == 1
@@ -232,3 +236,103 @@ def test_a_configuration_is_drafted_beside_its_place(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
     assert invoke(app, "apache-config", "--output", str(tmp_path / "written")) == (0, "")
     assert (tmp_path / "written").read_text()
+
+
+PRINTING = (
+    *(["apache-config"], ["apache-config", "--help"], ["--help"], ["doctor"], ["doctor", "--json"]),
+    *(["receipts", "LOG"], ["receipts", "LOG", "--json"], ["receipts", "--help"]),
+)
+
+
+@pytest.mark.parametrize("words", PRINTING)
+def test_full_disk_where_the_output_goes_is_said_in_a_sentence(
+    words: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "LOG").write_text(RECEIPT)
+    (tmp_path / "private").mkdir()
+    (tmp_path / "app.py").write_text(APPLICATION)
+    command = [sys.executable, "-m", "flask", "--app", "app", "delegate", *words]
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=tmp_path,
+            env=environment,
+            check=False,
+        )
+    said = "Error: cannot write the output: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, said)
+
+
+APPLICATION = """
+from flask import Flask
+from flask_delegate import Delegate
+
+app = Flask("full")
+app.config.update(
+    SECRET_KEY="secret", DELEGATE_ROOT=f"{__file__[:-6]}private", DELEGATE_BACKEND="mod_wsgi"
+)
+Delegate(app)
+"""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["apache-config", "--output", "a\nb"],
+        ["apache-config", "--process-group", "a\tb"],
+        ["doctor", "--host", "a\nb"],
+        ["doctor", "--user", "a\x1b[2J"],
+        ["doctor", "--area", "a\x85b"],
+        ["doctor", "http://127.0.0.1:1/\r\n"],
+        ["receipts", "a\x00b"],
+        ["a\nb"],
+    ],
+)
+def test_argument_with_control_characters_is_refused(
+    words: list[str], app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = list(tmp_path.iterdir())
+    code, text = invoke(app, *words)
+    assert code == 2
+    assert "An argument has control characters: " in text
+    assert text.replace("\n", "").isprintable()
+    assert list(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("host", ["a b", "日本", "", "x" * 256, "a/b"])
+def test_host_that_could_be_none_is_refused(host: str, app: Flask) -> None:
+    code, text = invoke(app, "doctor", "http://127.0.0.1:1/", "--host", host)
+    assert code == 2
+    assert "--host takes a host's name, such as files.example.org" in text
+
+
+@pytest.mark.parametrize("name", ["log.gz", "downloads.log-20261127.gz"])
+def test_receipts_are_read_from_a_compressed_log(name: str, app: Flask, tmp_path: Path) -> None:
+    log = tmp_path / name
+    log.write_bytes(gzip.compress((RECEIPT * 3).encode()))
+    code, text = invoke(app, "receipts", str(log))
+    assert code == 0
+    assert text.count("0123456789abcdef 206 completed, 8 bytes sent") == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("log.gz", b"no archive", "Not a gzipped file"),
+        ("log.gz", gzip.compress(b"x" * 1000)[:10] + b"\xff" * 100, "it is damaged: "),
+        ("log.xz", b"", "files that end in .xz are not read"),
+    ],
+)
+def test_log_that_cannot_be_read_is_refused_in_a_sentence(
+    name: str, content: bytes, said: str, app: Flask, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    code, text = invoke(app, "receipts", str(tmp_path / name))
+    assert code == 1
+    assert f"Error: cannot read {tmp_path / name}: " in text
+    assert said in text

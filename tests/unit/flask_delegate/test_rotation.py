@@ -243,7 +243,7 @@ def test_a_file_that_could_not_be_read_is_read_later(
     log.write()
     old = log.path.rename(log.path.with_name("downloads.log.1"))
     log.write()
-    really, failures = rotation._open, [3]
+    really, failures = rotation.open_log, [3]
 
     def failing(file: Path) -> IO[bytes]:
         if file == old and failures[0]:
@@ -251,7 +251,7 @@ def test_a_file_that_could_not_be_read_is_read_later(
             raise OSError(13, "Permission denied")
         return really(file)
 
-    monkeypatch.setattr(rotation, "_open", failing)
+    monkeypatch.setattr(rotation, "open_log", failing)
     steps = [lambda: None, lambda: None, lambda: None, finish]
     reader.run(wait=lambda: steps.pop(0)())
     assert sorted(reader.stored) == log.written

@@ -15,7 +15,7 @@ from portal.accounts import accounts, invitations
 from portal.cli import portal
 from portal.core.database import db
 from portal.core.models import Account, Activity, Role, now
-from portal.core.settings import SettingError
+from portal.core.setting_checks import SettingError
 from portal.identity import second_factor
 from tests.support.portal import PASSWORD, REDIRECT, sign_in, signed_in, upload
 from tests.support.portal import links as file_links

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
@@ -122,7 +124,7 @@ def test_failing_disk_is_told_in_a_sentence(app: Flask, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(database, "schema_is_current", fail)
     result = app.test_cli_runner().invoke(portal, ["accounts"])
-    assert (result.exit_code, result.stderr) == (1, "Error: [Errno 28] No space left on device.\n")
+    assert (result.exit_code, result.stderr) == (1, "Error: No space left on device.\n")
 
 
 @pytest.mark.parametrize(
@@ -297,3 +299,18 @@ def test_each_command_is_documented(name: str) -> None:
     docs = PROJECT / "docs"
     pages = [path.read_text(encoding="utf-8") for path in docs.rglob("*.md")]
     assert any(re.search(rf"flask --app portal portal {name}\b(?!-)", page) for page in pages)
+
+
+@pytest.mark.parametrize("words", [["accounts"], ["accounts", "--json"], ["--help"], ["quota"]])
+def test_full_disk_where_the_output_goes_is_told_in_a_sentence(
+    words: list[str], app: Flask, data: Path
+) -> None:
+    with app.app_context():
+        database.db.engine.dispose()
+    command = [sys.executable, "-m", "flask", "--app", "portal", "portal", *words]
+    environment = {**os.environ, "PORTAL_DATA": str(data)}
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, env=environment, check=False
+        )
+    assert (done.returncode, done.stderr) == (1, "Error: No space left on device.\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
+from portal.storage.ballast import KEPT, SIZE, Ballast
 from tests.support.portal import (
     REDIRECT,
     arriving,
@@ -130,3 +132,101 @@ def _no_room(_session: object) -> None:
     cause = sqlite3.OperationalError("database or disk is full")
     cause.sqlite_errorcode = sqlite3.SQLITE_FULL
     raise OperationalError("DELETE", {}, cause)
+
+
+class SmallDisk:
+    """A disk with so many bytes free, of which others take what the ballast leaves."""
+
+    def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.path, self.left = path, 0
+        self._really = os.posix_fallocate
+        monkeypatch.setattr(
+            os, "statvfs", lambda _path: SimpleNamespace(f_bavail=self.free, f_frsize=1)
+        )
+        monkeypatch.setattr(os, "posix_fallocate", self._allocate)
+
+    @property
+    def size(self) -> int:
+        return self.path.stat().st_size
+
+    @property
+    def free(self) -> int:
+        return self.left - self.size
+
+    def fill(self, but: int = 0) -> None:
+        self.left = self.size + but
+
+    def _allocate(self, descriptor: int, start: int, length: int) -> None:
+        if length > self.free:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self._really(descriptor, start, length)
+
+
+@pytest.fixture
+def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SmallDisk:
+    (tmp_path / "ballast").touch()
+    disk = SmallDisk(tmp_path / "ballast", monkeypatch)
+    disk.left = 20 * MIB
+    Ballast(tmp_path).prepare()
+    assert disk.size == SIZE
+    return disk
+
+
+def test_what_does_not_delete_leaves_what_is_kept_for_deleting(
+    disk: SmallDisk, tmp_path: Path
+) -> None:
+    disk.fill()
+    for _ in range(20):
+        with Ballast(tmp_path).room():
+            disk.fill()
+    assert disk.size == KEPT
+    with Ballast(tmp_path).room(), Ballast(tmp_path).room_to_delete():
+        assert disk.size == 0
+
+
+def test_ballast_loses_no_more_than_what_others_took(disk: SmallDisk, tmp_path: Path) -> None:
+    disk.fill(but=5_000)
+    for _ in range(20):
+        with Ballast(tmp_path).room():
+            disk.left -= 4096
+    assert SIZE - 20 * 4096 <= disk.size <= SIZE
+    with Ballast(tmp_path).room_to_delete():
+        assert disk.size == 0
+    assert SIZE - 20 * 4096 <= disk.size <= SIZE
+
+
+def test_deletion_leaves_its_request_the_room_to_record_it(disk: SmallDisk, tmp_path: Path) -> None:
+    disk.fill()
+    with Ballast(tmp_path).room():
+        with Ballast(tmp_path).room_to_delete():
+            disk.left += 1000  # what was deleted
+        assert disk.free >= MIB
+    assert disk.size == SIZE
+
+
+def test_ballast_is_not_touched_while_there_is_room(disk: SmallDisk, tmp_path: Path) -> None:
+    disk.fill(but=SIZE)
+    with Ballast(tmp_path).room(), Ballast(tmp_path).room_to_delete():
+        assert disk.size == SIZE
+
+
+@pytest.mark.parametrize("size", [0, KEPT - 5])
+def test_ballast_that_is_small_grows_only_by_what_is_free(
+    size: int, disk: SmallDisk, tmp_path: Path
+) -> None:
+    os.truncate(disk.path, size)
+    disk.fill()
+    with Ballast(tmp_path).room():
+        assert disk.size == size
+    assert disk.size == size
+    disk.fill(but=2 * 4096)
+    with Ballast(tmp_path).room():
+        assert disk.size == size
+    assert disk.size == size + 2 * 4096
+
+
+def test_missing_ballast_stays_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    leave_free(monkeypatch, 0)
+    with Ballast(tmp_path).room(), Ballast(tmp_path).room_to_delete():
+        pass
+    assert list(tmp_path.iterdir()) == []

@@ -17,7 +17,7 @@ from flask import Flask
 from portal import create_app
 from portal.core import datafolder
 from portal.core.datafolder import DataFolderError
-from portal.core.settings import SettingError
+from portal.core.setting_checks import SettingError
 from tests.support.portal import prepare, token
 
 

@@ -17,7 +17,7 @@ from limits.errors import StorageError
 from limits.storage import Storage, storage_from_string
 
 from portal.core.models import Account
-from portal.core.settings import SettingError
+from portal.core.setting_checks import SettingError
 from portal.identity import passwords, throttle, throttle_store
 from portal.identity.throttle import Attempt, TooManyAttemptsError, network_of, password_counters
 from tests.support.portal import PASSWORD, prepare, sign_in, signed_in, token
@@ -281,7 +281,9 @@ def test_nobody_signs_in_while_attempts_cannot_be_counted(
     assert alice.get("/").status_code == 200
 
 
-@pytest.mark.parametrize("uri", ["nonsense", "unknown://:secret@x", 5])
+@pytest.mark.parametrize(
+    "uri", ["nonsense", "unknown://:secret@x", "memory://", "redis://:secret@[x", 5]
+)
 def test_store_that_there_is_not_is_a_setting_error(
     uri: object, make_app: Callable[..., Flask]
 ) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -241,6 +242,33 @@ def test_damaged_database_is_told_and_backed_up(app: Flask, target: Path, data: 
     assert code == 1
     assert "Damaged: the database: " in err
     assert "portal.db" in members(target)
+
+
+def test_backup_has_a_path_from_where_the_command_runs(
+    app: Flask, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(target.parent)
+    assert run(app, "backup", "portal.tar")[0] == 0
+    assert list(members(target))[:2] == ["portal.db", "secret_key"]
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_folder_that_cannot_be_written_is_named_with_the_cure(
+    app: Flask, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: str, *_args: object) -> None:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.chdir(target.parent)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "mkdir", refuse)
+        code, out, err = run(app, "backup", "portal.tar")
+    assert (code, out) == (1, "")
+    assert err.splitlines()[-1] == (
+        f"Error: User id {os.geteuid()} cannot write to {target.parent}: Permission denied. Choose"
+        " another folder, or change the owner of this one."
+    )
+    assert list(target.parent.iterdir()) == []
 
 
 def test_failed_backup_leaves_nothing(
@@ -628,9 +656,17 @@ def with_database(content: dict[str, bytes], statement: str) -> None:
         connection.deserialize(content["portal.db"])
         connection.execute(statement)
         connection.commit()
-        content["portal.db"] = connection.serialize()
-    digest = hashlib.sha256(content["portal.db"]).hexdigest()
-    with_line(content, 1, size=len(content["portal.db"]), sha256=digest)
+        replace_database(content, connection.serialize())
+
+
+def replace_database(content: dict[str, bytes], database: bytes) -> None:
+    content["portal.db"] = database
+    with_line(content, 1, size=len(database), sha256=hashlib.sha256(database).hexdigest())
+
+
+def everything(folder: Path) -> dict[Path, bytes | None]:
+    """Return what the folder has: files with their content."""
+    return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
 
 
 def with_short_key(content: dict[str, bytes]) -> None:
@@ -649,7 +685,7 @@ def with_short_key(content: dict[str, bytes]) -> None:
         (lambda content: rename(content, "files/ab/" + "ab" * 16 + "\n"), "where no backup has it"),
         (with_unknown_file, "does not know the file"),
         (with_strange_key, "an unusable key"),
-        (with_short_key, "holds 5 bytes"),
+        (with_short_key, "secret key in .* has 5 bytes, .* Restore another backup"),
         (lambda content: without(content, 0), "where no backup has it"),
         (lambda content: without(content, 1), "where no backup has it"),
         (lambda content: without(content, 2), "is not in its manifest"),
@@ -673,11 +709,12 @@ def test_restore_of_what_is_wrong_changes_nothing(
     change(content)
     wrong = tmp_path / "wrong.tar"
     write(wrong, content)
-    before = set(tmp_path.rglob("*"))
+    before = everything(tmp_path)
     code, out, err = run(new, "restore", str(wrong))
     assert (code, out) == (1, "")
-    assert message in err
-    assert set(tmp_path.rglob("*")) == before
+    assert re.search(message, err)
+    assert str(new.config["DATA"]) not in err
+    assert everything(tmp_path) == before
     assert run(new, "restore", str(made))[0] == 0
 
 
@@ -753,6 +790,26 @@ def test_restore_needs_room(made: Path, new: Flask, monkeypatch: pytest.MonkeyPa
     assert "1000 are free" in err
 
 
+@pytest.mark.parametrize("moved", ["secret_key", "portal.db"])
+@pytest.mark.parametrize("end", [OSError(5, "Input/output error"), SystemExit(143)])
+def test_restore_that_ends_while_it_moves_what_it_extracted_leaves_what_was_there(
+    moved: str, end: BaseException, made: Path, new: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really = Path.replace
+
+    def replace(path: Path, target: Path) -> Path:
+        if path.name == moved and path.parent.name.startswith("restore-"):
+            raise end
+        return really(path, target)
+
+    before = everything(Path(new.config["DATA"]))
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", replace)
+        assert run(new, "restore", str(made))[0] in {1, 143}
+    assert everything(Path(new.config["DATA"])) == before
+    assert run(new, "restore", str(made))[0] == 0
+
+
 def test_restore_that_fails_at_the_end_changes_nothing(
     made: Path, new: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -786,39 +843,108 @@ def test_restore_brings_an_older_schema_up_to_date(
 
 
 @pytest.mark.parametrize(
-    "statement",
+    ("statement", "message"),
     [
-        "UPDATE entry SET storage_key = NULL WHERE name = 'a.txt'",
-        "UPDATE entry SET storage_key = 5 WHERE name = 'a.txt'",
-        "UPDATE entry SET storage_key = CAST(storage_key AS BLOB) WHERE name = 'a.txt'",
-        "UPDATE entry SET storage_key = storage_key || char(0) WHERE name = 'a.txt'",
-        "UPDATE entry SET storage_key = '../../../../etc/passwd' WHERE name = 'a.txt'",
-        "UPDATE entry SET name = CAST(x'ff' AS TEXT) || printf('%.*c', 300, 'x') WHERE id = 4",
-        "UPDATE entry SET name = printf('%.*c', 1000000, 'x') WHERE name = 'a.txt'",
-        "UPDATE entry SET name = 'a' || char(0) || 'b' WHERE name = 'a.txt'",
-        "UPDATE account SET password_hash = zeroblob(1000)",
-        "UPDATE account SET name = printf('%.*c', 65, 'x') WHERE name = 'bob'",
-        "DROP TABLE entry",
-        "DROP TABLE sign_in",
-        "DROP TABLE sign_in; CREATE VIEW sign_in AS SELECT 1",
+        ("UPDATE entry SET storage_key = NULL WHERE name = 'a.txt'", "unusable key"),
+        ("UPDATE entry SET storage_key = 5 WHERE name = 'a.txt'", "unusable key"),
+        (
+            "UPDATE entry SET storage_key = CAST(storage_key AS BLOB) WHERE name = 'a.txt'",
+            "in entry.storage_key",
+        ),
+        (
+            "UPDATE entry SET storage_key = storage_key || char(0) WHERE name = 'a.txt'",
+            "in entry.storage_key",
+        ),
+        ("UPDATE entry SET storage_key = '../../etc/passwd' WHERE name = 'a.txt'", "unusable key"),
+        (
+            "UPDATE entry SET name = CAST(x'ff' AS TEXT) || printf('%.*c', 300, 'x') WHERE id = 4",
+            "in entry.name",
+        ),
+        ("UPDATE entry SET name = printf('%.*c', 1000000, 'x')", "in entry.name"),
+        ("UPDATE entry SET name = 'a' || char(0) || 'b' WHERE name = 'a.txt'", "in entry.name"),
+        ("UPDATE entry SET name_key = x'01' WHERE name = 'a.txt'", "in entry.name_key"),
+        ("UPDATE entry SET size = 'x' WHERE name = 'a.txt'", "in entry.size"),
+        ("UPDATE entry SET size = 9e99 WHERE name = 'a.txt'", "in entry.size"),
+        ("UPDATE entry SET is_file = 2 WHERE name = 'a.txt'", "in entry.is_file"),
+        ("UPDATE entry SET parent_id = 999 WHERE name = 'a.txt'", "refers to a row"),
+        ("UPDATE account SET password_hash = zeroblob(1000)", "in account.password_hash"),
+        ("UPDATE account SET name = printf('%.*c', 65, 'x')", "in account.name"),
+        ("UPDATE account SET role = 'KING'", "in account.role"),
+        ("UPDATE account SET created_at = 5", "in account.created_at"),
+        ("UPDATE account SET created_at = 'soon'", "in account.created_at"),
+        ("UPDATE account SET created_at = '2026-02-31 10:00:00.000000'", "in account.created_at"),
+        ("UPDATE account SET created_at = '0000-01-01 10:00:00.000000'", "in account.created_at"),
+        ("UPDATE account SET created_at = '2026-01-01 10:00:00.x'", "in account.created_at"),
+        ("INSERT INTO seen_day VALUES ('2026-01-01 10:00')", "in seen_day.day"),
+        ("INSERT INTO log_position VALUES ('a', '{')", "in log_position.position"),
+        ("DROP TABLE entry", "lacks the index"),
+        ("DROP TABLE sign_in; CREATE VIEW sign_in AS SELECT 1", "lacks the index"),
+        ("DROP INDEX ix_entry_by_name", "lacks the index 'ix_entry_by_name'"),
+        ("DROP TRIGGER activity_is_only_added_to", "lacks the trigger"),
+        (
+            "CREATE TRIGGER t AFTER INSERT ON sign_in BEGIN DELETE FROM entry; END",
+            "the trigger 't'",
+        ),
+        (
+            "DROP TRIGGER activity_is_only_added_to; CREATE TRIGGER activity_is_only_added_to"
+            " BEFORE UPDATE ON activity BEGIN SELECT 1; END",
+            "the trigger 'activity_is_only_added_to'",
+        ),
+        ("CREATE VIEW v AS SELECT 1", "the view 'v'"),
+        ("CREATE TABLE more (a)", "the table 'more'"),
+        ("CREATE INDEX more ON entry (size)", "the index 'more'"),
+        ("CREATE VIRTUAL TABLE more USING fts5(a)", "the table 'more"),
+        ("ALTER TABLE account ADD COLUMN more", "the table 'account'"),
+        ("DROP TABLE alembic_version", "not one of a portal"),
+        ("DELETE FROM alembic_version", "its schema is none"),
+        ("INSERT INTO alembic_version VALUES ('0005')", "its schema is "),
+        ("UPDATE alembic_version SET version_num = '0005'", "which no version"),
+        ("UPDATE alembic_version SET version_num = '9999'", "its schema is "),
     ],
 )
-def test_backup_with_odd_rows_is_refused_in_a_sentence(
-    statement: str, made: Path, new: Flask, tmp_path: Path
+def test_backup_with_a_database_that_no_portal_wrote_is_refused_in_a_sentence(
+    statement: str, message: str, made: Path, new: Flask, tmp_path: Path
 ) -> None:
     content, path = members(made), tmp_path / "odd.db"
     path.write_bytes(content["portal.db"])
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(statement)
-    before = hashlib.sha256(content["portal.db"]).hexdigest()
-    content["portal.db"] = path.read_bytes()
-    after = hashlib.sha256(content["portal.db"]).hexdigest()
-    content["manifest.jsonl"] = content["manifest.jsonl"].replace(before.encode(), after.encode())
+    replace_database(content, path.read_bytes())
     write(made, content)
+    before = everything(Path(new.config["DATA"]))
     code, out, err = run(new, "restore", str(made))
     assert (code, out) == (1, "")
     assert err.startswith("Error: ")
-    assert "Traceback" not in err
-    data = Path(new.config["DATA"])
-    assert kept(data) == []
-    assert (data / "portal.db").stat().st_size == 0
+    assert message in err
+    assert everything(Path(new.config["DATA"])) == before
+
+
+def test_backup_with_statistics_and_the_last_moment_of_a_month_is_restored(
+    made: Path, new: Flask, tmp_path: Path
+) -> None:
+    content, path = members(made), tmp_path / "analyzed.db"
+    path.write_bytes(content["portal.db"])
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            "ANALYZE; UPDATE account SET created_at = '2026-02-28 23:59:59.999999'"
+        )
+    replace_database(content, path.read_bytes())
+    write(made, content)
+    assert run(new, "restore", str(made))[0] == 0
+
+
+def test_database_that_cannot_be_upgraded_is_refused_before_anything_is_restored(
+    make_app: Make, target: Path, new: Flask, data: Path
+) -> None:
+    """Two accounts whose names differ until the upgrade shortens their keys."""
+    schemas.load("0005", data)
+    with closing(sqlite3.connect(data / "portal.db")) as connection, connection:
+        connection.execute("UPDATE account SET name_key = ? WHERE id = 1", ["x" * 300])
+        connection.execute("UPDATE account SET name_key = ? WHERE id = 2", ["X" * 300])
+    with make_app().app_context():
+        backup.create(target, data, current_storage(), "0005", lambda _size: None)
+    before = everything(Path(new.config["DATA"]))
+    code, out, err = run(new, "restore", str(target))
+    assert (code, out) == (1, "")
+    assert "cannot be upgraded: UNIQUE constraint failed" in err
+    assert everything(Path(new.config["DATA"])) == before

@@ -55,8 +55,11 @@ def test_a_folder_that_cannot_be_moves_nothing(app: Flask, alice: FlaskClient, f
 @pytest.mark.parametrize("query", ["action=bogus", f"actor={'x' * 65}", f"name={'x' * 256}"])
 def test_a_filter_that_cannot_match_shows_nothing(alice: FlaskClient, query: str) -> None:
     upload(alice, "a.txt")
+    assert "a.txt" in alice.get("/activity").text  # also what was said of the upload
     assert "a.txt" in alice.get("/activity.csv").text
-    assert "a.txt" not in alice.get(f"/activity.csv?{query}").text
+    refused = alice.get(f"/activity.csv?{query}")
+    assert refused.status_code == 422
+    assert "a.txt" not in refused.text
 
 
 def test_a_new_share_has_the_password_that_was_entered(app: Flask, alice: FlaskClient) -> None:

@@ -290,6 +290,8 @@ def test_terms_are_changed_without_another_link(
     for field, value, words in (
         ("until", "2020-01-01", "This day is in the past."),
         ("until", "tomorrow", "Enter a day as"),
+        ("until", "2099-W50", "Enter a day as"),
+        ("until", "20991231", "Enter a day as"),
         ("download_limit", "-1", "Enter a whole number"),
         ("password", "123", "at least 10 characters"),
     ):
