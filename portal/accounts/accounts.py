@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
@@ -61,7 +62,10 @@ def page(after: int | None = None) -> tuple[Sequence[tuple[Account, datetime | N
     every = [one for one, _ in sorted(names, key=lambda row: text.sort_key(row[1]))]
     start = every.index(after) + 1 if after in every else 0
     end = start + PAGE
-    return _with_last_use(Account.id.in_(every[start:end])), len(every), end < len(every)
+    # As JSON, so that the statement is the same for each number of them.
+    shown = func.json_each(json.dumps(every[start:end])).table_valued("value")
+    rows = _with_last_use(Account.id.in_(select(shown.c.value)))
+    return rows, len(every), end < len(every)
 
 
 def _with_last_use(
