@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from .browser import Page
+from .browser import Form, Page
 from .clocks import Clocks
 from .state import Seat, page_of, pick
 from .things import Item, Link, Person, Upload
 from .world import SESSION, SKEW
 
-_METER = re.compile(r'<meter [^>]*\bvalue="([0-9]+)"')
+_METER = re.compile(r'<meter [^>]*\bmax="([0-9]+)"[^>]*\bvalue="([0-9]+)"')
 _READS = 5
 """How often the record is read until it says what it should."""
 _TUS = {"GET": (200, 404), "PATCH": (404,), "DELETE": (404,)}
@@ -107,9 +107,9 @@ class Compare(Clocks):
             self._compare_content(seat, person, pick(files, self.turn))
 
     def _compare_meter(self, page: Page, person: Person) -> None:
-        (shown,) = map(int, _METER.findall(page.text))
-        used = self.world.used(person.name)
-        assert shown in {used, used + self.world.waiting(person.name)}
+        ((most, shown),) = _METER.findall(page.text)
+        assert int(most) == max(self.world.quota(person.name), 1)
+        assert int(shown) == self.world.used(person.name) + self.world.waiting(person.name)
 
     def _compare_content(self, seat: Seat, person: Person, item: Item) -> None:
         page = seat.browser.ask("GET", f"/files/{item.id}")
@@ -181,8 +181,9 @@ class Compare(Clocks):
         """Try an address of a link's in some browsers that may not have it."""
         for seat in self._some_seats():
             link = next((one for one in seat.entered if f"/{one.id}" in address), None)
-            page = self._try(seat, method, address) if self._is_shut(seat, link) else None
-            assert page is None or page.status in {404, 410}, (method, address)
+            if self._is_shut(seat, link):
+                page = seat.browser.follow(self._try(seat, method, address))
+                assert page.status in {404, 410}, (method, address)
 
     def _is_shut(self, seat: Seat, link: Link | None) -> bool:
         return link is None or (
@@ -196,9 +197,25 @@ class Compare(Clocks):
                 is_there = link in self.world.links and self.is_unlocked(seat, link)
                 near = [one for one in self.world.items.values() if one.owner == link.owner]
                 hidden = [one for one in near if not (is_there and self.world.is_shared(link, one))]
-                for group in (hidden, [one for one in hidden if one.trashed]):
+                had = [one for one in hidden if (seat.visitor, one.id) in link.begun]
+                for group in (hidden, [one for one in hidden if one.trashed], had):
                     if group:
                         self._try_by(seat, link, pick(group, self.tried))
+
+    def try_ended(self, seat: Seat) -> None:
+        """Try to download and upload by links that allow it no more."""
+        for link in seat.entered:
+            if link not in self.world.links or self.world.status(link) == "open":
+                continue
+            if link.kind == "request":
+                form = Form("post", [f"/uploads/requested/{link.id}"], is_multipart=True)
+                form.fields.append(("csrf_token", self._token(seat)))
+                assert seat.browser.submit(form, [("late.txt", b"late")]).status == 410
+            for item in self.world.below(self.world.items[link.item]):
+                if link.kind == "share" and not self.world.has_begun(link, seat.visitor, item):
+                    kind = f"files/{item.id}" if item.is_file else f"folders/{item.id}/zip"
+                    page = self._try(seat, "POST", f"/shared/{link.id}/{kind}")
+                    assert page.status in {404, 410}
 
     def _try_by(self, seat: Seat, link: Link, item: Item) -> None:
         self.tried += 1

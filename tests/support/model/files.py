@@ -12,7 +12,7 @@ from hypothesis.stateful import precondition, rule
 from .browser import Page
 from .management import Management
 from .sessions import NUMBER
-from .state import page_of, pick, some
+from .state import ALL, MORE, page_of, pick, some
 from .things import Item, Person
 from .world import key
 
@@ -31,7 +31,7 @@ SENT = {
 """Names of files as browsers send them, and as they are kept."""
 TYPED = {"b": "b", "B": "B", "a.txt": "a.txt", " x ": "x", "%2e#?&": "%2e#?&", "x/y": "", "": ""}
 """Names that people type, and what they become; nothing: they are refused."""
-SIZES = st.sampled_from([0, 1, 100, 100, 700, 700, 3990])
+SIZES = st.sampled_from([0, 1, 100, 100, 100, 700, 700, ALL, MORE, MORE])
 NAMES = st.sampled_from(list(SENT))
 _FEW = st.lists(NUMBER, min_size=1, max_size=3)
 
@@ -63,9 +63,10 @@ class Files(Management):
         browser, person = self.somebody(who)
         folder = self._folder(person, where)
         form = browser.get(page_of(folder)).form("/uploads/folders/[^/]+")
-        sent = [(name, self.content(size)) for name, size in files]
+        free = self.world.free(person.name)
+        sent = [(name, self.content(size, free)) for name, size in files]
         page = browser.submit(form, sent)
-        if not self.world.has_room(person.name, sum(len(content) for _, content in sent)):
+        if sum(len(content) for _, content in sent) > free:
             assert page.status == 413
             return
         assert page.is_redirect

@@ -43,6 +43,7 @@ class Machine(Compare):
             self._attack(self.turn // _EVERY)
         if self.turn % _EVERY == 3:
             self.try_outside(visitor)
+            self.try_ended(visitor)
 
     def _attack(self, number: int) -> None:
         """Try some of what somebody has seen."""
@@ -67,6 +68,7 @@ class Machine(Compare):
         for visitor in self.visitors:
             self.compare_visits(visitor)
             self.try_outside(visitor)
+            self.try_ended(visitor)
         for (method, address), owner in list(self.known.items())[-30:]:
             self.try_known(method, address, owner)
         for method, address in list(self.visited)[-30:]:

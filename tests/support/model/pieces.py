@@ -33,14 +33,15 @@ class Pieces(Files):
         self, who: int, where: int, name: str, size: int, inside: str, piece: int
     ) -> None:
         browser, person = self.somebody(who)
-        folder, content = self._folder(person, where), self.content(size)
+        folder, free = self._folder(person, where), self.world.free(person.name)
+        content = self.content(size, free)
         said = {"filename": name, "folder": folder.id}
         said |= {"relativePath": f"{inside}/file"} if inside else {}
         written = ",".join(f"{one} {_encoded(value)}" for one, value in said.items())
-        headers = {"Upload_Length": str(size), "Upload_Metadata": written}
-        first = content[: min(piece, size)]
+        headers = {"Upload_Length": str(len(content)), "Upload_Metadata": written}
+        first = content[:piece]
         page = self._send_piece(browser, "POST", "/uploads/", first, **headers)
-        if not self.world.has_room(person.name, self.world.waiting(person.name) + size):
+        if len(content) > free:
             assert page.status == 413
             return
         assert page.status == 201
@@ -52,7 +53,7 @@ class Pieces(Files):
         self.world.uploads[upload.id] = upload
         for method in ("GET", "PATCH", "DELETE"):
             self.known[method, f"/uploads/{upload.id}"] = person.name
-        if first or not size:
+        if first or not content:
             self._finish(person, upload)
 
     def _subfolder(self, folder: Item, wanted: str) -> Item:
@@ -136,7 +137,7 @@ class Pieces(Files):
     def _send_piece(
         self, browser: Browser, method: str, address: str, piece: bytes, **headers: str
     ) -> Page:
-        if piece:
+        if piece or method == "PATCH":
             headers["Content_Type"] = "application/offset+octet-stream"
         headers |= {"Tus_Resumable": _TUS, "X_CSRFToken": browser.token or browser.get("/").token}
         return browser.ask(method, address, piece, **headers)

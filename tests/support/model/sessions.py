@@ -15,7 +15,7 @@ from .things import Person, Session
 from .world import SKEW, WAITS
 
 NUMBER = st.integers(0, 30)
-_CODES = st.sampled_from(["now", "now", "now", "before", "after", "old", "wrong", "recovery"])
+_CODES = st.sampled_from(["now", "now", "now", "before", "after", "old", "used", "wrong", "recovery"])
 
 
 class Sessions(State):
@@ -107,6 +107,8 @@ class Sessions(State):
         present = step_of(self.world.clock.now)
         offset = {"before": -1, "after": 1, "old": -3}.get(which, 0)
         step = present + (offset if self.portal.can_set_clock else 0)
+        if which == "used" and person.step is not None:
+            step = person.step
         last = person.step if person.step is not None else -1
         is_new = step > last or last > step_of(self.world.clock.now + SKEW)
         return code_at(person.secret, step), step, abs(step - present) <= 1 and is_new

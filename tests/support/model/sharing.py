@@ -39,6 +39,17 @@ class Sharing(Pieces):
                 self.visit(place, which)
             self.upload(place, 0, [("a.txt", 1), ("A.TXT", 0)])
             self.put_into_trash(place, 0, [1, 2], is_undone=False)
+        self.share(0, 1, limit=1, days=None, has_password=False)
+        self.visit(0, 0)
+        self.take(0, 0, 0, is_zip=False)
+        self.create_folder(2, 0, "b")
+        self.upload(2, 1, [("a.txt", 100), ("b", 1)])
+        for where in (1, 0):
+            self.put_into_trash(2, where, [0], is_undone=False)
+        self.begin_upload(1, 0, "b", 700, "", 50)
+        self.begin_second_factor(1, is_right=True)
+        self.confirm_second_factor(1, "now")
+        self.sign_in(0, 1, 0)
         self.manage(0, 1, "role")
         self.invite(1, is_administrator=False, room=None, days=3)
 
@@ -240,16 +251,17 @@ class Sharing(Pieces):
         if link.kind != "request" or not self.may_look(seat, link):
             return
         form = seat.browser.get(f"/requested/{link.id}").form("/uploads/requested/.*")
-        sent = [(name, self.content(size)) for name, size in files]
-        assert seat.browser.submit(form, sent).is_redirect
-        size, room = sum(len(content) for _, content in sent), self.world.room_by(link)
+        room = max(self.world.room_by(link), 0)
+        sent = [(name, self.content(size, room)) for name, size in files]
+        page = seat.browser.submit(form, sent)
+        assert page.is_redirect
+        seat.browser.follow(page)  # until its message is read, the page can be seen
+        size = sum(len(content) for _, content in sent)
         left = len(sent) if link.limit is None else link.limit - link.used
-        if room <= 0 or size > room or len(sent) > left:
+        if not room or size > room or len(sent) > left:
             return
         folder = self.world.items[link.item]
         for name, content in sent:
-            if link.size_limit is not None and link.size + len(content) > link.size_limit:
-                continue
             item = self.take_in(folder, SENT[name], content)
             link.used += 1
             link.size += len(content)

@@ -22,6 +22,8 @@ from .world import SESSION, SKEW, World
 T = TypeVar("T")
 
 PASSWORD = "correct horse of {}"
+ALL, MORE = -1, -2
+"""Sizes of files: all the bytes that there is room for, and one more."""
 NAMES = ("ada", "bob", "cyd")
 """The accounts at the beginning; the first is the administrator."""
 _ID = re.compile(r"/[\w-]{32}(?![\w-])|[=&][\w-]{32}(?![\w-])")
@@ -94,6 +96,7 @@ class State(RuleBasedStateMachine):
         self.portal = self.stack.enter_context(type(self).open())
         self.world = World(self.portal.clock)
         self.stored = Stored(self.portal.data)
+        self.stack.callback(self.stored.close)
         self.members = [self._seat(f"browser {n}", n) for n in range(4)]
         self.visitors = [self._seat(f"visitor {n}", 10 + n) for n in range(3)]
         self.known: dict[tuple[str, str], str] = {}
@@ -164,9 +167,13 @@ class State(RuleBasedStateMachine):
         seat, person = pick(self.at_seats(), number)
         return seat.browser, person
 
-    def content(self, size: int) -> bytes:
-        """Return bytes that no other file has."""
+    def content(self, size: int, room: int = 0) -> bytes:
+        """Return bytes that no other file has.
+
+        :param size: how many, or :data:`ALL` or :data:`MORE` than there is room for.
+        """
         self.made += 1
+        size = {ALL: room, MORE: room + 1}.get(size, size)
         seed = hashlib.sha256(str(self.made).encode()).hexdigest().encode()
         return (seed * (size // len(seed) + 1))[:size]
 

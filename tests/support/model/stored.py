@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,14 @@ class Stored:
 
     def __init__(self, data: Path) -> None:
         self._data = data
+        uri = f"file:{data / 'portal.db'}?mode=ro"
+        self._connection = sqlite3.connect(uri, uri=True, timeout=30)
+
+    def close(self) -> None:
+        self._connection.close()
 
     def rows(self, query: str, *values: object) -> list[Row]:
-        uri = f"file:{self._data / 'portal.db'}?mode=ro"
-        with closing(sqlite3.connect(uri, uri=True, timeout=30)) as connection:
-            return connection.execute(query, values).fetchall()
+        return self._connection.execute(query, values).fetchall()
 
     def last(self, table: str, column: str = "id") -> Any:
         """Return the latest row's column; 0 without any."""

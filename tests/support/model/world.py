@@ -164,8 +164,13 @@ class World:
     def is_expired(self, upload: Upload) -> bool:
         return upload.used_at + UPLOAD_DAYS * DAY < self.clock.now
 
+    def free(self, owner: str) -> int:
+        """Return how many bytes more an upload may have that begins now."""
+        return max(self.quota(owner) - self.used(owner) - self.waiting(owner), 0)
+
     def has_room(self, owner: str, size: int) -> bool:
-        return self.used(owner) + size <= self.quota(owner)
+        """Return whether there is still room for an upload that has begun."""
+        return size <= max(self.quota(owner) - self.used(owner), 0)
 
     # Links
 
@@ -197,7 +202,7 @@ class World:
 
     def room_by(self, link: Link) -> int:
         """Return how many bytes may come by a link."""
-        left = self.quota(link.owner) - self.used(link.owner)
+        left = self.free(link.owner)
         return left if link.size_limit is None else min(left, link.size_limit - link.size)
 
     # The record
