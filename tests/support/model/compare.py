@@ -13,7 +13,7 @@ from typing import Any
 
 from .browser import Form, Page
 from .clocks import Clocks
-from .state import Seat, page_of, pick
+from .state import Seat, page_of, pick, some
 from .things import Item, Link, Person, Upload
 from .world import SESSION, SKEW
 
@@ -151,6 +151,8 @@ class Compare(Clocks):
             if person and (person.name == owner or (is_managed and person.is_administrator)):
                 continue
             page = self._try(seat, method, address)
+            if upload := self.world.uploads.get(address.rpartition("/")[2]):
+                self.world.is_gone(upload)
             if address.startswith("/uploads/") and "/folders/" not in address:
                 # Who has entered a link hears of what is not there that it is gone. The portal
                 # remembers a finished upload for a while, which the model does not.
@@ -192,7 +194,8 @@ class Compare(Clocks):
 
     def try_outside(self, seat: Seat) -> None:
         """Try to have files and folders by links that do not lead to them, or not any more."""
-        for link in seat.entered:
+        entered = list(seat.entered)
+        for link in some(entered, [self.tried, self.turn]) if entered else []:
             if link.kind == "share":
                 is_there = link in self.world.links and self.is_unlocked(seat, link)
                 near = [one for one in self.world.items.values() if one.owner == link.owner]
@@ -211,8 +214,9 @@ class Compare(Clocks):
                 form = Form("post", [f"/uploads/requested/{link.id}"], is_multipart=True)
                 form.fields.append(("csrf_token", self._token(seat)))
                 assert seat.browser.submit(form, [("late.txt", b"late")]).status == 410
-            for item in self.world.below(self.world.items[link.item]):
-                if link.kind == "share" and not self.world.has_begun(link, seat.visitor, item):
+            else:
+                item = pick(list(self.world.below(self.world.items[link.item])), self.turn)
+                if not self.world.has_begun(link, seat.visitor, item):
                     kind = f"files/{item.id}" if item.is_file else f"folders/{item.id}/zip"
                     page = self._try(seat, "POST", f"/shared/{link.id}/{kind}")
                     assert page.status in {404, 410}

@@ -28,6 +28,7 @@ class Machine(Compare):
         self.compare_stored()
         self._look()
         self.compare_record()
+        self.come_back()
         self.compare_stored()
         self.tick()
 

@@ -129,7 +129,7 @@ class Pieces(Files):
         return people[upload.owner], self.world.people[upload.owner], upload
 
     def _is_there(self, upload: Upload) -> bool:
-        return not self.world.is_expired(upload) and not self.world.items[upload.folder].trashed
+        return not self.world.is_gone(upload) and not self.world.items[upload.folder].trashed
 
     def _refusal(self, upload: Upload) -> int:
         return 404 if self.world.is_expired(upload) else 403

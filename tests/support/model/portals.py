@@ -101,7 +101,7 @@ def drive(
 
     seeded(int(os.environ.get("MODEL_SEED", "0")))(Here)
     wanted = settings(
-        max_examples=1 + steps // each,  # the first has one step
+        max_examples=2 + steps // each,  # the first has one step, the second one step many times
         stateful_step_count=each,
         deadline=None,
         database=None,

@@ -164,6 +164,12 @@ class World:
     def is_expired(self, upload: Upload) -> bool:
         return upload.used_at + UPLOAD_DAYS * DAY < self.clock.now
 
+    def is_gone(self, upload: Upload) -> bool:
+        """Return whether an upload that is asked for has expired, by the days that were seen."""
+        if self.is_expired(upload):
+            self.see_day()
+        return self.is_old(upload.used_at, UPLOAD_DAYS)
+
     def free(self, owner: str) -> int:
         """Return how many bytes more an upload may have that begins now."""
         return max(self.quota(owner) - self.used(owner) - self.waiting(owner), 0)
