@@ -91,9 +91,14 @@ class Files(Management):
             self.note("rename", person.name, person.name, item)
 
     @precondition(lambda self: self.signed_in())
-    @rule(who=NUMBER, where=NUMBER, what=_FEW, to=NUMBER)
-    def move(self, who: int, where: int, what: list[int], to: int) -> None:
+    @rule(who=NUMBER, where=NUMBER, what=_FEW, to=NUMBER, is_shared=st.booleans())
+    def move(self, who: int, where: int, what: list[int], to: int, is_shared: bool) -> None:
+        """Move some of a folder, or of one that a link leads to."""
         browser, person = self.somebody(who)
+        folders = self.world.folders(person.name)
+        linked = {link.item for link in self.world.links}
+        shared = [place for place, one in enumerate(folders) if one.id in linked]
+        where = pick(shared, where) if is_shared and shared else where
         target, selected = self._folder(person, to), self._selected(person, where, what)
         if not selected or selected[0].parent == target.id:
             return
@@ -164,10 +169,12 @@ class Files(Management):
             self.note("delete", person.name, person.name, top)
             self.world.forget(self.world.with_it(top))
 
-    @precondition(lambda self: self.signed_in())
-    @rule(who=NUMBER)
-    def empty_trash(self, who: int) -> None:
-        browser, person = self.somebody(who)
+    @precondition(lambda self: self.signed_in() and self.turn % 4 == 1)
+    @rule()
+    def empty_trash(self) -> None:
+        """Empty the fullest trash, and seldom, so that there is much in it."""
+        seat, person = max(self.at_seats(), key=lambda one: len(self.world.trash(one[1].name)))
+        browser = seat.browser
         if tops := self.world.trash(person.name):
             browser.submit(browser.get("/trash/empty").form("/trash/empty"))
             self.note("delete", person.name, person.name, *tops)

@@ -37,6 +37,8 @@ class Sharing(Pieces):
             self.request_files(place, 0, limit=None, days=None, room=None)
             for which in range(2):
                 self.visit(place, which)
+            self.unlock(place, 0, is_right=True, times=1)
+            self.take(place, 0, 0, is_zip=False)
             self.upload(place, 0, [("a.txt", 1), ("A.TXT", 0)])
             self.put_into_trash(place, 0, [1, 2], is_undone=False)
         self.share(0, 1, limit=1, days=None, has_password=False)
