@@ -71,7 +71,7 @@ def check_begun(owner_id: int, size: int) -> None:
     :raises QuotaExceededError: if the account may not have that many bytes more.
     """
     account = db.session.get_one(Account, owner_id)
-    if account.used + size > quota_of(account):
+    if size > max(quota_of(account) - account.used, 0):
         raise QuotaExceededError(account)
 
 

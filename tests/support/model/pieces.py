@@ -115,8 +115,9 @@ class Pieces(Files):
             assert page.headers["upload-offset"] == str(upload.arrived)
         if is_cancelled:
             page = self._send_piece(browser, "DELETE", address, b"")
-            assert page.status == (204 if is_there else 404)
-            if is_there:
+            is_mine = not self.world.is_gone(upload)  # in whatever folder
+            assert page.status == (204 if is_mine else 404)
+            if is_mine:
                 del self.world.uploads[upload.id]
 
     def _upload(self, number: int) -> tuple[Browser, Person, Upload] | None:

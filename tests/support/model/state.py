@@ -101,6 +101,7 @@ class State(RuleBasedStateMachine):
         self.visitors = [self._seat(f"visitor {n}", 10 + n) for n in range(3)]
         self.known: dict[tuple[str, str], str] = {}
         self.visited: dict[tuple[str, str], None] = {}
+        self.has_purged = False
         self.turn = self.tried = self.made = self.ahead = 0
         self.history: list[Line] = []
         self.handed_out: list[OneTime] = []
