@@ -5,6 +5,7 @@ Nothing here knows the portal's code. What the portal chooses itself, such as id
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 
@@ -117,9 +118,10 @@ class World:
         """Return whether a name is what is wanted or, where that is taken, the next number."""
         if not self.is_taken(folder, wanted, item):
             return given == wanted
-        for number in range(2, 1000):
-            if given == numbered(wanted, number):
-                before = wanted if number == 2 else numbered(wanted, number - 1)
+        base, first = unnumbered(wanted)
+        for number in range(first + 1, 1000):
+            if given == numbered(base, number):
+                before = wanted if number == first + 1 else numbered(base, number - 1)
                 return self.is_taken(folder, before, item) and not self.is_taken(
                     folder, given, item
                 )
@@ -222,6 +224,12 @@ def key(name: str) -> str:
     """Return one key for names that count as the same."""
     folded = unicodedata.normalize("NFKC", name).casefold()
     return unicodedata.normalize("NFKC", folded)
+
+
+def unnumbered(name: str) -> tuple[str, int]:
+    """Return a name without its number, and the number: ``a.txt`` and 2 of ``a (2).txt``."""
+    found = re.fullmatch(r"(.+) \((\d+)\)(\.[^.]*)?", name)
+    return (found[1] + (found[3] or ""), int(found[2])) if found else (name, 1)
 
 
 def numbered(name: str, number: int) -> str:
