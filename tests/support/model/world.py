@@ -201,7 +201,7 @@ class World:
         return any(
             who is visitor and (item is None or item_id == item.id)
             for (who, item_id), at in link.begun.items()
-            if at >= self.clock.now - SESSION
+            if self.clock.now - SESSION <= at <= self.clock.now + SKEW
         )
 
     def is_shared(self, link: Link, item: Item) -> bool:
