@@ -13,14 +13,15 @@ LARGEST = 2**63 - 1
 
 # No exponents: a number of a million digits would keep the whole process busy.
 _NUMBER = re.compile(r"[0-9]{1,20}(?:[.,][0-9]{1,40})?", re.ASCII)
+_THOUSANDS = re.compile(r"[1-9][0-9]{0,2},[0-9]{3}", re.ASCII)
 
 
 def read(typed: str, unit: int) -> int:
     """Return the bytes of ``1.7`` or ``1,7`` of a unit, rounded to whole ones.
 
-    :raises ValueError: if it is no number, or too large.
+    :raises ValueError: if it is no number, too large, or a comma may stand between thousands.
     """
-    if not _NUMBER.fullmatch(typed):
+    if not _NUMBER.fullmatch(typed) or _THOUSANDS.fullmatch(typed):
         raise ValueError("no number of a unit")
     size = _bytes(typed.replace(",", "."), unit)
     if size > LARGEST:

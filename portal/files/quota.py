@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from flask import current_app
-from sqlalchemy import func, update
+from sqlalchemy import ColumnElement, func, select, update
 
 from portal.core.database import change, db
-from portal.core.models import Account
+from portal.core.models import Account, Upload
 
 from . import unfinished
 
@@ -73,6 +73,17 @@ def check_begun(owner_id: int, size: int) -> None:
     account = db.session.get_one(Account, owner_id)
     if size > max(quota_of(account) - account.used, 0):
         raise QuotaExceededError(account)
+
+
+def holds(arrived: int) -> ColumnElement[bool]:
+    """Return the condition on a visitor's upload that its owner's quota holds what has arrived.
+
+    Nothing of it was counted before it arrived, other than of a member's own.
+    """
+    allowed = func.coalesce(Account.quota, current_app.config["QUOTA"])
+    owner = Account.id == Upload.owner_id
+    free = select(allowed - Account.used).where(owner).correlate(Upload).scalar_subquery()
+    return unfinished.needed_by_others() + arrived <= free
 
 
 def charge(owner_id: int, size: int) -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from flask import current_app
 from sqlalchemy import ColumnElement, Select, and_, case, func, select
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import aliased, joinedload
 
 from portal.core.database import db
 from portal.core.models import Account, FileRequest, Folder, Upload, now
@@ -47,11 +47,22 @@ def count_of_owner(owner_id: int) -> tuple[int, int]:
     A member's upload needs its whole length from its beginning. Of a visitor's only what has
     arrived counts: a link would otherwise take its owner's space without sending a byte.
     """
-    needed = case((Upload.request_id.is_(None), Upload.size), else_=Upload.arrived)
-    counted = select(func.count(), func.coalesce(func.sum(needed), 0))
+    counted = select(func.count(), func.coalesce(func.sum(_needed(Upload)), 0))
     mine = counted.where(Upload.owner_id == owner_id, *_unfinished())
     count, size = db.session.execute(mine).one()
     return count, size
+
+
+def needed_by_others() -> ColumnElement[int]:
+    """Return the bytes that the unfinished uploads of an upload's owner need, besides itself."""
+    other = aliased(Upload)
+    theirs = [other.owner_id == Upload.owner_id, other.id != Upload.id, *_unfinished(other)]
+    counted = select(func.coalesce(func.sum(_needed(other)), 0)).where(*theirs)
+    return counted.correlate(Upload).scalar_subquery()
+
+
+def _needed(upload: type[Upload]) -> ColumnElement[int]:
+    return case((upload.request_id.is_(None), upload.size), else_=upload.arrived)
 
 
 def part_keys(folders: Select[int]) -> Sequence[str]:
@@ -65,5 +76,5 @@ def count_begun(owner_id: int) -> int:
     return db.session.scalar(select(func.count()).where(mine, *_unfinished())) or 0
 
 
-def _unfinished() -> Sequence[ColumnElement[bool]]:
-    return Upload.finished_at.is_(None), Upload.used_at >= now() - lifetime()
+def _unfinished(upload: type[Upload] = Upload) -> Sequence[ColumnElement[bool]]:
+    return upload.finished_at.is_(None), upload.used_at >= now() - lifetime()

@@ -96,7 +96,7 @@ def _check_unused(data: Path) -> None:
             found += [one for one in inside if not _is_left(one, was_killed=was_killed)]
         elif path.name == DATABASE:
             found += [] if _has_no_tables(path) else [path]
-        elif not path.name.startswith((SECRET_KEY, "throttle.db", "activity.spool")):
+        elif not path.name.startswith((SECRET_KEY, "throttle.db", "activity.spool", "lost+found")):
             found.append(path)
     if found:
         raise BackupError(

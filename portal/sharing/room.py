@@ -23,7 +23,12 @@ STALLED_AFTER = timedelta(hours=1)
 MOST_UNFINISHED = 1000
 """Uploads that one account, or visitors by one of its links, may have begun and not finished."""
 
-_UNFINISHED = Upload.request_id == FileRequest.id, Upload.finished_at.is_(None)
+_UNFINISHED = (
+    Upload.request_id == FileRequest.id,
+    Upload.finished_at.is_(None),
+    # What is larger than all that is left cannot end: the owner has lowered the limit.
+    or_(FileRequest.size_limit.is_(None), Upload.size <= FileRequest.size_limit - FileRequest.size),
+)
 _HELD_FILES, _HELD_BYTES = (
     select(held).where(*_UNFINISHED).correlate(FileRequest).scalar_subquery()
     for held in (func.count(), func.coalesce(func.sum(Upload.size), 0))
@@ -156,7 +161,7 @@ def _is_stalled() -> ColumnElement[bool]:
 
 def _held(request: FileRequest, *which: ColumnElement[bool]) -> tuple[int, int]:
     """Return how many unfinished uploads by a link there are, and the bytes announced of them."""
-    mine = [Upload.request_id == request.id, Upload.finished_at.is_(None), *which]
+    mine = [FileRequest.id == request.id, *_UNFINISHED, *which]
     held = select(func.count(), func.coalesce(func.sum(Upload.size), 0)).where(*mine)
     count, size = db.session.execute(held).one()
     return count, size

@@ -6,11 +6,11 @@ import hashlib
 from contextlib import suppress
 from typing import BinaryIO
 
-from sqlalchemy import update
+from sqlalchemy import case, or_, update
 from sqlalchemy.exc import OperationalError
 
 from portal.core.database import change, commit_change, commit_with_next, db
-from portal.core.models import StoredFile, Upload, now
+from portal.core.models import Account, StoredFile, Upload, now
 from portal.files import entries, quota
 from portal.files.uploads import add_file
 from portal.sharing import room
@@ -52,14 +52,17 @@ def opened(upload: Upload) -> PartFile:
     return part
 
 
-def check_room(upload: Upload) -> None:
+def check_room(upload: Upload, piece: int = 0) -> None:
     """Check that there is still room for an upload that has begun.
+
+    :param piece: bytes that are about to arrive.
 
     :raises LimitReachedError: if its visitor's link does not accept it any more.
     :raises QuotaExceededError: if its owner may not have that many bytes more.
     """
     if upload.request:
         room.check_begun(upload.request, upload.size)
+        quota.check(upload.request.owner, piece)
     quota.check_begun(upload.owner_id, upload.size)
 
 
@@ -74,6 +77,7 @@ def append(
     :param part: from :func:`opened`.
     :raises CancelledError: if somebody has cancelled it meanwhile.
     :raises OverAllowanceError: if it is longer than the upload was announced.
+    :raises QuotaExceededError: if a visitor's owner may not have that many bytes more by now.
     :raises StorageFullError: if the disk is full.
     :raises WrongChecksumError: if it does not match its checksum.
     """
@@ -87,7 +91,7 @@ def append(
         if checksum or isinstance(error, OverAllowanceError):
             part.cut(start)
         # On a full disk less of it stays.
-        with suppress(OSError, OperationalError, CancelledError):
+        with suppress(OSError, OperationalError, CancelledError, quota.QuotaExceededError):
             _note_arrived(part, upload_id)
         raise
     _note_arrived(part, upload_id)
@@ -144,11 +148,22 @@ def _read(part: PartFile, stream: BinaryIO, checksum: Checksum | None, upload_id
 
 
 def _note_arrived(part: PartFile, upload_id: int) -> int:
-    """Note how much is on the disk, and return it; raise :exc:`CancelledError` if that is vain."""
+    """Note how much is on the disk, and return it; raises as :func:`append`.
+
+    Where a visitor's owner has no room for it, it is cut to what was noted before.
+    """
     arrived = part.sync()
+    is_counted = or_(Upload.request_id.is_(None), Upload.arrived >= arrived)
+    fits = or_(is_counted, quota.holds(arrived))
     noted = update(Upload).where(Upload.id == upload_id)
-    if not commit_change(noted.values(arrived=arrived, used_at=now())):
-        raise CancelledError
+    # Who sends nothing does not go on, and holds nothing for longer.
+    used_at = case((Upload.arrived < arrived, now()), else_=Upload.used_at)
+    if not commit_change(noted.where(fits).values(arrived=arrived, used_at=used_at)):
+        upload = db.session.get(Upload, upload_id, populate_existing=True)
+        if upload is None:
+            raise CancelledError
+        part.cut(upload.arrived)
+        raise quota.QuotaExceededError(db.session.get_one(Account, upload.owner_id))
     return arrived
 
 

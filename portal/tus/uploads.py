@@ -71,10 +71,11 @@ def create(
     if visit:
         room.check(visit.request, 1, announced.size)
     quota.check(account, announced.size)
-    if visit:
-        room.clear(visit.request, announced.size)
+    tree.check_depth(tree.depth(entries.current(folder).id) + depth)
     key = current_parts().create(announced.size)
     try:
+        if visit:  # others lose theirs for what really begins
+            room.clear(visit.request, announced.size)
         with entries.changing(account.id):
             upload = _created_before(account, announced, visit)
             if upload is None:

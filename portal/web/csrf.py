@@ -58,7 +58,8 @@ def _explain(origin: str) -> str:
 
 
 def _own_origins() -> set[str]:
-    addresses = (request.host_url, current_app.config["BASE_URL"])
+    # Not request.host_url, which shows the letters of an international name.
+    addresses = (f"{request.scheme}://{request.host}", current_app.config["BASE_URL"])
     return {_origin(address) for address in addresses if address}
 
 

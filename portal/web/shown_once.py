@@ -23,13 +23,14 @@ _MOST = 2
 
 
 def show(page: str, secret: Any) -> ResponseReturnValue:
-    """Redirect to a page, where :func:`take` returns the secret once.
+    """Redirect to a page, where :func:`take` returns the secret once; an earlier one is forgotten.
 
     :param page: its address.
     :param secret: what JSON can hold, in few bytes.
     """
     new = {"page": page, "secret": secret, "until": time.time() + _PATIENCE}
-    session[_KEY] = [*session.get(_KEY, []), new][-_MOST:]
+    others = [one for one in session.get(_KEY, []) if one["page"] != page]
+    session[_KEY] = [*others, new][-_MOST:]
     return redirect(page)
 
 
@@ -43,10 +44,10 @@ def take(what: str, otherwise: str) -> Any:
     """
     here = request.script_root + request.path
     kept = session.get(_KEY, [])
-    mine = [one for one in kept if one["page"] == here]
+    mine = next((one for one in kept if one["page"] == here), None)
     if mine and request.method != "HEAD":
-        session[_KEY] = [one for one in kept if one is not mine[0]]
-    if not mine or time.time() >= mine[0]["until"]:
+        session[_KEY] = [one for one in kept if one is not mine]
+    if not mine or time.time() >= mine["until"]:
         tell(f"{what} are shown only once. If you have lost yours, create new ones.", "error")
         abort(redirect(otherwise))
-    return mine[0]["secret"]
+    return mine["secret"]

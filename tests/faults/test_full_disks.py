@@ -129,7 +129,11 @@ def test_signing_in_does_not_take_what_is_kept_for_deleting(
         alice.trash(file)
         alice.delete(file)
         assert file.state is None
+        fill(disk)
+        assert alice.post("/sign-out").is_done
+        assert "sign-in" in alice.ask("GET", "/").headers["Location"]
         (disk / "data/throttle.db").unlink()
+        alice.sign_in()
         check_application(app, [alice])
 
 

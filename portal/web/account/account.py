@@ -20,6 +20,7 @@ from portal.identity.current_user import (
     start_session,
 )
 from portal.identity.sessions import OutdatedProofError
+from portal.storage.ballast import with_room_to_delete
 from portal.web import shown_once
 from portal.web.flashes import done, tell
 from portal.web.forms import Form, focus_first_error, form_page
@@ -68,6 +69,7 @@ def change_password() -> ResponseReturnValue:
 
 @account.post("/account/sessions/<public_id>/end")
 @login_required
+@with_room_to_delete
 def end_one_session(public_id: str) -> ResponseReturnValue:
     """Sign myself out in one browser."""
     mine = sessions.list_sessions(current_account())
@@ -82,6 +84,7 @@ def end_one_session(public_id: str) -> ResponseReturnValue:
 
 @account.post("/account/sessions/end")
 @login_required
+@with_room_to_delete
 def end_all_sessions() -> ResponseReturnValue:
     """Sign myself out everywhere, including here."""
     mine = current_account()

@@ -31,6 +31,7 @@ from portal.identity.current_user import (
 )
 from portal.identity.sessions import OutdatedProofError, Proof
 from portal.identity.throttle import Attempt
+from portal.storage.ballast import with_room_to_delete
 from portal.web.flashes import done, tell
 from portal.web.forms import form_page
 
@@ -117,6 +118,7 @@ def enter_code() -> ResponseReturnValue:
 
 @auth.post("/sign-out")
 @login_required
+@with_room_to_delete
 def sign_out() -> ResponseReturnValue:
     """End this session, so that no copy of its cookie goes on working."""
     name, owner_id = current_account().name, current_account().id

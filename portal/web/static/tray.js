@@ -63,9 +63,12 @@ function changed(upload, previous) {
       announce(`${upload.name} is uploaded${as}.`);
     }
     if (upload.state === "failed") announce(`${upload.name}: ${upload.problem}`, true);
-    if (upload.state === "cancelled") remove(upload);
+    if (upload.state === "cancelled") {
+      announce(`The upload of ${upload.name} was cancelled.`);
+      remove(upload);
+    }
     startNext();
-    if (!uploads.some((one) => one.isUnderWay)) refresh();
+    refreshIfIdle();
   }
   showTotals();
 }
@@ -94,6 +97,7 @@ function add(files, target) {
     const upload = new Upload(file, path, target, tray.dataset);
     upload.item = new TrayItem(upload, tray.dataset.signIn);
     upload.onchange = (previous) => changed(upload, previous);
+    upload.oncancelled = refreshIfIdle;
     uploads.push(upload);
     lines.append(upload.item.element);
   }
@@ -110,6 +114,10 @@ function add(files, target) {
 const CHANGING = ["entries", "whole", "unfinished", "limit", "storage-used"];
 let isRefreshing = false;
 let isStale = false;
+
+function refreshIfIdle() {
+  if (!uploads.some((one) => one.isUnderWay)) refresh();
+}
 
 /** Show what is there now, on the page that is open. */
 async function refresh() {

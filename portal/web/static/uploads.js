@@ -46,6 +46,8 @@ export class Upload {
   sent = 0;
   speed = 0;
   onchange = () => {};
+  /** Called when the server has heard that it is cancelled. */
+  oncancelled = () => {};
 
   /**
    * @param {File | null} file none: the path is a folder that holds nothing
@@ -114,7 +116,7 @@ export class Upload {
   async cancel() {
     this.#become("cancelled");
     // What the server does not hear of now is listed among unfinished uploads.
-    if (!this.#isCreating) await this.#tus?.abort(true).catch(() => {});
+    if (!this.#isCreating) await this.#discard();
   }
 
   #tus;
@@ -208,7 +210,7 @@ export class Upload {
       onUploadUrlAvailable: () => {
         this.#isCreating = false;
         if (this.state === "paused" || this.state === "queued") this.#tus.abort();
-        if (this.state === "cancelled") this.#tus.abort(true).catch(() => {});
+        if (this.state === "cancelled") this.#discard();
       },
       onShouldRetry: (error) => {
         this.#heard = performance.now();
@@ -224,6 +226,11 @@ export class Upload {
       },
       onError: (error) => this.#fail(error),
     };
+  }
+
+  async #discard() {
+    await this.#tus?.abort(true).catch(() => {});
+    this.oncancelled();
   }
 
   async #fail(error) {

@@ -48,6 +48,11 @@ _ANSWERS: Mapping[type[Exception], tuple[int, str]] = {
     ),
 }
 """The status of each error, and what to say; nothing: the error's own message."""
+_OF_LIMITS = (
+    *(room.LimitReachedError, room.TooManyError),
+    *(quota.QuotaExceededError, entries.GoneError),
+)
+"""Errors of which a visitor hears something else."""
 _TOO_LONG = "The upload was announced with {} bytes, and more arrived."
 
 
@@ -192,7 +197,7 @@ def _refusing(link: FileRequest | None) -> Iterator[None]:
     """Tell a visitor of a limit what a visitor may know of it."""
     try:
         yield
-    except (room.LimitReachedError, quota.QuotaExceededError, entries.GoneError) as error:
+    except _OF_LIMITS as error:
         if link:
             refuse_visitor(link, error)
         raise
@@ -233,12 +238,13 @@ def _take_piece(upload: Upload, start: int) -> str:
             raise pieces.WrongOffsetError
         if (request.content_length or 0) > upload.size - start:
             abort(413, _TOO_LONG.format(upload.size))
-        with _refusing(upload.request):
-            pieces.check_room(upload)  # much may have come since it was begun
+        link, size = upload.request, upload.size
         try:
-            pieces.append(upload, part, cast("BinaryIO", request.stream), parsed)
+            with _refusing(link):
+                pieces.check_room(upload, request.content_length or 0)  # much may have come since
+                pieces.append(upload, part, cast("BinaryIO", request.stream), parsed)
         except OverAllowanceError:
-            abort(413, _TOO_LONG.format(upload.size))
+            abort(413, _TOO_LONG.format(size))
         there = part.size
         if there == upload.size:
             _finish(upload, part)

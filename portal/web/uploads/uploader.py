@@ -14,7 +14,7 @@ from portal.files.policy import may
 from portal.files.quota import QuotaExceededError
 from portal.identity.current_user import current_account, signed_in_account
 from portal.sharing import visitor
-from portal.sharing.room import LimitReachedError
+from portal.sharing.room import LimitReachedError, TooManyError
 from portal.sharing.status import Status, status_of
 from portal.tus import uploads
 from portal.tus.uploads import Visit
@@ -78,12 +78,14 @@ def check_signed_in() -> None:
 
 
 def refuse_visitor(
-    link: FileRequest, error: LimitReachedError | QuotaExceededError | GoneError
+    link: FileRequest, error: LimitReachedError | QuotaExceededError | GoneError | TooManyError
 ) -> NoReturn:
     """Abort with what a visitor may know of a limit, or of a link that has ended meanwhile."""
     _check_open(link)
     if isinstance(error, GoneError):  # the folder is back by now
         raise error
+    if isinstance(error, TooManyError):
+        abort(429, "Too many others are sending by this link now. Try again in an hour.")
     abort(413, explain(link, error))
 
 

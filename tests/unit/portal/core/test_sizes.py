@@ -27,12 +27,16 @@ def test_what_is_shown_is_read_as_the_same_size(size: int, unit: int) -> None:
     assert sizes.read(sizes.write(size, unit), unit) == size
 
 
-@pytest.mark.parametrize(("typed", "size"), [("1.7", 1825361101), ("1,7", 1825361101), ("0", 0)])
+@pytest.mark.parametrize(
+    ("typed", "size"), [("1.7", 1825361101), ("1,7", 1825361101), ("0", 0), ("0,125", 134217728)]
+)
 def test_numbers_are_read(typed: str, size: int) -> None:
     assert sizes.read(typed, sizes.GIB) == size
 
 
-@pytest.mark.parametrize("typed", ["", "-1", "1e3", "nan", "1.", ".5", "٣", "1 ", "9" * 20])
+@pytest.mark.parametrize(
+    "typed", ["", "-1", "1e3", "nan", "1.", ".5", "٣", "1 ", "9" * 20, "1,000", "10,240"]
+)
 def test_what_is_no_size_is_refused(typed: str) -> None:
     with pytest.raises(ValueError, match=r"no number|more than"):
         sizes.read(typed, sizes.GIB)

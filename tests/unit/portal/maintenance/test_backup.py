@@ -515,6 +515,12 @@ def test_restore_overwrites_nothing(name: str, made: Path, new: Flask) -> None:
     assert {one: one.is_file() and one.read_bytes() for one in folder.rglob("*")} == before
 
 
+@pytest.mark.parametrize("folder", [".", "files", "incoming"])
+def test_restore_takes_a_file_system_of_its_own(folder: str, made: Path, new: Flask) -> None:
+    (Path(new.config["DATA"]) / folder / "lost+found").mkdir()
+    assert run(new, "restore", str(made))[0] == 0
+
+
 def test_restore_takes_a_folder_that_another_one_was_killed_in(made: Path, new: Flask) -> None:
     draft = Path(new.config["DATA"]) / "incoming" / "restore-killed"
     draft.mkdir()

@@ -130,11 +130,13 @@ def test_folder_that_goes_to_the_trash_during_the_last_piece_loses_nothing(
     assert (parts(data), stored(app)) == ([], {"a": 5})
 
 
-def meanwhile(app: Flask, page: str, really: Callable[[Upload], None]) -> Callable[[Upload], None]:
+def meanwhile(
+    app: Flask, page: str, really: Callable[[Upload, int], None]
+) -> Callable[[Upload, int], None]:
     """Return a check before which somebody else moves the folder to the trash."""
 
-    def check(upload: Upload) -> None:
-        really(upload)
+    def check(upload: Upload, piece: int = 0) -> None:
+        really(upload, piece)
         with app.app_context():
             mine = select(Entry).where(Entry.public_id == public_id(page))
             if (entry := db.session.scalars(mine).one()).trash_id is None:

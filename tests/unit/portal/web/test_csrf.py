@@ -73,6 +73,20 @@ def test_address_that_is_set_is_the_portals(origin: str, make_app: Callable[...,
     assert answer.status_code != 400
 
 
+@pytest.mark.parametrize("header", ["Origin", "Referer"])
+def test_international_name_is_the_portals_own(header: str, make_app: Callable[..., Flask]) -> None:
+    app = make_app()
+    prepare(app)
+    client, own = signed_in(app, "alice"), "http://xn--bcher-kva.example:8137"
+    form = {"csrf_token": token(client), "name": "New"}
+    page = f"/folders/{folder_id(client)}/folders"
+    cookie = next(iter((client._cookies or {}).values()))
+    headers = {"Cookie": f"{cookie.key}={cookie.value}", header: own}
+    anybody = app.test_client(use_cookies=False)
+    answer = anybody.post(page, base_url=own, data=form, headers=headers)
+    assert (answer.status_code, list(folders(client))) == (REDIRECT, ["New"])
+
+
 def test_cookie_that_is_kept_back_is_no_expired_form(make_app: Callable[..., Flask]) -> None:
     app = make_app(SESSION_COOKIE_SECURE=True)
     prepare(app)

@@ -129,6 +129,19 @@ def test_two_forms_sent_before_their_pages_are_shown_both(root: FlaskClient) -> 
     assert len({shown[0] for page in pages if (shown := SECRET.search(page))}) == 2
 
 
+def test_of_two_secrets_for_one_page_the_later_is_shown(root: FlaskClient) -> None:
+    """The earlier recovery codes are not valid any more, and no page says whose link it is."""
+    address = renew(root)
+    form = {"csrf_token": token(root), "password": PASSWORD}
+    answers = [root.post(address, data=form) for _ in range(2)]
+    codes = re.findall(r"<li><code>([^<]+)</code>", root.get(answers[0].location).text)
+    me = accounts.find("root")
+    assert me
+    assert len(codes) == 10
+    assert second_factor.use_recovery_code(me, codes[0])
+    assert root.get(answers[1].location).status_code == REDIRECT
+
+
 def test_asking_for_a_page_with_head_uses_nothing_up(root: FlaskClient) -> None:
     answer = root.post("/invitations", data={"csrf_token": token(root)})
     assert root.head(answer.location).status_code == 200

@@ -227,7 +227,9 @@ def test_number_of_unfinished_uploads_is_limited_and_does_not_stay_used_up(
     gone, other = Sender(app, address), Sender(app, address)
     for name in "ab":
         gone.begin(1, filename=name)
-    assert other.announce(1, filename="c").status_code == 429
+    refused = other.announce(1, filename="c")
+    assert refused.status_code == 429
+    assert "by this link" in refused.text  # who has none cannot cancel any
     let_pass(app, HOUR)
     assert other.announce(1, filename="c").status_code == 201
     assert set(unfinished(app)) == {"b", "c"}
@@ -244,4 +246,48 @@ def test_limit_that_became_smaller_does_not_have_uploads_refuse_one_another(
         db.session.commit()
     said = [sender.add(url, 0, b"x").status_code for url in urls]
     assert said == [204, 413, 413]
+    assert stored(app) == (1, 1, 1, 1)
+
+
+@pytest.mark.parametrize("refused", ["too deep", "disk full"])
+def test_upload_that_is_refused_costs_nobody_theirs(
+    refused: str, app: Flask, ask: Ask, data: Path
+) -> None:
+    address = ask(size_limit=1000)
+    slow, other = Sender(app, address), Sender(app, address)
+    url = slow.begin(900)
+    slow.add(url, 0, b"x" * 800)
+    let_pass(app, HOUR)
+    if refused == "too deep":
+        assert other.announce(500, relativePath="a/" * 60 + "b").status_code == 400
+    else:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(app.extensions["portal.parts"], "_reserve", 2**60)
+            assert other.announce(500).status_code == 507
+    assert list(parts(data).values()) == [800]
+    assert slow.add(url, 800, b"x" * 100).status_code == 204
+    assert stored(app) == (1, 900, 1, 900)
+
+
+def test_upload_that_cannot_end_any_more_holds_nothing(app: Flask, ask: Ask) -> None:
+    address = ask(size_limit=1000)
+    large, small = Sender(app, address), Sender(app, address)
+    url = large.begin(900)
+    with app.app_context():
+        db.session.execute(update(FileRequest).values(size_limit=500))
+        db.session.commit()
+    assert large.add(url, 0, b"x" * 10).status_code == 413
+    assert small.announce(400, b"x" * 400).status_code == 201
+    assert send_form(small).status_code == REDIRECT
+    assert stored(app) == (2, 401, 2, 401)
+
+
+def test_who_sends_nothing_holds_nothing_for_longer(app: Flask, ask: Ask) -> None:
+    address = ask(file_limit=1)
+    idle, other = Sender(app, address), Sender(app, address)
+    url = idle.begin(10)
+    let_pass(app, HOUR)
+    assert idle.add(url, 0, b"").status_code == 204
+    assert other.announce(1, b"x").status_code == 201
+    assert idle.add(url, 0, b"x").status_code == 404
     assert stored(app) == (1, 1, 1, 1)
