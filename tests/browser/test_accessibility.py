@@ -221,14 +221,14 @@ SHIFT = """new Promise(resolve => {
 
 
 def weight(page: Page) -> int:
-    """Add up what came: the page and all that it loaded."""
+    """Add up what came: the page and all that it loaded, other than from the browser's cache."""
     return int(
         page.evaluate(
             """() => [...performance.getEntriesByType("navigation"),
               ...performance.getEntriesByType("resource")]
               .filter(entry => !/signed|preview/.test(entry.name))
               .filter(entry => !["fetch", "xmlhttprequest"].includes(entry.initiatorType))
-              .reduce((sum, entry) => sum + (entry.transferSize || entry.encodedBodySize), 0)"""
+              .reduce((sum, entry) => sum + entry.transferSize, 0)"""
         )
     )
 
