@@ -79,6 +79,7 @@ def test_reserve_is_a_setting(
     assert upload(alice, "a.txt").status_code == REDIRECT
     leave_free(monkeypatch, 3584)
     assert upload(alice, "b.txt").status_code == 507
+    assert set(links(alice)) == {"a.txt"}
 
 
 def test_reserve_that_is_reached_while_receiving_ends_the_upload(
@@ -94,6 +95,7 @@ def test_free_space_is_not_looked_at_for_each_piece(
 ) -> None:
     leave_free(monkeypatch, 100 * MIB, 100 * MIB, 1 * MIB)
     assert upload(alice, "small.bin", bytes(7 * MIB)).status_code == REDIRECT
+    assert set(links(alice)) == {"small.bin"}
 
 
 @pytest.mark.parametrize("path", ["/sign-out", "trash"])
@@ -122,10 +124,12 @@ def test_other_errors_of_the_database_are_500(
     def fail(_session: object) -> None:
         raise OperationalError("UPDATE", {}, sqlite3.OperationalError("disk I/O error"))
 
-    monkeypatch.setattr(Session, "commit", fail)
-    response = alice.post("/sign-out", data=form)
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "commit", fail)
+        response = alice.post("/sign-out", data=form)
     assert response.status_code == 500
     assert "Something went wrong" in response.text
+    assert alice.get("/").status_code == 200  # nobody is signed out by half
 
 
 def _no_room(_session: object) -> None:

@@ -195,6 +195,7 @@ def test_body_of_other_forms_is_limited(anonymous: FlaskClient) -> None:
     assert response.status_code == 413
     assert "larger than this form accepts" in response.text
     assert "files" not in response.text.partition("<h1>")[2].partition("My files")[0]
+    assert anonymous.get("/").location == "/sign-in"
 
 
 @pytest.mark.parametrize("form_token", ["", "wrong"])
