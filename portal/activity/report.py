@@ -123,6 +123,7 @@ def downloads(file: StoredFile) -> Downloads:
     rows = _lines().where(
         Activity.entry == file.public_id, Activity.action.in_(["download", "resume"])
     )
+    bring_in(wait=False)
     latest = db.session.execute(rows.order_by(Activity.id.desc()).limit(_MOST_COUNTED)).all()[::-1]
     completed = pending = unknown = 0
     last = None

@@ -1,4 +1,4 @@
-"""A file of a fixed size, reserved beforehand, for lines that the database cannot take now.
+"""A file of a fixed size, reserved beforehand, for lines that wait to be brought into the database.
 
 Appending needs no room on the disk and waits for no writer of the database. The file begins with a
 head: a random name, and the positions of the first line and behind the last one. Positions only
@@ -47,7 +47,8 @@ class Waiting:
 
     def after(self, position: int) -> list[bytes]:
         """Return the lines from a position on: those before it were taken already."""
-        return self.lines[max(0, position - self.first) :].splitlines()
+        lines = self.lines[max(0, position - self.first) :].splitlines()
+        return [line for line in lines if line]
 
 
 class Spool:
@@ -64,28 +65,34 @@ class Spool:
         except OSError:
             logger.exception("no room is reserved for the record in %s", self._path)
 
-    def is_empty(self) -> bool:
-        """Return whether no lines wait."""
+    def length(self) -> int:
+        """Return how many bytes of lines wait."""
         try:
             with self._path.open("rb", buffering=0) as file:
                 _, first, end = _HEAD.unpack(file.read(_HEAD.size))
         except (OSError, struct.error):
-            return True  # it is not there yet
-        return bool(first == end)
+            return 0  # it is not there yet
+        return int(end - first)
 
-    def append(self, lines: bytes) -> bool:
-        """Append lines, each with a line feed at its end; return whether there was room for all."""
+    def append(self, lines: bytes) -> int:
+        """Append lines, each with a line feed at its end.
+
+        One more is before them: a power cut may leave an end that was never written, without any.
+
+        :returns: how many bytes of lines wait then; 0 if there was no room for all of these.
+        """
+        lines = b"\n" + lines
         try:
             with self._locked() as file:
                 name, first, end = _read_head(file)
                 place = _LINES + end - first
                 if place + len(lines) > SIZE or os.pwrite(file, lines, place) < len(lines):
-                    return False
+                    return 0
                 os.pwrite(file, _HEAD.pack(name, first, end + len(lines)), 0)
         except OSError:
             logger.exception("the spool %s cannot be written", self._path)
-            return False
-        return True
+            return 0
+        return end + len(lines) - first
 
     @contextmanager
     def take(self) -> Iterator[Waiting]:

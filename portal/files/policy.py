@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from sqlalchemy import ColumnElement, and_
+
 from portal.core.models import Account, Entry, Share
 from portal.sharing.status import Status, status_of
 
@@ -26,6 +28,11 @@ def may(account: Account, action: Action, entry: Entry) -> bool:
             return entry.trash_id is None and entry.parent_id is not None
         case "restore":
             return entry.trash_id == entry.id
+
+
+def may_read() -> ColumnElement[bool]:
+    """Return the condition by which a statement finds what its account may read, as :func:`may`."""
+    return and_(Entry.owner_id == Account.id, Account.is_active, Entry.trash_id.is_(None))
 
 
 def may_visit(share: Share, entry: Entry, *, unlocked: bool) -> bool:

@@ -31,9 +31,15 @@ class _Signer(TimestampSigner):
 class SessionInterface(SecureCookieSessionInterface):
     """Flask's, with a tolerance for clocks."""
 
+    def __init__(self) -> None:
+        self._made: tuple[object, URLSafeTimedSerializer | None] = (None, None)
+
     def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
-        """Return what signs and reads the cookie."""
-        serializer = super().get_signing_serializer(app)
-        if serializer is not None:
-            serializer.signer = _Signer
-        return serializer
+        """Return what signs and reads the cookie; it is made once, as every request needs it."""
+        keys = (app.secret_key, app.config["SECRET_KEY_FALLBACKS"])
+        if self._made[0] != keys:
+            serializer = super().get_signing_serializer(app)
+            if serializer is not None:
+                serializer.signer = _Signer
+            self._made = (keys, serializer)
+        return self._made[1]

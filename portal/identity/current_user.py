@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
 import flask_login  # type: ignore[import-untyped]
-from flask import Response, after_this_request, request, session
+from flask import Response, abort, after_this_request, request, session
 from flask_login import current_user, login_user, logout_user
 
 from flask_delegate.servers import signing
@@ -15,7 +15,7 @@ from . import sessions
 from .cookie import VISITS
 
 if TYPE_CHECKING:
-    from portal.core.models import Account, SignIn
+    from portal.core.models import Account
 
     from .sessions import Proof
 
@@ -31,10 +31,9 @@ login_manager.session_protection = None
 class BrowserSession(flask_login.UserMixin):  # type: ignore[misc]
     """What Flask-Login calls the user: a session, by the key that the browser's cookie holds."""
 
-    def __init__(self, sign_in: SignIn, key: str) -> None:
-        # Not the row: another request may end the session while this one is under way.
-        self.sign_in_id = sign_in.id
-        self.account = sign_in.account
+    def __init__(self, found: sessions.Session, key: str) -> None:
+        self.sign_in_id = found.id
+        self.account = found.account
         self._key = key
 
     def get_id(self) -> str:
@@ -44,8 +43,8 @@ class BrowserSession(flask_login.UserMixin):  # type: ignore[misc]
 
 def load_session(key: str) -> BrowserSession | None:
     """Return the session that a cookie's key belongs to, unless it ended."""
-    sign_in = sessions.find(key)
-    return BrowserSession(sign_in, key) if sign_in else None
+    found = sessions.find(key)
+    return BrowserSession(found, key) if found else None
 
 
 login_manager.user_loader(load_session)
@@ -54,6 +53,17 @@ login_manager.user_loader(load_session)
 def login_required(view: Callable[P, R]) -> Callable[P, R]:
     """Send whoever is not signed in to the sign-in page."""
     return cast("Callable[P, R]", flask_login.login_required(view))
+
+
+def require_sign_in() -> None:
+    """Do what ``@login_required`` does, in the middle of a view."""
+    if not current_user.is_authenticated:
+        abort(login_manager.unauthorized())
+
+
+def session_key() -> str:
+    """Return the key of a session that this browser's cookie holds, which may have ended."""
+    return str(session.get("_user_id", ""))
 
 
 def signed_in_account() -> Account | None:

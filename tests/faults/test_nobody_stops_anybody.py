@@ -127,6 +127,7 @@ def test_two_hundred_readers_at_once_are_all_answered(run: Run, bob: Visitor) ->
 
 
 def test_who_locks_the_database_stops_no_reader(run: Run, bob: Visitor) -> None:
+    bob.ask("/activity")  # what waits is brought in
     file, before = min(bob.files()), _downloads(run.data)
     token = bob.token("/")
     folder = address("/folders/<public_id>/folders", run.data, "bob")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from flask import Blueprint, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -13,10 +13,16 @@ from flask_delegate import FileRefused, Handoff, HandoffUnavailable, delegated, 
 from portal.activity.record import RecordedHandoff
 from portal.core.models import Folder, StoredFile
 from portal.files import entries, listing, names, tree, unfinished
+from portal.files.downloads import Found, find_own
 from portal.files.listing import SORTS, Direction, Order
 from portal.files.quota import usage_of
 from portal.files.uploads import accept_files, add_file, received_files
-from portal.identity.current_user import current_account, login_required
+from portal.identity.current_user import (
+    current_account,
+    login_required,
+    require_sign_in,
+    session_key,
+)
 from portal.storage.content import current_storage
 from portal.storage.disk import ContentLostError
 from portal.web.flashes import done, list_placed, shorten, taken_hint, tell
@@ -152,47 +158,48 @@ def upload(public_id: str) -> ResponseReturnValue:
     return redirect(folder_url(folder))
 
 
-def find_readable(public_id: str) -> StoredFile | None:
+def find_readable(public_id: str) -> Found | None:
     """Find the file that this request asks for, if it may have it."""
-    return find_entry(StoredFile, public_id, "read")
+    if found := find_own(session_key(), public_id):
+        return found
+    require_sign_in()
+    file = find_entry(StoredFile, public_id, "read")
+    return Found.of(file) if file else None
 
 
 @files.get("/files/<public_id>")
-@login_required
 @delegated(find_readable, conceal=True)
-def download(stored: StoredFile, public_id: str) -> Handoff:  # noqa: ARG001  (find_readable's)
+def download(file: Found, public_id: str) -> Handoff:  # noqa: ARG001  (find_readable's)
     """Hand over the file, for Apache to send."""
-    return as_download(stored)
+    return as_download(file)
 
 
-def find_viewable(public_id: str) -> StoredFile | None:
+def find_viewable(public_id: str) -> Found | None:
     """Find the file that this request asks for, if it may have it and it is safe to show."""
-    stored = find_readable(public_id)
-    return stored if stored and preview_of(stored.name) else None
+    file = find_readable(public_id)
+    return file if file and preview_of(file.thing.name) else None
 
 
 @files.get("/files/<public_id>/preview")
-@login_required
 @delegated(find_viewable, conceal=True)
-def preview(stored: StoredFile, public_id: str) -> Handoff:  # noqa: ARG001
+def preview(file: Found, public_id: str) -> Handoff:  # noqa: ARG001
     """Hand over a file for the browser to show."""
-    return RecordedHandoff(path_of(stored), **_shown_as(stored), entry=stored, action="view")
+    return _recorded(file, "view", **_shown_as(file))
 
 
-def as_download(stored: StoredFile, detail: str = "", linked: str | None = None) -> Handoff:
+def as_download(file: Found, detail: str = "", linked: str | None = None) -> Handoff:
     """Return the hand-off of a file to save, which is recorded.
 
     :param detail: as for :func:`portal.activity.record.record`, like the next.
     :raises ContentLostError: if its content is not there.
     """
-    return RecordedHandoff(
-        path_of(stored),
+    return _recorded(
+        file,
+        "download",
         as_attachment=True,
-        download_name=stored.name,
-        mimetype=type_to_save(stored.mimetype),
+        download_name=file.thing.name,
+        mimetype=type_to_save(file.mimetype),
         csp="default-src 'none'; sandbox",
-        entry=stored,
-        action="download",
         detail=detail,
         linked=linked,
     )
@@ -204,10 +211,9 @@ def url_to_show(stored: StoredFile) -> str:
     Where Apache can verify it by itself, not even a film of which hundreds of ranges are asked for
     comes by here again: for some hours, in this browser, until somebody signs out there.
     """
+    file = Found.of(stored)
     try:
-        url = signed_url(
-            path_of(stored), expires_in=_SHOWN, bind_to_browser=True, **_shown_as(stored)
-        )
+        url = signed_url(_path_of(file), expires_in=_SHOWN, bind_to_browser=True, **_shown_as(file))
     except (HandoffUnavailable, FileRefused, ContentLostError):
         # The view says what is wrong, or sends the file itself.
         return url_for("files.preview", public_id=stored.public_id)
@@ -215,23 +221,27 @@ def url_to_show(stored: StoredFile) -> str:
     return url
 
 
-def path_of(stored: StoredFile) -> str:
-    """Return where a file's content is, for a hand-off.
+def _recorded(file: Found, action: Literal["download", "view"], **how: Any) -> Handoff:
+    return RecordedHandoff(_path_of(file), thing=file.thing, actor=file.actor, action=action, **how)
 
-    :raises ContentLostError: if it is not there.
-    """
+
+def _path_of(file: Found) -> str:
     storage = current_storage()
-    if not storage.holds(stored.storage_key, stored.size):
-        raise ContentLostError(stored.public_id)
-    return storage.path(stored.storage_key)
+    if not storage.holds(file.storage_key, file.thing.size):
+        raise ContentLostError(file.thing.public_id)
+    return storage.path(file.storage_key)
 
 
-def _shown_as(stored: StoredFile) -> dict[str, Any]:
+def _shown_as(file: Found) -> dict[str, Any]:
     """Return the options of a file's hand-off to a browser that shows it."""
-    preview = preview_of(stored.name)
+    preview = preview_of(file.thing.name)
     if preview is None:
         raise AssertionError("only what is safe to show is shown")
-    return {"download_name": stored.name, "mimetype": preview.mimetype, "csp": preview.policy}
+    return {
+        "download_name": file.thing.name,
+        "mimetype": preview.mimetype,
+        "csp": preview.policy,
+    }
 
 
 def list_folder(folder: Folder) -> ResponseReturnValue:

@@ -15,6 +15,7 @@ from portal.activity.record import record
 from portal.core.database import db
 from portal.core.models import Entry, Folder, Share, StoredFile
 from portal.files import listing, tree
+from portal.files.downloads import Found
 from portal.files.policy import may_visit
 from portal.identity import throttle
 from portal.sharing import limits, links, visitor
@@ -93,7 +94,7 @@ def find_shared(public_id: str, entry_id: str) -> Handoff:
     file = _entry_or_404(StoredFile, share, entry_id)
     if not limits.may_download(share, file, visitor.visitor_id()):
         abort(redirect(url_for("share_page.show", public_id=public_id)))
-    return as_download(file, links.via(share), share.entry.public_id)
+    return as_download(Found.of(file), links.via(share), share.entry.public_id)
 
 
 @share_page.get("/shared/<public_id>/files/<entry_id>")

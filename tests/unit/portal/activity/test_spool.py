@@ -87,6 +87,26 @@ def test_downloads_wait_for_no_writer_and_each_is_recorded_once(
     assert found == [f"198.51.100.{number}" for number in range(10)]
 
 
+def test_many_downloads_are_brought_in_together_and_before_what_follows(
+    alice: FlaskClient, app: Flask
+) -> None:
+    upload(alice, "a.txt")
+    address = links(alice)["a.txt"]
+    for number in range(300):
+        where = {"REMOTE_ADDR": f"198.51.100.{number % 250}"}
+        alice.get(address, environ_overrides=where).close()
+    with app.app_context():
+        assert 150 < len(details("download")) < 300
+    post_folder(alice, "Next")
+    with app.app_context():
+        assert len(details("download")) == 300
+        rows = db.session.execute(sa.select(Activity.action, Activity.address, Activity.actor))
+    assert list(rows)[-301:] == [
+        *(("download", f"198.51.100.{number % 250}", "alice") for number in range(300)),
+        ("create folder", "127.0.0.1", "alice"),
+    ]
+
+
 def test_writers_say_that_the_portal_is_busy(
     alice: FlaskClient, data: Path, monkeypatch: pytest.MonkeyPatch, app: Flask
 ) -> None:
@@ -151,7 +171,7 @@ def test_what_is_brought_in_again_is_there_once(
                         bring_in(wait=True)
         bring_in(wait=True)
         assert details() == ["0", "1", "2"]
-        assert Spool(data / "activity.spool").is_empty()
+        assert Spool(data / "activity.spool").length() == 0
 
 
 def test_another_spool_after_a_restore_is_brought_in(app: Flask, data: Path) -> None:
@@ -166,7 +186,10 @@ def test_another_spool_after_a_restore_is_brought_in(app: Flask, data: Path) -> 
 
 @pytest.mark.parametrize(
     "line",
-    [bytes(9), b"[]", b"{}", b'{"at": "2026-01-01T00:00:00+00:00", "action": "x", "odd": 1}'],
+    [
+        *(bytes(9), b"[]\n", b"{}\n"),
+        b'{"at": "2026-01-01T00:00:00+00:00", "action": "x", "odd": 1}\n',
+    ],
     ids=["a power cut", "no row", "nothing", "of another version"],
 )
 def test_line_that_cannot_be_brought_in_keeps_no_other_out(
@@ -177,7 +200,7 @@ def test_line_that_cannot_be_brought_in_keeps_no_other_out(
         for number in range(2):
             with locked(data):
                 record("archive", detail=str(number))
-            waiting.append(line + b"\n")
+            waiting.append(line)
         record("archive", detail="2")
         assert details() == ["0", "1", "2"]
 
@@ -220,7 +243,7 @@ def test_room_is_reserved_at_the_start(data: Path) -> None:
 def test_disk_that_is_full_at_the_start_is_no_reason_not_to_start(tmp_path: Path) -> None:
     waiting = Spool(tmp_path / "nowhere" / "spool")
     waiting.reserve()
-    assert waiting.is_empty()
+    assert waiting.length() == 0
     assert not waiting.append(b"line\n")
 
 
@@ -232,5 +255,5 @@ def test_damaged_head_stops_nothing(first: int, end: int, tmp_path: Path) -> Non
         file.write(struct.pack("<8sQQ", b"12345678", first, end))
     assert waiting.append(b"line\n")
     with waiting.take() as taken:
-        assert taken.lines == b"line\n"
-    assert waiting.is_empty()
+        assert taken.after(taken.first) == [b"line"]
+    assert waiting.length() == 0

@@ -16,21 +16,19 @@ from urllib.parse import unquote
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import event, select
+from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from portal.accounts import accounts
 from portal.core.database import db
-from portal.core.models import Account, Entry, Folder, StoredFile
+from portal.core.models import Folder, StoredFile
 from portal.core.references import reference
 from portal.files import names, uploads
-from portal.files.policy import Action, may
 from portal.storage import disk
 from portal.storage.content import current_storage
 from portal.storage.disk import IncomingFile, Storage
-from portal.web import loaders
 from tests.support.multipart import BOUNDARY, Counted, form_body, head, part, part_head, post_stream
 from tests.support.portal import (
     REDIRECT,
@@ -455,25 +453,6 @@ def test_refusals_are_logged_with_who_and_what(
         f"refused: change {public_id(link)!r} to 'bob', not theirs",
         "refused: read 'a\\nb' to 'bob', no such entry",
     ]
-
-
-def test_download_is_looked_up_and_decided_once(
-    app: Flask, alice: FlaskClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    upload(alice, "a.txt")
-    link = links(alice)["a.txt"]
-    statements, decisions = [], []
-
-    def counted(account: Account, action: Action, stored: Entry) -> bool:
-        decisions.append(action)
-        return may(account, action, stored)
-
-    monkeypatch.setattr(loaders, "may", counted)
-    with app.app_context():
-        event.listen(db.engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
-    alice.get(link).close()
-    assert decisions == ["read"]
-    assert sum("FROM entry" in statement for statement in statements) == 1
 
 
 def test_stored_files_are_for_their_owner_alone(alice: FlaskClient, data: Path) -> None:

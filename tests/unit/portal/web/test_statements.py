@@ -21,7 +21,6 @@ from tests.support.portal import PASSWORD, cheap_hasher, prepare, signed_in, upl
 from tests.support.portal import links as listed
 
 MOST = 7
-MOST_OF_A_DOWNLOAD = 3
 FEW, MANY = 10, 100
 
 
@@ -128,9 +127,9 @@ def test_all_pages_are_counted(numbers: dict[str, list[list[str]]]) -> None:
     assert set(numbers) == set(PAGES)
 
 
-def test_download_asks_three_times_at_most(app: Flask, alice: FlaskClient) -> None:
+def test_download_asks_once(app: Flask, alice: FlaskClient) -> None:
     upload(alice, "a.txt")
     address = listed(alice)["a.txt"]
     with statements(app) as noted, alice.get(address) as response:
         assert response.status_code == 200
-    assert len(noted) <= MOST_OF_A_DOWNLOAD, noted
+    assert len(noted) == 1, noted

@@ -18,6 +18,7 @@ from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
 from portal.accounts import accounts
+from portal.activity.record import bring_in
 from portal.core.database import db
 from portal.core.models import Account, Activity, FileRequest, Folder, Share, StoredFile, now
 from portal.files.uploads import accept_up_to, add_file
@@ -123,6 +124,7 @@ def test_visitor_downloads_a_shared_file(app: Flask, alice: FlaskClient, visit: 
         assert file.headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
     assert downloads(app) == 1
     with app.app_context():
+        bring_in(wait=True)
         row = db.session.scalars(select(Activity).where(Activity.action == "download")).one()
         assert (row.actor, row.name, row.detail) == ("", "Größe.pdf", "via 'As promised'")
 
