@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import select
@@ -35,20 +35,30 @@ class Step(NamedTuple):
     is_root: bool
 
 
-def paths(entry_ids: Collection[int]) -> Mapping[int, Sequence[Step]]:
-    """Return the path to each of some entries: from the root folder, the entry included."""
+def _upwards() -> sa.Select[Any]:
+    """Return the query for the path to each of some ``ids``: the start of it, and its steps."""
     columns = Entry.id, Entry.public_id, Entry.name, Entry.parent_id
     start = select(Entry.id.label("start"), *columns, sa.literal(0).label("distance"))
-    up = start.where(Entry.id.in_(entry_ids)).cte("up", recursive=True)
+    here = Entry.id.in_(sa.bindparam("ids", expanding=True))
+    up = start.where(here).cte("up", recursive=True)
     parent = aliased(Entry)
     up = up.union_all(
         select(up.c.start, parent.id, parent.public_id, parent.name, parent.parent_id)
         .add_columns(up.c.distance + 1)
         .where(parent.id == up.c.parent_id, up.c.distance < _ENDLESS)
     )
-    found: dict[int, list[Step]] = {}
     rows = select(up.c.start, up.c.id, up.c.public_id, up.c.name, up.c.parent_id.is_(None))
-    for start_id, *step in db.session.execute(rows.order_by(up.c.distance.desc())):
+    return rows.order_by(up.c.distance.desc())
+
+
+# Built once: to build it takes ten times as long as to run it.
+_UPWARDS = _upwards()
+
+
+def paths(entry_ids: Collection[int]) -> Mapping[int, Sequence[Step]]:
+    """Return the path to each of some entries: from the root folder, the entry included."""
+    found: dict[int, list[Step]] = {}
+    for start_id, *step in db.session.execute(_UPWARDS, {"ids": list(entry_ids)}):
         found.setdefault(start_id, []).append(Step(*step))
     return found
 
