@@ -1,16 +1,22 @@
-"""What a person downloads, found by one statement: most requests to a portal ask for a file."""
+"""What people download, each found by one statement: most requests to a portal ask for a file."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import bindparam
+from sqlalchemy import Select, bindparam, select
+from sqlalchemy.orm import aliased
 
 from portal.activity.record import Thing
 from portal.core.database import db
-from portal.core.models import Account, SignIn, StoredFile, now
+from portal.core.models import Account, Entry, Share, ShareDownload, SignIn, StoredFile, now
 from portal.identity import sessions
+from portal.sharing import limits, status
+from portal.sharing.visitor import Visited
 
+from . import tree
 from .policy import may_read
 
 
@@ -32,14 +38,15 @@ class Found:
         return cls(Thing.of(file), file.mimetype, file.storage_key)
 
 
+_COLUMNS = (
+    *(StoredFile.owner_id, StoredFile.public_id, StoredFile.name, StoredFile.size),
+    *(StoredFile.mimetype, StoredFile.storage_key),
+)
+_WANTED = (StoredFile.public_id == bindparam("public_id")) & StoredFile.is_file
 _OWN = (
-    sessions.valid(
-        *(StoredFile.owner_id, StoredFile.public_id, StoredFile.name, StoredFile.size),
-        *(StoredFile.mimetype, StoredFile.storage_key, Account.name),
-    )
+    sessions.valid(*_COLUMNS, Account.name)
     .join(StoredFile, may_read())
-    .where(StoredFile.public_id == bindparam("public_id"), StoredFile.is_file)
-    .where(SignIn.used_at >= bindparam("noted"))
+    .where(_WANTED, SignIn.used_at >= bindparam("noted"))
 )
 
 
@@ -51,7 +58,48 @@ def find_own(key: str, public_id: str) -> Found | None:
     :param key: the session's, from the cookie.
     """
     wanted = {"public_id": public_id, "noted": now() - sessions.NOTED_EVERY}
+    row = _one(_OWN, sessions.of_key(key) | wanted)
+    return _found(row) if row else None
+
+
+def _granted() -> Select[*tuple[Any, ...]]:
+    """Return the query for a file that a visitor has begun to download, and for the share."""
+    around = tree.around(_WANTED)
+    shared = aliased(Entry)
+    return (
+        select(Share.public_id, Share.token_hash, Share.password_hash, Share.note)
+        .add_columns(shared.public_id, *_COLUMNS)
+        .join_from(Share, ShareDownload)
+        .join(Account, Account.id == Share.owner_id)
+        .join(shared, shared.id == Share.entry_id)
+        .join(StoredFile, StoredFile.id == ShareDownload.entry_id)
+        .where(Share.public_id == bindparam("share"), status.may_look(shared), _WANTED)
+        .where(StoredFile.trash_id.is_(None), StoredFile.owner_id == Share.owner_id)
+        .where(Share.entry_id.in_(select(around.c.id)), limits.is_granted())
+    )
+
+
+_GRANTED = _granted()
+
+
+def find_granted(share: str, public_id: str, visitor: str) -> tuple[Visited, str, Found] | None:
+    """Find a file whose download a visitor has begun by a share; also the share, and its entry.
+
+    The caller checks that the visitor has entered and unlocked the share. None says only that it
+    takes more to know why.
+
+    :param share: its public id, as the file's is, and that of the share's entry.
+    """
+    wanted = {"share": share, "public_id": public_id, "now": now()}
+    row = _one(_GRANTED, wanted | limits.to(visitor))
+    return (Visited(*row[:4]), row[4], _found(row[5:])) if row else None
+
+
+def _one(statement: Select[*tuple[Any, ...]], wanted: dict[str, Any]) -> Sequence[Any] | None:
     # No object is made, nor a session of the ORM: that would take four times as long.
     with db.engine.connect() as connection:
-        row = connection.execute(_OWN, sessions.of_key(key) | wanted).one_or_none()
-    return Found(Thing(*row[:4]), *row[4:]) if row else None
+        return connection.execute(statement, wanted).one_or_none()
+
+
+def _found(row: Sequence[Any]) -> Found:
+    return Found(Thing(*row[:4]), *row[4:])

@@ -63,6 +63,21 @@ def paths(entry_ids: Collection[int]) -> Mapping[int, Sequence[Step]]:
     return found
 
 
+def around(start: sa.ColumnElement[bool]) -> sa.CTE:
+    """Return a query for the ``id`` of an entry, and of each folder around it.
+
+    :param start: the condition that finds the entry.
+    """
+    first = select(Entry.id, Entry.parent_id, sa.literal(0).label("distance")).where(start)
+    up = first.cte("around", recursive=True)
+    parent = aliased(Entry)
+    return up.union_all(
+        select(parent.id, parent.parent_id, up.c.distance + 1).where(
+            parent.id == up.c.parent_id, up.c.distance < _ENDLESS
+        )
+    )
+
+
 def path_to(entry_id: int) -> Sequence[Step]:
     """Return the path to one entry: see :func:`paths`."""
     return paths([entry_id]).get(entry_id, [])

@@ -57,6 +57,22 @@ def has_begun(share: Share, visitor: str) -> bool:
     return bool(db.session.scalar(select(_grants(share, visitor).exists())))
 
 
+def is_granted() -> sa.ColumnElement[bool]:
+    """Return the condition by which a statement finds downloads that were counted recently.
+
+    Its parameters are those that :func:`to` returns.
+    """
+    recent = ShareDownload.counted_at.between(sa.bindparam("oldest"), sa.bindparam("latest"))
+    return sa.and_(ShareDownload.visitor == sa.bindparam("visitor"), recent)
+
+
+def to(visitor: str) -> dict[str, object]:
+    """Return the parameters by which :func:`is_granted` finds a visitor's downloads."""
+    # The visitor's cookie lasts no longer.
+    oldest, latest = within(current_app.permanent_session_lifetime)
+    return {"visitor": visitor, "oldest": oldest, "latest": latest}
+
+
 def _grants(share: Share, visitor: str) -> Select[ShareDownload]:
     return select(ShareDownload).where(
         ShareDownload.share_id == share.id,

@@ -17,6 +17,8 @@ from portal.core.database import db
 from portal.core.models import Account, Entry, FileRequest, Share, hash_token, new_token, now
 from portal.identity import passwords
 
+from .visitor import Visited
+
 PAGE = 100
 """Links of a page."""
 L = TypeVar("L", bound=Share | FileRequest)
@@ -75,7 +77,7 @@ def target(link: Share | FileRequest) -> Entry:
     return link.entry if isinstance(link, Share) else link.folder
 
 
-def via(link: Share | FileRequest) -> str:
+def via(link: Share | FileRequest | Visited) -> str:
     """Return how a visitor came, for the record."""
     return f"via '{link.note}'" if link.note else "via a link"
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from enum import Enum
 
-from portal.core.models import FileRequest, Share, now
+from sqlalchemy import ColumnElement, and_, bindparam, or_
+
+from portal.core.models import Account, Entry, FileRequest, Share, now
 
 from .links import target
 
@@ -30,6 +32,22 @@ def status_of(link: Share | FileRequest) -> Status:
     if link.expires_at is not None and link.expires_at <= now():
         return Status.EXPIRED
     return Status.USED_UP if _is_used_up(link) else Status.OPEN
+
+
+def may_look(entry: type[Entry]) -> ColumnElement[bool]:
+    """Return the condition by which a statement finds shares that are open or used up.
+
+    It is what :func:`status_of` says, for a statement that joins a share's owner.
+
+    :param entry: what the share leads to, as the statement calls it.
+    """
+    return and_(
+        Share.revoked_at.is_(None),
+        Account.is_active,
+        entry.trash_id.is_(None),
+        entry.owner_id == Share.owner_id,
+        or_(Share.expires_at.is_(None), Share.expires_at > bindparam("now")),
+    )
 
 
 def _is_used_up(link: Share | FileRequest) -> bool:

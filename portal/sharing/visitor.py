@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from flask import session
 
 from portal.core.models import FileRequest, Share, hash_token, new_token
@@ -13,13 +15,22 @@ _MOST = 20
 """Links to remember of each list, the latest: a cookie has to stay small."""
 
 
+class Visited(NamedTuple):
+    """What a download needs to know of its share, which has the same attributes."""
+
+    public_id: str
+    token_hash: str
+    password_hash: str | None
+    note: str
+
+
 def enter(link: Share | FileRequest) -> None:
     """Remember that the visitor has a link's token, to keep it out of later addresses."""
     session.setdefault(_VISITOR, new_token())
     _remember(_ENTERED, link.public_id, link.token_hash[:16])
 
 
-def has_entered(link: Share | FileRequest) -> bool:
+def has_entered(link: Share | FileRequest | Visited) -> bool:
     """Return whether the visitor has opened the link."""
     return bool(session.get(_ENTERED, {}).get(link.public_id) == link.token_hash[:16])
 
@@ -29,7 +40,7 @@ def has_entered_any() -> bool:
     return bool(session.get(_ENTERED))
 
 
-def is_unlocked(share: Share) -> bool:
+def is_unlocked(share: Share | Visited) -> bool:
     """Return whether a share has no password, or the visitor has entered the present one."""
     if share.password_hash is None:
         return True
@@ -54,6 +65,6 @@ def _remember(kind: str, key: str, value: str) -> None:
     session[kind] = dict([*kept[1 - _MOST :], (key, value)])
 
 
-def _fingerprint(share: Share) -> str:
+def _fingerprint(share: Share | Visited) -> str:
     # A new password has a new hash, and locks the share again.
     return hash_token(share.password_hash or "")[:16]

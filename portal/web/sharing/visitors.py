@@ -14,7 +14,7 @@ from flask_delegate import Handoff, delegated
 from portal.activity.record import record
 from portal.core.database import db
 from portal.core.models import Entry, Folder, Share, StoredFile
-from portal.files import listing, tree
+from portal.files import downloads, listing, tree
 from portal.files.downloads import Found
 from portal.files.policy import may_visit
 from portal.identity import throttle
@@ -90,6 +90,10 @@ def begin_download(public_id: str, entry_id: str) -> ResponseReturnValue:
 
 def find_shared(public_id: str, entry_id: str) -> Handoff:
     """Return the hand-off of a file whose download was counted; redirect others to the share."""
+    if granted := downloads.find_granted(public_id, entry_id, visitor.visitor_id()):
+        visited, shared_id, found = granted
+        if visitor.has_entered(visited) and visitor.is_unlocked(visited):
+            return as_download(found, links.via(visited), shared_id)
     share = entered_link(Share, public_id)
     file = _entry_or_404(StoredFile, share, entry_id)
     if not limits.may_download(share, file, visitor.visitor_id()):
