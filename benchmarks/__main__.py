@@ -10,12 +10,16 @@ from functools import partial
 from pathlib import Path
 
 from . import machine
+from .copyparty import beside_copyparty
 from .downloads import downloads, signed_urls
 from .import_time import import_time
 from .own_time import own_time
-from .people import beside_copyparty, portal_download, portal_list, portal_upload
+from .pages import portal_busy, portal_pages
+from .people import portal_download, portal_list
 from .results import Table
 from .slow import WAYS, slow_downloads
+from .tray import portal_tray
+from .uploads import portal_upload
 
 MIB = 1024**2
 Experiment = Callable[[], Iterator[Table]]
@@ -41,9 +45,12 @@ def experiments(*, quick: bool) -> dict[str, Experiment]:
         "portal-list": lambda: portal_list(
             rounds=rounds, seconds=seconds, files=10_000 if quick else 100_000
         ),
+        "portal-pages": lambda: portal_pages(rounds=rounds, seconds=seconds),
+        "portal-busy": lambda: portal_busy(seconds=20 if quick else 3600),
+        "portal-tray": lambda: portal_tray(rounds=1, files=300 if quick else 5000),
         "portal-upload": lambda: portal_upload(rounds=rounds, size=(256 if quick else 1024) * MIB),
         "copyparty": lambda: beside_copyparty(
-            rounds=rounds, seconds=seconds, large=100 * MIB, files=1000 if quick else 10_000
+            rounds=rounds, seconds=seconds, large=100 * MIB, files=1000
         ),
         **{f"slow-{name}": slow(name) for name in WAYS},
     }

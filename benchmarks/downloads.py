@@ -66,7 +66,7 @@ def signed_urls(*, rounds: int, seconds: float) -> Iterator[Table]:
         "requests/s",
         baseline="Apache, static",
         ours="signed URL",
-        targets={"Apache, static": 0.8},
+        targets={"Apache, static": 0.85},
     )
     with new_site() as site:
         fill(site, 0)

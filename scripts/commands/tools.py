@@ -120,7 +120,8 @@ def bench(words: Sequence[str]) -> int:
     """Measure ours and the alternatives side by side."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    variables = _prepare("nginx", "wrk", _XSENDFILE, servers=True, groups=("dev", "bench"))
+    packages = ("nginx", "wrk", "chromium", _XSENDFILE)
+    variables = _prepare(*packages, servers=True, groups=("dev", "bench"))
     return _run(variables, "python", "-m", "benchmarks", *words)
 
 

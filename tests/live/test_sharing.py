@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 from zipfile import ZipFile
 
 import pytest
@@ -16,7 +16,6 @@ import pytest
 from tests.support.portal_process import Run, shared_folder, signed_in, started
 from tests.support.visitors import Visitor
 
-FORM = "application/x-www-form-urlencoded"
 NAME = "Größe 日本.bin"
 CONTENT = bytes(range(256)) * 4096 * 8  # more than fits in the sockets' buffers
 
@@ -40,30 +39,16 @@ def shared() -> Iterator[Shared]:
     with shared_folder() as folder, started(folder / "data", "--demo") as run:
         alice = signed_in(run, "alice")
         file = alice.upload(NAME, CONTENT)
-        public_id = file.rpartition("/")[2]
-        sent, _ = send(alice, f"/entries/{public_id}/share", download_limit="2", until="")
-        page = alice.ask(sent.headers["Location"])[1].decode()
-        found = re.search(r">http://127\.0\.0\.1:[0-9]+(/s/[^<]+)<", page)
-        assert found, page
-        yield Shared(run, alice, file, found[1])
-
-
-def send(visitor: Visitor, path: str, /, to: str = "", **form: str):  # type: ignore[no-untyped-def]
-    fields = {"csrf_token": visitor.token(path), **form}
-    return visitor.ask(to or path, urlencode(fields).encode(), content_type=FORM)
+        yield Shared(run, alice, file, alice.share(file, download_limit="2", until=""))
 
 
 def begin(shared: Shared) -> tuple[Visitor, str]:
     """Press the download button as somebody without an account, and give where it leads."""
     visitor = Visitor(shared.run.port)
-    home = visitor.ask(shared.link)[0].headers["Location"]
+    home, _ = visitor.open_share(shared.link)
     page = visitor.ask(home)[1].decode()
     assert "<bdi>alice</bdi></strong> shares a file with you" in page
-    button = re.search(r'action="(/shared/[^"]+/files/[^"]+)"', page)
-    assert button
-    response, _ = send(visitor, home, to=button[1])
-    assert response.status == 303
-    return visitor, response.headers["Location"]
+    return visitor, visitor.begin_download(shared.link)
 
 
 def details(shared: Shared) -> str:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
 from urllib.parse import urlencode
 
+FORM = "application/x-www-form-urlencoded"
+
 
 @dataclass
 class Visitor:
@@ -44,12 +46,40 @@ class Visitor:
                 return value[1]
         raise AssertionError(f"{path} has no form with a CSRF token")
 
+    def send(
+        self, page: str, /, to: str = "", **form: str
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        """Send a form of a page, to the page itself or ``to`` another address."""
+        fields = {"csrf_token": self.token(page), **form}
+        return self.ask(to or page, urlencode(fields).encode(), content_type=FORM)
+
     def sign_in(self, name: str, password: str) -> None:
-        form = {"username": name, "password": password, "csrf_token": self.token("/sign-in")}
-        response, _ = self.ask(
-            "/sign-in", urlencode(form).encode(), content_type="application/x-www-form-urlencoded"
-        )
+        response, _ = self.send("/sign-in", username=name, password=password)
         assert response.status in {302, 303}
+
+    def share(self, file: str, **terms: str) -> str:
+        """Create a link to a file by its URL, and return the link's address."""
+        public_id = file.rpartition("/")[2]
+        response, _ = self.send(f"/entries/{public_id}/share", **terms)
+        page = self.ask(response.headers["Location"])[1].decode()
+        found = re.search(r">http://127\.0\.0\.1:[0-9]+(/s/[^<]+)<", page)
+        assert found, page
+        return found[1]
+
+    def open_share(self, link: str) -> tuple[str, str]:
+        """Open a link, and return the address of its page and that which begins the download."""
+        home = self.ask(link)[0].headers["Location"]
+        page = self.ask(home)[1].decode()
+        button = re.search(r'action="(/shared/[^"]+/files/[^"]+)"', page)
+        assert button, page
+        return home, button[1]
+
+    def begin_download(self, link: str) -> str:
+        """Press the download button of a link, and return the file's address."""
+        home, begin = self.open_share(link)
+        response, _ = self.send(home, to=begin)
+        assert response.status == 303
+        return str(response.headers["Location"])
 
     def files(self) -> set[str]:
         """List the files' URLs that the start page links to."""

@@ -1,0 +1,95 @@
+"""What each page asks the database, with some rows in every list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import event, select
+
+from portal import create_app
+from portal.accounts import accounts, invitations
+from portal.core.database import db
+from portal.core.models import FileRequest, Folder, Role, Share, StoredFile, now
+from portal.files import entries
+from portal.sharing import links
+
+from .portal import PASSWORD, prepare, signed_in
+
+
+def statements_of_pages(data: Path, rows: int) -> dict[str, list[str]]:
+    """Return the statements of each page, by its name, in a portal that is created for it."""
+    app = create_app({"TESTING": True, "DATA": str(data), "SESSION_COOKIE_SECURE": False})
+    prepare(app)
+    with app.app_context():
+        accounts.create("root", PASSWORD, Role.ADMINISTRATOR)
+        addresses = _fill(rows)
+    client = signed_in(app, "root")
+    return {name: _asked(app, client, address) for name, address in addresses.items()}
+
+
+@contextmanager
+def statements(app: Flask) -> Iterator[list[str]]:
+    """Note each statement of a block."""
+    noted: list[str] = []
+
+    def note(_c: object, _cursor: object, statement: str, *_: object) -> None:
+        if not statement.startswith("PRAGMA"):  # which reads no table
+            noted.append(statement)
+
+    with app.app_context():
+        engine = db.engine
+    event.listen(engine, "before_cursor_execute", note)
+    yield noted
+    event.remove(engine, "before_cursor_execute", note)
+
+
+def _fill(count: int) -> dict[str, str]:
+    """Give root a folder of files, as many in the trash, links and accounts; return addresses."""
+    root = accounts.find("root")
+    assert root
+    home = entries.root_folder(root.id)
+    folder = entries.place(Folder(name="Many"), home)
+    for number in range(count):
+        _place(folder, f"page {number}.txt")
+        trashed = _place(home, f"old {number}.txt")
+        trashed.trash_id, trashed.trashed_at = trashed.id, now()
+        links.create(Share, folder)
+        links.create(FileRequest, folder)
+        invitations.create_invitation(Role.MEMBER, None, "")
+        accounts.create(f"member-{number}", PASSWORD)
+    db.session.commit()
+    file = db.session.scalars(select(StoredFile).where(StoredFile.name == "page 0.txt")).one()
+    return {
+        "list": f"/folders/{folder.public_id}",
+        "search": "/search?q=page",
+        "trash": "/trash",
+        "links": "/links",
+        "activity": "/activity",
+        "everybody's activity": "/accounts/activity",
+        "accounts": "/accounts",
+        "invitations": "/invitations",
+        "account": "/account",
+        "move": f"/move?entry={file.public_id}",
+        "details": f"/entries/{file.public_id}",
+        "details of a folder": f"/entries/{folder.public_id}",
+        "unfinished": "/unfinished",
+        "shared": f"/s/{links.create(Share, folder)[1]}",
+        "asked for": f"/r/{links.create(FileRequest, folder)[1]}",
+    }
+
+
+def _place(folder: Folder, name: str) -> StoredFile:
+    file = StoredFile(name=name, size=1, mimetype="text/plain", sha256="", storage_key=name)
+    return entries.place(file, folder)
+
+
+def _asked(app: Flask, client: FlaskClient, address: str) -> list[str]:
+    """Return what a page asks the database, where the one before has opened a link."""
+    address = client.get(address).location or address
+    with statements(app) as noted:
+        assert client.get(address).status_code == 200
+    return noted
