@@ -10,7 +10,7 @@ from datetime import datetime, timedelta, tzinfo
 from http import HTTPStatus
 from typing import NamedTuple
 
-from sqlalchemy import Select, false, func, or_, select, union
+from sqlalchemy import Row, Select, and_, false, func, or_, select, union
 
 from portal.core import references, text
 from portal.core.clock import within
@@ -21,6 +21,7 @@ from portal.core.references import reference
 from .record import bring_in
 
 _MOST_COUNTED = 1000
+_COUNTED = ("download", "resume")
 _CONFIRMED_WITHIN = timedelta(hours=1)
 _PENDING = "still being confirmed"
 PAGE = 100
@@ -96,35 +97,49 @@ class Downloads:
         return f"{words}: {', '.join(f'{count} {kind}' for kind, count in kinds.items())}"
 
 
-def of_file(entry: Entry) -> Sequence[Line]:
-    """Return the latest activity of a file or folder, newest first.
+class History(NamedTuple):
+    """What is recorded of a file or folder.
 
-    With it comes what visitors did by links to a folder with the files in it.
+    :param lines: the latest activity, newest first. With it comes what visitors did by links to a
+        folder with the files in it.
+    :param downloads: none of a folder.
     """
-    return page(_lines().where(Activity.id.in_(_latest(entry))), has_names=True)
+
+    lines: Sequence[Line]
+    downloads: Downloads | None
+
+
+def history(entry: Entry) -> History:
+    """Return the latest activity of a file or folder, and count a file's downloads.
+
+    Of these, the latest thousand requests count. A download is complete when what the server sent
+    to one person at one address covers the file: one that was resumed, or fetched in segments,
+    counts once.
+    """
+    found = _read(_lines().where(Activity.id.in_(_latest(entry))).order_by(Activity.id.desc()))
+    lines = [Line(*row, has_names=True) for row in found[:PAGE]]
+    return History(lines, _downloads(entry, found) if isinstance(entry, StoredFile) else None)
 
 
 def _latest(entry: Entry) -> Select[int]:
-    """Return the ids of more rows than a page shows, by the two indexes."""
-    here = (Activity.entry == entry.public_id, Activity.linked_entry == entry.public_id)
+    """Return the ids of the rows that a history needs, by the two indexes."""
+    here, linked = Activity.entry == entry.public_id, Activity.linked_entry == entry.public_id
+    wanted = [(PAGE, here), (PAGE, linked)]
+    if entry.is_file:
+        wanted.append((_MOST_COUNTED, and_(here, Activity.action.in_(_COUNTED))))
     ids = (
-        select(Activity.id).where(one).order_by(Activity.id.desc()).limit(PAGE).subquery()
-        for one in here
+        select(Activity.id).where(one).order_by(Activity.id.desc()).limit(most).subquery()
+        for most, one in wanted
     )
     return union(*(select(one.c.id) for one in ids)).subquery().select()
 
 
-def downloads(file: StoredFile) -> Downloads:
-    """Count a file's downloads among the latest thousand requests for it.
-
-    A download is complete when what the server sent to one person at one address covers the file:
-    a download that was resumed, or fetched in segments, counts once.
-    """
-    rows = _lines().where(
-        Activity.entry == file.public_id, Activity.action.in_(["download", "resume"])
-    )
-    bring_in(wait=False)
-    latest = db.session.execute(rows.order_by(Activity.id.desc()).limit(_MOST_COUNTED)).all()[::-1]
+def _downloads(file: StoredFile, found: Sequence[Row[Activity, Receipt]]) -> Downloads:
+    latest = [
+        (activity, receipt)
+        for activity, receipt in found
+        if activity.entry == file.public_id and activity.action in _COUNTED
+    ][_MOST_COUNTED - 1 :: -1]
     completed = pending = unknown = 0
     last = None
     sent_to: dict[tuple[str, str], list[tuple[int, int]]] = {}
@@ -201,7 +216,8 @@ def page(
     """Return a page of rows, newest first: those older than the row ``before``."""
     if before is not None:
         rows = rows.where(Activity.id < before)
-    return _read(rows.order_by(Activity.id.desc()).limit(PAGE), has_names)
+    found = _read(rows.order_by(Activity.id.desc()).limit(PAGE))
+    return [Line(*row, has_names) for row in found]
 
 
 def as_csv(rows: Select[Activity, Receipt], zone: tzinfo, *, has_names: bool) -> Iterator[str]:
@@ -213,8 +229,8 @@ def as_csv(rows: Select[Activity, Receipt], zone: tzinfo, *, has_names: bool) ->
     yield _csv_row(f"time ({zone})", *_HEADINGS)
     after = 0
     rows = rows.order_by(Activity.id).limit(1000)
-    while lines := _read(rows.where(Activity.id > after), has_names):
-        for line in lines:
+    while found := _read(rows.where(Activity.id > after)):
+        for line in (Line(*row, has_names) for row in found):
             activity, receipt = line.activity, line.receipt
             yield _csv_row(
                 activity.at.astimezone(zone).isoformat(timespec="seconds"),
@@ -222,16 +238,18 @@ def as_csv(rows: Select[Activity, Receipt], zone: tzinfo, *, has_names: bool) ->
                 line.outcome,
                 str(receipt.sent) if receipt else "",
             )
-        after = lines[-1].activity.id
+        after = activity.id
 
 
 def _lines() -> Select[Activity, Receipt]:
     return select(Activity, Receipt).outerjoin(Receipt, Receipt.handoff == Activity.handoff)
 
 
-def _read(rows: Select[Activity, Receipt], has_names: bool) -> Sequence[Line]:
+def _read(
+    rows: Select[Activity, Receipt],
+) -> Sequence[Row[Activity, Receipt]]:
     bring_in(wait=False)
-    return [Line(*row, has_names) for row in db.session.execute(rows)]
+    return db.session.execute(rows).all()
 
 
 def _csv_row(*cells: str) -> str:

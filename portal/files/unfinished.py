@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from flask import current_app
-from sqlalchemy import ColumnElement, Select, and_, case, func, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, select
 from sqlalchemy.orm import aliased, joinedload
 
 from portal.core.database import db
@@ -47,9 +47,8 @@ def count_of_owner(owner_id: int) -> tuple[int, int]:
     A member's upload needs its whole length from its beginning. Of a visitor's only what has
     arrived counts: a link would otherwise take its owner's space without sending a byte.
     """
-    counted = select(func.count(), func.coalesce(func.sum(_needed(Upload)), 0))
-    mine = counted.where(Upload.owner_id == owner_id, *_unfinished())
-    count, size = db.session.execute(mine).one()
+    wanted = {"owner_id": owner_id, "oldest": now() - lifetime()}
+    count, size = db.session.execute(_COUNTED, wanted).one()
     return count, size
 
 
@@ -63,6 +62,14 @@ def needed_by_others() -> ColumnElement[int]:
 
 def _needed(upload: type[Upload]) -> ColumnElement[int]:
     return case((upload.request_id.is_(None), upload.size), else_=upload.arrived)
+
+
+# Built once: each page runs it.
+_COUNTED = select(func.count(), func.coalesce(func.sum(_needed(Upload)), 0)).where(
+    Upload.owner_id == bindparam("owner_id"),
+    Upload.finished_at.is_(None),
+    Upload.used_at >= bindparam("oldest"),
+)
 
 
 def part_keys(folders: Select[int]) -> Sequence[str]:
