@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import sys
@@ -35,6 +36,7 @@ class _Commands(AppGroup):
             raise _told(error) from error
 
     def invoke(self, ctx: click.Context) -> object:
+        _open_closed_streams()
         try:
             return super().invoke(ctx)
         except DBAPIError as error:
@@ -46,6 +48,19 @@ class _Commands(AppGroup):
             raise click.ClickException(f"The disk is full: {error}. Free some space.") from error
         except OSError as error:
             raise _told(error) from error
+
+
+def _open_closed_streams() -> None:
+    """Refuse to run without standard output, which Python would ignore; read nothing as nothing."""
+    if sys.stderr is None:
+        sys.stderr = io.StringIO()
+    if sys.stdout is None:
+        raise click.ClickException(
+            "Standard output is closed, and the answer would be lost. Nothing was changed. Send it"
+            " to a file, or to /dev/null."
+        )
+    if sys.stdin is None:
+        sys.stdin = io.StringIO()
 
 
 def _told(error: OSError) -> Exception:
