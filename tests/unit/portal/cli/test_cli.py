@@ -186,7 +186,11 @@ def test_set_password_ends_sessions(ready: Run, make_app: Callable[..., Flask]) 
         (["create-account", "", "--generate"], "", "1 to 64 printable"),
         (["create-account", "Carol", "--generate"], "", "already"),
         (["set-password", "nobody", "--generate"], "", "no account 'nobody'"),
-        (["set-password", "carol", "--password-stdin"], "short\n", "Standard input has no password"),
+        (
+            ["set-password", "carol", "--password-stdin"],
+            "short\n",
+            "Standard input has no password",
+        ),
         (["set-password", "carol", "--generate", "--password-stdin"], "", "either"),
     ],
 )
