@@ -16,7 +16,7 @@ from portal.core import text
 from portal.core.database import db
 from portal.core.models import Account, Entry, Role, new_token
 from portal.files import trash
-from portal.files.quota import quota_of
+from portal.files.quota import quota_of, usages
 from portal.identity import second_factor
 from portal.web.filters import human_size, human_time
 
@@ -78,15 +78,17 @@ def set_password(account: Account, password_stdin: bool, generate: bool) -> str:
 def list_accounts(as_json: bool) -> None:
     """List the accounts."""
     rows, lines = [], []
-    for one, used_at in accounts.list_with_last_use():
+    found = accounts.list_with_last_use()
+    usage = usages(one for one, _ in found)
+    for one, used_at in found:
         row = {
             "name": one.name,
             "created_at": one.created_at.isoformat(),
             "role": one.role.value,
             "active": one.is_active,
             "second_factor": one.has_second_factor,
-            "used": one.used,
-            "quota": quota_of(one),
+            "used": usage[one.id].used,
+            "quota": usage[one.id].quota,
             "last_used_at": used_at.isoformat() if used_at else None,
         }
         rows.append(row)
@@ -193,9 +195,11 @@ def delete_account(name: str, yes: bool) -> None:
 @needs_schema()
 def quota(as_json: bool) -> None:
     """List how much each account uses, and its quota."""
+    found = db.session.scalars(select(Account).order_by(Account.name_key)).all()
+    usage = usages(found)
     rows: list[dict[str, Any]] = [
-        {"name": account.name, "used": account.used, "quota": quota_of(account)}
-        for account in db.session.scalars(select(Account).order_by(Account.name_key))
+        {"name": one.name, "used": usage[one.id].used, "quota": usage[one.id].quota}
+        for one in found
     ]
     lines = (
         f"{human_size(row['used']):>10} of {human_size(row['quota']):>10}  {row['name']}"

@@ -82,7 +82,6 @@ portal = _Commands("portal", help="Prepare the portal and manage its accounts.")
 takes_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 _UNITS = {"K": sizes.KIB, "M": sizes.MIB, "G": sizes.GIB, "T": sizes.TIB}
-"""The largest integer in the database."""
 _SIZE = re.compile(r"([0-9.,]+) ?(?:([KMGT])(?:I?B)?|B)?", re.ASCII)
 
 
@@ -111,7 +110,10 @@ def parse_size(text: str) -> int:
     with suppress(ValueError):
         if found and (found[2] or found[1].isdigit()):  # there is no half a byte
             return sizes.read(found[1], _UNITS.get(found[2], 1))
-    raise click.BadParameter(f"{text!r} is not a size. Write it like 500M, 1.5G or 2T.")
+    raise click.BadParameter(
+        f"{text!r} is not a size. Write it like 500M, 1.5G or 2T: at most"
+        f" {sizes.LARGEST // sizes.TIB}T, and at least a byte if it is not 0."
+    )
 
 
 def show(value: object, lines: Iterable[str], *, as_json: bool) -> None:

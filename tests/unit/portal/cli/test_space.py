@@ -116,7 +116,8 @@ def test_database_without_room_is_507_whatever_was_asked(
 def test_other_errors_of_the_database_are_500(
     make_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app = make_app(PROPAGATE_EXCEPTIONS=False)
+    app = make_app()
+    app.config["PROPAGATE_EXCEPTIONS"] = False
     prepare(app)
     alice = signed_in(app, "alice")
     form = {"csrf_token": token(alice)}
