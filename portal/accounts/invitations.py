@@ -45,21 +45,25 @@ def create_invitation(
     note: str,
     days: int = INVITATION_DAYS,
     actor: Account | None = None,
+    token: str | None = None,
 ) -> tuple[OneTimeLink, str]:
     """Create an invitation, and return it with its token, which nobody can read again.
 
     :param actor: the administrator who does it; none on the command line.
+    :param token: what whoever creates it has shown already; none for a new one.
     :raises AccountError: if the actor is no longer an administrator.
     """
     if actor:
         accounts.lock_administrator(actor.id)
-    return _create(timedelta(days=days), role=role, quota=quota, note=text.one_line(note))
+    return _create(token, timedelta(days=days), role=role, quota=quota, note=text.one_line(note))
 
 
-def create_reset_link(account: Account, actor: Account | None = None) -> tuple[OneTimeLink, str]:
+def create_reset_link(
+    account: Account, actor: Account | None = None, token: str | None = None
+) -> tuple[OneTimeLink, str]:
     """Create a link to choose a new password with, in place of any older one.
 
-    :param actor: as for :func:`create_invitation`.
+    :param actor: as for :func:`create_invitation`, like ``token``.
     :raises AccountError: if the account is deactivated, or as for :func:`create_invitation`.
     """
     if not account.is_active:
@@ -67,7 +71,7 @@ def create_reset_link(account: Account, actor: Account | None = None) -> tuple[O
     if actor:
         accounts.lock_administrator(actor.id)
     change(delete(OneTimeLink).where(OneTimeLink.account_id == account.id))
-    return _create(_RESET_VALIDITY, role=account.role, account_id=account.id)
+    return _create(token, _RESET_VALIDITY, role=account.role, account_id=account.id)
 
 
 def open_invitations(before: int | None = None) -> Sequence[OneTimeLink]:
@@ -91,7 +95,7 @@ def revoke_invitation(public_id: str) -> bool:
 
 def find_invitation(token: str) -> OneTimeLink:
     """Return the invitation of a token, or raise :exc:`LinkError` if it cannot be used."""
-    link = _find(token)
+    link = find(token)
     if link.account_id is not None:
         raise LinkUnknownError
     return link
@@ -99,7 +103,7 @@ def find_invitation(token: str) -> OneTimeLink:
 
 def find_reset(token: str) -> tuple[OneTimeLink, Account]:
     """Return a token's reset link and its account, or raise :exc:`LinkError`."""
-    link = _find(token)
+    link = find(token)
     account = db.session.get(Account, link.account_id or 0)
     if account is None or not account.is_active:
         raise LinkUnknownError
@@ -144,8 +148,8 @@ def forget_expired() -> int:
     return commit_change(delete(OneTimeLink).where(OneTimeLink.expires_at < before))
 
 
-def _create(validity: timedelta, **values: object) -> tuple[OneTimeLink, str]:
-    token = new_token()
+def _create(token: str | None, validity: timedelta, **values: object) -> tuple[OneTimeLink, str]:
+    token = token or new_token()
     link = OneTimeLink(token_hash=hash_token(token), expires_at=now() + validity, **values)
     db.session.add(link)
     db.session.commit()
@@ -153,7 +157,8 @@ def _create(validity: timedelta, **values: object) -> tuple[OneTimeLink, str]:
     return link, token
 
 
-def _find(token: str) -> OneTimeLink:
+def find(token: str) -> OneTimeLink:
+    """Return the link of a token, or raise :exc:`LinkError` if it cannot be used."""
     link = db.session.scalar(select(OneTimeLink).where(OneTimeLink.token_hash == hash_token(token)))
     if link is None:
         raise LinkUnknownError

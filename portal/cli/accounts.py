@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-import sys
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -16,24 +14,17 @@ from portal.accounts import accounts, invitations
 from portal.activity.record import record
 from portal.core import text
 from portal.core.database import db
-from portal.core.models import Account, Entry, OneTimeLink, Role
+from portal.core.models import Account, Entry, Role, new_token
 from portal.files import trash
-from portal.files.quota import quota_of
+from portal.files.quota import quota_of, usages
 from portal.identity import second_factor
 from portal.web.filters import human_size, human_time
 
+from . import passwords
 from .group import needs_schema, parse_size, portal, show, takes_json
+from .shown_once import printed_before_commit
 
 _LONGEST_VALIDITY = 365
-
-
-def takes_password(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options for where a password comes from."""
-    stdin = click.option(
-        "--password-stdin", is_flag=True, help="Read the password from standard input, one line."
-    )
-    generate = click.option("--generate", is_flag=True, help="Generate a password and print it.")
-    return stdin(generate(command))
 
 
 takes_administrator = click.option(
@@ -59,27 +50,25 @@ def changes_account(command: Callable[..., str]) -> Callable[..., None]:
 @portal.command("create-account")
 @click.argument("name")
 @takes_administrator
-@takes_password
+@passwords.takes_password
 @needs_schema()
 def create_account(name: str, administrator: bool, password_stdin: bool, generate: bool) -> None:
     """Create the account NAME. Prompt for the password, unless an option says otherwise."""
     accounts.refuse_taken(name)  # before anybody is asked for a password
-    password = _password(password_stdin, generate)
-    account = accounts.create(name, password, _role(administrator))
+    password = passwords.read(password_stdin, generate)
+    with passwords.printed(password, generate):
+        account = accounts.create(name, password, _role(administrator))
     _record(account, "created")
-    if generate:
-        click.echo(password)  # the bare word, for scripts
 
 
 @portal.command("set-password")
-@takes_password
+@passwords.takes_password
 @changes_account
 def set_password(account: Account, password_stdin: bool, generate: bool) -> str:
     """Set a new password for the account NAME, and sign it out everywhere."""
-    password = _password(password_stdin, generate)
-    accounts.set_password(account, password)
-    if generate:
-        click.echo(password)
+    password = passwords.read(password_stdin, generate)
+    with passwords.printed(password, generate):
+        accounts.set_password(account, password)
     return "password"
 
 
@@ -89,15 +78,17 @@ def set_password(account: Account, password_stdin: bool, generate: bool) -> str:
 def list_accounts(as_json: bool) -> None:
     """List the accounts."""
     rows, lines = [], []
-    for one, used_at in accounts.list_with_last_use():
+    found = accounts.list_with_last_use()
+    usage = usages(one for one, _ in found)
+    for one, used_at in found:
         row = {
             "name": one.name,
             "created_at": one.created_at.isoformat(),
             "role": one.role.value,
             "active": one.is_active,
             "second_factor": one.has_second_factor,
-            "used": one.used,
-            "quota": quota_of(one),
+            "used": usage[one.id].used,
+            "quota": usage[one.id].quota,
             "last_used_at": used_at.isoformat() if used_at else None,
         }
         rows.append(row)
@@ -122,9 +113,10 @@ def list_accounts(as_json: bool) -> None:
 @needs_schema()
 def invite(administrator: bool, quota: int | None, note: str, days: int, as_json: bool) -> None:
     """Create a link with which somebody can create an account, once."""
-    link, token = invitations.create_invitation(_role(administrator), quota, note, days)
+    token = new_token()
+    with printed_before_commit(lambda: _print_link("invitation", token, as_json)):
+        invitations.create_invitation(_role(administrator), quota, note, days, token=token)
     record("change account", detail="an invitation")
-    _print_link(link, invitations.link_url("invitation", token), as_json)
 
 
 @portal.command("reset-link")
@@ -132,8 +124,9 @@ def invite(administrator: bool, quota: int | None, note: str, days: int, as_json
 @changes_account
 def reset_link(account: Account, as_json: bool) -> str:
     """Create a link with which NAME can choose a new password, once, within a day."""
-    link, token = invitations.create_reset_link(account)
-    _print_link(link, invitations.link_url("reset", token), as_json)
+    token = new_token()
+    with printed_before_commit(lambda: _print_link("reset", token, as_json)):
+        invitations.create_reset_link(account, token=token)
     return "reset link"
 
 
@@ -202,9 +195,11 @@ def delete_account(name: str, yes: bool) -> None:
 @needs_schema()
 def quota(as_json: bool) -> None:
     """List how much each account uses, and its quota."""
+    found = db.session.scalars(select(Account).order_by(Account.name_key)).all()
+    usage = usages(found)
     rows: list[dict[str, Any]] = [
-        {"name": account.name, "used": account.used, "quota": quota_of(account)}
-        for account in db.session.scalars(select(Account).order_by(Account.name_key))
+        {"name": one.name, "used": usage[one.id].used, "quota": usage[one.id].quota}
+        for one in found
     ]
     lines = (
         f"{human_size(row['used']):>10} of {human_size(row['quota']):>10}  {row['name']}"
@@ -260,18 +255,9 @@ def _record(account: Account, what: str) -> None:
     record("change account", owner_id=account.id, detail=f"{account.name}: {what}")
 
 
-def _password(from_stdin: bool, generate: bool) -> str:
-    if from_stdin and generate:
-        raise click.ClickException("Use either --password-stdin or --generate.")
-    if generate:
-        return secrets.token_urlsafe(15)
-    if from_stdin:
-        return sys.stdin.readline().rstrip("\r\n")
-    return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
-
-
-def _print_link(link: OneTimeLink, url: str, as_json: bool) -> None:
+def _print_link(kind: str, token: str, as_json: bool) -> None:
     """Print a link. Without PORTAL_BASE_URL, it is only a path."""
+    link, url = invitations.find(token), invitations.link_url(kind, token)
     row = {"id": link.public_id, "url": url, "expires_at": link.expires_at.isoformat()}
     show(row, [url], as_json=as_json)
     if as_json:

@@ -56,16 +56,24 @@ def create_backup(target: Path, as_json: bool) -> None:
 def restore_backup(source: Path) -> None:
     """Restore the backup SOURCE into a data folder that is new or empty.
 
-    Changes nothing if anything is wrong with the backup. Everybody has to sign in again, and
+    Changes nothing if anything is wrong with the backup. Exits with status 1 as well if files were
+    damaged when it was made; all others are restored then. Everybody has to sign in again, and
     invitations and links for new passwords no longer work.
     """
     data = settings.data_folder(current_app)
     with _ends_cleanly():
         size = source.stat().st_size if source.exists() else 0
         with progress("Restoring", size) as advance:
-            count = restore.restore(source, data, current_storage(), advance)
+            restored = restore.restore(source, data, current_storage(), advance)
     database.db.engine.dispose()
-    click.echo(f"{count} files restored into {data}.")
+    click.echo(f"{restored.files} files restored into {data}.")
+    if restored.missing or restored.damaged:
+        click.echo(
+            f"Already when the backup was made, {restored.missing} files were missing and"
+            f" {restored.damaged} damaged. To list them: flask --app portal portal check --content",
+            err=True,
+        )
+        sys.exit(1)
 
 
 @contextmanager

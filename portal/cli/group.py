@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import sys
@@ -35,6 +36,7 @@ class _Commands(AppGroup):
             raise _told(error) from error
 
     def invoke(self, ctx: click.Context) -> object:
+        _open_closed_streams()
         try:
             return super().invoke(ctx)
         except DBAPIError as error:
@@ -46,6 +48,19 @@ class _Commands(AppGroup):
             raise click.ClickException(f"The disk is full: {error}. Free some space.") from error
         except OSError as error:
             raise _told(error) from error
+
+
+def _open_closed_streams() -> None:
+    """Refuse to run without standard output, which Python would ignore; read nothing as nothing."""
+    if sys.stderr is None:
+        sys.stderr = io.StringIO()
+    if sys.stdout is None:
+        raise click.ClickException(
+            "Standard output is closed, and the answer would be lost. Nothing was changed. Send it"
+            " to a file, or to /dev/null."
+        )
+    if sys.stdin is None:
+        sys.stdin = io.StringIO()
 
 
 def _told(error: OSError) -> Exception:
@@ -67,7 +82,6 @@ portal = _Commands("portal", help="Prepare the portal and manage its accounts.")
 takes_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 _UNITS = {"K": sizes.KIB, "M": sizes.MIB, "G": sizes.GIB, "T": sizes.TIB}
-"""The largest integer in the database."""
 _SIZE = re.compile(r"([0-9.,]+) ?(?:([KMGT])(?:I?B)?|B)?", re.ASCII)
 
 
@@ -96,7 +110,10 @@ def parse_size(text: str) -> int:
     with suppress(ValueError):
         if found and (found[2] or found[1].isdigit()):  # there is no half a byte
             return sizes.read(found[1], _UNITS.get(found[2], 1))
-    raise click.BadParameter(f"{text!r} is not a size. Write it like 500M, 1.5G or 2T.")
+    raise click.BadParameter(
+        f"{text!r} is not a size. Write it like 500M, 1.5G or 2T: at most"
+        f" {sizes.LARGEST // sizes.TIB}T, and at least a byte if it is not 0."
+    )
 
 
 def show(value: object, lines: Iterable[str], *, as_json: bool) -> None:

@@ -19,6 +19,7 @@ from portal.activity import receipts
 from portal.core import database, datafolder, settings
 from portal.demo import create
 from portal.maintenance import check_database, check_files, cleanup
+from portal.maintenance.backup import DATABASE
 from portal.maintenance.check_files import Problem
 from portal.storage.ballast import current_ballast
 from portal.storage.content import current_storage
@@ -79,12 +80,16 @@ def check(repair: bool, content: bool, as_json: bool) -> None:
 
 def _problems(content: bool) -> Iterator[Problem]:
     storage = current_storage()
+    yield from check_database.check_database()
+    unusable = list(check_database.check_values(settings.data_folder(current_app) / DATABASE))
+    yield from unusable
+    if unusable:  # the other checks, and repairs, rely on values
+        return
     # Files first: the content of a missing one may be what the second check would move aside.
     with progress("Checking", check_files.total_size()) as advance:
         yield from check_files.check_files(storage, content=content, advance=advance)
     yield from check_files.check_unclaimed(storage)
     yield from check_files.check_rights(storage)
-    yield from check_database.check_database()
     yield from check_database.check_folders()
     yield from check_database.check_used()
 

@@ -6,11 +6,15 @@ Each check raises :exc:`SettingError` with the setting's name, its value and the
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 from urllib.parse import urlsplit
 
 import click
+
+from flask_delegate.servers import AUTO, SERVERS, signing
 
 from .datafolder import KEY_LENGTH
 
@@ -23,30 +27,11 @@ _LONGEST = 4096
 _SHOWN = 100
 """Characters of a value in a message."""
 
-_HOST = re.compile(r"(\w(?:[\w.-]*\w)?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
-_PATH = (r"/[!-:<-~]*", "a path, such as /portal/, of ASCII without blanks and semicolons")
-_TEXTS = {
-    "APPLICATION_ROOT": _PATH,
-    "PREFERRED_URL_SCHEME": (r"https?", "http or https"),
-    # A token, as RFC 6265 says.
-    "SESSION_COOKIE_NAME": (
-        r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}",
-        "a cookie's name: 1 to 64 letters, digits or other characters such as - and _",
-    ),
-    "SESSION_COOKIE_PATH": _PATH,
-    "SESSION_COOKIE_SAMESITE": (r"Lax|Strict", "Lax or Strict"),
-}
-"""The pattern for all of a text, and what that is."""
-
-_NUMBERS = {
-    "MAX_COOKIE_SIZE": LARGEST,
-    "MAX_FORM_MEMORY_SIZE": LARGEST,
-    "SEND_FILE_MAX_AGE_DEFAULT": LONGEST_DAYS * 86_400,
-}
-"""Flask's numbers, which may be missing, and their largest values."""
-
-_SWITCHES = {"DEBUG", "PROPAGATE_EXCEPTIONS", "TEMPLATES_AUTO_RELOAD", "TRAP_BAD_REQUEST_ERRORS"}
-"""Flask's settings that are true, false or missing."""
+_HOST = re.compile(r"(\w(?:[\w.-]*\w)?|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
+# A token, as RFC 6265 says.
+_COOKIE = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
+OTHER_COOKIES = ("zone", signing.COOKIE)
+"""Cookies that the portal and Flask-Delegate set beside that of the session."""
 
 _SHARED_STORE = re.compile(r"rediss?(\+[a-z]+)?://\S+")
 _UNUSABLE_IN_ADDRESSES = re.compile(r"[^!-~\u00a1-\U0010ffff]|[\"<>\\^`{|}]")
@@ -81,32 +66,32 @@ def check_texts(config: Mapping[str, Any]) -> None:
                     f"PORTAL_{key} must be at most {_LONGEST} characters that can be printed, not"
                     f" {shown(text)}."
                 )
-    for key, (pattern, meaning) in _TEXTS.items():
-        value = config[key]
-        if value is not None and not (isinstance(value, str) and re.fullmatch(pattern, value)):
-            raise SettingError(f"PORTAL_{key} must be {meaning}, not {shown(value)}.")
-    for key in ("SERVER_NAME", "SESSION_COOKIE_DOMAIN"):
-        if config[key] is not None and not _is_host(
-            config[key], may_be_suffix=key != "SERVER_NAME"
-        ):
-            raise SettingError(
-                f"PORTAL_{key} must be a host, such as files.example.org, not {shown(config[key])}."
-            )
-    _check_cookie(config)
+    backend = config["DELEGATE_BACKEND"]
+    if backend not in (AUTO, *SERVERS):
+        raise SettingError(
+            f"PORTAL_DELEGATE_BACKEND must be one of {', '.join((AUTO, *SERVERS))}, not"
+            f" {shown(backend)}."
+        )
+    _check_cookie(config["SESSION_COOKIE_NAME"], is_secure=config["SESSION_COOKIE_SECURE"])
 
 
-def check_kinds(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
-    """Check what Flask and others read later: they would take the text ``no`` for true."""
-    for key, value in config.items():
-        default = defaults.get(key)
-        is_switch = isinstance(default, bool) or (key in _SWITCHES and value is not None)
-        if is_switch and not isinstance(value, bool):
-            raise SettingError(f"PORTAL_{key} must be true or false, not {shown(value)}.")
-        if isinstance(default, str) and not isinstance(value, str):
-            raise SettingError(f"PORTAL_{key} must be text, not {shown(value)}.")
-    for key, most in _NUMBERS.items():
-        if config[key] is not None:
-            check_number(key, config[key], 0, most)
+def check_names(given: Iterable[str], known: Sequence[str]) -> None:
+    """Check that all are settings: one that is misspelt would have no effect."""
+    for key in given:
+        if key not in known:
+            near = get_close_matches(key, known, n=1)
+            cure = f"Did you mean PORTAL_{near[0]}?" if near else "Remove it."
+            raise SettingError(f"PORTAL_{shown(key)[1:-1]} is no setting of the portal. {cure}")
+
+
+def check_switch(key: str, value: object) -> None:
+    """Check that a setting is true or false: the text ``no`` would be taken for true."""
+    if not isinstance(value, bool):
+        raise SettingError(f"PORTAL_{key} must be true or false, not {shown(value)}.")
+
+
+def check_lists(config: Mapping[str, Any]) -> None:
+    """Check the settings that are lists, or missing."""
     _check_list(config, "TRUSTED_HOSTS", _is_host, 'hosts, such as ["files.example.org"]')
     keys = f"earlier secret keys, each of {KEY_LENGTH} characters or more"
     _check_list(config, "SECRET_KEY_FALLBACKS", lambda key: len(key) >= KEY_LENGTH, keys)
@@ -120,7 +105,8 @@ def check_base_url(value: object) -> None:
     if isinstance(value, str) and not _UNUSABLE_IN_ADDRESSES.search(value):
         try:
             parts = urlsplit(value)
-            parts = parts if parts.port != 0 else None
+            host = parts.netloc.rpartition("@")[2]
+            parts = parts if _is_host(host, may_be_suffix=False) else None
         except ValueError:  # brackets, or a port
             parts = None
     if not parts or parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -146,14 +132,19 @@ def check_throttle_store(value: object) -> None:
         )
 
 
-def _is_host(value: object, *, may_be_suffix: bool = True) -> bool:
+def _is_host(value: str, *, may_be_suffix: bool = True) -> bool:
     """Return whether it is a host, with a port if it has one, or ``.`` and the end of one."""
-    if not isinstance(value, str):
-        return False
     found = _HOST.fullmatch(value.removeprefix(".") if may_be_suffix else value)
+    if found is None or not 0 < int(found[2] or 1) < 2**16:
+        return False
+    host = found[1]
     try:
-        return found is not None and bool(found[1].encode("idna"))
-    except UnicodeError:  # a label is empty, or longer than 63 characters
+        if host[0] == "[":
+            return bool(IPv6Address(host[1:-1]))
+        if host.rpartition(".")[2].isdecimal():  # for browsers, it is an address
+            return bool(IPv4Address(host))
+        return bool(host.encode("idna"))
+    except ValueError:  # a label is empty, or longer than 63 characters
         return False
 
 
@@ -168,17 +159,20 @@ def _check_list(
         raise SettingError(f"PORTAL_{key} must be a list of {meaning}.")
 
 
-def _check_cookie(config: Mapping[str, Any]) -> None:
-    """Check what browsers ask of a cookie with such a name, which they would not keep."""
-    name = config["SESSION_COOKIE_NAME"]
-    if name.startswith(("__Secure-", "__Host-")) and not config["SESSION_COOKIE_SECURE"]:
+def _check_cookie(name: object, *, is_secure: bool) -> None:
+    """Check what browsers ask of a cookie, and that it is the only one of its name."""
+    if not (isinstance(name, str) and _COOKIE.fullmatch(name)):
+        raise SettingError(
+            "PORTAL_SESSION_COOKIE_NAME must be a cookie's name: 1 to 64 letters, digits or other"
+            f" characters such as - and _, not {shown(name)}."
+        )
+    if name in OTHER_COOKIES:
+        raise SettingError(
+            f"PORTAL_SESSION_COOKIE_NAME must be another name than {' and '.join(OTHER_COOKIES)},"
+            " which are other cookies of the portal."
+        )
+    if name.startswith(("__Secure-", "__Host-")) and not is_secure:
         raise SettingError(
             f"PORTAL_SESSION_COOKIE_NAME is {name}, and browsers keep such a cookie only with"
             " PORTAL_SESSION_COOKIE_SECURE. Set that to true, or choose another name."
-        )
-    path = config["SESSION_COOKIE_PATH"] or config["APPLICATION_ROOT"]
-    if name.startswith("__Host-") and (config["SESSION_COOKIE_DOMAIN"] or path != "/"):
-        raise SettingError(
-            f"PORTAL_SESSION_COOKIE_NAME is {name}, and browsers keep such a cookie only without"
-            " PORTAL_SESSION_COOKIE_DOMAIN and with the path /. Choose another name."
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tomllib
@@ -11,12 +12,16 @@ from typing import Any, NamedTuple
 
 from flask import Flask
 
+from flask_delegate.servers import AUTO
+
 from .setting_checks import (
     LONGEST_DAYS,
     SettingError,
     check_base_url,
-    check_kinds,
+    check_lists,
+    check_names,
     check_number,
+    check_switch,
     check_texts,
     check_throttle_store,
     shown,
@@ -41,6 +46,7 @@ SETTINGS = (
     # Each stands in the directory of the ZIP, which is kept in memory.
     Setting("ARCHIVE_ENTRIES", 10_000, 1, None, "files and folders in one ZIP"),
     Setting("BASE_URL", None, None, None, "the portal's address"),
+    Setting("DELEGATE_BACKEND", AUTO, None, None, "which web server sends files"),
     # Deleting needs some room, too.
     Setting("DISK_RESERVE", 64 * 1024**2, 1, None, "bytes that uploads leave free"),
     Setting("HSTS", False, None, None, "whether answers tell browsers"),
@@ -52,9 +58,12 @@ SETTINGS = (
     ),
     Setting("PROXIES", 0, 0, None, "reverse proxies in front"),
     Setting("QUOTA", 10 * 1024**3, 0, None, "bytes for each account"),
+    Setting("SECRET_KEY_FALLBACKS", None, None, None, "a list of earlier secret keys"),
+    Setting("SESSION_COOKIE_NAME", "session", None, None, "the name of the session cookie"),
     Setting("SESSION_COOKIE_SECURE", True, None, None, "whether browsers send the session cookie"),
     Setting("THROTTLE_STORE", None, None, None, "where [attempts to sign in]"),
     Setting("TRASH_DAYS", 30, 1, LONGEST_DAYS, "days after which items in the trash are deleted"),
+    Setting("TRUSTED_HOSTS", None, None, None, "a list of the host names"),
     Setting("UPLOAD_DAYS", 3, 1, LONGEST_DAYS, "days after which an unfinished upload"),
 )
 _FLASK = {
@@ -66,6 +75,10 @@ _FLASK = {
     "WTF_CSRF_SSL_STRICT": False,
 }
 
+_KEYS = ("DATA", "SETTINGS", *(setting.key for setting in SETTINGS))
+# What Kubernetes sets in each container for a service of the name "portal".
+_OF_A_SERVICE = re.compile(r"PORTAL_(SERVICE_(HOST|PORT)|PORT)(_[A-Z0-9_]+)?")
+
 # Flask-Delegate refuses these in a folder, but only after the portal would have created it.
 _UNUSABLE = re.compile(r'[\x00-\x1f\x7f"\\*?\[\]{}$%]')
 
@@ -73,18 +86,36 @@ _UNUSABLE = re.compile(r'[\x00-\x1f\x7f"\\*?\[\]{}$%]')
 def load(app: Flask, config: Mapping[str, Any] | None) -> None:
     """Set ``app.config``, or raise :exc:`SettingError` for what is out of its range."""
     app.config.update(_FLASK, **{setting.key: setting.default for setting in SETTINGS})
-    if path := os.environ.get("PORTAL_SETTINGS"):
-        app.config.update(_read(Path(path)))
-    app.config.from_prefixed_env("PORTAL")
+    given = {
+        name.removeprefix("PORTAL_"): value
+        for name, value in os.environ.items()
+        if name.startswith("PORTAL_") and not _OF_A_SERVICE.fullmatch(name)
+    }
+    check_names(given, _KEYS)
+    if path := given.get("SETTINGS"):
+        found = _read(Path(path))
+        check_names(found, _KEYS)
+        app.config.update(found)
+    app.config.update({key: _parsed(value) for key, value in given.items()})
+    check_names(config or {}, (*_KEYS, "TESTING"))
     app.config.update(config or {})
-    for key, _, least, most, _ in SETTINGS:
+    for key, default, least, most, _ in SETTINGS:
         if least is not None:
             check_number(key, app.config[key], least, most)
-    defaults = {**app.default_config, **{setting.key: setting.default for setting in SETTINGS}}
-    check_kinds(app.config, defaults)
+        elif isinstance(default, bool):
+            check_switch(key, app.config[key])
     check_texts(app.config)
+    check_lists(app.config)
     check_base_url(app.config["BASE_URL"])
     check_throttle_store(app.config["THROTTLE_STORE"])
+
+
+def _parsed(value: str) -> object:
+    """Return a value as Flask reads it: JSON, or text."""
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
 
 
 def _read(path: Path) -> Mapping[str, Any]:

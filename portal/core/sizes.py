@@ -8,8 +8,8 @@ from fractions import Fraction
 from itertools import count
 
 KIB, MIB, GIB, TIB = (1024**power for power in range(1, 5))
-LARGEST = 2**63 - 1
-"""In bytes: the database's largest number."""
+LARGEST = 1024 * TIB
+"""In bytes: more than any disk has."""
 
 # No exponents: a number of a million digits would keep the whole process busy.
 _NUMBER = re.compile(r"[0-9]{1,20}(?:[.,][0-9]{1,40})?", re.ASCII)
@@ -19,13 +19,16 @@ _THOUSANDS = re.compile(r"[1-9][0-9]{0,2},[0-9]{3}", re.ASCII)
 def read(typed: str, unit: int) -> int:
     """Return the bytes of ``1.7`` or ``1,7`` of a unit, rounded to whole ones.
 
-    :raises ValueError: if it is no number, too large, or a comma may stand between thousands.
+    :raises ValueError: if it is no number, too large or less than a byte, or a comma may stand
+        between thousands.
     """
     if not _NUMBER.fullmatch(typed) or _THOUSANDS.fullmatch(typed):
         raise ValueError("no number of a unit")
     size = _bytes(typed.replace(",", "."), unit)
     if size > LARGEST:
-        raise ValueError("more than can be stored")
+        raise ValueError("more than any disk has")
+    if not size and typed.strip("0.,"):
+        raise ValueError("less than a byte")
     return size
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from flask import current_app
@@ -54,6 +55,16 @@ def usage_of(account: Account) -> Usage:
     """Return how much an account may have, and has: the one answer for pages and for checks."""
     count, waiting = unfinished.count_of_owner(account.id)
     return Usage(quota_of(account), account.used, waiting, count)
+
+
+def usages(accounts: Iterable[Account]) -> Mapping[int, Usage]:
+    """Return what :func:`usage_of` does for each account, by its id, with one statement for all."""
+    begun = unfinished.count_by_owner()
+    found = {}
+    for one in accounts:
+        count, waiting = begun.get(one.id, (0, 0))
+        found[one.id] = Usage(quota_of(one), one.used, waiting, count)
+    return found
 
 
 def check(account: Account, size: int) -> None:

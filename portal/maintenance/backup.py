@@ -67,7 +67,7 @@ class Report:
 
 def space_needed(database: Path) -> tuple[int, int]:
     """Return the bytes of all files, and the bytes that a backup needs on its disk."""
-    with closing(_read_only(database)) as connection:
+    with closing(read_only(database)) as connection:
         count, size = connection.execute(
             "SELECT count(*), coalesce(sum(size), 0) FROM entry WHERE is_file"
         ).fetchone()
@@ -150,7 +150,7 @@ def _remove_killed(folder: Path) -> None:
 def _snapshot(source: Path, target: Path) -> None:
     """Copy the database as it is at one moment, whoever writes to it meanwhile."""
     target.touch(0o600)
-    with closing(_read_only(source)) as live, closing(sqlite3.connect(target)) as copy:
+    with closing(read_only(source)) as live, closing(sqlite3.connect(target)) as copy:
         live.backup(copy)  # in one step: several would start again after each write
         # One file that needs no journal beside it.
         copy.execute("PRAGMA journal_mode = DELETE")
@@ -159,7 +159,7 @@ def _snapshot(source: Path, target: Path) -> None:
 def _write(draft: Path, data: Path, storage: Storage, schema: str, advance: Advance) -> Report:
     report = Report()
     with (
-        closing(_read_only(draft / DATABASE)) as snapshot,
+        closing(read_only(draft / DATABASE)) as snapshot,
         create_private(draft / "backup.tar") as file,
         create_private(draft / MANIFEST) as manifest,
     ):
@@ -256,5 +256,6 @@ class _Source:
         return content
 
 
-def _read_only(path: Path) -> sqlite3.Connection:
+def read_only(path: Path) -> sqlite3.Connection:
+    """Open a database that others may write to meanwhile."""
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)

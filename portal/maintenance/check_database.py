@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
+from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy import func, select, update
@@ -14,7 +17,9 @@ from portal.core.models import Account, Entry, Folder
 from portal.core.references import name_or_reference
 from portal.files import entries, tree
 
+from .backup import read_only
 from .check_files import Problem
+from .check_values import unusable
 
 
 def check_database() -> Iterator[Problem]:
@@ -24,6 +29,16 @@ def check_database() -> Iterator[Problem]:
             if row[0] != "ok":
                 yield Problem("database", check, " ".join(str(value) for value in row))
     db.session.rollback()
+
+
+def check_values(database: Path) -> Iterator[Problem]:
+    """Find values that the portal would not have written, and may not be able to read."""
+    try:
+        with closing(read_only(database)) as connection:
+            for found in unusable(connection):
+                yield Problem("value", str(found), "is nothing that the portal writes")
+    except sqlite3.Error as error:
+        yield Problem("database", "values", str(error))
 
 
 def check_used() -> Iterator[Problem]:

@@ -13,8 +13,9 @@ import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, NamedTuple, cast
 
 from sqlalchemy.exc import DBAPIError
 
@@ -32,10 +33,19 @@ DRAFT = "restore-"
 _FIRST = (DATABASE, SECRET_KEY)
 _FILE = re.compile(r"files/([0-9a-f]{2})/\1[0-9a-f]{30}", re.ASCII)
 _LONGEST_LINE = 4096
+_STORED = "SELECT storage_key, size, sha256 FROM entry WHERE is_file ORDER BY storage_key"
 
 
-def restore(source: Path, data: Path, storage: Storage, advance: Advance) -> int:
-    """Restore a backup and return the number of its files. Its schema may be an older one.
+class Restored(NamedTuple):
+    """How many files were restored, and how many more or of them are not what was uploaded."""
+
+    files: int
+    missing: int
+    damaged: int
+
+
+def restore(source: Path, data: Path, storage: Storage, advance: Advance) -> Restored:
+    """Restore a backup, of this or an older schema, and return what it had.
 
     Sessions and one-time links are not restored: some may have ended or been used since. Nor are
     unfinished uploads, of which a backup has no content.
@@ -60,10 +70,11 @@ def restore(source: Path, data: Path, storage: Storage, advance: Advance) -> int
         # Below the folder for new files, what is created gets the group of the files.
         with tempfile.TemporaryDirectory(prefix=DRAFT, dir=storage.incoming) as name:
             draft = Path(name)
-            keys = _extract(source, draft, advance)
-            restored_database.prepare(draft / DATABASE, keys)
+            _extract(source, draft, advance)
+            restored_database.prepare(draft / DATABASE)
+            restored = _compare(source, draft / DATABASE, storage)
             _install(draft, data, storage)
-    return len(keys)
+    return restored
 
 
 def _install(draft: Path, data: Path, storage: Storage) -> None:
@@ -126,7 +137,9 @@ def _check_members(source: Path) -> int:
                 raise BackupError(f"{source} has {member.name!r} where no backup has it.")
             if member.type != tarfile.REGTYPE or member.sparse is not None:
                 raise BackupError(f"{source} has {member.name!r}, which is not a regular file.")
-            size, last = size + member.size, member.name
+            # The rows of the database are copied into a new one.
+            size += member.size * (2 if member.name == DATABASE else 1)
+            last = member.name
     if last != MANIFEST:
         raise BackupError(f"{source} is cut short, or not a backup: it has no manifest.")
     return size
@@ -139,8 +152,8 @@ def _belongs(name: str, number: int) -> bool:
     return name == MANIFEST or _FILE.fullmatch(name) is not None
 
 
-def _extract(source: Path, draft: Path, advance: Advance) -> set[str]:
-    """Write the members, checked against the manifest, and return the keys of the files."""
+def _extract(source: Path, draft: Path, advance: Advance) -> None:
+    """Write the members, checked against the manifest."""
     (draft / "files").mkdir(0o700)
     with closing(_manifest(source)) as lines, tarfile.open(source, "r:") as archive:
         expected = (line for line in lines if not line.missing)
@@ -161,7 +174,27 @@ def _extract(source: Path, draft: Path, advance: Advance) -> set[str]:
             f"The secret key in {source} has {length} bytes, and a key needs at least {KEY_LENGTH}."
             " Somebody changed the backup, or the key before it. Restore another backup."
         )
-    return {path.name for path in draft.glob("files/*/*")}
+
+
+def _compare(source: Path, database: Path, storage: Storage) -> Restored:
+    """Compare the manifest with the database, which names all files of the backup, and no others.
+
+    Files that are missing or not what was uploaded were so when the portal was backed up.
+    """
+    files = missing = damaged = 0
+    with closing(_manifest(source)) as lines, closing(sqlite3.connect(database)) as connection:
+        others = (line for line in lines if line.name not in _FIRST)
+        # Both are in the order of the keys.
+        for line, stored in zip_longest(others, connection.execute(_STORED)):
+            path = f"files/{storage.path(stored[0])}" if stored else None
+            if line is None or (path is not None and path < line.name):
+                raise BackupError(f"{source} lacks {path}, which its database names.")
+            if path != line.name:
+                raise BackupError(f"The backup's database does not know the file {line.name}.")
+            files += not line.missing
+            missing += line.missing
+            damaged += not line.missing and (line.size, line.sha256) != stored[1:]
+    return Restored(files, missing, damaged)
 
 
 def _write(content: IO[bytes], target: Path, advance: Advance) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from functools import wraps
 from typing import ParamSpec
 
@@ -20,9 +19,11 @@ from portal.core.database import db
 from portal.core.models import Account, OneTimeLink, Role
 from portal.core.text import LONGEST_NOTE, fold
 from portal.files.policy import may_manage_accounts
+from portal.files.quota import quota_of, usages
 from portal.identity import second_factor
 from portal.identity.current_user import current_account, login_required
 from portal.web import shown_once
+from portal.web.filters import human_size
 from portal.web.flashes import done, shorten, tell
 from portal.web.forms import Form, OptionalField, Query, form_page, page_before, text
 
@@ -31,16 +32,19 @@ admin = Blueprint("admin", __name__)
 P = ParamSpec("P")
 _LARGEST_ID = 2**63 - 1
 """The database's largest number."""
-_LARGEST_QUOTA = 1024 * sizes.TIB
 _LONGEST_VALIDITY = 90
 """Days that an invitation created here may last."""
 
 
 def _read_gibibytes(typed: str, _before: int | None) -> int:
-    with suppress(ValueError):
-        if (size := sizes.read(typed, sizes.GIB)) <= _LARGEST_QUOTA:
-            return size
-    raise ValueError("Enter a number of GiB, such as 5 or 0.5.")
+    try:
+        return sizes.read(typed, sizes.GIB)
+    except ValueError as error:
+        most = sizes.LARGEST // sizes.GIB
+        raise ValueError(
+            f"Enter a number of GiB, such as 5 or 0.5: at most {most}, and at least 0.000000001 if"
+            " it is not 0."
+        ) from error
 
 
 def _write_gibibytes(size: int) -> str:
@@ -120,6 +124,7 @@ def index() -> ResponseReturnValue:
     return render_template(
         "admin/accounts.html",
         accounts=shown,
+        usages=usages(one for one, _ in shown),
         number=number,
         has_next=has_next,
         has_previous=after is not None,
@@ -141,7 +146,9 @@ def set_quota(account: Account) -> ResponseReturnValue:
     if not form.validate():
         return form_page("admin/account.html", form, managed=account)
     accounts.set_quota(account, form.quota.data)
-    return _done(account, "quota", f"Quota of {account.name} changed.")
+    usual = " (the default)" if account.quota is None else ""
+    say = f"Quota of {account.name} set to {human_size(quota_of(account))}{usual}."
+    return _done(account, "quota", say)
 
 
 @admin.post("/accounts/<int:account_id>/role")

@@ -8,7 +8,8 @@ from enum import Enum
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from .base import NEVER_REUSED_IDS, Base, Bytes, Moment, Note, PublicId, TokenHash
+from . import values
+from .base import NEVER_REUSED_IDS, Base, Bytes, Limit, Moment, Note, PublicId, TokenHash
 
 
 class Role(Enum):
@@ -25,19 +26,19 @@ class Account(Base):
     __table_args__ = NEVER_REUSED_IDS
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(sa.String(64))
+    name: Mapped[str] = mapped_column(values.Text(64, values.ONE_LINE))
     # Names that differ only by case or compatible characters are one name: see text.fold.
     name_key: Mapped[str] = mapped_column(sa.String(255), unique=True)
     # No two names look alike: see usernames.skeleton.
     skeleton: Mapped[str] = mapped_column(sa.String(255), unique=True)
-    password_hash: Mapped[str] = mapped_column(sa.String(255))
+    password_hash: Mapped[str] = mapped_column(values.Text(255, values.ARGON2))
     role: Mapped[Role] = mapped_column(sa.Enum(Role, native_enum=False, length=16))
     is_active: Mapped[bool] = mapped_column(default=True)
     # None: PORTAL_QUOTA applies.
-    quota: Mapped[Bytes | None]
+    quota: Mapped[Limit | None]
     # Bytes of all its files, including the trash. Only entries.py changes it.
     used: Mapped[Bytes] = mapped_column(default=0)
-    totp_secret: Mapped[str | None] = mapped_column(sa.String(64))
+    totp_secret: Mapped[str | None] = mapped_column(values.Text(64, values.BASE32))
     # The time step of the last code accepted, so that none is accepted twice. None with a
     # secret: the first code is still to come, and signing in needs none yet.
     totp_step: Mapped[int | None] = mapped_column(sa.BigInteger)
@@ -83,7 +84,7 @@ class OneTimeLink(Base):
     account_id: Mapped[int | None] = mapped_column(sa.ForeignKey("account.id"), index=True)
     # The role of the invited account.
     role: Mapped[Role] = mapped_column(sa.Enum(Role, native_enum=False, length=16))
-    quota: Mapped[Bytes | None]
+    quota: Mapped[Limit | None]
     note: Mapped[Note]
     created_at: Mapped[Moment]
     expires_at: Mapped[datetime]
@@ -96,4 +97,4 @@ class RecoveryCode(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     account_id: Mapped[int] = mapped_column(sa.ForeignKey("account.id"), index=True)
-    code_hash: Mapped[str] = mapped_column(sa.String(64))
+    code_hash: Mapped[str] = mapped_column(values.Text(64, values.HASH))

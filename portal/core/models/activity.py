@@ -7,6 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
+from . import values
 from .base import Base, Bytes, now
 
 
@@ -63,4 +64,4 @@ class LogPosition(Base):
     __tablename__ = "log_position"
 
     log: Mapped[str] = mapped_column(sa.Text, primary_key=True)
-    position: Mapped[dict[str, int]] = mapped_column(sa.JSON)
+    position: Mapped[dict[str, int]] = mapped_column(values.Positions)

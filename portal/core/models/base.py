@@ -1,33 +1,16 @@
-"""What every model builds on: the base class, moments in UTC, and tokens."""
+"""What every model builds on: the base class, common columns, and tokens."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import sqlalchemy as sa
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 
-
-class UTCDateTime(sa.types.TypeDecorator[datetime]):
-    """A moment. SQLite keeps no time zone, so it is stored and read as UTC."""
-
-    impl = sa.DateTime
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:  # noqa: ARG002
-        """Return the moment in UTC; raise :exc:`ValueError` for one without a time zone."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a time without a time zone cannot be stored")
-        return value.astimezone(UTC).replace(tzinfo=None)
-
-    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:  # noqa: ARG002
-        """Return the moment with its time zone."""
-        return None if value is None else value.replace(tzinfo=UTC)
+from . import values
 
 
 def now() -> datetime:
@@ -56,22 +39,27 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {datetime: UTCDateTime}  # noqa: RUF012  (SQLAlchemy's way)
+    type_annotation_map = {datetime: values.UTCDateTime}  # noqa: RUF012  (SQLAlchemy's way)
 
 
-PublicId = Annotated[str, mapped_column(sa.String(64), unique=True, default=new_token)]
+PublicId = Annotated[
+    str, mapped_column(values.Text(64, values.URL_SAFE), unique=True, default=new_token)
+]
 """How URLs name a row."""
-TokenHash = Annotated[str, mapped_column(sa.String(64), unique=True)]
+TokenHash = Annotated[str, mapped_column(values.Text(64, values.HASH), unique=True)]
 """All that the database knows of a token."""
-Name = Annotated[str, mapped_column(sa.String(255))]
+Name = Annotated[str, mapped_column(values.Text(255, values.FILE_NAME))]
 """The name of a file or folder."""
 Note = Annotated[str, mapped_column(sa.String(255), default="")]
 Bytes = Annotated[int, mapped_column(sa.BigInteger)]
+"""What is stored, arrived or was sent."""
+Limit = Annotated[int, mapped_column(values.Limit)]
+"""Bytes that are allowed, or announced."""
 OwnerId = Annotated[int, mapped_column(sa.ForeignKey("account.id", ondelete="CASCADE"), index=True)]
 """An account, without which the row has no use."""
 EntryId = Annotated[int, mapped_column(sa.ForeignKey("entry.id", ondelete="CASCADE"), index=True)]
 """A file or folder, without which the row has no use."""
-Moment = Annotated[datetime, mapped_column(UTCDateTime, default=now)]
+Moment = Annotated[datetime, mapped_column(values.UTCDateTime, default=now)]
 """The moment at which the row was added, unless another one is set."""
 
 # SQLite would otherwise reuse the id of a deleted row, and with it whatever names the row by its id

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from portal.core import text
 
+from . import values
 from .base import NEVER_REUSED_IDS, Base, Bytes, Moment, Name, PublicId
 
 
@@ -69,9 +70,11 @@ class Folder(Entry):
 class StoredFile(Entry):
     """An uploaded file."""
 
-    mimetype: Mapped[str] = mapped_column(sa.String(255), nullable=True)
-    sha256: Mapped[str] = mapped_column(sa.String(64), nullable=True)
-    storage_key: Mapped[str] = mapped_column(sa.String(64), unique=True, nullable=True)
+    mimetype: Mapped[str] = mapped_column(values.Text(255, values.MEDIA_TYPE), nullable=True)
+    sha256: Mapped[str] = mapped_column(values.Text(64, values.HASH), nullable=True)
+    storage_key: Mapped[str] = mapped_column(
+        values.Text(64, values.KEY), unique=True, nullable=True
+    )
 
     # Lists have files and folders, and would load these of one file after the other.
     __mapper_args__ = {"polymorphic_identity": True, "polymorphic_load": "inline"}  # noqa: RUF012

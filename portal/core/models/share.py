@@ -7,8 +7,20 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from . import values
 from .account import Account
-from .base import NEVER_REUSED_IDS, Base, Bytes, EntryId, Moment, Note, OwnerId, PublicId, TokenHash
+from .base import (
+    NEVER_REUSED_IDS,
+    Base,
+    Bytes,
+    EntryId,
+    Limit,
+    Moment,
+    Note,
+    OwnerId,
+    PublicId,
+    TokenHash,
+)
 from .entry import Entry, Folder
 
 
@@ -34,7 +46,7 @@ class Share(PublicLink, Base):
     __tablename__ = "share"
 
     entry_id: Mapped[EntryId]
-    password_hash: Mapped[str | None] = mapped_column(sa.String(255))
+    password_hash: Mapped[str | None] = mapped_column(values.Text(255, values.ARGON2))
     # None: no limit.
     download_limit: Mapped[int | None]
     downloads: Mapped[int] = mapped_column(default=0)
@@ -53,7 +65,7 @@ class ShareDownload(Base):
     share_id: Mapped[int] = mapped_column(sa.ForeignKey("share.id", ondelete="CASCADE"))
     entry_id: Mapped[EntryId]
     # A hash of the visitor's cookie.
-    visitor: Mapped[str] = mapped_column(sa.String(64))
+    visitor: Mapped[str] = mapped_column(values.Text(64, values.HASH))
     counted_at: Mapped[Moment]
 
 
@@ -65,7 +77,7 @@ class FileRequest(PublicLink, Base):
     folder_id: Mapped[EntryId]
     # None: only the owner's quota limits it.
     file_limit: Mapped[int | None]
-    size_limit: Mapped[Bytes | None]
+    size_limit: Mapped[Limit | None]
     files: Mapped[int] = mapped_column(default=0)
     size: Mapped[Bytes] = mapped_column(default=0)
 

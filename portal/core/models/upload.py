@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from .base import Base, Bytes, EntryId, Name, OwnerId, PublicId, now
+from . import values
+from .base import Base, Bytes, EntryId, Limit, Name, OwnerId, PublicId, now
 from .entry import Folder
 from .share import FileRequest
 
@@ -25,13 +25,13 @@ class Upload(Base):
     # The link that a visitor sends it by, and a hash of the visitor's cookie; None for a member.
     # Both go with their folder; SQLite would write the table again to add a foreign key to it.
     request_id: Mapped[int | None] = mapped_column(index=True)
-    visitor: Mapped[str | None] = mapped_column(sa.String(64))
+    visitor: Mapped[str | None] = mapped_column(values.Text(64, values.HASH))
     name: Mapped[Name]
     # Of the whole file.
-    size: Mapped[Bytes]
+    size: Mapped[Limit]
     # As the client wrote it: the protocol has the server repeat it.
-    client_metadata: Mapped[str] = mapped_column(sa.Text)
-    part_key: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    client_metadata: Mapped[str] = mapped_column(values.Header)
+    part_key: Mapped[str] = mapped_column(values.Text(64, values.KEY), unique=True)
     # What has arrived and was written through to the disk. After a power cut, what its file has
     # beyond that may be anything.
     arrived: Mapped[Bytes] = mapped_column(default=0, server_default="0")

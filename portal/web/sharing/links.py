@@ -63,7 +63,7 @@ def _write_day(moment: datetime) -> str:
 
 def _read_count(written: str, _before: int | None) -> int:
     if not _COUNT.fullmatch(written):
-        raise ValueError("Enter a whole number from 1, or leave this empty.")
+        raise ValueError("Enter a whole number from 1 to 999999999, or leave this empty.")
     return int(written)
 
 
@@ -71,7 +71,10 @@ def _read_mebibytes(written: str, _before: int | None) -> int:
     with suppress(ValueError):
         if size := sizes.read(written, sizes.MIB):
             return size
-    raise ValueError("Enter a size in MiB, such as 500, or leave this empty.")
+    raise ValueError(
+        f"Enter a size in MiB, such as 500: at most {sizes.LARGEST // sizes.MIB}, and at least"
+        " 0.000001. Leave this empty for no limit."
+    )
 
 
 def _write_mebibytes(size: int) -> str:

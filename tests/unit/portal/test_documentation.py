@@ -1,13 +1,11 @@
-"""The portal's page names its settings, and those that are not to be set."""
+"""The portal's page names its settings, and no others."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
-from portal import create_app
 from portal.core.settings import SETTINGS, Setting
 from tests.support.paths import PROJECT
 
@@ -36,13 +34,3 @@ def _cells(key: str) -> list[str]:
     found = re.search(rf"^\| `PORTAL_{key}` \| (.*) \|$", PAGE, re.MULTILINE)
     assert found, f"docs/portal/settings.md has no line for PORTAL_{key}"
     return found[1].split(" | ", 1)
-
-
-@pytest.mark.parametrize("key", ["SECRET_KEY", "DELEGATE_ROOT", "DELEGATE_HEADERS"])
-def test_what_the_portal_sets_itself_is_not_called_a_setting(
-    key: str, data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(f"PORTAL_{key}", "mine")
-    assert create_app({"DATA": str(data)}).config[key] != "mine"
-    excepted = PAGE.partition("These cannot be set,")[2].partition("\n\n")[0]
-    assert f"`{key}`" in excepted

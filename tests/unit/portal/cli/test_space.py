@@ -6,17 +6,23 @@ import errno
 import os
 import sqlite3
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
+from portal.cli import portal as cli
+from portal.core.database import db
+from portal.core.models import Entry, SeenDay, now
 from portal.storage.ballast import KEPT, SIZE, Ballast
+from tests.support.deletions import without_room
 from tests.support.portal import (
     REDIRECT,
     arriving,
@@ -116,7 +122,8 @@ def test_database_without_room_is_507_whatever_was_asked(
 def test_other_errors_of_the_database_are_500(
     make_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app = make_app(PROPAGATE_EXCEPTIONS=False)
+    app = make_app()
+    app.config["PROPAGATE_EXCEPTIONS"] = False
     prepare(app)
     alice = signed_in(app, "alice")
     form = {"csrf_token": token(alice)}
@@ -227,6 +234,36 @@ def test_ballast_that_is_small_grows_only_by_what_is_free(
     with Ballast(tmp_path).room():
         assert disk.size == size
     assert disk.size == size + 2 * 4096
+
+
+DELETING = {
+    "trash": ["--empty", "alice"],
+    "cleanup": [],
+    "delete-account": ["alice", "--yes"],
+}
+
+
+def test_each_command_that_deletes_has_the_room_to(
+    app: Flask, alice: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    helped = {name for name, command in cli.commands.items() if "elete" in (command.help or "")}
+    assert helped == set(DELETING) - {"trash"}
+    for name, words in DELETING.items():
+        upload(alice, "a.txt")
+        choose(alice, "trash", links(alice)["a.txt"])
+        with app.app_context():
+            moment = now() - timedelta(days=40)
+            trashed = update(Entry).where(Entry.trashed_at.is_not(None))
+            db.session.execute(trashed.values(trashed_at=moment))
+            days = (now().date() - timedelta(days=number) for number in range(1, 40))
+            for day in days:
+                db.session.merge(SeenDay(day=day))
+            db.session.commit()
+            engine = db.engine
+        with monkeypatch.context() as patch, without_room(engine, patch) as (deleted, missing):
+            assert app.test_cli_runner().invoke(cli, [name, *words]).exit_code == 0
+        assert deleted
+        assert missing == []
 
 
 def test_missing_ballast_stays_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

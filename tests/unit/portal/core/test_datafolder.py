@@ -281,7 +281,8 @@ def test_link_to_an_unusable_path_is_refused(tmp_path: Path) -> None:
         ("PORTAL_DATA", "", "PORTAL_DATA is not set."),
         ("PORTAL_DATA", "/proc/none", "The data folder /proc/none cannot be created:"),
         ("PORTAL_MAX_FORM_PARTS", "many", "PORTAL_MAX_FORM_PARTS must be a whole number"),
-        ("PORTAL_DELEGATE_URL", "private", "DELEGATE_URL: 'private' is not"),
+        ("PORTAL_DELEGATE_BACKEND", "apache", "PORTAL_DELEGATE_BACKEND must be one of auto"),
+        ("PORTAL_QOUTA", "5", "PORTAL_QOUTA is no setting of the portal. Did you mean PORTAL_Q"),
     ],
 )
 def test_command_says_in_one_line_what_is_wrong(

@@ -8,18 +8,26 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
+from flask_delegate.servers import signing
 from portal import create_app
 from portal.core import database
 from portal.core.setting_checks import SettingError
 from portal.core.settings import SETTINGS
+from portal.web import zone
 
 NONSENSE: list[object] = [
     *(10**23, -1, 0, 5, 0.5, float("nan"), float("inf"), True, [], [5], [""], ["x;y"], {}, None),
     *("", "x", "-1", "http://[x", "a b;c", "\0", "x\r\ny: z", "\udcff", "ü" * 100, "x" * 2**20),
     *("memory://", "../..", "/", "a..b", "[::1", "x:99999999", "%s{}$(id)"),
 ]
-FLASK = set(Flask("flask").default_config) - {"SECRET_KEY"}
-KEYS = sorted({"DATA", *FLASK, *(setting.key for setting in SETTINGS)})
+UNUSABLE_HOSTS = [".", ".example.org", "a..b", "-", "[::1", "[1.2.3.4]", "[:::]", "1.2.3", "9" * 64]
+UNUSABLE_HOSTS += ["x:0", "x:99999", "999.1.1.1"]
+KEYS = sorted({"DATA", *(setting.key for setting in SETTINGS)})
+OF_LIBRARIES = {
+    *Flask("flask").default_config,
+    *("LOGIN_DISABLED", "WTF_CSRF_ENABLED", "WTF_CSRF_METHODS", "WTF_CSRF_FIELD_NAME"),
+    *("SQLALCHEMY_ENGINES", "DELEGATE_ROOT", "DELEGATE_HEADERS", "DELEGATE_URL", "TESTING"),
+}
 
 
 def refusal(settings: dict[str, object]) -> str:
@@ -34,7 +42,7 @@ def refusal(settings: dict[str, object]) -> str:
     client = app.test_client()
     host = (app.config["TRUSTED_HOSTS"] or ["localhost"])[0].removeprefix(".")
     for path, expected in (("/healthz", {200, 503}), ("/sign-in", {200})):
-        answer = client.get(path, base_url=f"http://{app.config['SERVER_NAME'] or host}/")
+        answer = client.get(path, base_url=f"http://{host}/")
         if not app.config["PROXIES"]:  # else the client has no address
             assert answer.status_code in expected, (settings, answer.text)
     for cookie in answer.headers.getlist("Set-Cookie"):
@@ -63,9 +71,6 @@ def test_whatever_a_setting_is_the_portal_answers_or_says_why_not(key: str, tmp_
         ("BASE_URL", "http://[x"),
         ("BASE_URL", "http://x:99999999"),
         ("BASE_URL", "http://x/\n"),
-        ("SERVER_NAME", 5),
-        ("SESSION_COOKIE_SAMESITE", "x"),
-        ("SESSION_COOKIE_HTTPONLY", "no"),
         ("TRUSTED_HOSTS", 5),
         ("TRUSTED_HOSTS", []),
         ("SECRET_KEY_FALLBACKS", ["short"]),
@@ -80,12 +85,10 @@ def test_whatever_a_setting_is_the_portal_answers_or_says_why_not(key: str, tmp_
         ("SESSION_COOKIE_NAME", "a b;c"),
         ("SESSION_COOKIE_NAME", ""),
         ("SESSION_COOKIE_NAME", "ü"),
-        ("SESSION_COOKIE_DOMAIN", "x;y"),
-        ("SESSION_COOKIE_PATH", "/;a"),
-        ("PREFERRED_URL_SCHEME", "ftp"),
-        ("DEBUG", "no"),
-        ("MAX_COOKIE_SIZE", "x"),
-        ("SEND_FILE_MAX_AGE_DEFAULT", "x"),
+        *(("SESSION_COOKIE_NAME", name) for name in (zone.COOKIE, signing.COOKIE)),
+        *(("BASE_URL", f"https://{host}/") for host in UNUSABLE_HOSTS),
+        *(("TRUSTED_HOSTS", [host]) for host in UNUSABLE_HOSTS if host[0] != "." or host == "."),
+        ("DELEGATE_BACKEND", "apache"),
     ],
 )
 def test_what_would_be_stumbled_over_is_refused(key: str, value: object, tmp_path: Path) -> None:
@@ -99,8 +102,6 @@ def test_what_would_be_stumbled_over_is_refused(key: str, value: object, tmp_pat
     [
         {"SESSION_COOKIE_NAME": "__Secure-a", "SESSION_COOKIE_SECURE": False},
         {"SESSION_COOKIE_NAME": "__Host-a", "SESSION_COOKIE_SECURE": False},
-        {"SESSION_COOKIE_NAME": "__Host-a", "SESSION_COOKIE_DOMAIN": "files.example.org"},
-        {"SESSION_COOKIE_NAME": "__Host-a", "SESSION_COOKIE_PATH": "/portal"},
     ],
 )
 def test_cookie_that_browsers_would_not_keep_is_refused(
@@ -117,14 +118,57 @@ def test_cookie_that_browsers_would_not_keep_is_refused(
         {"BASE_URL": "https://files.example.org:8443/portal/"},
         {"BASE_URL": "http://[::1]:8000"},
         {"BASE_URL": "https://müller.example/"},
-        {"SERVER_NAME": "files.example.org:8443"},
         {"TRUSTED_HOSTS": ["files.example.org", ".example.net", "müller.example"]},
         {"SECRET_KEY_FALLBACKS": ["0" * 64]},
-        {"SESSION_COOKIE_DOMAIN": ".example.org"},
     ],
 )
 def test_usual_settings_are_taken(settings: dict[str, object], tmp_path: Path) -> None:
     assert refusal({"DATA": str(tmp_path / "data"), **settings}) == ""
+
+
+@pytest.mark.parametrize("key", sorted(OF_LIBRARIES - set(KEYS)))
+def test_what_is_no_setting_of_the_portal_is_refused(
+    key: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text(f"{key} = true\n")
+    for name, value in ((f"PORTAL_{key}", "true"), ("PORTAL_SETTINGS", str(file))):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, value)
+            with pytest.raises(SettingError, match=f"^PORTAL_{key} is no setting of the portal"):
+                create_app({"DATA": str(data)})
+    assert not data.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "cure"),
+    [
+        ("QOUTA", "Did you mean PORTAL_QUOTA?"),
+        ("TRASHDAYS", "Did you mean PORTAL_TRASH_DAYS?"),
+        ("BASEURL", "Did you mean PORTAL_BASE_URL?"),
+        ("SETTING", "Did you mean PORTAL_SETTINGS?"),
+        ("DATA__A", "Did you mean PORTAL_DATA?"),
+        ("", "Remove it."),
+        ("\x1b[2J", "Remove it."),
+    ],
+)
+def test_misspelt_setting_is_refused_with_its_name(
+    name: str, cure: str, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"PORTAL_{name}", "1")
+    with pytest.raises(SettingError) as caught:
+        create_app({"DATA": str(data)})
+    assert caught.value.message.endswith(f" is no setting of the portal. {cure}")
+    assert caught.value.message.isprintable()
+    assert not data.exists()
+
+
+def test_service_of_the_name_portal_is_no_setting(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_80_TCP_ADDR"):
+        monkeypatch.setenv(f"PORTAL_{name}", "tcp://10.0.0.1:80")
+    assert refusal({"DATA": str(data)}) == ""
 
 
 def test_password_in_a_setting_is_not_printed(tmp_path: Path) -> None:

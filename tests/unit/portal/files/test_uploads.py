@@ -322,7 +322,8 @@ def test_upload_is_on_disk_before_it_is_in_the_database(
 def test_commit_that_fails_removes_the_file(
     make_app: Callable[..., Flask], data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app = make_app(PROPAGATE_EXCEPTIONS=False)
+    app = make_app()
+    app.config["PROPAGATE_EXCEPTIONS"] = False
     prepare(app)
     alice = signed_in(app, "alice")
     form_token = token(alice)

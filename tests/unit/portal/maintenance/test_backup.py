@@ -192,7 +192,9 @@ def test_backup_names_what_is_damaged_and_keeps_the_rest(
         assert any(f"'{name}.txt' of 'alice': " in line for line in damaged)
 
     # What there is comes back, and is told of still.
-    assert run(new, "restore", str(target))[0] == 0
+    code, out, err = run(new, "restore", str(target))
+    assert (code, out) == (1, f"3 files restored into {new.config['DATA']}.\n")
+    assert "3 files were missing and 2 damaged" in err
     code, out, _ = run(new, "check", "--content")
     assert code == 1
     assert sorted(line.split(": ")[0] for line in out.splitlines()) == [
@@ -653,6 +655,12 @@ def with_unknown_file(content: dict[str, bytes]) -> None:
     rename(content, "files/ab/" + "ab" * 16)
 
 
+def without_the_first_file_and_its_line(content: dict[str, bytes]) -> None:
+    without(content, 2)
+    lines = content["manifest.jsonl"].splitlines()
+    content["manifest.jsonl"] = b"\n".join([*lines[:3], *lines[4:]])
+
+
 def with_strange_key(content: dict[str, bytes]) -> None:
     with_database(content, "UPDATE entry SET storage_key = '../../x' WHERE name = 'a.txt'")
 
@@ -689,8 +697,9 @@ def with_short_key(content: dict[str, bytes]) -> None:
         (lambda content: rename(content, "files\\ab\\" + "ab" * 16), "where no backup has it"),
         (lambda content: rename(content, "files/aa/" + "ab" * 16), "where no backup has it"),
         (lambda content: rename(content, "files/ab/" + "ab" * 16 + "\n"), "where no backup has it"),
-        (with_unknown_file, "does not know the file"),
-        (with_strange_key, "an unusable key"),
+        (with_unknown_file, "does not know the file|which its database names"),
+        (without_the_first_file_and_its_line, "lacks files/.*, which its database names"),
+        (with_strange_key, r"unusable value in entry\.storage_key"),
         (with_short_key, "secret key in .* has 5 bytes, .* Restore another backup"),
         (lambda content: without(content, 0), "where no backup has it"),
         (lambda content: without(content, 1), "where no backup has it"),
@@ -851,41 +860,13 @@ def test_restore_brings_an_older_schema_up_to_date(
 @pytest.mark.parametrize(
     ("statement", "message"),
     [
-        ("UPDATE entry SET storage_key = NULL WHERE name = 'a.txt'", "unusable key"),
-        ("UPDATE entry SET storage_key = 5 WHERE name = 'a.txt'", "unusable key"),
-        (
-            "UPDATE entry SET storage_key = CAST(storage_key AS BLOB) WHERE name = 'a.txt'",
-            "in entry.storage_key",
-        ),
-        (
-            "UPDATE entry SET storage_key = storage_key || char(0) WHERE name = 'a.txt'",
-            "in entry.storage_key",
-        ),
-        ("UPDATE entry SET storage_key = '../../etc/passwd' WHERE name = 'a.txt'", "unusable key"),
-        (
-            "UPDATE entry SET name = CAST(x'ff' AS TEXT) || printf('%.*c', 300, 'x') WHERE id = 4",
-            "in entry.name",
-        ),
-        ("UPDATE entry SET name = printf('%.*c', 1000000, 'x')", "in entry.name"),
-        ("UPDATE entry SET name = 'a' || char(0) || 'b' WHERE name = 'a.txt'", "in entry.name"),
-        ("UPDATE entry SET name_key = x'01' WHERE name = 'a.txt'", "in entry.name_key"),
-        ("UPDATE entry SET size = 'x' WHERE name = 'a.txt'", "in entry.size"),
-        ("UPDATE entry SET size = 9e99 WHERE name = 'a.txt'", "in entry.size"),
-        ("UPDATE entry SET is_file = 2 WHERE name = 'a.txt'", "in entry.is_file"),
+        ("UPDATE entry SET storage_key = NULL WHERE name = 'a.txt'", "in entry.storage_key"),
+        ("UPDATE entry SET name = CAST(x'ff41' AS TEXT) WHERE name = 'a.txt'", "in entry.name"),
+        ("UPDATE entry SET size = 9223372036854775807 WHERE name = 'a.txt'", "in entry.size"),
+        ("UPDATE sqlite_sequence SET seq = 9223372036854775807", "unusable last id"),
         ("UPDATE entry SET parent_id = 999 WHERE name = 'a.txt'", "refers to a row"),
-        ("UPDATE account SET password_hash = zeroblob(1000)", "in account.password_hash"),
-        ("UPDATE account SET name = printf('%.*c', 65, 'x')", "in account.name"),
-        ("UPDATE account SET role = 'KING'", "in account.role"),
-        ("UPDATE account SET created_at = 5", "in account.created_at"),
-        ("UPDATE account SET created_at = 'soon'", "in account.created_at"),
-        ("UPDATE account SET created_at = '2026-02-31 10:00:00.000000'", "in account.created_at"),
-        ("UPDATE account SET created_at = '0000-01-01 10:00:00.000000'", "in account.created_at"),
-        ("UPDATE account SET created_at = '2026-01-01 10:00:00.x'", "in account.created_at"),
-        ("INSERT INTO seen_day VALUES ('2026-01-01 10:00')", "in seen_day.day"),
-        ("INSERT INTO log_position VALUES ('a', '{')", "in log_position.position"),
         ("DROP TABLE entry", "lacks the index"),
         ("DROP TABLE sign_in; CREATE VIEW sign_in AS SELECT 1", "lacks the index"),
-        ("DROP INDEX ix_entry_by_name", "lacks the index 'ix_entry_by_name'"),
         ("DROP TRIGGER activity_is_only_added_to", "lacks the trigger"),
         (
             "CREATE TRIGGER t AFTER INSERT ON sign_in BEGIN DELETE FROM entry; END",
@@ -897,10 +878,7 @@ def test_restore_brings_an_older_schema_up_to_date(
             "the trigger 'activity_is_only_added_to'",
         ),
         ("CREATE VIEW v AS SELECT 1", "the view 'v'"),
-        ("CREATE TABLE more (a)", "the table 'more'"),
-        ("CREATE INDEX more ON entry (size)", "the index 'more'"),
-        ("CREATE VIRTUAL TABLE more USING fts5(a)", "the table 'more"),
-        ("ALTER TABLE account ADD COLUMN more", "the table 'account'"),
+        ("CREATE VIRTUAL TABLE more USING fts5(a)", "table 'more"),
         ("DROP TABLE alembic_version", "not one of a portal"),
         ("DELETE FROM alembic_version", "its schema is none"),
         ("INSERT INTO alembic_version VALUES ('0005')", "its schema is "),

@@ -260,7 +260,7 @@ def test_broken_database_is_found(app: Flask) -> None:
     with app.app_context(), db.engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
         connection.exec_driver_sql(
-            "INSERT INTO recovery_code (account_id, code_hash) VALUES (7, '')"
+            "INSERT INTO recovery_code (account_id, code_hash) VALUES (7, ?)", ("0" * 64,)
         )
         connection.commit()
         connection.exec_driver_sql("PRAGMA foreign_keys = ON")

@@ -201,7 +201,8 @@ def test_list_of_files_is_a_table_and_says_when_it_is_empty(alice: FlaskClient) 
 
 
 def test_unexpected_error_has_a_page_without_database(make_app: Callable[..., Flask]) -> None:
-    app = make_app(PROPAGATE_EXCEPTIONS=False)
+    app = make_app()
+    app.config["PROPAGATE_EXCEPTIONS"] = False
     with app.app_context():
         database.upgrade()
         accounts.create("alice", "correct horse")

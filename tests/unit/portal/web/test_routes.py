@@ -25,6 +25,7 @@ from portal.identity import passwords, sessions
 from portal.sharing import links as link_service
 from portal.storage.content import current_storage
 from portal.tus.headers import CONTENT_TYPE
+from tests.support.deletions import without_room
 from tests.support.portal import (
     PASSWORD,
     REDIRECT,
@@ -423,6 +424,20 @@ def people(world: World) -> People:
     return world.restore()
 
 
+EMPTIED = {"/trash/empty": trashed_id, "/unfinished/cancel": begin_upload}
+DELETING = {
+    "/account/sessions/<public_id>/end",
+    "/accounts/<int:account_id>/delete",
+    "/selection/trash",
+    "/sign-out",
+    "/trash/<public_id>/delete",
+    "/trash/empty",
+    "/unfinished/<public_id>/cancel",
+    "/unfinished/cancel",
+    "/uploads/<public_id>",
+}
+
+
 def test_every_route_has_an_entry(app: Flask) -> None:
     routes = {
         (method, rule.rule)
@@ -451,6 +466,28 @@ def test_route_answers_whoever_asks(method: str, rule: str, person: str, people:
     response.close()
     if person in {"other", "administrator", "visitor"}:
         assert "a.txt" in links(people.owner)
+
+
+def test_each_route_that_deletes_has_the_room_to(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with world.app.app_context():
+        engine = db.engine
+    deleting = set[str]()
+    for method, rule in EXPECTED:
+        if method == "GET":
+            continue
+        people = world.restore()
+        url, fields = url_of(rule, people), fields_of(rule, people)
+        if rule in EMPTIED:
+            EMPTIED[rule](people)
+        manages = rule.startswith("/accounts/")
+        client = people.administrator if manages else people.owner
+        with monkeypatch.context() as patch, without_room(engine, patch) as (deleted, missing):
+            send(client, method, url, {**fields, "name": "bob"}).close()
+        assert missing == [], rule
+        deleting |= {rule} if deleted else set()
+    assert deleting == DELETING
 
 
 @pytest.mark.parametrize("person", ["other", "administrator"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 from collections.abc import Callable
@@ -18,8 +19,21 @@ from portal.accounts import accounts
 from portal.accounts.accounts import AccountError
 from portal.core.database import db
 from portal.core.models import Account, Activity, OneTimeLink, Role
+from portal.files import entries
+from portal.files.quota import usage_of
 from portal.identity import second_factor
-from tests.support.portal import PASSWORD, REDIRECT, kept, links, sign_in, signed_in, token, upload
+from portal.tus import uploads
+from tests.support.portal import (
+    PASSWORD,
+    REDIRECT,
+    Run,
+    kept,
+    links,
+    sign_in,
+    signed_in,
+    token,
+    upload,
+)
 
 
 @pytest.fixture
@@ -99,6 +113,38 @@ def test_quota_that_is_not_changed_stays_to_the_byte(
     send(app, root, "alice", "quota", quota=shown[1])
     with app.app_context():
         assert db.session.get_one(Account, id_of(app, "alice")).quota == quota
+
+
+def test_administrators_see_all_that_counts_against_a_quota(
+    app: Flask, root: FlaskClient, alice: FlaskClient, run: Run
+) -> None:
+    upload(alice, "a.txt", b"x" * 2048)
+    with app.app_context():
+        account = accounts.find("alice")
+        assert account
+        folder = entries.root_folder(account.id)
+        uploads.create(account, folder, uploads.Announced("b.txt", 1024**2, ""))
+        usage = usage_of(account)
+        assert (usage.used, usage.uploads) == (1024**2 + 2048, 1)
+    shown = [*re.findall(r"[0-9.]+ [KM]iB of 10 GiB", root.get("/accounts").text)]
+    assert shown == ["1 MiB of 10 GiB"]
+    page = root.get(f"/accounts/{id_of(app, 'alice')}").text
+    assert "1 MiB of 10 GiB used, including the trash and 1 unfinished upload (1 MiB)" in page
+    for command in ("quota", "accounts"):
+        rows = json.loads(run(command, "--json")[1])
+        assert [row["used"] for row in rows if row["name"] == "alice"] == [usage.used]
+    assert root.get("/accounts").text.count("not signed in") == 1  # bob
+
+
+def test_changed_quota_and_its_limits_are_said(app: Flask, root: FlaskClient) -> None:
+    for typed, said in (("2.5", "set to 2.5 GiB."), ("", "set to 10 GiB (the default).")):
+        assert f"Quota of alice {said}" in send(app, root, "alice", "quota", quota=typed).text
+    for typed in ("0.0000000001", "1048577"):
+        refused = send(app, root, "alice", "quota", quota=typed)
+        assert refused.status_code == 422
+        assert "at most 1048576, and at least 0.000000001" in refused.text
+    with app.app_context():
+        assert db.session.get_one(Account, id_of(app, "alice")).quota is None
 
 
 def test_quota_is_set_and_taken_back(app: Flask, root: FlaskClient, alice: FlaskClient) -> None:
