@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from math import ceil
 from typing import Any
 
-from flask import Flask, Response, current_app, redirect, render_template, request, url_for
+from flask import Flask, Response, current_app, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError  # type: ignore[import-untyped]
 from limits.errors import StorageError
@@ -26,14 +26,16 @@ from portal.files import unfinished
 from portal.files.entries import GoneError
 from portal.files.quota import QuotaExceededError
 from portal.files.uploads import takes_files
-from portal.identity.current_user import current_account, signed_in_account
+from portal.identity.current_user import current_account
 from portal.identity.throttle import TooManyAttemptsError
 from portal.storage.disk import ContentLostError, OverAllowanceError, StorageFullError
 
+from . import stale_forms
+from .account import sign_in
 from .csrf import ForeignOriginError, lacks_cookie
 from .edge import FieldTooLongError, UnusableTextError
 from .filters import human_size
-from .flashes import list_names, tell
+from .flashes import list_names
 from .places import BusyError
 
 _WORDS = {
@@ -153,21 +155,18 @@ def _expired(_error: CSRFError) -> ResponseReturnValue:
             " that: have it send X-Forwarded-Proto, and set PORTAL_PROXIES."
         )
         return _page(400, "No session", text)
+    if _is_for_program():
+        text = "The token belongs to another session. Ask for the present one, and try again."
+        return _page(400, "Another session", text)
+    if request.endpoint not in _SIGN_IN:
+        return stale_forms.answer()
     if current_app.config["SESSION_COOKIE_NAME"] not in request.cookies:
         text = (
-            "The browser sent no cookie of the portal, so nothing was changed. Go back and reload"
+            "The browser sent no cookie of the portal, so you are not signed in. Go back and reload"
             " the page. If it happens again, allow cookies for this address."
         )
         return _page(400, "No session", text)
-    if request.endpoint in _SIGN_IN:  # whoever is signed in, by another tab, goes on from there
-        if not signed_in_account():
-            tell("The form had expired, so you are not signed in yet. Try again.", "error")
-        return redirect(url_for(request.endpoint, next=request.values.get("next")))
-    text = (
-        "The form belongs to another session, so nothing was changed. Go back, reload the page and"
-        " send the form again."
-    )
-    return _page(400, "The form has expired", text)
+    return sign_in.show_anew()
 
 
 def _unknown_host(_error: SecurityError) -> ResponseReturnValue:

@@ -20,9 +20,9 @@ from portal.sharing.status import status_of
 from portal.storage.content import current_storage
 from portal.storage.disk import ContentLostError
 from portal.web import places
-from portal.web.account.sign_in import next_page
 from portal.web.flashes import done, list_names, list_placed, shorten, taken_hint, tell
 from portal.web.loaders import entry_or_404, selected_or_404
+from portal.web.next_page import next_page
 from portal.web.previews import preview_of
 from portal.web.zone import current_zone
 
