@@ -60,7 +60,7 @@ function changed(upload, previous) {
   if (previous !== upload.state) {
     if (upload.state === "done") {
       const as = upload.storedAs && `, and stored as ${upload.storedAs}`;
-      announce(`${upload.name} is uploaded${as}.`);
+      announce(`${upload.name} is ${upload.file ? "uploaded" : "created"}${as}.`);
     }
     if (upload.state === "failed") announce(`${upload.name}: ${upload.problem}`, true);
     if (upload.state === "cancelled") {
