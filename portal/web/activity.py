@@ -7,7 +7,7 @@ from typing import Any, get_args
 from flask import Blueprint, Response, render_template, request, stream_with_context, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import Select
-from wtforms import SelectField  # type: ignore[import-untyped]
+from wtforms import SelectField, ValidationError  # type: ignore[import-untyped]
 from wtforms.validators import Optional  # type: ignore[import-untyped]
 
 from portal.activity import report
@@ -32,6 +32,11 @@ class FilterQuery(Query):
     since = DayField("From", [Optional()])
     until = DayField("To", [Optional()])
     before = page_before()
+
+    def validate_until(self, field: Any) -> None:
+        """Refuse days of which there are none."""
+        if self.since.data and field.data and self.since.data > field.data:
+            raise ValidationError("The first day is after the last one. Enter a later one here.")
 
     @property
     def given(self) -> dict[str, Any]:

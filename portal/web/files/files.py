@@ -15,7 +15,7 @@ from portal.core.models import Folder, StoredFile
 from portal.files import entries, listing, names, tree, unfinished
 from portal.files.downloads import Found, find_own
 from portal.files.listing import SORTS, Direction, Order
-from portal.files.quota import usage_of
+from portal.files.quota import QuotaExceededError, usage_of
 from portal.files.uploads import accept_files, add_file, received_files
 from portal.identity.current_user import (
     current_account,
@@ -149,6 +149,9 @@ def upload(public_id: str) -> ResponseReturnValue:
             stored = add_file(folder, incoming, client_name)
             placed.append((names.clean(client_name), stored.name))
             done("upload", stored)
+    except QuotaExceededError as error:
+        error.stored = len(placed)
+        raise
     finally:
         # Where it ended early, the next page says what was kept nevertheless.
         if placed:

@@ -8,7 +8,8 @@ from flask import Blueprint, abort, current_app, redirect, render_template, requ
 from flask.typing import ResponseReturnValue
 
 from portal.activity.record import Thing
-from portal.core.models import Entry
+from portal.core.database import db
+from portal.core.models import Entry, Folder
 from portal.files import listing, trash, tree
 from portal.identity.current_user import current_account, login_required
 from portal.web.flashes import done, list_placed, shorten, tell
@@ -92,7 +93,17 @@ def _restore(first: Entry, *others: Entry) -> ResponseReturnValue:
         done("restore", entry)
         restored.append((wanted, entry.name))
         if folder.id != home:
-            hints += f" ({shorten(wanted)}: its folder is gone)"
+            hints += f" ({shorten(wanted)}: {_why_elsewhere(home)})"
     where = shorten(folder.name) if folder.parent_id else "My files"
     tell(f"Restored to {where}: {list_placed(restored, 'items')}{hints[:200]}")
     return redirect(folder_url(folder))
+
+
+def _why_elsewhere(home: int | None) -> str:
+    """Return why an entry is not restored to its folder."""
+    folder = db.session.get(Folder, home)
+    if folder is None:
+        return "its folder is deleted"
+    if folder.trash_id is not None:
+        return f"its folder {shorten(folder.name)} is in the trash"
+    return f"at most {tree.DEEPEST} folders can be nested"

@@ -23,7 +23,7 @@ from portal.sharing import links, room, visitor
 from portal.storage.disk import OverAllowanceError
 from portal.storage.parts import PartFile, PartLockedError
 from portal.tus import headers, pieces, uploads
-from portal.web.filters import human_size
+from portal.web.filters import human_limit
 from portal.web.flashes import done
 from portal.web.forms import csrf
 
@@ -185,7 +185,9 @@ def _admit() -> None:
         abort(415, f"Uploads in pieces need the header Content-Type: {headers.CONTENT_TYPE}.")
     most = int(current_app.config["MAX_CONTENT_LENGTH"])
     if (request.content_length or 0) > most:
-        abort(413, f"A piece can have at most {human_size(most)}. Send the file in smaller pieces.")
+        abort(
+            413, f"A piece can have at most {human_limit(most)}. Send the file in smaller pieces."
+        )
     request.max_content_length = most + LONGEST_FORM
     csrf.protect()
 

@@ -371,6 +371,17 @@ def test_day_that_cannot_be_read_is_refused_and_nothing_is_sent(
         assert "Enter a day as year-month-day, such as 2027-01-31." in response.text
         assert "<bdi>a.txt</bdi>" not in response.text
         assert 'action="/activity"' in response.text
+        assert "matches" not in response.text
+
+
+@pytest.mark.parametrize("path", ["/activity", "/activity.csv"])
+def test_reversed_days_are_refused(path: str, alice: FlaskClient) -> None:
+    upload(alice, "a.txt")
+    response = alice.get(path, query_string={"since": "2026-02-01", "until": "2026-01-31"})
+    assert (response.status_code, response.mimetype) == (422, "text/html")
+    assert "The first day is after the last one." in response.text
+    same = {"since": f"{now():%Y-%m-%d}", "until": f"{now():%Y-%m-%d}"}
+    assert alice.get(path, query_string=same).status_code == 200
 
 
 def test_filter_that_cannot_match_shows_and_saves_nothing(alice: FlaskClient) -> None:
