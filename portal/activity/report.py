@@ -16,6 +16,7 @@ from portal.core import references, text
 from portal.core.clock import within
 from portal.core.database import db
 from portal.core.models import Activity, Entry, Receipt, StoredFile
+from portal.core.paging import Page, newest_first
 from portal.core.references import reference
 
 from .record import bring_in
@@ -212,12 +213,13 @@ def matching(
 
 def page(
     rows: Select[Activity, Receipt], before: int | None = None, *, has_names: bool
-) -> Sequence[Line]:
+) -> Page[Line]:
     """Return a page of rows, newest first: those older than the row ``before``."""
-    if before is not None:
-        rows = rows.where(Activity.id < before)
-    found = _read(rows.order_by(Activity.id.desc()).limit(PAGE))
-    return [Line(*row, has_names) for row in found]
+    bring_in(wait=False)
+    place = None if before is None else (before,)
+    return newest_first(rows, (Activity.id,), place, PAGE).map(
+        lambda row: Line(row[0], row[1], has_names)
+    )
 
 
 def as_csv(rows: Select[Activity, Receipt], zone: tzinfo, *, has_names: bool) -> Iterator[str]:

@@ -18,6 +18,7 @@ from portal.identity.current_user import current_account, login_required
 from portal.web.admin import for_administrators
 
 from .forms import DayField, Query, focus_first_error, page_before, text
+from .marks import end_or_beginning
 from .zone import current_zone, end_of, start_of
 
 activity = Blueprint("activity", __name__)
@@ -84,15 +85,16 @@ def _answer(owner_id: int | None, has_names: bool) -> ResponseReturnValue:
         return Response(rows, mimetype="text/csv", headers=headers)
     here = here.removesuffix("_csv")
     focus_first_error(form)
-    lines = report.page(wanted, form.before.data or None, has_names=has_names)
-    has_more = len(lines) == report.PAGE
+    shown = report.page(wanted, form.before.data or None, has_names=has_names)
+    before = shown.rows[-1].activity.id if shown.has_next else None
     page = render_template(
         "activity.html",
         form=form,
-        lines=lines,
+        lines=shown.rows,
+        changed=end_or_beginning(shown.is_end),
         here=here,
         csv=url_for(f"{here}_csv", **form.given),
-        next_page=url_for(here, **form.given, before=lines[-1].activity.id) if has_more else None,
+        next_page=url_for(here, **form.given, before=before) if before else None,
         is_everybody=owner_id is None,
         has_names=has_names,
     )

@@ -13,7 +13,8 @@ from portal.core.models import Entry, Folder
 from portal.files import listing, trash, tree
 from portal.identity.current_user import current_account, login_required
 from portal.web.flashes import done, list_placed, shorten, tell
-from portal.web.loaders import entry_or_404
+from portal.web.loaders import entry_of, entry_or_404
+from portal.web.marks import end_or_beginning
 
 from .files import ListQuery, folder_url
 
@@ -24,18 +25,19 @@ trash_pages = Blueprint("trash", __name__)
 @login_required
 def show() -> ResponseReturnValue:
     """List what I put into the trash."""
-    mark = ListQuery().after.data
-    before = entry_or_404(Entry, mark, "restore") if mark else None
-    found = trash.page(current_account().id, before, listing.PAGE + 1)
-    shown = found[: listing.PAGE]
+    owner_id, asked = current_account().id, ListQuery().after.data
+    before = entry_of(owner_id, asked)
+    if before and before.trash_id != before.id:  # restored, or with its folder in the trash again
+        before = None
+    page = trash.page(owner_id, before, listing.PAGE)
     return render_template(
         "files/trash.html",
-        shown=shown,
-        locations=tree.locations([entry for entry, _ in shown]),
+        page=page,
+        locations=tree.locations([entry for entry, _ in page.rows]),
         expiry=trash.expiry,
         days=current_app.config["TRASH_DAYS"],
-        has_next=len(found) > listing.PAGE,
         has_previous=before is not None,
+        changed=end_or_beginning(page.is_end, is_lost=bool(asked) and before is None),
     )
 
 
@@ -76,7 +78,7 @@ def delete(public_id: str) -> ResponseReturnValue:
 def empty() -> ResponseReturnValue:
     """Ask whether to delete all that is in the trash permanently, or delete it."""
     owner_id = current_account().id
-    if request.method != "POST" and trash.page(owner_id, most=1):
+    if request.method != "POST" and trash.page(owner_id, size=1).rows:
         return render_template("files/delete.html", entry=None)
     if things := [Thing.of(entry) for entry in trash.all_trashed(owner_id)]:
         trash.empty(current_account().id)

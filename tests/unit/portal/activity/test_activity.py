@@ -255,11 +255,11 @@ def test_filters_ignore_case_and_accents(
     for name, actor in (("Übung 10.txt", "alice"), ("übung 9.txt", "Zoë")):
         file.name = name
         record("rename", file, actor=actor)
-    assert len(report.page(report.matching(**wanted, has_names=True), has_names=True)) == count  # type: ignore[arg-type]
+    assert len(report.page(report.matching(**wanted, has_names=True), has_names=True).rows) == count  # type: ignore[arg-type]
 
 
 def read(before: int | None = None) -> Sequence[report.Line]:
-    return report.page(report.matching(has_names=True), before, has_names=True)
+    return report.page(report.matching(has_names=True), before, has_names=True).rows
 
 
 def test_rows_are_filtered_and_paged(file: StoredFile) -> None:
@@ -274,7 +274,7 @@ def test_rows_are_filtered_and_paged(file: StoredFile) -> None:
 
     def details(**wanted: object) -> int:
         rows = report.matching(action="rename", has_names=True, **wanted)  # type: ignore[arg-type]
-        return len(report.page(rows, has_names=True))
+        return len(report.page(rows, has_names=True).rows)
 
     assert details(actor="bob") == 53
     assert details(owner_id=99) == 0
