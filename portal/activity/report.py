@@ -31,6 +31,15 @@ _HEADINGS = ("action", "by", "address", "name", "detail", "outcome", "bytes sent
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
+_NOBODY = Activity.actor_key == ""
+BY = {
+    "Visitor": and_(_NOBODY, Activity.address.not_in(["", "command line"])),
+    "A command": and_(_NOBODY, Activity.address == "command line"),
+    "The portal": and_(_NOBODY, Activity.address == ""),
+}
+"""Who did something, if that was no account."""
+
+
 class Line(NamedTuple):
     """A row of the record and, for a download whose end is known, its receipt.
 
@@ -186,6 +195,7 @@ def matching(
     *,
     owner_id: int | None = None,
     actor: str = "",
+    by: str = "",
     action: str = "",
     name: str = "",
     since: datetime | None = None,
@@ -195,6 +205,7 @@ def matching(
     """Return the rows to report. What is empty does not filter.
 
     :param owner_id: the account whose files, or which itself, it concerns.
+    :param by: a key of :data:`BY`.
     :param actor: a name, and ``name`` a part of the file's: without regard to case and accents.
     :param name: a part of the file's name, or its reference.
     :param has_names: as for :class:`Line`: without names, none is compared either.
@@ -207,6 +218,7 @@ def matching(
         is_named = Activity.name_key.contains(part, autoescape=True) if has_names else false()
         is_meant = func.substr(Activity.entry, 1, references.LENGTH) == name
         rows = rows.where(or_(is_named, is_meant))
+    rows = rows.where(BY[by]) if by else rows
     rows = rows.where(Activity.at >= since) if since else rows
     return rows.where(Activity.at <= until) if until else rows
 

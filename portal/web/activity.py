@@ -29,7 +29,8 @@ class FilterQuery(Query):
 
     action = SelectField("Action", choices=["", *get_args(Action)], default="")
     name = text("File or folder", 255)
-    actor = text("By", 64)
+    by = SelectField("By", choices=["", *report.BY], default="")
+    actor = text("Account", 64)
     since = DayField("From", [Optional()])
     until = DayField("To", [Optional()])
     before = page_before()

@@ -431,6 +431,33 @@ def test_what_the_portal_does_by_itself_and_what_commands_do_is_told_apart(
     assert "<em>a command</em>" in page
 
 
+def test_what_no_account_did_is_found_by_who_did_it(alice: FlaskClient, file: StoredFile) -> None:
+    record("rename", file, detail="by a command")
+    record("delete", file, by_itself=True)
+    for action in ("download", "sign-in failed"):
+        line = {"action": action, "actor": "", "address": "198.51.100.7"}
+        db.session.add(Activity(owner_id=file.owner_id, **line))
+    db.session.commit()
+    record("move", file, actor="alice")
+
+    def actions(query: dict[str, str], path: str = "/activity") -> set[str]:
+        """Return the actions that a page, and its CSV, shows."""
+        page = alice.get(path, query_string=query)
+        with alice.get(f"{path}.csv", query_string=query) as saved:
+            text = saved.text
+        found = {row["action"] for row in csv.DictReader(io.StringIO(text, newline=""))}
+        assert found == set(re.findall(r"</td>\s*<td>([a-z -]+)(?:<br>|</td>)", page.text))
+        return found
+
+    assert actions({"by": "Visitor"}) == {"download", "sign-in failed"}
+    assert actions({"by": "A command"}) == {"rename"}
+    assert actions({"by": "The portal"}) == {"delete"}
+    assert actions({"by": "Visitor", "action": "download"}) == {"download"}
+    assert actions({"by": "Visitor", "actor": "alice"}) == set()
+    assert actions({"actor": "alice"}) >= {"move"}
+    assert alice.get("/activity?by=Nobody").status_code == 422
+
+
 def test_log_has_no_link_that_was_opened(app: Flask) -> None:
     def fail(token: str) -> str:
         raise RuntimeError(f"something about /s/{token}")
