@@ -267,6 +267,16 @@ def test_limits_read_well(size: int, words: str) -> None:
     assert filters.human_limit(size) == words
 
 
+@pytest.mark.parametrize("path", ["/", "/trash", "/nothing", "/account?x=1"])
+def test_head_takes_no_message_from_the_next_page(path: str, alice: FlaskClient) -> None:
+    upload(alice, "a.txt")
+    for _ in range(2):
+        answer = alice.head(path)
+        assert "Set-Cookie" not in answer.headers
+    assert "Uploaded: a.txt" in alice.get("/").text
+    assert "Uploaded: a.txt" not in alice.get("/").text
+
+
 _UNITS = {name: 1024**power for power, name in enumerate(("KiB", "MiB", "GiB", "TiB"), 1)}
 
 
