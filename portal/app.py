@@ -21,7 +21,7 @@ from portal.storage.disk import Storage
 from portal.storage.parts import Parts
 from portal.tus.method_override import MethodOverride
 from portal.web import activity, admin, errors, filters, headers, health, places, static_files, zone
-from portal.web.account import account, sign_in
+from portal.web.account import account, one_time_links, sign_in
 from portal.web.edge import Edge, Request, Room
 from portal.web.files import entries, files, trash, unfinished
 from portal.web.forms import csrf
@@ -29,7 +29,7 @@ from portal.web.sharing import links, upload_page, visitors
 from portal.web.uploads import tus
 
 _BLUEPRINTS = (
-    *(sign_in.auth, account.account, account.second_factor_pages, sign_in.invitation_pages),
+    *(sign_in.auth, account.account, account.second_factor_pages, one_time_links.invitation_pages),
     *(activity.activity, admin.admin, health.health),
     *(files.files, files.folders, entries.entry_pages, entries.zip_downloads),
     *(trash.trash_pages, unfinished.unfinished_pages, tus.tus),

@@ -16,6 +16,7 @@ from sqlalchemy.orm import aliased
 from portal.core import text
 from portal.core.database import change, db
 from portal.core.models import Account, Folder, OneTimeLink, RecoveryCode, Role, SignIn, StoredFile
+from portal.core.paging import Page
 from portal.files import entries
 from portal.files.uploads import remove_content
 from portal.identity import passwords, sessions
@@ -52,8 +53,8 @@ def list_with_last_use() -> Sequence[tuple[Account, datetime | None]]:
     return _with_last_use()
 
 
-def page(after: int | None = None) -> tuple[Sequence[tuple[Account, datetime | None]], int, bool]:
-    """Return a page of :func:`list_with_last_use`, the number of all, and whether more follow.
+def page(after: int | None = None) -> tuple[Page[tuple[Account, datetime | None]], int, bool]:
+    """Return a page of :func:`list_with_last_use`, the number of all, and whether it is the first.
 
     :param after: the id of the account that the page before ends with; the first page for another.
     """
@@ -61,11 +62,13 @@ def page(after: int | None = None) -> tuple[Sequence[tuple[Account, datetime | N
     names = db.session.execute(select(Account.id, Account.name)).all()
     every = [one for one, _ in sorted(names, key=lambda row: text.sort_key(row[1]))]
     start = every.index(after) + 1 if after in every else 0
+    is_end = start == len(every)
+    start = max(len(every) - PAGE, 0) if is_end else start
     end = start + PAGE
     # As JSON, so that the statement is the same for each number of them.
     shown = func.json_each(json.dumps(every[start:end])).table_valued("value")
     rows = _with_last_use(Account.id.in_(select(shown.c.value)))
-    return rows, len(every), end < len(every)
+    return Page(rows, end < len(every), is_end), len(every), start == 0
 
 
 def _with_last_use(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
 
 from flask import current_app, has_request_context, request
@@ -12,6 +11,7 @@ from portal.core import text
 from portal.core.clock import days_ago, latest
 from portal.core.database import change, commit_change, db
 from portal.core.models import Account, OneTimeLink, Role, hash_token, new_token, now
+from portal.core.paging import Page, newest_first
 from portal.identity.sessions import Proof
 
 from . import accounts
@@ -74,17 +74,15 @@ def create_reset_link(
     return _create(token, _RESET_VALIDITY, role=account.role, account_id=account.id)
 
 
-def open_invitations(before: int | None = None) -> Sequence[OneTimeLink]:
+def open_invitations(before: int | None = None) -> Page[OneTimeLink]:
     """Return a page of the invitations that can still be used, the latest first.
-
-    There is another page where one more than ``PAGE`` are returned.
 
     :param before: the id of the one that the page before ends with, if any.
     """
     works = OneTimeLink.expires_at > now(), OneTimeLink.created_at < latest()
     query = select(OneTimeLink).where(_IS_INVITATION, *works)
-    query = query if before is None else query.where(OneTimeLink.id < before)
-    return db.session.scalars(query.order_by(OneTimeLink.id.desc()).limit(PAGE + 1)).all()
+    place = None if before is None else (before,)
+    return newest_first(query, (OneTimeLink.id,), place, PAGE).map(lambda row: row[0])
 
 
 def revoke_invitation(public_id: str) -> bool:

@@ -16,6 +16,7 @@ from portal.core import references, text
 from portal.core.clock import within
 from portal.core.database import db
 from portal.core.models import Activity, Entry, Receipt, StoredFile
+from portal.core.paging import Page, newest_first
 from portal.core.references import reference
 
 from .record import bring_in
@@ -28,6 +29,15 @@ PAGE = 100
 """Rows of a page."""
 _HEADINGS = ("action", "by", "address", "name", "detail", "outcome", "bytes sent")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+_NOBODY = Activity.actor_key == ""
+BY = {
+    "Visitor": and_(_NOBODY, Activity.address.not_in(["", "command line"])),
+    "A command": and_(_NOBODY, Activity.address == "command line"),
+    "The portal": and_(_NOBODY, Activity.address == ""),
+}
+"""Who did something, if that was no account."""
 
 
 class Line(NamedTuple):
@@ -185,6 +195,7 @@ def matching(
     *,
     owner_id: int | None = None,
     actor: str = "",
+    by: str = "",
     action: str = "",
     name: str = "",
     since: datetime | None = None,
@@ -194,6 +205,7 @@ def matching(
     """Return the rows to report. What is empty does not filter.
 
     :param owner_id: the account whose files, or which itself, it concerns.
+    :param by: a key of :data:`BY`.
     :param actor: a name, and ``name`` a part of the file's: without regard to case and accents.
     :param name: a part of the file's name, or its reference.
     :param has_names: as for :class:`Line`: without names, none is compared either.
@@ -206,18 +218,20 @@ def matching(
         is_named = Activity.name_key.contains(part, autoescape=True) if has_names else false()
         is_meant = func.substr(Activity.entry, 1, references.LENGTH) == name
         rows = rows.where(or_(is_named, is_meant))
+    rows = rows.where(BY[by]) if by else rows
     rows = rows.where(Activity.at >= since) if since else rows
     return rows.where(Activity.at <= until) if until else rows
 
 
 def page(
     rows: Select[Activity, Receipt], before: int | None = None, *, has_names: bool
-) -> Sequence[Line]:
+) -> Page[Line]:
     """Return a page of rows, newest first: those older than the row ``before``."""
-    if before is not None:
-        rows = rows.where(Activity.id < before)
-    found = _read(rows.order_by(Activity.id.desc()).limit(PAGE))
-    return [Line(*row, has_names) for row in found]
+    bring_in(wait=False)
+    place = None if before is None else (before,)
+    return newest_first(rows, (Activity.id,), place, PAGE).map(
+        lambda row: Line(row[0], row[1], has_names)
+    )
 
 
 def as_csv(rows: Select[Activity, Receipt], zone: tzinfo, *, has_names: bool) -> Iterator[str]:

@@ -107,16 +107,33 @@ def subfolder(folder: Folder, name: str) -> Folder:
 
     :raises TooDeepError: if it would lie too deep.
     """
-    free = names.first_free(name, lambda tried: _exists(folder.id, tried, Entry.is_file.is_(True)))
-    key = text.fold(free)
-    here = Folder.parent_id == folder.id, Folder.trash_id.is_(None), Folder.name_key == key
-    if found := db.session.scalar(select(Folder).where(*here)):
+    free, found = _find_subfolder(folder, name)
+    if found:
         return found
     tree.check_depth(tree.depth(folder.id) + 1)
     created = Folder(name=free, owner_id=folder.owner_id, parent_id=folder.id)
     db.session.add(created)
     db.session.flush()
     return created
+
+
+def names_on(folder: Folder, path: Sequence[str]) -> Sequence[str]:
+    """Return the names of the folders that :func:`make_path` returned, as far as they are there."""
+    found: list[str] = []
+    for name in path:
+        _, inner = _find_subfolder(folder, names.clean(name))
+        if inner is None:
+            break
+        found.append(inner.name)
+        folder = inner
+    return found
+
+
+def _find_subfolder(folder: Folder, name: str) -> tuple[str, Folder | None]:
+    """Return the name that a folder gets beside the files of another, and the one that has it."""
+    free = names.first_free(name, lambda tried: _exists(folder.id, tried, Entry.is_file.is_(True)))
+    here = Folder.parent_id == folder.id, Folder.trash_id.is_(None)
+    return free, db.session.scalar(select(Folder).where(*here, Folder.name_key == text.fold(free)))
 
 
 def rename(entry: Entry, wanted: str) -> str:

@@ -46,11 +46,15 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A part of a list, and whether something comes before and after it."""
+    """A part of a list, and whether something comes before and after it.
+
+    :param is_end: whether it is the list's end, as nothing is left of the page that was asked for.
+    """
 
     entries: Sequence[Entry]
     has_previous: bool
     has_next: bool
+    is_end: bool = False
 
 
 def page(
@@ -69,6 +73,9 @@ def page(
     direction = direction if mark else "after"
     found = _take(folder, order, kinds, direction, mark)
     more = len(found) > PAGE
+    if mark and not found and direction == "after":
+        last = _take(folder, order, kinds, "before", None)
+        return Page(last[:PAGE][::-1], len(last) > PAGE, has_next=False, is_end=bool(last))
     if direction == "after":
         return Page(found[:PAGE], has_previous=mark is not None, has_next=more)
     if not more:  # the first page, and whole

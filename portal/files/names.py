@@ -44,6 +44,11 @@ def clean(name: str) -> str:
     return _UNNAMED if seen in {"", ".", ".."} else short
 
 
+def is_kept(wanted: str, given: str) -> bool:
+    """Return whether a name is as a client gave it, however that composes accents."""
+    return len(wanted) <= _MOST_READ and unicodedata.normalize("NFC", wanted).strip() == given
+
+
 def portable(name: str) -> str:
     """Make a name stay one component of a path, whichever system unpacks it from a ZIP."""
     # Windows leaves dots and spaces at the end out, so that '.. ' would be '..'.

@@ -39,7 +39,12 @@ class Usage(NamedTuple):
 
 
 class QuotaExceededError(Exception):
-    """An account may not have that many bytes more."""
+    """An account may not have that many bytes more.
+
+    :ivar stored: how many files were stored before the one that was refused.
+    """
+
+    stored = 0
 
     def __init__(self, account: Account) -> None:
         self.account, self.usage = account, usage_of(account)

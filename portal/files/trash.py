@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import aliased
 
 from portal.activity.record import Thing, record
+from portal.core import paging
 from portal.core.clock import believed, correct, days_ago
 from portal.core.database import change, db
 from portal.core.models import Entry, Folder, StoredFile, now
@@ -57,17 +58,14 @@ def put(selected: Iterable[Entry]) -> datetime:
 
 
 def page(
-    owner_id: int, before: Entry | None = None, most: int = 100
-) -> Sequence[tuple[Entry, int]]:
+    owner_id: int, before: Entry | None = None, size: int = 100
+) -> paging.Page[tuple[Entry, int]]:
     """Return what was put into the trash before an entry, the last first, and the bytes of each."""
     inside = aliased(Entry)
-    size = select(func.coalesce(func.sum(inside.size), 0)).where(inside.trash_id == Entry.id)
-    query = select(Entry, size.scalar_subquery()).where(*_tops(owner_id))
-    if before is not None:
-        place = sa.tuple_(Entry.trashed_at, Entry.id)
-        query = query.where(place < sa.tuple_(before.trashed_at, before.id))
-    query = query.order_by(Entry.trashed_at.desc(), Entry.id.desc()).limit(most)
-    return [(entry, int(held)) for entry, held in db.session.execute(query)]
+    held = select(func.coalesce(func.sum(inside.size), 0)).where(inside.trash_id == Entry.id)
+    tops = select(Entry, held.scalar_subquery()).where(*_tops(owner_id))
+    place = (before.trashed_at, before.id) if before else None
+    return paging.newest_first(tops, (Entry.trashed_at, Entry.id), place, size)
 
 
 def trashed_at(owner_id: int, moment: datetime) -> Sequence[Entry]:

@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Select, select
 
 from portal.core.database import db
 from portal.core.models import Account, Entry, FileRequest, Share, hash_token, new_token, now
+from portal.core.paging import Page, newest_first
 from portal.identity import passwords
 
 from .visitor import Visited
@@ -82,14 +83,11 @@ def via(link: Share | FileRequest | Visited) -> str:
     return f"via '{link.note}'" if link.note else "via a link"
 
 
-def of_owner(kind: type[L], account: Account, before: int | None = None) -> Sequence[L]:
-    """Return a page of an account's links of one kind, newest first: those before the id, if any.
-
-    There is another page where one more than ``PAGE`` are returned.
-    """
-    rows = _newest_first(kind, kind.owner_id == account.id)
-    rows = rows if before is None else rows.where(kind.id < before)
-    return db.session.scalars(rows.limit(PAGE + 1)).all()
+def of_owner(kind: type[L], account: Account, before: int | None = None) -> Page[L]:
+    """Return a page of an account's links of one kind, newest first: those before an id, if any."""
+    mine = select(kind).where(kind.owner_id == account.id)
+    place = None if before is None else (before,)
+    return newest_first(mine, (kind.id,), place, PAGE).map(lambda row: row[0])
 
 
 def shares_of(entry: Entry) -> Sequence[Share]:

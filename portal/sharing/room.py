@@ -127,7 +127,7 @@ def reserve(request: FileRequest, size: int, *, has_begun: bool) -> None:
         .where(or_(FileRequest.expires_at.is_(None), FileRequest.expires_at > now()))
         .where(exists().where(Account.id == FileRequest.owner_id, Account.is_active))
         .where(or_(of_files.is_(None), FileRequest.files + files < of_files))
-        .where(or_(of_bytes.is_(None), FileRequest.size + held + size <= of_bytes))
+        .where(or_(of_bytes.is_(None), FileRequest.size + held + max(size, 1) <= of_bytes))
     )
     if not change(open_request.values(files=FileRequest.files + 1, size=FileRequest.size + size)):
         db.session.rollback()
@@ -181,7 +181,8 @@ def _check(
 ) -> None:
     if files_left is not None and files > files_left:
         raise LimitReachedError(request, files_left, None)
-    if size_left is not None and size > size_left:
+    # What is used up accepts no empty file, either.
+    if size_left is not None and max(size, 1) > size_left:
         raise LimitReachedError(request, None, size_left)
 
 

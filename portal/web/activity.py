@@ -7,7 +7,7 @@ from typing import Any, get_args
 from flask import Blueprint, Response, render_template, request, stream_with_context, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import Select
-from wtforms import SelectField  # type: ignore[import-untyped]
+from wtforms import SelectField, ValidationError  # type: ignore[import-untyped]
 from wtforms.validators import Optional  # type: ignore[import-untyped]
 
 from portal.activity import report
@@ -18,6 +18,7 @@ from portal.identity.current_user import current_account, login_required
 from portal.web.admin import for_administrators
 
 from .forms import DayField, Query, focus_first_error, page_before, text
+from .marks import end_or_beginning
 from .zone import current_zone, end_of, start_of
 
 activity = Blueprint("activity", __name__)
@@ -28,10 +29,16 @@ class FilterQuery(Query):
 
     action = SelectField("Action", choices=["", *get_args(Action)], default="")
     name = text("File or folder", 255)
-    actor = text("By", 64)
+    by = SelectField("By", choices=["", *report.BY], default="")
+    actor = text("Account", 64)
     since = DayField("From", [Optional()])
     until = DayField("To", [Optional()])
     before = page_before()
+
+    def validate_until(self, field: Any) -> None:
+        """Refuse days of which there are none."""
+        if self.since.data and field.data and self.since.data > field.data:
+            raise ValidationError("The first day is after the last one. Enter a later one here.")
 
     @property
     def given(self) -> dict[str, Any]:
@@ -79,15 +86,16 @@ def _answer(owner_id: int | None, has_names: bool) -> ResponseReturnValue:
         return Response(rows, mimetype="text/csv", headers=headers)
     here = here.removesuffix("_csv")
     focus_first_error(form)
-    lines = report.page(wanted, form.before.data or None, has_names=has_names)
-    has_more = len(lines) == report.PAGE
+    shown = report.page(wanted, form.before.data or None, has_names=has_names)
+    before = shown.rows[-1].activity.id if shown.has_next else None
     page = render_template(
         "activity.html",
         form=form,
-        lines=lines,
+        lines=shown.rows,
+        changed=end_or_beginning(shown.is_end),
         here=here,
         csv=url_for(f"{here}_csv", **form.given),
-        next_page=url_for(here, **form.given, before=lines[-1].activity.id) if has_more else None,
+        next_page=url_for(here, **form.given, before=before) if before else None,
         is_everybody=owner_id is None,
         has_names=has_names,
     )

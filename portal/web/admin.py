@@ -26,6 +26,7 @@ from portal.web import shown_once
 from portal.web.filters import human_size
 from portal.web.flashes import done, shorten, tell
 from portal.web.forms import Form, OptionalField, Query, form_page, page_before, text
+from portal.web.marks import end_or_beginning
 
 admin = Blueprint("admin", __name__)
 
@@ -120,14 +121,14 @@ def with_account(
 def index() -> ResponseReturnValue:
     """List the accounts."""
     after = PlaceQuery().after.data or None
-    shown, number, has_next = accounts.page(after)
+    page, number, is_first = accounts.page(after)
     return render_template(
         "admin/accounts.html",
-        accounts=shown,
-        usages=usages(one for one, _ in shown),
+        page=page,
+        usages=usages(one for one, _ in page.rows),
         number=number,
-        has_next=has_next,
-        has_previous=after is not None,
+        has_previous=not is_first,
+        changed=end_or_beginning(page.is_end, is_lost=after is not None and is_first),
     )
 
 
@@ -231,13 +232,13 @@ def invite() -> ResponseReturnValue:
     form = InvitationForm()
     if not form.validate_on_submit():
         before = PlaceQuery().before.data or None
-        found = invitations.open_invitations(before)
+        page = invitations.open_invitations(before)
         return form_page(
             "admin/invitations.html",
             form,
-            invitations=found[: invitations.PAGE],
-            has_next=len(found) > invitations.PAGE,
+            page=page,
             has_previous=before is not None,
+            changed=end_or_beginning(page.is_end),
         )
     role = Role.ADMINISTRATOR if form.administrator.data else Role.MEMBER
     days = form.days.data or invitations.INVITATION_DAYS

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from math import ceil
 from typing import Any
 
-from flask import Flask, Response, current_app, redirect, render_template, request, url_for
+from flask import Flask, Response, current_app, render_template, request, session
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError  # type: ignore[import-untyped]
 from limits.errors import StorageError
@@ -26,14 +26,16 @@ from portal.files import unfinished
 from portal.files.entries import GoneError
 from portal.files.quota import QuotaExceededError
 from portal.files.uploads import takes_files
-from portal.identity.current_user import current_account, signed_in_account
+from portal.identity.current_user import current_account
 from portal.identity.throttle import TooManyAttemptsError
 from portal.storage.disk import ContentLostError, OverAllowanceError, StorageFullError
 
+from . import stale_forms
+from .account import sign_in
 from .csrf import ForeignOriginError, lacks_cookie
 from .edge import FieldTooLongError, UnusableTextError
-from .filters import human_size
-from .flashes import list_names, tell
+from .filters import human_limit, human_size
+from .flashes import list_names
 from .places import BusyError
 
 _WORDS = {
@@ -48,10 +50,11 @@ _WORDS = {
     ),
     507: (
         "Disk full",
-        "The portal's disk is full. Delete files that you no longer need, or tell whoever runs the"
-        " portal.",
+        "The portal's disk is full. Delete files that you no longer need and empty the trash, or"
+        " tell whoever runs the portal.",
     ),
 }
+_FULL_FOR_VISITORS = "The portal's disk is full. Tell whoever sent you the link. Try again later."
 _SIGN_IN = {"auth.sign_in", "auth.enter_code"}
 """Forms that are shown anew where they have expired."""
 
@@ -75,7 +78,7 @@ def _http_error(error: HTTPException) -> ResponseReturnValue:
 def _too_large(error: RequestEntityTooLarge) -> ResponseReturnValue:
     if _is_for_program() or not takes_files():
         return _http_error(error)
-    limit = human_size(current_app.config["MAX_CONTENT_LENGTH"])
+    limit = human_limit(current_app.config["MAX_CONTENT_LENGTH"])
     files = current_app.config["MAX_FORM_PARTS"] - 1  # one is the form's token
     text = (
         f"The limit is {limit} and {files} files at once. No file was stored. Upload fewer or"
@@ -91,11 +94,20 @@ def _over_quota(error: QuotaExceededError) -> ResponseReturnValue:
         others = f" and {human_size(usage.waiting)} for what is not uploaded completely ({names})"
         cancel = " cancel unfinished uploads,"
     text = (
-        f"You have used {human_size(usage.used)} of your {human_size(usage.quota)}, including the"
+        f"You have used {human_size(usage.used)} of your {human_limit(usage.quota)}, including the"
         f" trash{others}. Delete files that you no longer need and empty the trash,{cancel} or ask"
         " an administrator for more."
     )
-    return _page(413, "Quota exceeded", text)
+    return _page(413, "Quota exceeded", f"{_sent(error)}{text}")
+
+
+def _sent(error: QuotaExceededError) -> str:
+    """Return what a plain form sent and what became of it, which the tray shows by itself."""
+    if _is_for_program():
+        return ""
+    size, room = human_size(request.content_length or 0), human_limit(error.usage.free)
+    kept = "The rest was not stored." if error.stored else "Nothing was stored."
+    return f"You sent {size}, and there is room for {room}. {kept} "
 
 
 def _not_written(error: OperationalError) -> ResponseReturnValue:
@@ -111,6 +123,9 @@ def _not_written(error: OperationalError) -> ResponseReturnValue:
 def _disk_full(error: StorageFullError | OperationalError) -> ResponseReturnValue:
     cause = getattr(error, "orig", None) or error.__cause__ or error
     current_app.logger.error("the disk is full: %s", cause)
+    is_sending = _is_for_program() and "_user_id" not in session
+    if is_sending or request.blueprint in {"upload_page", "share_page"}:
+        return _page(507, "Disk full", _FULL_FOR_VISITORS)
     return _page(507)
 
 
@@ -153,21 +168,18 @@ def _expired(_error: CSRFError) -> ResponseReturnValue:
             " that: have it send X-Forwarded-Proto, and set PORTAL_PROXIES."
         )
         return _page(400, "No session", text)
+    if _is_for_program():
+        text = "The token belongs to another session. Ask for the present one, and try again."
+        return _page(400, "Another session", text)
+    if request.endpoint not in _SIGN_IN:
+        return stale_forms.answer()
     if current_app.config["SESSION_COOKIE_NAME"] not in request.cookies:
         text = (
-            "The browser sent no cookie of the portal, so nothing was changed. Go back and reload"
+            "The browser sent no cookie of the portal, so you are not signed in. Go back and reload"
             " the page. If it happens again, allow cookies for this address."
         )
         return _page(400, "No session", text)
-    if request.endpoint in _SIGN_IN:  # whoever is signed in, by another tab, goes on from there
-        if not signed_in_account():
-            tell("The form had expired, so you are not signed in yet. Try again.", "error")
-        return redirect(url_for(request.endpoint, next=request.values.get("next")))
-    text = (
-        "The form belongs to another session, so nothing was changed. Go back, reload the page and"
-        " send the form again."
-    )
-    return _page(400, "The form has expired", text)
+    return sign_in.show_anew()
 
 
 def _unknown_host(_error: SecurityError) -> ResponseReturnValue:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 from flask import Flask, g, url_for
@@ -48,7 +49,7 @@ _SYSTEMS = (
 
 def init_app(app: Flask) -> None:
     """Register the template filters."""
-    for template_filter in (human_size, human_time, human_day, icon, device):
+    for template_filter in (human_size, human_limit, human_time, human_day, icon, device):
         app.add_template_filter(template_filter)
     app.add_template_global(url_of)
 
@@ -63,15 +64,26 @@ def url_of(endpoint: str, entry: Entry) -> str:
 
 def human_size(size: int) -> str:
     """Return a size, such as ``1.4 MiB``."""
+    return _human(size, lambda unit: (20 * size + unit) // (2 * unit))
+
+
+def human_limit(size: int) -> str:
+    """Return a limit, such as ``1.4 MiB``, of which all that is shown is accepted: rounded down.
+
+    Nobody can send a part of a byte: 307.2 MiB, which are 322,122,547.2 bytes, stay what they are.
+    """
+    return _human(size, lambda unit: (10 * size + 9) // unit)
+
+
+def _human(size: int, tenths_of: Callable[[int], int]) -> str:
     if size < 1024:
         return f"{size} byte{'' if size == 1 else 's'}"
-    amount = float(size)
-    for unit in _UNITS:
-        amount /= 1024
+    for power, name in enumerate(_UNITS, 1):
+        tenths = tenths_of(1024**power)
         # Rounding must not write almost a MiB as '1024 KiB'.
-        if round(amount, 1) < 1024 or unit == _UNITS[-1]:
+        if tenths < 10 * 1024 or name == _UNITS[-1]:
             break
-    return f"{amount:.1f}".removesuffix(".0") + f" {unit}"
+    return f"{tenths // 10}.{tenths % 10}".removesuffix(".0") + f" {name}"
 
 
 def human_time(moment: datetime) -> str:

@@ -45,23 +45,23 @@ def done(
 
 def list_names(names: Sequence[str], noun: str = "files") -> str:
     """Return ``a.txt``, ``2 files: a.txt, b.txt`` or ``4 files: a, b, c and 1 more``."""
-    listed = ", ".join(shorten(name) for name in names[:_NAMED])
-    if len(names) == 1:
-        return listed
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{len(names)} {noun}: {listed}{more}"
+    return list_placed([(name, name) for name in names], noun)
 
 
 def list_placed(placed: Sequence[tuple[str, str]], noun: str = "files") -> str:
-    """Return names as :func:`list_names`, first and with a hint those that were taken.
+    """Return names as :func:`list_names`, first those that were taken, each with a hint.
 
     :param placed: for each entry, the name that was wanted, and the one that it got.
     """
     taken_first = sorted(placed, key=lambda names: names[0] == names[1])
-    hints = "".join(taken_hint(*names) for names in taken_first[:_NAMED])
-    taken = sum(wanted != given for wanted, given in placed)
-    more = f" (and {taken - _NAMED} more)" if taken > _NAMED else ""
-    return f"{list_names([given for _, given in taken_first], noun)}{hints}{more}"
+    shown, rest = taken_first[:_NAMED], taken_first[_NAMED:]
+    listed = ", ".join(f"{shorten(given)}{taken_hint(wanted, given)}" for wanted, given in shown)
+    if len(placed) == 1:
+        return listed
+    taken = sum(wanted != given for wanted, given in rest)
+    hint = f" ({taken} of them under other names)" if taken else ""
+    more = f" and {len(rest)} more{hint}" if rest else ""
+    return f"{len(placed)} {noun}: {listed}{more}"
 
 
 def taken_hint(wanted: str, given: str) -> str:

@@ -50,6 +50,8 @@ def _set_headers(response: Response) -> Response:
     response.headers.update(constant(current_app))
     # A delivered file has its own policy and caching rules.
     response.headers.setdefault("Content-Security-Policy", _PAGE_POLICY)
-    # So have static files; anything else may contain personal data.
+    # So have static files; anything else may contain personal data, and an error may be over soon.
     response.headers.setdefault(*_NOT_STORED)
+    if response.status_code >= HTTPStatus.BAD_REQUEST:
+        response.headers["Cache-Control"] = "no-store"
     return response

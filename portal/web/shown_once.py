@@ -45,7 +45,7 @@ def take(what: str, otherwise: str) -> Any:
     here = request.script_root + request.path
     kept = session.get(_KEY, [])
     mine = next((one for one in kept if one["page"] == here), None)
-    if mine and request.method != "HEAD":
+    if mine:  # a HEAD saves no session
         session[_KEY] = [one for one in kept if one is not mine]
     if not mine or time.time() >= mine["until"]:
         tell(f"{what} are shown only once. If you have lost yours, create new ones.", "error")

@@ -16,6 +16,7 @@ from tests.support.browser.portal import (
     Portal,
     choose_files,
     drop_files,
+    drop_tree,
     make_folder,
     sha256_of,
     wait_until_uploaded,
@@ -227,6 +228,15 @@ def test_tray_says_the_other_name_that_a_file_got(portal: Portal, tmp_path: Path
     assert said == ["Done, 1 byte", "Done, 2 bytes. Stored as Übung (2).txt"]
     stored = rows(portal.run, "SELECT name, size FROM entry WHERE name GLOB 'Übung*'")
     assert sorted(stored) == [("Übung (2).txt", 2), ("Übung.txt", 1)]
+    drop_tree(page, {"Übung.txt": {"Empty": {}, "a": "1"}})
+    page.locator("#tray li[data-state=done]").nth(3).wait_for()
+    said = page.locator("#tray li[data-state=done] .said").all_inner_texts()
+    assert sorted(said[2:]) == [
+        "Done, 1 byte. Stored as Übung (3).txt/a",
+        "Folder created as Übung (3).txt/Empty",
+    ]
+    inside = {path for path in stored_in(portal.run, "Taken") if "/" in path}
+    assert inside == {f"Übung (3).txt/{path}" for path in ("", "a", "Empty/")}
 
 
 def test_what_does_not_fit_says_the_limit_and_the_cure(portal: Portal, tmp_path: Path) -> None:

@@ -1,27 +1,23 @@
-"""Signing in and out, and what the links of administrators open: a new account or password."""
+"""Signing in and out."""
 
 from __future__ import annotations
 
 import hmac
 import time
-from collections.abc import Callable
-from typing import TypeVar
 
 from flask import Blueprint, Flask, flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 
-from portal.accounts import accounts, invitations
-from portal.accounts.accounts import AccountError, UnusableNameError
-from portal.accounts.invitations import LinkError, LinkUnknownError
+from portal.accounts import accounts
 from portal.activity.record import record
 from portal.core.database import db
 from portal.core.models import Account, hash_token
+from portal.core.text import fold
 from portal.files.policy import may_manage_accounts
-from portal.identity import second_factor, sessions, throttle
+from portal.identity import second_factor, throttle
 from portal.identity.current_user import (
     clear_session,
     current_account,
-    current_sign_in_id,
     end_session,
     forget_ended_session,
     login_manager,
@@ -32,18 +28,15 @@ from portal.identity.current_user import (
 from portal.identity.sessions import OutdatedProofError, Proof
 from portal.identity.throttle import Attempt
 from portal.storage.ballast import with_room_to_delete
+from portal.web import stale_forms
 from portal.web.flashes import done, tell
 from portal.web.forms import form_page
+from portal.web.next_page import next_page
 
-from .forms import CodeForm, InvitationForm, NewPasswordForm, SignInForm
+from .forms import CodeForm, SignInForm
 
 auth = Blueprint("auth", __name__)
-invitation_pages = Blueprint("invitations", __name__)
 
-T = TypeVar("T")
-
-_LONGEST_TARGET = 1024
-"""Bytes of an address to go on to. It waits for the code in a cookie, which browsers keep short."""
 _WAITING = "waiting for the second factor"
 _PAGES = {
     "files.download": "entries.show_in_folder",
@@ -71,7 +64,7 @@ def init_app(app: Flask) -> None:
 def sign_in() -> ResponseReturnValue:
     """Show the form, or check the password and go on to where the person was headed."""
     target, form = next_page(), SignInForm()
-    if signed_in_account():
+    if _is_there(form):
         return redirect(target)
     if request.method != "POST":
         return render_template("account/sign_in.html", form=form, target=target)
@@ -121,127 +114,67 @@ def enter_code() -> ResponseReturnValue:
 @with_room_to_delete
 def sign_out() -> ResponseReturnValue:
     """End this session, so that no copy of its cookie goes on working."""
-    name, owner_id = current_account().name, current_account().id
-    end_session()
-    done("sign out", owner_id=owner_id, actor=name)
+    _end_session()
     flash("You are signed out.")
     return redirect(url_for("auth.sign_in"))
 
 
-# A link's token moves from the address into the session at once. It is in no page's address then,
-# and so in no Referer, which servers log with the request for the style sheet already.
-@invitation_pages.get("/invitation/<token>", endpoint="open_invitation")
-@invitation_pages.get("/reset/<token>", endpoint="open_reset")
-def open_link(token: str) -> ResponseReturnValue:
-    """Keep a link's token in the session, and show a page without it in its address."""
-    kind = (request.endpoint or "").rpartition("_")[2]
-    session[kind] = token[: invitations.LONGEST_TOKEN]
-    return redirect(url_for(f"invitations.{kind}"))
-
-
-@invitation_pages.route("/invitation", methods=["GET", "POST"])
-def invitation() -> ResponseReturnValue:
-    """Ask for a name and a password, and create the account."""
-    token, form = session.get("invitation", ""), InvitationForm()
-    _find(invitations.find_invitation, token)
-    proof = _submit(
-        form,
-        lambda: invitations.accept_invitation(token, form.username.data, form.new_password.data),
-    )
-    if proof is None:
-        return form_page("account/invitation.html", form)
-    done("change account", owner_id=proof.account_id, actor=proof.name, detail="by an invitation")
-    if signed_in_account():
-        sessions.end(current_sign_in_id())
-    start_session(proof)
-    tell("Account created. You are signed in.")
-    return redirect(url_for("files.index"))
-
-
-@invitation_pages.route("/reset", methods=["GET", "POST"])
-def reset() -> ResponseReturnValue:
-    """Ask for a new password, and set it."""
-    token, form = session.get("reset", ""), NewPasswordForm()
-    name = _find(invitations.find_reset, token)[1].name
-    proof = _submit(form, lambda: invitations.reset_password(token, form.new_password.data))
-    if proof is None:
-        return form_page("account/reset.html", form, name=name)
-    throttle.forget_failures(proof.account_id, proof.name)
-    detail = "password, by a link"
-    done("change account", owner_id=proof.account_id, actor=proof.name, detail=detail)
-    session.pop("reset", None)
-    flash("Password changed. Sign in with the new one.")
-    return redirect(url_for("auth.sign_in"))
-
-
 @auth.errorhandler(OutdatedProofError)
-@invitation_pages.errorhandler(OutdatedProofError)
 def ask_for_password(_error: OutdatedProofError | None = None) -> ResponseReturnValue:
     """Go back to the form for the password, where the account was changed since it was entered."""
     flash("Sign in with your password first.")
     return redirect(url_for("auth.sign_in"))
 
 
-@invitation_pages.errorhandler(LinkError)
-def show_dead_link(error: LinkError) -> ResponseReturnValue:
-    """Say why a link does not work, and forget it."""
-    session.pop(request.path.strip("/"), None)
-    return render_template("account/dead_link.html", reason=str(error)), 410
+def show_anew() -> ResponseReturnValue:
+    """Answer a form for signing in that belongs to another session: show it again, or go on.
 
-
-def is_local(target: str) -> bool:
-    r"""Return whether a redirect stays on this site, and is short enough to wait for a code.
-
-    Browsers read ``//host`` and ``/\host`` as another site, and drop control characters first.
+    Whoever is signed in by another tab goes on from there, unless the form has another name.
     """
-    return (
-        target.startswith("/")
-        and not target.startswith("//")
-        and "\\" not in target
-        and target.isprintable()
-        and len(target.encode()) <= _LONGEST_TARGET
-    )
+    account, form = signed_in_account(), SignInForm()
+    if account is None:
+        tell("The form had expired, so you are not signed in yet. Try again.", "error")
+        return redirect(url_for(request.endpoint or "", next=request.values.get("next")))
+    if request.endpoint == "auth.enter_code" or _is_there(form):
+        return redirect(next_page())
+    values = {"form": form, "target": next_page(), "present": account.name}
+    return render_template("account/sign_in.html", **values), 400
 
 
-def next_page() -> str:
-    """Return the page of this site that the request asks to go on to; my files, if none."""
-    target = request.values.get("next", "").strip()
-    return target if is_local(target) else url_for("files.index")
-
-
-def _find(find: Callable[[str], T], token: str) -> T:
-    """Find what a token is for. An unknown one counts as guessed."""
-    try:
-        return find(token)
-    except LinkUnknownError:
-        if token:
-            throttle.count_link().log_failure()
-        raise
-
-
-def _submit(form: NewPasswordForm, use_link: Callable[[], Proof]) -> Proof | None:
-    """Use a link with what a form holds, if it was sent. If that is refused, the form says why."""
-    if request.method != "POST":
-        return None
-    attempt = throttle.count_choice("link")
-    if not form.validate():
-        return None
-    try:
-        proof = use_link()
-    except UnusableNameError as error:
-        form.username.errors = [str(error)]
-    except AccountError as error:
-        form.new_password.errors = [str(error)]
-    else:
-        attempt.succeeded()
-        return proof
-    return None
+def _is_there(form: SignInForm) -> bool:
+    """Return whether somebody is signed in, and the form names nobody else."""
+    account, name = signed_in_account(), form.username
+    if account is None or not name.validate(form):
+        return False
+    return fold(name.data) in {"", account.name_key}
 
 
 def _signed_in(proof: Proof, target: str) -> ResponseReturnValue:
+    before = leave_session(proof)
     start_session(proof)
     done("sign in", owner_id=proof.account_id, actor=proof.name)
+    if before:
+        tell(f"{before}You are signed in as {proof.name}.")
     return redirect(target)
+
+
+def leave_session(proof: Proof) -> str:
+    """End the session that this browser has, and return a sentence about it if it was another's.
+
+    :param proof: of who is about to sign in.
+    """
+    account = signed_in_account()
+    if account is None:
+        return ""
+    said = f"{account.name} is signed out. " if account.id != proof.account_id else ""
+    _end_session()
+    return said
+
+
+def _end_session() -> None:
+    name, owner_id = current_account().name, current_account().id
+    end_session()
+    done("sign out", owner_id=owner_id, actor=name)
 
 
 def _failed(attempt: Attempt, form: SignInForm, target: str) -> ResponseReturnValue:
@@ -259,7 +192,10 @@ def _record_failure(found: Proof | None, what: str) -> None:
 
 def _wait_for_code(proof: Proof, target: str) -> None:
     """Remember who gave the password, in a session that has nothing of the account before."""
+    said = leave_session(proof)
     clear_session()
+    if said:
+        tell(said)
     session[_WAITING] = {
         "account": proof.account_id,
         "proof": _hashed(proof),
@@ -288,8 +224,9 @@ def _hashed(proof: Proof) -> str:
 @login_manager.unauthorized_handler  # type: ignore[untyped-decorator]
 def _ask_to_sign_in() -> ResponseReturnValue:
     forget_ended_session()
-    # Coming back by GET to what was a POST would find nothing.
-    if request.method not in {"GET", "HEAD"} or request.path == "/":
+    if request.method not in {"GET", "HEAD"}:
+        return stale_forms.answer()
+    if request.path == "/":
         return redirect(url_for("auth.sign_in"))
     page = _PAGES.get(request.endpoint or "", request.endpoint or "")
     target = url_for(page, **(request.view_args or {}))

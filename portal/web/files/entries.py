@@ -20,9 +20,10 @@ from portal.sharing.status import status_of
 from portal.storage.content import current_storage
 from portal.storage.disk import ContentLostError
 from portal.web import places
-from portal.web.account.sign_in import next_page
 from portal.web.flashes import done, list_names, list_placed, shorten, taken_hint, tell
-from portal.web.loaders import entry_or_404, selected_or_404
+from portal.web.loaders import entry_of, entry_or_404, selected_or_404
+from portal.web.marks import end_or_beginning
+from portal.web.next_page import next_page
 from portal.web.previews import preview_of
 from portal.web.zone import current_zone
 
@@ -106,19 +107,16 @@ def select_folder() -> ResponseReturnValue:
     """Show folders to move the selection to, level by level."""
     query = SelectionQuery()
     selected = selected_or_404("change", query.entry.data) or abort(404)
-    folder, mark = _target(query, "read"), query.after.data
-    path = tree.path_to(folder.id)
+    folder, asked = _target(query, "read"), query.after.data
+    path, mark = tree.path_to(folder.id), entry_of(folder.owner_id, asked)
+    page = listing.page(folder, listing.Order(), mark=mark, folders_only=True)
     return render_template(
         "files/move.html",
         selected=selected,
         folder=folder,
         path=path,
-        page=listing.page(
-            folder,
-            listing.Order(),
-            mark=entry_or_404(Folder, mark, "read") if mark else None,
-            folders_only=True,
-        ),
+        page=page,
+        changed=end_or_beginning(page.is_end, is_lost=bool(asked) and mark is None),
         is_here=all(entry.parent_id == folder.id for entry in selected),
         is_inside=bool({entry.id for entry in selected} & {step.id for step in path}),
     )

@@ -15,7 +15,7 @@ from portal.core.models import Folder, StoredFile
 from portal.files import entries, listing, names, tree, unfinished
 from portal.files.downloads import Found, find_own
 from portal.files.listing import SORTS, Direction, Order
-from portal.files.quota import usage_of
+from portal.files.quota import QuotaExceededError, usage_of
 from portal.files.uploads import accept_files, add_file, received_files
 from portal.identity.current_user import (
     current_account,
@@ -28,6 +28,7 @@ from portal.storage.disk import ContentLostError
 from portal.web.flashes import done, list_placed, shorten, taken_hint, tell
 from portal.web.forms import Form, Query, csrf, name_in_url, text
 from portal.web.loaders import entry_of, entry_or_404, find_entry
+from portal.web.marks import end_or_beginning
 from portal.web.previews import preview_of, type_to_save
 
 files = Blueprint("files", __name__)
@@ -149,6 +150,9 @@ def upload(public_id: str) -> ResponseReturnValue:
             stored = add_file(folder, incoming, client_name)
             placed.append((names.clean(client_name), stored.name))
             done("upload", stored)
+    except QuotaExceededError as error:
+        error.stored = len(placed)
+        raise
     finally:
         # Where it ended early, the next page says what was kept nevertheless.
         if placed:
@@ -249,6 +253,7 @@ def list_folder(folder: Folder) -> ResponseReturnValue:
     query = ListQuery()
     order, (direction, public_id) = query.sorting(), query.place()
     mark = entry_of(folder.owner_id, public_id)
+    page = listing.page(folder, order, direction, mark)
     account = current_account()
     usage = usage_of(account)
     return render_template(
@@ -256,7 +261,8 @@ def list_folder(folder: Folder) -> ResponseReturnValue:
         folder=folder,
         path=tree.path_to(folder.id),
         order=order,
-        page=listing.page(folder, order, direction, mark),
+        page=page,
+        changed=end_or_beginning(page.is_end, is_lost=bool(public_id) and mark is None),
         query=query,
         address=_address,
         here=request.full_path.removesuffix("?"),

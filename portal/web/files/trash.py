@@ -8,11 +8,13 @@ from flask import Blueprint, abort, current_app, redirect, render_template, requ
 from flask.typing import ResponseReturnValue
 
 from portal.activity.record import Thing
-from portal.core.models import Entry
+from portal.core.database import db
+from portal.core.models import Entry, Folder
 from portal.files import listing, trash, tree
 from portal.identity.current_user import current_account, login_required
 from portal.web.flashes import done, list_placed, shorten, tell
-from portal.web.loaders import entry_or_404
+from portal.web.loaders import entry_of, entry_or_404
+from portal.web.marks import end_or_beginning
 
 from .files import ListQuery, folder_url
 
@@ -23,18 +25,19 @@ trash_pages = Blueprint("trash", __name__)
 @login_required
 def show() -> ResponseReturnValue:
     """List what I put into the trash."""
-    mark = ListQuery().after.data
-    before = entry_or_404(Entry, mark, "restore") if mark else None
-    found = trash.page(current_account().id, before, listing.PAGE + 1)
-    shown = found[: listing.PAGE]
+    owner_id, asked = current_account().id, ListQuery().after.data
+    before = entry_of(owner_id, asked)
+    if before and before.trash_id != before.id:  # restored, or with its folder in the trash again
+        before = None
+    page = trash.page(owner_id, before, listing.PAGE)
     return render_template(
         "files/trash.html",
-        shown=shown,
-        locations=tree.locations([entry for entry, _ in shown]),
+        page=page,
+        locations=tree.locations([entry for entry, _ in page.rows]),
         expiry=trash.expiry,
         days=current_app.config["TRASH_DAYS"],
-        has_next=len(found) > listing.PAGE,
         has_previous=before is not None,
+        changed=end_or_beginning(page.is_end, is_lost=bool(asked) and before is None),
     )
 
 
@@ -75,7 +78,7 @@ def delete(public_id: str) -> ResponseReturnValue:
 def empty() -> ResponseReturnValue:
     """Ask whether to delete all that is in the trash permanently, or delete it."""
     owner_id = current_account().id
-    if request.method != "POST" and trash.page(owner_id, most=1):
+    if request.method != "POST" and trash.page(owner_id, size=1).rows:
         return render_template("files/delete.html", entry=None)
     if things := [Thing.of(entry) for entry in trash.all_trashed(owner_id)]:
         trash.empty(current_account().id)
@@ -92,7 +95,17 @@ def _restore(first: Entry, *others: Entry) -> ResponseReturnValue:
         done("restore", entry)
         restored.append((wanted, entry.name))
         if folder.id != home:
-            hints += f" ({shorten(wanted)}: its folder is gone)"
+            hints += f" ({shorten(wanted)}: {_why_elsewhere(home)})"
     where = shorten(folder.name) if folder.parent_id else "My files"
     tell(f"Restored to {where}: {list_placed(restored, 'items')}{hints[:200]}")
     return redirect(folder_url(folder))
+
+
+def _why_elsewhere(home: int | None) -> str:
+    """Return why an entry is not restored to its folder."""
+    folder = db.session.get(Folder, home)
+    if folder is None:
+        return "its folder is deleted"
+    if folder.trash_id is not None:
+        return f"its folder {shorten(folder.name)} is in the trash"
+    return f"at most {tree.DEEPEST} folders can be nested"

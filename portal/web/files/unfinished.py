@@ -8,8 +8,8 @@ from flask.typing import ResponseReturnValue
 from portal.files import tree, unfinished
 from portal.identity.current_user import current_account, login_required
 from portal.tus import uploads
-from portal.web.account.sign_in import next_page
 from portal.web.flashes import shorten, tell
+from portal.web.next_page import next_page
 
 unfinished_pages = Blueprint("unfinished", __name__)
 

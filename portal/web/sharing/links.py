@@ -169,9 +169,8 @@ def index() -> ResponseReturnValue:
     account, query = current_account(), PlaceQuery()
     return render_template(
         "sharing/links.html",
-        shares=links.of_owner(Share, account, query.shares.data),
-        requests=links.of_owner(FileRequest, account, query.requests.data),
-        full=links.PAGE,
+        shares=links.of_owner(Share, account, query.shares.data or None),
+        requests=links.of_owner(FileRequest, account, query.requests.data or None),
         status_of=status_of,
     )
 

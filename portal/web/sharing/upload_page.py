@@ -14,7 +14,7 @@ from portal.sharing import links, room, visitor
 from portal.sharing.room import LimitReachedError
 from portal.sharing.status import Status, status_of
 from portal.storage.disk import IncomingFile, OverAllowanceError
-from portal.web.filters import human_size
+from portal.web.filters import human_limit
 from portal.web.flashes import done, list_names, tell
 from portal.web.forms import csrf
 
@@ -99,19 +99,19 @@ def explain(wanted: FileRequest, error: LimitReachedError | QuotaExceededError) 
         files = f"{error.files} more file{'' if error.files == 1 else 's'}"
         return f"This link had room for {files}. Send fewer, or ask {owner} for another link."
     return (
-        f"This link had room for {human_size(error.size or 0)} more. Send smaller files, or ask"
+        f"This link had room for {human_limit(error.size or 0)} more. Send smaller files, or ask"
         f" {owner} for another link."
     )
 
 
 def _accept(wanted: FileRequest) -> None:
     """Accept as many bytes and files as the limits allow, or raise the error of the one reached."""
-    room.check(wanted, 1, 1)
+    room.check(wanted, 1, 0)
     files, size = room.of(wanted)
     if files is not None:
         request.max_form_parts = min(files, _most_files()) + 1
     free = quota.usage_of(wanted.owner).free
-    if not free or not accept_up_to(free if size is None else min(size, free)):
+    if not accept_up_to(free if size is None else min(size, free)):
         raise OverAllowanceError
 
 
@@ -134,7 +134,7 @@ def _explain_size(wanted: FileRequest) -> str:
 def _explain_form(wanted: FileRequest) -> str:
     """Return which limit refused a form while it was read: its length, or its number of files."""
     if (request.content_length or 0) > _most_bytes():
-        most = human_size(_most_bytes())
+        most = human_limit(_most_bytes())
         return f"A form can have at most {most} at once. Send fewer or smaller files at once."
     files = room.of(wanted)[0]
     if files is not None and files <= _most_files():

@@ -23,6 +23,7 @@ from portal.web.files.entries import send_zip
 from portal.web.files.files import ListQuery, as_download
 from portal.web.forms import Form, form_page, password
 from portal.web.loaders import entry_of
+from portal.web.marks import end_or_beginning
 from portal.web.places import VISITORS
 
 from .link_entry import enter, entered_link, open_link, refuse
@@ -124,15 +125,16 @@ def archive(public_id: str, entry_id: str) -> ResponseReturnValue:
 
 
 def _show(share: Share, entry: Entry) -> ResponseReturnValue:
-    page = None
+    page, changed = None, ""
     if isinstance(entry, Folder):
-        after = entry_of(share.owner_id, ListQuery().after.data)
-        page = listing.page(entry, listing.Order(), mark=after)
+        asked = ListQuery().after.data
+        mark = entry_of(share.owner_id, asked)
+        page = listing.page(entry, listing.Order(), mark=mark)
+        changed = end_or_beginning(page.is_end, is_lost=bool(asked) and mark is None)
     path = tree.path_to(entry.id) if page else []
     start = next((n for n, step in enumerate(path) if step.id == share.entry_id), 0)
-    return render_template(
-        "sharing/share_page.html", share=share, entry=entry, page=page, path=path[start:]
-    )
+    values = {"share": share, "entry": entry, "page": page, "path": path[start:]}
+    return render_template("sharing/share_page.html", **values, changed=changed)
 
 
 def _entry_or_404(kind: type[E], share: Share, public_id: str) -> E:

@@ -23,6 +23,15 @@ function canBeKept(event) {
   );
 }
 
+/**
+ * Offer to reload the page, if another one is of another version of the portal: the scripts and
+ * styles that are loaded are not made for it. What the tray has would be lost without asking.
+ */
+export function noteVersion(page) {
+  const [loaded, other] = [document, page].map((one) => one.querySelector("head script")?.src);
+  if (other && other !== loaded) document.querySelector("#tray .updated").hidden = false;
+}
+
 async function show(event) {
   const options = event.formData ? { method: "POST", body: body(event.formData) } : {};
   const response = await fetch(event.destination.url, { ...options, signal: event.signal });
@@ -31,6 +40,7 @@ async function show(event) {
     return;
   }
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  noteVersion(page);
   if (response.redirected) history.replaceState(null, "", response.url);
   for (const part of ["header.bar", "main", "footer.storage"]) {
     const [old, fresh] = [document.querySelector(part), page.querySelector(part)];

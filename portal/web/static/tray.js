@@ -4,7 +4,7 @@
  */
 
 import { filesOf } from "./dropped.js";
-import { keepOnNavigation } from "./navigation.js";
+import { keepOnNavigation, noteVersion } from "./navigation.js";
 import { TrayItem } from "./tray_item.js";
 import { cancelUpload, renewToken } from "./upload_requests.js";
 import { Upload } from "./uploads.js";
@@ -18,7 +18,7 @@ const uploads = [];
 
 /** Say something to screen readers: politely, or at once where it went wrong. */
 function announce(text, urgent = false) {
-  tray.querySelector(urgent ? "[role=alert]" : "[role=status]").textContent = text;
+  document.getElementById(urgent ? "tray-alert" : "tray-status").textContent = text;
 }
 
 const uploadForm = () => document.querySelector("form[data-target]");
@@ -35,14 +35,17 @@ function startNext() {
 function showTotals() {
   const count = (state) => uploads.filter((upload) => upload.state === state).length;
   const [done, failed] = [count("done"), count("failed")];
-  const now = active().length
-    ? `Uploading ${Math.min(done + 1, uploads.length)} of ${uploads.length}`
-    : `Uploaded ${done} of ${uploads.length}`;
+  const all = uploads.length;
+  let now = `Uploaded ${done} of ${all}`;
+  if (active().length) now = `Paused, ${done} of ${all} uploaded`;
+  if (uploads.some((upload) => upload.isUnderWay)) {
+    now = `Uploading ${Math.min(done + 1, all)} of ${all}`;
+  }
   heading.textContent = failed ? `${now}, ${failed} failed` : now;
-  const all = tray.querySelector("progress.all");
+  const bar = tray.querySelector("progress.all");
   // A byte for each, so that empty files count, too.
-  all.max = uploads.reduce((sum, upload) => sum + upload.size + 1, 0) || 1;
-  all.value = uploads.reduce((sum, one) => sum + one.sent + (one.state === "done" ? 1 : 0), 0);
+  bar.max = uploads.reduce((sum, upload) => sum + upload.size + 1, 0) || 1;
+  bar.value = uploads.reduce((sum, one) => sum + one.sent + (one.state === "done" ? 1 : 0), 0);
   clear.hidden = !uploads.some((upload) => !upload.isActive);
 }
 
@@ -60,7 +63,7 @@ function changed(upload, previous) {
   if (previous !== upload.state) {
     if (upload.state === "done") {
       const as = upload.storedAs && `, and stored as ${upload.storedAs}`;
-      announce(`${upload.name} is uploaded${as}.`);
+      announce(`${upload.name} is ${upload.file ? "uploaded" : "created"}${as}.`);
     }
     if (upload.state === "failed") announce(`${upload.name}: ${upload.problem}`, true);
     if (upload.state === "cancelled") {
@@ -138,6 +141,7 @@ async function refreshOnce() {
   const response = await fetch(address);
   if (!response.ok || response.redirected || location.href !== shown) return;
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  noteVersion(page);
   const selected = [...document.querySelectorAll("[name=entry]:checked")].map((box) => box.value);
   for (const id of uploadForm() ? CHANGING : CHANGING.slice(-1)) replacePart(id, page);
   // A link may accept nothing more.
@@ -233,6 +237,7 @@ clear.addEventListener("click", () => {
   showTotals();
   document.getElementById("main").focus();
 });
+tray.querySelector("[data-reload]").addEventListener("click", () => location.reload());
 fold.addEventListener("click", () => foldTray(!tray.hasAttribute("data-folded")));
 window.addEventListener("beforeunload", (event) => {
   if (active().length) event.preventDefault();

@@ -75,7 +75,8 @@ export class TrayItem {
   }
 
   #done() {
-    const { size, storedAs } = this.upload;
+    const { file, size, storedAs } = this.upload;
+    if (!file) return storedAs ? `Folder created as ${storedAs}` : "Folder created";
     const done = `Done, ${humanSize(size)}`;
     return storedAs ? `${done}. Stored as ${storedAs}` : done;
   }
@@ -83,7 +84,7 @@ export class TrayItem {
   #said() {
     const { upload } = this;
     if (upload.state === "failed") return upload.problem;
-    if (upload.state === "done") return upload.file ? this.#done() : "Folder created";
+    if (upload.state === "done") return this.#done();
     const there = `${humanSize(upload.sent)} of ${humanSize(upload.size)}`;
     if (upload.state !== "running") return `${SAID[upload.state]}, ${there}`;
     if (upload.size && upload.sent === upload.size) return "Checking what arrived …";

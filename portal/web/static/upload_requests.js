@@ -31,6 +31,7 @@ export class Refusal extends Error {
 
 /**
  * Create a folder that holds nothing, and those around it.
+ * @returns {Promise<string>} its path, if that is another one; else ""
  * @throws {Refusal}
  */
 export async function createFolder(metadata, settings) {
@@ -40,9 +41,14 @@ export async function createFolder(metadata, settings) {
     method: "POST",
     headers: { ...headers, "Upload-Metadata": encoded.join(",") },
   }).catch(() => undefined);
-  if (answer?.ok) return;
+  if (answer?.ok) return storedName(answer.headers.get("Stored-Name"));
   const body = await answer?.text();
   throw new Refusal({ getStatus: () => answer?.status ?? 0, getBody: () => body });
+}
+
+/** Read the header that names another path than the one that was asked for. */
+export function storedName(header) {
+  return decodeURIComponent(header ?? "");
 }
 
 /** Write text in base64, as UTF-8. */

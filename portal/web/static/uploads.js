@@ -1,6 +1,13 @@
 /** One upload in pieces, by tus-js-client, which goes on where it was whatever came between. */
 
-import { Refusal, createFolder, problemOf, renewToken, statusOf } from "./upload_requests.js";
+import {
+  Refusal,
+  createFolder,
+  problemOf,
+  renewToken,
+  statusOf,
+  storedName,
+} from "./upload_requests.js";
 
 const RETRY_DELAYS = [0, 1000, 3000, 5000, 10000, 20000, 30000, 30000];
 /** What may be better in a moment: no answer, another request at work, a server that starts again. */
@@ -41,7 +48,7 @@ export class Upload {
   isCutOff = false;
   /** Whether it failed as nobody was signed in. */
   isSignedOut = false;
-  /** The name that the file got, if its own was taken. */
+  /** The path that it got, if a name on its own was taken. */
   storedAs = "";
   sent = 0;
   speed = 0;
@@ -145,7 +152,8 @@ export class Upload {
 
   async #go() {
     if (!this.file) {
-      await createFolder({ ...this.#place(), relativePath: `${this.path}/` }, this.settings);
+      const metadata = { ...this.#place(), relativePath: `${this.path}/` };
+      this.storedAs = await createFolder(metadata, this.settings);
       if (this.state === "running") this.#become("done");
       return;
     }
@@ -200,8 +208,7 @@ export class Upload {
       onBeforeRequest: (request) => request.setHeader("X-CSRFToken", this.settings.token),
       onAfterResponse: (request, response) => {
         const status = response.getStatus();
-        const stored = response.getHeader("Stored-Name");
-        if (stored) this.storedAs = decodeURIComponent(stored);
+        this.storedAs ||= storedName(response.getHeader("Stored-Name"));
         // Any other refusal says nothing of the upload: its address is kept.
         if (request.getMethod() === "HEAD" && status >= 400 && !GONE.has(status)) {
           throw new Refusal(response);

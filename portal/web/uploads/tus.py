@@ -4,7 +4,7 @@ checksum and termination. Errors are a sentence of plain text, for the program t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import BinaryIO, cast
 from urllib.parse import quote
@@ -15,7 +15,7 @@ from flask_wtf.csrf import generate_csrf  # type: ignore[import-untyped]
 from werkzeug.http import http_date
 
 from portal.core.models import FileRequest, Upload
-from portal.files import entries, quota
+from portal.files import entries, names, quota
 from portal.files.tree import TooDeepError
 from portal.files.uploads import LONGEST_FORM, UploadRequest
 from portal.identity.current_user import signed_in_account
@@ -23,7 +23,7 @@ from portal.sharing import links, room, visitor
 from portal.storage.disk import OverAllowanceError
 from portal.storage.parts import PartFile, PartLockedError
 from portal.tus import headers, pieces, uploads
-from portal.web.filters import human_size
+from portal.web.filters import human_limit
 from portal.web.flashes import done
 from portal.web.forms import csrf
 
@@ -53,6 +53,8 @@ _OF_LIMITS = (
     *(quota.QuotaExceededError, entries.GoneError),
 )
 """Errors of which a visitor hears something else."""
+_LONGEST_NAME = 4096
+"""Bytes of a header: web servers take 8 KiB for each, or for all of a response."""
 _TOO_LONG = "The upload was announced with {} bytes, and more arrived."
 
 
@@ -129,10 +131,10 @@ def create_folders() -> ResponseReturnValue:
     encoded = request.headers.get("Upload-Metadata", "")
     target = target_of(headers.parse_metadata(encoded))
     _admit()
-    link = target.visit and target.visit.request
+    link, path = target.visit and target.visit.request, headers.folders_of(encoded)
     with _refusing(link), room.counted(link, 0) if link else nullcontext():
-        entries.make_path(target.folder, headers.folders_of(encoded))
-    return "", 201
+        entries.make_path(target.folder, path)
+    return "", 201, {} if link else _stored_name(path, entries.names_on(target.folder, path))
 
 
 @tus.route("/uploads/<public_id>", methods=["PATCH"])
@@ -183,7 +185,9 @@ def _admit() -> None:
         abort(415, f"Uploads in pieces need the header Content-Type: {headers.CONTENT_TYPE}.")
     most = int(current_app.config["MAX_CONTENT_LENGTH"])
     if (request.content_length or 0) > most:
-        abort(413, f"A piece can have at most {human_size(most)}. Send the file in smaller pieces.")
+        abort(
+            413, f"A piece can have at most {human_limit(most)}. Send the file in smaller pieces."
+        )
     request.max_content_length = most + LONGEST_FORM
     csrf.protect()
 
@@ -217,14 +221,25 @@ def _expiry(upload: Upload) -> dict[str, str]:
 
 
 def _other_name(upload: Upload) -> dict[str, str]:
-    """Return the header that says which other name a complete file got; none to visitors.
+    """Return the header that says where else a complete file is, or under which other name."""
+    if upload.finished_at is None or upload.request_id:
+        return {}
+    filename = headers.parse_metadata(upload.client_metadata).get("filename", "")
+    path = headers.folders_of(upload.client_metadata)
+    stored = entries.names_on(upload.folder, path)
+    return _stored_name([*path, filename], [*stored, upload.name])
+
+
+def _stored_name(wanted: Sequence[str], stored: Sequence[str]) -> dict[str, str]:
+    """Return the header that names a path, unless that is the one that was wanted; not to visitors.
 
     They would learn from a number in it what there is already.
     """
-    wanted = headers.parse_metadata(upload.client_metadata).get("filename")
-    if upload.finished_at is None or upload.request_id or upload.name == wanted:
+    is_there = len(wanted) == len(stored)  # folders may have been moved since
+    if not is_there or all(map(names.is_kept, wanted, stored)):
         return {}
-    return {"Stored-Name": quote(upload.name)}
+    path = quote("/".join(stored))
+    return {"Stored-Name": path if len(path) <= _LONGEST_NAME else quote(f"…/{stored[-1]}")}
 
 
 def _take_piece(upload: Upload, start: int) -> str:

@@ -260,10 +260,12 @@ class Sharing(Pieces):
         seat.browser.follow(page)  # until its message is read, the page can be seen
         size = sum(len(content) for _, content in sent)
         left = len(sent) if link.limit is None else link.limit - link.used
-        if not room or size > room or len(sent) > left:
+        if size > room or len(sent) > left:
             return
         folder = self.world.items[link.item]
         for name, content in sent:
+            if self.world.status(link) == "used up":
+                return  # an empty file after what has taken all the room
             item = self.take_in(folder, SENT[name], content)
             link.used += 1
             link.size += len(content)

@@ -255,11 +255,11 @@ def test_filters_ignore_case_and_accents(
     for name, actor in (("Übung 10.txt", "alice"), ("übung 9.txt", "Zoë")):
         file.name = name
         record("rename", file, actor=actor)
-    assert len(report.page(report.matching(**wanted, has_names=True), has_names=True)) == count  # type: ignore[arg-type]
+    assert len(report.page(report.matching(**wanted, has_names=True), has_names=True).rows) == count  # type: ignore[arg-type]
 
 
 def read(before: int | None = None) -> Sequence[report.Line]:
-    return report.page(report.matching(has_names=True), before, has_names=True)
+    return report.page(report.matching(has_names=True), before, has_names=True).rows
 
 
 def test_rows_are_filtered_and_paged(file: StoredFile) -> None:
@@ -274,7 +274,7 @@ def test_rows_are_filtered_and_paged(file: StoredFile) -> None:
 
     def details(**wanted: object) -> int:
         rows = report.matching(action="rename", has_names=True, **wanted)  # type: ignore[arg-type]
-        return len(report.page(rows, has_names=True))
+        return len(report.page(rows, has_names=True).rows)
 
     assert details(actor="bob") == 53
     assert details(owner_id=99) == 0
@@ -371,6 +371,17 @@ def test_day_that_cannot_be_read_is_refused_and_nothing_is_sent(
         assert "Enter a day as year-month-day, such as 2027-01-31." in response.text
         assert "<bdi>a.txt</bdi>" not in response.text
         assert 'action="/activity"' in response.text
+        assert "matches" not in response.text
+
+
+@pytest.mark.parametrize("path", ["/activity", "/activity.csv"])
+def test_reversed_days_are_refused(path: str, alice: FlaskClient) -> None:
+    upload(alice, "a.txt")
+    response = alice.get(path, query_string={"since": "2026-02-01", "until": "2026-01-31"})
+    assert (response.status_code, response.mimetype) == (422, "text/html")
+    assert "The first day is after the last one." in response.text
+    same = {"since": f"{now():%Y-%m-%d}", "until": f"{now():%Y-%m-%d}"}
+    assert alice.get(path, query_string=same).status_code == 200
 
 
 def test_filter_that_cannot_match_shows_and_saves_nothing(alice: FlaskClient) -> None:
@@ -418,6 +429,33 @@ def test_what_the_portal_does_by_itself_and_what_commands_do_is_told_apart(
     page = alice.get("/activity").text
     assert "<em>the portal</em>" in page
     assert "<em>a command</em>" in page
+
+
+def test_what_no_account_did_is_found_by_who_did_it(alice: FlaskClient, file: StoredFile) -> None:
+    record("rename", file, detail="by a command")
+    record("delete", file, by_itself=True)
+    for action in ("download", "sign-in failed"):
+        line = {"action": action, "actor": "", "address": "198.51.100.7"}
+        db.session.add(Activity(owner_id=file.owner_id, **line))
+    db.session.commit()
+    record("move", file, actor="alice")
+
+    def actions(query: dict[str, str], path: str = "/activity") -> set[str]:
+        """Return the actions that a page, and its CSV, shows."""
+        page = alice.get(path, query_string=query)
+        with alice.get(f"{path}.csv", query_string=query) as saved:
+            text = saved.text
+        found = {row["action"] for row in csv.DictReader(io.StringIO(text, newline=""))}
+        assert found == set(re.findall(r"</td>\s*<td>([a-z -]+)(?:<br>|</td>)", page.text))
+        return found
+
+    assert actions({"by": "Visitor"}) == {"download", "sign-in failed"}
+    assert actions({"by": "A command"}) == {"rename"}
+    assert actions({"by": "The portal"}) == {"delete"}
+    assert actions({"by": "Visitor", "action": "download"}) == {"download"}
+    assert actions({"by": "Visitor", "actor": "alice"}) == set()
+    assert actions({"actor": "alice"}) >= {"move"}
+    assert alice.get("/activity?by=Nobody").status_code == 422
 
 
 def test_log_has_no_link_that_was_opened(app: Flask) -> None:

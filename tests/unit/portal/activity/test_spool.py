@@ -227,7 +227,7 @@ def test_receipts_wait_for_a_locked_database(
             with pytest.raises(OperationalError, match="locked"):
                 receipts.store([line], data / "log", {"a": 1})
             db.session.rollback()
-            assert report.page(report.matching(has_names=True), has_names=True) == []
+            assert report.page(report.matching(has_names=True), has_names=True).rows == []
         assert receipts.position_in(data / "log") == {}
         assert receipts.store([line], data / "log", {"a": 1}) == 1
 

@@ -180,7 +180,7 @@ def test_invitation_of_another_year_has_expired(app: Flask, clock: Set) -> None:
     with app.app_context():
         with pytest.raises(invitations.LinkError, match="expired"):
             invitations.find_invitation(token)
-        assert invitations.open_invitations() == []
+        assert invitations.open_invitations().rows == []
 
 
 def test_clock_that_is_a_year_ahead_deletes_nothing(

@@ -57,7 +57,7 @@ def test_demo_shows_what_the_portal_can_do(ready: Run, make_app: Callable[..., F
         admin = accounts.find("admin")
         assert admin
         assert admin.is_administrator
-        (invitation,) = open_invitations()
+        (invitation,) = open_invitations().rows
         assert "Carol" in invitation.note
     assert ready("check", "--content") == (0, "", "")
 

@@ -55,6 +55,9 @@ def test_announced_upload_that_does_not_fit_is_not_even_read(
     response = post_stream(alice, stream, upload_url(alice))
     assert response.status_code == 413
     assert "<h1>Quota exceeded</h1>" in response.text
+    sent = round(len(stream.getvalue()) / KIB, 1)
+    said = f"You sent {sent} KiB, and there is room for 200 KiB. Nothing was stored."
+    assert said in response.text
     assert "You have used 0 bytes of your 200 KiB" in response.text
     assert "empty the trash" in response.text
     assert stream.given == 0
@@ -173,6 +176,8 @@ def test_what_was_kept_before_the_rest_failed_is_told(
     form = {"csrf_token": token(alice), "file": files}
     response = alice.post(upload_url(alice), data=form)
     assert response.status_code == 413
+    assert "The rest was not stored." in response.text
+    assert "Nothing was stored" not in response.text
     assert "Uploaded: a.txt" in alice.get("/").text
     assert list(links(alice)) == ["a.txt"]
     assert (used(alice.application), [path.read_bytes() for path in kept(data)]) == (1, [b"1"])

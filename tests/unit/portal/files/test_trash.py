@@ -182,7 +182,9 @@ def test_restored_to_the_root_while_its_folder_is_in_the_trash(alice: FlaskClien
     choose(alice, "trash", link)
     choose(alice, "trash", folder)
     assert in_trash(alice) == ["Folder", "a.txt"]
-    assert restore(alice, link) == "Restored to My files: a.txt (a.txt: its folder is gone)"
+    assert restore(alice, link) == (
+        "Restored to My files: a.txt (a.txt: its folder Folder is in the trash)"
+    )
     assert links(alice) == {"a.txt": link}
 
 

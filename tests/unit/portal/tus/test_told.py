@@ -13,13 +13,14 @@ from sqlalchemy import select
 
 from portal.core.database import db
 from portal.core.models import Entry, FileRequest, Folder, StoredFile, Upload
-from portal.files import entries, trash
+from portal.files import entries, trash, tree
 from portal.sharing import links as link_service
 from portal.tus import pieces
 from tests.support.portal import (
     REDIRECT,
     choose,
     folder_id,
+    folders,
     kept,
     links,
     make_folder,
@@ -27,7 +28,7 @@ from tests.support.portal import (
     token,
     upload,
 )
-from tests.support.tus import Sender, Tus
+from tests.support.tus import Sender, Tus, words
 
 IN_TRASH = "The folder is in the trash. Restore it, and then retry: what has arrived is kept."
 
@@ -68,6 +69,51 @@ def test_other_name_is_told_with_the_last_piece(app: Flask, alice: FlaskClient, 
     assert stored(app) == {"ä.txt": 1, "ä (2).txt": 3, "ä (3).txt": 1, "b.txt": 1}
 
 
+def test_other_name_of_a_folder_is_told(app: Flask, alice: FlaskClient, tus: Tus) -> None:
+    upload(alice, "Plan", b"1")
+    inside = {"filename": "a.txt", "relativePath": "Plan/day 1/a.txt", "nonce": "1"}
+    first = tus.create(1, b"x", **inside)
+    assert unquote(first.headers["Stored-Name"]) == "Plan (2)/day 1/a.txt"
+    # A client may have missed the answer.
+    for again in (tus.create(1, **inside), tus.send("HEAD", first.location)):
+        assert again.headers["Stored-Name"] == first.headers["Stored-Name"]
+    both = tus.create(1, b"x", filename="a.txt", relativePath="Plan/day 1/a.txt")
+    assert unquote(both.headers["Stored-Name"]) == "Plan (2)/day 1/a (2).txt"
+    other = tus.create(1, b"x", filename="a.txt", relativePath="Plan (2)/a.txt")
+    assert "Stored-Name" not in other.headers
+    with app.app_context():
+        paths = tree.paths([one.id for one in db.session.scalars(select(StoredFile))])
+        stored = {"/".join(step.name for step in path[1:]) for path in paths.values()}
+    assert stored == {
+        "Plan",
+        *("Plan (2)/day 1/a.txt", "Plan (2)/day 1/a (2).txt", "Plan (2)/a.txt"),
+    }
+
+
+def test_other_name_of_an_empty_folder_is_told(alice: FlaskClient, tus: Tus) -> None:
+    upload(alice, "Plan", b"1")
+
+    def create(path: str) -> str:
+        said = {"Upload_Metadata": words(relativePath=path)}
+        return unquote(tus.send("POST", "/uploads/folders/", **said).headers.get("Stored-Name", ""))
+
+    assert create("Plan/") == "Plan (2)"
+    assert create("Plan/Empty/") == "Plan (2)/Empty"
+    assert create("Other/Empty/") == ""
+    assert set(folders(alice)) == {"Other", "Plan (2)"}
+
+
+def test_name_that_composes_accents_otherwise_is_no_other_name(tus: Tus) -> None:
+    """macOS sends names so."""
+    apart = {"filename": "u\u0308.txt", "relativePath": "O\u0308/u\u0308.txt"}
+    assert "Stored-Name" not in tus.create(1, b"x", **apart).headers
+    long = tus.create(1, b"x", filename="a" * 300)
+    assert unquote(long.headers["Stored-Name"]) == "a" * 255
+    path = "/".join(["ä" * 200] * 20)
+    deep = tus.create(1, b"x", filename="a", relativePath=f"{path}/a")
+    assert unquote(deep.headers["Stored-Name"]) == "…/a"
+
+
 def link_to(app: Flask, page: str) -> str:
     with app.app_context():
         mine = select(Folder).where(Folder.public_id == public_id(page))
@@ -82,6 +128,11 @@ def test_visitor_does_not_learn_what_is_there_by_a_name(app: Flask, alice: Flask
     assert set(links(alice, inbox)) == {"a.txt", "a (2).txt"}
     assert "Stored-Name" not in said.headers
     assert "Stored-Name" not in sender.send("HEAD", said.location).headers
+    upload(alice, "Plan", page=inbox)
+    inside = sender.announce(1, b"x", filename="a.txt", relativePath="Plan/a.txt")
+    assert "Plan (2)" in folders(alice, inbox)
+    assert "Stored-Name" not in inside.headers
+    assert "Stored-Name" not in sender.make_folders("Plan/Empty/").headers
 
 
 def test_upload_resumes_once_its_folder_is_back_from_the_trash(

@@ -3,10 +3,13 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
+from fractions import Fraction
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from hypothesis import given
+from hypothesis import strategies as st
 from werkzeug.exceptions import Forbidden
 
 from portal.accounts import accounts
@@ -247,6 +250,43 @@ def test_token_is_good_for_the_whole_session(app: Flask, alice: FlaskClient) -> 
 )
 def test_sizes_read_well(size: int, words: str) -> None:
     assert filters.human_size(size) == words
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [
+        (0, "0 bytes"),
+        (1023, "1023 bytes"),
+        (1024**2 - 1, "1023.9 KiB"),
+        (1024**2, "1 MiB"),
+        (int(509.19 * 1024), "509.1 KiB"),
+        (round(0.3 * 1024**3), "307.2 MiB"),  # as it was typed, and rounded to whole bytes
+        (round(1.7 * 1024**3), "1.7 GiB"),
+    ],
+)
+def test_limits_read_well(size: int, words: str) -> None:
+    assert filters.human_limit(size) == words
+
+
+@pytest.mark.parametrize("path", ["/", "/trash", "/nothing", "/account?x=1"])
+def test_head_takes_no_message_from_the_next_page(path: str, alice: FlaskClient) -> None:
+    upload(alice, "a.txt")
+    for _ in range(2):
+        answer = alice.head(path)
+        assert "Set-Cookie" not in answer.headers
+    assert "Uploaded: a.txt" in alice.get("/").text
+    assert "Uploaded: a.txt" not in alice.get("/").text
+
+
+_UNITS = {name: 1024**power for power, name in enumerate(("KiB", "MiB", "GiB", "TiB"), 1)}
+
+
+@given(st.integers(1024, 2**63 - 1), st.integers(0, 5))
+def test_limit_that_is_shown_is_accepted(number: int, power: int) -> None:
+    size = max(number >> (10 * power), 1024)  # of all magnitudes
+    amount, unit = filters.human_limit(size).split()
+    shown = Fraction(amount) * _UNITS[unit]
+    assert int(shown) <= size < shown + Fraction(_UNITS[unit], 10)
 
 
 @pytest.mark.parametrize("multipart", [False, True])

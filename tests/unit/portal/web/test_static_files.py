@@ -28,6 +28,17 @@ def test_pages_name_files_that_browsers_keep(alice: FlaskClient) -> None:
             assert "Set-Cookie" not in response.headers
 
 
+@pytest.mark.parametrize(
+    ("said", "status"), [({"If-Match": '"x"'}, 412), ({"Range": "bytes=9999999-"}, 416)]
+)
+def test_error_is_kept_by_nobody(said: dict[str, str], status: int, alice: FlaskClient) -> None:
+    (style,) = {one for one in ADDRESS.findall(alice.get("/").text) if one.endswith(".css")}
+    for address in (style, style.replace("portal.css", "nothing")):
+        with alice.get(address, headers=said) as response:
+            assert response.status_code == (status if address == style else 404)
+            assert response.headers["Cache-Control"] == "no-store"
+
+
 def test_scripts_and_styles_name_their_own_versions(alice: FlaskClient) -> None:
     """By relative addresses: a version in each would have to be written into them."""
     folder = Path(static_files._FOLDER)

@@ -20,7 +20,7 @@ from portal.core.database import db
 from portal.core.models import SignIn, StoredFile
 from portal.files import listing
 from portal.identity import passwords, sessions
-from portal.web.account.sign_in import is_local
+from portal.web.next_page import is_local
 from tests.support.portal import (
     PASSWORD,
     REDIRECT,

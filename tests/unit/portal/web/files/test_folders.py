@@ -154,7 +154,7 @@ def test_several_are_moved_at_once(alice: FlaskClient) -> None:
     assert "(being moved)" in page
     assert move(alice, target, moved, links(alice)["b.txt"]).location == target
 
-    assert "Moved here: 2 items: b (2).txt, Moved (b.txt is taken)" in messages(alice)
+    assert "Moved here: 2 items: b (2).txt (b.txt is taken), Moved" in messages(alice)
     assert list(folders(alice)) == ["Target"]
     assert set(links(alice, target)) == {"b.txt", "b (2).txt"}
     assert list(links(alice, moved)) == ["a.txt"]
@@ -414,7 +414,8 @@ def test_every_taken_name_is_told_of_many(alice: FlaskClient) -> None:
 
     send("x", "y")
     said = send("a", "b", "c", "d", "x", "y")
-    assert "Uploaded: 6 files: x (2), y (2), a and 3 more (x is taken) (y is taken)" in said
+    assert "Uploaded: 6 files: x (2) (x is taken), y (2) (y is taken), a and 3 more" in said
+    assert "under other names" not in said
     said = send("a", "b", "c", "d", "e")
-    assert "5 files: a (2), b (2), c (2) and 2 more (a is taken)" in said
-    assert "(c is taken) (and 1 more)" in said
+    assert "5 files: a (2) (a is taken), b (2) (b is taken), c (2) (c is taken) and 2 more" in said
+    assert "and 2 more (1 of them under other names)" in said

@@ -97,6 +97,27 @@ def test_five_files_at_once_are_told_what_is_still_true_when_it_is_read(
     assert parts(data) == {}
 
 
+def test_link_that_is_used_up_takes_no_empty_file_either_way(app: Flask, ask: Ask) -> None:
+    sender = Sender(app, ask(size_limit=3000))
+    assert sender.announce(0, filename="first").status_code == 201
+    assert send_form(sender, second=b"", third=b"x" * 2999).status_code == REDIRECT
+    held = sender.begin(1, filename="last")
+    for refused in (sender.announce(0, filename="none"), sender.make_folders("None/")):
+        assert (refused.status_code, "is being sent" in refused.text) == (413, True)
+    send_form(sender, none=b"")
+    assert "Nothing was received: All that this link accepts" in page_of(sender)
+    assert sender.add(held, 0, b"x").status_code == 204
+    for refused in (sender.announce(0, filename="none"), sender.make_folders("None/")):
+        assert (refused.status_code, "accepts no more files" in refused.text) == (413, True)
+    send_form(sender, none=b"")
+    assert "Nothing was received: This link accepts no more files." in page_of(sender)
+    assert stored(app) == (4, 3000, 4, 3000)
+
+
+def page_of(sender: Sender) -> str:
+    return sender.client.get(sender.page).text
+
+
 @pytest.mark.parametrize("passed", [HOUR, -timedelta(days=365)], ids=["stalled", "ahead"])
 def test_stalled_upload_is_given_up_when_its_room_is_needed(
     passed: timedelta, app: Flask, ask: Ask, data: Path
@@ -149,8 +170,10 @@ def send(sender: Sender, how: str) -> None:
         assert send_form(sender).status_code == REDIRECT
 
 
-def send_form(sender: Sender) -> TestResponse:
-    form = {"csrf_token": sender.token, "file": (io.BytesIO(b"x"), "other")}
+def send_form(sender: Sender, **files: bytes) -> TestResponse:
+    contents = files or {"other": b"x"}
+    sent = [(io.BytesIO(content), name) for name, content in contents.items()]
+    form = {"csrf_token": sender.token, "file": sent}
     return sender.client.post(f"/uploads{sender.page}", data=form)
 
 

@@ -95,4 +95,6 @@ def test_empty_file_is_stored_where_the_quota_is_exceeded(
         db.session.commit()
     again = sender.begin(0, filename="empty, too")
     assert url != again
-    assert set(links(alice, inbox)) == {"empty", "empty, too"}
+    form = {"csrf_token": sender.token, "file": (io.BytesIO(b""), "by the form")}
+    sender.client.post(sender.page.replace("/requested/", "/uploads/requested/"), data=form)
+    assert set(links(alice, inbox)) == {"empty", "empty, too", "by the form"}

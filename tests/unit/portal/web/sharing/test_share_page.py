@@ -155,6 +155,17 @@ def test_looking_and_resuming_count_nothing(app: Flask, alice: FlaskClient, visi
     assert "This link is used up" in closed.text
 
 
+def test_head_of_a_link_enters_nobody(app: Flask, alice: FlaskClient) -> None:
+    """Programs that preview links send it."""
+    upload(alice, "a.txt")
+    link = share(alice, links(alice)["a.txt"])
+    visitor = app.test_client()
+    page = visitor.head(link).location
+    assert visitor.get(page).status_code == 404
+    assert visitor.get(link).location == page
+    assert visitor.head(page).status_code == visitor.get(page).status_code == 200
+
+
 def test_link_says_kindly_why_it_does_not_work(
     app: Flask, alice: FlaskClient, visit: Visitor
 ) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Callable
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from portal.core.models import Account, Activity, FileRequest, StoredFile, Uploa
 from portal.files import unfinished
 from portal.sharing import room
 from portal.storage.disk import IncomingFile, Storage
+from portal.storage.parts import Parts
 from tests.support.portal import folders, kept, links, signed_in
 from tests.support.tus import Sender, Tus
 
@@ -137,6 +140,22 @@ def test_empty_folder_counts_as_a_file(
         assert sender.make_folders("Trip/Empty/").status_code == status
     assert set(folders(alice, folders(alice, inbox)["Trip"])) == {"Empty"}
     assert counts(app) == (1, 0)
+
+
+def test_full_disk_is_told_to_visitors_as_what_they_can_do_about_it(
+    app: Flask, ask: Ask, data: Path
+) -> None:
+    sender = Sender(app, ask())
+    reserve = 2**62
+    app.extensions["portal.parts"] = Parts(data / "incoming", reserve)
+    app.extensions["portal.storage"] = Storage(data / "files", data / "incoming", reserve)
+    form = {"csrf_token": sender.token, "file": (io.BytesIO(b"x"), "a.txt")}
+    url = sender.page.replace("/requested/", "/uploads/requested/")
+    for refused in (sender.announce(1, filename="a"), sender.client.post(url, data=form)):
+        assert refused.status_code == 507
+        assert "disk is full. Tell whoever sent you the link" in unescape(refused.text)
+        assert "Delete files" not in refused.text
+    assert kept(data) == []
 
 
 def test_visitors_cannot_use_up_their_owners_uploads(
