@@ -17,7 +17,8 @@ def page(portal: Portal, request: pytest.FixtureRequest) -> Page:
     page = portal.sign_in()
     make_folder(page, request.node.name[:60])
     page.route("**/uploads/*", lambda route: route.fallback() if _creates(route) else None)
-    choose_files(page, {"name": "a.bin", "mimeType": "any/type", "buffer": b"content"})
+    # Small ones come with the request that creates them.
+    choose_files(page, {"name": "a.bin", "mimeType": "any/type", "buffer": bytes(300_000)})
     expect(page.locator("#tray h2")).to_have_text("Uploading 1 of 1")
     return page
 

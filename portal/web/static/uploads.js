@@ -22,6 +22,8 @@ const GONE = new Set([404, 410]);
  */
 const SILENCE = 30_000;
 const SILENCE_AT_END = 300_000;
+/** Bytes of a file that comes with the request that creates its upload: one instead of two. */
+const SMALL = 256 * 1024;
 const PREFIX = "portal-upload";
 
 let library;
@@ -195,6 +197,7 @@ export class Upload {
     return {
       endpoint: this.settings.endpoint,
       chunkSize: Number(this.settings.chunk),
+      uploadDataDuringCreation: this.size <= SMALL,
       metadata: {
         ...this.#place(),
         filename: this.file.name,

@@ -114,10 +114,10 @@ def create() -> ResponseReturnValue:
     with _refusing(target.visit and target.visit.request):
         upload = uploads.create(target.account, target.folder, announced, target.visit)
     said = _expiry(upload) | {"Location": url_for("tus.add", public_id=upload.public_id)}
-    if upload.finished_at:
-        said["Upload-Offset"] = str(upload.size)
-    elif length == 0 or _has_body():
-        said["Upload-Offset"] = _take_piece(upload, 0)
+    if upload.finished_at or length == 0 or _has_body():
+        # Asked again after an answer that was lost, it has what came then.
+        there = _arrived(upload)
+        said["Upload-Offset"] = str(there) if there or not length else _take_piece(upload, 0)
     return "", 201, said | _other_name(upload)
 
 
@@ -155,14 +155,7 @@ def add(public_id: str) -> ResponseReturnValue:
 def show(public_id: str) -> ResponseReturnValue:
     """Return how much has arrived."""
     upload = upload_or_404(public_id)
-    there = upload.size
-    if not upload.finished_at:
-        with _opened_or_404(upload) as part:
-            there = part.size
-            # All of it came, and the request that brought the last piece was killed before its end.
-            if there == upload.size:
-                _finish(upload, part)
-    said = {"Upload-Offset": str(there), "Upload-Length": str(upload.size)} | _expiry(upload)
+    said = {"Upload-Offset": str(_arrived(upload)), "Upload-Length": str(upload.size)} | _expiry(upload)
     if upload.client_metadata:
         said["Upload-Metadata"] = upload.client_metadata
     return "", 200, said | _other_name(upload)
@@ -240,6 +233,18 @@ def _stored_name(wanted: Sequence[str], stored: Sequence[str]) -> dict[str, str]
         return {}
     path = quote("/".join(stored))
     return {"Stored-Name": path if len(path) <= _LONGEST_NAME else quote(f"…/{stored[-1]}")}
+
+
+def _arrived(upload: Upload) -> int:
+    """Return how many bytes have arrived; where that is all, the upload is complete then."""
+    if upload.finished_at:
+        return upload.size
+    with _opened_or_404(upload) as part:
+        there = part.size
+        # The request that brought the last piece may have been killed before its end.
+        if there == upload.size:
+            _finish(upload, part)
+    return there
 
 
 def _take_piece(upload: Upload, start: int) -> str:

@@ -757,3 +757,25 @@ def test_creation_whose_answer_was_missed_is_repeated(
     assert unfinished(data) == []
     tus.begin(0, filename="a", nonce="2")
     assert set(links(alice)) == {"a", "a (2)"}
+
+
+@pytest.mark.parametrize("arrived", [0, 2, 3])
+def test_creation_with_the_content_is_repeated_after_some_of_it_came(
+    arrived: int, alice: FlaskClient, tus: Tus, data: Path
+) -> None:
+    url = tus.begin(3, filename="a", nonce="1")
+    if arrived == 3:  # and the request was killed before its end
+        (part,) = unfinished(data)
+        part.write_bytes(b"abc")
+    elif arrived:
+        assert tus.add(url, 0, b"abc"[:arrived]).status_code == 204
+    again = tus.create(3, b"abc", filename="a", nonce="1")
+    assert (again.status_code, again.location) == (201, url)
+    there = int(again.headers["Upload-Offset"])
+    assert there == (arrived or 3)
+    if there < 3:
+        assert tus.add(url, there, b"abc"[there:]).status_code == 204
+    (address,) = links(alice).values()
+    with alice.get(address) as response:
+        assert response.data == b"abc"
+    assert unfinished(data) == []
