@@ -37,7 +37,7 @@ _STORED = "SELECT storage_key, size, sha256 FROM entry WHERE is_file ORDER BY st
 
 
 class Restored(NamedTuple):
-    """How many files were restored, and how many more or of them are not what was uploaded."""
+    """How many files a backup has, how many it lacks, and how many are not what was uploaded."""
 
     files: int
     missing: int

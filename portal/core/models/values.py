@@ -32,7 +32,7 @@ ARGON2 = r"\$argon2id\$v=19\$m=[0-9]{1,6},t=[0-9]{1,2},p=[0-9]{1,2}\$[0-9A-Za-z+
 BASE32 = "(?:[A-Z2-7]{8}){2,8}"
 MEDIA_TYPE = "[0-9A-Za-z!#$&^_.+-]+/[0-9A-Za-z!#$&^_.+-]+"
 URL_SAFE = "[0-9A-Za-z_-]+"
-_NO_CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"
+_NO_CONTROLS = r"\x00-\x1f\x7f-\x9f\ud800-\udfff"
 ONE_LINE = f"[^{_NO_CONTROLS}]+"
 FILE_NAME = rf"(?!\.{{1,2}}\Z)[^/\\{_NO_CONTROLS}]*"
 """Empty for an account's root folder."""

@@ -78,3 +78,4 @@ class Machine(Compare):
         for seat, person in self.at_seats():
             self.compare_activity(seat, person)
         self.compare_stored()
+        assert self.stored.unusable() == []

@@ -7,6 +7,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from portal.maintenance.check_values import unusable
+
 Row = tuple[Any, ...]
 
 
@@ -23,6 +25,10 @@ class Stored:
 
     def rows(self, query: str, *values: object) -> list[Row]:
         return self._connection.execute(query, values).fetchall()
+
+    def unusable(self) -> list[str]:
+        """Return the values that the portal's own check would refuse."""
+        return [str(found) for found in unusable(self._connection)]
 
     def last(self, table: str, column: str = "id") -> Any:
         """Return the latest row's column; 0 without any."""
