@@ -34,7 +34,7 @@ from . import stale_forms
 from .account import sign_in
 from .csrf import ForeignOriginError, lacks_cookie
 from .edge import FieldTooLongError, UnusableTextError
-from .filters import human_limit, human_size
+from .filters import human_limit, human_need, human_size
 from .flashes import list_names
 from .places import BusyError
 
@@ -105,9 +105,10 @@ def _sent(error: QuotaExceededError) -> str:
     """Return what a plain form sent and what became of it, which the tray shows by itself."""
     if _is_for_program():
         return ""
-    size, room = human_size(request.content_length or 0), human_limit(error.usage.free)
+    size, room = request.content_length, human_limit(error.usage.free)
+    sent = f"You sent {human_need(size)}, and there is" if size else "There is"
     kept = "The rest was not stored." if error.stored else "Nothing was stored."
-    return f"You sent {size}, and there is room for {room}. {kept} "
+    return f"{sent} room for {room}. {kept} "
 
 
 def _not_written(error: OperationalError) -> ResponseReturnValue:

@@ -75,6 +75,11 @@ def human_limit(size: int) -> str:
     return _human(size, lambda unit: (10 * size + 9) // unit)
 
 
+def human_need(size: int) -> str:
+    """Return a size that exceeds a limit, rounded up: it must not read as if it did not."""
+    return _human(size, lambda unit: -(-10 * size // unit))
+
+
 def _human(size: int, tenths_of: Callable[[int], int]) -> str:
     if size < 1024:
         return f"{size} byte{'' if size == 1 else 's'}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -55,7 +56,7 @@ def test_announced_upload_that_does_not_fit_is_not_even_read(
     response = post_stream(alice, stream, upload_url(alice))
     assert response.status_code == 413
     assert "<h1>Quota exceeded</h1>" in response.text
-    sent = round(len(stream.getvalue()) / KIB, 1)
+    sent = math.ceil(len(stream.getvalue()) * 10 / KIB) / 10
     said = f"You sent {sent} KiB, and there is room for 200 KiB. Nothing was stored."
     assert said in response.text
     assert "You have used 0 bytes of your 200 KiB" in response.text

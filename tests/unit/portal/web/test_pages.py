@@ -287,6 +287,8 @@ def test_limit_that_is_shown_is_accepted(number: int, power: int) -> None:
     amount, unit = filters.human_limit(size).split()
     shown = Fraction(amount) * _UNITS[unit]
     assert int(shown) <= size < shown + Fraction(_UNITS[unit], 10)
+    amount, unit = filters.human_need(size).split()
+    assert size <= Fraction(amount) * _UNITS[unit] < size + Fraction(_UNITS[unit], 10)
 
 
 @pytest.mark.parametrize("multipart", [False, True])
