@@ -11,7 +11,6 @@ from urllib.parse import quote
 
 from flask import Blueprint, Response, abort, current_app, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_wtf.csrf import generate_csrf  # type: ignore[import-untyped]
 from werkzeug.http import http_date
 
 from portal.core.models import FileRequest, Upload
@@ -23,6 +22,7 @@ from portal.sharing import links, room, visitor
 from portal.storage.disk import OverAllowanceError
 from portal.storage.parts import PartFile, PartLockedError
 from portal.tus import headers, pieces, uploads
+from portal.web.csrf import masked_token
 from portal.web.filters import human_size
 from portal.web.flashes import done
 from portal.web.forms import csrf
@@ -94,7 +94,7 @@ def describe(public_id: str = "") -> ResponseReturnValue:  # noqa: ARG001  (the 
     algorithms = ",".join(headers.ALGORITHMS)
     said = {"Tus-Extension": headers.EXTENSIONS, "Tus-Checksum-Algorithm": algorithms}
     if signed_in_account() or visitor.has_entered_any():
-        said["X-CSRFToken"] = generate_csrf()
+        said["X-CSRFToken"] = masked_token()
     return "", 204, said
 
 
