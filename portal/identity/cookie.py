@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from flask import Flask
-from flask.sessions import SecureCookieSessionInterface
+from flask import Flask, Response, request
+from flask.sessions import SecureCookieSessionInterface, SessionMixin
 from itsdangerous import BadTimeSignature, TimestampSigner, URLSafeTimedSerializer
 
 from portal.core.clock import SKEW
@@ -43,3 +43,8 @@ class SessionInterface(SecureCookieSessionInterface):
                 serializer.signer = _Signer
             self._made = (keys, serializer)
         return self._made[1]
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        """Save it, but with no static file: browsers keep one whoever is signed in."""
+        if request.endpoint != "static":
+            super().save_session(app, session, response)
