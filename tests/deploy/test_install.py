@@ -128,7 +128,10 @@ def test_files_travel_as_they_are(installed: Installed) -> None:
             )
             assert (coded.status, coded.body) == (asked.status, asked.body)
             for name in ("Content-Length", "Content-Type", "ETag", "Vary"):
-                assert coded.header(name) == asked.header(name)
+                # Apache calls the ETag of a file weak that is younger than a second.
+                assert coded.header(name).removeprefix("W/") == asked.header(name).removeprefix(
+                    "W/"
+                )
             assert coded.header("Content-Type").startswith("text/plain")
             assert coded.header("Vary") == "Cookie"
             assert "\ncontent-encoding:" not in coded.head.lower()
