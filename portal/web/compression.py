@@ -35,8 +35,8 @@ def forbid() -> None:
 
 def _declare(response: Response) -> Response:
     # A delivered file has a coding here; programs that send pieces get no page.
-    is_page = response.mimetype in _TEXTS and request.blueprint != "tus" and not response.location
-    if not is_page or "Content-Encoding" in response.headers:
+    is_text = response.mimetype in _TEXTS and request.blueprint != "tus" and not response.location
+    if not is_text or "Content-Encoding" in response.headers:
         return response
     if _may_compress():
         response.vary.add("Accept-Encoding")

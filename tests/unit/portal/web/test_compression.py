@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from flask import Flask
@@ -20,12 +19,10 @@ _TEMPLATES = PROJECT / "portal/web/templates"
 
 
 @pytest.fixture
-def root(app: Flask) -> Iterator[FlaskClient]:
+def root(app: Flask) -> FlaskClient:
     with app.app_context():
         accounts.create("root", PASSWORD, Role.ADMINISTRATOR)
-    client = signed_in(app, "root")
-    with app.app_context():
-        yield client
+    return signed_in(app, "root")
 
 
 def may_be_compressed(client: FlaskClient, address: str, **headers: str) -> bool:
@@ -75,11 +72,11 @@ def test_delivered_files_are_not_and_say_nothing_of_it(app: Flask) -> None:
             assert "Content-Encoding" not in answer.headers
 
 
-def test_secret_of_the_second_factor_is_not(root: FlaskClient) -> None:
+def test_secret_of_the_second_factor_is_not(app: Flask, root: FlaskClient) -> None:
     form = {"csrf_token": token(root), "password": PASSWORD}
     root.post("/account/second-factor/begin", data=form)
-    db.session.rollback()
-    secret = db.session.scalars(select(Account.totp_secret).filter_by(name="root")).one()
+    with app.app_context():
+        secret = db.session.scalars(select(Account.totp_secret).filter_by(name="root")).one()
     assert secret
     page = "/account/second-factor"
     assert secret in re.sub(r"\s", "", root.get(page).text)
