@@ -121,13 +121,13 @@ class Site:
         if self.server.front == "apache2":
             sizes = "".join(f"Define {name} {value}\n" for name, value in self.sizes.items())
             self.changes.put(APACHE_SIZES, sizes + self._filled("apache/server.conf"))
-            for name in ("overload.conf", "headers.conf"):
+            for name in ("overload.conf", "headers.conf", "compression.conf"):
                 self.changes.put(SETTINGS / name, self._filled(f"apache/{name}"))
             self._put(APACHE)
             self.changes.remember(APACHE / "conf-enabled/portal.conf")
             self.changes.remember(APACHE / "sites-enabled/portal.conf")
             enable = partial(self.jobs.quietly, failure="cannot enable Apache's configuration.")
-            enable("a2enmod", "ssl", "headers", "http2", *self.server.modules)
+            enable("a2enmod", "ssl", "headers", "http2", "filter", "deflate", *self.server.modules)
             enable("a2enconf", "portal")
             enable("a2ensite", "portal")
         elif self.server.front == "nginx":

@@ -20,7 +20,18 @@ from portal.storage import ballast
 from portal.storage.disk import Storage
 from portal.storage.parts import Parts
 from portal.tus.method_override import MethodOverride
-from portal.web import activity, admin, errors, filters, headers, health, places, static_files, zone
+from portal.web import (
+    activity,
+    admin,
+    compression,
+    errors,
+    filters,
+    headers,
+    health,
+    places,
+    static_files,
+    zone,
+)
 from portal.web.account import account, one_time_links, sign_in
 from portal.web.edge import Edge, Request, Room
 from portal.web.files import entries, files, trash, unfinished
@@ -60,7 +71,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.wsgi_app = Room(app)  # type: ignore[method-assign]
     _set_up_delegate(app, folder)
     record.init_app(app, folder / "activity.spool")
-    for extension in (csrf, sign_in, filters, zone, errors, headers, places):
+    for extension in (csrf, sign_in, filters, zone, errors, headers, compression, places):
         extension.init_app(app)
     for blueprint in _BLUEPRINTS:
         app.register_blueprint(blueprint)

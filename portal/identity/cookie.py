@@ -45,10 +45,12 @@ class SessionInterface(SecureCookieSessionInterface):
         return self._made[1]
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
-        """Save what has changed, unless nobody sees the answer.
+        """Save what has changed, unless nobody sees the answer, or browsers keep it.
 
         A HEAD takes no message from the next page, and no secret from the page that shows it once.
+        A static file is kept whoever is signed in.
         """
         if request.method == "HEAD":
             session.modified = False
-        super().save_session(app, session, response)
+        if request.endpoint != "static":
+            super().save_session(app, session, response)

@@ -1,14 +1,21 @@
-"""Forms of other sites: refused by their token, and by their origin."""
+"""Forms of other sites: refused by their token, and by their origin.
+
+Each response shows the token under a mask of its own. The length of a compressed page would
+otherwise tell the token, a character at a time, to whoever has text of theirs repeated in that page
+(BREACH, CVE-2013-3587).
+"""
 
 from __future__ import annotations
 
+import secrets
+from base64 import b64decode, urlsafe_b64encode
 from urllib.parse import urlsplit
 
-from flask import current_app, request
+from flask import Flask, current_app, g, request
 from flask_wtf import CSRFProtect  # type: ignore[import-untyped]
-from flask_wtf.csrf import CSRFError  # type: ignore[import-untyped]
+from flask_wtf.csrf import CSRFError, generate_csrf  # type: ignore[import-untyped]
 
-_OWN = {"same-origin", "none"}
+OWN_SITES = {"same-origin", "none"}
 """What ``Sec-Fetch-Site`` says of the portal's own pages, and of what a person opens."""
 
 
@@ -23,6 +30,16 @@ class Protection(CSRFProtect):  # type: ignore[misc]
     set, and no proxy misunderstands; older ones have ``Origin`` or ``Referer``.
     """
 
+    def init_app(self, app: Flask) -> None:
+        """Check the requests of an application, whose templates show masked tokens."""
+        super().init_app(app)
+        app.add_template_global(masked_token, "csrf_token")  # for macros
+        app.context_processor(lambda: {"csrf_token": masked_token})
+
+    def _get_csrf_token(self) -> str | None:
+        given = super()._get_csrf_token()
+        return given and _unmask(given)
+
     def protect(self, apply_exemptions: bool = False) -> None:
         """Check this request, or raise :exc:`CSRFError`.
 
@@ -33,12 +50,35 @@ class Protection(CSRFProtect):  # type: ignore[misc]
         if not is_checked or (apply_exemptions and (not request.endpoint or self._is_exempt())):
             return
         if (site := request.headers.get("Sec-Fetch-Site")) is not None:
-            if site not in _OWN:
+            if site not in OWN_SITES:
                 raise ForeignOriginError(_explain(f"a page that is {site}"))
             return
         origin = request.headers.get("Origin") or request.referrer
         if origin and _origin(origin) not in _own_origins():
             raise ForeignOriginError(_explain(origin[:100]))
+
+
+def masked_token() -> str:
+    """Return the session's token for a page or a header, the same throughout a response."""
+    if "masked_token" not in g:
+        token = generate_csrf().encode()
+        mask = secrets.token_bytes(len(token))
+        g.masked_token = urlsafe_b64encode(mask + _xor(mask, token)).decode()
+    return str(g.masked_token)
+
+
+def _unmask(given: str) -> str:
+    """Return what :func:`masked_token` has masked, or of anything else a text that is no token."""
+    try:
+        decoded = b64decode(given, b"-_", validate=True)
+    except ValueError:
+        return "malformed"
+    half = len(decoded) // 2
+    return _xor(decoded[:half], decoded[half:]).decode("latin-1") or "malformed"
+
+
+def _xor(mask: bytes, text: bytes) -> bytes:
+    return bytes(one ^ other for one, other in zip(mask, text, strict=False))
 
 
 def lacks_cookie() -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 from flask import abort, redirect, request, session
 from flask.typing import ResponseReturnValue
 
+from . import compression
 from .flashes import tell
 
 _KEY = "shown once"
@@ -35,13 +36,14 @@ def show(page: str, secret: Any) -> ResponseReturnValue:
 
 
 def take(what: str, otherwise: str) -> Any:
-    """Return the secret for the page of this request, and forget it.
+    """Return the secret for the page of this request, and forget it. The page is not compressed.
 
     Without one, abort with a redirect: the page was reloaded, or is one of the browser's history.
 
     :param what: what the page shows, in the plural.
     :param otherwise: the address of a page that can create others.
     """
+    compression.forbid()
     here = request.script_root + request.path
     kept = session.get(_KEY, [])
     mine = next((one for one in kept if one["page"] == here), None)

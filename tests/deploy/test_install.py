@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.containers import CLONE, HOST
-from tests.support.every_answer import Answer
+from tests.support.every_answer import STYLE, Answer
 from tests.support.installed import (
     CONTENT,
     FILES,
@@ -83,7 +83,7 @@ def test_the_owner_downloads_the_file_and_the_server_sends_it(installed: Install
 
 def test_the_owner_is_told_how_the_download_ended(installed: Installed) -> None:
     details = installed.url.replace("/files/", "/entries/")
-    assert installed.ask(installed.url).status == 200
+    assert installed.ask(installed.url, "--compressed").status == 200
     deadline = time.monotonic() + 30
     has_receipts = installed.server != "xsendfile"
     wanted = "completed, 24.4 KiB sent" if has_receipts else "still being confirmed"
@@ -91,6 +91,51 @@ def test_the_owner_is_told_how_the_download_ended(installed: Installed) -> None:
         assert time.monotonic() < deadline, page
         time.sleep(0.5)
     assert " download" in page
+
+
+def test_texts_travel_compressed(installed: Installed) -> None:
+    for path in ("/", "/activity.csv", STYLE):
+        asked, coded = installed.ask(path), installed.ask(path, "--compressed")
+        assert "\ncontent-encoding:" not in asked.head.lower()
+        assert coded.header("Content-Encoding") == "gzip", path
+        assert asked.status == coded.status == 200
+        for one in (asked, coded):
+            assert "Accept-Encoding" in one.header("Vary")
+            assert path == STYLE or NAME in one.body
+        assert path != STYLE or coded.body == asked.body
+        head = installed.ask(path, "--compressed", "--head").head.lower()
+        assert "\ncontent-length:" not in head  # of what GET would bring
+        assert "\nvary:" in head
+
+
+def test_no_length_tells_a_secret(installed: Installed) -> None:
+    details = installed.url.replace("/files/", "/entries/")
+    link = installed.send_form(f"{details}/share", "password")
+    assert f"https://{HOST}/s/" in link.body
+    factor = installed.ask("/account/second-factor", "--compressed")
+    other_site = ("--header", "Sec-Fetch-Site: cross-site")
+    opened = installed.ask(f"/?{NAME}", "--compressed", *other_site)
+    assert [one.header("Content-Encoding") for one in (link, factor, opened)] == ["identity"] * 3
+    assert NAME in opened.body
+
+
+def test_files_travel_as_they_are(installed: Installed) -> None:
+    """Though they are texts, by their type and content."""
+    for path in (installed.url, f"{installed.url}/preview"):
+        for options in ((), ("--range", "5-50"), ("--head",)):
+            asked, coded = (
+                installed.ask(path, *options, *more) for more in ((), ("--compressed",))
+            )
+            assert (coded.status, coded.body) == (asked.status, asked.body)
+            for name in ("Content-Length", "Content-Type", "ETag", "Vary"):
+                # Apache calls the ETag of a file weak that is younger than a second.
+                assert coded.header(name).removeprefix("W/") == asked.header(name).removeprefix(
+                    "W/"
+                )
+            assert coded.header("Content-Type").startswith("text/plain")
+            assert coded.header("Vary") == "Cookie"
+            assert "\ncontent-encoding:" not in coded.head.lower()
+    assert installed.ask(installed.url, "--compressed").body == CONTENT
 
 
 def test_no_log_has_the_links_that_were_opened(installed: Installed) -> None:

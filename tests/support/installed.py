@@ -107,6 +107,15 @@ class Installed:
         """Ask as alice's browser does, where her cookies are."""
         return ask(self.container, target, *_COOKIES, *options)
 
+    def send_form(self, page: str, kind: str) -> Reply:
+        """Send a page's form with an input of a type, as it is, and return the page it leads to."""
+        form = _Page(self.ask(page).body).form(kind)
+        fields = [f"{name}={value}" for name, value in form.fields.items() if value]
+        sent = self.ask(
+            form.action or page, *(w for one in fields for w in ("--data-urlencode", one))
+        )
+        return self.ask(sent.header("Location"), "--compressed")
+
     def refuses_as_a_server(self) -> bool:
         """Return whether nginx or Apache, not Python, refuses a range behind the file's end."""
         refused = self.ask(self.url, "--range", "99999999999-")

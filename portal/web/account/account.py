@@ -21,7 +21,7 @@ from portal.identity.current_user import (
 )
 from portal.identity.sessions import OutdatedProofError
 from portal.storage.ballast import with_room_to_delete
-from portal.web import shown_once
+from portal.web import compression, shown_once
 from portal.web.flashes import done, tell
 from portal.web.forms import Form, focus_first_error, form_page
 
@@ -118,6 +118,7 @@ def qr_code() -> ResponseReturnValue:
     """Draw the secret, until its first code has confirmed it."""
     if not second_factor.is_pending(current_account()):
         abort(404)
+    compression.forbid()
     return Response(second_factor.qr_code(current_account()), mimetype="image/svg+xml")
 
 
@@ -177,8 +178,9 @@ def switch_off() -> ResponseReturnValue:
 
 
 def _second_factor_page(**failed: Form) -> ResponseReturnValue:
-    """Show the page, with the form that has a problem."""
+    """Show the page, with the form that has a problem; and the secret that is to be confirmed."""
     mine = current_account()
+    compression.forbid()
     for form in failed.values():
         focus_first_error(form)
     forms = {

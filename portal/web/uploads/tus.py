@@ -11,7 +11,6 @@ from urllib.parse import quote
 
 from flask import Blueprint, Response, abort, current_app, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_wtf.csrf import generate_csrf  # type: ignore[import-untyped]
 from werkzeug.http import http_date
 
 from portal.core.models import FileRequest, Upload
@@ -23,6 +22,7 @@ from portal.sharing import links, room, visitor
 from portal.storage.disk import OverAllowanceError
 from portal.storage.parts import PartFile, PartLockedError
 from portal.tus import headers, pieces, uploads
+from portal.web.csrf import masked_token
 from portal.web.filters import human_limit
 from portal.web.flashes import done
 from portal.web.forms import csrf
@@ -96,7 +96,7 @@ def describe(public_id: str = "") -> ResponseReturnValue:  # noqa: ARG001  (the 
     algorithms = ",".join(headers.ALGORITHMS)
     said = {"Tus-Extension": headers.EXTENSIONS, "Tus-Checksum-Algorithm": algorithms}
     if signed_in_account() or visitor.has_entered_any():
-        said["X-CSRFToken"] = generate_csrf()
+        said["X-CSRFToken"] = masked_token()
     return "", 204, said
 
 
@@ -155,7 +155,9 @@ def add(public_id: str) -> ResponseReturnValue:
 def show(public_id: str) -> ResponseReturnValue:
     """Return how much has arrived."""
     upload = upload_or_404(public_id)
-    said = {"Upload-Offset": str(_arrived(upload)), "Upload-Length": str(upload.size)} | _expiry(upload)
+    said = {"Upload-Offset": str(_arrived(upload)), "Upload-Length": str(upload.size)} | _expiry(
+        upload
+    )
     if upload.client_metadata:
         said["Upload-Metadata"] = upload.client_metadata
     return "", 200, said | _other_name(upload)

@@ -1,11 +1,14 @@
-"""Where a form comes from, as browsers and proxies say it."""
+"""Where a form comes from, as browsers and proxies say it, and its token."""
 
 from __future__ import annotations
 
+import base64
+import re
 from collections.abc import Callable
 
 import pytest
-from flask import Flask
+from flask import Flask, session
+from flask_wtf.csrf import generate_csrf  # type: ignore[import-untyped]
 
 from tests.support.portal import (
     PASSWORD,
@@ -122,3 +125,74 @@ def test_browser_without_cookies_is_told(app: Flask) -> None:
     answer = app.test_client(use_cookies=False).post("/sign-in", data=form)
     assert answer.status_code == 400
     assert "allow cookies for this address" in answer.text
+
+
+def test_tokens_of_two_pages_share_nothing(app: Flask) -> None:
+    """In none of the characters, which a length could tell one after the other (BREACH)."""
+    client = signed_in(app, "alice")
+    values = [base64.urlsafe_b64decode(token(client)) for _ in range(40)]
+    assert {len(one) for one in values} == {len(values[0])}
+    for place in zip(*values, strict=True):
+        assert len(set(place)) > 25
+
+
+def test_all_tokens_of_a_page_are_one(app: Flask) -> None:
+    page = signed_in(app, "alice").get("/").text
+    found = re.findall(r'(?:name="csrf_token" value|data-token)="([^"]+)"', page)
+    assert len(found) > 3
+    assert len(set(found)) == 1
+
+
+def test_no_page_shows_the_token_itself(app: Flask) -> None:
+    client = signed_in(app, "alice")
+    shown, page = token(client), client.get("/").text
+    with client.session_transaction() as mine:
+        raw = mine["csrf_token"]
+    with app.test_request_context():
+        session["csrf_token"] = raw
+        bare = generate_csrf()
+    begin = bare.partition(".")[0]
+    assert begin not in page
+    assert begin not in shown
+    form = {"csrf_token": bare, "name": "New"}
+    answer = client.post(f"/folders/{folder_id(client)}/folders", data=form)
+    assert (answer.status_code, list(folders(client))) == (400, [])
+
+
+def test_each_token_of_a_session_is_taken_and_none_of_another(app: Flask) -> None:
+    client, other = signed_in(app, "alice"), signed_in(app, "alice")
+    page = f"/folders/{folder_id(client)}/folders"
+    for number, shown in enumerate([token(client), token(client), token(other)]):
+        client.post(page, data={"csrf_token": shown, "name": f"New {number}"})
+    assert list(folders(client)) == ["New 0", "New 1"]
+
+
+@pytest.mark.parametrize("place", [0, 1, 60, 90, 91, 120, 180])
+def test_token_that_was_changed_is_refused(place: int, app: Flask) -> None:
+    client = signed_in(app, "alice")
+    changed = bytearray(base64.urlsafe_b64decode(token(client)))
+    assert len(changed) > 180
+    changed[place] ^= 1
+    form = {"csrf_token": base64.urlsafe_b64encode(changed).decode(), "name": "New"}
+    answer = client.post(f"/folders/{folder_id(client)}/folders", data=form)
+    assert (answer.status_code, list(folders(client))) == (400, [])
+
+
+@pytest.mark.parametrize("given", ["", "x", "=", "ab==", "AAAA", "a b", "ä", "AAECAwQ", "-" * 8000])
+@pytest.mark.parametrize("where", ["form", "header"])
+def test_what_is_no_token_is_refused(given: str, where: str, app: Flask) -> None:
+    client = signed_in(app, "alice")
+    form = {"csrf_token": given} if where == "form" else {}
+    headers = {"X-CSRFToken": given.encode().decode("latin-1")} if where == "header" else {}
+    page = f"/folders/{folder_id(client)}/folders"
+    answer = client.post(page, data={**form, "name": "New"}, headers=headers)
+    assert (answer.status_code, list(folders(client))) == (400, [])
+
+
+def test_renewed_token_of_the_tray_is_masked_and_taken(app: Flask) -> None:
+    client = signed_in(app, "alice")
+    renewed = [client.options("/uploads/").headers["X-CSRFToken"] for _ in range(2)]
+    assert renewed[0] != renewed[1]
+    page = f"/folders/{folder_id(client)}/folders"
+    client.post(page, data={"name": "New"}, headers={"X-CSRFToken": renewed[1]})
+    assert list(folders(client)) == ["New"]

@@ -97,6 +97,8 @@ def test_secret_is_shown_once_and_a_reload_creates_nothing(
     assert found, page.text
     secret = (found[1] or found[2]).rpartition("/")[2]
     assert page.headers["Cache-Control"] == "no-store"  # nor does the back button show it
+    assert page.headers["Content-Encoding"] == "identity"  # nor does its length tell anything of it
+    assert "Accept-Encoding" not in page.vary
     assert secret not in answer.location
 
     again = root.get(answer.location)  # what a reload sends, and the back button
