@@ -444,7 +444,7 @@ def test_what_no_account_did_is_found_by_who_did_it(alice: FlaskClient, file: St
         """Return the actions that a page, and its CSV, shows."""
         page = alice.get(path, query_string=query)
         with alice.get(f"{path}.csv", query_string=query) as saved:
-            text = saved.text
+            text = saved.get_data(as_text=True)
         found = {row["action"] for row in csv.DictReader(io.StringIO(text, newline=""))}
         assert found == set(re.findall(r"</td>\s*<td>([a-z -]+)(?:<br>|</td>)", page.text))
         return found

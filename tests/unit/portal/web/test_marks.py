@@ -194,7 +194,7 @@ def after(address: str | None) -> str:
 def test_page_of_which_nothing_is_left_is_the_end_of_the_list(
     kind: str, app: Flask, admin: FlaskClient
 ) -> None:
-    last, more = "", filled(app, admin, kind)
+    last, more = "", filled(app, admin, kind) or None
     before: list[str] = []
     some: list[str] = []
     while more:
