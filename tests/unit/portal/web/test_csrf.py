@@ -167,7 +167,7 @@ def test_each_token_of_a_session_is_taken_and_none_of_another(app: Flask) -> Non
     assert list(folders(client)) == ["New 0", "New 1"]
 
 
-@pytest.mark.parametrize("place", [0, 1, 60, 90, 91, 120, 180])
+@pytest.mark.parametrize("place", [0, 1, 60, 89, 91, 120, 180])
 def test_token_that_was_changed_is_refused(place: int, app: Flask) -> None:
     client = signed_in(app, "alice")
     changed = bytearray(base64.urlsafe_b64decode(token(client)))
