@@ -111,7 +111,7 @@ class State(RuleBasedStateMachine):
             person = Person(name, PASSWORD.format(name), is_administrator=name == NAMES[0])
             person.quota = self.portal.quota
             self.join(person)
-        self.seen_lines = self.stored.last("activity")
+        self.seen_lines, self.seen_waiting = self.stored.last("activity"), 0
 
     def teardown(self) -> None:
         self.done["requests"] += sum(

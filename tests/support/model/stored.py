@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+import struct
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -95,10 +97,20 @@ class Stored:
         return {row[0]: row[1:] for row in [*shares, *requests]}
 
     def lines(self, after: int) -> list[Row]:
-        """Return the record's rows after one."""
-        return self.rows(
+        """Return the record's rows after one, and those that wait, whose id is 0, in their order."""
+        rows = self.rows(
             "SELECT id, action, actor, owner_id, name FROM activity WHERE id > ? ORDER BY id", after
         )
+        return rows + [
+            (0, row["action"], row["actor"], row["owner_id"], row["name"])
+            for row in map(json.loads, self._waiting())
+        ]
+
+    def _waiting(self) -> list[bytes]:
+        """Return what nobody has brought into the database yet: see :mod:`portal.activity.spool`."""
+        content = (self._data / "activity.spool").read_bytes()
+        _, first, end = struct.unpack_from("<8sQQ", content)
+        return [line for line in content[64 : 64 + end - first].split(b"\n") if line]
 
     def files(self) -> dict[str, bytes]:
         """Return the content on the disk by the ids of the files, and what no row names."""
