@@ -165,7 +165,7 @@ def test_upload_can_be_paused_and_resumed(page: Page, slow: Proxy, file: Path) -
     page.get_by_role("button", name=f"Pause {NAME}").click()
     resume = page.get_by_role("button", name=f"Resume {NAME}")
     expect(resume).to_be_focused()
-    page.get_by_text(re.compile("^Paused, ")).wait_for()
+    page.locator("#tray .said").get_by_text(re.compile("^Paused, ")).wait_for()
     resume.press("Enter")
     assert_is_whole(page, file)
 
