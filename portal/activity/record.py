@@ -203,7 +203,7 @@ def _after_what_waits(connection: Connection) -> Iterator[None]:
     if not _spool().length():
         yield
         return
-    begin_writing(connection)  # before the file is taken, which others must not wait for
+    begin_writing(connection)  # first, so that nobody else brings in the same
     with _spool().take() as waiting:
         _bring_in(connection, waiting)
         yield

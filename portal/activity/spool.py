@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Waiting:
-    """The lines in a spool, which nobody else appends to or takes meanwhile.
+    """The lines in a spool at a moment; others may be appended meanwhile.
 
     :param name: of this spool; another file, such as one after a restore, has another name.
     :param first: the position of the first line.
@@ -98,14 +98,16 @@ class Spool:
     def take(self) -> Iterator[Waiting]:
         """Yield the lines, and remove them at the end of the block, unless it raises.
 
-        Whoever is killed in the block, or shortly after it, finds the lines again: the block has to
-        remember the end of what it took, together with what it made of it.
+        Nobody waits for the block to append. Who is killed in it, or shortly after, finds the lines
+        again, and so may who takes them at the same time: the block has to remember the end of what
+        it took, together with what it made of it.
         """
         with self._locked() as file:
             name, first, end = _read_head(file)
             waiting = Waiting(name.hex(), first, os.pread(file, end - first, _LINES))
-            yield waiting
-            os.pwrite(file, _HEAD.pack(name, end, end), 0)
+        yield waiting
+        with self._locked() as file:
+            _remove(file, waiting)
 
     @contextmanager
     def _locked(self) -> Iterator[int]:
@@ -119,6 +121,17 @@ class Spool:
             yield file
         finally:
             os.close(file)
+
+
+def _remove(file: int, taken: Waiting) -> None:
+    name, first, end = _read_head(file)
+    if (name.hex(), first) != (taken.name, taken.first):
+        return  # somebody else has taken, and removed, some of the same
+    rest = os.pread(file, end - taken.end, _LINES + taken.end - first)
+    # Until the head says so, the rest is still where it was.
+    if len(rest) <= len(taken.lines):
+        os.pwrite(file, rest, _LINES)
+        os.pwrite(file, _HEAD.pack(name, taken.end, end), 0)
 
 
 def _read_head(file: int) -> tuple[bytes, int, int]:

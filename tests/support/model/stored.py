@@ -97,7 +97,7 @@ class Stored:
         return {row[0]: row[1:] for row in [*shares, *requests]}
 
     def lines(self, after: int) -> list[Row]:
-        """Return the record's rows after one, and those that wait, whose id is 0, in their order."""
+        """Return the record's rows after one, and those that wait, whose id is 0, in order."""
         rows = self.rows(
             "SELECT id, action, actor, owner_id, name FROM activity WHERE id > ? ORDER BY id", after
         )
@@ -107,7 +107,7 @@ class Stored:
         ]
 
     def _waiting(self) -> list[bytes]:
-        """Return what nobody has brought into the database yet: see :mod:`portal.activity.spool`."""
+        """Return what nobody has brought into the database yet."""
         content = (self._data / "activity.spool").read_bytes()
         _, first, end = struct.unpack_from("<8sQQ", content)
         return [line for line in content[64 : 64 + end - first].split(b"\n") if line]

@@ -257,3 +257,30 @@ def test_damaged_head_stops_nothing(first: int, end: int, tmp_path: Path) -> Non
     with waiting.take() as taken:
         assert taken.after(taken.first) == [b"line"]
     assert waiting.length() == 0
+
+
+@pytest.mark.parametrize("more", [1, 3, 30])
+def test_nobody_waits_for_who_takes_lines_and_nothing_is_lost(more: int, tmp_path: Path) -> None:
+    waiting = Spool(tmp_path / "spool")
+    given, found, position = [b"%d" % number for number in range(3 + more)], list[bytes](), 0
+    for line in given[:3]:
+        assert waiting.append(line + b"\n")
+    for _ in range(3):
+        with waiting.take() as taken:
+            found += taken.after(position)
+            position = taken.end
+            for line in given[len(found) :]:
+                assert waiting.append(line + b"\n")
+    assert found == given
+    assert waiting.length() == 0
+
+
+def test_who_takes_the_same_removes_nothing_that_came_since(tmp_path: Path) -> None:
+    waiting = Spool(tmp_path / "spool")
+    assert waiting.append(b"1\n")
+    with waiting.take():
+        with waiting.take():
+            pass
+        assert waiting.append(b"2\n")
+    with waiting.take() as taken:
+        assert taken.after(taken.first) == [b"2"]
