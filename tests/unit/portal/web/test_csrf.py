@@ -60,9 +60,9 @@ def test_form_is_judged_by_its_origin(
     assert (answer.status_code == 400) is not is_taken
     assert list(folders(client)) == (["New"] if is_taken else [])
     if not is_taken:
-        said = answer.text.partition("<main")[2].partition("</main>")[0]
-        assert "the proxy in front of the portal hides it" in said
-        assert "reload" not in said
+        text = answer.text.partition("<main")[2].partition("</main>")[0]
+        assert "the proxy in front of the portal hides it" in text
+        assert "reload" not in text
 
 
 @pytest.mark.parametrize("origin", ["https://files.example:8443", "https://files.example:8443/x"])
