@@ -76,8 +76,10 @@ _FLASK = {
 }
 
 _KEYS = ("DATA", "SETTINGS", *(setting.key for setting in SETTINGS))
-# What Kubernetes sets in each container for a service of the name "portal".
-_OF_A_SERVICE = re.compile(r"PORTAL_(SERVICE_(HOST|PORT)|PORT)(_[A-Z0-9_]+)?")
+# What Kubernetes sets in each container for a service called "portal", or "portal-database".
+_OF_A_SERVICE = re.compile(
+    r"PORTAL_([A-Z0-9_]+_)?(SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_[A-Z]+)?)?)"
+)
 
 # Flask-Delegate refuses these in a folder, but only after the portal would have created it.
 _UNUSABLE = re.compile(r'[\x00-\x1f\x7f"\\*?\[\]{}$%]')

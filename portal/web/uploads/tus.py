@@ -22,6 +22,7 @@ from portal.sharing import links, room, visitor
 from portal.storage.disk import OverAllowanceError
 from portal.storage.parts import PartFile, PartLockedError
 from portal.tus import headers, pieces, uploads
+from portal.tus.headers import Checksum
 from portal.web.csrf import masked_token
 from portal.web.filters import human_limit
 from portal.web.flashes import done
@@ -110,15 +111,16 @@ def create() -> ResponseReturnValue:
     target = target_of(metadata)
     _admit()
     length = headers.parse_number("Upload-Length", request.headers.get("Upload-Length"))
+    _check_piece(length)  # before it has an upload
     announced = uploads.Announced(metadata.get("filename", ""), length, encoded)
     with _refusing(target.visit and target.visit.request):
         upload = uploads.create(target.account, target.folder, announced, target.visit)
-    said = _expiry(upload) | {"Location": url_for("tus.add", public_id=upload.public_id)}
+    said = {"Location": url_for("tus.add", public_id=upload.public_id)}
     if upload.finished_at or length == 0 or _has_body():
         # Asked again after an answer that was lost, it has what came then.
         there = _arrived(upload)
         said["Upload-Offset"] = str(there) if there or not length else _take_piece(upload, 0)
-    return "", 201, said | _other_name(upload)
+    return "", 201, said | _expiry(upload) | _other_name(upload)
 
 
 @tus.post("/uploads/folders/")
@@ -249,22 +251,27 @@ def _arrived(upload: Upload) -> int:
     return there
 
 
+def _check_piece(size: int, start: int = 0) -> Checksum | None:
+    """Check what the headers say of a piece, and return its checksum, if it has one."""
+    if (request.content_length or 0) > size - start:
+        abort(413, _TOO_LONG.format(size))
+    written = request.headers.get("Upload-Checksum")
+    return headers.parse_checksum(written) if written else None
+
+
 def _take_piece(upload: Upload, start: int) -> str:
     """Take what this request brings, and return how much is there then."""
-    checksum = request.headers.get("Upload-Checksum")
-    parsed = headers.parse_checksum(checksum) if checksum else None
     with _opened_or_404(upload) as part:
         # This comes first: after a lost connection, browsers may send a request again by
         # themselves.
         if start != part.size:
             raise pieces.WrongOffsetError
-        if (request.content_length or 0) > upload.size - start:
-            abort(413, _TOO_LONG.format(upload.size))
+        checksum = _check_piece(upload.size, start)
         link, size = upload.request, upload.size
         try:
             with _refusing(link):
                 pieces.check_room(upload, request.content_length or 0)  # much may have come since
-                pieces.append(upload, part, cast("BinaryIO", request.stream), parsed)
+                pieces.append(upload, part, cast("BinaryIO", request.stream), checksum)
         except OverAllowanceError:
             abort(413, _TOO_LONG.format(size))
         there = part.size

@@ -163,11 +163,12 @@ def test_misspelt_setting_is_refused_with_its_name(
     assert not data.exists()
 
 
-def test_service_of_the_name_portal_is_no_setting(
+def test_services_whose_names_begin_with_portal_are_no_settings(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_80_TCP_ADDR"):
-        monkeypatch.setenv(f"PORTAL_{name}", "tcp://10.0.0.1:80")
+        for service in ("PORTAL", "PORTAL_REDIS"):
+            monkeypatch.setenv(f"{service}_{name}", "tcp://10.0.0.1:80")
     assert refusal({"DATA": str(data)}) == ""
 
 

@@ -779,3 +779,26 @@ def test_creation_with_the_content_is_repeated_after_some_of_it_came(
     with alice.get(address) as response:
         assert response.data == b"abc"
     assert unfinished(data) == []
+
+
+@pytest.mark.parametrize(
+    ("length", "body", "checksum", "status"),
+    [("0", b"abc", "", 413), ("3", b"abcdef", "", 413), ("3", b"abc", "md5 AAAA", 400)],
+)
+def test_creation_with_a_piece_that_cannot_be_leaves_no_upload(
+    length: str, body: bytes, checksum: str, status: int, app: Flask, tus: Tus, data: Path
+) -> None:
+    said = {"Upload_Length": length, "Upload_Metadata": words(filename="a")}
+    if checksum:
+        said["Upload_Checksum"] = checksum
+    assert tus.send("POST", "/uploads/", body, **said).status_code == status
+    assert unfinished(data) == []
+    with app.app_context():
+        assert db.session.scalars(select(Upload)).all() == []
+        assert db.session.scalars(select(StoredFile)).all() == []
+
+
+def test_creation_that_completes_an_upload_says_no_time_of_expiry(tus: Tus) -> None:
+    made = tus.create(3, b"abc", filename="a")
+    assert made.headers["Upload-Offset"] == "3"
+    assert "Upload-Expires" not in made.headers
