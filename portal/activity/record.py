@@ -63,7 +63,7 @@ _UNLOGGED = _DELIVERIES | _FAILED
 _EXTENSION = "portal.activity"
 _MOST_WAITING = 32 * 1024
 """Bytes of the downloads that wait in the file, about 100, until one brings them in."""
-_UNREADABLE = (ValueError, LookupError, TypeError, SQLAlchemyError)
+_UNREADABLE = (ValueError, LookupError, TypeError, OverflowError, RecursionError, SQLAlchemyError)
 """What a line raises that is no row."""
 
 # %r escapes control characters, which would begin new lines.
@@ -178,10 +178,11 @@ def _as_logged(row: dict[str, Any], size: int) -> dict[str, Any]:
     return logged
 
 
-def bring_in(*, wait: bool) -> None:
+def bring_in(*, wait: bool, patience: int = 0) -> None:
     """Bring what waits in the file into the database: once each, whoever is killed meanwhile.
 
     :param wait: for another one's write, up to a few seconds; else it is left for later.
+    :param patience: milliseconds to wait nevertheless, such as for another one who brings it in.
     :raises sqlalchemy.exc.OperationalError: if the database cannot be written, and we waited.
     """
     if not _spool().length():
@@ -189,7 +190,7 @@ def bring_in(*, wait: bool) -> None:
     try:
         with db.engine.connect() as connection:
             if not wait:
-                commit_soon(connection)
+                commit_soon(connection, patience)
             with _after_what_waits(connection):
                 connection.commit()
     except OperationalError:

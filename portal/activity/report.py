@@ -22,6 +22,8 @@ from portal.core.references import reference
 from .record import bring_in
 
 _MOST_COUNTED = 1000
+_PATIENCE = 250
+"""Milliseconds for what another process brings into the record, which takes some of them."""
 _COUNTED = ("download", "resume")
 _CONFIRMED_WITHIN = timedelta(hours=1)
 _PENDING = "still being confirmed"
@@ -227,7 +229,7 @@ def page(
     rows: Select[Activity, Receipt], before: int | None = None, *, has_names: bool
 ) -> Page[Line]:
     """Return a page of rows, newest first: those older than the row ``before``."""
-    bring_in(wait=False)
+    bring_in(wait=False, patience=_PATIENCE)
     place = None if before is None else (before,)
     return newest_first(rows, (Activity.id,), place, PAGE).map(
         lambda row: Line(row[0], row[1], has_names)

@@ -21,6 +21,8 @@ from pathlib import Path
 SIZE = 4 * 1024**2
 """Bytes: about 15,000 downloads."""
 _HEAD = struct.Struct("<8sQQ")
+_MOST = 2**63
+"""No position comes near, so a larger one is damage."""
 _LINES = 64
 """Where the lines begin."""
 
@@ -136,7 +138,7 @@ def _remove(file: int, taken: Waiting) -> None:
 
 def _read_head(file: int) -> tuple[bytes, int, int]:
     name, first, end = _HEAD.unpack(os.pread(file, _HEAD.size, 0))
-    if not 0 <= end - first <= SIZE - _LINES:
+    if not 0 <= end - first <= SIZE - _LINES or end >= _MOST:
         logger.error("the spool of the record is damaged: what waited in it is not recorded")
         return secrets.token_bytes(8), 0, 0
     return name, first, end

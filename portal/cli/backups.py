@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 from flask import current_app
+from sqlalchemy.exc import OperationalError
 
 from portal.activity import record
 from portal.core import database, settings
@@ -31,7 +32,13 @@ def create_backup(target: Path, as_json: bool) -> None:
     complete, with that file as it is.
     """
     data = settings.data_folder(current_app)
-    record.bring_in(wait=False)
+    try:
+        record.bring_in(wait=True)
+    except OperationalError as error:
+        click.echo(
+            f"The last activity is not in this backup, as it waits for the database: {error.orig}.",
+            err=True,
+        )
     with _ends_cleanly():
         size, needed = backup.space_needed(data / backup.DATABASE)
         free = backup.check_target(target, data, needed)

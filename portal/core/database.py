@@ -45,18 +45,19 @@ def commit_change(statement: sa.Insert | sa.Update | sa.Delete) -> int:
     return changed
 
 
-def commit_soon(connection: sa.Connection | None = None) -> None:
-    """Have the next commit wait neither for the disk nor for another one's write.
+def commit_soon(connection: sa.Connection | None = None, patience: int = 0) -> None:
+    """Have the next commit wait neither for the disk nor, for long, for another one's write.
 
     A power cut may take what was committed, and the write fails where the database is locked. That
     is for what nobody was told is done, and has no effect in a transaction that has written.
 
     :param connection: the one that is to commit. None: the session's.
+    :param patience: milliseconds for another one's write.
     """
     connection = connection or db.session.connection()
     if not _has_written(connection):
         connection.exec_driver_sql("PRAGMA synchronous = NORMAL")
-        connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {patience}")
 
 
 def commit_with_next() -> None:

@@ -27,7 +27,10 @@ _UNREADABLE = (ValueError, TypeError, LookupError, RecursionError, OverflowError
 HASH = "[0-9a-f]{64}"
 KEY = "[0-9a-f]{32}"
 """What the storage knows a file or part by."""
-ARGON2 = r"\$argon2id\$v=19\$m=[0-9]{1,6},t=[0-9]{1,2},p=[0-9]{1,2}\$[0-9A-Za-z+/]+\$[0-9A-Za-z+/]+"
+ARGON2 = (
+    r"\$argon2id\$v=19\$m=1?[0-9]{1,5},t=[1-9],p=1?[0-9]"  # of no more work than a sign-in may be
+    r"\$[0-9A-Za-z+/]+\$[0-9A-Za-z+/]+"
+)
 """With parameters that a server can compute."""
 BASE32 = "(?:[A-Z2-7]{8}){2,8}"
 MEDIA_TYPE = "[0-9A-Za-z!#$&^_.+-]+/[0-9A-Za-z!#$&^_.+-]+"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from flask import Blueprint, flash, redirect, render_template, request, session, url_for
@@ -25,15 +25,25 @@ invitation_pages.register_error_handler(OutdatedProofError, ask_for_password)
 
 T = TypeVar("T")
 
+_FINDERS: Mapping[str, Callable[[str], object]] = {
+    "invitation": invitations.find_invitation,
+    "reset": invitations.find_reset,
+}
+
 
 # A link's token moves from the address into the session at once. It is in no page's address then,
 # and so in no Referer, which servers log with the request for the style sheet already.
 @invitation_pages.get("/invitation/<token>", endpoint="open_invitation")
 @invitation_pages.get("/reset/<token>", endpoint="open_reset")
 def open_link(token: str) -> ResponseReturnValue:
-    """Keep a link's token in the session, and show a page without it in its address."""
+    """Keep a link's token in the session, and show a page without it in its address.
+
+    Only one that works is kept: the cookie is compressed, and by texts of an attacker's beside the
+    other secrets in it, its length would tell these.
+    """
     kind = (request.endpoint or "").rpartition("_")[2]
-    session[kind] = token[: invitations.LONGEST_TOKEN]
+    _find(_FINDERS[kind], token)
+    session[kind] = token
     return redirect(url_for(f"invitations.{kind}"))
 
 

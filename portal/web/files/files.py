@@ -265,7 +265,8 @@ def list_folder(folder: Folder) -> ResponseReturnValue:
         changed=end_or_beginning(page.is_end, is_lost=bool(public_id) and mark is None),
         query=query,
         address=_address,
-        here=request.full_path.removesuffix("?"),
+        # Without what is selected: after it is moved away, that would be what is left.
+        here=_address(order, after=query.after.data or None, before=query.before.data or None),
         limit=min(current_app.config["MAX_CONTENT_LENGTH"], usage.free),
         usage=usage,
         unfinished=unfinished.of_owner(account, folder) if usage.uploads else [],

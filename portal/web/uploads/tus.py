@@ -119,7 +119,11 @@ def create() -> ResponseReturnValue:
     if upload.finished_at or length == 0 or _has_body():
         # Asked again after an answer that was lost, it has what came then.
         there = _arrived(upload)
-        said["Upload-Offset"] = str(there) if there or not length else _take_piece(upload, 0)
+        try:
+            said["Upload-Offset"] = str(there) if there or not length else _take_piece(upload, 0)
+        except pieces.WrongChecksumError:
+            uploads.cancel(upload)  # the answer does not say where it is
+            raise
     return "", 201, said | _expiry(upload) | _other_name(upload)
 
 

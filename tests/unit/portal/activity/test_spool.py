@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event, Thread
 from unittest.mock import Mock
 
 import pytest
@@ -189,8 +190,10 @@ def test_another_spool_after_a_restore_is_brought_in(app: Flask, data: Path) -> 
     [
         *(bytes(9), b"[]\n", b"{}\n"),
         b'{"at": "2026-01-01T00:00:00+00:00", "action": "x", "odd": 1}\n',
+        b'{"at": "2026-01-01T00:00:00+00:00", "action": "x", "owner_id": %d}\n' % 2**63,
+        b"[" * 100_000 + b"\n",
     ],
-    ids=["a power cut", "no row", "nothing", "of another version"],
+    ids=["a power cut", "no row", "nothing", "of another version", "too large", "too deep"],
 )
 def test_line_that_cannot_be_brought_in_keeps_no_other_out(
     line: bytes, app: Flask, data: Path
@@ -284,3 +287,21 @@ def test_who_takes_the_same_removes_nothing_that_came_since(tmp_path: Path) -> N
         assert waiting.append(b"2\n")
     with waiting.take() as taken:
         assert taken.after(taken.first) == [b"2"]
+
+
+def test_who_reads_waits_for_who_brings_in(alice: FlaskClient, data: Path) -> None:
+    upload(alice, "a.txt")
+    with locked(data):
+        alice.get(links(alice)["a.txt"], environ_overrides={"REMOTE_ADDR": "198.51.100.7"}).close()
+    begun = Event()
+
+    def hold() -> None:
+        with locked(data):
+            begun.set()
+            time.sleep(0.1)
+
+    holder = Thread(target=hold)
+    holder.start()
+    begun.wait()
+    assert "198.51.100.7" in alice.get("/activity").text
+    holder.join()

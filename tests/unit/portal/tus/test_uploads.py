@@ -783,7 +783,10 @@ def test_creation_with_the_content_is_repeated_after_some_of_it_came(
 
 @pytest.mark.parametrize(
     ("length", "body", "checksum", "status"),
-    [("0", b"abc", "", 413), ("3", b"abcdef", "", 413), ("3", b"abc", "md5 AAAA", 400)],
+    [
+        *(("0", b"abc", "", 413), ("3", b"abcdef", "", 413), ("3", b"abc", "md5 AAAA", 400)),
+        ("3", b"abc", "sha1 AAAA", 460),
+    ],
 )
 def test_creation_with_a_piece_that_cannot_be_leaves_no_upload(
     length: str, body: bytes, checksum: str, status: int, app: Flask, tus: Tus, data: Path
@@ -802,3 +805,9 @@ def test_creation_that_completes_an_upload_says_no_time_of_expiry(tus: Tus) -> N
     made = tus.create(3, b"abc", filename="a")
     assert made.headers["Upload-Offset"] == "3"
     assert "Upload-Expires" not in made.headers
+
+
+@pytest.mark.parametrize("who", ["alice", "visitor"])
+def test_token_of_a_new_session_is_told(who: str, app: Flask, alice: FlaskClient) -> None:
+    client = alice if who == "alice" else app.test_client()
+    assert ("X-CSRFToken" in client.options("/uploads/").headers) is (who == "alice")

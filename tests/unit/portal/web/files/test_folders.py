@@ -419,3 +419,13 @@ def test_every_taken_name_is_told_of_many(alice: FlaskClient) -> None:
     said = send("a", "b", "c", "d", "e")
     assert "5 files: a (2) (a is taken), b (2) (b is taken), c (2) (c is taken) and 2 more" in said
     assert "and 2 more (1 of them under other names)" in said
+
+
+def test_page_after_a_selection_of_all_selects_nothing(alice: FlaskClient) -> None:
+    for number in range(3):
+        upload(alice, f"{number}.txt")
+    page = alice.get("/?select=all&sort=size").text
+    assert page.count(" checked") == 3
+    found = re.search(r'name="next" value="([^"]*)"', page)
+    assert found
+    assert found[1] == "/?sort=size"
