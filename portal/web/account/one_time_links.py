@@ -38,12 +38,18 @@ _FINDERS: Mapping[str, Callable[[str], object]] = {
 def open_link(token: str) -> ResponseReturnValue:
     """Keep a link's token in the session, and show a page without it in its address.
 
-    Only one that works is kept: the cookie is compressed, and by texts of an attacker's beside the
-    other secrets in it, its length would tell these.
+    One that nobody has made is not kept: the cookie is compressed, and by texts of an attacker's
+    beside the other secrets in it, its length would tell these.
     """
     kind = (request.endpoint or "").rpartition("_")[2]
-    _find(_FINDERS[kind], token)
-    session[kind] = token
+    session.pop(kind, None)
+    try:
+        _find(_FINDERS[kind], token)
+        session[kind] = token
+    except LinkUnknownError:
+        pass  # the page says so
+    except LinkError:
+        session[kind] = token
     return redirect(url_for(f"invitations.{kind}"))
 
 

@@ -108,8 +108,7 @@ def test_failures_are_found_with_their_address(
     fail(client, "nobody\N{SNOWMAN}")
     sign_in(client, "alice")
     fail(client, "", "/sign-in/code")
-    client.get("/invitation/guessed")
-    client.get("/invitation", environ_overrides={"REMOTE_ADDR": "2001:db8::9"})
+    client.get("/invitation/guessed", environ_overrides={"REMOTE_ADDR": "2001:db8::9"})
     fail(signed_in(app, "bob"), "", "/account/password")
     lines = [PREFIXES[server] + line for line in written.getvalue().splitlines()]
     assert banned(lines, tmp_path) == ["192.0.2.9"] * 3 + ["2001:db8::9", "192.0.2.9"]
