@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from flask import current_app
-from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, select
+from sqlalchemy import BindParameter, ColumnElement, Select, and_, bindparam, case, func, select
 from sqlalchemy.orm import aliased, joinedload
 
 from portal.core.database import db
@@ -71,14 +71,6 @@ def _needed(upload: type[Upload]) -> ColumnElement[int]:
     return case((upload.request_id.is_(None), upload.size), else_=upload.arrived)
 
 
-# Built once: each page runs it.
-_COUNTED = select(func.count(), func.coalesce(func.sum(_needed(Upload)), 0)).where(
-    Upload.owner_id == bindparam("owner_id"),
-    Upload.finished_at.is_(None),
-    Upload.used_at >= bindparam("oldest"),
-)
-
-
 def part_keys(folders: Select[int]) -> Sequence[str]:
     """Return the keys of what has arrived of uploads into folders, which go with these."""
     return db.session.scalars(select(Upload.part_key).where(Upload.folder_id.in_(folders))).all()
@@ -90,5 +82,14 @@ def count_begun(owner_id: int) -> int:
     return db.session.scalar(select(func.count()).where(mine, *_unfinished())) or 0
 
 
-def _unfinished(upload: type[Upload] = Upload) -> Sequence[ColumnElement[bool]]:
-    return upload.finished_at.is_(None), upload.used_at >= now() - lifetime()
+def _unfinished(
+    upload: type[Upload] = Upload, oldest: BindParameter[datetime] | None = None
+) -> Sequence[ColumnElement[bool]]:
+    since = now() - lifetime() if oldest is None else oldest
+    return upload.finished_at.is_(None), upload.used_at >= since
+
+
+# Built once: each page runs it.
+_COUNTED = select(func.count(), func.coalesce(func.sum(_needed(Upload)), 0)).where(
+    Upload.owner_id == bindparam("owner_id"), *_unfinished(oldest=bindparam("oldest"))
+)

@@ -48,13 +48,13 @@ def count_download(share: Share) -> bool:
 
 def may_download(share: Share, entry: Entry, visitor: str) -> bool:
     """Return whether a visitor's download of a file was counted recently."""
-    found = _grants(share, visitor).where(ShareDownload.entry_id == entry.id)
-    return bool(db.session.scalar(select(found.exists())))
+    found = _grants(share).where(ShareDownload.entry_id == entry.id)
+    return bool(db.session.scalar(select(found.exists()), to(visitor)))
 
 
 def has_begun(share: Share, visitor: str) -> bool:
     """Return whether any download of a visitor was counted recently."""
-    return bool(db.session.scalar(select(_grants(share, visitor).exists())))
+    return bool(db.session.scalar(select(_grants(share).exists()), to(visitor)))
 
 
 def is_granted() -> sa.ColumnElement[bool]:
@@ -73,12 +73,8 @@ def to(visitor: str) -> dict[str, object]:
     return {"visitor": visitor, "oldest": oldest, "latest": latest}
 
 
-def _grants(share: Share, visitor: str) -> Select[ShareDownload]:
-    return select(ShareDownload).where(
-        ShareDownload.share_id == share.id,
-        ShareDownload.visitor == visitor,
-        _is_recent(),
-    )
+def _grants(share: Share) -> Select[ShareDownload]:
+    return select(ShareDownload).where(ShareDownload.share_id == share.id, is_granted())
 
 
 def _is_recent() -> sa.ColumnElement[bool]:

@@ -124,7 +124,7 @@ def _by_type(kind: sa.types.TypeEngine[Any]) -> Callable[[Any], bool]:
         return _are_positions
     if isinstance(kind, UTCDateTime | sa.Date):
         return _is_near
-    raise NotImplementedError(f"no bounds for {kind!r}")
+    raise TypeError(f"no bounds for {kind!r}")
 
 
 def _are_positions(value: object) -> bool:

@@ -289,7 +289,7 @@ def test_who_takes_the_same_removes_nothing_that_came_since(tmp_path: Path) -> N
         assert taken.after(taken.first) == [b"2"]
 
 
-def test_who_reads_waits_for_who_brings_in(alice: FlaskClient, data: Path) -> None:
+def test_who_reads_waits_for_who_brings_in(alice: FlaskClient, app: Flask, data: Path) -> None:
     upload(alice, "a.txt")
     with locked(data):
         alice.get(links(alice)["a.txt"], environ_overrides={"REMOTE_ADDR": "198.51.100.7"}).close()
@@ -305,3 +305,5 @@ def test_who_reads_waits_for_who_brings_in(alice: FlaskClient, data: Path) -> No
     begun.wait()
     assert "198.51.100.7" in alice.get("/activity").text
     holder.join()
+    with app.app_context():
+        assert details("download") == [""]
