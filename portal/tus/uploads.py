@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from contextlib import suppress
 from datetime import datetime
 from typing import NamedTuple
 
 from flask import current_app
-from sqlalchemy import delete, select
+from sqlalchemy import delete, insert, select
 
 from portal.core.clock import believed, correct, days_ago
-from portal.core.database import commit_change, db
-from portal.core.models import Account, FileRequest, Folder, Upload, now
+from portal.core.database import change, commit_change, db
+from portal.core.models import Account, CancelledUpload, FileRequest, Folder, Upload, now
 from portal.files import entries, names, quota, tree, unfinished
 from portal.sharing import room
 from portal.storage.ballast import with_room_to_delete
 from portal.storage.parts import PartLockedError, current_parts
 
 from .headers import folders_of, parse_metadata
+from .pieces import CancelledError
 
 
 class Visit(NamedTuple):
@@ -53,9 +56,10 @@ def create(
     """Create an upload into a folder of an account, or return the one that was created before.
 
     A client that missed the answer asks again: with the same ``nonce`` in its metadata it gets the
-    same upload, however often it asks.
+    same upload, however often it asks, and none once that is cancelled.
 
     :param visit: who sends it, if that is not the account itself.
+    :raises CancelledError: if it was created before, and somebody has cancelled it.
     :raises HeaderError: if its metadata cannot be read.
     :raises LimitReachedError: if the visitor's link does not accept it beside what others send.
     :raises GoneError: if the folder is not there any more.
@@ -79,6 +83,7 @@ def create(
         with entries.changing(account.id):
             upload = _created_before(account, announced, visit)
             if upload is None:
+                _check_not_cancelled(account, announced, visit)
                 _check_room(account, announced.size, visit)
                 folder = entries.current(folder)
                 tree.check_depth(tree.depth(folder.id) + depth)
@@ -98,23 +103,33 @@ def find(public_id: str) -> Upload | None:
     return None if upload is None or _has_expired(upload) else upload
 
 
-@with_room_to_delete
 def cancel(upload: Upload) -> None:
-    """Delete an upload, also while a request adds to it. The file of a finished one stays."""
-    key = upload.part_key
-    commit_change(delete(Upload).where(Upload.id == upload.id))
-    current_parts().forget(key)
+    """Delete an upload for somebody, also while a request adds to it.
+
+    The file of a finished one stays. It is remembered where requests to create it say that it is
+    the same: another one of them may still be on its way.
+    """
+    metadata = upload.client_metadata
+    digest = _digest(upload.owner_id, upload.size, upload.visitor, metadata)
+    _delete(upload, digest if _has_nonce(metadata) else None)
+
+
+def remove(upload: Upload) -> None:
+    """Delete an upload whose content is lost or expired: its client may begin it again."""
+    _delete(upload)
 
 
 def remove_expired() -> tuple[int, int]:
     """Delete expired uploads, and return how many were unfinished, and how many finished."""
     begun = done = 0
     correct(Upload.used_at)
-    expired = select(Upload).where(Upload.used_at < days_ago(current_app.config["UPLOAD_DAYS"]))
+    oldest = days_ago(current_app.config["UPLOAD_DAYS"])
+    commit_change(delete(CancelledUpload).where(CancelledUpload.cancelled_at < oldest))
+    expired = select(Upload).where(Upload.used_at < oldest)
     for upload in db.session.scalars(expired).all():
         is_finished = upload.finished_at is not None
         with suppress(PartLockedError), current_parts().unused(upload.part_key):
-            cancel(upload)
+            remove(upload)
             done, begun = done + is_finished, begun + (not is_finished)
     return begun, done
 
@@ -127,6 +142,15 @@ def remove_orphans() -> int:
             current_parts().forget(key)
             count += 1
     return count
+
+
+@with_room_to_delete
+def _delete(upload: Upload, cancelled: str | None = None) -> None:
+    key = upload.part_key
+    if change(delete(Upload).where(Upload.id == upload.id)) and cancelled:
+        change(insert(CancelledUpload).values(digest=cancelled))
+    db.session.commit()
+    current_parts().forget(key)
 
 
 def _has_expired(upload: Upload) -> bool:
@@ -149,7 +173,7 @@ def _new(folder: Folder, announced: Announced, visit: Visit | None, key: str) ->
 
 
 def _created_before(account: Account, announced: Announced, visit: Visit | None) -> Upload | None:
-    if "nonce" not in parse_metadata(announced.metadata):
+    if not _has_nonce(announced.metadata):
         return None
     same = select(Upload).where(
         Upload.owner_id == account.id,
@@ -158,6 +182,21 @@ def _created_before(account: Account, announced: Announced, visit: Visit | None)
         Upload.visitor.is_not_distinct_from(visit and visit.visitor),
     )
     return db.session.scalar(same)
+
+
+def _has_nonce(metadata: str) -> bool:
+    return "nonce" in parse_metadata(metadata)
+
+
+def _check_not_cancelled(account: Account, announced: Announced, visit: Visit | None) -> None:
+    digest = _digest(account.id, announced.size, visit and visit.visitor, announced.metadata)
+    if db.session.get(CancelledUpload, digest):
+        raise CancelledError
+
+
+def _digest(owner_id: int, size: int, visitor: str | None, metadata: str) -> str:
+    said = json.dumps([owner_id, size, visitor, metadata])
+    return hashlib.sha256(said.encode()).hexdigest()
 
 
 def _check_room(account: Account, size: int, visit: Visit | None) -> None:

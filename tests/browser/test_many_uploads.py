@@ -221,6 +221,60 @@ def test_upload_goes_on_by_itself_after_a_sign_in_in_another_tab(
     assert rows(portal.run, "SELECT 1 FROM upload WHERE name = 'tab.bin'") == [(1,)]
 
 
+def test_upload_waits_while_somebody_else_is_signed_in(portal: Portal, slow: Proxy) -> None:
+    """What has arrived is not forgotten: it goes on once its own account is back."""
+    url = f"http://127.0.0.1:{slow.port}"
+    page = portal.sign_in(url=url)
+    make_folder(page, "Shared machine")
+    content, start = os.urandom(8 * MIB), slow.sent
+    choose(page, {"mine.bin": content})
+    wait_for(lambda: slow.sent - start > 2 * MIB)
+    page.get_by_role("button", name="Pause mine.bin").click()
+    other = page.context.new_page()
+    for name in ("bob", "alice"):
+        other.goto(url)
+        other.get_by_role("button", name="Sign out").click()
+        sign_in(other, url, name, portal.run.password(name))
+        if name == "bob":
+            drop_tree(page, {"Empty": {}})
+            page.get_by_role("button", name="Resume mine.bin").click()
+            said = "bob is signed in now. Sign out, sign in as alice, and the upload resumes."
+            expect(page.locator("#tray .said").get_by_text(said)).to_have_count(2)
+            page.evaluate("dispatchEvent(new Event('focus'))")  # which changes nothing yet
+            expect(page.locator("#tray .said").get_by_text(said)).to_have_count(2)
+            expect(page.get_by_role("link", name="Sign in")).to_be_hidden()
+            offsets = offsets_of(page)
+    page.evaluate("dispatchEvent(new Event('focus'))")
+    wait_until_uploaded(page, "mine.bin")
+    assert min(offsets) > 0
+    assert stored_in(portal.run, "Shared machine") == hashes({"mine.bin": content}) | {"Empty/": ""}
+    assert rows(portal.run, "SELECT 1 FROM upload WHERE name = 'mine.bin'") == [(1,)]
+
+
+def test_an_upload_that_another_tab_cancelled_is_not_sent_again(
+    portal: Portal, slow: Proxy
+) -> None:
+    url = f"http://127.0.0.1:{slow.port}"
+    page = portal.sign_in(url=url)
+    make_folder(page, "Cancelled elsewhere")
+    start = slow.sent
+    choose(page, {"gone.bin": os.urandom(8 * MIB)})
+    wait_for(lambda: slow.sent - start > 2 * MIB)
+    page.get_by_role("button", name="Pause gone.bin").click()
+    wait_for(lambda: offset_and_size(portal, "gone.bin")[0] > MIB)
+    other = page.context.new_page()
+    other.goto(f"{url}/unfinished")
+    other.get_by_role("button", name="Cancel gone.bin").click()
+    other.get_by_text("Upload of gone.bin cancelled.").wait_for()
+    page.get_by_role("button", name="Resume gone.bin").click()
+    said = "This upload was cancelled. Choose the file again to send it."
+    page.locator("#tray .said").get_by_text(said).wait_for()
+    assert rows(portal.run, "SELECT 1 FROM upload WHERE name = 'gone.bin'") == []
+    choose(page, {"gone.bin": b"another one"})
+    expect(page.locator("#tray li[data-state=done] .name")).to_have_text("gone.bin")
+    assert stored_in(portal.run, "Cancelled elsewhere") == hashes({"gone.bin": b"another one"})
+
+
 def test_two_tabs_at_once_and_a_reload_store_each_file_once(
     portal: Portal, slow: Proxy, tmp_path: Path
 ) -> None:

@@ -8,12 +8,13 @@ from .base import Base, hash_token, new_token, now
 from .entry import Entry, Folder, StoredFile
 from .seen_day import SeenDay
 from .share import FileRequest, Share, ShareDownload
-from .upload import Upload
+from .upload import CancelledUpload, Upload
 
 __all__ = [
     "Account",
     "Activity",
     "Base",
+    "CancelledUpload",
     "Entry",
     "FileRequest",
     "Folder",

@@ -1,4 +1,4 @@
-"""Uploads that are not finished."""
+"""Uploads that are not finished, and what is remembered of those that were cancelled."""
 
 from __future__ import annotations
 
@@ -44,3 +44,16 @@ class Upload(Base):
     request: Mapped[FileRequest | None] = relationship(
         primaryjoin="foreign(Upload.request_id) == FileRequest.id", viewonly=True
     )
+
+
+class CancelledUpload(Base):
+    """What is remembered of an upload that somebody cancelled.
+
+    A request to create it may still be on its way, after a connection was lost, and begins nothing.
+    """
+
+    __tablename__ = "cancelled_upload"
+
+    # A hash of whose it was to be, and of what the requests to create it say.
+    digest: Mapped[str] = mapped_column(values.Text(64, values.HASH), primary_key=True)
+    cancelled_at: Mapped[datetime] = mapped_column(default=now)

@@ -31,6 +31,11 @@ def upgrade() -> None:
         sa.Column("log", sa.Text(), nullable=False, primary_key=True),
         sa.Column("position", sa.JSON(), nullable=False),
     )
+    op.create_table(
+        "cancelled_upload",
+        sa.Column("digest", sa.String(64), nullable=False, primary_key=True),
+        sa.Column("cancelled_at", sa.DateTime(), nullable=False),
+    )
     # What visitors did, for the page of the folder that a link led to.
     op.add_column("activity", sa.Column("linked_entry", sa.String(64)))
     op.create_index("ix_activity_linked_entry", "activity", ["linked_entry", "id"])

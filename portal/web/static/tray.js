@@ -91,13 +91,13 @@ function remove(upload) {
 /**
  * Upload files, and create folders that hold none.
  * @param {{file: File | null, path: string}[]} files with where each lies in a folder that was dropped
- * @param {string} target the form's
+ * @param {DOMStringMap} form target and account
  */
-function add(files, target) {
+function add(files, form) {
   if (!files.length) return;
   const lines = document.createDocumentFragment();
   for (const { file, path } of files) {
-    const upload = new Upload(file, path, target, tray.dataset);
+    const upload = new Upload(file, path, form, tray.dataset);
     upload.item = new TrayItem(upload, tray.dataset.signIn);
     upload.onchange = (previous) => changed(upload, previous);
     upload.oncancelled = refreshIfIdle;
@@ -112,6 +112,9 @@ function add(files, target) {
   startNext();
   showTotals();
 }
+
+/** Who is signed in as a page says it. */
+const signedIn = (page) => page.querySelector(".who .name")?.textContent;
 
 /** The parts of a page that uploads change; all but the last are of the form's own page. */
 const CHANGING = ["entries", "whole", "unfinished", "limit", "storage-used"];
@@ -142,6 +145,7 @@ async function refreshOnce() {
   if (!response.ok || response.redirected || location.href !== shown) return;
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   noteVersion(page);
+  if (signedIn(page) !== signedIn(document)) return;
   const selected = [...document.querySelectorAll("[name=entry]:checked")].map((box) => box.value);
   for (const id of uploadForm() ? CHANGING : CHANGING.slice(-1)) replacePart(id, page);
   // A link may accept nothing more.
@@ -183,8 +187,8 @@ async function cancelUnfinished(button) {
 }
 
 /** Upload what an input holds, and empty it for more. */
-function addSelected(input, target) {
-  add(Array.from(input.files, (file) => ({ file, path: file.webkitRelativePath })), target);
+function addSelected(input, form) {
+  add(Array.from(input.files, (file) => ({ file, path: file.webkitRelativePath })), form);
   input.value = "";
 }
 
@@ -195,9 +199,9 @@ function takeOver() {
   if (!form || form.dataset.taken) return;
   form.dataset.taken = "yes";
   for (const input of form.querySelectorAll("input[type=file]")) {
-    input.addEventListener("change", () => addSelected(input, form.dataset.target));
+    input.addEventListener("change", () => addSelected(input, form.dataset));
     // Somebody was faster than this script.
-    addSelected(input, form.dataset.target);
+    addSelected(input, form.dataset);
   }
   const opener = form.querySelector("[data-opens]");
   opener.addEventListener("click", () => document.getElementById(opener.dataset.opens).click());
@@ -209,8 +213,11 @@ function takeOver() {
 
 /** Go on with what waits, now that somebody may have signed in. */
 async function goOn() {
-  if (!uploads.some((upload) => upload.isWaiting) || !(await renewToken(tray.dataset))) return;
-  for (const upload of uploads.filter((one) => one.isWaiting)) upload.resume();
+  if (!uploads.some((upload) => upload.isWaiting)) return;
+  const session = await renewToken(tray.dataset);
+  for (const upload of uploads.filter((one) => one.isWaiting)) {
+    if (session && (!upload.account || upload.account === session.account)) upload.resume();
+  }
 }
 
 document.addEventListener("dragover", (event) => {
@@ -226,7 +233,7 @@ document.addEventListener("drop", async (event) => {
   const form = uploadForm();
   if (!form || !event.dataTransfer.types.includes("Files")) return;
   event.preventDefault();
-  add(await filesOf(event.dataTransfer), form.dataset.target);
+  add(await filesOf(event.dataTransfer), form.dataset);
 });
 document.addEventListener("click", (event) => {
   const button = event.target.closest?.("[data-cancel]");

@@ -71,7 +71,7 @@ export class TrayItem {
     this.buttons.resume.hidden = upload.state !== "paused";
     this.buttons.retry.hidden = upload.state !== "failed";
     this.buttons.cancel.hidden = upload.state === "done";
-    this.signIn.hidden = !upload.isSignedOut;
+    this.signIn.hidden = !upload.isSignedOut || upload.signedIn !== "";
   }
 
   #done() {

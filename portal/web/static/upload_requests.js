@@ -5,19 +5,26 @@ const VERSION = { "Tus-Resumable": "1.0.0" };
 /**
  * Ask for the form's token of the session that the browser has now.
  * @param {DOMStringMap} settings gets the token
- * @returns {Promise<boolean>} whether there is one that may upload
+ * @returns {Promise<{account: string} | undefined>} who may upload: an account, or "" for a visitor
  */
 export async function renewToken(settings) {
   const answer = await fetch(settings.endpoint, { method: "OPTIONS" }).catch(() => undefined);
   const token = answer?.headers.get("X-CSRFToken");
-  if (token) settings.token = token;
-  return Boolean(token);
+  if (!token) return undefined;
+  settings.token = token;
+  return { account: decodeURIComponent(answer.headers.get("X-Account") ?? "") };
+}
+
+/** Headers that say which session a request is of, and whose the page is, unless a visitor's. */
+export function sessionHeaders(settings, account) {
+  const headers = { "X-CSRFToken": settings.token };
+  return account ? { ...headers, "X-Account": encodeURIComponent(account) } : headers;
 }
 
 /** Cancel an upload that another page has begun. */
 export async function cancelUpload(url, settings) {
   await renewToken(settings);
-  const headers = { ...VERSION, "X-CSRFToken": settings.token };
+  const headers = { ...VERSION, ...sessionHeaders(settings) };
   await fetch(url, { method: "DELETE", headers }).catch(() => {});
 }
 
@@ -34,9 +41,9 @@ export class Refusal extends Error {
  * @returns {Promise<string>} its path, if that is another one; else ""
  * @throws {Refusal}
  */
-export async function createFolder(metadata, settings) {
+export async function createFolder(metadata, settings, account) {
   const encoded = Object.entries(metadata).map(([key, value]) => `${key} ${base64(value)}`);
-  const headers = { ...VERSION, "X-CSRFToken": settings.token };
+  const headers = { ...VERSION, ...sessionHeaders(settings, account) };
   const answer = await fetch(`${settings.endpoint}folders/`, {
     method: "POST",
     headers: { ...headers, "Upload-Metadata": encoded.join(",") },
@@ -65,7 +72,12 @@ export function statusOf(error) {
   return responseOf(error)?.getStatus() ?? 0;
 }
 
-export function problemOf(error, target) {
+/**
+ * Return what to say of an upload.
+ * @param {string} account whose it is; a visitor's: ""
+ * @param {string} signedIn the account that is signed in, or ""
+ */
+export function problemOf(error, account, signedIn) {
   const status = statusOf(error);
   if (status === 0) {
     const isOurs = !error.originalRequest && !responseOf(error);
@@ -73,9 +85,10 @@ export function problemOf(error, target) {
     return "The connection was lost, and trying again did not help. Retry when it is back.";
   }
   if (status === 401) {
-    return target.startsWith("folder/")
-      ? "You are signed out. Sign in again, and the upload resumes."
-      : "Open the link that you were sent again, and then retry.";
+    if (!account) return "Open the link that you were sent again, and then retry.";
+    return signedIn
+      ? `${signedIn} is signed in now. Sign out, sign in as ${account}, and the upload resumes.`
+      : "You are signed out. Sign in again, and the upload resumes.";
   }
   const said = responseOf(error).getBody()?.trim();
   // An answer to HEAD has no words.

@@ -5,6 +5,7 @@ import {
   createFolder,
   problemOf,
   renewToken,
+  sessionHeaders,
   statusOf,
   storedName,
 } from "./upload_requests.js";
@@ -48,8 +49,9 @@ export class Upload {
   problem = "";
   /** Whether it failed as nothing could be reached. */
   isCutOff = false;
-  /** Whether it failed as nobody was signed in. */
+  /** Whether it failed as its account was not signed in, and which one was instead, or "". */
   isSignedOut = false;
+  signedIn = "";
   /** The path that it got, if a name on its own was taken. */
   storedAs = "";
   sent = 0;
@@ -61,11 +63,12 @@ export class Upload {
   /**
    * @param {File | null} file none: the path is a folder that holds nothing
    * @param {string} path where it lies in a folder that was dropped, or ""
-   * @param {string} target "folder/" or "request/", and the public id
+   * @param {{target: string, account: string}} form "folder/" or "request/" and the public id; whose
+   *   folder it is, which no visitor is told
    * @param {DOMStringMap} settings endpoint, token, chunk (bytes), library
    */
-  constructor(file, path, target, settings) {
-    Object.assign(this, { file, path, target, settings });
+  constructor(file, path, { target, account = "" }, settings) {
+    Object.assign(this, { file, path, target, account, settings });
     this.name = path || file.name;
     this.size = file?.size ?? 0;
   }
@@ -155,7 +158,7 @@ export class Upload {
   async #go() {
     if (!this.file) {
       const metadata = { ...this.#place(), relativePath: `${this.path}/` };
-      this.storedAs = await createFolder(metadata, this.settings);
+      this.storedAs = await createFolder(metadata, this.settings, this.account);
       if (this.state === "running") this.#become("done");
       return;
     }
@@ -208,7 +211,10 @@ export class Upload {
       removeFingerprintOnSuccess: true,
       fingerprint: async () => this.fingerprint,
       // The token may have been renewed since.
-      onBeforeRequest: (request) => request.setHeader("X-CSRFToken", this.settings.token),
+      onBeforeRequest: (request) => {
+        const headers = sessionHeaders(this.settings, this.account);
+        for (const [name, value] of Object.entries(headers)) request.setHeader(name, value);
+      },
       onAfterResponse: (request, response) => {
         const status = response.getStatus();
         this.storedAs ||= storedName(response.getHeader("Stored-Name"));
@@ -249,13 +255,13 @@ export class Upload {
     const status = statusOf(error);
     if (STRANGE.has(status) && !this.#isRenewed) {
       this.#isRenewed = true;
-      await renewToken(this.settings);
+      this.signedIn = (await renewToken(this.settings))?.account ?? "";
       if (this.state === "running") this.#go().catch((later) => this.#fail(later));
       return;
     }
-    this.problem = problemOf(error, this.target);
+    this.problem = problemOf(error, this.account, this.signedIn);
     this.isCutOff = status === 0;
-    this.isSignedOut = status === 401 && this.target.startsWith("folder/");
+    this.isSignedOut = status === 401 && this.account !== "";
     this.speed = 0;
     this.#become("failed");
   }

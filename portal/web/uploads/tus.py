@@ -36,7 +36,7 @@ _ANSWERS: Mapping[type[Exception], tuple[int, str]] = {
     entries.GoneError: (403, IN_TRASH),
     headers.HeaderError: (400, ""),
     TooDeepError: (400, ""),
-    pieces.CancelledError: (404, "This upload was cancelled."),
+    pieces.CancelledError: (404, "This upload was cancelled. Choose the file again to send it."),
     PartLockedError: (423, "Another request is adding to this upload. Try again in a moment."),
     room.TooManyError: (
         429,
@@ -92,12 +92,15 @@ def tell_version(response: Response) -> Response:
 def describe(public_id: str = "") -> ResponseReturnValue:  # noqa: ARG001  (the same for each)
     """Return what is supported of the protocol, and the form's token of who may upload.
 
-    A page that was loaded in another session, which has ended, needs a token of the present one.
+    A page that was loaded in another session, which has ended, needs a token of the present one,
+    and whose that is.
     """
     algorithms = ",".join(headers.ALGORITHMS)
     said = {"Tus-Extension": headers.EXTENSIONS, "Tus-Checksum-Algorithm": algorithms}
-    if signed_in_account() or visitor.has_entered_any():
+    if (account := signed_in_account()) or visitor.has_entered_any():
         said["X-CSRFToken"] = masked_token()
+    if account:
+        said["X-Account"] = quote(account.name)
     return "", 204, said
 
 
@@ -122,7 +125,7 @@ def create() -> ResponseReturnValue:
         try:
             said["Upload-Offset"] = str(there) if there or not length else _take_piece(upload, 0)
         except pieces.WrongChecksumError:
-            uploads.cancel(upload)  # the answer does not say where it is
+            uploads.remove(upload)  # the answer does not say where it is
             raise
     return "", 201, said | _expiry(upload) | _other_name(upload)
 
@@ -212,7 +215,7 @@ def _opened_or_404(upload: Upload) -> PartFile:
     try:
         return pieces.opened(upload)
     except FileNotFoundError:
-        uploads.cancel(upload)
+        uploads.remove(upload)
         abort(404, GONE)
 
 

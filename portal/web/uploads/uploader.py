@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import NamedTuple, NoReturn
+from urllib.parse import unquote
 
-from flask import abort
+from flask import abort, request
 
 from portal.core.models import Account, FileRequest, Folder, Upload
 from portal.files import entries
@@ -72,9 +73,15 @@ def upload_or_404(public_id: str, *, cancels: bool = False) -> Upload:
 
 
 def check_signed_in() -> None:
-    """Abort with 401 unless somebody is signed in."""
-    if signed_in_account() is None:
+    """Abort with 401 unless somebody is signed in: whom the page shows, where it says so.
+
+    What another account may not see, it would take for gone, and forget how far it was.
+    """
+    account, page_of = signed_in_account(), unquote(request.headers.get("X-Account", ""))
+    if account is None:
         abort(401, "You are signed out. Sign in again, and then resume the upload.")
+    if page_of not in {"", account.name}:
+        abort(401, f"{account.name} is signed in now. Sign in as {page_of}, and then resume.")
 
 
 def refuse_visitor(

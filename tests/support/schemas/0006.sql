@@ -39,6 +39,12 @@ CREATE TABLE alembic_version (
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 INSERT INTO "alembic_version" VALUES('0006');
+CREATE TABLE cancelled_upload (
+	digest VARCHAR(64) NOT NULL, 
+	cancelled_at DATETIME NOT NULL, 
+	CONSTRAINT pk_cancelled_upload PRIMARY KEY (digest)
+);
+INSERT INTO "cancelled_upload" VALUES('0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef','2026-01-06 03:04:05.000000');
 CREATE TABLE entry (
 	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, 
 	public_id VARCHAR(64) NOT NULL, 

@@ -20,6 +20,7 @@ from portal.core.clock import days_ago
 from portal.core.database import db
 from portal.core.models import (
     Activity,
+    CancelledUpload,
     Entry,
     Role,
     SeenDay,
@@ -239,6 +240,19 @@ def test_what_was_noted_a_year_ahead_expires_as_if_noted_now(
 def noted() -> list[datetime | None]:
     trashed, used = select(Entry.trashed_at).order_by(Entry.id), select(Upload.used_at)
     return [*db.session.scalars(trashed), *db.session.scalars(used)]
+
+
+def test_a_cancelled_upload_is_forgotten_when_it_would_have_expired(
+    app: Flask, alice: FlaskClient, clock: Set
+) -> None:
+    tus = Tus(alice)
+    assert tus.send("DELETE", tus.begin(9, filename="a", nonce="1")).status_code == 204
+    with app.app_context():
+        for day in range(5):
+            clock(timedelta(days=day, minutes=day))
+            uploads.remove_expired()
+            found = db.session.scalars(select(CancelledUpload)).all()
+            assert len(found) == (day < 3)
 
 
 def test_clock_that_is_a_year_behind_makes_nothing_older(

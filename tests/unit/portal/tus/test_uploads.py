@@ -44,6 +44,7 @@ from tests.support.portal import (
     links,
     make_folder,
     sign_in,
+    signed_in,
     upload,
 )
 from tests.support.tus import Tus, words
@@ -174,6 +175,25 @@ def test_who_is_signed_out_is_told_in_words(method: str, app: Flask) -> None:
     assert refused.mimetype == "text/plain"
     if method != "HEAD":
         assert refused.text.startswith("You are signed out.")
+
+
+def test_a_page_of_another_account_is_told_that_that_is_not_signed_in(
+    app: Flask, tus: Tus, data: Path
+) -> None:
+    """Else it would take what the account of now may not see for gone, and begin anew."""
+    url = tus.begin(3, filename="a")
+    bob = Tus(signed_in(app, "bob"))
+    assert bob.send("OPTIONS", url).headers["X-Account"] == "bob"
+    for method, address in (("HEAD", url), ("PATCH", url), ("DELETE", url), ("POST", "/uploads/")):
+        said = {"Upload_Length": "3", "Upload_Offset": "0", "X_Account": "alice"}
+        refused = bob.send(method, address, b"", **said)
+        assert refused.status_code == 401
+        if method != "HEAD":
+            assert refused.text == "bob is signed in now. Sign in as alice, and then resume.\n"
+        del said["X_Account"]
+        assert bob.send(method, address, b"", **said).status_code != 401
+    assert tus.send("HEAD", url, X_Account="alice").headers["Upload-Offset"] == "0"
+    assert len(unfinished(data)) == 2  # bob's own, too
 
 
 @pytest.mark.parametrize("offset", ["-1", "1", "999", "x", "", "0x0", "1e1", "9" * 30, "\u0660"])
@@ -757,6 +777,28 @@ def test_creation_whose_answer_was_missed_is_repeated(
     assert unfinished(data) == []
     tus.begin(0, filename="a", nonce="2")
     assert set(links(alice)) == {"a", "a (2)"}
+
+
+@pytest.mark.parametrize("is_complete", [False, True])
+def test_creation_that_comes_after_its_upload_was_cancelled_begins_nothing(
+    is_complete: bool, app: Flask, alice: FlaskClient, tus: Tus, data: Path
+) -> None:
+    """A connection was lost, and the request waited while another one did all of it."""
+    url = tus.begin(3, filename="a", nonce="1")
+    if is_complete:
+        assert tus.add(url, 0, b"abc").status_code == 204
+    assert tus.send("DELETE", url).status_code == 204
+    for body in (b"", b"ab", b"abc"):
+        late = tus.create(3, body, filename="a", nonce="1")
+        assert late.status_code == 404
+        assert late.text == "This upload was cancelled. Choose the file again to send it.\n"
+    assert list(links(alice)) == (["a"] if is_complete else [])
+    assert unfinished(data) == []
+    with app.app_context():
+        assert db.session.scalars(select(Upload)).all() == []
+    # Who chooses the file again begins another one; who gives no nonce, too.
+    for other in ({"nonce": "2"}, {}, {}):
+        assert tus.send("DELETE", tus.begin(3, filename="a", **other)).status_code == 204
 
 
 @pytest.mark.parametrize("arrived", [0, 2, 3])
