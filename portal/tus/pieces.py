@@ -36,16 +36,26 @@ class CancelledError(Exception):
     """Somebody has cancelled the upload while a request added to it."""
 
 
+class FinishedError(Exception):
+    """Another request has brought the rest of the upload."""
+
+
 def opened(upload: Upload) -> PartFile:
     """Open what has arrived of an upload that is not finished; the caller closes it.
 
+    :raises CancelledError: if somebody has cancelled it since it was read.
     :raises FileNotFoundError: if it is lost.
+    :raises FinishedError: if another request has finished it since it was read.
     :raises PartLockedError: if another request adds to it, so that nobody knows yet how much stays.
     """
-    part = current_parts().open(upload.part_key, upload.size)
+    upload_id = upload.id
     try:
-        db.session.rollback()  # another request may have noted more since the upload was read
-        part.cut(upload.arrived)
+        part = current_parts().open(upload.part_key, upload.size)
+    except FileNotFoundError:
+        _read_again(upload_id)
+        raise
+    try:
+        part.cut(_read_again(upload_id).arrived)  # another request may have noted more
     except BaseException:
         part.close()
         raise
@@ -101,6 +111,7 @@ def finish(upload: Upload, part: PartFile) -> StoredFile:
     """Keep an upload that is complete: on disk and in the database, or as it was.
 
     :raises CancelledError: if somebody has cancelled it meanwhile.
+    :raises FinishedError: if another request has finished it meanwhile.
     :raises GoneError: if the folder is not there any more.
     :raises LimitReachedError: if its visitor's link does not allow it any more.
     :raises QuotaExceededError: if the account may not have that many bytes more.
@@ -116,10 +127,11 @@ def finish(upload: Upload, part: PartFile) -> StoredFile:
     try:
         current_parts().take_over(part)
     except FileNotFoundError:
-        raise CancelledError from None
+        _read_again(upload_id)
+        raise
     try:
         commit_with_next()  # it is recorded next
-        _mark_finished(upload)
+        _mark_finished(upload_id)
         if link:
             room.reserve(link, size, has_begun=True)
         finished = add_file(folder, part, name)
@@ -167,9 +179,20 @@ def _note_arrived(part: PartFile, upload_id: int) -> int:
     return arrived
 
 
-def _mark_finished(upload: Upload) -> None:
+def _mark_finished(upload_id: int) -> None:
     """Record it in the transaction that brings the file, unless it was cancelled or finished."""
     moment = now()
-    open_upload = update(Upload).where(Upload.id == upload.id, Upload.finished_at.is_(None))
+    open_upload = update(Upload).where(Upload.id == upload_id, Upload.finished_at.is_(None))
     if not change(open_upload.values(finished_at=moment, used_at=moment)):
+        _read_again(upload_id)
+
+
+def _read_again(upload_id: int) -> Upload:
+    """Return an unfinished upload as it is now, or raise what came between."""
+    db.session.rollback()
+    upload = db.session.get(Upload, upload_id, populate_existing=True)
+    if upload is None:
         raise CancelledError
+    if upload.finished_at:
+        raise FinishedError
+    return upload

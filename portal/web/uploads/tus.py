@@ -32,11 +32,13 @@ from .uploader import GONE, IN_TRASH, refuse_visitor, target_of, upload_or_404
 
 tus = Blueprint("tus", __name__)
 
+_COMPLETE = "This upload is complete."
 _ANSWERS: Mapping[type[Exception], tuple[int, str]] = {
     entries.GoneError: (403, IN_TRASH),
     headers.HeaderError: (400, ""),
     TooDeepError: (400, ""),
     pieces.CancelledError: (404, "This upload was cancelled. Choose the file again to send it."),
+    pieces.FinishedError: (409, _COMPLETE),
     PartLockedError: (423, "Another request is adding to this upload. Try again in a moment."),
     room.TooManyError: (
         429,
@@ -124,6 +126,8 @@ def create() -> ResponseReturnValue:
         there = _arrived(upload)
         try:
             said["Upload-Offset"] = str(there) if there or not length else _take_piece(upload, 0)
+        except pieces.FinishedError:
+            said["Upload-Offset"] = str(length)
         except pieces.WrongChecksumError:
             uploads.remove(upload)  # the answer does not say where it is
             raise
@@ -154,7 +158,7 @@ def add(public_id: str) -> ResponseReturnValue:
     _admit()
     start = headers.parse_number("Upload-Offset", request.headers.get("Upload-Offset"))
     if upload.finished_at:
-        abort(409, "This upload is complete.")
+        abort(409, _COMPLETE)
     said = {"Upload-Offset": _take_piece(upload, start)}
     return "", 204, said | _expiry(upload) | _other_name(upload)
 
@@ -248,13 +252,17 @@ def _stored_name(wanted: Sequence[str], stored: Sequence[str]) -> dict[str, str]
 
 def _arrived(upload: Upload) -> int:
     """Return how many bytes have arrived; where that is all, the upload is complete then."""
+    size = upload.size
     if upload.finished_at:
-        return upload.size
-    with _opened_or_404(upload) as part:
-        there = part.size
-        # The request that brought the last piece may have been killed before its end.
-        if there == upload.size:
-            _finish(upload, part)
+        return size
+    try:
+        with _opened_or_404(upload) as part:
+            there = part.size
+            # The request that brought the last piece may have been killed before its end.
+            if there == size:
+                _finish(upload, part)
+    except pieces.FinishedError:
+        return size
     return there
 
 

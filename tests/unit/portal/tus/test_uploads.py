@@ -779,6 +779,49 @@ def test_creation_whose_answer_was_missed_is_repeated(
     assert set(links(alice)) == {"a", "a (2)"}
 
 
+@pytest.mark.parametrize("is_forgotten", [True, False])
+@pytest.mark.parametrize("method", ["HEAD", "PATCH", "POST", "POST with the content"])
+def test_a_request_during_which_another_one_finishes_the_upload_says_so(
+    method: str,
+    is_forgotten: bool,
+    app: Flask,
+    alice: FlaskClient,
+    tus: Tus,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It has read that the upload is unfinished, and what has arrived is there no more, or is."""
+    url, other = tus.begin(3, filename="a", nonce="1"), Tus(signed_in(app, "alice"))
+    really_open = parts.Parts.open
+
+    def finish_first(self: parts.Parts, key: str, length: int) -> parts.PartFile:
+        with monkeypatch.context() as patch:
+            patch.setattr(parts.Parts, "open", really_open)
+            if not is_forgotten:
+                patch.setattr(parts.Parts, "forget", lambda *_: None)
+            assert other.add(url, 0, b"abc").status_code == 204
+        monkeypatch.setattr(parts.Parts, "open", really_open)
+        return really_open(self, key, length)
+
+    monkeypatch.setattr(parts.Parts, "open", finish_first)
+    if method == "HEAD":
+        assert tus.offset(url) == 3
+    elif method == "PATCH":
+        assert tus.add(url, 0, b"abc").status_code == 409
+    else:
+        again = tus.create(3, b"abc" * method.endswith("content"), filename="a", nonce="1")
+        assert (again.status_code, again.location) == (201, url)
+        assert again.headers.get("Upload-Offset") == ("3" if method.endswith("content") else None)
+    # And the client that asks once more hears the same.
+    assert tus.offset(url) == 3
+    assert tus.begin(3, filename="a", nonce="1") == url
+    assert list(links(alice)) == ["a"]
+    with app.app_context():
+        assert db.session.scalars(select(Upload)).one().finished_at
+        assert (
+            len(db.session.scalars(select(Activity).where(Activity.action == "upload")).all()) == 1
+        )
+
+
 @pytest.mark.parametrize("is_complete", [False, True])
 def test_creation_that_comes_after_its_upload_was_cancelled_begins_nothing(
     is_complete: bool, app: Flask, alice: FlaskClient, tus: Tus, data: Path
