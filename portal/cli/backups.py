@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 
 from portal.activity import record
 from portal.core import database, settings
-from portal.maintenance import backup, restore
+from portal.maintenance import backup, check_database, restore
 from portal.storage.content import current_storage
 from portal.web.filters import human_size
 
@@ -28,8 +28,8 @@ from .group import needs_schema, portal, progress, reason_of, show, takes_json
 def create_backup(target: Path, as_json: bool) -> None:
     """Write the database, all files and the secret key to TARGET, a new file.
 
-    The portal may keep running. Exits with status 1 if a file is damaged; the backup is still
-    complete, with that file as it is.
+    The portal may keep running. Exits with status 1 if a file is damaged, or the database so
+    that no restore takes it; the backup is still complete, with that as it is.
     """
     data = settings.data_folder(current_app)
     try:
@@ -50,6 +50,8 @@ def create_backup(target: Path, as_json: bool) -> None:
         with progress("Backing up", size) as advance:
             schema = database.revision() or ""
             report = backup.create(target, data, current_storage(), schema, advance)
+    if refusal := check_database.refusal(data / backup.DATABASE):
+        report.damaged.append(f"the database, and no restore takes it: {refusal}")
     line = f"{report.files} files, {human_size(report.size)}: {target}"
     show({"path": str(target.absolute()), **vars(report)}, [line], as_json=as_json)
     for damage in report.damaged:

@@ -81,7 +81,8 @@ def check(repair: bool, content: bool, as_json: bool) -> None:
 def _problems(content: bool) -> Iterator[Problem]:
     storage = current_storage()
     yield from check_database.check_database()
-    unusable = list(check_database.check_values(settings.data_folder(current_app) / DATABASE))
+    path = settings.data_folder(current_app) / DATABASE
+    unusable = list(check_database.check_values(path))
     yield from unusable
     if unusable:  # the other checks, and repairs, rely on values
         return
@@ -90,8 +91,7 @@ def _problems(content: bool) -> Iterator[Problem]:
         yield from check_files.check_files(storage, content=content, advance=advance)
     yield from check_files.check_unclaimed(storage)
     yield from check_files.check_rights(storage)
-    yield from check_database.check_folders()
-    yield from check_database.check_used()
+    yield from check_database.check_rows(path)
 
 
 @portal.command("cleanup")

@@ -27,6 +27,8 @@ LONGEST_SORT_KEY = 1024
 """Characters that :func:`search_key` and :func:`sort_key` return at most."""
 
 _NUMBER = re.compile("[0-9]+")
+# No character before these is a mark.
+_MARK = re.compile("[^\x00-\u02ff]")
 # Letters that people search for, and sort, like others, and that Unicode does not take apart.
 _LIKE = str.maketrans(
     {"ø": "o", "ł": "l", "đ": "d", "ħ": "h", "ŧ": "t", "\u0131": "i", "æ": "ae", "œ": "oe"}
@@ -56,7 +58,9 @@ def fold(name: str) -> str:
 def search_key(text: str) -> str:
     """Return what a search compares: without case and accents."""
     apart = unicodedata.normalize("NFD", _folded(text))
-    plain = "".join(one for one in apart if not _is_accent(one))
+    if apart.isascii():
+        return apart[:LONGEST_SORT_KEY]
+    plain = _MARK.sub(_without_accent, apart)
     return unicodedata.normalize("NFC", plain).translate(_LIKE)[:LONGEST_SORT_KEY]
 
 
@@ -73,13 +77,13 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFKC", folded)
 
 
-def _is_accent(character: str) -> bool:
-    """Return whether it is a mark above, below or through a letter, or a Semitic vowel.
+def _without_accent(found: re.Match[str]) -> str:
+    """Return nothing for a mark above, below or through a letter, or a Semitic vowel.
 
     Others, such as Indian vowels, make another word.
     """
-    combining = unicodedata.combining(character)
-    return combining >= 200 or 10 <= combining <= 35
+    combining = unicodedata.combining(found[0])
+    return "" if combining >= 200 or 10 <= combining <= 35 else found[0]
 
 
 def _with_length(number: re.Match[str]) -> str:

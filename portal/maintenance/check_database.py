@@ -1,24 +1,27 @@
-"""Checking the database: its file, the bytes that accounts use, and the tree of folders."""
+"""Checking the database: its file, its values, and whether its rows contradict each other."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy import func, select, update
-from sqlalchemy.orm import aliased
+from sqlalchemy.exc import IntegrityError
 
-from portal.core.database import commit_change, db
+from portal.accounts import usernames
+from portal.core import text
+from portal.core.database import change, commit_change, db
 from portal.core.models import Account, Entry, Folder
 from portal.core.references import name_or_reference
 from portal.files import entries, tree
 
 from .backup import read_only
 from .check_files import Problem
+from .check_rows import TAKES_FOLDERS, Contradiction, contradictions, still_breaks
 from .check_values import unusable
 
 
@@ -41,47 +44,59 @@ def check_values(database: Path) -> Iterator[Problem]:
         yield Problem("database", "values", str(error))
 
 
-def check_used() -> Iterator[Problem]:
-    """Compare the bytes noted for each account with the sum of its files."""
-    total = (
-        select(func.coalesce(func.sum(Entry.size), 0))
-        .where(Entry.owner_id == Account.id)
-        .correlate(Account)
-        .scalar_subquery()
-    )
-    wrong = select(Account.id, Account.name, Account.used, total).where(Account.used != total)
-    for account_id, name, used, actual in db.session.execute(wrong).all():
-        # One statement: an upload meanwhile is counted either before it or after it.
-        again = update(Account).where(Account.id == account_id).values(used=total)
-        detail = f"{used} bytes are noted, its files have {actual}"
-        yield Problem("used", repr(name), detail, partial(_count_again, again))
+def refusal(database: Path) -> str | None:
+    """Return why a restore would refuse a backup of a database; None if it would not."""
+    try:
+        with closing(read_only(database)) as connection:
+            for value in unusable(connection):
+                return f"{value} is nothing that the portal writes"
+            if row := connection.execute("PRAGMA foreign_key_check").fetchone():
+                return f"a row of {row[0]} refers to a row that is missing from {row[2]}"
+            for found in contradictions(connection):
+                if found.rule.kind != "key":
+                    return str(found)
+    except sqlite3.Error as error:
+        return str(error)
+    return None
 
 
-def _count_again(statement: sa.Update) -> str:
-    commit_change(statement)
+def check_rows(database: Path) -> Iterator[Problem]:
+    """Find rows that contradict themselves or others."""
+    try:
+        with closing(read_only(database)) as connection:
+            for found in contradictions(connection):
+                # A repair before may have included this row, or it was deleted meanwhile.
+                if still_breaks(connection, found):
+                    mend = _MENDS.get((found.rule.kind, found.rule.table))
+                    what, detail = _name_of(found), found.rule.words
+                    yield Problem(found.rule.kind, what, detail, mend and partial(mend, found.row))
+    except sqlite3.Error as error:
+        yield Problem("database", "rows", str(error))
+
+
+def _name_of(found: Contradiction) -> str:
+    """Return what those who run the portal know a row by."""
+    table, row = found.rule.table, found.row
+    named = f"{table}, row {row}"
+    if table == "account" and (name := _account_name(row)):
+        named = repr(name)
+    elif table == "entry" and (entry := db.session.get(Entry, row)):
+        owner = _account_name(entry.owner_id)
+        named = f"{name_or_reference(entry.public_id, entry.name)!r} of {owner!r}"
+    db.session.rollback()
+    return named
+
+
+def _account_name(account_id: int) -> str | None:
+    return db.session.scalar(select(Account.name).where(Account.id == account_id))
+
+
+def _count_again(account_id: int) -> str:
+    # One statement: an upload meanwhile is counted either before it or after it.
+    total = select(func.coalesce(func.sum(Entry.size), 0)).where(Entry.owner_id == account_id)
+    counted = update(Account).where(Account.id == account_id)
+    commit_change(counted.values(used=total.scalar_subquery()))
     return "counted again"
-
-
-def check_folders() -> Iterator[Problem]:
-    """Check that each entry can be reached: from its owner's root folder, or in the trash."""
-    yield from _check_roots()
-    for wrong, detail in _misplaced():
-        for entry_id in db.session.scalars(select(Entry.id).where(wrong).order_by(Entry.id)).all():
-            # A repair before may have included this entry.
-            entry = db.session.scalar(select(Entry).where(wrong, Entry.id == entry_id))
-            if entry is None:
-                continue
-            owner = db.session.get_one(Account, entry.owner_id).name
-            what = f"{name_or_reference(entry.public_id, entry.name)!r} of {owner!r}"
-            yield Problem("folder", what, detail, partial(_bring_back, entry))
-            db.session.rollback()
-
-
-def _check_roots() -> Iterator[Problem]:
-    roots = select(Folder.owner_id).where(Folder.parent_id.is_(None))
-    for account in db.session.scalars(select(Account).where(Account.id.not_in(roots))).all():
-        create = partial(_create_root, account.id)
-        yield Problem("folder", repr(account.name), "has no root folder", create)
 
 
 def _create_root(owner_id: int) -> str:
@@ -90,42 +105,61 @@ def _create_root(owner_id: int) -> str:
     return "created"
 
 
-def _misplaced() -> Iterator[tuple[sa.ColumnElement[bool], str]]:
-    """Yield the ways in which an entry can be unreachable."""
-    parent, first = aliased(Entry), aliased(Entry)
-    in_trash = Entry.trash_id.is_not(None)
-    around = select(parent.id).where(parent.id == Entry.parent_id).correlate(Entry)
-    together = select(first.id).where(first.id == Entry.trash_id, first.trash_id == first.id)
-    unknown = sa.or_(~together.correlate(Entry).exists(), Entry.trashed_at.is_(None))
-    yield sa.and_(in_trash, unknown), "is in the trash, but cannot be found there"
-    yield (
-        sa.and_(~in_trash, around.where(parent.trash_id.is_not(None)).exists()),
-        "is in a folder in the trash, but not in the trash itself",
-    )
-    yield around.where(parent.is_file).exists(), "is in a file"
-    yield around.where(parent.owner_id != Entry.owner_id).exists(), "is in another account's folder"
-    yield sa.and_(Entry.id.not_in(_reachable()), ~in_trash), "is in folders that contain each other"
+def _compute_account_keys(account_id: int) -> str | None:
+    name = db.session.get_one(Account, account_id).name
+    keys = {"name_key": text.fold(name), "skeleton": usernames.skeleton(name)}
+    try:
+        commit_change(update(Account).where(Account.id == account_id).values(keys))
+    except IntegrityError:  # another account has that name
+        db.session.rollback()
+        return None
+    return "computed again"
 
 
-def _reachable() -> sa.Select[tuple[int]]:
-    roots = select(Entry.id).where(Entry.parent_id.is_(None))
-    return select(tree.descendants(roots).c.id)
-
-
-def _bring_back(entry: Entry) -> str:
-    """Move an entry to where its owner sees it, and return where that is."""
-    entry_id = entry.id
-    with entries.changing(entry.owner_id):
+def _compute_entry_keys(entry_id: int) -> str:
+    with entries.changing(db.session.get_one(Entry, entry_id).owner_id):
         entry = db.session.get_one(Entry, entry_id)
-        fit = select(Folder).where(
-            Folder.id == entry.parent_id,
-            Folder.owner_id == entry.owner_id,
-            Folder.trash_id.is_(None),
-            Folder.id.in_(_reachable()),
-        )
-        folder = db.session.scalar(fit) or entries.root_folder(entry.owner_id)
-        entry.trash_id = entry.trashed_at = None
-        entries.give_name(entry, folder.id, entry.name)
-        entry.parent_id = folder.id
-        named = name_or_reference(folder.public_id, folder.name)
-        return f"moved to {named!r}" if folder.name else "moved to the root folder"
+        if entry.parent_id is None or entry.trash_id is not None:
+            entry.name = entry.name
+        else:
+            entries.give_name(entry, entry.parent_id, entry.name)
+    return "computed again"
+
+
+def _bring_back(entry_id: int) -> str | None:
+    """Move an entry to where its owner sees it, and return where that is."""
+    try:
+        with entries.changing(db.session.get_one(Entry, entry_id).owner_id):
+            entry = db.session.get_one(Entry, entry_id)
+            _take_from_trash(entry)
+            fit = select(Folder).where(
+                Folder.id == entry.parent_id,
+                Folder.owner_id == entry.owner_id,
+                Folder.trash_id.is_(None),
+                sa.text(TAKES_FOLDERS),
+            )
+            folder = db.session.scalar(fit) or entries.root_folder(entry.owner_id)
+            entries.give_name(entry, folder.id, entry.name)
+            entry.parent_id = folder.id
+            named = name_or_reference(folder.public_id, folder.name)
+            return f"moved to {named!r}" if folder.name else "moved to the root folder"
+    except IntegrityError:  # what is in it has to be brought back first
+        return None
+
+
+def _take_from_trash(entry: Entry) -> None:
+    """Take an entry from the trash, with what lies in it and was put there with it."""
+    inside = tree.descendants([entry.id], Entry.trash_id == entry.trash_id)
+    of_both = Entry.id.in_(select(inside.c.id))
+    change(update(Entry).where(of_both).values(trash_id=None, trashed_at=None))
+    db.session.refresh(entry)
+
+
+_MENDS: Mapping[tuple[str, str], Callable[[int], str | None]] = {
+    ("folder", "account"): _create_root,
+    ("folder", "entry"): _bring_back,
+    ("key", "account"): _compute_account_keys,
+    ("key", "entry"): _compute_entry_keys,
+    ("used", "account"): _count_again,
+}
+"""By kind and table, what repairs a row."""

@@ -7,7 +7,8 @@ to the rows, also where SQLite does not tell a difference: in a check, a collati
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -18,6 +19,7 @@ from portal.core.models.values import MOST
 
 from . import restored_schema
 from .backup import BackupError
+from .check_rows import compute_keys, contradictions
 from .check_values import unusable
 
 _ANOTHER = "Somebody changed it since. Nothing was restored. Restore another backup."
@@ -46,11 +48,13 @@ def prepare(path: Path) -> None:
             raise BackupError(f"The backup's database is damaged: {found}.")
     with closing(sqlite3.connect(_address(new, "rw"), uri=True)) as connection:
         _copy(connection, path)
-        _check_rows(connection, is_current=revision == database.revisions()[0])
+        _check_values(connection, is_current=revision == database.revisions()[0])
     if revision != database.revisions()[0]:
         _migrate(new, "head")
         with closing(sqlite3.connect(new)) as connection:
-            _check_rows(connection, is_current=True)
+            _check_values(connection, is_current=True)
+    with closing(sqlite3.connect(new)) as connection, connection:
+        _check_rows(connection)
     new.replace(path)
 
 
@@ -109,19 +113,16 @@ def _copy(connection: sqlite3.Connection, backup: Path) -> None:
         r" AND name NOT LIKE 'sqlite\_%' ESCAPE '\'"
         " AND name NOT IN ('alembic_version', 'sign_in', 'one_time_link')"
     ).fetchall()
-    try:
-        with connection:
-            for (table,) in tables:
-                columns = connection.execute("SELECT name FROM pragma_table_info(?)", [table])
-                names = ", ".join(name for (name,) in columns)
-                unfinished = " WHERE finished_at IS NOT NULL" if table == "upload" else ""
-                connection.execute(
-                    f"INSERT INTO main.{table} ({names})"  # noqa: S608  (the portal's own names)
-                    f" SELECT {names} FROM backup.{table}{unfinished}"
-                )
-            _copy_sequences(connection)
-    except sqlite3.IntegrityError as error:
-        raise BackupError(f"The backup's database breaks a rule: {error}. {_ANOTHER}") from error
+    with _rules_kept(), connection:
+        for (table,) in tables:
+            columns = connection.execute("SELECT name FROM pragma_table_info(?)", [table])
+            names = ", ".join(name for (name,) in columns)
+            unfinished = " WHERE finished_at IS NOT NULL" if table == "upload" else ""
+            connection.execute(
+                f"INSERT INTO main.{table} ({names})"  # noqa: S608  (the portal's own names)
+                f" SELECT {names} FROM backup.{table}{unfinished}"
+            )
+        _copy_sequences(connection)
     connection.execute("DETACH backup")
 
 
@@ -137,7 +138,7 @@ def _copy_sequences(connection: sqlite3.Connection) -> None:
             connection.execute("INSERT INTO main.sqlite_sequence VALUES (?, ?)", [table, last])
 
 
-def _check_rows(connection: sqlite3.Connection, *, is_current: bool) -> None:
+def _check_values(connection: sqlite3.Connection, *, is_current: bool) -> None:
     """Check that the portal can use each value, and that each reference leads to a row."""
     for found in unusable(connection):
         is_shortened = found.column in _SHORTENED and not is_current
@@ -149,3 +150,36 @@ def _check_rows(connection: sqlite3.Connection, *, is_current: bool) -> None:
             f"A row of {row[0]} in the backup's database refers to a row that is missing from"
             f" {row[2]}. {_ANOTHER}"
         )
+
+
+def _check_rows(connection: sqlite3.Connection) -> None:
+    """Check that no row contradicts another, and compute keys as this version does."""
+    strange_keys = []
+    for found in contradictions(connection):
+        if found.rule.kind != "key":
+            raise BackupError(f"The backup's database contradicts itself: {found}. {_ANOTHER}")
+        strange_keys.append(found)
+    if strange_keys:
+        with _rewritable(connection), _rules_kept():
+            for found in strange_keys:
+                compute_keys(connection, found)
+
+
+@contextmanager
+def _rewritable(connection: sqlite3.Connection) -> Iterator[None]:
+    """Take away the triggers for the length of the block: one keeps the record from changes."""
+    query = "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'"
+    triggers = connection.execute(query).fetchall()
+    for name, _ in triggers:
+        connection.execute(f"DROP TRIGGER {name}")
+    yield
+    for _, sql in triggers:
+        connection.execute(sql)
+
+
+@contextmanager
+def _rules_kept() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.IntegrityError as error:
+        raise BackupError(f"The backup's database breaks a rule: {error}. {_ANOTHER}") from error

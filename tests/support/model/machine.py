@@ -78,4 +78,4 @@ class Machine(Compare):
         for seat, person in self.at_seats():
             self.compare_activity(seat, person)
         self.compare_stored()
-        assert self.stored.unusable() == []
+        assert self.stored.unusable() == self.stored.contradictions() == []

@@ -9,6 +9,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from portal.maintenance.check_rows import contradictions
 from portal.maintenance.check_values import unusable
 
 Row = tuple[Any, ...]
@@ -31,6 +32,10 @@ class Stored:
     def unusable(self) -> list[str]:
         """Return the values that the portal's own check would refuse."""
         return [str(found) for found in unusable(self._connection)]
+
+    def contradictions(self) -> list[str]:
+        """Return the rows that do."""
+        return [str(found) for found in contradictions(self._connection)]
 
     def last(self, table: str, column: str = "id") -> Any:
         """Return the latest row's column; 0 without any."""

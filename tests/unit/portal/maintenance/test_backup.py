@@ -469,7 +469,7 @@ def test_sessions_links_and_unfinished_uploads_are_not_restored(
         invitations.create_invitation(Role.MEMBER, None, "for Carol")
         folder = entries.root_folder(account.id)
         begun = [uploads.create(account, folder, uploads.Announced(n, 9, "")) for n in "ab"]
-        begun[1].finished_at = now()
+        begun[1].arrived, begun[1].finished_at = begun[1].size, now()
         db.session.commit()
     assert run(app, "backup", str(target))[0] == 0
     assert run(new, "restore", str(target))[0] == 0

@@ -31,6 +31,7 @@ from portal.core.models import (
 from portal.files import entries, quota, trash
 from portal.identity import sessions
 from portal.maintenance import check_files
+from portal.maintenance.check_rows import RULES
 from portal.storage.content import current_storage
 from tests.support.checks import check
 from tests.support.paths import PROJECT
@@ -342,6 +343,7 @@ def test_each_kind_of_problem_is_documented() -> None:
         for path in sources
         for kind in re.findall(r'Problem\("(\w+)"', path.read_text("utf-8"))
     }
-    assert len(kinds) > 5
+    kinds |= {rule.kind for rule in RULES}
+    assert len(kinds) > 8
     for kind in kinds:
         assert re.search(rf"^\|[^|]*`{kind}`", page, re.MULTILINE), kind
