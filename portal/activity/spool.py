@@ -68,12 +68,16 @@ class Spool:
             logger.exception("no room is reserved for the record in %s", self._path)
 
     def length(self) -> int:
-        """Return how many bytes of lines wait."""
+        """Return how many bytes of lines wait; 0 where nobody can take them, which is logged."""
         try:
-            with self._path.open("rb", buffering=0) as file:
+            # As who takes them opens it.
+            with self._path.open("r+b", buffering=0) as file:
                 _, first, end = _HEAD.unpack(file.read(_HEAD.size))
-        except (OSError, struct.error):
+        except (FileNotFoundError, struct.error):
             return 0  # it is not there yet
+        except OSError:
+            logger.exception("%s cannot be written: what waits in it is recorded later", self._path)
+            return 0
         return int(end - first)
 
     def append(self, lines: bytes) -> int:

@@ -105,7 +105,10 @@ def _check_kind(path: Path, *, is_folder: bool) -> None:
 
 
 def _check_access(path: Path, *, secret: bool) -> None:
-    """Raise if another user owns the path or may write to it or, if it is secret, read it."""
+    """Raise if another user owns the path or may write to it or, if it is secret, read it.
+
+    Or if the portal may not write to it itself.
+    """
     found, user, quoted = path.stat(), os.geteuid(), shlex.quote(str(path))
     if found.st_uid != user:
         raise DataFolderError(
@@ -117,6 +120,11 @@ def _check_access(path: Path, *, secret: bool) -> None:
         raise DataFolderError(
             f"Other users may write to {path} (mode {mode:04o})."
             f" Take that permission away: chmod go-w {quoted}"
+        )
+    if not os.access(path, os.W_OK, effective_ids=True):
+        raise DataFolderError(
+            f"The portal may not write to {path} (mode {mode:04o}). Add that permission, unless the"
+            f" disk is read-only: chmod u+w {quoted}"
         )
     if secret and mode & 0o077:
         raise DataFolderError(

@@ -26,6 +26,7 @@ from portal.activity.spool import Spool
 from portal.core import database
 from portal.core.database import db
 from portal.core.models import Activity, Receipt
+from tests.support.capabilities import modes_bind
 from tests.support.portal import links, post_folder, sign_in, upload
 
 QUICK = 0.5
@@ -307,3 +308,29 @@ def test_who_reads_waits_for_who_brings_in(alice: FlaskClient, app: Flask, data:
     holder.join()
     with app.app_context():
         assert details("download") == [""]
+
+
+def test_spool_that_cannot_be_written_stops_nothing_and_is_brought_in_later(
+    alice: FlaskClient, app: Flask, data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    upload(alice, "a.txt")
+    link, path = links(alice)["a.txt"], data / "activity.spool"
+    with locked(data):
+        alice.get(link, environ_overrides={"REMOTE_ADDR": "198.51.100.7"}).close()
+    path.chmod(0o400)
+    with modes_bind():
+        assert [alice.get(page).status_code for page in ("/", "/trash", "/activity")] == [200] * 3
+        assert "198.51.100.7" not in alice.get("/activity").text
+        assert post_folder(alice, "Projects").status_code == 302
+        with alice.get(link) as response:
+            assert response.data
+        assert sign_in(app.test_client(), "bob").status_code == 302
+    assert f"{path} cannot be written" in caplog.text
+    with app.app_context():
+        recorded = sa.select(Activity.action).order_by(Activity.id)
+        now = ["sign in", "upload", "create folder", "download", "sign in"]
+        assert db.session.scalars(recorded).all() == now
+    path.chmod(0o600)
+    assert "198.51.100.7" in alice.get("/activity").text
+    with app.app_context():
+        assert db.session.scalars(recorded).all() == [*now, "download"]

@@ -18,6 +18,7 @@ from portal import create_app
 from portal.core import datafolder
 from portal.core.datafolder import DataFolderError
 from portal.core.setting_checks import SettingError
+from tests.support.capabilities import modes_bind
 from tests.support.portal import prepare, token
 
 
@@ -214,6 +215,17 @@ def test_folder_that_others_may_write_to_is_refused(name: str, right: int, data:
     path = data / name
     path.chmod(path.stat().st_mode | right)
     with pytest.raises(DataFolderError, match=f"may write to {path} .*: chmod go-w {path}$"):
+        create_app({"DATA": str(data)})
+
+
+@pytest.mark.parametrize("name", ["", "files", "incoming", *KINDS[2:5]])
+def test_what_the_portal_may_not_write_to_is_named(name: str, data: Path) -> None:
+    create_app({"DATA": str(data)})
+    path = data / name
+    if name == "throttle.db":
+        path.touch(0o600)
+    path.chmod(path.stat().st_mode & 0o500)
+    with modes_bind(), pytest.raises(DataFolderError, match=f"write to {path} .*: chmod"):
         create_app({"DATA": str(data)})
 
 
