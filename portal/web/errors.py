@@ -28,6 +28,7 @@ from portal.files.quota import QuotaExceededError
 from portal.files.uploads import takes_files
 from portal.identity.current_user import current_account
 from portal.identity.throttle import TooManyAttemptsError
+from portal.sharing.visitor import has_entered_any
 from portal.storage.disk import ContentLostError, OverAllowanceError, StorageFullError
 
 from . import stale_forms
@@ -55,6 +56,7 @@ _WORDS = {
     ),
 }
 _FULL_FOR_VISITORS = "The portal's disk is full. Tell whoever sent you the link. Try again later."
+_FOR_VISITORS = {"upload_page", "share_page"}
 _SIGN_IN = {"auth.sign_in", "auth.enter_code"}
 """Forms that are shown anew where they have expired."""
 
@@ -124,8 +126,7 @@ def _not_written(error: OperationalError) -> ResponseReturnValue:
 def _disk_full(error: StorageFullError | OperationalError) -> ResponseReturnValue:
     cause = getattr(error, "orig", None) or error.__cause__ or error
     current_app.logger.error("the disk is full: %s", cause)
-    is_sending = _is_for_program() and "_user_id" not in session
-    if is_sending or request.blueprint in {"upload_page", "share_page"}:
+    if request.blueprint in _FOR_VISITORS or (_is_for_program() and "_user_id" not in session):
         return _page(507, "Disk full", _FULL_FOR_VISITORS)
     return _page(507)
 
@@ -243,5 +244,11 @@ def _page(
         return Response(f"{text}\n", mimetype="text/plain"), code, headers or {}
     # After a server error, the database may not be there to ask who is signed in.
     anonymous = code >= 500 if anonymous is None else anonymous
-    page = render_template("error.html", title=title, text=text, anonymous=anonymous)
-    return page, code, headers or {}
+    values = {"title": title, "text": text, "anonymous": anonymous, "has_files": not _is_visitor()}
+    return render_template("error.html", **values), code, headers or {}
+
+
+def _is_visitor() -> bool:
+    """Return whether a visitor reads the page, by a link; the database may not be there to ask."""
+    by_link = request.blueprint in _FOR_VISITORS or has_entered_any()
+    return by_link and "_user_id" not in session

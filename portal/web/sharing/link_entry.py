@@ -7,18 +7,49 @@ from __future__ import annotations
 
 from typing import NoReturn, TypeVar
 
-from flask import abort, current_app, get_flashed_messages, redirect, render_template, url_for
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    current_app,
+    get_flashed_messages,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
+from sqlalchemy.orm.exc import ObjectDeletedError
+from werkzeug.exceptions import NotFound
 
 from portal.core.database import db
 from portal.core.models import FileRequest, Share
+from portal.files.entries import GoneError
 from portal.files.unfinished import has_finished
 from portal.identity import throttle
 from portal.sharing import limits, links, visitor
 from portal.sharing.status import Status, status_of
 
 L = TypeVar("L", bound=Share | FileRequest)
+
+
+def explain_missing(blueprint: Blueprint, kind: type[Share] | type[FileRequest]) -> None:
+    """Have the pages of a kind of links say of what is missing what the link's own page says."""
+
+    def explain(error: Exception) -> ResponseReturnValue:
+        db.session.rollback()  # it may be what ended since the request began
+        link = find_entered(kind, (request.view_args or {}).get("public_id", ""))
+        if link is None or not _may_look(link):
+            # The account of this session may be what was deleted.
+            return _unavailable(link, anonymous=isinstance(error, ObjectDeletedError))
+        page = url_for(".show", public_id=link.public_id)
+        if isinstance(link, Share) and not visitor.is_unlocked(link):
+            return redirect(page, 303)
+        return render_template("sharing/link_unavailable.html", status="missing", page=page), 404
+
+    for error in (NotFound, GoneError, ObjectDeletedError):
+        blueprint.register_error_handler(error, explain)
 
 
 def enter(kind: type[Share] | type[FileRequest], token: str) -> ResponseReturnValue:
@@ -45,21 +76,28 @@ def entered_link(kind: type[L], public_id: str) -> L:
 def open_link(kind: type[L], public_id: str) -> L:
     """Return a link that this visitor has entered by and that works, or abort with 404 or 410."""
     link = entered_link(kind, public_id)
-    status = status_of(link)
-    if status is Status.USED_UP and _may_still_look(link):
-        return link
-    return link if status is Status.OPEN else refuse(link)
+    return link if _may_look(link) else refuse(link)
 
 
 def refuse(link: Share | FileRequest | None) -> NoReturn:
     """Abort with the page that says why a link does not work; None for an unknown link."""
+    abort(_unavailable(link))
+
+
+def _unavailable(link: Share | FileRequest | None, *, anonymous: bool = False) -> Response:
     status = status_of(link).value if link else "unknown"
-    page = render_template("sharing/link_unavailable.html", status=status)
-    abort(current_app.make_response((page, 410 if link else 404)))
+    page = render_template("sharing/link_unavailable.html", status=status, anonymous=anonymous)
+    return current_app.make_response((page, 410 if link else 404))
 
 
-def _may_still_look(link: Share | FileRequest) -> bool:
-    """Return whether this visitor made the last download or upload, or is yet to hear of it."""
+def _may_look(link: Share | FileRequest) -> bool:
+    """Return whether a link works, or this visitor made its last download or upload."""
+    status = status_of(link)
+    return status is Status.OPEN or (status is Status.USED_UP and _has_used(link))
+
+
+def _has_used(link: Share | FileRequest) -> bool:
+    """Return whether this visitor downloaded or uploaded by a link, or is yet to hear of it."""
     if isinstance(link, Share):
         return limits.has_begun(link, visitor.visitor_id())
     return bool(get_flashed_messages()) or has_finished(link, visitor.visitor_id())

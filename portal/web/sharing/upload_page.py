@@ -18,9 +18,10 @@ from portal.web.filters import human_limit
 from portal.web.flashes import done, list_names, tell
 from portal.web.forms import csrf
 
-from .link_entry import enter, open_link
+from .link_entry import enter, explain_missing, open_link
 
 upload_page = Blueprint("upload_page", __name__)
+explain_missing(upload_page, FileRequest)
 
 
 @upload_page.get("/r/<token>", endpoint="enter")

@@ -26,9 +26,10 @@ from portal.web.loaders import entry_of
 from portal.web.marks import end_or_beginning
 from portal.web.places import VISITORS
 
-from .link_entry import enter, entered_link, open_link, refuse
+from .link_entry import enter, entered_link, explain_missing, open_link, refuse
 
 share_page = Blueprint("share_page", __name__)
+explain_missing(share_page, Share)
 logger = logging.getLogger(__name__)
 
 _LOCKED = "sharing/share_password.html"
@@ -138,7 +139,7 @@ def _show(share: Share, entry: Entry) -> ResponseReturnValue:
 
 
 def _entry_or_404(kind: type[E], share: Share, public_id: str) -> E:
-    """Return a shared file or folder that this visitor may see now."""
+    """Return a shared file or folder that this visitor may see now, or abort."""
     entry = db.session.scalar(select(kind).where(kind.public_id == public_id))
     if entry is None or not may_visit(share, entry, unlocked=visitor.is_unlocked(share)):
         logger.warning("refused: %.100r by a share link", public_id)

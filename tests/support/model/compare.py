@@ -220,12 +220,20 @@ class Compare(Clocks):
                 if not self.world.has_begun(link, seat.visitor, item):
                     kind = f"files/{item.id}" if item.is_file else f"folders/{item.id}/zip"
                     page = self._try(seat, "POST", f"/shared/{link.id}/{kind}")
-                    assert page.status in {404, 410}
+                    self._expect_refusal(seat, link, page)
 
     def _try_by(self, seat: Seat, link: Link, item: Item) -> None:
         self.tried += 1
         for method, kind in (("GET", "files"), ("POST", "files"), ("GET", "folders")):
             page = self._try(seat, method, f"/shared/{link.id}/{kind}/{item.id}")
+            self._expect_refusal(seat, link, page)
+
+    def _expect_refusal(self, seat: Seat, link: Link, page: Page) -> None:
+        """Check that a page is an error, or for a locked link leads to where it is unlocked."""
+        if page.is_redirect:
+            assert not self.is_unlocked(seat, link)
+            assert page.target == f"/shared/{link.id}"
+        else:
             assert page.status in {404, 410}
 
     def _try(self, seat: Seat, method: str, address: str) -> Page:

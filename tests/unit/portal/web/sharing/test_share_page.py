@@ -198,7 +198,7 @@ def test_link_dies_with_its_file_and_its_owners_account(
     visitor.get(url).close()
     choose(alice, "trash", file)
     assert visitor.get(home_of(visitor, link)).status_code == 410
-    assert visitor.get(url).status_code == 404
+    assert visitor.get(url).status_code == 410
 
     upload(alice, "b.txt")
     other = share(alice, links(alice)["b.txt"])
@@ -208,7 +208,7 @@ def test_link_dies_with_its_file_and_its_owners_account(
         db.session.execute(update(Account).values(is_active=False))
         db.session.commit()
     assert visitor.get(home_of(visitor, other)).status_code == 410
-    assert visitor.get(url).status_code == 404
+    assert visitor.get(url).status_code == 410
 
 
 def test_password_cannot_be_walked_around(app: Flask, alice: FlaskClient, visit: Visitor) -> None:
@@ -223,10 +223,11 @@ def test_password_cannot_be_walked_around(app: Flask, alice: FlaskClient, visit:
     assert "Locked plans" not in page
     assert "argon2" not in page
     inner = f"{home}/folders/{public_id(folder)}"
-    assert visitor.get(inner).status_code == 404
-    assert visitor.get(f"{home}/files/{file}").status_code == 404
-    assert _post(visitor, f"{home}/files/{file}", page).status_code == 404
-    assert _post(visitor, f"{inner}/zip", page).status_code == 404
+    assert visitor.get(inner).location == home
+    assert visitor.get(f"{home}/files/{file}").location == home
+    assert visitor.get(f"{home}/files/unknown").location == home
+    assert _post(visitor, f"{home}/files/{file}", page).location == home
+    assert _post(visitor, f"{inner}/zip", page).location == home
     assert downloads(app) == 0
 
     wrong = _post(visitor, f"{home}/unlock", page, password="other words in it")
