@@ -19,6 +19,7 @@ from portal.core.models import Activity, Entry, Receipt, StoredFile
 from portal.core.paging import Page, newest_first
 from portal.core.references import reference
 
+from . import archives
 from .record import bring_in
 
 _MOST_COUNTED = 1000
@@ -112,31 +113,44 @@ class Downloads:
 class History(NamedTuple):
     """What is recorded of a file or folder.
 
-    :param lines: the latest activity, newest first. With it comes what visitors did by links to a
-        folder with the files in it.
-    :param downloads: none of a folder.
+    :param lines: the latest activity, newest first. With it come ZIPs that it was in, and what
+        visitors did by links to a folder with the files in it.
+    :param downloads: of a file by itself; none of a folder.
+    :param zips: those that it was in, of the latest hundred events of folders around it.
     """
 
     lines: Sequence[Line]
     downloads: Downloads | None
+    zips: Sequence[Activity]
 
 
-def history(entry: Entry) -> History:
+def history(entry: Entry, around: Sequence[str]) -> History:
     """Return the latest activity of a file or folder, and count a file's downloads.
+
+    :param around: the public ids of the folders around it, from the root folder on.
 
     Of these, the latest thousand requests count. A download is complete when what the server sent
     to one person at one address covers the file: one that was resumed, or fetched in segments,
     counts once.
     """
-    found = _read(_lines().where(Activity.id.in_(_latest(entry))).order_by(Activity.id.desc()))
-    lines = [Line(*row, has_names=True) for row in found[:PAGE]]
-    return History(lines, _downloads(entry, found) if isinstance(entry, StoredFile) else None)
+    path = [*around, entry.public_id]
+    latest = _latest(entry, path)
+    found = _read(_lines().where(Activity.id.in_(latest)).order_by(Activity.id.desc()))
+    zips = archives.containing((activity for activity, _ in found), path, entry.created_at)
+    about = {activity.id for activity in zips}
+    lines = [
+        Line(activity, receipt, has_names=True)
+        for activity, receipt in found
+        if entry.public_id in {activity.entry, activity.linked_entry} or activity.id in about
+    ]
+    downloads = _downloads(entry, found) if isinstance(entry, StoredFile) else None
+    return History(lines[:PAGE], downloads, zips)
 
 
-def _latest(entry: Entry) -> Select[int]:
+def _latest(entry: Entry, path: Sequence[str]) -> Select[int]:
     """Return the ids of the rows that a history needs, by the two indexes."""
     here, linked = Activity.entry == entry.public_id, Activity.linked_entry == entry.public_id
-    wanted = [(PAGE, here), (PAGE, linked)]
+    wanted = [(PAGE, here), (PAGE, linked), (PAGE, archives.rows_about(path))]
     if entry.is_file:
         wanted.append((_MOST_COUNTED, and_(here, Activity.action.in_(_COUNTED))))
     ids = (

@@ -40,13 +40,14 @@ def details(public_id: str) -> ResponseReturnValue:
     entry = entry_or_404(Entry, public_id, "change")
     file = entry if isinstance(entry, StoredFile) else None
     preview = preview_of(file.name) if file else None
+    path = tree.path_to(entry.parent_id or 0)
     return render_template(
         "files/details.html",
         entry=entry,
-        path=tree.path_to(entry.parent_id or 0),
+        path=path,
         preview=preview,
         source=url_to_show(file) if file and preview and preview.kind != "document" else None,
-        history=report.history(entry),
+        history=report.history(entry, [step.public_id for step in path]),
         shares=links.shares_of(entry),
         requests=links.requests_into(entry),
         status_of=status_of,

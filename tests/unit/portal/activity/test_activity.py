@@ -149,7 +149,7 @@ def test_command_reads_one_file_any_number_of_times(
 
 
 def counted(file: StoredFile) -> report.Downloads:
-    found = report.history(file).downloads
+    found = report.history(file, []).downloads
     assert found
     return found
 
