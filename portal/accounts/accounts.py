@@ -53,15 +53,16 @@ def list_with_last_use() -> Sequence[tuple[Account, datetime | None]]:
     return _with_last_use()
 
 
-def page(after: int | None = None) -> tuple[Page[tuple[Account, datetime | None]], int, bool]:
+def page(after: Sequence[int] = ()) -> tuple[Page[tuple[Account, datetime | None]], int, bool]:
     """Return a page of :func:`list_with_last_use`, the number of all, and whether it is the first.
 
-    :param after: the id of the account that the page before ends with; the first page for another.
+    :param after: ids of accounts; the page begins after the first of them that is still there, and
+        is the first page if none is.
     """
     # The database does not know the order that people expect of names.
     names = db.session.execute(select(Account.id, Account.name)).all()
     every = [one for one, _ in sorted(names, key=lambda row: text.sort_key(row[1]))]
-    start = every.index(after) + 1 if after in every else 0
+    start = next((every.index(one) + 1 for one in after if one in every), 0)
     is_end = start == len(every)
     start = max(len(every) - PAGE, 0) if is_end else start
     end = start + PAGE

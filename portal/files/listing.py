@@ -43,6 +43,15 @@ class Order:
         """Return the order that a click on a column leads to."""
         return Order(by, by == self.by and not self.descending)
 
+    def column(self, is_file: bool) -> InstrumentedAttribute[Any]:
+        """Return what files, or folders, are sorted by."""
+        has_no_size = self.by == "size" and not is_file
+        return SORTS["name" if has_no_size else self.by]
+
+    def place_of(self, entry: Entry) -> object:
+        """Return what an entry is sorted by."""
+        return getattr(entry, self.column(entry.is_file).key)
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -121,15 +130,15 @@ def _take(
 def _query(
     folder: Folder, order: Order, is_file: bool, direction: Direction, mark: Entry | None
 ) -> Select[Entry]:
-    by_name = order.by == "size" and not is_file  # a folder has no size of its own
-    column = SORTS["name" if by_name else order.by]
-    backwards = (order.descending and not by_name) != (direction == "before")
+    column = order.column(is_file)
+    is_ascending = not order.descending or column.key != SORTS[order.by].key
+    backwards = is_ascending == (direction == "before")
     query = select(Entry).where(
         Entry.parent_id == folder.id, Entry.trash_id.is_(None), Entry.is_file.is_(is_file)
     )
     if mark is not None:
         place = tuple_(column, Entry.id)
-        at = tuple_(getattr(mark, column.key), mark.id)
+        at = tuple_(order.place_of(mark), mark.id)
         query = query.where(place < at if backwards else place > at)
     if backwards:
         return query.order_by(column.desc(), Entry.id.desc())

@@ -22,11 +22,10 @@ from portal.files.policy import may_manage_accounts
 from portal.files.quota import quota_of, usages
 from portal.identity import second_factor
 from portal.identity.current_user import current_account, login_required
-from portal.web import shown_once
+from portal.web import marks, shown_once
 from portal.web.filters import human_size
 from portal.web.flashes import done, shorten, tell
-from portal.web.forms import Form, OptionalField, Query, form_page, page_before, text
-from portal.web.marks import end_or_beginning
+from portal.web.forms import Form, OptionalField, Query, form_page, name_in_url, page_before, text
 
 admin = Blueprint("admin", __name__)
 
@@ -55,7 +54,7 @@ def _write_gibibytes(size: int) -> str:
 class PlaceQuery(Query):
     """Where a page of accounts or invitations begins."""
 
-    after = page_before()
+    after = name_in_url("After", marks.LONGEST)
     before = page_before()
 
 
@@ -120,15 +119,16 @@ def with_account(
 @for_administrators
 def index() -> ResponseReturnValue:
     """List the accounts."""
-    after = PlaceQuery().after.data or None
-    page, number, is_first = accounts.page(after)
+    asked = PlaceQuery().after.data
+    page, number, is_first = accounts.page(marks.read_ids(asked))
     return render_template(
         "admin/accounts.html",
         page=page,
         usages=usages(one for one, _ in page.rows),
         number=number,
         has_previous=not is_first,
-        changed=end_or_beginning(page.is_end, is_lost=after is not None and is_first),
+        after=marks.of_ids(account.id for account, _ in reversed(page.rows)),
+        changed=marks.end_or_beginning(page.is_end, is_lost=bool(asked) and is_first),
     )
 
 
@@ -238,7 +238,7 @@ def invite() -> ResponseReturnValue:
             form,
             page=page,
             has_previous=before is not None,
-            changed=end_or_beginning(page.is_end),
+            changed=marks.end_or_beginning(page.is_end),
         )
     role = Role.ADMINISTRATOR if form.administrator.data else Role.MEMBER
     days = form.days.data or invitations.INVITATION_DAYS

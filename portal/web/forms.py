@@ -166,9 +166,9 @@ def text(label: str, longest: int, *validators: Any, **options: Any) -> StringFi
     )
 
 
-def name_in_url(label: str) -> StringField:
+def name_in_url(label: str, longest: int = 64) -> StringField:
     """Return a field for what something is called in URLs; empty if there is none."""
-    return _NameInURL(label, filters=[lambda value: value or ""], validators=[_at_most(64)])
+    return _NameInURL(label, filters=[lambda value: value or ""], validators=[_at_most(longest)])
 
 
 def password(label: str, *validators: Any, **options: Any) -> PasswordField:

@@ -19,10 +19,9 @@ from portal.sharing import links
 from portal.sharing.status import status_of
 from portal.storage.content import current_storage
 from portal.storage.disk import ContentLostError
-from portal.web import places
+from portal.web import marks, places
 from portal.web.flashes import done, list_names, list_placed, shorten, taken_hint, tell
-from portal.web.loaders import entry_of, entry_or_404, selected_or_404
-from portal.web.marks import end_or_beginning
+from portal.web.loaders import entry_or_404, selected_or_404
 from portal.web.next_page import next_page
 from portal.web.previews import preview_of
 from portal.web.zone import current_zone
@@ -60,9 +59,10 @@ def show_in_folder(public_id: str) -> ResponseReturnValue:
     """Go on to the page of a folder that has this file on it."""
     entry = entry_or_404(StoredFile, public_id, "read")
     folder = entry_or_404(Folder, tree.path_to(entry.id)[-2].public_id, "read")
-    before = listing.page(folder, listing.Order(), "before", entry).entries
+    before = listing.page(folder, order := listing.Order(), "before", entry).entries
     is_first = len(before) < listing.PAGE or entry in before
-    return redirect(folder_url(folder, after=None if is_first else before[-1].public_id))
+    after = None if is_first else marks.of_entries(reversed(before), order.place_of)
+    return redirect(folder_url(folder, after))
 
 
 @entry_pages.post("/entries/<public_id>/rename")
@@ -109,15 +109,17 @@ def select_folder() -> ResponseReturnValue:
     query = SelectionQuery()
     selected = selected_or_404("change", query.entry.data) or abort(404)
     folder, asked = _target(query, "read"), query.after.data
-    path, mark = tree.path_to(folder.id), entry_of(folder.owner_id, asked)
-    page = listing.page(folder, listing.Order(), mark=mark, folders_only=True)
+    path, order = tree.path_to(folder.id), listing.Order()
+    mark = marks.find_entry(folder.owner_id, asked, order.place_of)
+    page = listing.page(folder, order, mark=mark, folders_only=True)
     return render_template(
         "files/move.html",
         selected=selected,
         folder=folder,
         path=path,
         page=page,
-        changed=end_or_beginning(page.is_end, is_lost=bool(asked) and mark is None),
+        after=marks.of_entries(reversed(page.entries), order.place_of),
+        changed=marks.end_or_beginning(page.is_end, is_lost=bool(asked) and mark is None),
         is_here=all(entry.parent_id == folder.id for entry in selected),
         is_inside=bool({entry.id for entry in selected} & {step.id for step in path}),
     )

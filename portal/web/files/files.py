@@ -25,10 +25,10 @@ from portal.identity.current_user import (
 )
 from portal.storage.content import current_storage
 from portal.storage.disk import ContentLostError
+from portal.web import marks
 from portal.web.flashes import done, list_placed, shorten, taken_hint, tell
 from portal.web.forms import Form, Query, csrf, name_in_url, text
-from portal.web.loaders import entry_of, entry_or_404, find_entry
-from portal.web.marks import end_or_beginning
+from portal.web.loaders import entry_or_404, find_entry
 from portal.web.previews import preview_of, type_to_save
 
 files = Blueprint("files", __name__)
@@ -65,8 +65,8 @@ class ListQuery(Query):
 
     sort = text("Sort by", 8)
     order = text("Order", 16)
-    before = name_in_url("Before")
-    after = name_in_url("After")
+    before = name_in_url("Before", marks.LONGEST)
+    after = name_in_url("After", marks.LONGEST)
     select = text("Select", 8)
 
     def sorting(self) -> Order:
@@ -76,7 +76,7 @@ class ListQuery(Query):
         return Order(self.sort.data, self.order.data == "descending")
 
     def place(self) -> tuple[Direction, str]:
-        """Return on which side of which entry the page is."""
+        """Return on which side of which mark the page is."""
         return ("before", self.before.data) if self.before.data else ("after", self.after.data)
 
 
@@ -85,7 +85,7 @@ class SelectionQuery(Query):
 
     entry = SelectMultipleField(validate_choice=False)
     folder = name_in_url("Folder")
-    after = name_in_url("After")
+    after = name_in_url("After", marks.LONGEST)
 
 
 @files.get("/")
@@ -251,8 +251,8 @@ def _shown_as(file: Found) -> dict[str, Any]:
 def list_folder(folder: Folder) -> ResponseReturnValue:
     """Show a page of what is in a folder."""
     query = ListQuery()
-    order, (direction, public_id) = query.sorting(), query.place()
-    mark = entry_of(folder.owner_id, public_id)
+    order, (direction, asked) = query.sorting(), query.place()
+    mark = marks.find_entry(folder.owner_id, asked, order.place_of)
     page = listing.page(folder, order, direction, mark)
     account = current_account()
     usage = usage_of(account)
@@ -262,7 +262,9 @@ def list_folder(folder: Folder) -> ResponseReturnValue:
         path=tree.path_to(folder.id),
         order=order,
         page=page,
-        changed=end_or_beginning(page.is_end, is_lost=bool(public_id) and mark is None),
+        before=marks.of_entries(page.entries, order.place_of),
+        after=marks.of_entries(reversed(page.entries), order.place_of),
+        changed=marks.end_or_beginning(page.is_end, is_lost=bool(asked) and mark is None),
         query=query,
         address=_address,
         # Without what is selected: after it is moved away, that would be what is left.
@@ -276,7 +278,7 @@ def list_folder(folder: Folder) -> ResponseReturnValue:
 def folder_url(folder: Folder, after: str | None = None) -> str:
     """Return the address of a folder's page.
 
-    :param after: the entry before the page; none: the first page.
+    :param after: the mark that the page begins after; none: the first page.
     """
     if folder.parent_id is None:
         return url_for("files.index", after=after)

@@ -12,9 +12,9 @@ from portal.core.database import db
 from portal.core.models import Entry, Folder
 from portal.files import listing, trash, tree
 from portal.identity.current_user import current_account, login_required
+from portal.web import marks
 from portal.web.flashes import done, list_placed, shorten, tell
-from portal.web.loaders import entry_of, entry_or_404
-from portal.web.marks import end_or_beginning
+from portal.web.loaders import entry_or_404
 
 from .files import ListQuery, folder_url
 
@@ -26,9 +26,7 @@ trash_pages = Blueprint("trash", __name__)
 def show() -> ResponseReturnValue:
     """List what I put into the trash."""
     owner_id, asked = current_account().id, ListQuery().after.data
-    before = entry_of(owner_id, asked)
-    if before and before.trash_id != before.id:  # restored, or with its folder in the trash again
-        before = None
+    before = marks.find_entry(owner_id, asked, _place_of)
     page = trash.page(owner_id, before, listing.PAGE)
     return render_template(
         "files/trash.html",
@@ -37,7 +35,8 @@ def show() -> ResponseReturnValue:
         expiry=trash.expiry,
         days=current_app.config["TRASH_DAYS"],
         has_previous=before is not None,
-        changed=end_or_beginning(page.is_end, is_lost=bool(asked) and before is None),
+        after=marks.of_entries((entry for entry, _ in reversed(page.rows)), _place_of),
+        changed=marks.end_or_beginning(page.is_end, is_lost=bool(asked) and before is None),
     )
 
 
@@ -85,6 +84,11 @@ def empty() -> ResponseReturnValue:
         done("delete", *things, detail="with the trash")
     tell("The trash is empty.")
     return redirect(url_for("trash.show"))
+
+
+def _place_of(entry: Entry) -> object:
+    """Return what the trash is sorted by; an entry that is not there by itself has no place."""
+    return entry.trashed_at if entry.trash_id == entry.id else None
 
 
 def _restore(first: Entry, *others: Entry) -> ResponseReturnValue:

@@ -19,11 +19,10 @@ from portal.files.downloads import Found
 from portal.files.policy import may_visit
 from portal.identity import throttle
 from portal.sharing import limits, links, visitor
+from portal.web import marks
 from portal.web.files.entries import send_zip
 from portal.web.files.files import ListQuery, as_download
 from portal.web.forms import Form, form_page, password
-from portal.web.loaders import entry_of
-from portal.web.marks import end_or_beginning
 from portal.web.places import VISITORS
 
 from .link_entry import enter, entered_link, explain_missing, open_link, refuse
@@ -126,16 +125,17 @@ def archive(public_id: str, entry_id: str) -> ResponseReturnValue:
 
 
 def _show(share: Share, entry: Entry) -> ResponseReturnValue:
-    page, changed = None, ""
+    page, after, changed = None, "", ""
     if isinstance(entry, Folder):
-        asked = ListQuery().after.data
-        mark = entry_of(share.owner_id, asked)
-        page = listing.page(entry, listing.Order(), mark=mark)
-        changed = end_or_beginning(page.is_end, is_lost=bool(asked) and mark is None)
+        asked, order = ListQuery().after.data, listing.Order()
+        mark = marks.find_entry(share.owner_id, asked, order.place_of)
+        page = listing.page(entry, order, mark=mark)
+        after = marks.of_entries(reversed(page.entries), order.place_of)
+        changed = marks.end_or_beginning(page.is_end, is_lost=bool(asked) and mark is None)
     path = tree.path_to(entry.id) if page else []
     start = next((n for n, step in enumerate(path) if step.id == share.entry_id), 0)
     values = {"share": share, "entry": entry, "page": page, "path": path[start:]}
-    return render_template("sharing/share_page.html", **values, changed=changed)
+    return render_template("sharing/share_page.html", **values, after=after, changed=changed)
 
 
 def _entry_or_404(kind: type[E], share: Share, public_id: str) -> E:

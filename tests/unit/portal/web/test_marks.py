@@ -1,4 +1,4 @@
-"""Pages that begin after an item which has left the list since, or of which nothing is left."""
+"""Pages that begin after an item which has changed since, or of which nothing is left."""
 
 from __future__ import annotations
 
@@ -209,19 +209,41 @@ def test_page_of_which_nothing_is_left_is_the_end_of_the_list(
     assert found == before[-PAGE:]
 
 
-def test_page_after_an_item_that_is_gone(kind: str, app: Flask, admin: FlaskClient) -> None:
+@pytest.fixture
+def three(kind: str, app: Flask, admin: FlaskClient) -> tuple[str, list[str], str, list[str]]:
+    """Return the address of a page and what is on it, and of the page after it and what is there.
+
+    The page is full of items that can be deleted.
+    """
     first = filled(app, admin, kind)
     if kind == "accounts":  # those that there were before are on the first page
         first = after(read(admin, first)[2])
     shown, _, second = read(admin, first)
     following, _, _ = read(admin, after(second))
-    gone(app, kind, shown[-1])
-    found, said, _ = read(admin, after(second))
+    return first, shown, after(second), following
+
+
+def test_page_after_an_item_that_is_gone(
+    kind: str, three: tuple[str, list[str], str, list[str]], app: Flask, admin: FlaskClient
+) -> None:
+    _, shown, second, following = three
+    for name in (shown[-1], shown[-2]):
+        gone(app, kind, name)
+        found, said, _ = read(admin, second)
+        assert (found, said) == (following, "")
+
+
+def test_page_after_items_that_are_all_gone(
+    kind: str, three: tuple[str, list[str], str, list[str]], app: Flask, admin: FlaskClient
+) -> None:
+    _, shown, second, following = three
+    gone(app, kind, *shown)
+    found, said, _ = read(admin, second)
     if kind in BY_ID:
         assert (found, said) == (following, "")
     else:
         assert said == "The list has changed. This is its beginning."
-        assert kind == "accounts" or found[: len(shown) - 1] == shown[:-1]
+        assert kind == "accounts" or found == following
 
 
 def test_list_of_which_nothing_is_left_is_empty(kind: str, app: Flask, admin: FlaskClient) -> None:
@@ -232,13 +254,76 @@ def test_list_of_which_nothing_is_left_is_empty(kind: str, app: Flask, admin: Fl
     assert kind == "accounts" or said == ""
 
 
-def test_file_that_was_renamed_to_the_end_leads_to_the_end(app: Flask, admin: FlaskClient) -> None:
+def rename(name: str, wanted: str) -> None:
+    entries.rename(db.session.scalars(select(Entry).where(Entry.name == name)).one(), wanted)
+
+
+def leave(name: str) -> None:
+    """Move an item to the root folder, where its name is taken."""
+    moved = db.session.scalars(select(Entry).where(Entry.name == name)).one()
+    entries.place(Folder(name=name), root("admin"))
+    entries.move([moved], root("admin"))
+
+
+def put_away(name: str) -> None:
+    trash.put([db.session.scalars(select(Entry).where(Entry.name == name)).one()])
+
+
+CHANGES: dict[str, Callable[[str], object]] = {
+    "renamed to the end": lambda name: rename(name, "zzz"),
+    "renamed to the beginning": lambda name: rename(name, "aaa"),
+    "moved": leave,
+    "trashed": put_away,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("kind", ["files", "sizes", "shared"])
+def test_nothing_is_left_out_after_an_item_that_changed(
+    kind: str, change: str, app: Flask, admin: FlaskClient
+) -> None:
+    shown, _, second = read(admin, filled(app, admin, kind))
+    following, _, third = read(admin, after(second))
+    with app.app_context():
+        for name in (shown[-1], shown[-2]):
+            CHANGES[change](name)
+        db.session.commit()
+    found, said, more = read(admin, after(second))
+    assert (found[: len(following)], said) == (following, "")
+    assert bool(more) == bool(third)
+
+
+def test_page_before_an_item_that_was_renamed(app: Flask, admin: FlaskClient) -> None:
+    first = filled(app, admin, "files")
+    _, _, second = read(admin, first)
+    back = re.search(r'rel="prev" href="([^"]+)"', admin.get(after(second)).text)
+    assert back
+    with app.app_context():
+        rename("item3", "zzz")
+    assert read(admin, html.unescape(back[1]))[0] == ["item0", "item1", "item2"]
+
+
+def test_page_after_items_that_were_all_renamed_says_so(app: Flask, admin: FlaskClient) -> None:
     _, _, second = read(admin, filled(app, admin, "files"))
     with app.app_context():
-        renamed = db.session.scalars(select(Entry).where(Entry.name == "item2")).one()
-        entries.rename(renamed, "zzz")
+        for number in range(PAGE):
+            rename(f"item{number}", f"zzz{number}")
     found, said, _ = read(admin, after(second))
-    assert (found, said) == (["item5", "item6"], "The list has changed. This is its end.")
+    assert found == ["item3", "item4", "item5"]
+    assert said == "The list has changed. This is its beginning."
+
+
+@pytest.mark.parametrize("kind", ["files", "shared", "move", "trash"])
+def test_mark_of_a_place_is_signed(kind: str, app: Flask, admin: FlaskClient) -> None:
+    """So nobody tries names until a page begins at another place."""
+    shown, _, second = read(admin, filled(app, admin, kind))
+    address, _, mark = after(second).rpartition("after=")
+    public_id = mark.partition(".")[0]
+    for given in (public_id, f"{public_id}.", f"{public_id}.x", f"{public_id}.{'é' * 10}", "~.~"):
+        found, said, _ = read(admin, f"{address}after={given}")
+        assert found[: len(shown)] == shown
+        assert said == "The list has changed. This is its beginning."
+    assert admin.get(f"{address}after={'x' * 256}").status_code == 404
 
 
 def test_item_that_was_restored_is_no_mark_in_the_trash(app: Flask, admin: FlaskClient) -> None:
@@ -246,5 +331,13 @@ def test_item_that_was_restored_is_no_mark_in_the_trash(app: Flask, admin: Flask
     with app.app_context():
         trash.restore(db.session.scalars(select(Entry).where(Entry.name == "item4")).one())
     found, said, _ = read(admin, after(second))
-    assert found == ["item6", "item5", "item3"]
-    assert said == "The list has changed. This is its beginning."
+    assert (found, said) == (["item3", "item2", "item1"], "")
+
+
+def test_item_that_is_in_the_trash_again_is_no_mark(app: Flask, admin: FlaskClient) -> None:
+    _, _, second = read(admin, filled(app, admin, "trash"))
+    with app.app_context():
+        restored = db.session.scalars(select(Entry).where(Entry.name == "item4")).one()
+        trash.restore(restored)
+        trash.put([restored])
+    assert read(admin, after(second))[0] == ["item3", "item2", "item1"]
