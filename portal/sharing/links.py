@@ -73,6 +73,12 @@ def find(kind: type[L], token: str) -> L | None:
     return db.session.scalar(select(kind).where(kind.token_hash == hash_token(token)))
 
 
+def proof(link: Share | FileRequest) -> str:
+    """Return what proves that somebody has a link's token, and does not tell the token."""
+    key = current_app.secret_key or ""
+    return Signer(key, salt="portal.proof").get_signature(link.token_hash).decode()
+
+
 def target(link: Share | FileRequest) -> Entry:
     """Return what a link leads to."""
     return link.entry if isinstance(link, Share) else link.folder

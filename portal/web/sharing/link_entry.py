@@ -5,6 +5,7 @@ A link's token is in no address after the first.
 
 from __future__ import annotations
 
+from hmac import compare_digest
 from typing import NoReturn, TypeVar
 
 from flask import (
@@ -53,19 +54,23 @@ def explain_missing(blueprint: Blueprint, kind: type[Share] | type[FileRequest])
 
 
 def enter(kind: type[Share] | type[FileRequest], token: str) -> ResponseReturnValue:
-    """Remember a link, and redirect to its page. An unknown token counts as a guess."""
+    """Remember a link, and redirect to its page. An unknown token counts as a guess.
+
+    A HEAD enters nobody, so its address has a proof, which lets another HEAD of the page answer.
+    """
     link = links.find(kind, token)
     if link is None:
         throttle.count_link().log_failure()
         refuse(None)
     visitor.enter(link)
-    return redirect(url_for(".show", public_id=link.public_id))
+    proof = links.proof(link) if request.method == "HEAD" else None
+    return redirect(url_for(".show", public_id=link.public_id, proof=proof))
 
 
 def find_entered(kind: type[L], public_id: str) -> L | None:
     """Return a link that this visitor has entered by."""
     link = db.session.scalar(select(kind).where(kind.public_id == public_id))
-    return link if link and visitor.has_entered(link) else None
+    return link if link and (visitor.has_entered(link) or _is_proved(link)) else None
 
 
 def entered_link(kind: type[L], public_id: str) -> L:
@@ -88,6 +93,12 @@ def _unavailable(link: Share | FileRequest | None, *, anonymous: bool = False) -
     status = status_of(link).value if link else "unknown"
     page = render_template("sharing/link_unavailable.html", status=status, anonymous=anonymous)
     return current_app.make_response((page, 410 if link else 404))
+
+
+def _is_proved(link: Share | FileRequest) -> bool:
+    """Return whether this is a HEAD by a program that follows a HEAD of the link."""
+    given = request.args.get("proof", "").encode()
+    return request.method == "HEAD" and compare_digest(given, links.proof(link).encode())
 
 
 def _may_look(link: Share | FileRequest) -> bool:

@@ -191,3 +191,33 @@ def test_error_of_a_visitor_leads_to_no_files_of_theirs(
         page = client.get(addresses["zip"])
         assert page.status_code == 405
         assert ("My files" in page.text) == is_shown
+
+
+@pytest.mark.parametrize("ending", [None, *ENDINGS])
+def test_head_of_a_link_ends_as_its_page_would(
+    ending: str | None, app: Flask, addresses: dict[str, str]
+) -> None:
+    if ending:
+        end(app, ENDINGS[ending])
+    previewer = app.test_client(use_cookies=False)
+    for name in ("link", "upload link"):
+        head = previewer.head(addresses[name])
+        page = app.test_client().get(addresses[name], follow_redirects=True)
+        followed = previewer.head(head.location) if head.location else head
+        assert (followed.status_code, followed.data) == (page.status_code, b"")
+    with app.app_context():
+        assert db.session.scalar(select(Share.downloads)) in {None, ending == "used up"}
+
+
+def test_proof_of_a_head_opens_nothing(app: Flask, addresses: dict[str, str]) -> None:
+    previewer = app.test_client()
+    proof = previewer.head(addresses["link"]).location.partition("?")[2]
+    for name in ("page", "file", "folder"):
+        assert previewer.get(f"{addresses[name]}?{proof}").status_code == 404
+    assert previewer.head(f"{addresses['file']}?{proof}").location == addresses["page"]
+    page = previewer.get("/sign-in")
+    for name in ("file", "zip"):
+        assert pressed(previewer, page, f"{addresses[name]}?{proof}").status_code == 404
+    for other in ("", "proof=", "proof=x", "proof=é"):
+        assert previewer.head(f"{addresses['page']}?{other}").status_code == 404
+    assert previewer.head(f"/requested/unknown?{proof}").status_code == 404

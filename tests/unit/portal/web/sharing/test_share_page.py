@@ -160,8 +160,10 @@ def test_head_of_a_link_enters_nobody(app: Flask, alice: FlaskClient) -> None:
     upload(alice, "a.txt")
     link = share(alice, links(alice)["a.txt"])
     visitor = app.test_client()
-    page = visitor.head(link).location
-    assert visitor.get(page).status_code == 404
+    first = visitor.head(link)
+    assert (first.status_code, visitor.get_cookie("session")) == (REDIRECT, None)
+    page = first.location.partition("?")[0]
+    assert visitor.get(page).status_code == visitor.get(first.location).status_code == 404
     assert visitor.get(link).location == page
     assert visitor.head(page).status_code == visitor.get(page).status_code == 200
 
