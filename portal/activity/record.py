@@ -23,7 +23,7 @@ from portal.core.clock import days_ago
 from portal.core.database import begin_writing, change, commit_change, commit_soon, db, sync
 from portal.core.models import Activity, Entry, LogPosition, Receipt, now
 from portal.core.references import reference, shows_names
-from portal.core.text import search_key
+from portal.core.text import counted, search_key
 from portal.identity.current_user import signed_in_account
 from portal.identity.throttle import client_address
 
@@ -172,7 +172,7 @@ def forget_old() -> int:
 
 
 def _as_logged(row: dict[str, Any], size: int) -> dict[str, Any]:
-    logged = {**row, "size": f"{size} bytes, " if size else ""}
+    logged = {**row, "size": f"{counted(size, 'byte')}, " if size else ""}
     if row["entry"] and not shows_names():
         logged |= {"name": reference(row["entry"]), "detail": ""}
     return logged

@@ -100,7 +100,7 @@ class Downloads:
             "with an unknown end": self.unknown,
         }
         total = sum(counts.values())
-        words = f"{total} download{'' if total == 1 else 's'}"
+        words = text.counted(total, "download")
         kinds = {kind: count for kind, count in counts.items() if count}
         if not kinds:
             return "No complete download"

@@ -216,7 +216,8 @@ def list_trash(name: str | None, as_json: bool) -> None:
     """List how much each account has in the trash, or empty the trash of one."""
     if name is not None:
         purged = trash.empty(find(name).id)
-        line = f"{purged.files} files, {human_size(purged.bytes)}: deleted permanently."
+        files = text.counted(purged.files, "file")
+        line = f"{files}, {human_size(purged.bytes)}: deleted permanently."
         show(purged._asdict(), [line], as_json=as_json)
         return
     found = db.session.execute(
@@ -232,7 +233,8 @@ def list_trash(name: str | None, as_json: bool) -> None:
     )
     rows = [dict(row) for row in found.mappings()]
     lines = (
-        f"{human_size(row['bytes']):>10} in {row['files']} files  {row['name']}" for row in rows
+        f"{human_size(row['bytes']):>10} in {text.counted(row['files'], 'file')}  {row['name']}"
+        for row in rows
     )
     show(rows, lines, as_json=as_json)
 

@@ -14,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 
 from portal.activity import record
 from portal.core import database, settings
+from portal.core.text import counted
 from portal.maintenance import backup, check_database, restore
 from portal.storage.content import current_storage
 from portal.web.filters import human_size
@@ -52,7 +53,7 @@ def create_backup(target: Path, as_json: bool) -> None:
             report = backup.create(target, data, current_storage(), schema, advance)
     if refusal := check_database.refusal(data / backup.DATABASE):
         report.damaged.append(f"the database, and no restore takes it: {refusal}")
-    line = f"{report.files} files, {human_size(report.size)}: {target}"
+    line = f"{counted(report.files, 'file')}, {human_size(report.size)}: {target}"
     show({"path": str(target.absolute()), **vars(report)}, [line], as_json=as_json)
     for damage in report.damaged:
         click.echo(f"Damaged: {damage}", err=True)
@@ -75,11 +76,12 @@ def restore_backup(source: Path) -> None:
         with progress("Restoring", size) as advance:
             restored = restore.restore(source, data, current_storage(), advance)
     database.db.engine.dispose()
-    click.echo(f"{restored.files} files restored into {data}.")
+    click.echo(f"{counted(restored.files, 'file')} restored into {data}.")
     if restored.missing or restored.damaged:
         click.echo(
-            f"Already when the backup was made, {restored.missing} files were missing and"
-            f" {restored.damaged} damaged. To list them: flask --app portal portal check --content",
+            f"Missing already when the backup was made: {counted(restored.missing, 'file')};"
+            f" damaged: {counted(restored.damaged, 'file')}."
+            " To list them: flask --app portal portal check --content",
             err=True,
         )
         sys.exit(1)

@@ -98,6 +98,17 @@ def one_line(text: str) -> str:
     return "".join(one for one in words if one.isprintable())[:LONGEST_NOTE]
 
 
+def counted(number: int, noun: str, most: int | None = None) -> str:
+    """Return a number of things in words, such as ``1 file``, ``2 files`` or ``1 of 3 files``.
+
+    :param noun: the singular, whose plural has an s more.
+    :param most: of how many, if there is a limit.
+    """
+    amount = number if most is None else most
+    limit = "" if most is None else f" of {most}"
+    return f"{number}{limit} {noun}{'' if amount == 1 else 's'}"
+
+
 def has_invisible(name: str) -> bool:
     """Return whether a name has invisible characters."""
     return bool(IGNORABLES.search(name)) or not BLANKS.isdisjoint(name)

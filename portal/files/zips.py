@@ -50,7 +50,7 @@ def members(selected: Sequence[Entry]) -> Sequence[Member]:
     rows = _rows([entry.id for entry in selected], most + 1)
     if len(rows) > most:
         raise TooManyEntriesError(
-            f"A ZIP can hold at most {most} files and folders."
+            f"A ZIP can hold at most {text.counted(most, 'item')}: files and folders together."
             " Select fewer, or download folder by folder."
         )
     listed = list(_named(rows))

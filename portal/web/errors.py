@@ -22,6 +22,7 @@ from werkzeug.exceptions import (
 from flask_delegate import FileRefused
 from portal.activity.record import NotRecordedError
 from portal.core import database
+from portal.core.text import counted
 from portal.files import unfinished
 from portal.files.entries import GoneError
 from portal.files.quota import QuotaExceededError
@@ -83,8 +84,8 @@ def _too_large(error: RequestEntityTooLarge) -> ResponseReturnValue:
     limit = human_limit(current_app.config["MAX_CONTENT_LENGTH"])
     files = current_app.config["MAX_FORM_PARTS"] - 1  # one is the form's token
     text = (
-        f"The limit is {limit} and {files} files at once. No file was stored. Upload fewer or"
-        " smaller files."
+        f"The limit is {limit} and {counted(files, 'file')} at once. No file was stored."
+        " Upload fewer or smaller files."
     )
     return _page(413, "Too large", text)
 
@@ -135,7 +136,7 @@ def _too_many_attempts(error: TooManyAttemptsError) -> ResponseReturnValue:
     minutes = ceil(error.retry_after / 60)
     text = (
         "Too many attempts have failed for this name or from your network."
-        f" Try again in {minutes} minute{'' if minutes == 1 else 's'}."
+        f" Try again in {counted(minutes, 'minute')}."
     )
     return _page(429, "Too many attempts", text, headers={"Retry-After": str(error.retry_after)})
 

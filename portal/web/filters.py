@@ -8,6 +8,7 @@ from datetime import datetime
 from flask import Flask, g, url_for
 
 from portal.core.models import Entry
+from portal.core.text import counted
 
 from .zone import local
 
@@ -49,7 +50,7 @@ _SYSTEMS = (
 
 def init_app(app: Flask) -> None:
     """Register the template filters."""
-    for template_filter in (human_size, human_limit, human_time, human_day, icon, device):
+    for template_filter in (counted, human_size, human_limit, human_time, human_day, icon, device):
         app.add_template_filter(template_filter)
     app.add_template_global(url_of)
 
@@ -82,7 +83,7 @@ def human_need(size: int) -> str:
 
 def _human(size: int, tenths_of: Callable[[int], int]) -> str:
     if size < 1024:
-        return f"{size} byte{'' if size == 1 else 's'}"
+        return counted(size, "byte")
     for power, name in enumerate(_UNITS, 1):
         tenths = tenths_of(1024**power)
         # Rounding must not write almost a MiB as '1024 KiB'.

@@ -96,7 +96,7 @@ def test_people_can_sign_in_and_delete_on_a_full_disk(tmp_path: Path) -> None:
         alice.empty_trash()
         alice.trash(files[3])
         code, said = run(app, "trash", "--empty", "alice")
-        assert (code, said) == (0, "1 files, 976.6 KiB: deleted permanently.\n")
+        assert (code, said) == (0, "1 file, 976.6 KiB: deleted permanently.\n")
         files[3].settle(None)
         assert [len(file.allowed()) for file in files] == [1] * 5
         assert [bool(file.state) for file in files] == [False] * 4 + [True]

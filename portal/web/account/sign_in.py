@@ -12,7 +12,7 @@ from portal.accounts import accounts
 from portal.activity.record import record
 from portal.core.database import db
 from portal.core.models import Account, hash_token
-from portal.core.text import fold
+from portal.core.text import counted, fold
 from portal.files.policy import may_manage_accounts
 from portal.identity import second_factor, throttle
 from portal.identity.current_user import (
@@ -105,7 +105,8 @@ def enter_code() -> ResponseReturnValue:
     response = _signed_in(proof, target)
     if by_recovery:
         left = second_factor.recovery_codes_left(proof.account_id)
-        flash(f"You have {left} recovery codes left. You can create new ones under Account.")
+        codes = counted(left, "recovery code")
+        flash(f"You have {codes} left. You can create new ones under Account.")
     return response
 
 

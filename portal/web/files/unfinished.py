@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, abort, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
+from portal.core.text import counted
 from portal.files import tree, unfinished
 from portal.identity.current_user import current_account, login_required
 from portal.tus import uploads
@@ -48,5 +49,5 @@ def cancel_all() -> ResponseReturnValue:
     found = unfinished.of_owner(current_account())
     for upload in found:
         uploads.cancel(upload)
-    tell(f"{len(found)} unfinished upload{'' if len(found) == 1 else 's'} cancelled.")
+    tell(f"{counted(len(found), 'unfinished upload')} cancelled.")
     return redirect(url_for("unfinished.show"))

@@ -14,7 +14,7 @@ from wtforms import BooleanField, ValidationError  # type: ignore[import-untyped
 from portal.activity.record import Action
 from portal.core import sizes
 from portal.core.models import Entry, FileRequest, Folder, Share, now
-from portal.core.text import LONGEST_NOTE, one_line
+from portal.core.text import LONGEST_NOTE, counted, one_line
 from portal.identity import passwords
 from portal.identity.current_user import current_account, login_required
 from portal.sharing import links
@@ -241,7 +241,7 @@ def _summary(link: Share | FileRequest) -> str:
     if link.expires_at:
         words = [f"until {_write_day(link.expires_at)} {local(link.expires_at):%Z}"]
     if link.download_limit is not None:
-        words.append(f"{link.download_limit} downloads")
+        words.append(counted(link.download_limit, "download"))
     if link.password_hash:
         words.append("password")
     return ", ".join(words)

@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from portal.core.models import FileRequest
+from portal.core.text import counted
 from portal.files import names, quota, unfinished
 from portal.files.quota import QuotaExceededError
 from portal.files.uploads import accept_up_to, add_file, received_files
@@ -97,7 +98,7 @@ def explain(wanted: FileRequest, error: LimitReachedError | QuotaExceededError) 
         return f"This link accepts no more files. Ask {owner} for another one."
     # Others may have sent more until this is read.
     if error.files is not None:
-        files = f"{error.files} more file{'' if error.files == 1 else 's'}"
+        files = counted(error.files, "more file")
         return f"This link had room for {files}. Send fewer, or ask {owner} for another link."
     return (
         f"This link had room for {human_limit(error.size or 0)} more. Send smaller files, or ask"
@@ -140,7 +141,7 @@ def _explain_form(wanted: FileRequest) -> str:
     files = room.of(wanted)[0]
     if files is not None and files <= _most_files():
         return explain(wanted, LimitReachedError(wanted, files, None))
-    return f"A form can have at most {_most_files()} files at once. Send fewer at once."
+    return f"A form can have at most {counted(_most_files(), 'file')} at once. Send fewer at once."
 
 
 def _most_bytes() -> int:

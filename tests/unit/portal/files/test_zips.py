@@ -230,7 +230,7 @@ def test_too_many_entries_are_refused_in_words(make_app: Callable[..., Flask]) -
     response = alice.get(f"{page}/zip")
     assert response.location == page
     text = alice.get(page).text
-    assert "A ZIP can hold at most 3 files and folders" in text
+    assert "A ZIP can hold at most 3 items: files and folders" in text
     with app.app_context():
         places.take(1)  # the refused one holds none
 

@@ -194,7 +194,7 @@ def test_backup_names_what_is_damaged_and_keeps_the_rest(
     # What there is comes back, and is told of still.
     code, out, err = run(new, "restore", str(target))
     assert (code, out) == (1, f"3 files restored into {new.config['DATA']}.\n")
-    assert "3 files were missing and 2 damaged" in err
+    assert "was made: 3 files; damaged: 2 files." in err
     code, out, _ = run(new, "check", "--content")
     assert code == 1
     assert sorted(line.split(": ")[0] for line in out.splitlines()) == [

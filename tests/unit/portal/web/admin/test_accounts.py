@@ -73,7 +73,7 @@ def test_accounts_are_listed_without_what_they_keep(
     assert "alice" in pages[0]
     assert "2 KiB of 10 GiB" in pages[0]
     assert "administrator" in pages[0]
-    assert "This also deletes its file (2 KiB" in " ".join(pages[2].split())
+    assert "This also deletes 1 file (2 KiB" in " ".join(pages[2].split())
     assert not [page for page in pages if "love-letter" in page]
 
 

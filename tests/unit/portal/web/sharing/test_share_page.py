@@ -682,7 +682,7 @@ def test_folders_page_has_its_links_and_what_visitors_did_with_files_in_it(
     sender.post(found[1], data=form, content_type="multipart/form-data")
 
     details = alice.get(f"/entries/{public_id(folder)}").text
-    assert "To read: open, 1 downloads" in details
+    assert "To read: open, 1 download ·" in details
     assert "To fill: open, 1 file received" in details
     assert re.search(r"download of <bdi>a\.txt</bdi> by <em>Visitor</em>", details)
     assert re.search(r"upload of <bdi>b\.txt</bdi> by <em>Visitor</em>", details)
