@@ -41,14 +41,20 @@ class Usage(NamedTuple):
 class QuotaExceededError(Exception):
     """An account may not have that many bytes more.
 
+    :param size: how many bytes those are at least, as far as that is known.
     :ivar stored: how many files were stored before the one that was refused.
     """
 
     stored = 0
 
-    def __init__(self, account: Account) -> None:
-        self.account, self.usage = account, usage_of(account)
+    def __init__(self, account: Account, size: int = 0) -> None:
+        self.account, self.usage, self.size = account, usage_of(account), size
         super().__init__(f"{self.usage.used} of {self.usage.quota} bytes are used")
+
+    @property
+    def is_beyond_all(self) -> bool:
+        """Return whether there would not be room even if the account had nothing else."""
+        return self.size > self.usage.quota or not self.usage.used
 
 
 def quota_of(account: Account) -> int:
@@ -78,7 +84,7 @@ def check(account: Account, size: int) -> None:
     :raises QuotaExceededError: if the account may not have that many bytes more.
     """
     if size > usage_of(account).free:
-        raise QuotaExceededError(account)
+        raise QuotaExceededError(account, size)
 
 
 def check_begun(owner_id: int, size: int) -> None:
@@ -88,7 +94,7 @@ def check_begun(owner_id: int, size: int) -> None:
     """
     account = db.session.get_one(Account, owner_id)
     if size > max(quota_of(account) - account.used, 0):
-        raise QuotaExceededError(account)
+        raise QuotaExceededError(account, size)
 
 
 def holds(arrived: int) -> ColumnElement[bool]:
@@ -113,7 +119,7 @@ def charge(owner_id: int, size: int) -> None:
     charged = update(Account).where(Account.id == owner_id, Account.used + size <= allowed)
     if not change(charged.values(used=Account.used + size)):
         db.session.rollback()
-        raise QuotaExceededError(db.session.get_one(Account, owner_id))
+        raise QuotaExceededError(db.session.get_one(Account, owner_id), size)
 
 
 def release(owner_id: int, size: int) -> None:

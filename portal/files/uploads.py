@@ -69,7 +69,7 @@ class UploadRequest(Request):
 def accept_files(account: Account) -> None:
     """Accept this request's files, or raise :exc:`QuotaExceededError` by its announced length."""
     if not accept_up_to(quota.usage_of(account).free):
-        raise quota.QuotaExceededError(account)
+        raise quota.QuotaExceededError(account, announced_size())
 
 
 def accept_up_to(free: int) -> bool:
@@ -79,8 +79,7 @@ def accept_up_to(free: int) -> bool:
     """
     sent = cast("UploadRequest", request)
     sent.read_to_the_end()
-    # Some of a request is the form around its files.
-    if (request.content_length or 0) - LONGEST_FORM > free:
+    if announced_size() > free:
         return False
     # A form of another type is read into memory, all of it.
     if request.mimetype == "multipart/form-data":
@@ -90,6 +89,11 @@ def accept_up_to(free: int) -> bool:
     # of few connections and keeps the journal from being cleared.
     db.session.rollback()
     return True
+
+
+def announced_size() -> int:
+    """Return how many bytes this request's files have at least: some of it is the form around."""
+    return max((request.content_length or 0) - LONGEST_FORM, 0)
 
 
 def takes_files() -> bool:

@@ -26,7 +26,7 @@ from portal.core.text import counted
 from portal.files import unfinished
 from portal.files.entries import GoneError
 from portal.files.quota import QuotaExceededError
-from portal.files.uploads import takes_files
+from portal.files.uploads import announced_size, takes_files
 from portal.identity.current_user import current_account
 from portal.identity.throttle import TooManyAttemptsError
 from portal.sharing.visitor import has_entered_any
@@ -91,17 +91,26 @@ def _too_large(error: RequestEntityTooLarge) -> ResponseReturnValue:
 
 
 def _over_quota(error: QuotaExceededError) -> ResponseReturnValue:
+    return _page(413, "Quota exceeded", f"{_sent(error)}{_cure(error)}")
+
+
+def _cure(error: QuotaExceededError) -> str:
+    """Return which limit refused an upload, and what makes room; to delete is not always enough."""
     usage, others, cancel = error.usage, "", ""
+    if error.is_beyond_all:
+        return (
+            "This needs more than all the space that your account has:"
+            f" {human_limit(usage.quota)}. Send less, or ask an administrator for more."
+        )
     if usage.waiting:
         names = list_names([one.name for one in unfinished.of_owner(error.account)], "uploads")
         others = f" and {human_size(usage.waiting)} for what is not uploaded completely ({names})"
         cancel = " cancel unfinished uploads,"
-    text = (
+    return (
         f"You have used {human_size(usage.used)} of your {human_limit(usage.quota)}, including the"
         f" trash{others}. Delete files that you no longer need and empty the trash,{cancel} or ask"
         " an administrator for more."
     )
-    return _page(413, "Quota exceeded", f"{_sent(error)}{text}")
 
 
 def _sent(error: QuotaExceededError) -> str:
@@ -204,7 +213,9 @@ _HANDLERS: dict[type[Exception], Callable[[Any], ResponseReturnValue]] = {
     FieldTooLongError: lambda error: _page(413, "Too large", error.description),
     RequestEntityTooLarge: _too_large,
     QuotaExceededError: _over_quota,
-    OverAllowanceError: lambda _: _over_quota(QuotaExceededError(current_account())),
+    OverAllowanceError: lambda _: _over_quota(
+        QuotaExceededError(current_account(), announced_size())
+    ),
     GoneError: lambda _: _page(404),
     # It may be the account of this session, so the page must not look for it.
     ObjectDeletedError: lambda _: _page(404, anonymous=True),

@@ -33,8 +33,10 @@ from tests.support.portal import (
     upload,
     upload_url,
 )
+from tests.support.tus import Tus
 
 KIB = 1024
+BEYOND = "This needs more than all the space that your account has:"
 
 
 @pytest.fixture
@@ -59,10 +61,29 @@ def test_announced_upload_that_does_not_fit_is_not_even_read(
     sent = math.ceil(len(stream.getvalue()) * 10 / KIB) / 10
     said = f"You sent {sent} KiB, and there is room for 200 KiB. Nothing was stored."
     assert said in response.text
-    assert "You have used 0 bytes of your 200 KiB" in response.text
-    assert "empty the trash" in response.text
+    assert f"{BEYOND} 200 KiB. Send less, or ask an administrator for more." in response.text
+    assert "Delete" not in response.text
     assert stream.given == 0
     assert kept(data) == arriving(data) == []
+
+
+@pytest.mark.parametrize(
+    ("stored", "sent", "is_beyond"),
+    [(50, 190, False), (50, 200, False), (50, 300, True), (0, 202, True)],
+)
+def test_to_delete_files_is_said_where_it_helps(
+    stored: int, sent: int, is_beyond: bool, alice: FlaskClient, data: Path
+) -> None:
+    if stored:
+        upload(alice, "stored.bin", bytes(stored * KIB))
+    before = len(kept(data))
+    by_form = upload(alice, "a.bin", bytes(sent * KIB))
+    by_tray = Tus(alice).create(sent * KIB, name="a.bin")
+    assert (by_form.status_code, by_tray.status_code) == (413, 413)
+    for text in (by_tray.text, by_form.text):
+        assert (BEYOND in text) == is_beyond
+        assert ("Delete files" in text) != is_beyond
+    assert len(kept(data)) == before
 
 
 def test_upload_is_stopped_once_it_is_over(
