@@ -7,6 +7,7 @@ has opened, with what it wrote into the address. Tokens of forms are masked: see
 
 Apache compresses what varies by ``Accept-Encoding`` only, which no delivered file does. nginx
 cannot ask for that, and leaves alone what has a coding: identity, for what must not be compressed.
+Apache removes that, as it is no coding to name.
 """
 
 from __future__ import annotations

@@ -1,15 +1,19 @@
 """Static files, at addresses that change with their content, so that browsers need not ask again.
 
 One version stands for all of them: scripts and styles name each other by relative addresses.
+
+They come whole. A web server compresses them, and changes their ETag at most: to whoever asks for
+the rest of one by its date, it would send the rest of the other coding (RFC 9110, 13.1.5).
 """
 
 from __future__ import annotations
 
 import hashlib
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, send_from_directory
+from flask import Flask, Response, abort, request, send_from_directory
 
 _FOLDER = Path(__file__).with_name("static")
 _YEAR = 365 * 24 * 60 * 60
@@ -23,8 +27,13 @@ def init_app(app: Flask) -> None:
     def send(version: str, filename: str) -> Response:
         # A page that was opened before an upgrade goes on with what there is now.
         is_current = version == current
-        response = send_from_directory(_FOLDER, filename, max_age=_YEAR if is_current else None)
+        max_age = _YEAR if is_current else None
+        response = send_from_directory(_FOLDER, filename, conditional=False, max_age=max_age)
         response.cache_control.immutable = is_current
+        response.make_conditional(request)
+        if response.status_code == HTTPStatus.PRECONDITION_FAILED:
+            response.close()
+            abort(response.status_code)  # without the file, which Werkzeug would send with it
         return response
 
     def name_version(endpoint: str, values: dict[str, Any]) -> None:

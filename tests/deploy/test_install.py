@@ -115,8 +115,26 @@ def test_no_length_tells_a_secret(installed: Installed) -> None:
     factor = installed.ask("/account/second-factor", "--compressed")
     other_site = ("--header", "Sec-Fetch-Site: cross-site")
     opened = installed.ask(f"/?{NAME}", "--compressed", *other_site)
-    assert [one.header("Content-Encoding") for one in (link, factor, opened)] == ["identity"] * 3
+    for one in (link, factor, opened):
+        # nginx compresses what has no coding, and cannot remove one.
+        coding = "identity" if installed.server == "nginx" else None
+        assert re.findall(r"(?im)^content-encoding: (\S*)", one.head) == (
+            [coding] if coding else []
+        )
     assert NAME in opened.body
+
+
+def test_static_files_come_whole(installed: Installed) -> None:
+    """So nobody joins two codings, which have the same date (RFC 9110, 13.1.5)."""
+    whole = installed.ask(STYLE)
+    dated = ("--header", f"If-Range: {whole.header('Last-Modified')}")
+    for options in ((), ("--compressed",), dated, (*dated, "--compressed")):
+        resumed = installed.ask(STYLE, "--range", "100-199", *options)
+        assert (resumed.status, resumed.body) == (200, whole.body)
+        assert "\ncontent-range:" not in resumed.head.lower()
+        assert "\naccept-ranges: bytes" not in resumed.head.lower()
+    refused = installed.ask(STYLE, "--header", 'If-Match: "x"')
+    assert (refused.status, whole.body[:100] in refused.body) == (412, False)
 
 
 def test_files_travel_as_they_are(installed: Installed) -> None:

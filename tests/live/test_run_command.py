@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
 import shutil
@@ -90,6 +91,50 @@ def test_part_of_a_file_can_be_had(uploaded: Uploaded) -> None:
     assert response.status == 206
     assert response.headers["Content-Range"] == f"bytes 1000-1999/{len(CONTENT)}"
     assert content == CONTENT[1000:2000]
+
+
+def style_of(run: Run) -> str:
+    found = re.search(r'href="(/static/[^"]+\.css)"', get(run.port, "/sign-in").body.decode())
+    assert found
+    return found[1]
+
+
+@pytest.mark.parametrize("name", ["portal.css", "icons/folder.svg"])
+def test_rest_of_a_static_file_is_of_no_other_coding(name: str, uploaded: Uploaded) -> None:
+    """Whoever has the beginning of one coding, and only its date, joins it with no other."""
+    port, style = uploaded.run.port, style_of(uploaded.run).replace("portal.css", name)
+    coded = get(port, style, headers={"Accept-Encoding": "gzip"})
+    whole = get(port, style)
+    assert coded.get("Content-Encoding") == "gzip"
+    assert gzip.decompress(coded.body) == whole.body
+    assert coded.get("Last-Modified") == whole.get("Last-Modified")
+    for said in ({}, {"If-Range": str(coded.get("Last-Modified"))}):
+        for accepted, expected in (("gzip", coded), ("identity", whole)):
+            headers = {"Range": "bytes=50-99", "Accept-Encoding": accepted, **said}
+            resumed = get(port, style, headers=headers)
+            assert (resumed.status, resumed.get("Content-Range")) == (200, None)
+            assert resumed.get("Content-Encoding") == expected.get("Content-Encoding")
+            assert resumed.body == expected.body
+            assert resumed.get("Accept-Ranges") in {None, "none"}
+
+
+def test_refused_condition_on_a_static_file_brings_no_file(uploaded: Uploaded) -> None:
+    port, style = uploaded.run.port, style_of(uploaded.run)
+    whole = get(port, style)
+    refused = get(port, style, headers={"If-Match": '"x"'})
+    assert (refused.status, len(refused.body) < 2000 < len(whole.body)) == (412, True)
+    same = get(port, style, headers={"If-Modified-Since": str(whole.get("Last-Modified"))})
+    assert (same.status, same.body) == (304, b"")
+
+
+def test_page_that_is_not_to_be_compressed_has_no_coding(uploaded: Uploaded) -> None:
+    headers = {"Accept-Encoding": "gzip"}
+    own = get(uploaded.run.port, "/sign-in", headers=headers)
+    assert own.get("Content-Encoding") == "gzip"
+    others = get(uploaded.run.port, "/sign-in", headers={**headers, "Sec-Fetch-Site": "cross-site"})
+    assert others.get("Content-Encoding") is None
+    assert b"<h1>" in others.body
+    assert uploaded.alice.ask(uploaded.url)[0].headers["Content-Encoding"] is None
 
 
 def test_another_account_finds_nothing(uploaded: Uploaded) -> None:

@@ -28,15 +28,25 @@ def test_pages_name_files_that_browsers_keep(alice: FlaskClient) -> None:
             assert "Set-Cookie" not in response.headers
 
 
-@pytest.mark.parametrize(
-    ("said", "status"), [({"If-Match": '"x"'}, 412), ({"Range": "bytes=9999999-"}, 416)]
-)
-def test_error_is_kept_by_nobody(said: dict[str, str], status: int, alice: FlaskClient) -> None:
+def test_error_is_kept_by_nobody(alice: FlaskClient) -> None:
     (style,) = {one for one in ADDRESS.findall(alice.get("/").text) if one.endswith(".css")}
     for address in (style, style.replace("portal.css", "nothing")):
-        with alice.get(address, headers=said) as response:
-            assert response.status_code == (status if address == style else 404)
+        with alice.get(address, headers={"If-Match": '"x"'}) as response:
+            assert response.status_code == (412 if address == style else 404)
             assert response.headers["Cache-Control"] == "no-store"
+            assert response.mimetype == "text/html"  # and not the file
+
+
+@pytest.mark.parametrize("wanted", ["bytes=5-9", "bytes=9999999-"])
+def test_static_file_comes_whole(wanted: str, alice: FlaskClient) -> None:
+    (style,) = {one for one in ADDRESS.findall(alice.get("/").text) if one.endswith(".css")}
+    with alice.get(style) as whole, alice.get(style, headers={"Range": wanted}) as response:
+        assert (response.status_code, response.data) == (200, whole.data)
+        assert "Content-Range" not in response.headers
+        assert response.headers.get("Accept-Ranges", "none") == "none"
+        same = {"If-None-Match": whole.headers["ETag"]}
+        with alice.get(style, headers=same) as unchanged:
+            assert (unchanged.status_code, unchanged.data) == (304, b"")
 
 
 def test_scripts_and_styles_name_their_own_versions(alice: FlaskClient) -> None:
