@@ -120,7 +120,7 @@ def record(
     actor: str | None = None,
     handoff: str | None = None,
     linked: str | None = None,
-    by_itself: bool = False,
+    address: str | None = None,
 ) -> None:
     """Record and log what was done, in one row for each file or folder; without any, in one row.
 
@@ -132,14 +132,15 @@ def record(
     :param actor: who did it. None: who is signed in.
     :param handoff: the id of a download's hand-off.
     :param linked: the public id of what a visitor's link leads to.
-    :param by_itself: whether the portal did it, unasked.
+    :param address: where from. None: where this request is from; empty: the portal did it unasked.
     :raises NotRecordedError: for a download that cannot be recorded.
     """
+    here = client_address() if has_request_context() else "command line"
     row: dict[str, Any] = {
         "at": now(),
         "action": action,
         "actor": _signed_in_name() if actor is None else actor,
-        "address": client_address() if has_request_context() else "command line",
+        "address": here if address is None else address,
         "owner_id": owner_id,
         "entry": None,
         "name": "",
@@ -147,8 +148,6 @@ def record(
         "handoff": handoff,
         "linked_entry": linked,
     }
-    if by_itself:
-        row |= {"actor": "", "address": ""}
     rows = [
         row | {"owner_id": entry.owner_id, "entry": entry.public_id, "name": entry.name}
         for entry in entries

@@ -31,6 +31,8 @@ NAMES = ("alice", "bob", "admin")
 
 _BOBS_QUOTA = 20 * 1024**2
 _INVITED_QUOTA = 1024**3
+_ADDRESS = "192.0.2.17"
+"""Of everybody in the history, from the network for examples (RFC 5737)."""
 
 
 def ensure_account(name: str) -> str:
@@ -103,7 +105,7 @@ def _add(account: Account, path: str, content: bytes) -> StoredFile:
         added = add_file(_folder(account, *above), incoming, name)
     finally:
         incoming.discard()
-    record("upload", added, actor=account.name)
+    record("upload", added, actor=account.name, address=_ADDRESS)
     return added
 
 
@@ -115,7 +117,8 @@ def _share(letter: StoredFile, pictures: Folder) -> None:
     )
     limits.count_download(share)
     handoff = secrets.token_urlsafe(12)
-    record("download", letter, actor="", detail=links.via(share), handoff=handoff)
+    via = links.via(share)
+    record("download", letter, actor="", address=_ADDRESS, detail=via, handoff=handoff)
     receipts.store([LogLine(handoff, now(), "GET", 200, letter.size, None, "completed")])
     links.create(FileRequest, pictures, note="Your photos, please", expires_at=soon)
 

@@ -138,7 +138,7 @@ def purge_expired(most: int | None = None) -> Purged:
             purged = purge(entry)
         except GoneError:  # restored or deleted meanwhile
             continue
-        record("delete", thing, detail="expired in the trash", by_itself=True)
+        record("delete", thing, detail="expired in the trash", actor="", address="")
         files, size = files + purged.files, size + purged.bytes
     return Purged(files, size)
 

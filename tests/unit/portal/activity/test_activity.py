@@ -433,7 +433,7 @@ def test_what_the_portal_does_by_itself_and_what_commands_do_is_told_apart(
 
 def test_what_no_account_did_is_found_by_who_did_it(alice: FlaskClient, file: StoredFile) -> None:
     record("rename", file, detail="by a command")
-    record("delete", file, by_itself=True)
+    record("delete", file, actor="", address="")
     for action in ("download", "sign-in failed"):
         line = {"action": action, "actor": "", "address": "198.51.100.7"}
         db.session.add(Activity(owner_id=file.owner_id, **line))

@@ -17,9 +17,12 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
 from portal.accounts import accounts
 from portal.accounts.invitations import open_invitations
+from portal.core.database import db
+from portal.core.models import Activity
 from portal.demo import create, samples
 from tests.support.portal import REDIRECT, Run, client_of, folders, links, sign_in
 
@@ -60,6 +63,21 @@ def test_demo_shows_what_the_portal_can_do(ready: Run, make_app: Callable[..., F
         (invitation,) = open_invitations().rows
         assert "Carol" in invitation.note
     assert ready("check", "--content") == (0, "", "")
+
+
+def test_history_of_the_demo_is_of_people(ready: Run, make_app: Callable[..., Flask]) -> None:
+    found = re.fullmatch(DEMO, ready("demo")[1])
+    assert found
+    client = client_of(make_app)
+    sign_in(client, "alice", found[1])
+    page = client.get("/activity").text
+    assert "<em>Visitor</em>" in page
+    assert page.count("192.0.2.17") > 3
+    with make_app().app_context():
+        rows = db.session.scalars(select(Activity)).all()
+        made_up = [row for row in rows if row.action in {"upload", "download"}]
+        assert {row.address for row in made_up} == {"192.0.2.17"}
+        assert {row.actor for row in made_up} == {"", *create.NAMES}
 
 
 def test_demos_that_run_at_once_agree(
