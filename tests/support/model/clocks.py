@@ -5,13 +5,12 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from .sharing import Sharing
-from .world import DAY, SESSION, TRASH_DAYS, UPLOAD_DAYS
+from .by_link import BEGUN, ByLink
+from .sessions import NUMBER
+from .world import DAY, HOUR, SESSION, TRASH_DAYS, UPLOAD_DAYS
 
-_HOUR = 60 * 60
 
-
-class Clocks(Sharing):
+class Clocks(ByLink):
     """The portal as time goes by."""
 
     def is_time(self) -> bool:
@@ -23,12 +22,20 @@ class Clocks(Sharing):
         self.world.clock.now += 1
 
     @precondition(lambda self: self.is_time())
-    @rule(by=st.sampled_from([31, 95, 16 * 60, _HOUR, SESSION + _HOUR, DAY, 3 * DAY, -10, -100]))
+    @rule(by=st.sampled_from([31, 95, 16 * 60, HOUR, SESSION + HOUR, DAY, 3 * DAY, -10, -100]))
     def wait(self, by: int) -> None:
         self._set(self.world.clock.now + by)
 
+    @precondition(lambda self: self.is_time() and self.requests())
+    @rule(which=NUMBER, files=st.lists(BEGUN, min_size=1, max_size=3))
+    def begin_after_a_pause(self, which: int, files: list[tuple[str, int, int]]) -> None:
+        """Begin uploads by a link where those before are stalled."""
+        self._set(self.world.clock.now + HOUR)
+        if self.requests():
+            self.begin_by_link(which, files, "")
+
     @precondition(lambda self: self.is_time())
-    @rule(by=st.sampled_from([3 * _HOUR, 365 * DAY]))
+    @rule(by=st.sampled_from([3 * HOUR, 365 * DAY]))
     def set_wrong(self, by: int) -> None:
         """Set the clock ahead, or back to the right time."""
         by = -self.ahead or by
@@ -56,7 +63,12 @@ class Clocks(Sharing):
                 self.world.forget(self.world.with_it(top))
         self.world.forget_sessions()
         self.forget_links()
-        uploads = self.world.uploads.values()
-        self.world.uploads = {
-            one.id: one for one in uploads if not self.world.is_old(one.used_at, UPLOAD_DAYS)
-        }
+        for uploads in (self.world.uploads, self.world.finished):
+            for one in list(uploads.values()):
+                one.used_at = self.world.corrected(one.used_at)
+                if self.world.is_old(one.used_at, UPLOAD_DAYS):
+                    del uploads[one.id]
+        kept = self.world.cancelled
+        self.world.cancelled = [
+            one for one in kept if not self.world.is_old(one.used_at, UPLOAD_DAYS)
+        ]

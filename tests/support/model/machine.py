@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 
-from hypothesis.stateful import invariant
+from hypothesis.stateful import initialize, invariant
 
 from .compare import Compare
 from .state import pick
@@ -20,6 +20,40 @@ _EVERY = 4
 
 class Machine(Compare):
     """The portal beside its model."""
+
+    @initialize()
+    def begin(self) -> None:
+        """Begin with people who are signed in, folders that are shared, and their visitors."""
+        for place in range(len(self.world.people)):
+            self.sign_in(0, place, 0)
+        for place in range(2):
+            self.create_folder(place, 0, "b")
+            self.upload(place, 1, [("a.txt", 100), ("b", 1)])
+            self.share(place, 0, limit=None, days=0 if place else None, has_password=bool(place))
+            self.request_files(place, 0, limit=3, days=None, most=1024 if place else None)
+            for which in range(2):
+                self.visit(place, which)
+            self.unlock(place, 0, is_right=True, times=1)
+            for what in range(2):
+                self.take(place, 0, what, is_zip=False)
+            self.upload(place, 0, [("a.txt", 1), ("A.TXT", 0)])
+            self.put_into_trash(place, 0, [1, 2], is_undone=False)
+        self.share(0, 1, limit=1, days=None, has_password=False)
+        self.visit(0, 0)
+        self.take(0, 0, 0, is_zip=False)
+        self.create_folder(2, 0, "b")
+        self.upload(2, 1, [("a.txt", 100), ("b", 1)])
+        for where in (1, 0):
+            self.put_into_trash(2, where, [0], is_undone=False)
+        self.begin_upload(1, 0, "b", 700, "", 50)
+        for which, link in enumerate((1, 3)):
+            self.visit(2, link)
+            self.begin_by_link(which, [("b", 100, 50), ("b", 100, 0)], "")
+        self.begin_second_factor(1, is_right=True)
+        self.confirm_second_factor(1, "now")
+        self.sign_in(0, 1, 0)
+        self.manage(0, 1, "role")
+        self.invite(1, is_administrator=False, room=None, days=3)
 
     @invariant()
     def compare(self) -> None:
@@ -52,6 +86,9 @@ class Machine(Compare):
         for place in (number, number * 7, -number):
             (method, address), owner = pick(known, place)
             self.try_known(method, address, owner)
+        uploads = self.world.uploads | self.world.finished
+        if uploads:
+            self.try_upload(pick(list(uploads.values())[::-1], number))
         self.try_selected(pick(list(self.world.items.values()), number))
         if self.visited:
             self.try_visited(*pick(list(self.visited), number))
@@ -74,6 +111,8 @@ class Machine(Compare):
             self.try_known(method, address, owner)
         for method, address in list(self.visited)[-30:]:
             self.try_visited(method, address)
+        for upload in (*self.world.uploads.values(), *self.world.finished.values()):
+            self.try_upload(upload)
         self.compare_record()
         for seat, person in self.at_seats():
             self.compare_activity(seat, person)

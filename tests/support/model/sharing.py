@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
-from hypothesis.stateful import initialize, precondition, rule
+from hypothesis.stateful import precondition, rule
 
 from .browser import Form, Page
-from .files import SENT, SIZES
 from .pieces import Pieces
 from .sessions import NUMBER
 from .state import Seat, pick
 from .things import Item, Link, Person
 
 _LIMIT = st.sampled_from([None, None, 1, 2])
+_ROOM = st.sampled_from([None, None, 300, 1024])
 _DAYS = st.sampled_from([None, None, 0, 1, 20])
 """Days until the last one of a link; none for what the form proposes."""
 _PASSWORD = "a gnu for {}"
@@ -24,36 +24,6 @@ _PASSWORD = "a gnu for {}"
 
 class Sharing(Pieces):
     """People with their links, and visitors."""
-
-    @initialize()
-    def begin(self) -> None:
-        """Begin with people who are signed in, folders that are shared, and their visitors."""
-        for place in range(len(self.world.people)):
-            self.sign_in(0, place, 0)
-        for place in range(2):
-            self.create_folder(place, 0, "b")
-            self.upload(place, 1, [("a.txt", 100), ("b", 1)])
-            self.share(place, 0, limit=None, days=0 if place else None, has_password=bool(place))
-            self.request_files(place, 0, limit=None, days=None, room=None)
-            for which in range(2):
-                self.visit(place, which)
-            self.unlock(place, 0, is_right=True, times=1)
-            self.take(place, 0, 0, is_zip=False)
-            self.upload(place, 0, [("a.txt", 1), ("A.TXT", 0)])
-            self.put_into_trash(place, 0, [1, 2], is_undone=False)
-        self.share(0, 1, limit=1, days=None, has_password=False)
-        self.visit(0, 0)
-        self.take(0, 0, 0, is_zip=False)
-        self.create_folder(2, 0, "b")
-        self.upload(2, 1, [("a.txt", 100), ("b", 1)])
-        for where in (1, 0):
-            self.put_into_trash(2, where, [0], is_undone=False)
-        self.begin_upload(1, 0, "b", 700, "", 50)
-        self.begin_second_factor(1, is_right=True)
-        self.confirm_second_factor(1, "now")
-        self.sign_in(0, 1, 0)
-        self.manage(0, 1, "role")
-        self.invite(1, is_administrator=False, room=None, days=3)
 
     @precondition(lambda self: self.signed_in())
     @rule(who=NUMBER, what=NUMBER, limit=_LIMIT, days=_DAYS, has_password=st.booleans())
@@ -76,9 +46,9 @@ class Sharing(Pieces):
         self.note("share", person.name, person.name, item)
 
     @precondition(lambda self: self.signed_in())
-    @rule(who=NUMBER, what=NUMBER, limit=_LIMIT, days=_DAYS, room=st.sampled_from([None, 1024]))
+    @rule(who=NUMBER, what=NUMBER, limit=_LIMIT, days=_DAYS, most=_ROOM)
     def request_files(
-        self, who: int, what: int, limit: int | None, days: int | None, room: int | None
+        self, who: int, what: int, limit: int | None, days: int | None, most: int | None
     ) -> None:
         browser, person = self.somebody(who)
         mine = [one for one in self.world.of(person.name) if not one.is_file]
@@ -86,11 +56,11 @@ class Sharing(Pieces):
             return
         item = pick(mine, what)
         form = browser.get(f"/folders/{item.id}/request").form(".*/request")
-        fields = self._last_day(form, days) | {"file_limit": _written(limit)}
-        mebibytes = "" if room is None else f"{room / 2**20:.6f}"
-        page = browser.follow(browser.submit(form, size_limit=mebibytes, **fields))
+        fields = {"file_limit": _written(limit), "size_limit": _mebibytes(most)}
+        fields |= self._last_day(form, days)
+        page = browser.follow(browser.submit(form, **fields))
         link = self._take_link("request", item, page.text, fields["until"])
-        link.limit, link.size_limit = limit, room and int(float(mebibytes) * 2**20)
+        link.limit, link.size_limit = limit, _read(fields["size_limit"])
         self.note("request files", person.name, person.name, item)
 
     def _last_day(self, form: Form, days: int | None) -> dict[str, str]:
@@ -112,13 +82,15 @@ class Sharing(Pieces):
         return link
 
     @precondition(lambda self: self.signed_in() and self.world.links)
-    @rule(which=NUMBER, limit=_LIMIT, lock=st.sampled_from(["", "", "other", "none"]))
-    def change_link(self, which: int, limit: int | None, lock: str) -> None:
+    @rule(which=NUMBER, limit=_LIMIT, most=_ROOM, lock=st.sampled_from(["", "", "other", "none"]))
+    def change_link(self, which: int, limit: int | None, most: int | None, lock: str) -> None:
         for seat, person, link in self._own_link(which):
             page = seat.browser.get(f"/links/{link.kind}s/{link.id}")
             form = page.form(f"/links/{link.kind}s/{link.id}")
-            fields = {"file_limit": _written(limit)}
-            if link.kind == "share":
+            if link.kind == "request":
+                fields = {"file_limit": _written(limit), "size_limit": _mebibytes(most)}
+                link.size_limit = _read(fields["size_limit"])
+            else:
                 fields = {"download_limit": _written(limit)}
                 self.made += 1
                 password = _PASSWORD.format(self.made)
@@ -164,7 +136,25 @@ class Sharing(Pieces):
         status = self.world.status(link)
         if status == "used up" and link.kind == "share":
             return self.world.has_begun(link, seat.visitor)
+        if status == "used up":
+            sent = (one for one in self.world.finished.values() if one.link is link)
+            return any(one.visitor is seat.visitor for one in sent)
         return status == "open"
+
+    @precondition(lambda self: any(seat.entered for seat in self.visitors))
+    @rule(at=NUMBER, who=NUMBER)
+    def sign_in_and_out(self, at: int, who: int) -> None:
+        """Sign in where links were opened, and out again: they stay opened."""
+        seat, person = pick(self.visitors, at), pick(list(self.world.people.values()), who)
+        if person.has_second_factor:
+            return
+        self._sign_in(seat, person, person.password)
+        if seat.session:
+            page = seat.browser.get("/")
+            seat.browser.follow(seat.browser.submit(page.form("/sign-out")))
+            self.note("sign out", person.name, person.name)
+            self._end(seat.session)
+            seat.session = None
 
     def is_unlocked(self, seat: Seat, link: Link) -> bool:
         return not link.password or seat.unlocked.get(link) is link.lock
@@ -172,7 +162,7 @@ class Sharing(Pieces):
     @precondition(lambda self: any(seat.entered for seat in self.visitors))
     @rule(at=NUMBER, which=NUMBER, is_right=st.booleans(), times=st.sampled_from([1, 1, 11]))
     def unlock(self, at: int, which: int, is_right: bool, times: int) -> None:
-        seat, link = self._entered(at, which)
+        seat, link = self.entered_at(at, which)
         if not self.may_look(seat, link) or self.is_unlocked(seat, link):
             return
         form = seat.browser.get(f"/shared/{link.id}").form(".*/unlock")
@@ -195,7 +185,7 @@ class Sharing(Pieces):
                 assert page.status == 422
                 self.note("wrong password", "", link.owner, self.world.items[link.item])
 
-    def _entered(self, at: int, which: int) -> tuple[Seat, Link]:
+    def entered_at(self, at: int, which: int) -> tuple[Seat, Link]:
         seat = pick([seat for seat in self.visitors if seat.entered], at)
         return seat, pick(list(seat.entered)[::-1], which)
 
@@ -203,7 +193,7 @@ class Sharing(Pieces):
     @rule(at=NUMBER, which=NUMBER, what=NUMBER, is_zip=st.sampled_from([False, False, True]))
     def take(self, at: int, which: int, what: int, is_zip: bool) -> None:
         """Download a file, or a folder as a ZIP, by a link."""
-        seat, link = self._entered(at, which)
+        seat, link = self.entered_at(at, which)
         item = self._shared(seat, link, what, is_zip=is_zip)
         if item is None:
             return
@@ -215,13 +205,13 @@ class Sharing(Pieces):
         link.used += not has_begun
         if is_zip:
             self.check_zip(page, item)
-            self.note("archive", "", link.owner, item)
+            self.note("archive", "", link.owner, item, linked=link.item)
             return
         if not has_begun:
             link.begun[seat.visitor, item.id] = self.world.clock.now
         assert page.is_redirect
         assert seat.browser.get(page.target).body == item.content
-        self.note("download", "", link.owner, item)
+        self.note("download", "", link.owner, item, linked=link.item)
 
     def _shared(self, seat: Seat, link: Link, what: int, *, is_zip: bool) -> Item | None:
         """Return something that a visitor may download by a link; the folders are not empty."""
@@ -241,36 +231,6 @@ class Sharing(Pieces):
         kind = "files/{}" if item.is_file else "folders/{}/zip"
         return seat.browser.submit(page.form(f"{home}/{kind.format(item.id)}"))
 
-    @precondition(lambda self: any(seat.entered for seat in self.visitors))
-    @rule(
-        at=NUMBER,
-        which=NUMBER,
-        files=st.lists(st.tuples(st.sampled_from(list(SENT)), SIZES), min_size=1, max_size=2),
-    )
-    def send(self, at: int, which: int, files: list[tuple[str, int]]) -> None:
-        """Upload by a link."""
-        seat, link = self._entered(at, which)
-        if link.kind != "request" or not self.may_look(seat, link):
-            return
-        form = seat.browser.get(f"/requested/{link.id}").form("/uploads/requested/.*")
-        room = max(self.world.room_by(link), 0)
-        sent = [(name, self.content(size, room)) for name, size in files]
-        page = seat.browser.submit(form, sent)
-        assert page.is_redirect
-        seat.browser.follow(page)  # until its message is read, the page can be seen
-        size = sum(len(content) for _, content in sent)
-        left = len(sent) if link.limit is None else link.limit - link.used
-        if size > room or len(sent) > left:
-            return
-        folder = self.world.items[link.item]
-        for name, content in sent:
-            if self.world.status(link) == "used up":
-                return  # an empty file after what has taken all the room
-            item = self.take_in(folder, SENT[name], content)
-            link.used += 1
-            link.size += len(content)
-            self.note("upload", "", link.owner, item)
-
     @rule(at=NUMBER, kind=st.sampled_from("sr"), times=st.sampled_from([1, 1, 1, 31]))
     def guess_link(self, at: int, kind: str, times: int) -> None:
         seat = pick(self.visitors, at)
@@ -282,6 +242,14 @@ class Sharing(Pieces):
 
 def _written(limit: int | None) -> str:
     return "" if limit is None else str(limit)
+
+
+def _mebibytes(most: int | None) -> str:
+    return "" if most is None else f"{most / 2**20:.6f}"
+
+
+def _read(mebibytes: str) -> int | None:
+    return round(float(mebibytes) * 2**20) if mebibytes else None
 
 
 def _end_of(day: str) -> float | None:

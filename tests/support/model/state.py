@@ -198,8 +198,10 @@ class State(RuleBasedStateMachine):
         self.world.items[item.id] = item
         return item
 
-    def note(self, action: str, actor: str, owner: str = "", *items: Item) -> None:
-        self.world.note(action, actor, owner, *items)
+    def note(
+        self, action: str, actor: str, owner: str = "", *items: Item, linked: str = ""
+    ) -> None:
+        self.world.note(action, actor, owner, *items, linked=linked)
 
 
 def pick(found: Sequence[T], number: int) -> T:

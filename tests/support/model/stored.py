@@ -13,6 +13,7 @@ from portal.maintenance.check_rows import contradictions
 from portal.maintenance.check_values import unusable
 
 Row = tuple[Any, ...]
+_LINE = ("action", "actor", "owner_id", "name", "linked_entry")
 
 
 class Stored:
@@ -79,14 +80,23 @@ class Stored:
         return {row[0] for row in self.rows(query, since, until)}
 
     def uploads(self) -> dict[str, Row]:
-        """Return what is known of unfinished uploads, and what has arrived of each."""
+        """Return what is known of uploads, and what has arrived of each that is not finished."""
         found = self.rows(
             "SELECT upload.public_id, account.name, entry.public_id, upload.name, upload.size,"
-            " upload.part_key FROM upload JOIN account ON account.id = upload.owner_id"
-            " JOIN entry ON entry.id = upload.folder_id WHERE finished_at IS NULL"
+            " file_request.public_id, finished_at IS NULL, arrived, part_key FROM upload"
+            " JOIN account ON account.id = upload.owner_id"
+            " JOIN entry ON entry.id = upload.folder_id"
+            " LEFT JOIN file_request ON file_request.id = upload.request_id"
         )
-        parts = self._data / "incoming" / "parts"
-        return {row[0]: (*row[1:5], (parts / row[5]).read_bytes()) for row in found}
+        parts = self._parts()
+        rows = {row[0]: (*row[1:-1], parts.pop(row[-1], None)) for row in found}
+        return rows | {key: (part,) for key, part in parts.items()}
+
+    def _parts(self) -> dict[str, bytes]:
+        """Return what the disk has of unfinished uploads."""
+        folder = self._data / "incoming" / "parts"
+        found = folder.iterdir() if folder.exists() else ()
+        return {path.name: path.read_bytes() for path in found}
 
     def links(self) -> dict[str, Row]:
         shares = self.rows(
@@ -104,12 +114,11 @@ class Stored:
     def lines(self, after: int) -> list[Row]:
         """Return the record's rows after one, and those that wait, whose id is 0, in order."""
         rows = self.rows(
-            "SELECT id, action, actor, owner_id, name FROM activity WHERE id > ? ORDER BY id", after
+            f"SELECT id, {', '.join(_LINE)} FROM activity WHERE id > ? ORDER BY id",  # noqa: S608
+            after,
         )
-        return rows + [
-            (0, row["action"], row["actor"], row["owner_id"], row["name"])
-            for row in map(json.loads, self._waiting())
-        ]
+        waiting = map(json.loads, self._waiting())
+        return rows + [(0, *(row[column] for column in _LINE)) for row in waiting]
 
     def _waiting(self) -> list[bytes]:
         """Return what nobody has brought into the database yet."""

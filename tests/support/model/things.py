@@ -61,20 +61,6 @@ class Item:
 
 
 @dataclass(eq=False)
-class Upload:
-    """An upload in pieces."""
-
-    id: str
-    owner: str
-    folder: str
-    name: str
-    content: bytes
-    arrived: int
-    used_at: float
-    path: list[str] = field(default_factory=list)
-
-
-@dataclass(eq=False)
 class Link:
     """A link for visitors, to download from an item or to upload into it.
 
@@ -100,6 +86,30 @@ class Link:
 
 
 @dataclass(eq=False)
+class Upload:
+    """An upload in pieces.
+
+    :param said: its metadata, as they were sent.
+    :param path: the folders that are created at its end.
+    :param link: the link that a visitor sends it by; none for a member.
+    :param given: the name that its file got; empty: it is not finished.
+    """
+
+    id: str
+    owner: str
+    folder: str
+    name: str
+    content: bytes
+    used_at: float
+    said: str
+    path: list[str]
+    link: Link | None = None
+    visitor: object = None
+    arrived: int = 0
+    given: str = ""
+
+
+@dataclass(eq=False)
 class OneTime:
     """An invitation, or a link to choose a new password for somebody."""
 
@@ -111,5 +121,7 @@ class OneTime:
     quota: int | None = None
 
 
-Line = tuple[str, str, str, str]
-"""Of the record: the action, who did it, whom it concerns, and the name of the file or folder."""
+Line = tuple[str, str, str, str, str]
+"""Of the record: the action, who did it, whom it concerns, the name of the file or folder, and the
+id of what a visitor's link leads to.
+"""

@@ -13,13 +13,16 @@ from .attempts import Attempts
 from .clock import Clock
 from .things import Item, Line, Link, OneTime, Person, Session, Upload
 
-DAY = 24 * 60 * 60
+HOUR = 60 * 60
+DAY = 24 * HOUR
 SKEW = 2 * 60
 SESSION = 12 * 60 * 60
 WAITS = 5 * 60
 QUOTA = 4000
 TRASH_DAYS = 2
 UPLOAD_DAYS = 3
+_WRONG_DAYS = 2
+"""So many later days may a wrong clock have seen."""
 
 
 class World:
@@ -31,6 +34,9 @@ class World:
         self.sessions: list[Session] = []
         self.items: dict[str, Item] = {}
         self.uploads: dict[str, Upload] = {}
+        """Those that are not finished."""
+        self.finished: dict[str, Upload] = {}
+        self.cancelled: list[Upload] = []
         self.links: list[Link] = []
         self.one_time: list[OneTime] = []
         self.record: list[Line] = []
@@ -47,6 +53,12 @@ class World:
         today = self.clock.now // DAY
         seen = sum(moment < day * DAY and day <= today for day in self.days)
         return seen >= days and moment < self.clock.now - days * DAY
+
+    def corrected(self, moment: float) -> float:
+        """Return a moment, or now where a wrong clock noted one that is still to come."""
+        later = sum(day > self.clock.now // DAY for day in self.days)
+        is_wrong = later <= _WRONG_DAYS and moment > self.clock.now + SKEW
+        return self.clock.now if is_wrong else moment
 
     # People
 
@@ -144,7 +156,11 @@ class World:
                 one.parent = self.root(one.owner).id
         self.items = {one.id: one for one in self.items.values() if one.id not in ids}
         self.links = [one for one in self.links if one.item not in ids]
-        self.uploads = {one.id: one for one in self.uploads.values() if one.folder not in ids}
+        for link in self.links:
+            link.begun = {one: at for one, at in link.begun.items() if one[1] not in ids}
+        for uploads in (self.uploads, self.finished):
+            for lost in [upload for upload in uploads.values() if upload.folder in ids]:
+                del uploads[lost.id]
 
     # Room
 
@@ -156,9 +172,9 @@ class World:
         return sum(one.size for one in self.items.values() if one.owner == owner)
 
     def waiting(self, owner: str) -> int:
-        """Return the bytes that unfinished uploads will take."""
+        """Return the bytes that unfinished uploads need: a visitor's, what has arrived."""
         return sum(
-            len(one.content)
+            one.arrived if one.link else len(one.content)
             for one in self.uploads.values()
             if one.owner == owner and not self.is_expired(one)
         )
@@ -171,6 +187,16 @@ class World:
         if self.is_expired(upload):
             self.see_day()
         return self.is_old(upload.used_at, UPLOAD_DAYS)
+
+    def cancel(self, upload_id: str) -> None:
+        upload = self.uploads.pop(upload_id)
+        upload.used_at = self.clock.now
+        self.cancelled.append(upload)
+
+    def is_cancelled(self, upload: Upload) -> bool:
+        """Return whether who would begin an upload has cancelled the same one."""
+        same = (one for one in self.cancelled if one.said == upload.said)
+        return any(one.visitor is upload.visitor for one in same)
 
     def free(self, owner: str) -> int:
         """Return how many bytes more an upload may have that begins now."""
@@ -208,16 +234,13 @@ class World:
         """Return whether an item lies in what a link leads to."""
         return any(one is item for one in self.below(self.items[link.item]))
 
-    def room_by(self, link: Link) -> int:
-        """Return how many bytes may come by a link."""
-        left = self.free(link.owner)
-        return left if link.size_limit is None else min(left, link.size_limit - link.size)
-
     # The record
 
-    def note(self, action: str, actor: str, owner: str = "", *items: Item) -> None:
+    def note(
+        self, action: str, actor: str, owner: str = "", *items: Item, linked: str = ""
+    ) -> None:
         names = [one.name for one in items] if items else [""]
-        self.record += [(action, actor, owner, name) for name in names]
+        self.record += [(action, actor, owner, name, linked) for name in names]
 
 
 def key(name: str) -> str:
