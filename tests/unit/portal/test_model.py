@@ -15,7 +15,7 @@ from tests.support.model.portals import drive, in_this_process
 from tests.support.model.state import ALL
 from tests.support.model.world import DAY, HOUR, UPLOAD_DAYS
 
-STEPS = int(os.environ.get("MODEL_STEPS", "700"))
+STEPS = int(os.environ.get("MODEL_STEPS", "1000"))
 
 
 @pytest.mark.timeout(24 * 60 * 60)
