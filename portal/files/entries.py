@@ -73,15 +73,22 @@ def place(entry: E, folder: Folder) -> E:
     :raises sqlalchemy.exc.OperationalError: if the database cannot be written.
     """
     with changing(folder.owner_id, recorded_next=True):
-        folder = current(folder)
-        entry.owner_id, entry.parent_id = folder.owner_id, folder.id
-        if not isinstance(entry, StoredFile):
-            tree.check_depth(tree.depth(folder.id) + 1)
-        give_name(entry, folder.id, entry.name)
+        add(entry, current(folder))
         if entry.size:
             quota.charge(entry.owner_id, entry.size)
-        db.session.add(entry)
     return entry
+
+
+def add(entry: Entry, folder: Folder) -> None:
+    """Do as :func:`place` does, in :func:`changing`, with a folder that is :func:`current`.
+
+    The caller charges its size.
+    """
+    entry.owner_id, entry.parent_id = folder.owner_id, folder.id
+    if not isinstance(entry, StoredFile):
+        tree.check_depth(tree.depth(folder.id) + 1)
+    give_name(entry, folder.id, entry.name)
+    db.session.add(entry)
 
 
 def make_path(folder: Folder, path: Sequence[str]) -> Folder:
@@ -94,9 +101,13 @@ def make_path(folder: Folder, path: Sequence[str]) -> Folder:
     if not path:
         return folder
     with changing(folder.owner_id):
-        folder = current(folder)
-        for name in path:
-            folder = subfolder(folder, names.clean(name))
+        return subfolder_at(current(folder), path)
+
+
+def subfolder_at(folder: Folder, path: Sequence[str]) -> Folder:
+    """Do as :func:`make_path` does with a folder that is :func:`current`, in :func:`changing`."""
+    for name in path:
+        folder = subfolder(folder, names.clean(name))
     return folder
 
 

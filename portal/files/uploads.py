@@ -117,20 +117,24 @@ def add_file(folder: Folder, incoming: IncomingFile, client_name: str) -> Stored
     :raises StorageFullError: if the disk is full.
     :raises sqlalchemy.exc.OperationalError: if the database cannot be written.
     """
-    name = names.clean(client_name)
     key = current_storage().keep(incoming)
-    stored = StoredFile(
+    try:
+        return entries.place(file_of(incoming, client_name, key), folder)
+    except BaseException:
+        remove_content(key)
+        raise
+
+
+def file_of(incoming: IncomingFile, client_name: str, key: str) -> StoredFile:
+    """Return what the database is to hold of a file that is kept under a key."""
+    name = names.clean(client_name)
+    return StoredFile(
         name=name,
         size=incoming.size,
         mimetype=names.guess_mimetype(name),
         sha256=incoming.sha256,
         storage_key=key,
     )
-    try:
-        return entries.place(stored, folder)
-    except BaseException:
-        remove_content(key)
-        raise
 
 
 def remove_content(*keys: str) -> None:

@@ -14,7 +14,7 @@ import secrets
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -161,24 +161,38 @@ class Storage:
 
         :raises StorageFullError: if the disk is full.
         """
-        key = secrets.token_hex(16)
-        target = self.files / self.path(key)
+        (key,) = self.keep_all([incoming])
+        return key
+
+    def keep_all(self, incoming: Sequence[IncomingFile]) -> Sequence[str]:
+        """Keep complete files, and return their keys. After a crash, some may be there.
+
+        :raises StorageFullError: if the disk is full; none is kept.
+        """
+        start = secrets.token_hex(1)  # one folder for all of them, which is written once
+        keys = [start + secrets.token_hex(15) for _ in incoming]
+        targets = [self.files / self.path(key) for key in keys]
         with naming_full_disk():
-            os.fchmod(incoming.fileno(), self.file_mode)
-            os.fsync(incoming.fileno())
+            for file in incoming:
+                os.fchmod(file.fileno(), self.file_mode)
+                os.fsync(file.fileno())
+            folder = targets[0].parent
             with suppress(FileExistsError):
-                target.parent.mkdir(mode=0o700)
-                target.parent.chmod(self.folder_mode)  # the umask would take the group's rights
+                folder.mkdir(mode=0o700)
+                folder.chmod(self.folder_mode)  # the umask would take the group's rights
                 sync_folder(self.files)
             try:
-                incoming.path.rename(target)
-                sync_folder(target.parent)
+                for file, target in zip(incoming, targets, strict=True):
+                    file.path.rename(target)
+                sync_folder(folder)
             except OSError:
-                target.unlink(missing_ok=True)
+                for target in targets:
+                    target.unlink(missing_ok=True)
                 raise
             # Not before: it may be locked until it is closed.
-            incoming.close()
-        return key
+            for file in incoming:
+                file.close()
+        return keys
 
     def holds(self, key: str, size: int) -> bool:
         """Return whether a file is there, in the size that it was kept with."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from contextlib import suppress
 from datetime import datetime
 from typing import NamedTuple
 
 from flask import current_app
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, select
 
 from portal.core.clock import believed, correct, days_ago
 from portal.core.database import change, commit_change, db
@@ -19,8 +17,8 @@ from portal.sharing import room
 from portal.storage.ballast import with_room_to_delete
 from portal.storage.parts import PartLockedError, current_parts
 
-from .headers import folders_of, parse_metadata
-from .pieces import CancelledError
+from .announced import Announced, begun, check_not_cancelled, note_cancelled
+from .headers import folders_of
 
 
 class Visit(NamedTuple):
@@ -31,18 +29,6 @@ class Visit(NamedTuple):
 
     request: FileRequest
     visitor: str
-
-
-class Announced(NamedTuple):
-    """What a client says of a file before it sends it.
-
-    :param metadata: as it was sent; :func:`portal.tus.headers.folders_of` has the folders to put
-        the file in, which are created at its end.
-    """
-
-    name: str
-    size: int
-    metadata: str
 
 
 def expiry(upload: Upload) -> datetime:
@@ -69,7 +55,8 @@ def create(
     :raises TooManyError: if the account, or visitors by the link, have begun too many.
     """
     depth = len(folders_of(announced.metadata))
-    if before := _created_before(account, announced, visit):
+    visitor = visit and visit.visitor
+    if before := begun(account.id, [announced], visitor).get(announced):
         return before
     # Of two limits, the one is told that people can do something about.
     if visit:
@@ -81,13 +68,13 @@ def create(
         if visit:  # others lose theirs for what really begins
             room.clear(visit.request, announced.size)
         with entries.changing(account.id):
-            upload = _created_before(account, announced, visit)
+            upload = begun(account.id, [announced], visitor).get(announced)
             if upload is None:
-                _check_not_cancelled(account, announced, visit)
+                check_not_cancelled(account.id, [announced], visitor)
                 _check_room(account, announced.size, visit)
                 folder = entries.current(folder)
                 tree.check_depth(tree.depth(folder.id) + depth)
-                upload = _new(folder, announced, visit, key)
+                upload = new(folder, announced, visit, key)
                 db.session.add(upload)
     except BaseException:
         current_parts().remove(key)
@@ -109,9 +96,7 @@ def cancel(upload: Upload) -> None:
     The file of a finished one stays. It is remembered where requests to create it say that it is
     the same: another one of them may still be on its way.
     """
-    metadata = upload.client_metadata
-    digest = _digest(upload.owner_id, upload.size, upload.visitor, metadata)
-    _delete(upload, digest if _has_nonce(metadata) else None)
+    _delete(upload, is_cancelled=True)
 
 
 def remove(upload: Upload) -> None:
@@ -145,10 +130,10 @@ def remove_orphans() -> int:
 
 
 @with_room_to_delete
-def _delete(upload: Upload, cancelled: str | None = None) -> None:
+def _delete(upload: Upload, *, is_cancelled: bool = False) -> None:
     key = upload.part_key
-    if change(delete(Upload).where(Upload.id == upload.id)) and cancelled:
-        change(insert(CancelledUpload).values(digest=cancelled))
+    if change(delete(Upload).where(Upload.id == upload.id)) and is_cancelled:
+        note_cancelled(upload)
     db.session.commit()
     current_parts().forget(key)
 
@@ -159,7 +144,8 @@ def _has_expired(upload: Upload) -> bool:
     return expiry(upload) < now() and upload.used_at < days_ago(days)
 
 
-def _new(folder: Folder, announced: Announced, visit: Visit | None, key: str) -> Upload:
+def new(folder: Folder, announced: Announced, visit: Visit | None, key: str) -> Upload:
+    """Return the upload of what was announced, whose content arrives in a part of that key."""
     return Upload(
         owner_id=folder.owner_id,
         folder_id=folder.id,
@@ -170,33 +156,6 @@ def _new(folder: Folder, announced: Announced, visit: Visit | None, key: str) ->
         client_metadata=announced.metadata,
         part_key=key,
     )
-
-
-def _created_before(account: Account, announced: Announced, visit: Visit | None) -> Upload | None:
-    if not _has_nonce(announced.metadata):
-        return None
-    same = select(Upload).where(
-        Upload.owner_id == account.id,
-        Upload.size == announced.size,
-        Upload.client_metadata == announced.metadata,
-        Upload.visitor.is_not_distinct_from(visit and visit.visitor),
-    )
-    return db.session.scalar(same)
-
-
-def _has_nonce(metadata: str) -> bool:
-    return "nonce" in parse_metadata(metadata)
-
-
-def _check_not_cancelled(account: Account, announced: Announced, visit: Visit | None) -> None:
-    digest = _digest(account.id, announced.size, visit and visit.visitor, announced.metadata)
-    if db.session.get(CancelledUpload, digest):
-        raise CancelledError
-
-
-def _digest(owner_id: int, size: int, visitor: str | None, metadata: str) -> str:
-    said = json.dumps([owner_id, size, visitor, metadata])
-    return hashlib.sha256(said.encode()).hexdigest()
 
 
 def _check_room(account: Account, size: int, visit: Visit | None) -> None:

@@ -68,6 +68,7 @@ def operations(
         "sign in": alice.sign_in,
         "create folder": lambda: alice.create_folder("Pictures"),
         "upload": lambda: alice.upload(70_001) and None,
+        "upload group": lambda: alice.upload_group(10_001, 0, 20_001) and None,
         "begin": lambda: alice.begin(70_001) and None,
         "piece": lambda: alice.continue_upload(files["begun"], 10_001),
         "last piece": lambda: alice.continue_upload(files["nearly finished"], 100_001),

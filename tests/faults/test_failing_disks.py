@@ -34,7 +34,7 @@ def test_what_was_acknowledged_outlives_a_disk(
     )
     assert done.returncode == 0, done.stderr
     tried = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len({operation for operation, *_ in tried}) == 15
+    assert len({operation for operation, *_ in tried}) == 16
     wrong = [line for line in tried if line[-1]]
     assert not wrong, "\n".join(
         f"{name} {call}: {said}\n{text}" for name, call, said, text in wrong

@@ -69,6 +69,7 @@ def _step(person: Person, rules: Random) -> None:
     trashed = [file for file in settled if file.state and file.state.is_trashed]
     unfinished = [file for file in person.files.values() if file.upload]
     steps: list[Callable[[], object]] = [lambda: person.upload(_odd(rules, _LARGEST))] * 3
+    steps += [lambda: person.upload_group(*(_odd(rules, 99_999) for _ in range(3)))]
     if unfinished:
         steps += [lambda: _send_piece(person, rules.choice(unfinished), rules)] * 6
     if len(unfinished) < 3:

@@ -6,6 +6,7 @@
 import { filesOf } from "./dropped.js";
 import { keepOnNavigation, noteVersion } from "./navigation.js";
 import { TrayItem } from "./tray_item.js";
+import { Group, firstGroup } from "./upload_groups.js";
 import { cancelUpload, renewToken } from "./upload_requests.js";
 import { Upload } from "./uploads.js";
 
@@ -26,9 +27,13 @@ const active = () => uploads.filter((upload) => upload.isActive);
 
 /** Begin as many as may run at once, in their order. Each that begins calls this again. */
 function startNext() {
-  for (const upload of [...uploads]) {
-    if (uploads.filter((one) => one.state === "running").length >= AT_ONCE) return;
-    upload.start();
+  const waiting = () => uploads.filter((one) => one.state === "queued" && !one.group);
+  const running = () => uploads.filter((one) => one.state === "running");
+  for (let next = waiting(); next.length; next = waiting()) {
+    if (new Set(running().map((one) => one.group ?? one)).size >= AT_ONCE) return;
+    const [first, ...others] = firstGroup(next);
+    if (others.length) new Group([first, ...others]).send().then(startNext);
+    else first.start();
   }
 }
 

@@ -42,15 +42,39 @@ export class Refusal extends Error {
  * @throws {Refusal}
  */
 export async function createFolder(metadata, settings, account) {
-  const encoded = Object.entries(metadata).map(([key, value]) => `${key} ${base64(value)}`);
   const headers = { ...VERSION, ...sessionHeaders(settings, account) };
   const answer = await fetch(`${settings.endpoint}folders/`, {
     method: "POST",
-    headers: { ...headers, "Upload-Metadata": encoded.join(",") },
+    headers: { ...headers, "Upload-Metadata": written(metadata) },
   }).catch(() => undefined);
   if (answer?.ok) return storedName(answer.headers.get("Stored-Name"));
   const body = await answer?.text();
   throw new Refusal({ getStatus: () => answer?.status ?? 0, getBody: () => body });
+}
+
+/**
+ * Send whole files in one request.
+ * @param {{file: File, metadata: object}[]} uploads
+ * @param {AbortSignal} signal
+ * @returns {Promise<string[] | number>} for each the path that it got, if that is another one, or "";
+ *   or the status of what refused them, which keeps none
+ */
+export async function sendGroup(uploads, account, settings, signal) {
+  const body = new FormData();
+  for (const { file, metadata } of uploads) {
+    body.append("metadata", written(metadata));
+    body.append("file", file);
+  }
+  const request = { method: "POST", headers: sessionHeaders(settings, account), body, signal };
+  const answer = await fetch(`${settings.endpoint}groups/`, request);
+  return answer.ok ? answer.json() : answer.status;
+}
+
+/** Write metadata as tus-js-client does. */
+function written(metadata) {
+  return Object.entries(metadata)
+    .map(([key, value]) => `${key} ${base64(value)}`)
+    .join(",");
 }
 
 /** Read the header that names another path than the one that was asked for. */

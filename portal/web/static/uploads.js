@@ -59,6 +59,8 @@ export class Upload {
   onchange = () => {};
   /** Called when the server has heard that it is cancelled. */
   oncancelled = () => {};
+  /** @type {Group | undefined} the small files that it is sent with */
+  group;
 
   /**
    * @param {File | null} file none: the path is a folder that holds nothing
@@ -86,6 +88,21 @@ export class Upload {
     return this.state === "failed" && (this.isCutOff || this.isSignedOut);
   }
 
+  /** Whether it can go with others in one request: a visitor's is counted by itself. */
+  get isSmall() {
+    return this.file !== null && this.size <= SMALL && this.account !== "" && this.#isNew;
+  }
+
+  /** What a request says that creates it. */
+  get metadata() {
+    return {
+      ...this.#place(),
+      filename: this.file.name,
+      nonce: this.#nonce,
+      ...(this.path && { relativePath: this.path }),
+    };
+  }
+
   /** What the server calls it, once it has begun. */
   get publicId() {
     return this.#tus?.url?.split("/").pop();
@@ -101,6 +118,7 @@ export class Upload {
   /** Begin, or go on, if that is waited for. */
   async start() {
     if (this.state !== "queued") return;
+    this.#isNew = false;
     this.#become("running");
     const turn = ++this.#turn;
     try {
@@ -112,7 +130,31 @@ export class Upload {
     }
   }
 
+  /** Be sent with others. */
+  join() {
+    this.#become("running");
+  }
+
+  /**
+   * Be sent with others no more.
+   * @param {string | undefined} path the one that it got, or ""; undefined: it was not stored
+   * @param {boolean} isStopped whether another try may be with others, too
+   */
+  leave(path, isStopped) {
+    if (this.state === "cancelled") {
+      this.oncancelled();
+    } else if (path === undefined) {
+      this.#isNew &&= isStopped;
+      if (this.state === "running") this.#become("queued");
+    } else {
+      this.storedAs = path;
+      this.sent = this.size;
+      this.#become("done");
+    }
+  }
+
   pause() {
+    this.group?.stop();
     this.#abort();
     this.speed = 0;
     this.#become("paused");
@@ -128,10 +170,13 @@ export class Upload {
   async cancel() {
     this.#become("cancelled");
     // What the server does not hear of now is listed among unfinished uploads.
-    if (!this.#isCreating) await this.#discard();
+    if (this.group) this.group.stop();
+    else if (!this.#isCreating) await this.#discard();
   }
 
   #tus;
+  /** Whether it has not begun by itself. */
+  #isNew = true;
   #turn = 0;
   /** With this, a request to create the upload can be repeated that was not answered. */
   #nonce = crypto.getRandomValues(new Uint32Array(4)).join("-");
@@ -201,12 +246,7 @@ export class Upload {
       endpoint: this.settings.endpoint,
       chunkSize: Number(this.settings.chunk),
       uploadDataDuringCreation: this.size <= SMALL,
-      metadata: {
-        ...this.#place(),
-        filename: this.file.name,
-        nonce: this.#nonce,
-        ...(this.path && { relativePath: this.path }),
-      },
+      metadata: this.metadata,
       retryDelays: RETRY_DELAYS,
       removeFingerprintOnSuccess: true,
       fingerprint: async () => this.fingerprint,

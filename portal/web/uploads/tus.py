@@ -14,7 +14,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.http import http_date
 
 from portal.core.models import FileRequest, Upload
-from portal.files import entries, names, quota
+from portal.files import entries, quota
 from portal.files.tree import TooDeepError
 from portal.files.uploads import LONGEST_FORM, UploadRequest
 from portal.identity.current_user import signed_in_account
@@ -22,13 +22,14 @@ from portal.sharing import links, room, visitor
 from portal.storage.disk import OverAllowanceError
 from portal.storage.parts import PartFile, PartLockedError
 from portal.tus import headers, pieces, uploads
+from portal.tus.announced import Announced
 from portal.tus.headers import Checksum
 from portal.web.csrf import masked_token
 from portal.web.filters import human_limit
 from portal.web.flashes import done
 from portal.web.forms import csrf
 
-from .uploader import GONE, IN_TRASH, refuse_visitor, target_of, upload_or_404
+from .uploader import GONE, IN_TRASH, other_path, refuse_visitor, target_of, upload_or_404
 
 tus = Blueprint("tus", __name__)
 
@@ -117,7 +118,7 @@ def create() -> ResponseReturnValue:
     _admit()
     length = headers.parse_number("Upload-Length", request.headers.get("Upload-Length"))
     _check_piece(length)  # before it has an upload
-    announced = uploads.Announced(metadata.get("filename", ""), length, encoded)
+    announced = Announced(metadata.get("filename", ""), length, encoded)
     with _refusing(target.visit and target.visit.request):
         upload = uploads.create(target.account, target.folder, announced, target.visit)
     said = {"Location": url_for("tus.add", public_id=upload.public_id)}
@@ -243,11 +244,10 @@ def _stored_name(wanted: Sequence[str], stored: Sequence[str]) -> dict[str, str]
 
     They would learn from a number in it what there is already.
     """
-    is_there = len(wanted) == len(stored)  # folders may have been moved since
-    if not is_there or all(map(names.is_kept, wanted, stored)):
-        return {}
-    path = quote("/".join(stored))
-    return {"Stored-Name": path if len(path) <= _LONGEST_NAME else quote(f"…/{stored[-1]}")}
+    path = other_path(wanted, stored)
+    if len(quote(path)) > _LONGEST_NAME:
+        path = f"…/{stored[-1]}"
+    return {"Stored-Name": quote(path)} if path else {}
 
 
 def _arrived(upload: Upload) -> int:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, NoReturn
 from urllib.parse import unquote
 
 from flask import abort, request
 
 from portal.core.models import Account, FileRequest, Folder, Upload
-from portal.files import entries
+from portal.files import entries, names
 from portal.files.entries import GoneError
 from portal.files.policy import may
 from portal.files.quota import QuotaExceededError
@@ -94,6 +94,12 @@ def refuse_visitor(
     if isinstance(error, TooManyError):
         abort(429, "Too many others are sending by this link now. Try again in an hour.")
     abort(413, explain(link, error))
+
+
+def other_path(wanted: Sequence[str], stored: Sequence[str]) -> str:
+    """Return the path that a file or folder got, or "" if that is the one that was wanted."""
+    is_there = len(wanted) == len(stored)  # folders may have been moved since
+    return "" if not is_there or all(map(names.is_kept, wanted, stored)) else "/".join(stored)
 
 
 def _refuse(folder_id: str) -> NoReturn:

@@ -56,5 +56,5 @@ def assert_consistent(run: Run) -> None:
     on_disk = [path.name for path in (run.data / "files").glob("[0-9a-f][0-9a-f]/*")]
     assert Counter(on_disk) == Counter(keys)
     begun = rows(run, "SELECT part_key FROM upload WHERE finished_at IS NULL")
-    parts = [path.name for path in (run.data / "incoming/parts").iterdir()]
+    parts = [path.name for path in (run.data / "incoming").glob("parts/*")]
     assert sorted(parts) == sorted(key for (key,) in begun)

@@ -35,6 +35,7 @@ from portal.identity import second_factor, sessions
 from portal.sharing import limits
 from portal.sharing import links as share_links
 from portal.tus import uploads
+from portal.tus.announced import Announced
 from tests.support.portal import (
     PASSWORD,
     choose,
@@ -193,7 +194,7 @@ def test_clock_that_is_a_year_ahead_deletes_nothing(
         account = accounts.find("alice")
         assert account
         folder = entries.root_folder(account.id)
-        uploads.create(account, folder, uploads.Announced("b", 9, ""))
+        uploads.create(account, folder, Announced("b", 9, ""))
         invitations.create_invitation(Role.MEMBER, None, "")
         before = len(db.session.scalars(select(Activity)).all())
         clock(YEAR)

@@ -33,6 +33,7 @@ from portal.maintenance import backup
 from portal.maintenance.backup import BackupError
 from portal.storage.content import current_storage
 from portal.tus import uploads
+from portal.tus.announced import Announced
 from tests.support import schemas
 from tests.support.paths import PROJECT
 from tests.support.portal import PASSWORD, arriving, kept
@@ -468,7 +469,7 @@ def test_sessions_links_and_unfinished_uploads_are_not_restored(
         sessions.start(sessions.Proof.of(account), "browser", "127.0.0.1")
         invitations.create_invitation(Role.MEMBER, None, "for Carol")
         folder = entries.root_folder(account.id)
-        begun = [uploads.create(account, folder, uploads.Announced(n, 9, "")) for n in "ab"]
+        begun = [uploads.create(account, folder, Announced(n, 9, "")) for n in "ab"]
         begun[1].arrived, begun[1].finished_at = begun[1].size, now()
         db.session.commit()
     assert run(app, "backup", str(target))[0] == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -39,6 +40,7 @@ from tests.support.portal import (
     token,
     upload,
 )
+from tests.support.tus import words
 
 SIGN_IN = "-> /sign-in"
 Answer = int | str
@@ -73,6 +75,7 @@ EXPECTED: dict[tuple[str, str], Answers] = {
     # Uploads in pieces, for programs.
     ("POST", "/uploads/"): Answers(401, 201, 404, 404),
     ("POST", "/uploads/folders/"): Answers(401, 201, 404, 404),
+    ("POST", "/uploads/groups/"): Answers(401, 200, 404, 404),
     ("GET", "/unfinished"): Answers(SIGN_IN, 200, 200, 200),
     ("POST", "/unfinished/cancel"): Answers(SIGN_IN, REDIRECT, REDIRECT, REDIRECT),
     ("POST", "/unfinished/<public_id>/cancel"): Answers(SIGN_IN, REDIRECT, 404, 404),
@@ -318,6 +321,7 @@ FIELDS: dict[str, tuple[str, Callable[[People], str]]] = {
     "/trash/undo": ("moment", moment_of_trash),
     "/uploads/": ("folder", root_id),
     "/uploads/folders/": ("folder", root_id),
+    "/uploads/groups/": ("folder", root_id),
 }
 
 
@@ -331,12 +335,23 @@ def fields_of(rule: str, people: People) -> dict[str, str]:
 def send(
     client: FlaskClient, method: str, url: str, fields: dict[str, str], *, form_token: bool = True
 ) -> TestResponse:
+    if url == "/uploads/groups/":
+        return send_group(client, fields, form_token=form_token)
     if PIECES.fullmatch(url):
         return send_piece(client, method, url, fields, form_token=form_token)
     if method == "GET":
         return client.get(url, query_string=fields)
     own = {"csrf_token": token(client)} if form_token else {}
     return client.post(url, data={**fields, **own})
+
+
+def send_group(
+    client: FlaskClient, fields: dict[str, str], *, form_token: bool = True
+) -> TestResponse:
+    """Upload a file with others: what a form has in fields is in the metadata of each."""
+    own = {"X-CSRFToken": token(client) if form_token else fields.pop("csrf_token", "")}
+    form = {"metadata": words(filename="a", **fields), "file": (io.BytesIO(b"abc"), "a")}
+    return client.post("/uploads/groups/", data=form, headers=own)
 
 
 PIECES = re.compile(r"/uploads/([^/]*|folders/)")

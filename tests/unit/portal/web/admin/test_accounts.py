@@ -23,6 +23,7 @@ from portal.files import entries
 from portal.files.quota import usage_of
 from portal.identity import second_factor
 from portal.tus import uploads
+from portal.tus.announced import Announced
 from tests.support.portal import (
     PASSWORD,
     REDIRECT,
@@ -123,7 +124,7 @@ def test_administrators_see_all_that_counts_against_a_quota(
         account = accounts.find("alice")
         assert account
         folder = entries.root_folder(account.id)
-        uploads.create(account, folder, uploads.Announced("b.txt", 1024**2, ""))
+        uploads.create(account, folder, Announced("b.txt", 1024**2, ""))
         usage = usage_of(account)
         assert (usage.used, usage.uploads) == (1024**2 + 2048, 1)
     shown = [*re.findall(r"[0-9.]+ [KM]iB of 10 GiB", root.get("/accounts").text)]

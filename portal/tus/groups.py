@@ -1,0 +1,104 @@
+"""Small files that a page sends in one request: kept in one transaction, or none of them."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import NamedTuple
+
+from portal.activity.record import Thing
+from portal.core.database import db
+from portal.core.models import Account, Folder, now
+from portal.files import entries, quota, tree
+from portal.files.uploads import file_of, remove_content
+from portal.storage.content import current_storage
+from portal.storage.disk import IncomingFile
+
+from . import uploads
+from .announced import Announced, begun, check_not_cancelled
+from .headers import folders_of
+
+
+class Sent(NamedTuple):
+    """A whole file, and what its client said of it."""
+
+    announced: Announced
+    content: IncomingFile
+
+
+class Kept(NamedTuple):
+    """The name that a file got, and what is to be recorded; nothing, if it was kept before."""
+
+    name: str
+    thing: Thing | None
+
+
+class UnfinishedError(Exception):
+    """An upload of one of the files has begun by itself, and is to be finished so."""
+
+
+def keep(account: Account, folder: Folder, sent: Sequence[Sent]) -> Sequence[Kept]:
+    """Keep files in a folder of an account, or below it where their paths say so.
+
+    What was kept before, as an answer was lost, is not kept again.
+
+    :raises CancelledError: if somebody has cancelled the upload of one.
+    :raises GoneError: if the folder is not there any more.
+    :raises HeaderError: if metadata cannot be read.
+    :raises QuotaExceededError: if the account may not have that many bytes more.
+    :raises StorageFullError: if the disk is full.
+    :raises TooDeepError: if folders would lie too deep.
+    :raises UnfinishedError: if an upload of one has begun, and is not finished.
+    """
+    keys = current_storage().keep_all([one.content for one in sent])
+    try:
+        with entries.changing(account.id, recorded_next=True):
+            kept = _add_all(account, entries.current(folder), sent, keys)
+    except BaseException:
+        remove_content(*keys)
+        raise
+    remove_content(*(key for key, one in zip(keys, kept, strict=True) if one.thing is None))
+    return kept
+
+
+def _add_all(
+    account: Account, folder: Folder, sent: Sequence[Sent], keys: Sequence[str]
+) -> Sequence[Kept]:
+    before = _kept_before(account, [one.announced for one in sent])
+    new = [one for one in sent if one.announced not in before]
+    check_not_cancelled(account.id, [one.announced for one in new])
+    quota.charge(account.id, sum(one.content.size for one in new))
+    depth = tree.depth(folder.id)
+
+    @cache
+    def subfolder(path: tuple[str, ...]) -> Folder:
+        tree.check_depth(depth + len(path))
+        return entries.subfolder_at(folder, path)
+
+    kept = []
+    for one, key in zip(sent, keys, strict=True):
+        if name := before.get(one.announced):
+            kept.append(Kept(name, None))
+        else:
+            path = tuple(folders_of(one.announced.metadata))
+            kept.append(_add(one, key, folder, subfolder(path)))
+    return kept
+
+
+def _kept_before(account: Account, announced: Sequence[Announced]) -> Mapping[Announced, str]:
+    """Return the names of those that an earlier request has brought."""
+    before = begun(account.id, announced)
+    if any(upload.finished_at is None for upload in before.values()):
+        raise UnfinishedError
+    return {one: upload.name for one, upload in before.items()}
+
+
+def _add(sent: Sent, key: str, target: Folder, folder: Folder) -> Kept:
+    file = file_of(sent.content, sent.announced.name, key)
+    entries.add(file, folder)
+    upload = uploads.new(target, sent.announced, None, secrets.token_hex(16))
+    upload.name, upload.arrived, upload.finished_at = file.name, file.size, now()
+    db.session.add(upload)
+    db.session.flush()
+    return Kept(file.name, Thing.of(file))

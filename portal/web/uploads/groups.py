@@ -1,0 +1,82 @@
+"""Small files that a page sends in one request: each of their own would take most of its time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache, partial
+
+from flask import Blueprint, Response, abort, jsonify, request
+from flask.typing import ResponseReturnValue
+
+from portal.core.models import Folder
+from portal.files import entries
+from portal.files.tree import TooDeepError
+from portal.files.uploads import accept_files, received_files
+from portal.identity.current_user import current_account
+from portal.tus import groups, headers, pieces
+from portal.tus.announced import Announced
+from portal.web.flashes import done
+from portal.web.forms import csrf
+
+from .uploader import check_signed_in, other_path, target_of
+
+MOST_FILES = 64
+"""Files in one request."""
+
+group_uploads = Blueprint("group_uploads", __name__)
+
+
+@group_uploads.errorhandler(headers.HeaderError)
+@group_uploads.errorhandler(TooDeepError)
+def explain(error: Exception) -> ResponseReturnValue:
+    """Answer a request that cannot be."""
+    return Response(f"{error}\n", 400, mimetype="text/plain")
+
+
+@group_uploads.errorhandler(pieces.CancelledError)
+@group_uploads.errorhandler(groups.UnfinishedError)
+def have_each_sent(_error: Exception) -> ResponseReturnValue:
+    """Answer where one of the uploads has begun already, and has to be gone on with."""
+    return Response("Send each by itself.\n", 409, mimetype="text/plain")
+
+
+@group_uploads.post("/uploads/groups/")
+@csrf.exempt  # type: ignore[untyped-decorator]
+def keep() -> ResponseReturnValue:
+    """Keep files, each with the metadata that would create its upload, or none of them.
+
+    The answer is a list of the paths that they got. What is refused, or not answered, the page
+    sends one by one.
+    """
+    check_signed_in()
+    accept_files(current_account())
+    request.max_form_parts = 2 * MOST_FILES
+    csrf.protect()
+    encoded = request.form.getlist("metadata")
+    contents = [content for _, content in received_files("file")]
+    if not 0 < len(encoded) == len(contents) <= MOST_FILES:
+        abort(400, f"A group has 1 to {MOST_FILES} files, each with its metadata.")
+    said = [headers.parse_metadata(one) for one in encoded]
+    if len({one.get("folder", "") for one in said}) > 1 or any("request" in one for one in said):
+        abort(400, "The files of a group go to one folder of an account.")
+    folder = target_of(said[0]).folder
+    sent = [
+        groups.Sent(Announced(one.get("filename", ""), content.size, written), content)
+        for one, content, written in zip(said, contents, encoded, strict=True)
+    ]
+    kept = groups.keep(current_account(), folder, sent)
+    if new := [one.thing for one in kept if one.thing]:
+        done("upload", *new)
+    return jsonify(_paths(folder, sent, kept))
+
+
+def _paths(
+    folder: Folder, sent: Sequence[groups.Sent], kept: Sequence[groups.Kept]
+) -> Sequence[str]:
+    """Return the path that each file got, or "" for the one that was wanted."""
+    find = cache(partial(entries.names_on, folder))
+    found = []
+    for (announced, _), one in zip(sent, kept, strict=True):
+        path = tuple(headers.folders_of(announced.metadata))
+        found.append(other_path([*path, announced.name], [*find(path), one.name]))
+    return found
