@@ -9,6 +9,7 @@ from flask import current_app
 from sqlalchemy import BindParameter, ColumnElement, Select, and_, bindparam, case, func, select
 from sqlalchemy.orm import aliased, joinedload
 
+from portal.core.clock import believed, days_ago
 from portal.core.database import db
 from portal.core.models import Account, FileRequest, Folder, Upload, now
 
@@ -16,6 +17,17 @@ from portal.core.models import Account, FileRequest, Folder, Upload, now
 def lifetime() -> timedelta:
     """Return how long an upload waits for its next piece."""
     return timedelta(days=current_app.config["UPLOAD_DAYS"])
+
+
+def expiry(upload: Upload) -> datetime:
+    """Return when an upload expires, if nobody resumes it."""
+    return believed(upload.used_at) + lifetime()
+
+
+def has_expired(upload: Upload) -> bool:
+    """Return whether an upload expired, by a clock that may be ahead for a while."""
+    days = current_app.config["UPLOAD_DAYS"]
+    return expiry(upload) < now() and upload.used_at < days_ago(days)
 
 
 def of_owner(account: Account, folder: Folder | None = None) -> Sequence[Upload]:

@@ -11,6 +11,7 @@ from sqlalchemy import insert, select
 
 from portal.core.database import change, db
 from portal.core.models import CancelledUpload, Upload
+from portal.files import unfinished
 
 from .headers import parse_metadata
 from .pieces import CancelledError
@@ -31,7 +32,10 @@ class Announced(NamedTuple):
 def begun(
     owner_id: int, announced: Sequence[Announced], visitor: str | None = None
 ) -> Mapping[Announced, Upload]:
-    """Return the uploads that earlier requests of the same client began, of those announced."""
+    """Return the uploads that earlier requests of the same client began, of those announced.
+
+    Those that have expired are not among them: nobody finds these again.
+    """
     wanted = {(one.size, one.metadata): one for one in announced if _has_nonce(one.metadata)}
     if not wanted:
         return {}
@@ -40,7 +44,11 @@ def begun(
         Upload.client_metadata.in_([metadata for _, metadata in wanted]),
         Upload.visitor.is_not_distinct_from(visitor),
     )
-    found = {(one.size, one.client_metadata): one for one in db.session.scalars(mine)}
+    found = {
+        (one.size, one.client_metadata): one
+        for one in db.session.scalars(mine)
+        if not unfinished.has_expired(one)
+    }
     return {wanted[key]: upload for key, upload in found.items() if key in wanted}
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import datetime
 from typing import NamedTuple
 
 from flask import current_app
 from sqlalchemy import delete, select
 
-from portal.core.clock import believed, correct, days_ago
+from portal.core.clock import correct, days_ago
 from portal.core.database import change, commit_change, db
-from portal.core.models import Account, CancelledUpload, FileRequest, Folder, Upload, now
+from portal.core.models import Account, CancelledUpload, FileRequest, Folder, Upload
 from portal.files import entries, names, quota, tree, unfinished
 from portal.sharing import room
 from portal.storage.ballast import with_room_to_delete
@@ -29,11 +28,6 @@ class Visit(NamedTuple):
 
     request: FileRequest
     visitor: str
-
-
-def expiry(upload: Upload) -> datetime:
-    """Return when an upload expires, if nobody resumes it."""
-    return believed(upload.used_at) + unfinished.lifetime()
 
 
 def create(
@@ -58,6 +52,7 @@ def create(
     visitor = visit and visit.visitor
     if before := begun(account.id, [announced], visitor).get(announced):
         return before
+    check_not_cancelled(account.id, [announced], visitor)  # before others give theirs up for it
     # Of two limits, the one is told that people can do something about.
     if visit:
         room.check(visit.request, 1, announced.size)
@@ -87,7 +82,7 @@ def create(
 def find(public_id: str) -> Upload | None:
     """Find an upload that has not expired, whoever it belongs to."""
     upload = db.session.scalar(select(Upload).where(Upload.public_id == public_id))
-    return None if upload is None or _has_expired(upload) else upload
+    return None if upload is None or unfinished.has_expired(upload) else upload
 
 
 def cancel(upload: Upload) -> None:
@@ -136,12 +131,6 @@ def _delete(upload: Upload, *, is_cancelled: bool = False) -> None:
         note_cancelled(upload)
     db.session.commit()
     current_parts().forget(key)
-
-
-def _has_expired(upload: Upload) -> bool:
-    """Return whether an upload expired, by a clock that may be ahead for a while."""
-    days = current_app.config["UPLOAD_DAYS"]
-    return expiry(upload) < now() and upload.used_at < days_ago(days)
 
 
 def new(folder: Folder, announced: Announced, visit: Visit | None, key: str) -> Upload:

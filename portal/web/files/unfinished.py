@@ -25,7 +25,7 @@ def show() -> ResponseReturnValue:
         "files/unfinished.html",
         uploads=found,
         paths=tree.paths(locations),
-        expiry=uploads.expiry,
+        expiry=unfinished.expiry,
     )
 
 

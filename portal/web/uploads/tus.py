@@ -14,7 +14,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.http import http_date
 
 from portal.core.models import FileRequest, Upload
-from portal.files import entries, quota
+from portal.files import entries, quota, unfinished
 from portal.files.tree import TooDeepError
 from portal.files.uploads import LONGEST_FORM, UploadRequest
 from portal.identity.current_user import signed_in_account
@@ -226,7 +226,7 @@ def _opened_or_404(upload: Upload) -> PartFile:
 
 def _expiry(upload: Upload) -> dict[str, str]:
     """Return the header that says when an upload expires; none if it is complete."""
-    return {} if upload.finished_at else {"Upload-Expires": http_date(uploads.expiry(upload))}
+    return {} if upload.finished_at else {"Upload-Expires": http_date(unfinished.expiry(upload))}
 
 
 def _other_name(upload: Upload) -> dict[str, str]:

@@ -30,7 +30,7 @@ from portal.core.models import (
     base,
     now,
 )
-from portal.files import entries, trash
+from portal.files import entries, trash, unfinished
 from portal.identity import second_factor, sessions
 from portal.sharing import limits
 from portal.sharing import links as share_links
@@ -226,7 +226,7 @@ def test_what_was_noted_a_year_ahead_expires_as_if_noted_now(
         (top,) = trash.all_trashed(db.session.scalars(select(Entry.owner_id)).first() or 0)
         assert trash.expiry(top) < limit
         begun = db.session.scalars(select(Upload)).one()
-        assert uploads.expiry(begun) < now() + timedelta(days=3, minutes=1)
+        assert unfinished.expiry(begun) < now() + timedelta(days=3, minutes=1)
         parts = [*(data / "incoming/parts").iterdir()]
         for day in range(31):
             clock(timedelta(days=day, minutes=day))
@@ -254,6 +254,21 @@ def test_a_cancelled_upload_is_forgotten_when_it_would_have_expired(
             uploads.remove_expired()
             found = db.session.scalars(select(CancelledUpload)).all()
             assert len(found) == (day < 3)
+
+
+def test_an_upload_that_has_expired_is_begun_anew_by_its_nonce(
+    app: Flask, alice: FlaskClient, clock: Set
+) -> None:
+    tus = Tus(alice)
+    first = tus.begin(9, filename="a", nonce="1")
+    for day in range(5):  # the portal sees them, and is not cleaned up
+        clock(timedelta(days=day, minutes=day))
+        with app.app_context():
+            days_ago(0)
+    tus = Tus(signed_in(app, "alice"))
+    again = tus.begin(9, filename="a", nonce="1")
+    assert again != first
+    assert tus.offset(again) == 0
 
 
 def test_clock_that_is_a_year_behind_makes_nothing_older(

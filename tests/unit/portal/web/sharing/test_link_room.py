@@ -114,6 +114,29 @@ def test_link_that_is_used_up_takes_no_empty_file_either_way(app: Flask, ask: As
     assert stored(app) == (4, 3000, 4, 3000)
 
 
+def test_who_sent_the_last_file_may_still_look_and_nobody_else(app: Flask, ask: Ask) -> None:
+    address = ask(file_limit=1)
+    last, other = Sender(app, address), Sender(app, address)
+    assert last.announce(1, b"x", filename="a").status_code == 201
+    for _ in range(2):
+        assert last.client.get(last.page).status_code == 200
+        assert other.client.get(other.page).status_code == 410
+    assert stored(app) == (1, 1, 1, 1)
+
+
+def test_what_was_cancelled_gives_nobody_elses_upload_up(app: Flask, ask: Ask, data: Path) -> None:
+    address = ask(file_limit=2)
+    gone, other = Sender(app, address), Sender(app, address)
+    cancelled = {"filename": "a", "nonce": "1"}
+    assert gone.send("DELETE", gone.begin(1, **cancelled)).status_code == 204
+    for name in "bc":
+        other.begin(1, filename=name)
+    let_pass(app, HOUR)
+    assert gone.announce(1, **cancelled).status_code == 404
+    assert set(unfinished(app)) == {"b", "c"}
+    assert len(parts(data)) == 2
+
+
 def page_of(sender: Sender) -> str:
     return sender.client.get(sender.page).text
 
