@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 from portal.core.clock import within
 from portal.core.database import change, commit_change, commit_soon, db
 from portal.core.models import Account, SignIn, hash_token, now
+from portal.core.text import one_line
 
 NOTED_EVERY = timedelta(minutes=5)
 """The least time between two noted uses: most requests only read."""
@@ -52,7 +53,7 @@ def start(proof: Proof, user_agent: str, address: str) -> str:
         SignIn(
             key_hash=hash_token(key),
             account_id=proof.account_id,
-            user_agent=user_agent[:255],
+            user_agent=one_line(user_agent)[:255],
             address=address[:64],
         )
     )

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from portal.accounts.usernames import skeleton
 from portal.core import text
 from portal.files.tree import DEEPEST
+from portal.tus.headers import is_metadata
 
 KEYS = {
     "account": {"name_key": "fold(name)", "skeleton": "skeleton(name)"},
@@ -135,6 +136,7 @@ RULES = (
         "comes by a link without a visitor, or from a visitor without a link",
     ),
     Rule("upload", "arrived > size", "has more than its size"),
+    Rule("upload", "NOT is_metadata(client_metadata)", "has metadata that nobody can read"),
     Rule("upload", "finished_at IS NOT NULL AND arrived < size", "is finished and not complete"),
     # Who deletes the upload would delete that, too.
     Rule(
@@ -162,8 +164,8 @@ def still_breaks(connection: sqlite3.Connection, found: Contradiction) -> bool:
 
 
 def add_functions(connection: sqlite3.Connection) -> None:
-    """Let a connection compute :data:`KEYS`."""
-    for function in (text.fold, text.search_key, text.sort_key, skeleton):
+    """Let a connection compute :data:`KEYS`, and what rules ask for."""
+    for function in (text.fold, text.search_key, text.sort_key, skeleton, is_metadata):
         connection.create_function(function.__name__, 1, function, deterministic=True)
 
 

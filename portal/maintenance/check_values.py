@@ -45,9 +45,10 @@ def unusable(connection: sqlite3.Connection) -> Iterator[Unusable]:
         query = f"SELECT id, {column} FROM entry WHERE {condition}"  # noqa: S608
         for row, value in connection.execute(query):
             yield Unusable("entry", column, row, value)
-    total = connection.execute("SELECT total(size) FROM entry").fetchone()[0]
-    if total > MOST:
-        yield Unusable("entry", "size", 0, total)
+    for summed in ("entry", "upload"):
+        total = connection.execute(f"SELECT total(size) FROM {summed}").fetchone()[0]  # noqa: S608
+        if total > MOST:
+            yield Unusable(summed, "size", 0, total)
 
 
 def _in_columns(connection: sqlite3.Connection, table: sa.Table) -> Iterator[Unusable]:

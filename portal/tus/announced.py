@@ -7,14 +7,17 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import insert, select
+from sqlalchemy import delete, insert, select
 
 from portal.core.database import change, db
 from portal.core.models import CancelledUpload, Upload
 from portal.files import unfinished
 
-from .headers import parse_metadata
+from .headers import is_metadata, parse_metadata
 from .pieces import CancelledError
+
+_MOST_CANCELLED = 10_000
+"""Cancelled uploads that are remembered, the newest: a visitor could otherwise fill the disk."""
 
 
 class Announced(NamedTuple):
@@ -68,13 +71,18 @@ def check_not_cancelled(
 
 def note_cancelled(upload: Upload) -> None:
     """Remember that an upload was cancelled, in the transaction that deletes it."""
-    if _has_nonce(upload.client_metadata):
-        said = upload.owner_id, upload.size, upload.visitor, upload.client_metadata
-        change(insert(CancelledUpload).values(digest=_digest(*said)))
+    if not _has_nonce(upload.client_metadata):
+        return
+    said = upload.owner_id, upload.size, upload.visitor, upload.client_metadata
+    change(insert(CancelledUpload).values(digest=_digest(*said)))
+    newest = select(CancelledUpload.digest).order_by(CancelledUpload.cancelled_at.desc())
+    if older := db.session.scalars(newest.offset(_MOST_CANCELLED)).all():
+        change(delete(CancelledUpload).where(CancelledUpload.digest.in_(older)))
 
 
 def _has_nonce(metadata: str) -> bool:
-    return "nonce" in parse_metadata(metadata)
+    # What is damaged can be cancelled nevertheless.
+    return is_metadata(metadata) and "nonce" in parse_metadata(metadata)
 
 
 def _digest(owner_id: int, size: int, visitor: str | None, metadata: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import NamedTuple
 
 from portal.activity.record import Thing
@@ -39,7 +38,7 @@ class UnfinishedError(Exception):
 
 
 def keep(account: Account, folder: Folder, sent: Sequence[Sent]) -> Sequence[Kept]:
-    """Keep files in a folder of an account, or below it where their paths say so.
+    """Keep files in a folder of an account, or in the one below it where their paths lie.
 
     What was kept before, as an answer was lost, is not kept again.
 
@@ -69,21 +68,15 @@ def _add_all(
     new = [one for one in sent if one.announced not in before]
     check_not_cancelled(account.id, [one.announced for one in new])
     quota.charge(account.id, sum(one.content.size for one in new))
-    depth = tree.depth(folder.id)
-
-    @cache
-    def subfolder(path: tuple[str, ...]) -> Folder:
-        tree.check_depth(depth + len(path))
-        return entries.subfolder_at(folder, path)
-
-    kept = []
-    for one, key in zip(sent, keys, strict=True):
-        if name := before.get(one.announced):
-            kept.append(Kept(name, None))
-        else:
-            path = tuple(folders_of(one.announced.metadata))
-            kept.append(_add(one, key, folder, subfolder(path)))
-    return kept
+    path = folders_of(sent[0].announced.metadata)
+    tree.check_depth(tree.depth(folder.id) + len(path))
+    place = entries.subfolder_at(folder, path) if new else folder
+    return [
+        Kept(before[one.announced], None)
+        if one.announced in before
+        else _add(one, key, folder, place)
+        for one, key in zip(sent, keys, strict=True)
+    ]
 
 
 def _kept_before(account: Account, announced: Sequence[Announced]) -> Mapping[Announced, str]:

@@ -16,6 +16,7 @@ _NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 _LONGEST_METADATA = 16 * 1024
 _LONGEST_PATH = 64
 """Folders that one upload may name; deeper ones are refused by their depth."""
+_VISIBLE = re.compile(r"[\t -~]*", re.ASCII)
 _KEY = re.compile(r"[!-+\x2d-~]*", re.ASCII)
 """Characters of a key: ASCII, without spaces and commas."""
 
@@ -43,6 +44,8 @@ def parse_metadata(value: str) -> Mapping[str, str]:
 
     :raises HeaderError: for what is not base64 of UTF-8, for a key that comes twice, or too much.
     """
+    if not _VISIBLE.fullmatch(value):
+        raise HeaderError("Upload-Metadata has a character that is not ASCII, or not visible.")
     if len(value) > _LONGEST_METADATA:
         raise HeaderError(f"Upload-Metadata can have at most {_LONGEST_METADATA} characters.")
     metadata: dict[str, str] = {}
@@ -57,6 +60,15 @@ def parse_metadata(value: str) -> Mapping[str, str]:
         except ValueError as error:
             raise HeaderError("Upload-Metadata is not UTF-8 in base64.") from error
     return metadata
+
+
+def is_metadata(value: str) -> bool:
+    """Return whether :func:`parse_metadata` can read it."""
+    try:
+        parse_metadata(value)
+    except HeaderError:
+        return False
+    return True
 
 
 def folders_of(metadata: str) -> Sequence[str]:

@@ -238,8 +238,8 @@ _HANDLERS: dict[type[Exception], Callable[[Any], ResponseReturnValue]] = {
 
 
 def _is_for_program() -> bool:
-    """Return whether a program sent the request, by tus; it shows the text itself."""
-    return request.blueprint == "tus"
+    """Return whether a program or script sent the request, which shows the text itself."""
+    return request.blueprint in {"tus", "group_uploads"}
 
 
 def _page(

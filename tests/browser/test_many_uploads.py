@@ -275,6 +275,28 @@ def test_an_upload_that_another_tab_cancelled_is_not_sent_again(
     assert stored_in(portal.run, "Cancelled elsewhere") == hashes({"gone.bin": b"another one"})
 
 
+@pytest.mark.parametrize("count", [1, 20])
+@pytest.mark.parametrize("is_paused", [False, True])
+def test_a_small_file_that_was_stored_before_it_was_cancelled_is_told(
+    count: int, is_paused: bool, portal: Portal
+) -> None:
+    """Its request has been done, and the answer is on its way."""
+    page = portal.sign_in()
+    folder = f"{count} answered late, {'paused' if is_paused else 'running'}"
+    make_folder(page, folder)
+    files = some_files(count, 300)
+    page.route("**/uploads/**", lambda route: route.fetch() and None, times=1)
+    choose(page, files)
+    while stored_in(portal.run, folder) != hashes(files):
+        page.wait_for_timeout(50)  # in which the request is handed on
+    if is_paused:
+        page.get_by_role("button", name="Pause 000.bin").click()
+    page.get_by_role("button", name="Cancel 000.bin").click()
+    said = "000.bin was uploaded before it was cancelled."
+    page.get_by_role("alert").get_by_text(said).wait_for()
+    expect(page.locator("#entries").get_by_role("link", name="000.bin", exact=True)).to_be_visible()
+
+
 def test_two_tabs_at_once_and_a_reload_store_each_file_once(
     portal: Portal, slow: Proxy, tmp_path: Path
 ) -> None:

@@ -19,7 +19,7 @@ LARGEST = 2**63 - 1
 _LONGEST = 16 * 1024
 """Characters of a text whose column does not limit it."""
 # Around these years, a time zone and a number of days can still be added.
-_FIRST_YEAR, _LAST_YEAR = 1970, 8999
+FIRST_YEAR, LAST_YEAR = 1970, 8999
 
 _DIALECT = sqlite.dialect()
 _UNREADABLE = (ValueError, TypeError, LookupError, RecursionError, OverflowError)
@@ -134,4 +134,4 @@ def _are_positions(value: object) -> bool:
 
 
 def _is_near(moment: date | datetime) -> bool:
-    return _FIRST_YEAR <= moment.year <= _LAST_YEAR
+    return FIRST_YEAR <= moment.year <= LAST_YEAR

@@ -14,6 +14,7 @@ from wtforms import BooleanField, ValidationError  # type: ignore[import-untyped
 from portal.activity.record import Action
 from portal.core import sizes
 from portal.core.models import Entry, FileRequest, Folder, Share, now
+from portal.core.models.values import LAST_YEAR
 from portal.core.text import LONGEST_NOTE, counted, one_line
 from portal.identity import passwords
 from portal.identity.current_user import current_account, login_required
@@ -52,6 +53,8 @@ def _read_last_day(written: str, before: datetime | None) -> datetime:
     if before is not None and written == _write_day(before):
         return before
     end = end_of(read_day(written))
+    if end.year > LAST_YEAR:
+        raise ValueError(f"This day is too far away. Choose one until {LAST_YEAR}-12-30.")
     if end <= now():
         raise ValueError("This day is in the past. Choose a later one.")
     return end

@@ -105,7 +105,10 @@ function add(files, form) {
     const upload = new Upload(file, path, form, tray.dataset);
     upload.item = new TrayItem(upload, tray.dataset.signIn);
     upload.onchange = (previous) => changed(upload, previous);
-    upload.oncancelled = refreshIfIdle;
+    upload.oncancelled = (isStored) => {
+      if (isStored) announce(`${upload.name} was uploaded before it was cancelled.`, true);
+      refreshIfIdle();
+    };
     uploads.push(upload);
     lines.append(upload.item.element);
   }

@@ -9,13 +9,16 @@ const PATIENCE = 60_000;
 /** What another session may have caused. */
 const STRANGE = new Set([400, 401]);
 
-/** Return the first of what waits, and what can go with it: to one target, and not too much. */
+const folderOf = ({ path }) => path.slice(0, path.lastIndexOf("/") + 1);
+
+/** Return the first of what waits, and what can go with it: to one folder, and not too much. */
 export function firstGroup([first, ...others]) {
   const group = [first];
   let bytes = first.size;
   for (const one of first.isSmall ? others : []) {
     if (group.length === MOST_FILES) break;
-    if (!one.isSmall || one.target !== first.target || bytes + one.size > MOST_BYTES) continue;
+    const isBeside = one.target === first.target && folderOf(one) === folderOf(first);
+    if (!one.isSmall || !isBeside || bytes + one.size > MOST_BYTES) continue;
     group.push(one);
     bytes += one.size;
   }

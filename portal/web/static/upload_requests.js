@@ -28,6 +28,34 @@ export async function cancelUpload(url, settings) {
   await fetch(url, { method: "DELETE", headers }).catch(() => {});
 }
 
+/**
+ * Cancel an upload that may be on its way in a request whose answer nobody waits for: the server
+ * remembers that by its metadata.
+ * @returns {Promise<boolean>} whether it was stored before
+ */
+export async function cancelUnanswered({ metadata, size, account }, settings) {
+  const headers = { ...VERSION, ...sessionHeaders(settings, account) };
+  const said = { "Upload-Length": size, "Upload-Metadata": written(metadata) };
+  const request = { method: "POST", headers: { ...headers, ...said } };
+  const answer = await persistently(settings.endpoint, request);
+  if (!answer?.ok) return false;
+  // Only what is not complete expires.
+  if (!answer.headers.has("Upload-Expires")) return true;
+  await persistently(answer.headers.get("Location"), { method: "DELETE", headers });
+  return false;
+}
+
+/** Ask until something answers, for a while. */
+async function persistently(address, request) {
+  for (const delay of [0, 1000, 3000, 5000, 10000]) {
+    await new Promise((resolve) => setTimeout(resolve, delay));
+    const answer = await fetch(address, request).catch(() => undefined);
+    if (answer && answer.status < 500 && answer.status !== 409 && answer.status !== 423) {
+      return answer;
+    }
+  }
+}
+
 /** An answer that refuses, as tus-js-client hands it on. */
 export class Refusal extends Error {
   constructor(response) {

@@ -2,6 +2,7 @@
 
 import {
   Refusal,
+  cancelUnanswered,
   createFolder,
   problemOf,
   renewToken,
@@ -43,6 +44,13 @@ function loadLibrary(address) {
   return library;
 }
 
+/** Find out now what the library would take for a lost connection. */
+async function assertReadable(file) {
+  await file.slice(0, 1).arrayBuffer().catch(() => {
+    throw new Error("The file was changed or removed since it was chosen. Choose it again.");
+  });
+}
+
 export class Upload {
   /** @type {"queued" | "running" | "paused" | "done" | "failed" | "cancelled"} */
   state = "queued";
@@ -57,7 +65,7 @@ export class Upload {
   sent = 0;
   speed = 0;
   onchange = () => {};
-  /** Called when the server has heard that it is cancelled. */
+  /** Called when the server has heard that it is cancelled, or else true: it was stored before. */
   oncancelled = () => {};
   /** @type {Group | undefined} the small files that it is sent with */
   group;
@@ -132,6 +140,7 @@ export class Upload {
 
   /** Be sent with others. */
   join() {
+    this.#wasSent = true;
     this.#become("running");
   }
 
@@ -142,7 +151,7 @@ export class Upload {
    */
   leave(path, isStopped) {
     if (this.state === "cancelled") {
-      this.oncancelled();
+      cancelUnanswered(this, this.settings).then(this.oncancelled);
     } else if (path === undefined) {
       this.#isNew &&= isStopped;
       if (this.state === "running") this.#become("queued");
@@ -170,13 +179,22 @@ export class Upload {
   async cancel() {
     this.#become("cancelled");
     // What the server does not hear of now is listed among unfinished uploads.
-    if (this.group) this.group.stop();
-    else if (!this.#isCreating) await this.#discard();
+    if (this.group) {
+      this.group.stop(); // and then it leaves
+    } else if (this.#isCreating || this.#wasSent) {
+      this.#tus?.abort();
+      this.#isCreating = false;
+      this.oncancelled(await cancelUnanswered(this, this.settings));
+    } else {
+      await this.#discard();
+    }
   }
 
   #tus;
   /** Whether it has not begun by itself. */
   #isNew = true;
+  /** Whether it was sent with others, and may have been stored though nobody heard of it. */
+  #wasSent = false;
   #turn = 0;
   /** With this, a request to create the upload can be repeated that was not answered. */
   #nonce = crypto.getRandomValues(new Uint32Array(4)).join("-");
@@ -191,6 +209,7 @@ export class Upload {
 
   #prepare() {
     this.#prepared ??= loadLibrary(this.settings.library).then(async (tus) => {
+      await assertReadable(this.file);
       this.#tus = new tus.Upload(this.file, this.#options());
       // The tab may have been closed in the middle of this very file.
       const [before] = await this.#tus.findPreviousUploads();

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache, partial
 
 from flask import Blueprint, Response, abort, jsonify, request
 from flask.typing import ResponseReturnValue
@@ -50,15 +49,20 @@ def keep() -> ResponseReturnValue:
     """
     check_signed_in()
     accept_files(current_account())
-    request.max_form_parts = 2 * MOST_FILES
+    request.max_form_parts = 2 * MOST_FILES + 1  # the form's token, if it comes as a field
     csrf.protect()
     encoded = request.form.getlist("metadata")
     contents = [content for _, content in received_files("file")]
-    if not 0 < len(encoded) == len(contents) <= MOST_FILES:
-        abort(400, f"A group has 1 to {MOST_FILES} files, each with its metadata.")
+    if not 0 < len(encoded) == len(contents):
+        abort(400, "A group has files, each with its metadata.")
+    if len(set(encoded)) < len(encoded):
+        abort(400, "Two files of a group have the same metadata.")
     said = [headers.parse_metadata(one) for one in encoded]
-    if len({one.get("folder", "") for one in said}) > 1 or any("request" in one for one in said):
-        abort(400, "The files of a group go to one folder of an account.")
+    paths = {tuple(headers.folders_of(one)) for one in encoded}
+    if len(paths) > 1 or len({one.get("folder", "") for one in said}) > 1:
+        abort(400, "The files of a group go to one folder.")
+    if any("request" in one for one in said):
+        abort(400, "The files of a group go to a folder of an account.")
     folder = target_of(said[0]).folder
     sent = [
         groups.Sent(Announced(one.get("filename", ""), content.size, written), content)
@@ -74,9 +78,9 @@ def _paths(
     folder: Folder, sent: Sequence[groups.Sent], kept: Sequence[groups.Kept]
 ) -> Sequence[str]:
     """Return the path that each file got, or "" for the one that was wanted."""
-    find = cache(partial(entries.names_on, folder))
-    found = []
-    for (announced, _), one in zip(sent, kept, strict=True):
-        path = tuple(headers.folders_of(announced.metadata))
-        found.append(other_path([*path, announced.name], [*find(path), one.name]))
-    return found
+    path = headers.folders_of(sent[0].announced.metadata)
+    there = entries.names_on(folder, path)
+    return [
+        other_path([*path, announced.name], [*there, one.name])
+        for (announced, _), one in zip(sent, kept, strict=True)
+    ]

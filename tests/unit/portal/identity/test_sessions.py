@@ -127,6 +127,14 @@ def test_sessions_are_listed_with_device_and_address(app: Flask, alice: FlaskCli
     assert page.count('<span class="tag">this device</span>') == 1
 
 
+def test_control_characters_of_a_device_are_not_stored(app: Flask) -> None:
+    client = app.test_client()
+    form = {"csrf_token": token(client), "username": "alice", "password": PASSWORD}
+    client.post("/sign-in", data=form, headers={"User-Agent": "\xff\xa0\x85\x9fq"})
+    with app.app_context():
+        assert db.session.scalars(select(SignIn.user_agent)).one() == "\xff q"
+
+
 def test_one_session_is_ended_and_the_others_stay(app: Flask, alice: FlaskClient) -> None:
     other, third = signed_in(app, "alice"), signed_in(app, "alice")
     with app.app_context():

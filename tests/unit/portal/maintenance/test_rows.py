@@ -66,6 +66,9 @@ CASES = {
     "UPDATE upload SET request_id = NULL WHERE id = 2": (
         "upload, row 2, comes by a link without a visitor, or from a visitor without a link"
     ),
+    "UPDATE upload SET client_metadata = 'filename !' WHERE id = 2": (
+        "upload, row 2, has metadata that nobody can read"
+    ),
     "UPDATE upload SET arrived = 1001 WHERE id = 2": "upload, row 2, has more than its size",
     "UPDATE upload SET arrived = 999 WHERE id = 2": "upload, row 2, is finished and not complete",
     "UPDATE upload SET part_key = (SELECT storage_key FROM entry WHERE id = 5) WHERE id = 1": (

@@ -92,20 +92,20 @@ def test_other_paths_are_told(alice: FlaskClient) -> None:
     upload(alice, "Trip", b"1")
     upload(alice, "a.txt", b"1")
     folder = folder_id(alice)
-    inside = [said("a.txt", folder, relativePath="Trip/day 1/a.txt"), said("b", folder)]
-    assert send(alice, inside, [b"2", b"3"]).json == ["Trip (2)/day 1/a.txt", ""]
+    inside = [said(name, folder, relativePath=f"Trip/day 1/{name}") for name in ("a.txt", "b")]
+    assert send(alice, inside, [b"2", b"3"]).json == ["Trip (2)/day 1/a.txt", "Trip (2)/day 1/b"]
     assert send_files(alice, [("a.txt", b"4")]).json == ["a (2).txt"]
     day = folders(alice, folders(alice)["Trip (2)"])["day 1"]
-    assert list(links(alice, day)) == ["a.txt"]
+    assert list(links(alice, day)) == ["a.txt", "b"]
 
 
 def test_two_of_one_name_in_a_group_get_names_of_their_own(alice: FlaskClient) -> None:
     folder = folder_id(alice)
     both = [words(folder=folder, filename="a", nonce=nonce) for nonce in "12"]
     assert send(alice, both, [b"1", b"2"]).json == ["", "a (2)"]
-    # Without a nonce, nothing is known to be the same.
-    assert send(alice, [words(folder=folder, filename="b")] * 2, [b"1", b"2"]).json == ["", "b (2)"]
-    assert set(links(alice)) == {"a", "a (2)", "b", "b (2)"}
+    # What could be the same, is asked for.
+    assert send(alice, [both[0]] * 2, [b"1", b"1"]).status_code == 400
+    assert set(links(alice)) == {"a", "a (2)"}
 
 
 @pytest.mark.parametrize("case", ["one has begun", "one was cancelled"])
@@ -175,8 +175,10 @@ def test_a_group_has_one_target_of_its_own_account(
     bob = signed_in(app, "bob")
     two = [said("a", mine), said("b", folder_id(alice, other))]
     by_link = [said("a", mine), words(request="x", filename="b")]
-    for metadata in (two, by_link, [two[0], "filename @"]):
-        assert send(alice, metadata, [b"1", b"2"]).status_code == 400
+    paths = [said(name, mine, relativePath=f"{name}/{name}") for name in "ab"]
+    for metadata in (two, by_link, paths, [two[0], "filename @"]):
+        refused = send(alice, metadata, [b"1", b"2"])
+        assert (refused.status_code, refused.mimetype) == (400, "text/plain")
     assert send(bob, [two[0]], [b"1"], **{"X-Account": "bob"}).status_code == 404
     assert send(bob, [two[0]], [b"1"]).status_code == 401
     assert send(alice, [two[0]], [b"1"], **{"X-CSRFToken": "x"}).status_code == 400
@@ -189,6 +191,17 @@ def test_a_group_has_one_target_of_its_own_account(
     with app.app_context():
         names = set(db.session.scalars(select(Folder.name)))
         assert names == {"", "Other"}
+
+
+def test_the_forms_token_may_be_a_field(app: Flask, alice: FlaskClient, data: Path) -> None:
+    folder = folder_id(alice)
+    form = {
+        "csrf_token": token(alice),
+        "metadata": [said(f"{n}", folder) for n in range(64)],
+        "file": [(io.BytesIO(b"x"), "file") for _ in range(64)],
+    }
+    assert alice.post("/uploads/groups/", data=form).status_code == 200
+    assert state(app, data)[1] == 64
 
 
 def test_content_of_a_group_is_where_the_database_says(

@@ -25,13 +25,13 @@ from sqlalchemy.exc import OperationalError
 
 from portal.accounts import accounts
 from portal.core.database import db
-from portal.core.models import Account, Activity, Folder, StoredFile, Upload, now
+from portal.core.models import Account, Activity, CancelledUpload, Folder, StoredFile, Upload, now
 from portal.files import quota, trash
 from portal.maintenance import cleanup
 from portal.sharing import room
 from portal.storage import disk, parts
 from portal.storage.content import current_storage
-from portal.tus import headers, pieces
+from portal.tus import announced, headers, pieces
 from portal.tus.headers import HeaderError
 from tests.support.portal import (
     REDIRECT,
@@ -777,6 +777,30 @@ def test_creation_whose_answer_was_missed_is_repeated(
     assert unfinished(data) == []
     tus.begin(0, filename="a", nonce="2")
     assert set(links(alice)) == {"a", "a (2)"}
+
+
+@pytest.mark.parametrize("between", ["\xa0", "\x85", "\x1f", "ä"])
+def test_metadata_is_visible_ascii_as_a_backup_is_read(
+    between: str, app: Flask, tus: Tus, data: Path
+) -> None:
+    for metadata in (between + words(filename="a"), f"filename YQ==,{between}nonce YQ=="):
+        refused = tus.send("POST", "/uploads/", Upload_Length="1", Upload_Metadata=metadata)
+        assert refused.status_code == 400
+    assert unfinished(data) == []
+    with app.app_context():
+        assert db.session.scalars(select(Upload)).all() == []
+
+
+def test_only_the_newest_cancelled_uploads_are_remembered(
+    app: Flask, tus: Tus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(announced, "_MOST_CANCELLED", 3)
+    for n in range(5):
+        assert tus.send("DELETE", tus.begin(3, filename="a", nonce=str(n))).status_code == 204
+    with app.app_context():
+        assert len(db.session.scalars(select(CancelledUpload)).all()) == 3
+    for n, status in enumerate([201, 201, 404, 404, 404]):
+        assert tus.create(3, filename="a", nonce=str(n)).status_code == status
 
 
 @pytest.mark.parametrize("is_forgotten", [True, False])

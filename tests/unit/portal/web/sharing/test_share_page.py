@@ -305,6 +305,8 @@ def test_terms_are_changed_without_another_link(
     assert "Later" in visitor.get(home_of(visitor, link)).text
     for field, value, words in (
         ("until", "2020-01-01", "This day is in the past."),
+        ("until", "9000-01-01", "This day is too far away."),
+        ("until", "9999-12-31", "This day is too far away."),
         ("until", "tomorrow", "Enter a day as"),
         ("until", "2099-W50", "Enter a day as"),
         ("until", "20991231", "Enter a day as"),
