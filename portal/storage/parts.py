@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import os
 import secrets
+import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -27,6 +28,8 @@ from .disk import (
 if TYPE_CHECKING:
     from hashlib import _Hash
 
+_PATIENCE = 0.2
+"""Seconds for another request: one that only asks how much is there is done by then."""
 _MOST_HASHES = 256
 _hashes: OrderedDict[Path, tuple[int, _Hash]] = OrderedDict()
 """The sizes and hashes of the parts that this process added to last."""
@@ -94,11 +97,19 @@ class PartFile(IncomingFile):
             os.fdatasync(self.fileno())
         return self.size
 
-    def _lock(self) -> None:
+    def _try_to_lock(self) -> bool:
         try:
             fcntl.flock(self.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise PartLockedError from error
+        except BlockingIOError:
+            return False
+        return True
+
+    def _lock(self) -> None:
+        deadline = time.monotonic() + _PATIENCE
+        while not self._try_to_lock():
+            if time.monotonic() > deadline:
+                raise PartLockedError
+            time.sleep(_PATIENCE / 20)
         # It may have been removed after it was opened.
         if not os.path.samestat(os.fstat(self.fileno()), self.path.stat()):
             raise FileNotFoundError(self.path)

@@ -655,6 +655,19 @@ def test_upload_that_goes_on_is_not_given_up(app: Flask, tus: Tus, data: Path) -
     assert len(unfinished(data)) == 1
 
 
+@pytest.mark.parametrize("is_long", [False, True])
+def test_a_piece_waits_for_who_only_asks(is_long: bool, tus: Tus, data: Path) -> None:
+    url = tus.begin(3)
+    (part,) = unfinished(data)
+    with part.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        unlock = threading.Timer(60 if is_long else 0.05, fcntl.flock, [file, fcntl.LOCK_UN])
+        unlock.start()
+        added = tus.add(url, 0, b"abc")
+        unlock.cancel()
+    assert added.status_code == (423 if is_long else 204)
+
+
 def test_parts_that_no_row_names_go(app: Flask, tus: Tus, data: Path) -> None:
     tus.begin(10)
     with app.app_context():
