@@ -63,9 +63,10 @@ def check_not_cancelled(
     Its request may have been on its way when another one began the upload, after an answer was
     lost.
     """
-    digests = [_digest(owner_id, one.size, visitor, one.metadata) for one in announced]
+    again = [one for one in announced if _has_nonce(one.metadata)]
+    digests = [_digest(owner_id, one.size, visitor, one.metadata) for one in again]
     cancelled = select(CancelledUpload.digest).where(CancelledUpload.digest.in_(digests))
-    if db.session.scalar(cancelled.limit(1)):
+    if digests and db.session.scalar(cancelled.limit(1)):
         raise CancelledError
 
 

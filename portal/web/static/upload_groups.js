@@ -1,13 +1,11 @@
 /** Small files that go in one request: of a folder of many, each of their own would take most time. */
 
-import { renewToken, sendGroup } from "./upload_requests.js";
+import { STRANGE, renewToken, sendGroup } from "./upload_requests.js";
 
 const MOST_FILES = 64;
 const MOST_BYTES = 1024 * 1024;
 /** Milliseconds after which each goes by itself, with a connection that is watched. */
 const PATIENCE = 60_000;
-/** What another session may have caused. */
-const STRANGE = new Set([400, 401]);
 
 const folderOf = ({ path }) => path.slice(0, path.lastIndexOf("/") + 1);
 

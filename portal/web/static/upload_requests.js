@@ -1,6 +1,10 @@
 /** What pages ask of the server besides tus-js-client's own requests, and what refusals mean. */
 
 const VERSION = { "Tus-Resumable": "1.0.0" };
+/** What may be better in a moment: no answer, another request at work, a server that starts again. */
+export const PASSING = new Set([0, 409, 423, 500, 502, 503, 504]);
+/** What another session may have caused: a form's token that is not its own, or none at all. */
+export const STRANGE = new Set([400, 401]);
 
 /**
  * Ask for the form's token of the session that the browser has now.
@@ -50,9 +54,7 @@ async function persistently(address, request) {
   for (const delay of [0, 1000, 3000, 5000, 10000]) {
     await new Promise((resolve) => setTimeout(resolve, delay));
     const answer = await fetch(address, request).catch(() => undefined);
-    if (answer && answer.status < 500 && answer.status !== 409 && answer.status !== 423) {
-      return answer;
-    }
+    if (!PASSING.has(answer?.status ?? 0)) return answer;
   }
 }
 

@@ -1,7 +1,9 @@
 /** One upload in pieces, by tus-js-client, which goes on where it was whatever came between. */
 
 import {
+  PASSING,
   Refusal,
+  STRANGE,
   cancelUnanswered,
   createFolder,
   problemOf,
@@ -12,10 +14,6 @@ import {
 } from "./upload_requests.js";
 
 const RETRY_DELAYS = [0, 1000, 3000, 5000, 10000, 20000, 30000, 30000];
-/** What may be better in a moment: no answer, another request at work, a server that starts again. */
-const PASSING = new Set([0, 409, 423, 500, 502, 503, 504]);
-/** What another session may have caused: a form's token that is not its own, or none at all. */
-const STRANGE = new Set([400, 401]);
 /** The only answers that mean that an upload is gone: tus-js-client takes each refusal for that. */
 const GONE = new Set([404, 410]);
 /**
