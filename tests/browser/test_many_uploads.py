@@ -199,16 +199,22 @@ def test_upload_goes_on_where_it_was_after_its_session_ended(portal: Portal, slo
     assert rows(portal.run, "SELECT 1 FROM upload WHERE name = 'long.bin'") == [(1,)]
 
 
+def paused(portal: Portal, slow: Proxy, folder: str, name: str) -> tuple[Page, bytes]:
+    """Begin an upload of 8 MiB over the slow line, and pause it in the middle."""
+    page = portal.sign_in(url=f"http://127.0.0.1:{slow.port}")
+    make_folder(page, folder)
+    content, start = os.urandom(8 * MIB), slow.sent
+    choose(page, {name: content})
+    wait_for(lambda: slow.sent - start > 2 * MIB)
+    page.get_by_role("button", name=f"Pause {name}").click()
+    return page, content
+
+
 def test_upload_goes_on_by_itself_after_a_sign_in_in_another_tab(
     portal: Portal, slow: Proxy
 ) -> None:
     url = f"http://127.0.0.1:{slow.port}"
-    page = portal.sign_in(url=url)
-    make_folder(page, "Other tab")
-    content, start = os.urandom(8 * MIB), slow.sent
-    choose(page, {"tab.bin": content})
-    wait_for(lambda: slow.sent - start > 2 * MIB)
-    page.get_by_role("button", name="Pause tab.bin").click()
+    page, content = paused(portal, slow, "Other tab", "tab.bin")
     end_sessions(portal)
     other = page.context.new_page()
     sign_in(other, url, "alice", portal.run.password("alice"))
@@ -224,12 +230,7 @@ def test_upload_goes_on_by_itself_after_a_sign_in_in_another_tab(
 def test_upload_waits_while_somebody_else_is_signed_in(portal: Portal, slow: Proxy) -> None:
     """What has arrived is not forgotten: it goes on once its own account is back."""
     url = f"http://127.0.0.1:{slow.port}"
-    page = portal.sign_in(url=url)
-    make_folder(page, "Shared machine")
-    content, start = os.urandom(8 * MIB), slow.sent
-    choose(page, {"mine.bin": content})
-    wait_for(lambda: slow.sent - start > 2 * MIB)
-    page.get_by_role("button", name="Pause mine.bin").click()
+    page, content = paused(portal, slow, "Shared machine", "mine.bin")
     other = page.context.new_page()
     for name in ("bob", "alice"):
         other.goto(url)
@@ -255,12 +256,7 @@ def test_an_upload_that_another_tab_cancelled_is_not_sent_again(
     portal: Portal, slow: Proxy
 ) -> None:
     url = f"http://127.0.0.1:{slow.port}"
-    page = portal.sign_in(url=url)
-    make_folder(page, "Cancelled elsewhere")
-    start = slow.sent
-    choose(page, {"gone.bin": os.urandom(8 * MIB)})
-    wait_for(lambda: slow.sent - start > 2 * MIB)
-    page.get_by_role("button", name="Pause gone.bin").click()
+    page, _ = paused(portal, slow, "Cancelled elsewhere", "gone.bin")
     wait_for(lambda: offset_and_size(portal, "gone.bin")[0] > MIB)
     other = page.context.new_page()
     other.goto(f"{url}/unfinished")
