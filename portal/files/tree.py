@@ -101,15 +101,14 @@ def descendants(
     )
 
 
-def locations(entries: Collection[Entry]) -> Mapping[int, str]:
-    """Return where entries lie, such as ``Projects / 2026``, by the ids of their folders.
+def locations(folder_ids: Collection[int]) -> Mapping[int, str]:
+    """Return where folders lie, such as ``Projects / 2026``, by their ids.
 
     The root folder is an empty string.
     """
-    folder_ids = {entry.parent_id for entry in entries if entry.parent_id is not None}
     return {
         folder_id: " / ".join(step.name for step in path if not step.is_root)
-        for folder_id, path in paths(folder_ids).items()
+        for folder_id, path in paths(set(folder_ids)).items()
     }
 
 

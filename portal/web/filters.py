@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from flask import Flask, g, url_for
+from flask import Flask
+from markupsafe import Markup
 
-from portal.core.models import Entry
 from portal.core.text import counted
 
 from .zone import local
@@ -50,17 +50,8 @@ _SYSTEMS = (
 
 def init_app(app: Flask) -> None:
     """Register the template filters."""
-    for template_filter in (counted, human_size, human_limit, human_time, human_day, icon, device):
+    for template_filter in (counted, human_size, human_limit, moment, day, icon, device):
         app.add_template_filter(template_filter)
-    app.add_template_global(url_of)
-
-
-def url_of(endpoint: str, entry: Entry) -> str:
-    """Return the address of an entry by ``url_for``, which a list asks once for each endpoint."""
-    prefixes: dict[str, str] = g.setdefault("prefixes", {})
-    if endpoint not in prefixes:
-        prefixes[endpoint] = url_for(endpoint, public_id="")
-    return prefixes[endpoint] + entry.public_id
 
 
 def human_size(size: int) -> str:
@@ -92,10 +83,26 @@ def _human(size: int, tenths_of: Callable[[int], int]) -> str:
     return f"{tenths // 10}.{tenths % 10}".removesuffix(".0") + f" {name}"
 
 
-def human_time(moment: datetime) -> str:
+def human_time(time: datetime) -> str:
     """Return a time, such as ``3 May 2026, 14:05 UTC``, in the zone of whoever reads it."""
-    there = local(moment)
+    there = local(time)
     return f"{there.day} {there:%b %Y, %H:%M %Z}"
+
+
+def moment(time: datetime) -> Markup:
+    """Return :func:`human_time` as HTML."""
+    return _as_html(time, human_time(time))
+
+
+def day(time: datetime) -> Markup:
+    """Return a day, such as ``3 May 2026``, in the zone of whoever reads it, as HTML."""
+    there = local(time)
+    return _as_html(time, f"{there.day} {there:%b %Y}")
+
+
+def _as_html(time: datetime, written: str) -> Markup:
+    # No time has anything to escape.
+    return Markup(f'<time datetime="{time.isoformat(timespec="seconds")}">{written}</time>')  # noqa: S704
 
 
 def icon(mimetype: str) -> str:
@@ -104,12 +111,6 @@ def icon(mimetype: str) -> str:
     if main in {"audio", "image", "text", "video"}:
         return _ICONS.get(subtype, main)
     return next((name for part, name in _ICONS.items() if part in subtype), "file")
-
-
-def human_day(moment: datetime) -> str:
-    """Return a day, such as ``3 May 2026``, in the zone of whoever reads it."""
-    there = local(moment)
-    return f"{there.day} {there:%b %Y}"
 
 
 def device(user_agent: str) -> str:

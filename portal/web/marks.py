@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable, Iterable
 from itertools import islice
+from typing import TypeVar
 
 from flask import current_app
 from itsdangerous import Signer
@@ -17,30 +18,37 @@ from sqlalchemy import select
 
 from portal.core.database import db
 from portal.core.models import Entry
+from portal.files.listing import Listed
 
 _MOST = 4
 """Items of a mark: only where all of them change meanwhile does the list begin anew."""
 LONGEST = 255
 """Characters of a mark."""
 
-PlaceOf = Callable[[Entry], object]
-"""Returns what an entry is sorted by."""
+E = TypeVar("E", Entry, Listed)
 
 
-def of_entries(nearest_first: Iterable[Entry], place_of: PlaceOf) -> str:
-    """Return the mark of a page that begins next to an entry."""
+def of_entries(nearest_first: Iterable[E], place_of: Callable[[E], object]) -> str:
+    """Return the mark of a page that begins next to an entry.
+
+    :param place_of: returns what an entry is sorted by.
+    """
     some = islice(nearest_first, _MOST)
-    return "~".join(f"{entry.public_id}.{_signature(entry, place_of)}" for entry in some)
+    return "~".join(
+        f"{entry.public_id}.{_signature(entry.public_id, place_of(entry))}" for entry in some
+    )
 
 
-def find_entry(owner_id: int, mark: str, place_of: PlaceOf) -> Entry | None:
+def find_entry(owner_id: int, mark: str, place_of: Callable[[Entry], object]) -> Entry | None:
     """Return the nearest entry of a mark that has its place still, if any, in the list or not."""
     signed = dict(one.partition(".")[::2] for one in mark.split("~"))
     mine = select(Entry).where(Entry.public_id.in_(signed), Entry.owner_id == owner_id)
     found = {entry.public_id: entry for entry in db.session.scalars(mine)} if mark else {}
     for public_id, signature in signed.items():
         entry = found.get(public_id)
-        if entry and hmac.compare_digest(signature.encode(), _signature(entry, place_of).encode()):
+        if entry and hmac.compare_digest(
+            signature.encode(), _signature(public_id, place_of(entry)).encode()
+        ):
             return entry
     return None
 
@@ -66,6 +74,6 @@ def end_or_beginning(is_end: bool, *, is_lost: bool = False) -> str:
     return "beginning" if is_lost else ""
 
 
-def _signature(entry: Entry, place_of: PlaceOf) -> str:
+def _signature(public_id: str, place: object) -> str:
     signer = Signer(current_app.secret_key or "", salt="portal.mark")
-    return signer.get_signature(f"{entry.public_id} {place_of(entry)}")[:10].decode()
+    return signer.get_signature(f"{public_id} {place}")[:10].decode()

@@ -28,9 +28,10 @@ def current_zone() -> tzinfo:
     """Return the time zone of this request, whose name is its ``str``; UTC if it names none."""
     if not has_request_context():
         return UTC
-    if "zone" not in g:
-        g.zone = _zone(request.cookies.get(COOKIE, ""))
-    return cast("tzinfo", g.zone)
+    zone = g.get("zone")
+    if zone is None:
+        zone = g.zone = _zone(request.cookies.get(COOKIE, ""))
+    return cast("tzinfo", zone)
 
 
 def _zone(name: str) -> tzinfo:

@@ -130,7 +130,7 @@ def search() -> ResponseReturnValue:
         found=found[: listing.MOST_FOUND],
         more=len(found) > listing.MOST_FOUND,
         most=listing.MOST_FOUND,
-        locations=tree.locations(found),
+        locations=tree.locations([one.parent_id for one in found]),
     )
 
 

@@ -31,7 +31,7 @@ def show() -> ResponseReturnValue:
     return render_template(
         "files/trash.html",
         page=page,
-        locations=tree.locations([entry for entry, _ in page.rows]),
+        locations=tree.locations([entry.parent_id or 0 for entry, _ in page.rows]),
         expiry=trash.expiry,
         days=current_app.config["TRASH_DAYS"],
         has_previous=before is not None,

@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection
 from portal.core.database import db
 from portal.core.models import Account, Entry, Folder, new_token
 from portal.files import listing
-from portal.files.listing import Order, Page
+from portal.files.listing import Listed, Order, Page
 from tests.support.portal import make_folder, public_id
 
 ORDERS = [Order(by, descending) for by in listing.SORTS for descending in (False, True)]
@@ -62,7 +62,7 @@ def walk(folder: Folder, order: Order) -> list[Page]:
     return pages
 
 
-def names(entries: Sequence[Entry]) -> list[str]:
+def names(entries: Sequence[Listed]) -> list[str]:
     return [entry.name for entry in entries]
 
 
@@ -78,7 +78,7 @@ def test_pages_hold_each_entry_once_forwards_and_backwards(
         listed = [entry for page in pages for entry in page.entries]
         assert len({entry.id for entry in listed}) == len(listed) == count
         assert [entry.is_file for entry in listed] == sorted(entry.is_file for entry in listed)
-        key = listing.SORTS[order.by].key
+        key = listing.SORTS[order.by]
         for is_file in (False, True):
             if order.by == "size" and not is_file:
                 continue
