@@ -61,8 +61,8 @@ _FAILED = frozenset({"sign-in failed", "wrong password"})
 # Those are in the web server's log, failed attempts in their own lines for fail2ban.
 _UNLOGGED = _DELIVERIES | _FAILED
 _EXTENSION = "portal.activity"
-_MOST_WAITING = 32 * 1024
-"""Bytes of the downloads that wait in the file, about 100, until one brings them in."""
+_BROUGHT_IN = 32 * 1024
+"""Bytes of the downloads that wait in the file, about 100, after which one brings them in."""
 _UNREADABLE = (ValueError, LookupError, TypeError, OverflowError, RecursionError, SQLAlchemyError)
 """What a line raises that is no row."""
 
@@ -243,8 +243,10 @@ def _insert_lines(connection: Connection, lines: Sequence[bytes]) -> None:
 def _insert(rows: list[dict[str, Any]]) -> None:
     action = rows[0]["action"]
     # Downloads wait for others: a transaction for each took a fifth of its time.
-    if action in _DELIVERIES and (waiting := _spool().append(_encoded(rows))):
-        if waiting > _MOST_WAITING:
+    if action in _DELIVERIES and (grown := _spool().append(_encoded(rows))):
+        before, waiting = grown
+        # Not each of them, while somebody brings them in, or the database is locked.
+        if waiting // _BROUGHT_IN > before // _BROUGHT_IN:
             bring_in(wait=False)
         return
     try:

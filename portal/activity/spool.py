@@ -3,7 +3,7 @@
 Appending needs no room on the disk and waits for no writer of the database. The file begins with a
 head: a random name, and the positions of the first line and behind the last one. Positions only
 grow. The head is written after the lines, in one piece: who is killed before that has appended
-nothing.
+nothing. The threads of a process append together what each of them has when it is their turn.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import logging
 import os
 import secrets
 import struct
-from collections.abc import Iterator
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,7 @@ from pathlib import Path
 SIZE = 4 * 1024**2
 """Bytes: about 15,000 downloads."""
 _HEAD = struct.Struct("<8sQQ")
+_Head = tuple[bytes, int, int]
 _MOST = 2**63
 """No position comes near, so a larger one is damage."""
 _LINES = 64
@@ -53,17 +56,28 @@ class Waiting:
         return [line for line in lines if line]
 
 
+@dataclass(eq=False, slots=True)
+class _Appending:
+    """Lines that a thread wants to append, and what :meth:`Spool.append` returns of them."""
+
+    lines: bytes
+    grown: tuple[int, int] | None = None
+    is_done: bool = False
+
+
 class Spool:
     """The file; it is opened anew for each call, as locks belong to what was opened."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._wanted: deque[_Appending] = deque()
+        self._turn = threading.Lock()
 
     def reserve(self) -> None:
         """Create the file with all its room; where there is none, it is tried again when needed."""
         try:
-            with self._locked():
-                pass
+            with self._locked() as (file, _):
+                os.posix_fallocate(file, 0, SIZE)
         except OSError:
             logger.exception("no room is reserved for the record in %s", self._path)
 
@@ -80,25 +94,43 @@ class Spool:
             return 0
         return int(end - first)
 
-    def append(self, lines: bytes) -> int:
+    def append(self, lines: bytes) -> tuple[int, int] | None:
         """Append lines, each with a line feed at its end.
 
         One more is before them: a power cut may leave an end that was never written, without any.
 
-        :returns: how many bytes of lines wait then; 0 if there was no room for all of these.
+        :returns: how many bytes of lines waited before, and wait now; none if there was no room for
+            all of these. Of threads whose lines were appended together, one is told that they grew.
         """
-        lines = b"\n" + lines
+        mine = _Appending(b"\n" + lines)
+        self._wanted.append(mine)
+        with self._turn:
+            # Another thread has appended it, perhaps, while this one waited for its turn.
+            if not mine.is_done:
+                self._append([self._wanted.popleft() for _ in range(len(self._wanted))])
+        return mine.grown
+
+    def _append(self, wanted: Sequence[_Appending]) -> None:
         try:
-            with self._locked() as file:
-                name, first, end = _read_head(file)
-                place = _LINES + end - first
-                if place + len(lines) > SIZE or os.pwrite(file, lines, place) < len(lines):
-                    return 0
+            with self._locked() as (file, (name, first, end)):
+                before, fitting = end - first, []
+                room = SIZE - _LINES - before
+                for one in wanted:
+                    if len(one.lines) <= room:
+                        room -= len(one.lines)
+                        fitting.append(one)
+                lines = b"".join(one.lines for one in fitting)
+                if not fitting or os.pwrite(file, lines, _LINES + before) < len(lines):
+                    return
                 os.pwrite(file, _HEAD.pack(name, first, end + len(lines)), 0)
+            for one in fitting:
+                one.grown = (before + len(lines),) * 2
+            fitting[0].grown = before, before + len(lines)
         except OSError:
             logger.exception("the spool %s cannot be written", self._path)
-            return 0
-        return end + len(lines) - first
+        finally:
+            for one in wanted:
+                one.is_done = True
 
     @contextmanager
     def take(self) -> Iterator[Waiting]:
@@ -108,29 +140,33 @@ class Spool:
         again, and so may who takes them at the same time: the block has to remember the end of what
         it took, together with what it made of it.
         """
-        with self._locked() as file:
-            name, first, end = _read_head(file)
+        with self._locked() as (file, (name, first, end)):
             waiting = Waiting(name.hex(), first, os.pread(file, end - first, _LINES))
         yield waiting
-        with self._locked() as file:
-            _remove(file, waiting)
+        with self._locked() as (file, head):
+            _remove(file, head, waiting)
 
     @contextmanager
-    def _locked(self) -> Iterator[int]:
+    def _locked(self) -> Iterator[tuple[int, _Head]]:
+        """Yield the file, which nobody else changes meanwhile, and what its head says."""
         file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
-            if os.fstat(file).st_size < SIZE:
-                os.posix_fallocate(file, 0, SIZE)
-            if not any(_read_head(file)[0]):
-                os.pwrite(file, _HEAD.pack(secrets.token_bytes(8), 0, 0), 0)
-            yield file
+            yield file, _read_head(file) or _reserve(file)
         finally:
             os.close(file)
 
 
-def _remove(file: int, taken: Waiting) -> None:
-    name, first, end = _read_head(file)
+def _reserve(file: int) -> _Head:
+    """Give the file all its room, which may have failed before."""
+    os.posix_fallocate(file, 0, SIZE)
+    head = secrets.token_bytes(8), 0, 0
+    os.pwrite(file, _HEAD.pack(*head), 0)
+    return head
+
+
+def _remove(file: int, head: _Head, taken: Waiting) -> None:
+    name, first, end = head
     if (name.hex(), first) != (taken.name, taken.first):
         return  # somebody else has taken, and removed, some of the same
     rest = os.pread(file, end - taken.end, _LINES + taken.end - first)
@@ -140,8 +176,12 @@ def _remove(file: int, taken: Waiting) -> None:
         os.pwrite(file, _HEAD.pack(name, taken.end, end), 0)
 
 
-def _read_head(file: int) -> tuple[bytes, int, int]:
-    name, first, end = _HEAD.unpack(os.pread(file, _HEAD.size, 0))
+def _read_head(file: int) -> _Head | None:
+    """Return the head, if there is one: it is written when all the room is there."""
+    read = os.pread(file, _HEAD.size, 0)
+    if len(read) < _HEAD.size or not any(read[:8]):
+        return None
+    name, first, end = _HEAD.unpack(read)
     if not 0 <= end - first <= SIZE - _LINES or end >= _MOST:
         logger.error("the spool of the record is damaged: what waited in it is not recorded")
         return secrets.token_bytes(8), 0, 0

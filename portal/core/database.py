@@ -26,8 +26,9 @@ BUSY_TIMEOUT = 5_000
 _CHECK_TIMEOUT = 1_000
 _DURABLE = "synchronous = FULL"
 """Each commit is on the disk before anybody is told of it."""
-_WAIT = f"PRAGMA busy_timeout = {BUSY_TIMEOUT}"
+_WAIT = f"busy_timeout = {BUSY_TIMEOUT}"
 _IDENTITY = "portal.database.identity"
+_IS_CHANGED = "portal.database.changed"
 
 _MIGRATIONS = Path(__file__).parents[1] / "migrations"
 
@@ -56,8 +57,7 @@ def commit_soon(connection: sa.Connection | None = None, patience: int = 0) -> N
     """
     connection = connection or db.session.connection()
     if not _has_written(connection):
-        connection.exec_driver_sql("PRAGMA synchronous = NORMAL")
-        connection.exec_driver_sql(f"PRAGMA busy_timeout = {patience}")
+        _set_for_now(connection, "synchronous = NORMAL", f"busy_timeout = {patience}")
 
 
 def commit_with_next() -> None:
@@ -67,7 +67,7 @@ def commit_with_next() -> None:
     """
     connection = db.session.connection()
     if not _has_written(connection):
-        connection.exec_driver_sql("PRAGMA synchronous = NORMAL")
+        _set_for_now(connection, "synchronous = NORMAL")
 
 
 def begin_writing(connection: sa.Connection) -> None:
@@ -114,7 +114,7 @@ def init_app(app: Flask, path: Path) -> None:
     ]
     with app.app_context():
         sa.event.listen(db.engine, "connect", _set_pragmas)
-        sa.event.listen(db.engine, "checkin", _wait_again)
+        sa.event.listen(db.engine, "checkin", _set_again)
 
 
 def upgrade(revision: str = "head") -> tuple[str | None, str | None]:
@@ -184,16 +184,12 @@ def check() -> None:
     if not os.path.samestat(path.stat(), current_app.extensions[_IDENTITY]):
         raise FileNotFoundError(f"{path} was replaced")
     with db.engine.connect() as connection:
-        connection.exec_driver_sql(f"PRAGMA busy_timeout = {_CHECK_TIMEOUT}")
-        try:
-            # Nothing that has to outlast a power cut.
-            connection.exec_driver_sql("PRAGMA synchronous = NORMAL")
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-            # A number that is SQLite's users' own, and nobody reads here.
-            connection.exec_driver_sql("PRAGMA user_version = 0")
-            connection.exec_driver_sql("COMMIT")
-        finally:
-            connection.exec_driver_sql(_WAIT)
+        # Nothing that has to outlast a power cut.
+        _set_for_now(connection, "synchronous = NORMAL", f"busy_timeout = {_CHECK_TIMEOUT}")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        # A number that is SQLite's users' own, and nobody reads here.
+        connection.exec_driver_sql("PRAGMA user_version = 0")
+        connection.exec_driver_sql("COMMIT")
 
 
 def explain(error: sa.exc.DBAPIError) -> str | None:
@@ -249,7 +245,7 @@ def _config() -> Config:
 
 def _set_pragmas(connection: sqlite3.Connection, _record: Any) -> None:
     for pragma in (
-        f"busy_timeout = {BUSY_TIMEOUT}",  # first, the next one may wait
+        _WAIT,  # first, the next one may wait
         "journal_mode = WAL",
         "foreign_keys = ON",
         _DURABLE,
@@ -257,7 +253,15 @@ def _set_pragmas(connection: sqlite3.Connection, _record: Any) -> None:
         connection.execute(f"PRAGMA {pragma}").close()
 
 
-def _wait_again(connection: sqlite3.Connection | None, _record: Any) -> None:
-    if connection is not None:  # it may be broken
-        connection.execute(f"PRAGMA {_DURABLE}").close()
-        connection.execute(_WAIT).close()
+def _set_for_now(connection: sa.Connection, *pragmas: str) -> None:
+    """Set what the connection has otherwise when it is used the next time."""
+    # Each request uses one, and to set them anew each time takes longer than most statements.
+    connection.info[_IS_CHANGED] = True
+    for pragma in pragmas:
+        connection.exec_driver_sql(f"PRAGMA {pragma}")
+
+
+def _set_again(connection: sqlite3.Connection | None, record: sa.pool.ConnectionPoolEntry) -> None:
+    if connection is not None and record.info.pop(_IS_CHANGED, False):  # none: it is broken
+        for pragma in (_DURABLE, _WAIT):
+            connection.execute(f"PRAGMA {pragma}").close()

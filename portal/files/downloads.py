@@ -38,14 +38,14 @@ class Found:
         return cls(Thing.of(file), file.mimetype, file.storage_key)
 
 
-_COLUMNS = (
-    *(StoredFile.owner_id, StoredFile.public_id, StoredFile.name, StoredFile.size),
-    *(StoredFile.mimetype, StoredFile.storage_key),
-)
-_WANTED = (StoredFile.public_id == bindparam("public_id")) & StoredFile.is_file
+# Of the table: for those of StoredFile, each statement would be written anew with each request.
+_FILE = StoredFile.__table__.c
+_COLUMNS = [_FILE[name] for name in ("owner_id", "public_id", "name", "size")]
+_COLUMNS += [_FILE["mimetype"], _FILE["storage_key"]]
+_WANTED = (_FILE.public_id == bindparam("public_id")) & _FILE.is_file
 _OWN = (
     sessions.valid(*_COLUMNS, Account.name)
-    .join(StoredFile, may_read())
+    .join(StoredFile.__table__, may_read())
     .where(_WANTED, SignIn.used_at >= bindparam("noted"))
 )
 
@@ -72,9 +72,9 @@ def _granted() -> Select[*tuple[Any, ...]]:
         .join_from(Share, ShareDownload)
         .join(Account, Account.id == Share.owner_id)
         .join(shared, shared.id == Share.entry_id)
-        .join(StoredFile, StoredFile.id == ShareDownload.entry_id)
+        .join(StoredFile.__table__, _FILE.id == ShareDownload.entry_id)
         .where(Share.public_id == bindparam("share"), status.may_look(shared), _WANTED)
-        .where(StoredFile.trash_id.is_(None), StoredFile.owner_id == Share.owner_id)
+        .where(_FILE.trash_id.is_(None), _FILE.owner_id == Share.owner_id)
         .where(Share.entry_id.in_(select(around.c.id)), limits.is_granted())
     )
 

@@ -7,6 +7,7 @@ import sqlite3
 import struct
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,12 +52,10 @@ def full() -> Iterator[None]:
         connection.execute("PRAGMA max_page_count = 1").close()
 
     sa.event.listen(db.engine, "checkout", limit)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(database, "_WAIT", "PRAGMA max_page_count = 1073741823")
-        yield
-        sa.event.remove(db.engine, "checkout", limit)
-        db.session.close()
-        db.engine.dispose()
+    yield
+    sa.event.remove(db.engine, "checkout", limit)
+    db.session.close()
+    db.engine.dispose()
 
 
 def details(action: str = "archive") -> list[str]:
@@ -112,7 +111,7 @@ def test_many_downloads_are_brought_in_together_and_before_what_follows(
 def test_writers_say_that_the_portal_is_busy(
     alice: FlaskClient, data: Path, monkeypatch: pytest.MonkeyPatch, app: Flask
 ) -> None:
-    monkeypatch.setattr(database, "_WAIT", "PRAGMA busy_timeout = 50")
+    monkeypatch.setattr(database, "_WAIT", "busy_timeout = 50")
     with app.app_context():
         db.engine.dispose()
         with db.engine.connect():
@@ -222,7 +221,7 @@ def test_receipt_finds_a_download_that_waits(app: Flask, data: Path) -> None:
 def test_receipts_wait_for_a_locked_database(
     app: Flask, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "_WAIT", "PRAGMA busy_timeout = 50")
+    monkeypatch.setattr(database, "_WAIT", "busy_timeout = 50")
     line = LogLine("1" * 16, datetime.now(UTC), "GET", 200, 8, None, "completed")
     with app.app_context():
         with locked(data):
@@ -278,6 +277,32 @@ def test_nobody_waits_for_who_takes_lines_and_nothing_is_lost(more: int, tmp_pat
                 assert waiting.append(line + b"\n")
     assert found == given
     assert waiting.length() == 0
+
+
+def test_threads_append_together_and_one_is_told_that_lines_grew(tmp_path: Path) -> None:
+    waiting = Spool(tmp_path / "spool")
+    lines = [f"{number}\n".encode() for number in range(400)]
+    with ThreadPoolExecutor(20) as pool:
+        grown = list(pool.map(waiting.append, lines))
+    with waiting.take() as taken:
+        assert sorted(taken.after(0)) == sorted(line.strip() for line in lines)
+        length = len(taken.lines)
+    assert all(grown)
+    steps = sorted(one for one in grown if one and one[0] < one[1])
+    assert [before for before, _ in steps] == [0, *(after for _, after in steps[:-1])]
+    assert steps[-1][1] == length
+
+
+def test_lines_without_room_take_none_of_the_others(tmp_path: Path) -> None:
+    waiting = Spool(tmp_path / "spool")
+    assert waiting.append(b"1" * (spool.SIZE - 100))
+    with waiting._turn, ThreadPoolExecutor(3) as pool:
+        asked = [pool.submit(waiting.append, line) for line in (b"2" * 50, b"2\n", b"3" * 50)]
+        while len(waiting._wanted) < 3:
+            time.sleep(0.01)
+        waiting._append([waiting._wanted.popleft() for _ in range(3)])
+    assert [one.result() is not None for one in asked] == [False, True, False]
+    assert waiting.append(b"3\n")
 
 
 def test_who_takes_the_same_removes_nothing_that_came_since(tmp_path: Path) -> None:

@@ -387,7 +387,7 @@ def test_session_can_be_ended_twice(app: Flask, alice: FlaskClient) -> None:
 def test_session_that_could_not_be_ended_is_not_recorded_as_ended(
     path: str, app: Flask, alice: FlaskClient, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "_WAIT", "PRAGMA busy_timeout = 50")
+    monkeypatch.setattr(database, "_WAIT", "busy_timeout = 50")
     with app.app_context():
         db.engine.dispose()  # connections that wait longer
     form = {"csrf_token": token(alice)}
