@@ -293,15 +293,18 @@ def test_threads_append_together_and_one_is_told_that_lines_grew(tmp_path: Path)
     assert steps[-1][1] == length
 
 
-def test_lines_without_room_take_none_of_the_others(tmp_path: Path) -> None:
+def test_lines_without_room_take_none_of_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "SIZE", 1024)
     waiting = Spool(tmp_path / "spool")
-    assert waiting.append(b"1" * (spool.SIZE - 100))
-    with waiting._turn, ThreadPoolExecutor(3) as pool:
-        asked = [pool.submit(waiting.append, line) for line in (b"2" * 50, b"2\n", b"3" * 50)]
-        while len(waiting._wanted) < 3:
-            time.sleep(0.01)
-        waiting._append([waiting._wanted.popleft() for _ in range(3)])
-    assert [one.result() is not None for one in asked] == [False, True, False]
+    assert waiting.append(b"1" * 900 + b"\n")
+    with ThreadPoolExecutor(3) as pool:
+        with waiting._turn:
+            asked = [pool.submit(waiting.append, line) for line in (b"2" * 70, b"2\n", b"3" * 70)]
+            while len(waiting._wanted) < 3:
+                time.sleep(0.01)
+        assert [one.result() is not None for one in asked] == [False, True, False]
     assert waiting.append(b"3\n")
 
 
