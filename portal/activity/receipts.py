@@ -11,10 +11,13 @@ from sqlalchemy.dialects.sqlite import insert
 
 from flask_delegate.receipts import Receipt as LogLine
 from flask_delegate.rotation import Position
-from portal.core.database import change, db
+from portal.core.database import db
 from portal.core.models import Activity, LogPosition, Receipt
 
 from .record import bring_in
+
+# Of the table, row by row: a statement with all rows would be compiled anew each time.
+_INSERT = insert(Receipt.metadata.tables[Receipt.__tablename__]).on_conflict_do_nothing()
 
 
 def position_in(log: Path) -> Position:
@@ -38,7 +41,7 @@ def store(
         )
     )
     values = [_values(line) for line in lines if line.id in mine]
-    stored = change(insert(Receipt).values(values).on_conflict_do_nothing()) if values else 0
+    stored = db.session.connection().execute(_INSERT, values).rowcount if values else 0
     if log:
         db.session.merge(LogPosition(log=str(log.absolute()), position=position))
     db.session.commit()
