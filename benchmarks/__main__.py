@@ -46,7 +46,7 @@ def experiments(*, quick: bool) -> dict[str, Experiment]:
             rounds=rounds, seconds=seconds, files=10_000 if quick else 100_000
         ),
         "portal-pages": lambda: portal_pages(rounds=rounds, seconds=seconds),
-        "portal-busy": lambda: portal_busy(seconds=20 if quick else 3600),
+        "portal-busy": lambda: portal_busy(seconds=30 if quick else 3600),
         "portal-tray": lambda: portal_tray(rounds=1, files=300 if quick else 5000),
         "portal-upload": lambda: portal_upload(rounds=rounds, size=(256 if quick else 1024) * MIB),
         "copyparty": lambda: beside_copyparty(
