@@ -34,6 +34,11 @@ class Step(NamedTuple):
     name: str
     is_root: bool
 
+    @classmethod
+    def of(cls, entry: Entry) -> Step:
+        """Return the step to an entry."""
+        return cls(entry.id, entry.public_id, entry.name, entry.parent_id is None)
+
 
 def _upwards() -> sa.Select[Any]:
     """Return the query for the path to each of some ``ids``: the start of it, and its steps."""
@@ -76,6 +81,21 @@ def around(start: sa.ColumnElement[bool]) -> sa.CTE:
             parent.id == up.c.parent_id, up.c.distance < _ENDLESS
         )
     )
+
+
+def _with_folders() -> sa.Select[Any]:
+    """Return the query for the entry that has a ``public_id``, after the folders around it."""
+    up = around(Entry.public_id == sa.bindparam("public_id"))
+    return select(Entry).join(up, up.c.id == Entry.id).order_by(up.c.distance.desc())
+
+
+_WITH_FOLDERS = _with_folders()
+
+
+def find_with_path(public_id: str) -> tuple[Entry | None, Sequence[Step]]:
+    """Find an entry together with the path to it, as :func:`paths` returns it."""
+    *folders, entry = db.session.scalars(_WITH_FOLDERS, {"public_id": public_id}).all() or [None]
+    return entry, [Step.of(one) for one in (*folders, entry) if one]
 
 
 def path_to(entry_id: int) -> Sequence[Step]:

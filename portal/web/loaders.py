@@ -12,6 +12,7 @@ from sqlalchemy import Select, bindparam, select
 
 from portal.core.database import db
 from portal.core.models import Entry, FileRequest, Share
+from portal.files import tree
 from portal.files.policy import Action, may
 from portal.identity.current_user import current_account
 
@@ -36,6 +37,15 @@ def find_entry(kind: type[E], public_id: str, action: Action) -> E | None:
 def entry_or_404(kind: type[E], public_id: str, action: Action) -> E:
     """Find a file or folder, for whoever may do that with it; to others it seems not to exist."""
     return find_entry(kind, public_id, action) or abort(404)
+
+
+def entry_and_path_or_404(
+    kind: type[E], public_id: str, action: Action
+) -> tuple[E, Sequence[tree.Step]]:
+    """Find an entry as :func:`entry_or_404` does, and the path to it, by one statement."""
+    entry, path = tree.find_with_path(public_id)
+    found = entry if isinstance(entry, kind) else None
+    return (found, path) if _may(action, public_id, found) and found else abort(404)
 
 
 def entry_of(owner_id: int, public_id: str) -> Entry | None:

@@ -21,7 +21,7 @@ from portal.storage.content import current_storage
 from portal.storage.disk import ContentLostError
 from portal.web import marks, places
 from portal.web.flashes import done, list_names, list_placed, shorten, taken_hint, tell
-from portal.web.loaders import entry_or_404, selected_or_404
+from portal.web.loaders import entry_and_path_or_404, entry_or_404, selected_or_404
 from portal.web.next_page import next_page
 from portal.web.previews import preview_of
 from portal.web.zone import current_zone
@@ -36,10 +36,9 @@ zip_downloads = Blueprint("zips", __name__)
 @login_required
 def details(public_id: str) -> ResponseReturnValue:
     """Show what is known of a file or folder, and a file itself where that is safe."""
-    entry = entry_or_404(Entry, public_id, "change")
+    entry, (*path, _) = entry_and_path_or_404(Entry, public_id, "change")
     file = entry if isinstance(entry, StoredFile) else None
     preview = preview_of(file.name) if file else None
-    path = tree.path_to(entry.parent_id or 0)
     return render_template(
         "files/details.html",
         entry=entry,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from flask import Blueprint, current_app, redirect, render_template, request, url_for
@@ -28,7 +29,7 @@ from portal.storage.disk import ContentLostError
 from portal.web import marks
 from portal.web.flashes import done, list_placed, shorten, taken_hint, tell
 from portal.web.forms import Form, Query, csrf, name_in_url, text
-from portal.web.loaders import entry_or_404, find_entry
+from portal.web.loaders import entry_and_path_or_404, entry_or_404, find_entry
 from portal.web.previews import preview_of, type_to_save
 
 files = Blueprint("files", __name__)
@@ -92,14 +93,15 @@ class SelectionQuery(Query):
 @login_required
 def index() -> ResponseReturnValue:
     """List what is in my root folder."""
-    return list_folder(entries.root_folder(current_account().id))
+    root = entries.root_folder(current_account().id)
+    return list_folder(root, [tree.Step.of(root)])
 
 
 @folders.get("/folders/<public_id>")
 @login_required
 def show(public_id: str) -> ResponseReturnValue:
     """List what is in a folder."""
-    return list_folder(entry_or_404(Folder, public_id, "read"))
+    return list_folder(*entry_and_path_or_404(Folder, public_id, "read"))
 
 
 @folders.post("/folders/<public_id>/folders")
@@ -248,8 +250,8 @@ def _shown_as(file: Found) -> dict[str, Any]:
     }
 
 
-def list_folder(folder: Folder) -> ResponseReturnValue:
-    """Show a page of what is in a folder."""
+def list_folder(folder: Folder, path: Sequence[tree.Step]) -> ResponseReturnValue:
+    """Show a page of what is in a folder, which lies at a path."""
     query = ListQuery()
     order, (direction, asked) = query.sorting(), query.place()
     mark = marks.find_entry(folder.owner_id, asked, order.place_of)
@@ -259,7 +261,7 @@ def list_folder(folder: Folder) -> ResponseReturnValue:
     return render_template(
         "files/list.html",
         folder=folder,
-        path=tree.path_to(folder.id),
+        path=path,
         order=order,
         page=page,
         before=marks.of_entries(page.entries, order.place_of),

@@ -10,7 +10,7 @@ from portal.identity import passwords
 from tests.support.portal import cheap_hasher, links, upload
 from tests.support.statements import statements, statements_of_pages
 
-MOST = 7
+MOST = 6
 FEW, MANY = 10, 100
 
 
