@@ -17,7 +17,7 @@ from pathlib import Path
 MIB = 1024**2
 EXPECTED = 1000  # slow clients at once, where nobody says how many to expect
 OTHERS = 200  # requests of everybody else beside them; and how many nginx takes from one address
-_THREADS = 6  # of each process that computes pages: four for long answers, and two
+_THREADS = 5  # of each process that computes pages: three for long answers, and two
 _PER_SERVER = 64  # threads of one process of Apache
 # So that a process has up to 2048 connections, and with a file for each 4096 descriptors.
 _ASYNC_FACTOR = 31

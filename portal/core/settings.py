@@ -42,7 +42,7 @@ SETTINGS = (
     Setting("ACTIVITY_DAYS", 365, 1, LONGEST_DAYS, "days to keep the record of who did what"),
     Setting("ADMINISTRATORS_SEE_NAMES", False, None, None, "whether administrators"),
     # Each holds a thread.
-    Setting("ARCHIVES_AT_ONCE", 4, 1, None, "ZIPs and other long answers"),
+    Setting("ARCHIVES_AT_ONCE", 3, 1, None, "ZIPs and other long answers"),
     # Each stands in the directory of the ZIP, which is kept in memory.
     Setting("ARCHIVE_ENTRIES", 10_000, 1, None, "files and folders in one ZIP"),
     Setting("BASE_URL", None, None, None, "the portal's address"),

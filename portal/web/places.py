@@ -32,12 +32,12 @@ class BusyError(Exception):
 class Places:
     """Places for the long responses that this process sends.
 
-    One account gets half of them at most, so that nobody is kept from theirs by one other.
+    One account gets half of them at most, rounded up: nobody is kept from theirs by one other.
     """
 
     def __init__(self, total: int) -> None:
         self._total = total
-        self._each = max(total // 2, 1)
+        self._each = (total + 1) // 2
         self._taken: Counter[int] = Counter()
         self._lock = threading.Lock()
 

@@ -31,7 +31,7 @@ def app(make_app: Callable[..., Flask]) -> Flask:
 
 def test_places_are_limited_in_all_and_for_each() -> None:
     found = Places(5)
-    for account_id in (1, 1, 2, 2, 3):
+    for account_id in (1, 1, 1, 2, 2):
         found.take(account_id)
     for account_id in (1, 4):
         with pytest.raises(BusyError):
