@@ -123,9 +123,9 @@ class Spool:
                 if not fitting or os.pwrite(file, lines, _LINES + before) < len(lines):
                     return
                 os.pwrite(file, _HEAD.pack(name, first, end + len(lines)), 0)
-            for one in fitting:
-                one.grown = (before + len(lines),) * 2
-            fitting[0].grown = before, before + len(lines)
+                for one in fitting:
+                    one.grown = (before + len(lines),) * 2
+                fitting[0].grown = before, before + len(lines)
         except OSError:
             logger.exception("the spool %s cannot be written", self._path)
         finally:
@@ -141,10 +141,25 @@ class Spool:
         it took, together with what it made of it.
         """
         with self._locked() as (file, (name, first, end)):
+            if os.fstat(file).st_size < SIZE:
+                logger.error("the spool of the record was cut: what was there is not recorded")
+                os.posix_fallocate(file, 0, SIZE)
             waiting = Waiting(name.hex(), first, os.pread(file, end - first, _LINES))
+        self._sync()
         yield waiting
         with self._locked() as (file, head):
             _remove(file, head, waiting)
+
+    def _sync(self) -> None:
+        """Have the head on the disk before the block says, for good, how far it took.
+
+        After a power cut, what was appended next would otherwise seem to be taken already.
+        """
+        try:
+            with self._path.open("rb") as file:
+                os.fdatasync(file)
+        except OSError:
+            logger.exception("the spool %s cannot be written to the disk", self._path)
 
     @contextmanager
     def _locked(self) -> Iterator[tuple[int, _Head]]:
@@ -177,12 +192,12 @@ def _remove(file: int, head: _Head, taken: Waiting) -> None:
 
 
 def _read_head(file: int) -> _Head | None:
-    """Return the head, if there is one: it is written when all the room is there."""
+    """Return the head, if there is a sound one: it is written when all the room is there."""
     read = os.pread(file, _HEAD.size, 0)
     if len(read) < _HEAD.size or not any(read[:8]):
         return None
     name, first, end = _HEAD.unpack(read)
     if not 0 <= end - first <= SIZE - _LINES or end >= _MOST:
         logger.error("the spool of the record is damaged: what waited in it is not recorded")
-        return secrets.token_bytes(8), 0, 0
+        return None
     return name, first, end

@@ -27,6 +27,8 @@ _CHECK_TIMEOUT = 1_000
 _DURABLE = "synchronous = FULL"
 """Each commit is on the disk before anybody is told of it."""
 _WAIT = f"busy_timeout = {BUSY_TIMEOUT}"
+_JOURNAL = 16 * 1024**2
+"""Bytes that the journal keeps on the disk, once nobody needs more: a long reader makes it grow."""
 _IDENTITY = "portal.database.identity"
 _IS_CHANGED = "portal.database.changed"
 
@@ -247,6 +249,7 @@ def _set_pragmas(connection: sqlite3.Connection, _record: Any) -> None:
     for pragma in (
         _WAIT,  # first, the next one may wait
         "journal_mode = WAL",
+        f"journal_size_limit = {_JOURNAL}",
         "foreign_keys = ON",
         _DURABLE,
     ):

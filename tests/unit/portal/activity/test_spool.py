@@ -308,6 +308,35 @@ def test_lines_without_room_take_none_of_the_others(
     assert waiting.append(b"3\n")
 
 
+def test_spool_that_was_cut_gets_its_room_back(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    waiting = Spool(tmp_path / "spool")
+    assert waiting.append(b"1\n")
+    os.truncate(tmp_path / "spool", 24)
+    for _ in range(2):
+        with waiting.take():
+            pass
+    assert "was cut" in caplog.text
+    assert waiting.length() == 0
+    assert (tmp_path / "spool").stat().st_blocks * 512 >= spool.SIZE
+    assert waiting.append(b"2\n")
+    with waiting.take() as taken:
+        assert taken.after(0) == [b"2"]
+
+
+def test_head_is_on_the_disk_before_anybody_says_how_far_it_was_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting, on_disk = Spool(tmp_path / "spool"), []
+    monkeypatch.setattr(
+        os, "fdatasync", lambda _: on_disk.append((tmp_path / "spool").read_bytes()[:24])
+    )
+    assert waiting.append(b"1\n")
+    with waiting.take() as taken:
+        assert [struct.unpack("<8sQQ", head)[2] for head in on_disk] == [taken.end]
+
+
 def test_who_takes_the_same_removes_nothing_that_came_since(tmp_path: Path) -> None:
     waiting = Spool(tmp_path / "spool")
     assert waiting.append(b"1\n")

@@ -98,6 +98,21 @@ def test_pragmas_are_set_on_every_connection(app: Flask) -> None:
             assert values == ["wal", 1, 2, 5000]
 
 
+def test_journal_shrinks_after_a_long_reader(app: Flask, data: Path) -> None:
+    journal = data / "portal.db-wal"
+    with app.app_context(), db.engine.connect() as connection:
+        with closing(sqlite3.connect(data / "portal.db")) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM entry").fetchall()
+            connection.exec_driver_sql("CREATE TABLE long (content BLOB)")
+            connection.exec_driver_sql("INSERT INTO long VALUES (zeroblob(20971520))")
+            connection.commit()
+        for _ in range(2):  # the first one brings all into the database
+            connection.exec_driver_sql("INSERT INTO long VALUES (0)")
+            connection.commit()
+    assert 20 * 1024**2 > journal.stat().st_size > 0
+
+
 def test_file_needs_an_owner(app: Flask) -> None:
     with app.app_context():
         values = {"name": "a", "size": 0, "mimetype": "", "sha256": "", "storage_key": "x"}
