@@ -12,6 +12,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Literal, NamedTuple
 
+from markupsafe import escape
 from sqlalchemy import Select, bindparam, select, tuple_
 
 from portal.core import text
@@ -19,7 +20,9 @@ from portal.core.database import db
 from portal.core.models import Account, Entry, Folder
 
 PAGE = 100
-"""Entries on a page."""
+"""Entries on a page; fewer where their names are long."""
+_NAMES = 32 * 1024
+"""Bytes of the names on a page, as HTML: each stands there three times, and a page stays short."""
 MOST_FOUND = 100
 """Entries that a search shows."""
 
@@ -95,16 +98,26 @@ def page(
     """
     kinds = (False,) if folders_only else (False, True)
     direction = direction if mark else "after"
-    found = _take(folder, order, kinds, direction, mark)
-    more = len(found) > PAGE
+    found, more = _fitting(_take(folder, order, kinds, direction, mark))
     if mark and not found and direction == "after":
-        last = _take(folder, order, kinds, "before", None)
-        return Page(last[:PAGE][::-1], len(last) > PAGE, has_next=False, is_end=bool(last))
+        last, more = _fitting(_take(folder, order, kinds, "before", None))
+        return Page(last[::-1], more, has_next=False, is_end=bool(last))
     if direction == "after":
-        return Page(found[:PAGE], has_previous=mark is not None, has_next=more)
+        return Page(found, has_previous=mark is not None, has_next=more)
     if not more:  # the first page, and whole
         return page(folder, order, folders_only=folders_only)
-    return Page(found[:PAGE][::-1], has_previous=True, has_next=True)
+    return Page(found[::-1], has_previous=True, has_next=True)
+
+
+def _fitting(found: Sequence[Listed]) -> tuple[Sequence[Listed], bool]:
+    """Return what a page has room for, and whether something is left over."""
+    room, most = _NAMES, 0
+    for entry in found[:PAGE]:
+        room -= len(escape(entry.name).encode())
+        if room < 0 and most:
+            break
+        most += 1
+    return found[:most], len(found) > most
 
 
 def search(account: Account, words: str) -> Sequence[Listed]:

@@ -59,7 +59,7 @@ def show_in_folder(public_id: str) -> ResponseReturnValue:
     entry = entry_or_404(StoredFile, public_id, "read")
     folder = entry_or_404(Folder, tree.path_to(entry.id)[-2].public_id, "read")
     before = listing.page(folder, order := listing.Order(), "before", entry).entries
-    is_first = len(before) < listing.PAGE or entry.id in {one.id for one in before}
+    is_first = entry.id in {one.id for one in before}
     after = None if is_first else marks.of_entries(reversed(before), order.place_of)
     return redirect(folder_url(folder, after))
 

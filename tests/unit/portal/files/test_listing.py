@@ -12,13 +12,14 @@ from statistics import median
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import event, insert, select
+from sqlalchemy import event, func, insert, select, update
 from sqlalchemy.engine import Connection
 
 from portal.core.database import db
 from portal.core.models import Account, Entry, Folder, new_token
 from portal.files import listing
 from portal.files.listing import Listed, Order, Page
+from portal.web.places import SHORT
 from tests.support.portal import make_folder, public_id
 
 ORDERS = [Order(by, descending) for by in listing.SORTS for descending in (False, True)]
@@ -104,6 +105,31 @@ def test_links_lead_through_all_pages_and_back(app: Flask, alice: FlaskClient) -
     assert _rows(alice.get(_link(third, "prev")).text) == _rows(second)
     assert _rows(alice.get(_link(second, "prev")).text) == _rows(first)
     assert len({*_rows(first), *_rows(second), *_rows(third)}) == 250
+
+
+@pytest.mark.parametrize(("longest", "least"), [("x" * 250, 100), ("'" * 250, 20)])
+def test_page_of_the_longest_names_holds_no_place(
+    longest: str, least: int, app: Flask, alice: FlaskClient
+) -> None:
+    address = make_folder(alice, "Many")
+    folder_id = fill(app, address, 230, 30)
+    with app.app_context():
+        keys = {one: func.printf("%s%05d", longest, Entry.id) for one in ("name", "sort_key")}
+        db.session.execute(update(Entry).where(Entry.parent_id == folder_id).values(keys))
+        db.session.commit()
+    pages = [alice.get(address)]
+    while 'rel="next"' in pages[-1].text:
+        pages.append(alice.get(_link(pages[-1].text, "next")))
+    assert all(len(page.data) < SHORT for page in pages)
+    rows = [_rows(page.text) for page in pages]
+    assert all(len(some) >= least for some in rows[:-1])
+    assert len({one for some in rows for one in some}) == sum(map(len, rows)) == 230
+    back = [rows[-1]]
+    page = pages[-1].text
+    while 'rel="prev"' in page:
+        page = alice.get(_link(page, "prev")).text
+        back.append(_rows(page))
+    assert {one for some in back for one in some} == {one for some in rows for one in some}
 
 
 def test_page_after_an_entry_that_has_gone_still_works(app: Flask, alice: FlaskClient) -> None:
