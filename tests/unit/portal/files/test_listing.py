@@ -20,7 +20,7 @@ from portal.core.models import Account, Entry, Folder, new_token
 from portal.files import listing
 from portal.files.listing import Listed, Order, Page
 from portal.web.places import SHORT
-from tests.support.portal import make_folder, public_id
+from tests.support.portal import make_folder, public_id, upload
 
 ORDERS = [Order(by, descending) for by in listing.SORTS for descending in (False, True)]
 
@@ -130,6 +130,23 @@ def test_page_of_the_longest_names_holds_no_place(
         page = alice.get(_link(page, "prev")).text
         back.append(_rows(page))
     assert {one for some in back for one in some} == {one for some in rows for one in some}
+
+
+def test_no_name_is_markup(app: Flask, alice: FlaskClient) -> None:
+    hostile, escaped = """\"><b id='x'>&amp;""", "&#34;&gt;&lt;b id=&#39;x&#39;&gt;&amp;amp;"
+    outer = make_folder(alice, f"{hostile} outer")
+    make_folder(alice, f"{hostile} inner", page=outer)
+    upload(alice, f"{hostile[1:]} file.txt", page=outer)
+    found = {"q": "<b id"}
+    for page in (alice.get("/"), alice.get(outer), alice.get("/search", query_string=found)):
+        assert hostile not in page.text
+        assert "<b id" not in page.text
+        assert f"{escaped} " in page.text
+    with app.app_context():
+        stored = set(db.session.scalars(select(Entry.name).where(Entry.name.contains("<b id"))))
+    assert stored == {f"{hostile} outer", f"{hostile} inner", f"{hostile[1:]} file.txt"}
+    # In a search, the folder that an entry lies in is text, too.
+    assert f'<td class="place"><bdi>{escaped} outer</bdi>' in page.text
 
 
 def test_page_after_an_entry_that_has_gone_still_works(app: Flask, alice: FlaskClient) -> None:

@@ -167,11 +167,16 @@ def test_password_change_keeps_this_browser_with_another_cookie(
 def test_password_is_not_changed(
     password: str, new: str, again: str, reason: str, app: Flask, alice: FlaskClient
 ) -> None:
+    stored = select(Account.password_hash).where(Account.name == "alice")
+    with app.app_context():
+        before = db.session.scalar(stored)
     form = {"csrf_token": token(alice), "password": password, "new_password": new, "again": again}
     response = alice.post("/account/password", data=form)
     assert response.status_code == 422
     assert reason in response.text
     assert 'aria-invalid="true"' in response.text
+    with app.app_context():
+        assert db.session.scalar(stored) == before
     signed_in(app, "alice")
 
 
