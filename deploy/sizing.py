@@ -23,7 +23,7 @@ _PER_SERVER = 64  # threads of one process of Apache
 _ASYNC_FACTOR = 31
 _MOST_SPARE = 16  # processes of Apache that wait for work
 _MOST_UPLOADS = 2048  # threads of the one Python process that takes them
-_PYTHON = 110 * MIB  # of each process that computes pages
+_PYTHON = 130 * MIB  # of each process that computes pages
 # Of the one that takes uploads and forms, when all its threads have been used; with 64 MiB for the
 # hash of a password.
 _UPLOADS = 320 * MIB

@@ -17,7 +17,8 @@ from .redirects import SENT, Headers
 
 # Headers that the server sets itself, or that pass.
 _PASSES = re.compile(
-    "accept-ranges|connection|content-(length|range)|date|server|set-cookie|vary|www-authenticate"
+    "accept-ranges|connection|content-(length|range)|date|server|vary|www-authenticate",
+    re.IGNORECASE,
 )
 
 
@@ -63,7 +64,11 @@ def warn_of_losses(app: Flask, environ: WSGIEnvironment, status: str, headers: H
     sent = Sent.of(environ, headers)
     if sent is None:
         return
-    added = [header for header in headers if header not in sent.headers]
+    added = [
+        (name, value)
+        for name, value in headers
+        if (name, value) not in sent.headers and not _PASSES.fullmatch(name)
+    ]
     if not added or not _delivers(sent.delivery, status, headers):
         return
     if not sent.keeps.cookies and (cookies := _lost_cookies(app, added)):
@@ -76,7 +81,7 @@ def warn_of_losses(app: Flask, environ: WSGIEnvironment, status: str, headers: H
         expected = sent.expected()
         for name, value in added:
             key = name.lower()
-            if not _PASSES.fullmatch(key) and value != expected.get(key):
+            if key != "set-cookie" and value != expected.get(key):
                 message = (
                     f"the header {name}, set on the response that delivers"
                     f" {sent.delivery.file.relative!r}, is lost where the web server answers in its"

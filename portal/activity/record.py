@@ -26,6 +26,7 @@ from portal.core.references import reference, shows_names
 from portal.core.text import counted, search_key
 from portal.identity.current_user import signed_in_account
 from portal.identity.throttle import client_address
+from portal.storage.disk import ContentLostError
 
 from .spool import Spool, Waiting
 
@@ -96,7 +97,10 @@ Recorded = Entry | Thing
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedHandoff(Handoff):
-    """A hand-off that is recorded, with its id, once the file is on its way: see :func:`record`."""
+    """A hand-off that is recorded, with its id, once the file is on its way: see :func:`record`.
+
+    Where the file's size is not that of ``thing``, nothing is sent: :exc:`ContentLostError`.
+    """
 
     thing: Thing
     action: Literal["download", "view"]
@@ -278,7 +282,11 @@ def _spool() -> Spool:
 
 def _record_delivery(_app: Flask, delivery: Delivery, **_more: object) -> None:
     handoff = delivery.handoff
-    if not isinstance(handoff, RecordedHandoff) or request.method != "GET":
+    if not isinstance(handoff, RecordedHandoff):
+        return
+    if delivery.file.size != handoff.thing.size:
+        raise ContentLostError(handoff.thing.public_id)
+    if request.method != "GET":
         return
     action: Action = handoff.action
     if not _starts_at_first_byte():

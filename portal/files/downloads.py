@@ -10,8 +10,8 @@ from sqlalchemy import Select, bindparam, select
 from sqlalchemy.orm import aliased
 
 from portal.activity.record import Thing
-from portal.core.database import db
 from portal.core.models import Account, Entry, Share, ShareDownload, SignIn, StoredFile, now
+from portal.core.prepared import Prepared
 from portal.identity import sessions
 from portal.sharing import limits, status
 from portal.sharing.visitor import Visited
@@ -43,7 +43,7 @@ _FILE = StoredFile.__table__.c
 _COLUMNS = [_FILE[name] for name in ("owner_id", "public_id", "name", "size")]
 _COLUMNS += [_FILE["mimetype"], _FILE["storage_key"]]
 _WANTED = (_FILE.public_id == bindparam("public_id")) & _FILE.is_file
-_OWN = (
+_OWN = Prepared(
     sessions.valid(*_COLUMNS, Account.name)
     .join(StoredFile.__table__, may_read())
     .where(_WANTED, SignIn.used_at >= bindparam("noted"))
@@ -58,7 +58,7 @@ def find_own(key: str, public_id: str) -> Found | None:
     :param key: the session's, from the cookie.
     """
     wanted = {"public_id": public_id, "noted": now() - sessions.NOTED_EVERY}
-    row = _one(_OWN, sessions.of_key(key) | wanted)
+    row = _OWN.one_or_none(sessions.of_key(key) | wanted)
     return _found(row) if row else None
 
 
@@ -79,7 +79,7 @@ def _granted() -> Select[*tuple[Any, ...]]:
     )
 
 
-_GRANTED = _granted()
+_GRANTED = Prepared(_granted())
 
 
 def find_granted(share: str, public_id: str, visitor: str) -> tuple[Visited, str, Found] | None:
@@ -91,14 +91,8 @@ def find_granted(share: str, public_id: str, visitor: str) -> tuple[Visited, str
     :param share: its public id, as the file's is, and that of the share's entry.
     """
     wanted = {"share": share, "public_id": public_id, "now": now()}
-    row = _one(_GRANTED, wanted | limits.to(visitor))
+    row = _GRANTED.one_or_none(wanted | limits.to(visitor))
     return (Visited(*row[:4]), row[4], _found(row[5:])) if row else None
-
-
-def _one(statement: Select[*tuple[Any, ...]], wanted: dict[str, Any]) -> Sequence[Any] | None:
-    # No object is made, nor a session of the ORM: that would take four times as long.
-    with db.engine.connect() as connection:
-        return connection.execute(statement, wanted).one_or_none()
 
 
 def _found(row: Sequence[Any]) -> Found:

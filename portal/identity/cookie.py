@@ -28,6 +28,13 @@ class _Signer(TimestampSigner):
         return (value, signed_at) if return_timestamp else value
 
 
+def _derive_keys(serializer: URLSafeTimedSerializer) -> None:
+    """Derive its keys now: else it does with each cookie, which takes as long as to check it."""
+    signer = serializer.make_signer(serializer.salt)
+    serializer.secret_keys = [signer.derive_key(key) for key in serializer.secret_keys]
+    serializer.signer_kwargs = serializer.signer_kwargs | {"key_derivation": "none"}
+
+
 class SessionInterface(SecureCookieSessionInterface):
     """Flask's, with a tolerance for clocks."""
 
@@ -40,6 +47,7 @@ class SessionInterface(SecureCookieSessionInterface):
         if self._made[0] != keys:
             serializer = super().get_signing_serializer(app)
             if serializer is not None:
+                _derive_keys(serializer)
                 serializer.signer = _Signer
             self._made = (keys, serializer)
         return self._made[1]

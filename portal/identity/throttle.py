@@ -13,6 +13,7 @@ import ipaddress
 import logging
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil
 from pathlib import Path
 from typing import cast
@@ -204,8 +205,13 @@ def network_of(address: str) -> str:
 
 def client_address() -> str:
     """Return the address that this request came from, or ``unknown``."""
+    return _normal(request.remote_addr or "")
+
+
+@lru_cache
+def _normal(address: str) -> str:
     try:
-        return str(ipaddress.ip_address(request.remote_addr or ""))
+        return str(ipaddress.ip_address(address))
     except ValueError:
         return "unknown"
 

@@ -35,9 +35,11 @@ def forbid() -> None:
 
 
 def _declare(response: Response) -> Response:
-    # A delivered file has a coding here; programs that send pieces get no page.
-    is_text = response.mimetype in _TEXTS and request.blueprint != "tus" and not response.location
-    if not is_text or "Content-Encoding" in response.headers:
+    # What is handed off says nothing of the answer; programs that send pieces get no page; a
+    # delivered file has a coding here.
+    if response.location or request.blueprint == "tus" or response.mimetype not in _TEXTS:
+        return response
+    if "Content-Encoding" in response.headers:
         return response
     if _may_compress():
         response.vary.add("Accept-Encoding")

@@ -45,9 +45,10 @@ class Protection(CSRFProtect):  # type: ignore[misc]
 
         :raises ForeignOriginError: if only its origin is wrong.
         """
+        if request.method not in current_app.config["WTF_CSRF_METHODS"]:
+            return
         super().protect(apply_exemptions)
-        is_checked = request.method in current_app.config["WTF_CSRF_METHODS"]
-        if not is_checked or (apply_exemptions and (not request.endpoint or self._is_exempt())):
+        if apply_exemptions and (not request.endpoint or self._is_exempt()):
             return
         if (site := request.headers.get("Sec-Fetch-Site")) is not None:
             if site not in OWN_SITES:

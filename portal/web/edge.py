@@ -145,13 +145,15 @@ def _refusal(environ: WSGIEnvironment) -> tuple[str, HTTPStatus] | None:
     """Return what is wrong with an address or a header, and its status."""
     for what, key in (("address", "PATH_INFO"), ("query", "QUERY_STRING")):
         given = environ.get(key, "")
+        if _is_plain(given) and "%" not in given:
+            continue
         if len(given) > _LONGEST_ADDRESS:
             say = f"The {what} is longer than {_LONGEST_ADDRESS} bytes. Send less in it."
             return say, HTTPStatus.REQUEST_URI_TOO_LONG
         if not is_text(_decoded(unquote_to_bytes(given.encode("latin-1", "replace")))):
             return f"The {what} {_UNUSABLE}", HTTPStatus.BAD_REQUEST
     for key, given in environ.items():
-        if not key.startswith("HTTP_"):
+        if not key.startswith("HTTP_") or _is_plain(given):
             continue
         name = key.removeprefix("HTTP_").replace("_", "-").title()
         if len(given) > _LONGEST_HEADER:
@@ -160,6 +162,11 @@ def _refusal(environ: WSGIEnvironment) -> tuple[str, HTTPStatus] | None:
         if not is_text(_decoded(given.encode("latin-1", "replace"))):
             return f"The header {name:.99} {_UNUSABLE}", HTTPStatus.BAD_REQUEST
     return None
+
+
+def _is_plain(given: str) -> bool:
+    """Return whether text is short, and printable ASCII: most is, and this is found out quickly."""
+    return len(given) <= _LONGEST_ADDRESS and given.isascii() and given.isprintable()
 
 
 def _decoded(given: bytes) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +21,9 @@ from portal.sharing import links
 
 from .portal import PASSWORD, prepare, signed_in
 
+_VALUE = re.compile(r"'(?:[^']|'')*'|\b[0-9]+\b")
+_READ_OR_WRITE = ("SELECT", "WITH", "INSERT", "UPDATE", "DELETE")
+
 
 def statements_of_pages(data: Path, rows: int) -> dict[str, list[str]]:
     """Return the statements of each page, by its name, in a portal that is created for it."""
@@ -33,18 +38,26 @@ def statements_of_pages(data: Path, rows: int) -> dict[str, list[str]]:
 
 @contextmanager
 def statements(app: Flask) -> Iterator[list[str]]:
-    """Note each statement of a block."""
+    """Note each statement of a block, without its values, whoever has SQLite run it."""
     noted: list[str] = []
 
-    def note(_c: object, _cursor: object, statement: str, *_: object) -> None:
-        if not statement.startswith("PRAGMA"):  # which reads no table
-            noted.append(statement)
+    def note(statement: str) -> None:
+        if statement.lstrip().startswith(_READ_OR_WRITE):
+            noted.append(_VALUE.sub("?", statement))
+
+    def listen(connection: sqlite3.Connection, *_: object) -> None:
+        connection.set_trace_callback(note)
+
+    def leave(connection: sqlite3.Connection, *_: object) -> None:
+        connection.set_trace_callback(None)
 
     with app.app_context():
         engine = db.engine
-    event.listen(engine, "before_cursor_execute", note)
+    for name, listener in (("checkout", listen), ("checkin", leave)):
+        event.listen(engine, name, listener)
     yield noted
-    event.remove(engine, "before_cursor_execute", note)
+    for name, listener in (("checkout", listen), ("checkin", leave)):
+        event.remove(engine, name, listener)
 
 
 def _fill(count: int) -> dict[str, str]:

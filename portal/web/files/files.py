@@ -25,7 +25,6 @@ from portal.identity.current_user import (
     session_key,
 )
 from portal.storage.content import current_storage
-from portal.storage.disk import ContentLostError
 from portal.web import marks
 from portal.web.flashes import done, list_placed, shorten, taken_hint, tell
 from portal.web.forms import Form, Query, csrf, name_in_url, text
@@ -197,7 +196,6 @@ def as_download(file: Found, detail: str = "", linked: str | None = None) -> Han
     """Return the hand-off of a file to save, which is recorded.
 
     :param detail: as for :func:`portal.activity.record.record`, like the next.
-    :raises ContentLostError: if its content is not there.
     """
     return _recorded(
         file,
@@ -217,25 +215,23 @@ def url_to_show(stored: StoredFile) -> str:
     Where Apache can verify it by itself, not even a film of which hundreds of ranges are asked for
     comes by here again: for some hours, in this browser, until somebody signs out there.
     """
-    file = Found.of(stored)
+    # The view says what is wrong, or sends the file itself.
+    by_view = url_for("files.preview", public_id=stored.public_id)
+    storage, how = current_storage(), _shown_as(Found.of(stored))
+    if not storage.holds(stored.storage_key, stored.size):
+        return by_view
     try:
-        url = signed_url(_path_of(file), expires_in=_SHOWN, bind_to_browser=True, **_shown_as(file))
-    except (HandoffUnavailable, FileRefused, ContentLostError):
-        # The view says what is wrong, or sends the file itself.
-        return url_for("files.preview", public_id=stored.public_id)
+        path = storage.path(stored.storage_key)
+        url = signed_url(path, expires_in=_SHOWN, bind_to_browser=True, **how)
+    except (HandoffUnavailable, FileRefused):
+        return by_view
     done("view", stored)
     return url
 
 
 def _recorded(file: Found, action: Literal["download", "view"], **how: Any) -> Handoff:
-    return RecordedHandoff(_path_of(file), thing=file.thing, actor=file.actor, action=action, **how)
-
-
-def _path_of(file: Found) -> str:
-    storage = current_storage()
-    if not storage.holds(file.storage_key, file.thing.size):
-        raise ContentLostError(file.thing.public_id)
-    return storage.path(file.storage_key)
+    path = current_storage().path(file.storage_key)
+    return RecordedHandoff(path, thing=file.thing, actor=file.actor, action=action, **how)
 
 
 def _shown_as(file: Found) -> dict[str, Any]:

@@ -22,8 +22,9 @@ from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from portal.accounts import accounts
+from portal.activity import record
 from portal.core.database import db
-from portal.core.models import Folder, StoredFile
+from portal.core.models import Activity, Folder, StoredFile
 from portal.core.references import reference
 from portal.files import names, uploads
 from portal.storage import disk
@@ -424,16 +425,25 @@ def test_owner_is_told_that_the_content_is_lost(
     assert bob.get(link).status_code == 404
 
 
-def test_content_that_is_lost_at_the_last_moment_has_the_same_page(
-    alice: FlaskClient, data: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("damage", [_remove, _cut, _make_folder])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("page", ["", "/preview"])
+def test_content_that_is_lost_is_neither_sent_nor_recorded(
+    damage: Callable[[Path], None],
+    method: str,
+    page: str,
+    app: Flask,
+    alice: FlaskClient,
+    data: Path,
 ) -> None:
     upload(alice, "a.txt")
-    link = links(alice)["a.txt"]
-    kept(data)[0].unlink()
-    monkeypatch.setattr(Storage, "holds", lambda *_: True)
-    response = alice.get(link)
+    damage(kept(data)[0])
+    response = alice.open(links(alice)["a.txt"] + page, method=method)
     assert response.status_code == 500
-    assert "content is missing or damaged" in response.text
+    assert "Content-Disposition" not in response.headers
+    with app.app_context():
+        record.bring_in(wait=True)
+        assert not db.session.scalars(select(Activity).where(Activity.handoff.is_not(None))).all()
 
 
 def test_refusals_are_logged_with_who_and_what(
