@@ -40,8 +40,10 @@ METHOD_RULE = """\
     WSGIMapHEADToGET Off
 </IfModule>
 """
-SIZE_RULES = (
-    "# For the log: the file, and its size before it is sent.",
+LOGGED_RULES = (
+    "# For the log: the request's own method, which mod_wsgi has made GET by now; the file, and its"
+    " size before it is sent.",
+    'SetEnvIfExpr "%{THE_REQUEST} =~ m#^([A-Z]+) #" DELEGATE_METHOD=$1',
     'RequestHeader set Flask-Delegate-File "expr=%{REQUEST_FILENAME}"',
     'RequestHeader set Flask-Delegate-Size "expr=%{filesize:%{REQUEST_FILENAME}}"',
 )

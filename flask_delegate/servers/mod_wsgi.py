@@ -169,7 +169,7 @@ class ModWsgi(Server):
             ways.append(f"%{{REQUEST_URI}} =~ m#^{re.escape(area.signed_url)}#")
         condition = " || ".join(f"({one})" for one in ways)
         aliases = "".join(f'Alias "{url}" "{area.root}/"\n' for url in opened_by)
-        metadata = [*_metadata(area.headers), *(apache.SIZE_RULES if choices.receipts else ())]
+        metadata = [*_metadata(area.headers), *(apache.LOGGED_RULES if choices.receipts else ())]
         folder = _FOLDER.format(
             root=area.root,
             sendfile="On" if choices.sendfile else "Off",
@@ -276,8 +276,6 @@ def _condition(token: str, process_group: str | None) -> str:
 def _metadata(headers: Mapping[str, str]) -> list[str]:
     return [
         "# The query's values, and what every file carries.",
-        # mod_wsgi has made the method a GET by now; the request line still has it.
-        'SetEnvIfExpr "%{THE_REQUEST} =~ m#^([A-Z]+) #" DELEGATE_METHOD=$1',
         *(f'SetEnvIfExpr "{pattern}" {names}' for pattern, names in codec.captures()),
         *(f"Header always unset {name}" for name in (*_OWN_HEADERS, *headers)),
         f"Header always unset Content-Security-Policy env={codec.POLICY.variable}",

@@ -37,10 +37,10 @@ def rules(server: str, choices: Choices) -> str:
     [
         (
             "mod_wsgi",
-            "84823daa96a49cf30e7a0cc56e2f4bb6",
+            "329fc60145cfbb6deec9380ed9ac29a6",
             "cce0971714e784fe2824aa3c97b0e9d7",
             "3709e396589a276fcaff0a50a9291cdb",
-            "135b03b3eab9abd36f57bac4aa419a4c",
+            "98d74353c5edf413454be8a7c209a356",
         ),
         (
             "nginx",
