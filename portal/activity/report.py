@@ -245,7 +245,8 @@ def page(
     """Return a page of rows, newest first: those older than the row ``before``."""
     bring_in(wait=False, patience=_PATIENCE)
     place = None if before is None else (before,)
-    return newest_first(rows, (Activity.id,), place, PAGE).map(
+    found = newest_first(rows, (Activity.id,), place, PAGE)
+    return found.fitting(lambda row: f"{row[0].name}{row[0].detail}{row[0].actor}").map(
         lambda row: Line(row[0], row[1], has_names)
     )
 

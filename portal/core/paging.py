@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from markupsafe import escape
 from sqlalchemy import Select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -13,6 +14,23 @@ from .database import db
 
 R = TypeVar("R")
 T = TypeVar("T")
+_ROOM = 32 * 1024
+"""Bytes of what people wrote on a page, as HTML: it stands there up to three times."""
+
+
+def fitting(rows: Sequence[T], written: Callable[[T], str]) -> Sequence[T]:
+    """Return the first rows that a page has room for; at least one, if there are any.
+
+    A page stays short, whatever people wrote: see :mod:`portal.web.places`.
+
+    :param written: what people wrote of a row.
+    """
+    room = _ROOM
+    for number, row in enumerate(rows):
+        room -= len(escape(written(row)).encode())
+        if room < 0 and number:
+            return rows[:number]
+    return rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +48,13 @@ class Page(Generic[T]):
     def map(self, read: Callable[[T], R]) -> Page[R]:
         """Return the page with what a function makes of each row."""
         return Page([read(row) for row in self.rows], self.has_next, self.is_end)
+
+    def fitting(self, written: Callable[[T], str]) -> Page[T]:
+        """Return the rows that there is room for, as :func:`fitting`; of a list's end, the last."""
+        if self.is_end:
+            return Page(fitting(self.rows[::-1], written)[::-1], is_end=True)
+        rows = fitting(self.rows, written)
+        return Page(rows, self.has_next or len(rows) < len(self.rows))
 
 
 def newest_first(

@@ -12,19 +12,16 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Literal, NamedTuple
 
-from markupsafe import escape
 from sqlalchemy import Select, bindparam, select, tuple_
 
-from portal.core import text
+from portal.core import paging, text
 from portal.core.database import db
 from portal.core.models import Account, Entry, Folder
 
 PAGE = 100
 """Entries on a page; fewer where their names are long."""
-_NAMES = 32 * 1024
-"""Bytes of the names on a page, as HTML: each stands there three times, and a page stays short."""
 MOST_FOUND = 100
-"""Entries that a search shows."""
+"""Entries that a search shows; fewer where their names are long."""
 
 SORTS: Mapping[str, str] = {"name": "sort_key", "size": "size", "date": "created_at"}
 """What a list can be sorted by, and the columns of it."""
@@ -111,13 +108,8 @@ def page(
 
 def _fitting(found: Sequence[Listed]) -> tuple[Sequence[Listed], bool]:
     """Return what a page has room for, and whether something is left over."""
-    room, most = _NAMES, 0
-    for entry in found[:PAGE]:
-        room -= len(escape(entry.name).encode())
-        if room < 0 and most:
-            break
-        most += 1
-    return found[:most], len(found) > most
+    kept = paging.fitting(found[:PAGE], lambda entry: entry.name)
+    return kept, len(kept) < len(found)
 
 
 def search(account: Account, words: str) -> Sequence[Listed]:

@@ -14,6 +14,8 @@ from portal.core.models import Entry
 
 DEEPEST = 50
 """Folders inside one another: what archives and other systems still take."""
+_LONGEST = 240
+"""Characters of a location that lists show."""
 _ENDLESS = 2 * DEEPEST
 """What only a damaged database has: folders that lie in one another."""
 
@@ -124,12 +126,16 @@ def descendants(
 def locations(folder_ids: Collection[int]) -> Mapping[int, str]:
     """Return where folders lie, such as ``Projects / 2026``, by their ids.
 
-    The root folder is an empty string.
+    The root folder is an empty string. What is very long is shortened in the middle.
     """
     return {
-        folder_id: " / ".join(step.name for step in path if not step.is_root)
+        folder_id: _shortened(" / ".join(step.name for step in path if not step.is_root))
         for folder_id, path in paths(set(folder_ids)).items()
     }
+
+
+def _shortened(path: str) -> str:
+    return path if len(path) <= _LONGEST else f"{path[: _LONGEST // 2]} … {path[-_LONGEST // 2 :]}"
 
 
 def depth(folder_id: int) -> int:

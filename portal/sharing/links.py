@@ -93,7 +93,8 @@ def of_owner(kind: type[L], account: Account, before: int | None = None) -> Page
     """Return a page of an account's links of one kind, newest first: those before an id, if any."""
     mine = select(kind).where(kind.owner_id == account.id)
     place = None if before is None else (before,)
-    return newest_first(mine, (kind.id,), place, PAGE).map(lambda row: row[0])
+    links = newest_first(mine, (kind.id,), place, PAGE).map(lambda row: row[0])
+    return links.fitting(lambda link: f"{link.note}{target(link).name}")
 
 
 def shares_of(entry: Entry) -> Sequence[Share]:

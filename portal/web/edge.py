@@ -150,7 +150,11 @@ def _refusal(environ: WSGIEnvironment) -> tuple[str, HTTPStatus] | None:
         if len(given) > _LONGEST_ADDRESS:
             say = f"The {what} is longer than {_LONGEST_ADDRESS} bytes. Send less in it."
             return say, HTTPStatus.REQUEST_URI_TOO_LONG
-        if not is_text(_decoded(unquote_to_bytes(given.encode("latin-1", "replace")))):
+        try:
+            is_usable = is_text(unquote_to_bytes(given.encode("latin-1")).decode())
+        except UnicodeError:
+            is_usable = False
+        if not is_usable:
             return f"The {what} {_UNUSABLE}", HTTPStatus.BAD_REQUEST
     for key, given in environ.items():
         if not key.startswith("HTTP_") or _is_plain(given):
@@ -159,7 +163,8 @@ def _refusal(environ: WSGIEnvironment) -> tuple[str, HTTPStatus] | None:
         if len(given) > _LONGEST_HEADER:
             say = f"The header {name:.99} is longer than {_LONGEST_HEADER} bytes. Send less in it."
             return say, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-        if not is_text(_decoded(given.encode("latin-1", "replace"))):
+        # One of another application, such as a cookie, may have another encoding.
+        if not is_text(given.encode("latin-1", "replace").decode(errors="replace")):
             return f"The header {name:.99} {_UNUSABLE}", HTTPStatus.BAD_REQUEST
     return None
 
@@ -167,10 +172,6 @@ def _refusal(environ: WSGIEnvironment) -> tuple[str, HTTPStatus] | None:
 def _is_plain(given: str) -> bool:
     """Return whether text is short, and printable ASCII: most is, and this is found out quickly."""
     return len(given) <= _LONGEST_ADDRESS and given.isascii() and given.isprintable()
-
-
-def _decoded(given: bytes) -> str:
-    return given.decode(errors="replace")
 
 
 def _refuse(

@@ -12,6 +12,7 @@ from wtforms.validators import DataRequired  # type: ignore[import-untyped]
 
 from flask_delegate import FileRefused, Handoff, HandoffUnavailable, delegated, signed_url
 from portal.activity.record import RecordedHandoff
+from portal.core import paging
 from portal.core.models import Folder, StoredFile
 from portal.files import entries, listing, names, tree, unfinished
 from portal.files.downloads import Found, find_own
@@ -125,14 +126,12 @@ def search() -> ResponseReturnValue:
     """Find entries by a part of their names."""
     words = SearchQuery().q.data
     found = listing.search(current_account(), words)
-    return render_template(
-        "files/search.html",
-        words=words,
-        found=found[: listing.MOST_FOUND],
-        more=len(found) > listing.MOST_FOUND,
-        most=listing.MOST_FOUND,
-        locations=tree.locations([one.parent_id for one in found]),
-    )
+    places = tree.locations([one.parent_id for one in found])
+    shown = found[: listing.MOST_FOUND]
+    shown = paging.fitting(shown, lambda entry: entry.name + places[entry.parent_id])
+    more = len(shown) < len(found)
+    values = {"words": words, "found": shown, "more": more, "locations": places}
+    return render_template("files/search.html", **values)
 
 
 # To check the form's token, the form must be read, and its files with it. The check for all forms

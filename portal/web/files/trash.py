@@ -28,10 +28,12 @@ def show() -> ResponseReturnValue:
     owner_id, asked = current_account().id, ListQuery().after.data
     before = marks.find_entry(owner_id, asked, _place_of)
     page = trash.page(owner_id, before, listing.PAGE)
+    places = tree.locations([entry.parent_id or 0 for entry, _ in page.rows])
+    page = page.fitting(lambda row: row[0].name + places[row[0].parent_id or 0])
     return render_template(
         "files/trash.html",
         page=page,
-        locations=tree.locations([entry.parent_id or 0 for entry, _ in page.rows]),
+        locations=places,
         expiry=trash.expiry,
         days=current_app.config["TRASH_DAYS"],
         has_previous=before is not None,

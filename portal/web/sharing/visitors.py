@@ -19,6 +19,8 @@ from portal.files.downloads import Found
 from portal.files.policy import may_visit
 from portal.identity import throttle
 from portal.sharing import limits, links, visitor
+from portal.storage.content import current_storage
+from portal.storage.disk import ContentLostError
 from portal.web import marks
 from portal.web.files.entries import send_zip
 from portal.web.files.files import ListQuery, as_download
@@ -81,9 +83,14 @@ def folder(public_id: str, entry_id: str) -> ResponseReturnValue:
 
 @share_page.post("/shared/<public_id>/files/<entry_id>")
 def begin_download(public_id: str, entry_id: str) -> ResponseReturnValue:
-    """Count a download, and redirect to it. Viewing and resuming are not counted."""
+    """Count a download, and redirect to it. Viewing and resuming are not counted.
+
+    :raises ContentLostError: if the file's content is not there.
+    """
     share = entered_link(Share, public_id)
     entry = _entry_or_404(StoredFile, share, entry_id)
+    if not current_storage().holds(entry.storage_key, entry.size):
+        raise ContentLostError(entry.public_id)  # which is not counted
     if not limits.begin_download(share, entry, visitor.visitor_id()):
         refuse(share)
     return redirect(url_for("share_page.download", public_id=public_id, entry_id=entry_id), 303)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from portal.web.headers import CONSTANT
@@ -101,3 +102,35 @@ def test_host_that_is_not_trusted_is_refused_in_a_sentence(make_app: Callable[..
     assert refused.status_code == 400
     assert "PORTAL_TRUSTED_HOSTS" in refused.text
     assert refused.headers["X-Content-Type-Options"] == "nosniff"
+
+
+_NOT_UTF_8 = [
+    "\xff",
+    "a\x80",
+    "%ff",
+    "%C3%28",
+    "%ed%a0%80",
+    "%c0%af",
+    "%f4%90%80%80",
+    "é%e9",
+]
+
+
+@pytest.mark.parametrize("written", [*_NOT_UTF_8, "%00", "%7f", "\x07"])
+@pytest.mark.parametrize("where", ["PATH_INFO", "QUERY_STRING"])
+@pytest.mark.parametrize("path", ["/sign-in", "/search", "/"])
+def test_address_that_cannot_be_read_is_refused_in_a_sentence(
+    written: str, where: str, path: str, alice: FlaskClient
+) -> None:
+    base = {"PATH_INFO": path, "QUERY_STRING": "next="}
+    response = alice.get("/", environ_overrides={**base, where: base[where] + written})
+    assert response.status_code == 400
+    assert "has control characters, or is not UTF-8" in response.text
+
+
+@pytest.mark.parametrize("written", ["é", "%C3%A9", "%e2%82%ac", "a+b%20c", "%25ff", "%"])
+def test_address_that_can_be_read_is_taken(written: str, alice: FlaskClient) -> None:
+    query = f"q={written}".encode().decode("latin-1")
+    response = alice.get("/", environ_overrides={"PATH_INFO": "/search", "QUERY_STRING": query})
+    assert response.status_code == 200
+    assert "Nothing found" in response.text

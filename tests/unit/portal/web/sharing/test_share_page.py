@@ -498,6 +498,24 @@ def test_form_names_the_number_of_files_that_it_can_have(
         assert len(kept(data)) == kept_then
 
 
+@pytest.mark.parametrize("left", [None, b"", b"shorte", b"longer than it was"])
+def test_lost_file_is_not_counted(
+    left: bytes | None, app: Flask, alice: FlaskClient, visit: Visitor, data: Path
+) -> None:
+    upload(alice, "a.txt", b"as sent")
+    visitor = visit(link := share(alice, links(alice)["a.txt"], download_limit="1"))
+    (stored,) = kept(data)
+    stored.unlink() if left is None else stored.write_bytes(left)
+    answer = begin(visitor, link)
+    assert answer.status_code == 500
+    assert "content is missing or damaged" in answer.text
+    assert downloads(app) == 0
+    stored.write_bytes(b"as sent")
+    with visitor.get(begin(visitor, link).location) as file:
+        assert file.data == b"as sent"
+    assert downloads(app) == 1
+
+
 def test_archive_that_is_refused_counts_nothing(
     app: Flask, alice: FlaskClient, visit: Visitor
 ) -> None:
