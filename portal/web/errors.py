@@ -220,8 +220,9 @@ _HANDLERS: dict[type[Exception], Callable[[Any], ResponseReturnValue]] = {
     # It may be the account of this session, so the page must not look for it.
     ObjectDeletedError: lambda _: _page(404, anonymous=True),
     BusyError: lambda _: _try_later(
-        "The portal is sending as many ZIPs and other long answers as it can. Try again in a"
-        " minute, or download the files one by one.",
+        "The portal is sending as many ZIPs and other long answers as it can, or as many of yours"
+        " as it may. Try again in a minute, or when one of yours has ended. Files can be downloaded"
+        " one by one meanwhile.",
         anonymous=False,
     ),
     NotRecordedError: lambda _: _try_later(
