@@ -516,7 +516,8 @@ def test_no_process_of_the_portal_has_a_hand_in_the_guard(installed: Installed) 
         container.must("cp", "-a", "/root/key", key)
         again = container.install(installed.server)
     assert "evil" not in after
-    assert re.sub("[0-9a-f]{32}", "", after) == re.sub("[0-9a-f]{32}", "", before)
+    keys = "[0-9a-f]{32}|[0-9a-f]{15}"
+    assert re.sub(keys, "", after) == re.sub(keys, "", before)
     assert again.returncode == 0, again.stderr
     assert container.must("cat", "/etc/portal/guard.conf") == before
 
