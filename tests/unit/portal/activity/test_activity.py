@@ -350,6 +350,12 @@ def test_strange_filters_break_nothing(query: str, alice: FlaskClient) -> None:
     assert alice.get(f"/activity.csv?{query}").status_code == 200
 
 
+def recorded(app: Flask) -> list[tuple[str, str]]:
+    with app.app_context():
+        rows = db.session.execute(sa.select(Activity.action, Activity.name).order_by(Activity.id))
+        return [(action, name) for action, name in rows]
+
+
 NO_DAYS = (
     *("abc", "tomorrow", "2026-W50", "2026-W50-1", "20261231", "2026-12", "2026-2-3", "2026"),
     *("2026-02-30", "2026-00-10", "0000-01-01", "-2026-01-01", "10000-01-01", "١٢٣٤-01-01"),
@@ -360,9 +366,10 @@ NO_DAYS = (
 @pytest.mark.parametrize("path", ["/activity", "/activity.csv"])
 @pytest.mark.parametrize("field", ["since", "until"])
 def test_day_that_cannot_be_read_is_refused_and_nothing_is_sent(
-    field: str, path: str, alice: FlaskClient
+    field: str, path: str, app: Flask, alice: FlaskClient
 ) -> None:
     upload(alice, "a.txt")
+    before = recorded(app)
     for day in NO_DAYS:
         response = alice.get(path, query_string={field: day})
         assert (response.status_code, response.mimetype) == (422, "text/html")
@@ -371,25 +378,30 @@ def test_day_that_cannot_be_read_is_refused_and_nothing_is_sent(
         assert "<bdi>a.txt</bdi>" not in response.text
         assert 'action="/activity"' in response.text
         assert "matches" not in response.text
+    assert recorded(app) == before != []
 
 
 @pytest.mark.parametrize("path", ["/activity", "/activity.csv"])
-def test_reversed_days_are_refused(path: str, alice: FlaskClient) -> None:
+def test_reversed_days_are_refused(path: str, app: Flask, alice: FlaskClient) -> None:
     upload(alice, "a.txt")
+    before = recorded(app)
     response = alice.get(path, query_string={"since": "2026-02-01", "until": "2026-01-31"})
     assert (response.status_code, response.mimetype) == (422, "text/html")
     assert "The first day is after the last one." in response.text
     same = {"since": f"{now():%Y-%m-%d}", "until": f"{now():%Y-%m-%d}"}
     assert alice.get(path, query_string=same).status_code == 200
+    assert recorded(app) == before
 
 
-def test_filter_that_cannot_match_shows_and_saves_nothing(alice: FlaskClient) -> None:
+def test_filter_that_cannot_match_shows_and_saves_nothing(app: Flask, alice: FlaskClient) -> None:
     upload(alice, "a.txt")
+    before = recorded(app)
     for query in ("name=" + "x" * 5000, "actor=" + "x" * 65, "action=x"):
         for path in ("/activity", "/activity.csv"):
             response = alice.get(f"{path}?{query}")
             assert (response.status_code, response.mimetype) == (422, "text/html")
             assert "<bdi>a.txt</bdi>" not in response.text
+    assert recorded(app) == before
 
 
 def test_page_that_is_none_is_the_first(alice: FlaskClient) -> None:
@@ -475,7 +487,7 @@ def test_log_has_no_link_that_was_opened(app: Flask) -> None:
 
 
 def test_account_that_is_deleted_meanwhile_fails_no_request(
-    alice: FlaskClient, monkeypatch: pytest.MonkeyPatch
+    app: Flask, alice: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upload(alice, "a.txt")
     link = links(alice)["a.txt"]
@@ -492,3 +504,6 @@ def test_account_that_is_deleted_meanwhile_fails_no_request(
     form = {"csrf_token": token(alice), "name": "b.txt"}
     answer = alice.post(f"/entries/{public_id(link)}/rename", data=form)
     assert answer.status_code < 500
+    with app.app_context():
+        assert db.session.scalars(sa.select(Account).where(Account.name == "alice")).all() == []
+        assert db.session.scalars(sa.select(Entry.name).where(Entry.is_file)).all() == ["b.txt"]

@@ -187,6 +187,7 @@ def test_link_says_kindly_why_it_does_not_work(
     unknown = visitor.get(f"{link}x")
     assert unknown.status_code == 404
     assert "This link does not work" in unknown.text
+    assert downloads(app) == 0
 
 
 def test_link_dies_with_its_file_and_its_owners_account(
@@ -211,6 +212,11 @@ def test_link_dies_with_its_file_and_its_owners_account(
         db.session.commit()
     assert visitor.get(home_of(visitor, other)).status_code == 410
     assert visitor.get(url).status_code == 410
+    with app.app_context():
+        assert db.session.scalars(select(Share.downloads)).all() == [1, 1]
+        bring_in(wait=True)
+        sent = select(Activity.name).where(Activity.action == "download")
+        assert db.session.scalars(sent).all() == ["a.txt"]
 
 
 def test_password_cannot_be_walked_around(app: Flask, alice: FlaskClient, visit: Visitor) -> None:
@@ -459,13 +465,17 @@ def test_upload_that_breaks_tells_what_was_kept(
     assert list(links(alice, folder)) == ["a.txt"]
 
 
-def test_form_that_is_refused_leaves_no_message(alice: FlaskClient, visit: Visitor) -> None:
+def test_form_that_is_refused_leaves_no_message(
+    alice: FlaskClient, visit: Visitor, data: Path
+) -> None:
     folder = make_folder(alice, "Inbox")
     visitor = visit(link := ask(alice, folder))
     home = home_of(visitor, link)
     form = {"csrf_token": "wrong", "file": (io.BytesIO(b"x"), "a.txt")}
     assert visitor.post(f"/uploads{home}", data=form).status_code == 400
     assert "Select a file first" not in visitor.get(home).text
+    assert kept(data) == []
+    assert links(alice, folder) == {}
 
 
 def test_more_files_than_may_come_are_not_written_to_disk(
@@ -516,6 +526,26 @@ def test_lost_file_is_not_counted(
     assert downloads(app) == 1
 
 
+def test_archive_with_a_lost_file_is_not_counted(
+    app: Flask, alice: FlaskClient, visit: Visitor, data: Path
+) -> None:
+    folder = make_folder(alice, "Shared")
+    upload(alice, "a.txt", b"as sent", page=folder)
+    visitor = visit(link := share(alice, folder, download_limit="1"))
+    home = home_of(visitor, link)
+    url, page = f"{home}/folders/{public_id(folder)}/zip", visitor.get(home).text
+    (stored,) = kept(data)
+    stored.unlink()
+    answer = _post(visitor, url, page)
+    assert (answer.status_code, downloads(app)) == (REDIRECT, 0)
+    with app.app_context():
+        assert not db.session.scalars(select(Activity).where(Activity.action == "archive")).all()
+    stored.write_bytes(b"as sent")
+    with _post(visitor, url, page) as archive:
+        assert archive.mimetype == "application/zip"
+    assert downloads(app) == 1
+
+
 def test_archive_that_is_refused_counts_nothing(
     app: Flask, alice: FlaskClient, visit: Visitor
 ) -> None:
@@ -563,6 +593,7 @@ def test_strange_sizes_are_refused_at_once(size: str, alice: FlaskClient) -> Non
     assert answer.status_code == 422
     assert "Enter a size in MiB" in answer.text
     assert time.process_time() - began < 2
+    assert "No links yet" in alice.get("/links").text
 
 
 @pytest.mark.parametrize("number", ["0" * 11 + "1" + "9" * 20, "9" * 5000, "-1", "1.5", "\u0663"])
@@ -571,6 +602,7 @@ def test_strange_numbers_are_refused(number: str, alice: FlaskClient) -> None:
     entry = public_id(links(alice)["a.txt"])
     form = {"csrf_token": token(alice), "download_limit": number}
     assert alice.post(f"/entries/{entry}/share", data=form).status_code == 422
+    assert "No links yet" in alice.get("/links").text
 
 
 def test_every_problem_is_shown_beside_what_was_entered(alice: FlaskClient) -> None:
