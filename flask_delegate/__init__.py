@@ -11,6 +11,7 @@ from .exceptions import HandoffUnavailable as HandoffUnavailable
 from .exceptions import LostCookies as LostCookies
 from .exceptions import NotAFile as NotAFile
 from .exceptions import PathRefused as PathRefused
+from .exceptions import StoreUnavailable as StoreUnavailable
 from .exceptions import UnknownArea as UnknownArea
 from .exceptions import UnmintedRedirect as UnmintedRedirect
 from .extension import Delegate as Delegate

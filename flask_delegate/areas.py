@@ -1,4 +1,7 @@
-"""A private area: a folder of files and the internal URL under which the web server knows it."""
+"""A private area: files, and the internal URL under which the web server knows them.
+
+They lie in a folder, or in an object store.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from itertools import combinations
 from pathlib import Path
 
 from .exceptions import ConfigurationError
+from .stores.store import Store
 
 DEFAULT_AREA = "default"
 
@@ -23,7 +27,8 @@ class Area:
     """One private area.
 
     Its root is the folder: absolute, with every symbolic link resolved and no trailing slash. It is
-    pinned at start-up: the web server's rules name this very spelling.
+    pinned at start-up: the web server's rules name this very spelling. Of an area in a store it is
+    the URL of what the area has there.
     """
 
     name: str  # how views refer to it
@@ -32,6 +37,7 @@ class Area:
     backend: str  # how its files are sent: a value of DELEGATE_BACKEND
     signed_url: str | None = None  # the prefix of URLs that the server verifies by itself
     headers: Mapping[str, str] = field(default_factory=dict, hash=False)  # of every delivered file
+    store: Store | None = None  # none: the files lie in a folder
 
     @property
     def urls(self) -> tuple[str, ...]:
@@ -98,15 +104,15 @@ def checked_url(url: object, key: str) -> str:
 
 
 def check_disjoint(areas: Sequence[Area]) -> None:
-    """Refuse areas whose folders or URLs lie within one another.
+    """Refuse areas whose files or URLs lie within one another.
 
     :raises ConfigurationError: naming the two areas.
     """
     for one, other in combinations(areas, 2):
         if overlap(one.root, other.root):
-            folders = f"{one.name!r} ({one.root}) and {other.name!r} ({other.root})"
-            cure = "Use a separate folder for each area."
-            raise ConfigurationError("DELEGATE_AREAS", f"the folders of {folders} overlap.", cure)
+            both = f"{one.name!r} ({one.root}) and {other.name!r} ({other.root})"
+            cure = "Use a separate folder, or a prefix or bucket, for each area."
+            raise ConfigurationError("DELEGATE_AREAS", f"the files of {both} overlap.", cure)
     urls = [(url, area.name) for area in areas for url in area.urls]
     for (mine, my_area), (theirs, their_area) in combinations(urls, 2):
         if overlap(mine, theirs):

@@ -41,6 +41,16 @@ def _checked_log(_context: click.Context, _parameter: object, path: str | None) 
     return path
 
 
+def _checked_resolver(
+    _context: click.Context, _parameter: object, address: str | None
+) -> str | None:
+    if address is not None and not re.fullmatch(r"(?:[0-9.]+|\[[0-9A-Fa-f:]+\])(?::\d+)?", address):
+        raise click.BadParameter(
+            "use an IP address, in brackets if it is IPv6, and a port if needed."
+        )
+    return address
+
+
 _OUTPUT = click.Option(
     ["--output"],
     type=click.Path(path_type=Path),
@@ -70,6 +80,21 @@ _CHOICES = {
         metavar="FILE",
         callback=_checked_log,
         help="Have the server write how each download ended to FILE.",
+    ),
+    "store_connections": click.Option(
+        ["--store-connections"],
+        type=click.IntRange(1, 10_000),
+        default=10,
+        show_default=True,
+        help="How many objects each process of Apache sends from a store at once. Each holds a"
+        " thread: choose at most half of ThreadsPerChild.",
+    ),
+    "resolver": click.Option(
+        ["--resolver"],
+        metavar="ADDRESS",
+        callback=_checked_resolver,
+        help="The name server that nginx asks for the address of a store, for as long as its answer"
+        " is valid. The default is to ask the system's once, as nginx starts.",
     ),
 }
 

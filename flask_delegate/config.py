@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -15,16 +15,21 @@ from . import areas
 from .areas import DEFAULT_AREA, Area, overlap, setting
 from .exceptions import ConfigurationError, UnknownArea
 from .servers import AUTO, SERVERS, STREAM, server_of
+from .servers.mod_wsgi import ModWsgi
+from .stores.sigv4 import StoreKeys
+from .stores.store import Store, checked_keys, checked_store
 
 DEFAULTS: Mapping[str, Any] = {
     "DELEGATE_ROOT": None,
     "DELEGATE_URL": "/private/",
     "DELEGATE_SIGNED_URL": None,
     "DELEGATE_AREAS": {},
+    "DELEGATE_STORE_KEYS": {},
     "DELEGATE_BACKEND": AUTO,
     "DELEGATE_HEADERS": {},
 }
 
+_PLACES = ({"root", "url"}, {"store", "url"})
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
 # Printable ASCII; Apache and nginx would expand '$', and Apache reads 'expr=' as an expression.
 _HEADER_VALUE = re.compile(r"(?!expr=)(?:[\x21-\x7e]|(?<=[^ ]) (?=[^ ]))+")
@@ -65,7 +70,8 @@ def parse(app: Flask) -> Settings:
     _check_text(app.config)
     entries = dict(_entries(app.config))
     headers = _headers(app.config["DELEGATE_HEADERS"])
-    found = {name: _area(name, entry, headers) for name, entry in entries.items()}
+    keys = _store_keys(app.config, entries)
+    found = {name: _area(name, entry, headers, keys.get(name)) for name, entry in entries.items()}
     areas.check_disjoint(tuple(found.values()))
     for area in found.values():
         _check_not_static(app, area)
@@ -121,23 +127,60 @@ def _check_entry(name: object, entry: Any) -> None:
     if not isinstance(name, str) or name == DEFAULT_AREA or not name.isidentifier():
         cure = f"Use letters, digits and '_'; {DEFAULT_AREA!r} is the area of DELEGATE_ROOT."
         raise ConfigurationError(key, "is not a usable name.", cure)
-    if not isinstance(entry, Mapping) or set(entry) - {"backend", "signed_url"} != {"root", "url"}:
-        cure = "Set 'root', 'url' and, if needed, 'backend' and 'signed_url'."
-        raise ConfigurationError(key, f"{entry!r} does not fit.", cure)
+    if not isinstance(entry, Mapping) or set(entry) - {"backend", "signed_url"} not in _PLACES:
+        # Somebody may have written keys there: repeat names only.
+        names = ", ".join(map(repr, entry)) if isinstance(entry, Mapping) else ""
+        cure = "Set 'url', either 'root' or 'store', and, if needed, 'backend' and 'signed_url'."
+        raise ConfigurationError(key, f"does not fit: it has {names or 'no settings'}.", cure)
 
 
-def _area(name: str, entry: Mapping[str, Any], headers: Mapping[str, str]) -> Area:
+def _store_keys(
+    config: MutableMapping[str, Any], entries: Mapping[str, Mapping[str, Any]]
+) -> Mapping[str, StoreKeys]:
+    """Return the keys of each area's store, and hide them in the configuration."""
+    given = config["DELEGATE_STORE_KEYS"]
+    if not isinstance(given, Mapping):
+        cure = 'Write {"media": (key id, secret)}.'
+        raise ConfigurationError("DELEGATE_STORE_KEYS", "is not a mapping.", cure)
+    stored = [name for name, entry in entries.items() if "store" in entry]
+    if unknown := sorted(map(str, set(given) - set(stored))):
+        problem = f"has keys for {', '.join(unknown)}, of which none lies in a store."
+        cure = "Name areas of DELEGATE_AREAS that have a 'store'."
+        raise ConfigurationError("DELEGATE_STORE_KEYS", problem, cure)
+    found = {name: checked_keys(given.get(name), name) for name in stored}
+    config["DELEGATE_STORE_KEYS"] = {name: found[name] for name in given}
+    return found
+
+
+def _area(
+    name: str, entry: Mapping[str, Any], headers: Mapping[str, str], keys: StoreKeys | None
+) -> Area:
+    store = checked_store(entry["store"], setting(name, "store"), keys) if keys else None
     area = Area(
         name,
-        areas.checked_root(entry["root"], setting(name, "root")),
+        store.url if store else areas.checked_root(entry["root"], setting(name, "root")),
         areas.checked_url(entry["url"], setting(name, "url")),
         _backend(entry["backend"], setting(name, "backend")),
         entry["signed_url"],
         headers,
+        store,
     )
+    if store is not None:
+        _check_store(area, store)
     if area.signed_url is not None:
         _check_signed_url(area, setting(name, "signed_url"))
     return area
+
+
+def _check_store(area: Area, store: Store) -> None:
+    if problem := server_of(area).why_unable(store):
+        able = [one.name for one in SERVERS.values() if not one.why_unable(store)]
+        cure = f"Use one of {', '.join([AUTO] * (ModWsgi.name in able) + able)}."
+        raise ConfigurationError(setting(area.name, "backend"), problem, cure)
+    if area.signed_url is not None:
+        problem = "of an area in a store: the store's own signature would have to be in the URL."
+        cure = "Leave it out, and hand the objects off."
+        raise ConfigurationError(setting(area.name, "signed_url"), problem, cure)
 
 
 def _check_signed_url(area: Area, key: str) -> None:
@@ -154,7 +197,7 @@ def _check_not_static(app: Flask, area: Area) -> None:
     if app.static_folder is None:
         return
     static = os.path.realpath(app.static_folder)
-    if overlap(area.root, static):
+    if area.store is None and overlap(area.root, static):
         problem = f"{area.root!r} overlaps the static folder {static!r}, which is public."
         cure = "Keep private files elsewhere."
         raise ConfigurationError(setting(area.name, "root"), problem, cure)

@@ -15,7 +15,8 @@ from urllib.parse import quote
 from .areas import Area
 from .handoff import Handoff
 from .media_types import guess
-from .resolve import PrivateFile
+from .resolve import PrivateFile, resolve
+from .stores.objects import StoredObject, locate
 
 UNKNOWN = "application/octet-stream"
 
@@ -48,7 +49,7 @@ _ATTR_CHAR = "!#$&+-.^_`|~"  # RFC 8187, 3.2.1
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A resolved file and everything that the client is told of it.
+    """A resolved file, or an object in a store, and everything that the client is told of it.
 
     Its ``id`` finds the hand-off in the server's log: see :mod:`flask_delegate.receipts`. A
     subclass of :class:`Handoff` carries to the receivers of ``file_delegated`` what else they need.
@@ -57,7 +58,7 @@ class Delivery:
     id: str  # 16 characters; not a secret
     handoff: Handoff  # what the view returned
     area: Area  # where the file lies
-    file: PrivateFile  # what to send
+    file: PrivateFile | StoredObject  # what to send
     content_type: str  # the header Content-Type
     disposition: str  # the header Content-Disposition
     max_age: int | None  # seconds
@@ -79,7 +80,17 @@ class Delivery:
         return headers
 
 
-def describe(handoff: Handoff, area: Area, file: PrivateFile) -> Delivery:
+def find(handoff: Handoff, area: Area) -> PrivateFile | StoredObject:
+    """Return what a view asks for, safe to deliver. No store is asked whether it is there.
+
+    :raises FileRefused: if it is not a readable regular file below the root, or cannot be a key.
+    """
+    if area.store is None:
+        return resolve(area.root, handoff.path)
+    return locate(area.store, handoff.path, handoff.size, handoff.etag)
+
+
+def describe(handoff: Handoff, area: Area, file: PrivateFile | StoredObject) -> Delivery:
     """Settle name, type and policies.
 
     :raises ValueError: if the media type given is not one.

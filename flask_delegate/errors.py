@@ -8,9 +8,22 @@ from inspect import signature
 from flask import Flask, current_app
 from flask.globals import app_ctx
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import Forbidden, HTTPException, InternalServerError, NotFound
+from werkzeug.exceptions import (
+    Forbidden,
+    HTTPException,
+    InternalServerError,
+    NotFound,
+    ServiceUnavailable,
+)
 
-from .exceptions import AccessDenied, DelegateError, FileRefused, FileUnreadable
+from .exceptions import (
+    AccessDenied,
+    DelegateError,
+    FileRefused,
+    FileUnreadable,
+    StoreUnavailable,
+)
+from .servers.base import RETRY_AFTER
 from .signals import file_refused
 
 # From Flask 3.2 on, the methods that dispatch a request take the context first.
@@ -20,7 +33,7 @@ _TAKES_CONTEXT = "ctx" in signature(Flask.handle_http_exception).parameters
 def answer(error: DelegateError) -> ResponseReturnValue:
     """Log the reason, send the signal, and answer with the application's own error page."""
     translated = _translate(error)
-    is_ours = isinstance(translated, InternalServerError)
+    is_ours = isinstance(translated, InternalServerError | ServiceUnavailable)
     current_app.logger.log(logging.ERROR if is_ours else logging.WARNING, "file refused: %s", error)
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     file_refused.send(app, error=error)
@@ -34,4 +47,6 @@ def _translate(error: DelegateError) -> HTTPException:
         return NotFound() if error.conceal else Forbidden()
     if isinstance(error, FileRefused) and not isinstance(error, FileUnreadable):
         return NotFound()
+    if isinstance(error, StoreUnavailable):
+        return ServiceUnavailable(retry_after=RETRY_AFTER)
     return InternalServerError(original_exception=error)

@@ -6,7 +6,7 @@
     ├── ConfigurationError, UnknownArea, AccessDenied
     ├── FileRefused
     │   └── PathRefused, FileMissing, NotAFile, FileUnreadable
-    └── HandoffUnavailable, UnmintedRedirect, LostCookies
+    └── StoreUnavailable, HandoffUnavailable, UnmintedRedirect, LostCookies
 
 :mod:`flask_delegate.errors` turns them into HTTP answers.
 """
@@ -88,6 +88,19 @@ class NotAFile(FileRefused):
 
 class FileUnreadable(FileRefused):
     """The file exists, but the application's user may not read it."""
+
+
+class StoreUnavailable(DelegateError):
+    """The object store did not answer as it should.
+
+    :param path: the object's key, below the area's prefix.
+    :param root: the URL of what the area has in the store.
+    :param reason: why, in words for the log; never shown to the client.
+    """
+
+    def __init__(self, path: str, root: str, reason: str) -> None:
+        super().__init__(f"{path!r} in the store {root}: {reason}")
+        self.path, self.root, self.reason = path, root, reason
 
 
 class HandoffUnavailable(DelegateError):

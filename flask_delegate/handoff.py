@@ -9,6 +9,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import TypedDict
 
 _POLICY = re.compile(r"[\x20-\x7e]{1,2000}")
+_ETAG = re.compile(r'("?)[\x21\x23-\x7e]{1,200}\1')  # RFC 9110, 8.8.3; a strong one
 _MAX_AGE_LIMIT = 10**9  # seconds; about 31 years, and what the codec has room for
 
 
@@ -22,13 +23,15 @@ class Options(TypedDict, total=False):
     max_age: int | None
     csp: str | None
     rate_limit: int | None
+    size: int | None
+    etag: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Handoff:
     """A file to deliver, as a view returns it. ``None`` leaves a choice to the defaults.
 
-    :param path: relative to the area's root.
+    :param path: relative to the area's root; in an area that lies in a store, an object's key.
     :param area: the area's name; none: the default area.
     :param as_attachment: have the browser save the file rather than show it.
     :param download_name: the name to save it under; none: the file's own.
@@ -41,7 +44,11 @@ class Handoff:
     :param rate_limit: bytes a second; none: no limit. On Apache each limited download holds a
         thread for its whole length, and the rate is a whole number of KiB, at least one. The
         backends ``stream`` and ``xsendfile`` do not limit.
-    :raises ValueError: for a number out of range, or a policy that is not one line of ASCII.
+    :param size: an object's size in bytes, where the view knows it; not needed for a file.
+    :param etag: an object's ETag, as the store gave it, where the view knows it; not needed for a
+        file. With it, ``If-Range`` works; with both, ``HEAD`` does not wait for the store.
+    :raises ValueError: for a number out of range, or a policy or an ETag that is not one line of
+        ASCII.
     """
 
     path: str | os.PathLike[str]
@@ -53,10 +60,15 @@ class Handoff:
     max_age: int | None = None
     csp: str | None = None
     rate_limit: int | None = None
+    size: int | None = None
+    etag: str | None = None
 
     def __post_init__(self) -> None:
         _check_number("max_age", self.max_age, 0, _MAX_AGE_LIMIT, "seconds")
         _check_number("rate_limit", self.rate_limit, 1, 10**15, "bytes a second")
+        _check_number("size", self.size, 0, 10**18, "bytes")
+        if self.etag is not None and not _ETAG.fullmatch(self.etag):
+            raise ValueError("etag must be 1 to 200 printable ASCII characters, without blanks")
         if self.csp is not None and not _POLICY.fullmatch(self.csp):
             raise ValueError("csp must be 1 to 2000 printable ASCII characters on one line")
 

@@ -9,13 +9,12 @@ from wsgiref.types import WSGIEnvironment
 from flask import Flask, Response, current_app, has_request_context, request
 
 from .areas import Area
-from .delivery import Delivery, describe
+from .delivery import Delivery, describe, find
 from .exceptions import HandoffUnavailable
 from .guards.lost_headers import Sent
 from .guards.promises import UNCODED
 from .guards.redirects import MINTED, PRIVATE, SENT
 from .handoff import Handoff, Options
-from .resolve import resolve
 from .servers import AUTO, SERVERS, STREAM, server_of, signing
 from .servers.base import Server
 from .servers.handshake import Keys
@@ -44,11 +43,12 @@ def send(handoff: Handoff) -> Response:
     environ.setdefault(PRIVATE, []).append(True)
     state = state_of(app)
     area = state.settings.area(handoff.area)
-    delivery = describe(handoff, area, resolve(area.root, handoff.path))
+    delivery = describe(handoff, area, find(handoff, area))
     server, keys = _choose(app, state, area, environ)
     _check_length(server, delivery)
     response: Response = app.make_response(server.respond(delivery, keys, environ))
-    header = (server.header, response.headers[server.header]) if server.header else None
+    named = response.headers.get(server.header) if server.header else None
+    header = (server.header, named) if server.header and named else None
     if header:
         environ.setdefault(MINTED, []).append(header[1])
     response.headers[UNCODED[0]] = UNCODED[1]
@@ -103,7 +103,7 @@ def signed_url(
         keys = _loaded_keys(app, state, area, request.environ)
         prefix = signing.outer_prefix(request.environ)
     expires = signing.expiry(expires_in)
-    delivery = describe(handoff, area, resolve(area.root, path))
+    delivery = describe(handoff, area, find(handoff, area))
     _check_length(server_of(area), delivery)
     browser = signing.browser_value() if bind_to_browser else ""
     url = prefix + signing.sign(delivery, keys.signing_key, expires, browser)

@@ -11,17 +11,19 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
+from ..areas import Area
 from ..exceptions import UnknownArea
 from ..state import state_of
 from . import finding
 from .apache_config import Configuration
-from .checks import installation, running, server
+from .checks import installation, running, server, stores
 from .file_access import find_account
 from .finding import Finding, about, without
 from .probe import Case
 from .requests.client import Target, parse_url
 
-_AREA_CHECKS = (*installation.CHECKS, *server.CHECKS)
+_FOLDER_CHECKS = (*installation.CHECKS, *server.CHECKS, *server.FOLDER_CHECKS)
+_STORE_CHECKS = (*stores.CHECKS, *server.CHECKS)
 _FILE = click.Path(dir_okay=False, exists=True, path_type=Path)
 
 
@@ -84,12 +86,19 @@ def examine(case: Case, target: Target | None) -> Iterator[Finding]:
     """Run all checks; what they say contains no secret."""
     secrets = [token for area in case.state.settings.areas.values() for token in case.tokens(area)]
     secrets += [key.decode("utf-8", "replace") for key in case.state.settings.secrets]
+    stored = [area.store.keys for area in case.state.settings.areas.values() if area.store]
+    secrets += [text for keys in stored for text in (keys.secret, keys.session_token) if text]
     secrets += [] if target is None else target.secrets
     general = (installation.settings(case), installation.interpreter(case))
-    local = (about(area, (check(case, area) for check in _AREA_CHECKS)) for area in case.areas)
+    local = (about(area, _local(case, area)) for area in case.areas)
     live = () if target is None else running.examine(case, target)
     for found in chain(general, chain.from_iterable(local), live):
         yield without(secrets, found)
+
+
+def _local(case: Case, area: Area) -> Iterator[Finding]:
+    checks = _FOLDER_CHECKS if area.store is None else _STORE_CHECKS
+    return (check(case, area) for check in checks)
 
 
 def _case(

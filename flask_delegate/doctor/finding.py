@@ -31,6 +31,8 @@ CHECKS = frozenset(
         *("backend", "network", "config", "config-secret", "sendfile"),
         *("apache-modules", "apache-paths", "reach", "probe-file", "probe", "agreement"),
         *("prefix", "longest-path"),
+        *("store-reach", "store-keys", "store-clock", "store-public", "store-outside"),
+        *("store-versioning",),
         *("daemon-mode", "guard", "handoff", "head", "range", "conditional"),
         *("names", "filters", "siblings", "codings", "policies", "length", "fresh"),
         *("signed-url", "signed-url-forged", "listing", "other-paths"),

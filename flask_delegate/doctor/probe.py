@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-import shutil
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,15 +12,15 @@ from types import MappingProxyType
 from flask import Flask
 
 from ..areas import Area
-from ..delivery import Delivery, describe
-from ..resolve import resolve
+from ..delivery import Delivery, describe, find
 from ..state import State
 from .apache_config import Configuration
 from .file_access import Account
+from .places import place_of
 from .requests import http2
 from .requests.client import Reply, Target, answer_to, fetch
 from .requests.families import Attack
-from .route import PREFIX, ROUTE, longest_path, make_token, probe_handoff
+from .route import PREFIX, ROUTE, make_token, probe_handoff
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +88,8 @@ class Visit:
 
     def delivery(self) -> Delivery:
         """Return what the client should be told of the file."""
-        file = resolve(self.area.root, self.probe.name)
-        return describe(probe_handoff(self.area.name, self.probe.name), self.area, file)
+        handoff = probe_handoff(self.area.name, self.probe.name)
+        return describe(handoff, self.area, find(handoff, self.area))
 
 
 @contextmanager
@@ -101,57 +98,39 @@ def longest_probe_file(area: Area) -> Iterator[Probe]:
 
     :raises OSError: if it cannot be created.
     """
-    content = secrets.token_hex(16).encode()
+    content, place = secrets.token_hex(16).encode(), place_of(area)
     probe = Probe(PREFIX + secrets.token_hex(16), content, content)
-    top, path = Path(area.root, probe.name), Path(area.root, longest_path(area, probe.name))
+    path = place.longest(probe.name)
     try:
-        # The web server must be able to read it. A chmod by root could be led elsewhere, by a link
-        # that the area's owner puts in the way.
-        usual = os.umask(0o022)
-        try:
-            path.parent.mkdir(parents=True)
-            path.write_bytes(content)
-        finally:
-            os.umask(usual)
+        place.put(path, content)
         yield probe
     finally:
-        shutil.rmtree(top, ignore_errors=True)
+        place.delete(path)
 
 
 @contextmanager
 def probe_file(
-    root: str,
+    area: Area,
     content: bytes | None = None,
     *,
     ending: str = "",
     beside: Mapping[str, bytes] = MappingProxyType({}),
 ) -> Iterator[Probe]:
-    """Put a probe file into a folder, and delete it at the end.
+    """Put a probe file into an area, and delete it at the end.
 
     :param content: by default, many lines with its marker.
     :param ending: of its name.
     :param beside: what else to put there, by what is added to the name.
     :raises OSError: if it cannot be created.
     """
-    marker = secrets.token_hex(16)
+    marker, place = secrets.token_hex(16), place_of(area)
     lines = "".join(f"{number:04} {marker}\n" for number in range(128)).encode()
     probe = Probe(f"{PREFIX}{secrets.token_hex(16)}{ending}", marker.encode(), content or lines)
     files = {"": probe.content, **beside}
     try:
         for added, its_content in files.items():
-            place(Path(root, probe.name + added), its_content)
+            place.put(probe.name + added, its_content)
         yield probe
     finally:
         for added in files:
-            Path(root, probe.name + added).unlink(missing_ok=True)
-
-
-def place(path: Path, content: bytes) -> None:
-    """Create a file that the server can read, old enough for a strong ETag."""
-    old = time.time() - 3600
-    with path.open("xb", buffering=0) as file:
-        file.write(content)
-        # Whatever the umask: the application and the web server must be able to read it. Not by the
-        # path, where the area's owner could put a link meanwhile.
-        os.fchmod(file.fileno(), 0o644)
-        os.utime(file.fileno(), (old, old))
+            place.delete(probe.name + added)

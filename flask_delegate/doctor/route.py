@@ -7,22 +7,21 @@ wrong with it, the answer is that of a URL that does not exist.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import sys
-from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, abort, current_app, jsonify, request
 from itsdangerous import BadData, URLSafeTimedSerializer
 
 from ..areas import Area
+from ..delivery import find
 from ..handoff import Handoff
-from ..resolve import resolve
 from ..sending import send, why_unready
-from ..servers import server_of, signing
+from ..servers import signing
 from ..servers.handshake import PROCESS_GROUP
 from ..state import state_of
+from .places import place_of
 
 ROUTE = "/.well-known/flask-delegate/"
 PREFIX = "flask-delegate-probe-"
@@ -48,7 +47,7 @@ def make_token(app: Flask, kind: str, area: str, name: str) -> str:
     """Return a token.
 
     :param kind: :data:`REPORT`, :data:`FILE` or :data:`LONGEST`.
-    :param name: the probe file's, or its top folder's: see :func:`longest_path`.
+    :param name: the probe file's, or what its longest path begins with.
     """
     return str(_serializer(app).dumps([kind, area, name]))
 
@@ -66,17 +65,6 @@ def probe_handoff(area: str, name: str) -> Handoff:
         max_age=77,
         csp="default-src 'none'; sandbox",
     )
-
-
-def longest_path(area: Area, name: str) -> str:
-    """Return the longest path that an area's server can open, in characters that URLs quote.
-
-    :param name: the first folder's.
-    """
-    room = server_of(area).longest_path - len(os.fsencode(f"{area.root}/{name}"))
-    width = os.pathconf(area.root, "PC_NAME_MAX")
-    below = f"/{'@' * width}" * (room // width + 1)
-    return name + below[:room].rstrip("/")
 
 
 def _serializer(app: Flask) -> URLSafeTimedSerializer:
@@ -98,11 +86,12 @@ def _answer(token: str) -> Response:
         response = jsonify(_report(areas[area], name))
         response.headers["Cache-Control"] = "no-store"
         return response
-    path = longest_path(areas[area], name) if kind == LONGEST else name
+    path = place_of(areas[area]).longest(name) if kind == LONGEST else name
+    handoff = probe_handoff(area, path)
     # A symbolic link in the file's place is not followed.
-    if kind not in (FILE, LONGEST) or resolve(areas[area].root, path).relative != path:
+    if kind not in (FILE, LONGEST) or find(handoff, areas[area]).relative != path:
         abort(404)
-    return send(probe_handoff(area, path))
+    return send(handoff)
 
 
 def _report(area: Area, name: str) -> dict[str, Any]:
@@ -112,7 +101,7 @@ def _report(area: Area, name: str) -> dict[str, Any]:
     return {
         "process_group": request.environ.get(PROCESS_GROUP),
         "encoding": sys.getfilesystemencoding(),
-        "probe": _seen_here(Path(area.root, name)),
+        "probe": place_of(area).seen(name),
         "root": area.root,
         "url": area.url,
         "backend": area.backend,
@@ -123,11 +112,3 @@ def _report(area: Area, name: str) -> dict[str, Any]:
         "cure": unready and unready.cure,
         "old_key": any(why_unready(request.environ, area, one) is None for one in old),
     }
-
-
-def _seen_here(path: Path) -> str:
-    try:
-        with path.open("rb"):
-            return "readable"
-    except OSError as error:
-        return str(error.strerror)

@@ -69,7 +69,7 @@ def warn_of_losses(app: Flask, environ: WSGIEnvironment, status: str, headers: H
         for name, value in headers
         if (name, value) not in sent.headers and not _PASSES.fullmatch(name)
     ]
-    if not added or not _delivers(sent.delivery, status, headers):
+    if not added or not _delivers(sent, status, headers):
         return
     if not sent.keeps.cookies and (cookies := _lost_cookies(app, added)):
         error = LostCookies(cookies)
@@ -108,8 +108,8 @@ def _is_refresh(app: Flask, name: str, value: str) -> bool:
     return not session.modified or request.cookies.get(name) == value
 
 
-def _delivers(delivery: Delivery, status: str, headers: Headers) -> bool:
+def _delivers(sent: Sent, status: str, headers: Headers) -> bool:
     """Return whether this is the delivered file, not another response such as an error page."""
     names = {name.lower(): value for name, value in headers}
-    described = names.get("content-disposition") == delivery.disposition
-    return status.startswith("2") and (described or "location" in names)
+    described = names.get("content-disposition") == sent.delivery.disposition
+    return status.startswith("2") and (described or sent.handoff in headers)

@@ -50,7 +50,9 @@ def keep_promises(
         is_undone = status[:3] in {"304", "412"}
         if sent.handoff[0] != "Location":  # where Apache sets them all
             others = {sent.handoff[0], UNCODED[0], "Vary"}
-            changes = _restore(headers, [one for one in sent.headers if one[0] not in others])
+            made = [one for one in sent.headers if one[0] not in others]
+            _delete(headers, sent.delivery.headers().keys() - dict(made).keys())
+            changes = _restore(headers, made)
             _report(app, sent, [] if is_undone else changes)
             _vary(headers)
         return "200 OK" if is_undone else None
@@ -75,6 +77,12 @@ def _delivers(sent: Sent, status: str, headers: Headers) -> bool:
     """Return whether this is the file: it has something that was made for this file alone."""
     made = [header for header in sent.headers if header[0].lower() in _OF_THE_FILE]
     return status.startswith(("2", "304")) and any(header in made for header in headers)
+
+
+def _delete(headers: Headers, names: Iterable[str]) -> None:
+    """Delete headers that the server gets by other names."""
+    lower = {name.lower() for name in names}
+    headers[:] = [header for header in headers if header[0].lower() not in lower]
 
 
 def _restore(headers: Headers, made: Headers) -> list[tuple[str, list[str]]]:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from wsgiref.types import WSGIEnvironment
 
+from flask import Response
+from werkzeug.datastructures import Headers
+
+from ..delivery import Delivery
 from ..receipts import APACHE_FORMAT, APACHE_SHRUNK
+from . import codec
 
 PRODUCT = "Apache"
 COMMAND = "apache-config"
@@ -34,16 +40,21 @@ def module_rules(names: Iterable[str], *, load: bool) -> str:
     return "".join(rule.format(name) for name in sorted(names))
 
 
+# What another part of the server's configuration sets 'always' is kept apart from what is set on
+# success. It is removed before ours is set, or the client would see the header twice.
+_OWN_HEADERS = ("Content-Disposition", "Cache-Control", "X-Content-Type-Options", "Expires")
+
 METHOD_RULE = """\
 # A view sees HEAD as what it is, so that it does not count what is not sent.
 <IfModule wsgi_module>
     WSGIMapHEADToGET Off
 </IfModule>
 """
+LOGGED_METHOD = 'SetEnvIfExpr "%{THE_REQUEST} =~ m#^([A-Z]+) #" DELEGATE_METHOD=$1'
 LOGGED_RULES = (
     "# For the log: the request's own method, which mod_wsgi has made GET by now; the file, and its"
     " size before it is sent.",
-    'SetEnvIfExpr "%{THE_REQUEST} =~ m#^([A-Z]+) #" DELEGATE_METHOD=$1',
+    LOGGED_METHOD,
     'RequestHeader set Flask-Delegate-File "expr=%{REQUEST_FILENAME}"',
     'RequestHeader set Flask-Delegate-Size "expr=%{filesize:%{REQUEST_FILENAME}}"',
 )
@@ -68,3 +79,54 @@ def receipt_rules(log: str, urls: Iterable[str]) -> str:
         f'CustomLog "{log}" flask_delegate "expr={is_handoff} && !{is_shrunk}"\n'
         f'CustomLog "{log}" flask_delegate_shrunk "expr={is_handoff} && {is_shrunk}"\n'
     )
+
+
+def handed_off(delivery: Delivery, location: str) -> Response:
+    """Return the response whose ``Location`` mod_wsgi follows."""
+    # Where Apache knows no type it keeps this one, which must not be Flask's text/html.
+    response = HandedOff(content_type=delivery.content_type, headers={"Location": location})
+    response.content_length = 0
+    response.autocorrect_location_header = False  # for an application's own response class
+    return response
+
+
+class HandedOff(Response):
+    """A response whose ``Location`` is for Apache: Werkzeug need not parse and quote it again."""
+
+    def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:  # noqa: ARG002
+        """Return the headers unchanged."""
+        return Headers(self.headers)
+
+
+def metadata(headers: Mapping[str, str], captures: Iterable[tuple[str, str]]) -> list[str]:
+    """Return the rules that turn a hand-off's query into headers.
+
+    :param headers: what every file of the area carries.
+    :param captures: expressions on the query, and the variables that they set.
+    """
+    return [
+        "# The query's values, and what every file carries.",
+        *(f'SetEnvIfExpr "{pattern}" {names}' for pattern, names in captures),
+        *(f"Header always unset {name}" for name in (*_OWN_HEADERS, *headers)),
+        f"Header always unset Content-Security-Policy env={codec.POLICY.variable}",
+        f'Header set Content-Type "{_unescaped(codec.CONTENT_TYPE)}"',
+        f'Header set Content-Disposition "{_unescaped(codec.DISPOSITION)}"',
+        'Header set Cache-Control "private, no-cache"',
+        f'Header set Cache-Control "expr=private, max-age=%{{reqenv:{codec.MAX_AGE.variable}}}"'
+        f" env={codec.MAX_AGE.variable}",
+        "Header unset Expires",
+        f'Header set Content-Security-Policy "{_unescaped(codec.POLICY)}"'
+        f" env={codec.POLICY.variable}",
+        'Header set X-Content-Type-Options "nosniff"',
+        "Header merge Vary Cookie",
+        *(f'Header set {name} "{_quoted(value)}"' for name, value in headers.items()),
+    ]
+
+
+def _unescaped(field: codec.Field) -> str:
+    return f"expr=%{{unescape:%{{reqenv:{field.variable}}}}}"
+
+
+def _quoted(value: str) -> str:
+    """Quote for the configuration's parser, and for mod_headers, which expands '%'."""
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")

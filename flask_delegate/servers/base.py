@@ -12,10 +12,13 @@ from werkzeug.wrappers import Response
 from ..areas import Area
 from ..delivery import Delivery
 from ..exceptions import HandoffUnavailable
+from ..stores.store import Store
 from .handshake import PROXY_HEADER, Keys, environ_key, is_claimed_by_others
 
 COPY = f"{PROXY_HEADER}-"
 """What the names of headers begin with by which the server gets values past all hooks."""
+RETRY_AFTER = 30
+"""Seconds after which to ask again where a store does not answer."""
 Keyed = tuple[Area, Sequence[Keys]]
 """An area and its keys: the ones in use, then those that they have replaced."""
 
@@ -44,6 +47,10 @@ class Choices:
     :param sendfile: let the kernel send files. Without it each slow download holds a thread;
         network file systems may need it off.
     :param receipts: the path of a log of hand-offs, for :mod:`flask_delegate.receipts`.
+    :param store_connections: how many objects each process of Apache sends from a store at once,
+        each of which holds a thread.
+    :param resolver: the address of the name server that nginx asks for a store's address; none: it
+        asks the system's as it starts, and never again.
     :param resets: lines that undo what the server's other configuration would do to a file; not
         the operator's choice, but what this machine's server understands.
     """
@@ -52,6 +59,8 @@ class Choices:
     process_group: str | None = None
     sendfile: bool = True
     receipts: str | None = None
+    store_connections: int = 10
+    resolver: str | None = None
     resets: Sequence[str] = ()
 
 
@@ -123,6 +132,17 @@ class Server:
     def configuration(self, areas: Sequence[Keyed], choices: Choices) -> str:
         """Return the configuration for all areas of this server."""
         raise NotImplementedError
+
+    def why_unable(self, store: Store | None) -> str:  # noqa: ARG002
+        """Return why it cannot send what lies in a store, or nothing.
+
+        :param store: none: any.
+        """
+        return f"the backend {self.name!r} cannot send what lies in a store."
+
+    def modules_for(self, area: Area) -> tuple[str, ...]:  # noqa: ARG002
+        """Return the modules of Apache that one area's rules need, without ``mod_``."""
+        return self.modules
 
     def is_installed(self) -> bool:
         """Return whether :attr:`software` is found on this machine."""

@@ -68,11 +68,19 @@ def internal_url(delivery: Delivery, query: str) -> str:
     """
     relative = delivery.file.relative.encode("utf-8", "surrogateescape")
     url = f"{delivery.area.url}{quoted(relative)}?{query}"
+    check_length(delivery, url)
+    return url
+
+
+def check_length(delivery: Delivery, url: str) -> None:
+    """Check that the server reads all of a hand-off's header.
+
+    :raises HandoffUnavailable: if it does not.
+    """
     if len(url) > LONGEST:
         reason = f"the hand-off's header would have {len(url)} bytes, and {LONGEST} are the limit."
         cure = "Choose a shorter policy (csp), media type, path or DELEGATE_URL."
         raise HandoffUnavailable(delivery.area.name, reason, cure)
-    return url
 
 
 def quoted(path: bytes) -> str:
@@ -90,8 +98,16 @@ def encode(delivery: Delivery, token: str) -> str:
 
 def described(delivery: Delivery) -> list[str]:
     """Return what a query says of a file: each field of :data:`DESCRIBED` that has a value."""
+    return [f"{field.key}={_escape(value)}" for field, value in values(delivery)]
+
+
+def values(delivery: Delivery) -> Iterator[tuple[Field, str]]:
+    """Yield each field of :data:`DESCRIBED` that has a value, and that.
+
+    :raises ValueError: for a value that cannot stand in a header.
+    """
     rate = delivery.rate_limit
-    values = (
+    found = (
         (CONTENT_TYPE, delivery.content_type),
         (DISPOSITION, delivery.disposition),
         (MAX_AGE, delivery.max_age),
@@ -99,14 +115,17 @@ def described(delivery: Delivery) -> list[str]:
         # Rounded down, so that a limit is never exceeded, to no less than mod_ratelimit's unit.
         (RATE, rate and max(1, rate // _KIBIBYTE)),
     )
-    return [f"{field.key}={_escape(str(value))}" for field, value in values if value is not None]
+    for field, value in found:
+        if value is not None:
+            text = str(value)
+            # Each value has been checked before; this keeps a line break out of a header.
+            if not (text and text.isascii() and text.isprintable()):
+                raise ValueError(f"{text!r} cannot stand in a header")
+            yield field, text
 
 
 @lru_cache(maxsize=1024)
 def _escape(value: str) -> str:
-    # Each value has been checked before; this is what keeps a line break out of a header.
-    if not (value and value.isascii() and value.isprintable()):
-        raise ValueError(f"{value!r} cannot stand in a header")
     return _UNSAFE.sub(lambda found: f"%{ord(found[0]):02X}", value)
 
 
@@ -122,11 +141,12 @@ def captures() -> Iterator[tuple[str, str]]:
     required = [field for field in FIELDS if field.required]
     _, *others = (field.capture for field in required)
     names = " ".join(f"{field.variable}=${number}" for number, field in enumerate(required, 1))
-    yield _in_query(f"(?:{ID.capture}&)?{'&'.join(others)}"), names
+    yield in_query(f"(?:{ID.capture}&)?{'&'.join(others)}"), names
     for field in FIELDS:
         if not field.required:
-            yield _in_query(field.capture), f"{field.variable}=$1"
+            yield in_query(field.capture), f"{field.variable}=$1"
 
 
-def _in_query(pattern: str) -> str:
+def in_query(pattern: str) -> str:
+    """Return the expression that finds a parameter, but the first one, in a query."""
     return f"%{{QUERY_STRING}} =~ m#&{pattern}(?:&|$)#"

@@ -10,20 +10,22 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from textwrap import indent
 from typing import ClassVar
 from wsgiref.types import WSGIEnvironment
 
-from flask import Response
-from werkzeug.datastructures import Headers
+from werkzeug.wrappers import Response
 
 from ..areas import Area
 from ..delivery import Delivery
 from ..exceptions import ConfigurationError, HandoffUnavailable
+from ..stores.objects import StoredObject
+from ..stores.store import Store
 from . import apache, codec, signing
 from .base import Choices, Keeps, Keyed, Server
 from .handshake import PROCESS_GROUP, Keys, environ_key, is_claimed_by_others
+from .stored import apache as stored
 
 _REGENERATE = (
     "Write the Apache configuration with 'flask delegate apache-config --output FILE', load it"
@@ -39,10 +41,6 @@ _CODED = ".Z .br .bz2 .deflate .gz .lz .lzma .svgz .taz .tbz .tbz2 .tgz .txz .tz
 # And those that a server may filter by: no rule switches off AddOutputFilter for all.
 _TEXT = ".css .csv .htm .html .js .json .md .shtml .stm .svg .txt .xht .xhtml .xml"
 _PROCESS_GROUP = re.compile(r"[A-Za-z0-9._:@/-]+")
-# What another part of the server's configuration sets 'always' is kept apart from what is set on
-# success. It is removed before ours is set, or the client would see the header twice.
-_OWN_HEADERS = ("Content-Disposition", "Cache-Control", "X-Content-Type-Options", "Expires")
-
 # The folder's guard covers the files through any alias. Sections for a URL are merged after those
 # for a folder, so the URL's guard also outlives an .htaccess file that somebody switched on.
 _FOLDER = """\
@@ -128,7 +126,7 @@ class ModWsgi(Server):
     longest_path = apache.LONGEST_PATH
     product = apache.PRODUCT
     command: ClassVar[str] = apache.COMMAND
-    choices = ("site", "process_group", "sendfile", "receipts")
+    choices = ("site", "process_group", "sendfile", "receipts", "store_connections")
     software = "mod_wsgi"
     modules = ("alias", "authz_core", "env", "headers", "ratelimit", "setenvif", "wsgi")
     runs_python = True
@@ -143,25 +141,31 @@ class ModWsgi(Server):
         if obstacle := _obstacle(environ, area, keys):
             raise HandoffUnavailable(area.name, *obstacle)
 
+    def why_unable(self, store: Store | None) -> str:
+        """See :class:`.Server`."""
+        return stored.why_unable(store) if store else ""
+
     def respond(self, delivery: Delivery, keys: Keys, environ: WSGIEnvironment) -> Response:
         """Return the hand-off.
 
         :raises HandoffUnavailable: if path and metadata do not fit in a header.
         """
-        del environ
-        location = codec.internal_url(delivery, codec.encode(delivery, keys.token))
-        # Where Apache knows no type it keeps this one, which must not be Flask's text/html.
-        response = HandedOff(content_type=delivery.content_type, headers={self.header: location})
-        response.content_length = 0
-        response.autocorrect_location_header = False  # for an application's own response class
-        return response
+        file = delivery.file
+        if isinstance(file, StoredObject):
+            return stored.respond(file, delivery, keys, environ)
+        query = codec.encode(delivery, keys.token)
+        return apache.handed_off(delivery, codec.internal_url(delivery, query))
 
     def rules(self, area: Area, keys: Sequence[Keys], choices: Choices) -> str:
         """Return the rules for one area.
 
         :raises ConfigurationError: for a process group that cannot be one.
         """
-        handoff = _condition(keys[0].token, choices.process_group)
+        origin = _origin(choices.process_group)
+        if area.store is not None:
+            return stored.rules(area, area.store, keys[0], origin, choices)
+        pattern = codec.query_pattern(keys[0].token)
+        handoff = f"{origin} && %{{QUERY_STRING}} =~ m#{pattern}#"
         opened_by, ways = {area.url: handoff}, [handoff]
         if area.signed_url:
             opened_by[area.signed_url] = signing.condition(one.signing_key for one in keys)
@@ -169,7 +173,10 @@ class ModWsgi(Server):
             ways.append(f"%{{REQUEST_URI}} =~ m#^{re.escape(area.signed_url)}#")
         condition = " || ".join(f"({one})" for one in ways)
         aliases = "".join(f'Alias "{url}" "{area.root}/"\n' for url in opened_by)
-        metadata = [*_metadata(area.headers), *(apache.LOGGED_RULES if choices.receipts else ())]
+        metadata = [
+            *apache.metadata(area.headers, codec.captures()),
+            *(apache.LOGGED_RULES if choices.receipts else ()),
+        ]
         folder = _FOLDER.format(
             root=area.root,
             sendfile="On" if choices.sendfile else "Off",
@@ -183,8 +190,8 @@ class ModWsgi(Server):
 
     def configuration(self, areas: Sequence[Keyed], choices: Choices) -> str:
         """See :class:`.Server`."""
-        needed = [name for name in self.modules if name != "wsgi"]
-        needed += ("log_config", "logio") if choices.receipts else ()
+        needed = {name for area, _ in areas for name in self.modules_for(area)} - {"wsgi"}
+        needed |= {"log_config", "logio"} if choices.receipts else set()
         parts = [apache.module_rules(needed, load=not choices.site), apache.METHOD_RULE]
         if any(area.signed_url for area, _ in areas):
             parts.append(_TIME_RULE)
@@ -198,6 +205,10 @@ class ModWsgi(Server):
             parts.append(apache.receipt_rules(choices.receipts, urls))
         return "\n".join(parts)
 
+    def modules_for(self, area: Area) -> tuple[str, ...]:
+        """See :class:`.Server`."""
+        return self.modules + (stored.modules(area.store) if area.store else ())
+
     def is_installed(self) -> bool:
         """See :class:`.Server`."""
         return apache.has_module("wsgi") or bool(importlib.util.find_spec("mod_wsgi"))
@@ -207,14 +218,6 @@ class ModWsgi(Server):
         if problem := super().fault(text, area, keys):
             return problem
         return "" if _has_guard(text, area) else "shows the right fingerprint, but altered rules"
-
-
-class HandedOff(Response):
-    """A response whose ``Location`` is for Apache: Werkzeug need not parse and quote it again."""
-
-    def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:  # noqa: ARG002
-        """Return the headers unchanged."""
-        return Headers(self.headers)
 
 
 def _obstacle(environ: Mapping[str, object], area: Area, keys: Keys) -> tuple[str, str] | None:
@@ -244,14 +247,20 @@ def _obstacle(environ: Mapping[str, object], area: Area, keys: Keys) -> tuple[st
 def _has_guard(text: str, area: Area) -> bool:
     """Look for the parts without which the files lie open, outside of comments."""
     lines = [line.strip() for line in text.splitlines()]
-    opening, closing = f'<Directory "{area.root}/">', f'<Location "{area.url}">'
-    if opening not in lines or closing not in lines:
-        return False
-    folder, url = (lines[lines.index(start) :] for start in (opening, closing))
-    folder = folder[: folder.index("</Directory>")] if "</Directory>" in folder else []
-    url = url[: url.index("</Location>")] if "</Location>" in url else []
-    grants = folder.count("Require all granted") + url.count("Require all granted")
-    return grants == 1 and "Require all denied" in folder and "Require all denied" in url
+    places = [("Directory", f"{area.root}/"), ("Location", area.url)]
+    if area.store is not None:
+        places = [("Location", stored.place(area))]
+    found = [list(_section(lines, kind, place)) for kind, place in places]
+    grants = sum(one.count("Require all granted") for one in found)
+    return grants == 1 and all("Require all denied" in one for one in found)
+
+
+def _section(lines: Sequence[str], kind: str, place: str) -> Iterator[str]:
+    """Yield what the first section for a place has, unless it has no end."""
+    opening, closing = f'<{kind} "{place}">', f"</{kind}>"
+    if opening in lines:
+        rest = lines[lines.index(opening) :]
+        yield from rest[: rest.index(closing)] if closing in rest else ()
 
 
 def _rewrite_rules(area: Area) -> str:
@@ -260,43 +269,13 @@ def _rewrite_rules(area: Area) -> str:
     return f"<IfModule rewrite_module>\n    RewriteEngine On\n{rules}</IfModule>\n"
 
 
-def _condition(token: str, process_group: str | None) -> str:
+def _origin(process_group: str | None) -> str:
+    """Return the condition for a hand-off by a daemon process of this server."""
     group = "reqenv('REDIRECT_mod_wsgi.process_group')"
     if process_group is None:
-        origin = f"-n {group}"
-    elif _PROCESS_GROUP.fullmatch(process_group):
-        origin = f"{group} == '{process_group}'"
-    else:
-        problem = f"{process_group!r} is not a process group's name."
-        cure = "Give the name that WSGIDaemonProcess has."
-        raise ConfigurationError("--process-group", problem, cure)
-    return f"{origin} && %{{QUERY_STRING}} =~ m#{codec.query_pattern(token)}#"
-
-
-def _metadata(headers: Mapping[str, str]) -> list[str]:
-    return [
-        "# The query's values, and what every file carries.",
-        *(f'SetEnvIfExpr "{pattern}" {names}' for pattern, names in codec.captures()),
-        *(f"Header always unset {name}" for name in (*_OWN_HEADERS, *headers)),
-        f"Header always unset Content-Security-Policy env={codec.POLICY.variable}",
-        f'Header set Content-Type "{_unescaped(codec.CONTENT_TYPE)}"',
-        f'Header set Content-Disposition "{_unescaped(codec.DISPOSITION)}"',
-        'Header set Cache-Control "private, no-cache"',
-        f'Header set Cache-Control "expr=private, max-age=%{{reqenv:{codec.MAX_AGE.variable}}}"'
-        f" env={codec.MAX_AGE.variable}",
-        "Header unset Expires",
-        f'Header set Content-Security-Policy "{_unescaped(codec.POLICY)}"'
-        f" env={codec.POLICY.variable}",
-        'Header set X-Content-Type-Options "nosniff"',
-        "Header merge Vary Cookie",
-        *(f'Header set {name} "{_quoted(value)}"' for name, value in headers.items()),
-    ]
-
-
-def _unescaped(field: codec.Field) -> str:
-    return f"expr=%{{unescape:%{{reqenv:{field.variable}}}}}"
-
-
-def _quoted(value: str) -> str:
-    """Quote for the configuration's parser, and for mod_headers, which expands '%'."""
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+        return f"-n {group}"
+    if _PROCESS_GROUP.fullmatch(process_group):
+        return f"{group} == '{process_group}'"
+    problem = f"{process_group!r} is not a process group's name."
+    cure = "Give the name that WSGIDaemonProcess has."
+    raise ConfigurationError("--process-group", problem, cure)

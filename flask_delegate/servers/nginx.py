@@ -16,9 +16,12 @@ from werkzeug.wrappers import Response
 
 from ..areas import Area
 from ..delivery import Delivery
+from ..stores.objects import StoredObject
+from ..stores.store import Store
 from .base import COPY, Choices, Keeps, Keyed, Server, describing_response
 from .codec import RESPONSE_HEAD, internal_url
 from .handshake import PROXY_HEADER, Keys
+from .stored import nginx as stored
 
 BUFFERS = tuple(f"proxy_{what} {RESPONSE_HEAD // 1024}k;" for what in ("buffer_size", "buffers 8"))
 PASSING_ON = (f"proxy_set_header {PROXY_HEADER} $flask_delegate;", *BUFFERS)
@@ -38,7 +41,7 @@ class Nginx(Server):
     header: ClassVar[str] = "X-Accel-Redirect"
     product = "nginx"
     command: ClassVar[str] = "nginx-config"
-    choices = ("sendfile", "receipts")
+    choices = ("sendfile", "receipts", "resolver")
     adds_header = (
         f"Write 'proxy_set_header {PROXY_HEADER} $flask_delegate;' beside proxy_pass, into the same"
         " location if that has a proxy_set_header of its own, because it inherits none then."
@@ -48,14 +51,23 @@ class Nginx(Server):
     software = "nginx"
     sendfile_lines: ClassVar[tuple[str, str]] = ("sendfile on;", "sendfile off;")
 
+    def why_unable(self, store: Store | None) -> str:
+        """See :class:`.Server`."""
+        del store
+        return ""
+
     def respond(self, delivery: Delivery, keys: Keys, environ: WSGIEnvironment) -> Response:
         """Return the hand-off; nginx keeps name, type and cache policy, and asks for the policy.
 
         :raises HandoffUnavailable: if the path does not fit in a header.
         """
-        del environ
-        response = describing_response(delivery)
-        response.headers[self.header] = internal_url(delivery, f"k={keys.token}&id={delivery.id}")
+        response, file = describing_response(delivery), delivery.file
+        handoff = f"k={keys.token}&id={delivery.id}"
+        if isinstance(file, StoredObject):
+            response.headers[self.header] = f"{delivery.area.url}?{handoff}"
+            stored.hand_off(response, file, environ)
+        else:
+            response.headers[self.header] = internal_url(delivery, handoff)
         if delivery.csp:
             response.headers[_POLICY] = delivery.csp
         if delivery.rate_limit:
@@ -64,6 +76,8 @@ class Nginx(Server):
 
     def rules(self, area: Area, keys: Sequence[Keys], choices: Choices) -> str:
         """Return the ``location`` block for one area."""
+        if area.store is not None:
+            return stored.rules(area, area.store, keys[0], choices, list(_constant(area.headers)))
         lines = [
             f"location ^~ {area.url} {{",
             "    # For X-Accel-Redirect only, and only for that of this application.",
@@ -83,7 +97,7 @@ class Nginx(Server):
             f"    sendfile {'on' if choices.sendfile else 'off'};",
             "    etag on;",
             "    # nginx keeps the application's name, type and cache policy, and drops the rest.",
-            f"    add_header Content-Security-Policy ${_variable(_POLICY)};",
+            f"    add_header Content-Security-Policy ${stored.variable(_POLICY)};",
             "    add_header X-Content-Type-Options nosniff;",
             "    add_header Vary Cookie;",
             *(f"    {line}" for line in _constant(area.headers)),
@@ -124,8 +138,3 @@ def _constant(headers: Mapping[str, str]) -> Iterator[str]:
         if name.lower() != "x-content-type-options":
             escaped = value.replace("\\", "\\\\").replace('"', '\\"')
             yield f'add_header {name} "{escaped}";'
-
-
-def _variable(header: str) -> str:
-    """Return the variable in which nginx has a header of the application's response."""
-    return f"upstream_http_{header.lower().replace('-', '_')}"

@@ -95,6 +95,19 @@ def _hash(key: str, message: bytes) -> str:
     return hashlib.sha1((key[:_OUTER] + inner).encode(), usedforsecurity=False).hexdigest()
 
 
+def proof(key: str, text: str) -> str:
+    """Return what shows that whoever made it has a key, and does not show the key."""
+    return _hash(key, text.encode())
+
+
+def proof_expression(key: str, text: str) -> str:
+    """Return what Apache computes the same from.
+
+    :param text: as expressions of Apache write it.
+    """
+    return f"%{{sha1:{key[:_OUTER]}%{{sha1:{key}{text}}}}}"
+
+
 def condition(keys: Iterable[str]) -> str:
     """Return Apache's condition for a request with a valid signature.
 
@@ -116,7 +129,7 @@ def _form(key: str, *, bound: bool) -> str:
     else:
         pattern += "$"
     outer = key[:_OUTER]
-    mac = f"%{{sha1:{outer}%{{sha1:{key}{signed}}}}}"
+    mac = proof_expression(key, signed)
     same = f"%{{sha1:{outer}$4}} == %{{sha1:{outer}{mac}}}"
     return f"('{text}' =~ m#{pattern}# && $3 -gt $1 && {same})"
 

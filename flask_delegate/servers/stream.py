@@ -15,9 +15,12 @@ from werkzeug.wsgi import ClosingIterator
 from ..areas import Area
 from ..delivery import Delivery
 from ..exceptions import FileMissing
+from ..stores.objects import StoredObject
+from ..stores.store import Store
 from . import conditions, ranges
 from .base import Keeps, Server, describing_response
 from .handshake import Keys
+from .stored import direct
 
 _PIECE = 64 * 1024  # bytes read at once
 _Piece = bytes | range
@@ -33,6 +36,11 @@ class Stream(Server):
     def check(self, environ: Mapping[str, object], area: Area, keys: Keys) -> None:
         """Do nothing: every server will do."""
 
+    def why_unable(self, store: Store | None) -> str:
+        """See :class:`.Server`."""
+        del store
+        return ""
+
     def respond(self, delivery: Delivery, keys: Keys, environ: WSGIEnvironment) -> Response:
         """Return the file's content, or what conditions and ranges make of it.
 
@@ -41,7 +49,10 @@ class Stream(Server):
         :raises werkzeug.exceptions.RequestedRangeNotSatisfiable: as the name says.
         """
         del keys
-        file, current = delivery.file, conditions.Validators.of(delivery.file)
+        file = delivery.file
+        if isinstance(file, StoredObject):
+            return direct.respond(file, delivery, environ)
+        current = conditions.Validators.of(file)
         response = describing_response(delivery)
         response.headers.update(current.headers())
         response.headers["Accept-Ranges"] = "bytes"

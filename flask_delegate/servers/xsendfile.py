@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from textwrap import indent
-from typing import ClassVar
+from typing import ClassVar, cast
 from wsgiref.types import WSGIEnvironment
 
 from werkzeug.wrappers import Response
@@ -17,6 +17,7 @@ from werkzeug.wrappers import Response
 from ..areas import Area
 from ..delivery import Delivery
 from ..exceptions import HandoffUnavailable
+from ..resolve import PrivateFile
 from . import apache
 from .base import COPY, Choices, Keeps, Keyed, Server, describing_response
 from .conditions import Validators
@@ -55,13 +56,15 @@ class XSendfile(Server):
         :raises HandoffUnavailable: for a name that no header can carry.
         """
         del keys, environ
-        path = delivery.file.path
+        # The settings refuse this backend for an area in a store.
+        file = cast("PrivateFile", delivery.file)
+        path = file.path
         if _UNSENDABLE.search(path):
             reason = f"X-Sendfile cannot carry the name {path!r}."
             cure = "Rename the file, or use another backend."
             raise HandoffUnavailable(delivery.area.name, reason, cure)
         response = describing_response(delivery)
-        response.headers.update(Validators.of(delivery.file).headers())
+        response.headers.update(Validators.of(file).headers())
         response.headers["Accept-Ranges"] = "bytes"
         response.headers.extend((COPY + name, value) for name, value in delivery.headers().items())
         # WSGI's headers are Latin-1 (PEP 3333); the bytes are those of the file system.

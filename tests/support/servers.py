@@ -164,10 +164,11 @@ def over_tls(site: Site) -> Iterator[Running]:
         yield Running(port, BACKENDS["mod_wsgi"].keeps, host=HOST, tls=True)
 
 
-def make_certificate(folder: Path) -> None:
+def make_certificate(folder: Path, name: str = HOST) -> None:
     """Create ``server.key`` and a self-signed ``server.crt``."""
     names = ["-keyout", str(folder / "server.key"), "-out", str(folder / "server.crt")]
-    options = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={HOST}"]
+    options = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}"]
+    options += ["-addext", f"subjectAltName=DNS:{name}"]
     subprocess.run([tool("openssl"), "req", *options, *names], check=True, capture_output=True)
 
 

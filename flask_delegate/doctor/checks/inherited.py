@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from http import HTTPStatus
-from pathlib import Path
 
 from ...resolve import UTF_8_CURE
 from ..finding import Finding, failure, ok, skipped, warning
-from ..probe import Visit, place, probe_file
+from ..places import place_of
+from ..probe import Visit, probe_file
 from ..requests.client import Reply
 from ..route import FILE, PAGE
 from .delivery import differences
@@ -112,7 +112,7 @@ def inherited(visit: Visit, encoding: str) -> Iterator[Finding]:
     :param encoding: of names of files, in the server's Python.
     """
     try:
-        with probe_file(visit.area.root, _PAGE, ending=PAGE, beside=_BESIDE) as page:
+        with probe_file(visit.area, _PAGE, ending=PAGE, beside=_BESIDE) as page:
             yield from _examine(replace(visit, probe=page), encoding)
     except UnicodeEncodeError:
         seen = f"the doctor's own encoding of names, {sys.getfilesystemencoding()}, is too small"
@@ -130,9 +130,9 @@ def _examine(visit: Visit, encoding: str) -> Iterator[Finding]:
         return
     yield ok("names", "a file whose name is not ASCII arrives")
     coded = visit.fetch(url, Accept_Encoding=_CODINGS)
-    file = Path(visit.area.root, visit.probe.name)
-    file.unlink()
-    place(file, _PAGE + visit.probe.marker)
+    place = place_of(visit.area)
+    place.delete(visit.probe.name)
+    place.put(visit.probe.name, _PAGE + visit.probe.marker)
     seen = _Seen(visit, plain, coded, visit.fetch(url))
     for family in _FAMILIES:
         fault = family.fault(seen)

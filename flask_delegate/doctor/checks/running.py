@@ -47,7 +47,7 @@ def examine(case: Case, target: Target) -> Iterator[Finding]:
 
 def _examine_area(case: Case, area: Area, target: Target, root: Reply) -> Iterator[Finding]:
     try:
-        with probe_file(area.root) as probe:
+        with probe_file(area) as probe:
             yield ok("probe-file", f"created in {area.root}")
             visit = Visit(case, area, target, probe)
             try:

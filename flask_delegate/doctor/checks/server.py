@@ -145,7 +145,7 @@ def sendfile(case: Case, area: Area) -> Finding:
 
 def apache_modules(case: Case, area: Area) -> Finding:
     """Compare what the rules need with what is loaded."""
-    needed = server_of(area).modules
+    needed = server_of(area).modules_for(area)
     if case.apache is None:
         return _NO_APACHE("apache-modules")
     if not needed:
@@ -183,4 +183,6 @@ def apache_paths(case: Case, area: Area) -> Finding:
     )
 
 
-CHECKS = (backend, network, config, config_secret, sendfile, apache_modules, apache_paths)
+CHECKS = (backend, config, config_secret, apache_modules)
+FOLDER_CHECKS = (network, sendfile, apache_paths)
+"""What there is to see only where the server opens files."""

@@ -123,8 +123,9 @@ def test_a_command_has_the_options_that_its_servers_heed(app: Flask) -> None:
         return set(re.findall(r"^  (--[a-z-]+)", invoke(app, name, "--help")[1], re.MULTILINE))
 
     shared = {"--output", "--receipts", "--sendfile", "--help"}
-    assert options("nginx-config") == shared
-    assert options("apache-config") == {*shared, "--site", "--process-group"}
+    assert options("nginx-config") == {*shared, "--resolver"}
+    apache = {"--site", "--process-group", "--store-connections"}
+    assert options("apache-config") == shared | apache
 
 
 def test_a_configuration_begins_with_who_made_it_and_how_secret_it_is(app: Flask) -> None:

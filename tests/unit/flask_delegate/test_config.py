@@ -102,7 +102,7 @@ def test_overlapping_areas_are_refused(root: Path, tmp_path: Path) -> None:
     beside.mkdir()
     clash = {"a": {"root": inner, "url": "/a/"}}
     error = refused(SECRET_KEY=SECRET, DELEGATE_ROOT=root, DELEGATE_AREAS=clash)
-    folders = f"the folders of 'default' ({root}) and 'a' ({inner}) overlap."
+    folders = f"the files of 'default' ({root}) and 'a' ({inner}) overlap."
     assert (error.key, error.problem) == ("DELEGATE_AREAS", folders)
     clash = {"a": {"root": beside, "url": "/private/a/"}}
     error = refused(SECRET_KEY=SECRET, DELEGATE_ROOT=root, DELEGATE_AREAS=clash)

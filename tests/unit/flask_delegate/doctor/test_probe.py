@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from flask_delegate.areas import Area
 from flask_delegate.doctor import probe, route
 from flask_delegate.doctor.file_access import find_account
 from flask_delegate.doctor.requests.client import Reply, Target
@@ -16,8 +17,14 @@ from tests.support.doctor import NAME
 from tests.support.extension import Factory
 
 
-def test_the_probe_file_is_taken_away(root: Path) -> None:
-    with probe.probe_file(str(root)) as made:
+@pytest.fixture
+def area(make_app: Factory) -> Area:
+    found: Area = make_app().extensions["delegate"].settings.areas["default"]
+    return found
+
+
+def test_the_probe_file_is_taken_away(root: Path, area: Area) -> None:
+    with probe.probe_file(area) as made:
         path = root / made.name
         assert path.read_bytes() == made.content
         assert route._NAME.fullmatch(made.name)  # the application opens no other
@@ -26,26 +33,24 @@ def test_the_probe_file_is_taken_away(root: Path) -> None:
         assert made.content.count(made.marker) > 100
         assert made.marker.decode() not in made.name
     assert not path.exists()
-    with pytest.raises(ZeroDivisionError), probe.probe_file(str(root)):
+    with pytest.raises(ZeroDivisionError), probe.probe_file(area):
         raise ZeroDivisionError
     assert [path.name for path in root.iterdir()] == ["report.txt"]
 
 
 def test_a_file_that_cannot_be_created_is_not_missed(
-    root: Path, monkeypatch: pytest.MonkeyPatch
+    area: Area, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(probe, "place", refuse)
-    with pytest.raises(PermissionError), probe.probe_file(str(root)):
+    monkeypatch.setattr(os, "fchmod", refuse)
+    with pytest.raises(PermissionError), probe.probe_file(area):
         pass
+    assert [path.name for path in Path(area.root).iterdir()] == ["report.txt"]
 
 
-def test_the_one_at_the_longest_path_is_readable_and_taken_away(
-    root: Path, make_app: Factory
-) -> None:
-    area = make_app().extensions["delegate"].settings.areas["default"]
+def test_the_one_at_the_longest_path_is_readable_and_taken_away(root: Path, area: Area) -> None:
     usual = os.umask(0o077)
     try:
         with probe.longest_probe_file(area) as made:

@@ -12,6 +12,7 @@ import pytest
 from flask import Flask
 
 from flask_delegate.doctor import route
+from flask_delegate.doctor.places import place_of
 from flask_delegate.servers import server_of
 from tests.support.doctor import NAME
 from tests.support.extension import SECRET, Factory, behind_apache
@@ -39,7 +40,7 @@ def test_the_token_opens_the_probe_file(app: Flask) -> None:
 
 def test_the_token_opens_a_file_at_the_longest_path(app: Flask, root: Path) -> None:
     area = app.extensions["delegate"].settings.areas["default"]
-    path = root / route.longest_path(area, NAME)
+    path = root / place_of(area).longest(NAME)
     path.parent.mkdir(parents=True)
     path.write_bytes(b"far away")
     assert len(os.fsencode(path)) == server_of(area).longest_path
