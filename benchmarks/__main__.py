@@ -18,6 +18,7 @@ from .pages import portal_busy, portal_pages
 from .people import portal_download, portal_list
 from .results import Table
 from .slow import WAYS, slow_downloads
+from .stores import slow_from_a_store, stores
 from .tray import portal_tray
 from .uploads import portal_upload
 
@@ -53,6 +54,10 @@ def experiments(*, quick: bool) -> dict[str, Experiment]:
             rounds=rounds, seconds=seconds, large=100 * MIB, files=1000
         ),
         **{f"slow-{name}": slow(name) for name in WAYS},
+        "stores": lambda: stores(
+            rounds=rounds, seconds=seconds, large=(128 if quick else 1024) * MIB
+        ),
+        "slow-stores": lambda: slow_from_a_store(count=1000, pages=200 if quick else 500),
     }
 
 

@@ -105,7 +105,9 @@ def ours_at(site: Site, clients: int, *, tls: bool = False) -> Iterator[int]:
 
 
 @contextmanager
-def ours_behind_nginx(site: Site, clients: int) -> Iterator[int]:
+def ours_behind_nginx(
+    site: Site, clients: int, *, application: str = applications.OURS
+) -> Iterator[int]:
     """Run gunicorn and nginx with TLS, as large as for the portal."""
     make_certificate(site.folder)
     site.settings["DELEGATE_BACKEND"] = "nginx"
@@ -114,7 +116,7 @@ def ours_behind_nginx(site: Site, clients: int) -> Iterator[int]:
     certificate += f" ssl_certificate_key {site.folder}/server.key;"
     main = f"worker_processes auto; worker_rlimit_nofile {found['SIZE_DESCRIPTORS']};"
     with (
-        python_server(site, *_GUNICORN, application=applications.OURS) as upstream,
+        python_server(site, *_GUNICORN, application=application) as upstream,
         nginx_in_front(
             site,
             upstream,
