@@ -84,7 +84,7 @@ _CHOICES = {
     "store_connections": click.Option(
         ["--store-connections"],
         type=click.IntRange(1, 10_000),
-        default=10,
+        default=5,
         show_default=True,
         help="How many objects each process of Apache sends from a store at once. Each holds a"
         " thread: choose at most half of ThreadsPerChild.",

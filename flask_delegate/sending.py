@@ -51,7 +51,8 @@ def send(handoff: Handoff) -> Response:
     header = (server.header, named) if server.header and named else None
     if header:
         environ.setdefault(MINTED, []).append(header[1])
-    response.headers[UNCODED[0]] = UNCODED[1]
+    # An object may have a coding of its own, which hooks leave alone as well.
+    response.headers.setdefault(*UNCODED)
     headers = response.headers.to_wsgi_list()
     sent = Sent(delivery, response, headers, header, server_of(area).keeps)
     environ.setdefault(SENT, []).append(sent)

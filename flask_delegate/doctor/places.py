@@ -93,6 +93,10 @@ class _Bucket:
         self._store = store
 
     def put(self, name: str, content: bytes) -> None:
+        # Some stores create a bucket that is missing.
+        if (status := self._status("HEAD", "")) not in (HTTPStatus.OK, HTTPStatus.FORBIDDEN):
+            reason = f"the store answers with {status} for the bucket {self._store.bucket!r}"
+            raise OSError(errno.ENOENT, reason)
         status = self._status("PUT", name, content)
         if status != HTTPStatus.OK:
             reason = f"the store answers with {status}, and its keys may be for reading only"

@@ -59,7 +59,7 @@ class Choices:
     process_group: str | None = None
     sendfile: bool = True
     receipts: str | None = None
-    store_connections: int = 10
+    store_connections: int = 5
     resolver: str | None = None
     resets: Sequence[str] = ()
 

@@ -46,14 +46,14 @@ class Field:
         return f"{self.key}=({self.pattern})"
 
 
-# '/' is not escaped: Apache's %{unescape:…} refuses %2F.
-_ESCAPED = "[A-Za-z0-9._~%/-]+"
+ESCAPED = "[A-Za-z0-9._~%/-]+"
+"""What values are escaped to. '/' is not: Apache's %{unescape:…} refuses %2F."""
 
 ID = Field("id", "DELEGATE_ID", "[A-Za-z0-9_-]{16}", required=True)
-CONTENT_TYPE = Field("ct", "DELEGATE_CT", _ESCAPED, required=True)
-DISPOSITION = Field("cd", "DELEGATE_CD", _ESCAPED, required=True)
+CONTENT_TYPE = Field("ct", "DELEGATE_CT", ESCAPED, required=True)
+DISPOSITION = Field("cd", "DELEGATE_CD", ESCAPED, required=True)
 MAX_AGE = Field("ma", "DELEGATE_MA", "[0-9]{1,10}")
-POLICY = Field("csp", "DELEGATE_CSP", _ESCAPED)
+POLICY = Field("csp", "DELEGATE_CSP", ESCAPED)
 RATE = Field("rl", "rate-limit", "[0-9]{1,12}")
 DESCRIBED = (CONTENT_TYPE, DISPOSITION, MAX_AGE, POLICY, RATE)
 FIELDS = (ID, *DESCRIBED)

@@ -85,6 +85,7 @@ class Nginx(Server):
             f'    if ($arg_k != "{keys[0].token}") {{',
             "        return 403;",
             "    }",
+            *([f"    {stored.NOTED}"] if choices.receipts else []),
             "    # From here on no variable that a file could print holds the token.",
             '    set $args "id=$arg_id";',
             f'    alias "{area.root}/";',
@@ -102,7 +103,7 @@ class Nginx(Server):
             "    add_header Vary Cookie;",
             *(f"    {line}" for line in _constant(area.headers)),
             *(f"    {line}" for line in choices.resets),
-            *([f'    access_log "{choices.receipts}" flask_delegate;'] if choices.receipts else []),
+            *_logged(choices),
             "}",
         ]
         return "\n".join(lines) + "\n"
@@ -114,7 +115,8 @@ class Nginx(Server):
 
         # The variable that the proxied request has to show.
         fingerprints = " ".join(keys[0].fingerprint for _, keys in areas)
-        shown = f'set $flask_delegate "{fingerprints}";\nset {NOTHING} "";\n'
+        shown = f'set $flask_delegate "{fingerprints}";\n'
+        shown += f'set {NOTHING} "";\nset $flask_delegate_logged "";\n'
         undone = resets(self._program())
         needed = "".join(f"#     {line}\n" for line in PASSING_ON)
         parts = [f"# Where requests are passed on to the application, write:\n{needed}", shown]
@@ -131,6 +133,11 @@ class Nginx(Server):
 
     def _program(self) -> str | None:
         return shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin:/usr/local/sbin")
+
+
+def _logged(choices: Choices) -> Iterator[str]:
+    if choices.receipts:
+        yield f'    access_log "{choices.receipts}" {stored.LOGGED};'
 
 
 def _constant(headers: Mapping[str, str]) -> Iterator[str]:

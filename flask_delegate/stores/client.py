@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import http.client
+import os
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import lru_cache
+from socket import SHUT_RDWR, socket
+from threading import Timer
 from urllib.parse import urlencode
 
 from ..exceptions import StoreUnavailable
 from .store import CONNECT, IDLE, Store
 
 _BRIEF = 5
-"""Seconds between two pieces of an answer without a body, for which a person's page may wait."""
+"""Seconds for all of an answer without a body: a person waits for it, and holds a thread."""
+_LONG = 60
+"""Seconds for the head of another one, however slowly it comes."""
 
 
 def ask(
@@ -42,14 +48,35 @@ def ask(
         connection = http.client.HTTPSConnection(host, port, timeout=CONNECT, context=context)
     try:
         connection.connect()
-        connection.sock.settimeout(_BRIEF if method == "HEAD" else IDLE)
+        connection.sock.settimeout(IDLE)
         fields = {"Host": store.host, "Connection": "close", **headers}
-        connection.request(method, f"{path}?{query}", body, fields)
-        # It has the socket from now on, and closes it.
-        return connection.getresponse()
+        with _ended(connection.sock, _BRIEF if method == "HEAD" else _LONG):
+            connection.request(method, f"{path}?{query}", body, fields)
+            # It has the socket from now on, and closes it.
+            return connection.getresponse()
     except (OSError, http.client.HTTPException) as error:
         connection.close()
         raise StoreUnavailable(key, store.url, _described(error)) from error
+
+
+@contextmanager
+def _ended(connection: socket, seconds: float) -> Iterator[None]:
+    """End a connection after so many seconds, unless the block ends first."""
+    # A socket with TLS cannot be duplicated, but what is below it can.
+    with socket(fileno=os.dup(connection.fileno())) as ours:
+
+        def end() -> None:
+            with suppress(OSError):
+                ours.shutdown(SHUT_RDWR)
+
+        timer = Timer(seconds, end)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            timer.join()
 
 
 def read(response: http.client.HTTPResponse, most: int, store: Store, key: str) -> bytes:

@@ -1,7 +1,7 @@
-"""Presigned URLs: AWS Signature Version 4 in the query, for Amazon S3 and what speaks like it.
+"""AWS Signature Version 4, for Amazon S3 and what speaks like it: in the query, or in headers.
 
-Source: Amazon S3's API reference, "Authenticating Requests: Using Query Parameters". S3 quotes each
-byte of a path once, where other services of Amazon quote it twice.
+Source: Amazon S3's API reference, "Authenticating Requests". S3 quotes each byte of a path once,
+where other services of Amazon quote it twice.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ LONGEST = 7 * 24 * 3600
 SIGNATURE = "X-Amz-Signature"
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
+_UNSIGNED = "UNSIGNED-PAYLOAD"
 _UNRESERVED = "-_.~"  # RFC 3986; quote() never quotes letters and digits
 
 
@@ -71,8 +72,7 @@ def presigned_query(
     if not 1 <= expires <= LONGEST:
         raise ValueError(f"expires must be between 1 and {LONGEST} seconds, not {expires}")
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
-    day = stamp[:8]
-    scope = f"{day}/{region}/s3/aws4_request"
+    scope = f"{stamp[:8]}/{region}/s3/aws4_request"
     values = [
         *extra,
         ("X-Amz-Algorithm", _ALGORITHM),
@@ -84,11 +84,43 @@ def presigned_query(
     if keys.session_token is not None:
         values.append(("X-Amz-Security-Token", keys.session_token))
     query = "&".join(f"{name}={value}" for name, value in sorted(map(_quoted_pair, values)))
-    request = f"{method}\n{path}\n{query}\nhost:{host}\n\nhost\nUNSIGNED-PAYLOAD"
+    request = f"{method}\n{path}\n{query}\nhost:{host}\n\nhost\n{_UNSIGNED}"
+    return f"{query}&{SIGNATURE}={_signature(request, stamp, scope, keys, region)}"
+
+
+def signed_headers(
+    method: str, host: str, path: str, *, keys: StoreKeys, region: str, now: float | None = None
+) -> dict[str, str]:
+    """Return the headers that let whoever has them make one kind of request, for some minutes.
+
+    A store accepts them for as long as it accepts a clock that differs: 15 minutes.
+
+    :param method: such as ``GET``.
+    :param host: the request's ``Host`` header.
+    :param path: as for :func:`presigned_query`; there is no query.
+    """
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+    scope = f"{stamp[:8]}/{region}/s3/aws4_request"
+    headers = {"X-Amz-Content-Sha256": _UNSIGNED, "X-Amz-Date": stamp}
+    if keys.session_token is not None:
+        headers["X-Amz-Security-Token"] = keys.session_token
+    signed = sorted((name.lower(), value) for name, value in {"Host": host, **headers}.items())
+    names = ";".join(name for name, _ in signed)
+    lines = "".join(f"{name}:{value}\n" for name, value in signed)
+    request = f"{method}\n{path}\n\n{lines}\n{names}\n{_UNSIGNED}"
+    signature = _signature(request, stamp, scope, keys, region)
+    headers["Authorization"] = (
+        f"{_ALGORITHM} Credential={keys.key_id}/{scope}, SignedHeaders={names},"
+        f" Signature={signature}"
+    )
+    return headers
+
+
+def _signature(request: str, stamp: str, scope: str, keys: StoreKeys, region: str) -> str:
     digest = sha256(request.encode()).hexdigest()
     to_sign = f"{_ALGORITHM}\n{stamp}\n{scope}\n{digest}"
-    key = _signing_key(keys.secret, day, region)
-    return f"{query}&{SIGNATURE}={hmac.digest(key, to_sign.encode(), 'sha256').hex()}"
+    key = _signing_key(keys.secret, stamp[:8], region)
+    return hmac.digest(key, to_sign.encode(), "sha256").hex()
 
 
 def _quoted_pair(pair: tuple[str, str]) -> tuple[str, str]:

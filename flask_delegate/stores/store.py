@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from ..exceptions import ConfigurationError
-from .sigv4 import StoreKeys, presigned_query, quoted
+from .sigv4 import StoreKeys, presigned_query, quoted, signed_headers
 
 CONNECT, IDLE = 3, 20
 """Seconds that a store may take to accept a connection, and between two pieces of an answer."""
@@ -85,6 +85,12 @@ class Store:
         parts = urlsplit(self.endpoint)
         return parts.hostname or "", parts.port or _PORTS[parts.scheme]
 
+    def headers(self, method: str, key: str) -> tuple[str, dict[str, str]]:
+        """Return the path of a request for an object, and the headers that sign it."""
+        path = f"{self.path}{quoted(key, safe='/')}"
+        signed = signed_headers(method, self.host, path, keys=self.keys, region=self.region)
+        return path, signed
+
     def target(
         self,
         method: str,
@@ -120,11 +126,12 @@ def checked_store(entry: object, key: str, keys: StoreKeys) -> Store:
         buckets and files.
     """
     if not isinstance(entry, Mapping) or not _NEEDED <= set(entry) <= _SETTINGS:
+        names = _listed(set(map(str, entry))) if isinstance(entry, Mapping) else "no settings"
         cure = (
             f"Write a mapping with 'endpoint' and 'bucket', and with {_listed(_SETTINGS - _NEEDED)}"
             " where needed. Keys belong into DELEGATE_STORE_KEYS."
         )
-        raise ConfigurationError(key, "does not fit.", cure)
+        raise ConfigurationError(key, f"does not fit: it has {names}.", cure)
     endpoint = _endpoint(entry["endpoint"], f"{key} endpoint")
     found = {
         "bucket": entry["bucket"],
@@ -191,7 +198,7 @@ def checked_keys(given: object, area: str) -> StoreKeys:
     if given is None:
         given = [os.environ.get(name) for name in _ENVIRONMENT]
         given = given[: 3 if given[2] else 2]
-        if not any(given):
+        if not all(given):
             cure = f"Set it to (key id, secret), or set {_ENVIRONMENT[0]} and {_ENVIRONMENT[1]}."
             raise ConfigurationError(key, "is not set.", cure)
     parts = given if isinstance(given, list | tuple) else ()

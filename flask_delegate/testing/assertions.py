@@ -125,6 +125,8 @@ def _facts(delivery: Delivery) -> dict[str, object]:
         "max_age": delivery.max_age,
         "csp": delivery.csp or "",
         "rate_limit": delivery.rate_limit,
+        "size": delivery.handoff.size,
+        "etag": delivery.handoff.etag,
     }
 
 

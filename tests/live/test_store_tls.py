@@ -9,7 +9,8 @@ import pytest
 
 from tests.support.servers import make_certificate
 from tests.support.sites import new_site
-from tests.support.store_area import SERVE, settings_for, stored, url_of
+from tests.support.store_area import SERVE, settings_for, url_of
+from tests.support.store_settings import stored
 from tests.support.stores import RunningStore, seaweedfs
 
 

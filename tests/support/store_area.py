@@ -10,11 +10,9 @@ from flask_delegate.servers import SERVERS as BACKENDS
 
 from .servers import GUNICORN, Running, nginx_in_front, python_server
 from .sites import Site, express
+from .store_settings import KEYS, stored
 from .stores import Misbehaving, RunningStore
 
-ENDPOINT = "http://10.0.0.5:8333"
-KEYS = ("key-id", "the-s3cret")
-URL = "/inside/media/"
 APPLICATION = '''
 from flask import Flask, Response, request
 
@@ -47,16 +45,6 @@ def object_(digits):
     }
     return Handoff(bytes.fromhex(digits).decode(), **options)
 '''
-
-
-def stored(endpoint: str = ENDPOINT, keys: tuple[str, str] = KEYS, **area: Any) -> dict[str, Any]:
-    """Return the settings of an area ``media`` in the bucket ``files``.
-
-    :param area: more settings of the area; ``store`` has more of the store.
-    """
-    store = {"endpoint": endpoint, "bucket": "files", **area.pop("store", {})}
-    areas = {"media": {"url": URL, "store": store, **area}}
-    return {"DELEGATE_AREAS": areas, "DELEGATE_STORE_KEYS": {"media": keys}}
 
 
 def settings_for(running: RunningStore | Misbehaving, **area: Any) -> dict[str, Any]:

@@ -61,12 +61,19 @@ def _examine_area(case: Case, area: Area, target: Target, root: Reply) -> Iterat
                 fix = "Look into its error log, and run the doctor again."
                 yield failure("reach", seen, why, fix)
     except OSError as error:
+        who = f"user id {os.geteuid()}"
+        cure = "Run it as a user who may write there, such as the application's."
+        if area.store is not None:
+            who = "the doctor"
+            cure = (
+                "Run it with keys that may write and delete there:"
+                f' FLASK_DELEGATE_STORE_KEYS=\'{{"{area.name}": ["key id", "secret"]}}\'.'
+            )
         yield failure(
             "probe-file",
-            f"user id {os.geteuid()} cannot create a file in {area.root}:"
-            f" {error.strerror or error}.",
+            f"{who} cannot create a file in {area.root}: {error.strerror or error}.",
             "Without its own file the doctor cannot try the server.",
-            "Run it as a user who may write there, such as the application's.",
+            cure,
         )
 
 

@@ -112,7 +112,7 @@ def clock(_case: Case, area: Area) -> Finding:
     answer = _ask(_store(area), _nothing())
     try:
         date = parsedate_to_datetime(answer.headers["Date"] if answer else "").timestamp()
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, OverflowError):
         return skipped("store-clock", "the store does not say what time it is")
     skew = abs(date - time.time())
     if skew <= _SKEW:

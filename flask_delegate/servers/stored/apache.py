@@ -29,15 +29,24 @@ MODULES = ("proxy", "proxy_http")
 # What a client sent to this site, and a store has no use for. A header of Amazon's that is not
 # signed makes a store refuse the request.
 _NOT_PASSED = (
-    *("Accept-Encoding", "Authorization", "Cookie", "Expect", "Forwarded", "From", "If-Range"),
-    *("Origin", "Proxy-Authorization", "Referer", "Transfer-Encoding", "Upgrade", "Via"),
-    *("X-Flask-Delegate", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP"),
-    *("X-Amz-Acl", "X-Amz-Algorithm", "X-Amz-Checksum-Mode", "X-Amz-Content-Sha256"),
-    *("X-Amz-Copy-Source", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expected-Bucket-Owner"),
-    *("X-Amz-Expires", "X-Amz-Request-Payer", "X-Amz-Security-Token", "X-Amz-Signature"),
-    *("X-Amz-SignedHeaders", "X-Amz-Target", "X-Amz-User-Agent"),
+    *("Accept-Encoding", "Authorization", "Content-MD5", "Cookie", "Cookie2", "Expect"),
+    *("Forwarded", "From", "If-Range", "Max-Forwards", "Origin", "Proxy-Authorization", "Referer"),
+    *("Transfer-Encoding", "Upgrade", "Via", "Flask-Delegate-File", "Flask-Delegate-Size"),
+    *("Cf-Access-Jwt-Assertion", "DPoP", "True-Client-IP", "X-Access-Token", "X-Api-Key"),
+    *("X-Auth-Token", "X-CSRF-Token", "X-CSRFToken", "X-Flask-Delegate", "X-Forwarded-For"),
+    *("X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Proto"),
+    *("X-Forwarded-Scheme", "X-Forwarded-Server", "X-HTTP-Method-Override", "X-Newest"),
+    *("X-Real-IP", "X-Remote-User", "X-Storage-Token", "X-XSRF-Token"),
+    *("X-Amz-Acl", "X-Amz-Algorithm", "X-Amz-Cf-Id", "X-Amz-Checksum-Algorithm"),
+    *("X-Amz-Checksum-Mode", "X-Amz-Content-Sha256", "X-Amz-Copy-Source", "X-Amz-Credential"),
+    *("X-Amz-Date", "X-Amz-Decoded-Content-Length", "X-Amz-Expected-Bucket-Owner"),
+    *("X-Amz-Expires", "X-Amz-Mfa", "X-Amz-Object-Attributes", "X-Amz-Request-Payer"),
+    *("X-Amz-Sdk-Checksum-Algorithm", "X-Amz-Security-Token", "X-Amz-Signature"),
+    *("X-Amz-SignedHeaders", "X-Amz-Storage-Class", "X-Amz-Tagging", "X-Amz-Target"),
+    *("X-Amz-Trailer", "X-Amz-User-Agent", "X-Amz-Version-Id", "X-Amzn-Oidc-Accesstoken"),
+    *("X-Amzn-Oidc-Data", "X-Amzn-Oidc-Identity"),
     *("X-Amz-Server-Side-Encryption-Customer-Algorithm",),
-    *("X-Amz-Server-Side-Encryption-Customer-Key", "Flask-Delegate-File", "Flask-Delegate-Size"),
+    *("X-Amz-Server-Side-Encryption-Customer-Key",),
     "X-Amz-Server-Side-Encryption-Customer-Key-MD5",
 )
 
@@ -48,7 +57,7 @@ _LOCATION = """\
 {tls}<Location "{place}">
     # "nocanon" passes path and query on as they are signed. Each download holds a thread: above
     # "max" for each process, the next one is answered with 503.
-    ProxyPass "{store}" nocanon max={most} acquire=1000 retry=0 ttl=10 {times}
+    ProxyPass "{store}" nocanon max={most} acquire=50 retry=0 ttl=3 {times}
     <If "{condition}">
         # A hand-off by a daemon process of this server, with a proof that it has the token.
         Require all granted
@@ -59,6 +68,7 @@ _LOCATION = """\
 {host}
 {unset}
         RequestHeader unset Range env={whole}
+        RequestHeader set If-Match "expr=%{{unescape:%{{reqenv:{same}}}}}" env={same}
         # Whatever goes wrong, the store's own page would name bucket and key.
         ProxyErrorOverride On
 {pages}
@@ -90,6 +100,11 @@ _TLS = """\
     SSLProxyCheckPeerExpire On
 </Proxy>
 """
+# All that Apache knows, or a page of the site's would get the signed query.
+_STATUSES = (
+    *(400, 401, 402, 403, 405, 406, 407, 408, 409, 410, 411, 413, 414, 415, 417, 421, 422, 423),
+    *(424, 426, 428, 429, 431, 451, 500, 501, 502, 503, 504, 505, 506, 507, 508, 510, 511),
+)
 _MISSING = "The file is not there any more."
 _FAILED = "The file cannot be sent at the moment. Try again later."
 
@@ -104,8 +119,7 @@ def respond(
     """
     if environ["REQUEST_METHOD"] == "HEAD":
         return direct.respond(file, delivery, environ)
-    whole = query.must_be_whole(file, environ)
-    return apache.handed_off(delivery, query.url(delivery, file, keys.token, whole=whole))
+    return apache.handed_off(delivery, query.url(delivery, file, keys.token, environ))
 
 
 def place(area: Area) -> str:
@@ -146,6 +160,7 @@ def rules(area: Area, store: Store, keys: Keys, origin: str, choices: Choices) -
         times=f"connectiontimeout={CONNECT} timeout={IDLE}",
         condition=f"{origin} && {query.condition(keys.token)}",
         whole=query.WHOLE.variable,
+        same=query.SAME.variable,
         unset=_block(f"RequestHeader unset {name}" for name in _NOT_PASSED),
         pages=_block(_pages()),
         metadata=_block(metadata),
@@ -172,7 +187,7 @@ def _host(store: Store) -> Iterator[str]:
 
 def _pages() -> Iterator[str]:
     yield f'ErrorDocument 404 "{_MISSING}"'
-    for status in (400, 401, 403, 405, 408, 429, 500, 501, 502, 503, 504):
+    for status in _STATUSES:
         yield f'ErrorDocument {status} "{_FAILED}"'
     for status in (412, 416):
         yield f"ErrorDocument {status} default"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
+from threading import BoundedSemaphore
 from typing import TYPE_CHECKING
 from wsgiref.types import WSGIEnvironment
 
@@ -28,26 +30,38 @@ NOT_KEPT = (
     *("Expires", "Vary", "X-Content-Type-Options"),
     *("Access-Control-Allow-Credentials", "Access-Control-Allow-Headers"),
     *("Access-Control-Allow-Methods", "Access-Control-Allow-Origin"),
-    *("Access-Control-Expose-Headers", "Access-Control-Max-Age", "Alt-Svc", "Content-Language"),
-    *("Content-Location", "Content-Security-Policy-Report-Only", "Link", "Location", "NEL"),
-    *("Pragma", "Refresh", "Report-To", "Server", "Set-Cookie", "SourceMap", "Status"),
-    *("Strict-Transport-Security", "Via", "WWW-Authenticate", "X-Amz-Bucket-Region"),
-    *("X-Amz-Checksum-Crc32", "X-Amz-Checksum-Crc64nvme", "X-Amz-Checksum-Sha256"),
-    *("X-Amz-Checksum-Type", "X-Amz-Delete-Marker", "X-Amz-Expiration", "X-Amz-Id-2"),
-    *("X-Amz-Meta-Mtime", "X-Amz-Meta-S3cmd-Attrs", "X-Amz-Missing-Meta", "X-Amz-Mp-Parts-Count"),
-    *("X-Amz-Object-Lock-Mode", "X-Amz-Object-Lock-Retain-Until-Date", "X-Amz-Replication-Status"),
-    *("X-Amz-Request-Charged", "X-Amz-Request-Id", "X-Amz-Restore", "X-Amz-Server-Side-Encryption"),
-    *("X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id", "X-Amz-Storage-Class"),
-    *("X-Amz-Tagging-Count", "X-Amz-Version-Id", "X-Amz-Website-Redirect-Location"),
+    *("Access-Control-Expose-Headers", "Access-Control-Max-Age", "Accept-CH", "Age", "Alt-Svc"),
+    *("CF-RAY", "Clear-Site-Data", "Content-Language", "Content-Location"),
+    *("Content-Security-Policy-Report-Only", "Critical-CH", "Link", "Location", "NEL"),
+    *("Permissions-Policy", "Pragma", "Public-Key-Pins", "Referrer-Policy", "Refresh"),
+    *("Report-To", "Reporting-Endpoints", "Server", "Server-Timing", "Service-Worker-Allowed"),
+    *("Set-Cookie", "Set-Cookie2", "SourceMap", "Status", "Strict-Transport-Security"),
+    *("Timing-Allow-Origin", "Via", "WWW-Authenticate", "X-Cache", "X-Frame-Options"),
     *("X-Accel-Buffering", "X-Accel-Charset", "X-Accel-Expires", "X-Accel-Limit-Rate"),
-    *("X-Accel-Redirect", "X-Lighttpd-Send-File"),
-    *("X-Openstack-Request-Id", "X-Rgw-Object-Type", "X-Sendfile", "X-Timestamp", "X-Trans-Id"),
-    *("Seaweed-X-Amz-Etag", "Seaweed-X-Amz-Owner", "X-Seaweedfs-Owner"),
+    *("X-Accel-Redirect", "X-Lighttpd-Send-File", "X-Sendfile"),
+    *("X-Amz-Bucket-Region", "X-Amz-Cf-Id", "X-Amz-Cf-Pop", "X-Amz-Checksum-Crc32"),
+    *("X-Amz-Checksum-Crc32c", "X-Amz-Checksum-Crc64nvme", "X-Amz-Checksum-Sha1"),
+    *("X-Amz-Checksum-Sha256", "X-Amz-Checksum-Type", "X-Amz-Copy-Source"),
+    *("X-Amz-Delete-Marker", "X-Amz-Expiration", "X-Amz-Id-2", "X-Amz-Meta-Mtime"),
+    *("X-Amz-Meta-S3cmd-Attrs", "X-Amz-Missing-Meta", "X-Amz-Mp-Parts-Count"),
+    *("X-Amz-Object-Lock-Legal-Hold", "X-Amz-Object-Lock-Mode"),
+    *("X-Amz-Object-Lock-Retain-Until-Date", "X-Amz-Replication-Status"),
+    *("X-Amz-Request-Charged", "X-Amz-Request-Id", "X-Amz-Restore"),
+    *("X-Amz-Server-Side-Encryption", "X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id"),
+    *("X-Amz-Server-Side-Encryption-Bucket-Key-Enabled",),
+    *("X-Amz-Server-Side-Encryption-Customer-Algorithm",),
+    *("X-Amz-Server-Side-Encryption-Customer-Key-MD5", "X-Amz-Storage-Class"),
+    *("X-Amz-Tagging-Count", "X-Amz-Version-Id", "X-Amz-Website-Redirect-Location"),
+    *("Seaweed-X-Amz-Etag", "Seaweed-X-Amz-Owner", "X-Container-Meta-Bucket"),
+    *("X-GUploader-UploadID", "X-Minio-Deployment-Id", "X-Openstack-Request-Id"),
+    *("X-Ratelimit-Limit", "X-Ratelimit-Remaining", "X-Rgw-Object-Type"),
+    *("X-Seaweedfs-Owner", "X-Timestamp", "X-Trans-Id"),
 )
 """Headers of a store's answers that are not for clients. Servers know no other way than names."""
 
-_KEPT = ("Content-Encoding", "Content-Length", "Content-Range", "ETag", "Last-Modified")
+_KEPT = ("Content-Encoding", "Content-Range", "ETag", "Last-Modified")
 _PASSED = ("If-Match", "If-Modified-Since", "If-None-Match", "If-Unmodified-Since", "Range")
+_heads = BoundedSemaphore(2)
 _PIECE = 64 * 1024  # bytes read at once
 _BY_TAG = {"If-Match", "If-None-Match"}
 _DELIVERED = {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT, HTTPStatus.NOT_MODIFIED}
@@ -68,7 +82,8 @@ def respond(file: StoredObject, delivery: Delivery, environ: WSGIEnvironment) ->
     # Who has no area in a store need not load TLS.
     from ...stores import client
 
-    answer = client.ask(file.store, method, file.relative, headers)
+    with _asking(file, method):
+        answer = client.ask(file.store, method, file.relative, headers)
     try:
         _check(answer, file)
     except BaseException:
@@ -77,9 +92,11 @@ def respond(file: StoredObject, delivery: Delivery, environ: WSGIEnvironment) ->
     response = describing_response(delivery)
     response.status_code = answer.status
     for name in _KEPT:
-        if (value := answer.getheader(name)) is not None:
+        if value := answer.getheader(name):
             response.headers[name] = value
     response.headers["Accept-Ranges"] = "bytes"
+    if (length := _length(answer)) is not None:
+        response.headers["Content-Length"] = str(length)
     if method == "HEAD" or answer.status == HTTPStatus.NOT_MODIFIED:
         answer.close()
         return response
@@ -89,6 +106,20 @@ def respond(file: StoredObject, delivery: Delivery, environ: WSGIEnvironment) ->
     response.direct_passthrough = True  # no hook may read it into memory
     response.response = ClosingIterator(_read(answer, file), answer.close)
     return response
+
+
+@contextmanager
+def _asking(file: StoredObject, method: str) -> Iterator[None]:
+    """Let a few wait for a store that is slow with what nobody downloads: pages need threads."""
+    if method != "HEAD":
+        yield
+    elif _heads.acquire(blocking=False):
+        try:
+            yield
+        finally:
+            _heads.release()
+    else:
+        raise StoreUnavailable(file.relative, file.root, "others wait for it already.")
 
 
 def _described(file: StoredObject, delivery: Delivery, environ: WSGIEnvironment) -> Response:
@@ -114,7 +145,17 @@ def _passed(file: StoredObject, environ: WSGIEnvironment) -> dict[str, str]:
     }
     if query.must_be_whole(file, environ):
         found.pop("Range", None)
+    for etag in query.must_be_same(file, environ):
+        found["If-Match"] = etag
     return found
+
+
+def _length(answer: HTTPResponse) -> int | None:
+    """Return the length of the body that is announced; that of HEAD is only in the header."""
+    told = answer.getheader("Content-Length", "")
+    if answer.status == HTTPStatus.NOT_MODIFIED or answer.chunked:
+        return None
+    return int(told) if re.fullmatch("[0-9]{1,18}", told) else None
 
 
 def _check(answer: HTTPResponse, file: StoredObject) -> None:

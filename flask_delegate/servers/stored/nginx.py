@@ -24,13 +24,30 @@ TARGET = f"{COPY}Target"
 WHOLE = f"{COPY}Whole"
 """Is there where a part must not be sent, although the client asks for one."""
 
-_DISPOSITION = f"{COPY}Content-Disposition"
-_CONDITIONS = ("If-Match", "If-Modified-Since", "If-None-Match", "If-Unmodified-Since")
+LOGGED = "flask_delegate if=$flask_delegate_logged"
+"""The format of a receipt, and its condition: nobody but a hand-off writes one."""
+NOTED = "set $flask_delegate_logged 1;"
+"""What meets the condition."""
+
+_SAME = f"{COPY}If-Match"
+_OF_THE_FILE = ("Cache-Control", "Content-Disposition")
+_SIGNED = ("Authorization", "X-Amz-Content-Sha256", "X-Amz-Date", "X-Amz-Security-Token")
+_CONDITIONS = ("If-Modified-Since", "If-None-Match", "If-Unmodified-Since")
+# What a site may have set for all its proxies.
+_RESETS = (
+    'proxy_set_body "";',
+    "proxy_method $request_method;",
+    "proxy_pass_header X-Flask-Delegate-None;",
+    "proxy_redirect off;",
+    "proxy_cookie_domain off;",
+    "proxy_cookie_path off;",
+    "proxy_buffering on;",
+    "proxy_limit_rate 0;",
+)
 _NOT_HEEDED = (
     *("X-Accel-Redirect", "X-Accel-Expires", "X-Accel-Limit-Rate", "X-Accel-Buffering"),
     *("X-Accel-Charset", "Expires", "Cache-Control", "Set-Cookie", "Vary"),
 )
-_FAILURES = "301 302 303 307 308 400 401 403 405 408 409 411 413 414 429 500 501 502 504"
 _PAGES = {
     404: "The file is not there any more.",
     412: "The file has changed.",
@@ -42,12 +59,17 @@ _PAGES = {
 def hand_off(response: Response, file: StoredObject, environ: WSGIEnvironment) -> None:
     """Add to a hand-off what nginx asks the store for."""
     method = "HEAD" if environ["REQUEST_METHOD"] == "HEAD" else "GET"
-    path, signed = file.store.target(method, file.relative)
-    response.headers[TARGET] = f"{path}?{signed}"
-    # nginx would send the name of the file with an error page, too.
-    response.headers[_DISPOSITION] = response.headers.pop("Content-Disposition")
+    # Not in the query, which nginx writes into its error log.
+    response.headers[TARGET], signed = file.store.headers(method, file.relative)
+    for name, value in signed.items():
+        response.headers[f"{COPY}{name}"] = value
+    # nginx would send these with an error page, too.
+    for name in _OF_THE_FILE:
+        response.headers[f"{COPY}{name}"] = response.headers.pop(name)
     if query.must_be_whole(file, environ):
         response.headers[WHOLE] = "1"
+    for etag in query.must_be_same(file, environ):
+        response.headers[_SAME] = etag
 
 
 def rules(area: Area, store: Store, keys: Keys, choices: Choices, added: Sequence[str]) -> str:
@@ -63,23 +85,30 @@ def rules(area: Area, store: Store, keys: Keys, choices: Choices, added: Sequenc
         f'    if ($arg_k != "{keys.token}") {{',
         "        return 403;",
         "    }",
+        *([f"    {NOTED}"] if choices.receipts else []),
         "    # From here on no variable that a file could print holds the token.",
         '    set $args "id=$arg_id";',
         "    # They are the application's until the store is asked.",
         f"    set $delegate_target ${variable(TARGET)};",
-        "    set $delegate_type $upstream_http_content_type;",
-        f"    set $delegate_disposition ${variable(_DISPOSITION)};",
-        "    set $delegate_policy $upstream_http_cache_control;",
+        f"    set $delegate_policy ${variable(f'{COPY}Cache-Control')};",
+        f"    set $delegate_disposition ${variable(f'{COPY}Content-Disposition')};",
+        *(f"    set ${_kept(name)} ${variable(COPY + name)};" for name in _SIGNED),
+        "    set $delegate_match $http_if_match;",
+        f"    if (${variable(_SAME)}) {{",
+        f"        set $delegate_match ${variable(_SAME)};",
+        "    }",
         f"    set $delegate_csp ${variable(f'{COPY}Content-Security-Policy')};",
         "    set $delegate_range $http_range;",
         f"    if (${variable(WHOLE)}) {{",
         '        set $delegate_range "";',
         "    }",
         *_indented(_proxy(store, choices)),
+        *(f"    proxy_hide_header {name};" for name in area.headers),
         "    proxy_intercept_errors on;",
         "    # The store's own pages would name bucket and key.",
-        f"    error_page {_FAILURES} =503 {page(503)};",
+        f"    error_page {' '.join(map(str, _failures()))} =503 {page(503)};",
         *(f"    error_page {status} {page(status)};" for status in _PAGES),
+        "    add_header Cache-Control $delegate_policy;",
         "    add_header Content-Disposition $delegate_disposition;",
         "    add_header Content-Security-Policy $delegate_csp;",
         "    add_header X-Content-Type-Options nosniff;",
@@ -87,7 +116,7 @@ def rules(area: Area, store: Store, keys: Keys, choices: Choices, added: Sequenc
         *_indented(added),
         "    gzip off;",
         *_indented(_of_the_application(line) for line in choices.resets),
-        *([f'    access_log "{choices.receipts}" flask_delegate;'] if choices.receipts else []),
+        *([f'    access_log "{choices.receipts}" {LOGGED};'] if choices.receipts else []),
         "}",
         *(line for status in _PAGES for line in _page(page(status), status, choices)),
         *([] if choices.resolver else _known_address(area, store)),
@@ -100,9 +129,22 @@ def variable(header: str) -> str:
     return f"upstream_http_{header.lower().replace('-', '_')}"
 
 
+def _failures() -> Iterator[int]:
+    """Yield the statuses of a store that are no answer to a client."""
+    for status in range(300, 600):
+        if status not in {304, 499, *_PAGES}:  # nginx has 499 for itself
+            yield status
+
+
+def _kept(header: str) -> str:
+    """Return the variable in which the rules keep a header of the request to the store."""
+    return f"delegate_{header.lower().replace('-', '_')}"
+
+
 def _proxy(store: Store, choices: Choices) -> Iterator[str]:
     if choices.resolver:
         yield f"resolver {choices.resolver};"
+        yield f"resolver_timeout {CONNECT}s;"
     yield f"proxy_pass {store.endpoint}$delegate_target;"
     yield "proxy_http_version 1.1;"
     yield "proxy_pass_request_headers off;"
@@ -112,9 +154,13 @@ def _proxy(store: Store, choices: Choices) -> Iterator[str]:
     yield 'proxy_set_header Content-Length "";'
     yield 'proxy_set_header Transfer-Encoding "";'
     yield "proxy_set_header Range $delegate_range;"
+    yield "proxy_set_header If-Match $delegate_match;"
+    for name in _SIGNED:
+        yield f"proxy_set_header {name} ${_kept(name)};"
     for name in _CONDITIONS:
         yield f"proxy_set_header {name} $http_{name.lower().replace('-', '_')};"
     if store.is_encrypted:
+        yield "proxy_ssl_protocols TLSv1.2 TLSv1.3;"
         yield "proxy_ssl_verify on;"
         yield "proxy_ssl_verify_depth 5;"
         yield f'proxy_ssl_trusted_certificate "{store.ca_file}";'
@@ -122,6 +168,7 @@ def _proxy(store: Store, choices: Choices) -> Iterator[str]:
         yield f'proxy_ssl_name "{store.address[0]}";'
     yield f"proxy_connect_timeout {CONNECT}s;"
     yield f"proxy_read_timeout {IDLE}s;"
+    yield from _RESETS
     yield "proxy_max_temp_file_size 0;"
     yield "proxy_cache off;"
     yield "proxy_store off;"
@@ -143,7 +190,7 @@ def _page(name: str, status: int, choices: Choices) -> Iterator[str]:
     if status == 416:
         yield "    add_header Content-Range $upstream_http_content_range always;"
     if choices.receipts:
-        yield f'    access_log "{choices.receipts}" flask_delegate;'
+        yield f'    access_log "{choices.receipts}" {LOGGED};'
     yield f'    return {status} "{_PAGES[status]}\\n";'
     yield "}"
 

@@ -21,23 +21,25 @@ _VALUE = "[A-Za-z0-9._~%/-]*"
 _PROOF = codec.Field("k", "", "[0-9a-f]{40}", required=True)
 WHOLE = codec.Field("nr", "DELEGATE_NR", "1")
 """Is there where a part must not be sent, although the client asks for one."""
+SAME = codec.Field("im", "DELEGATE_IM", codec.ESCAPED)
+"""The ETag that the object must have, or a part of it would be joined to another one's."""
 # A signed query is in the order of its names.
 _FIELDS = sorted(
-    (replace(one, key=f"x-{one.key}") for one in (*codec.FIELDS, _PROOF, WHOLE)),
+    (replace(one, key=f"x-{one.key}") for one in (*codec.FIELDS, _PROOF, WHOLE, SAME)),
     key=lambda field: field.key,
 )
 
 
-def url(delivery: Delivery, file: StoredObject, token: str, *, whole: bool) -> str:
+def url(delivery: Delivery, file: StoredObject, token: str, environ: WSGIEnvironment) -> str:
     """Return the internal URL.
 
     :param token: the area's.
-    :param whole: send all of it, whatever part is asked for.
     :raises HandoffUnavailable: if it does not fit in a header.
     """
     described = [(f"x-{field.key}", value) for field, value in codec.values(delivery)]
     described += [("x-id", delivery.id), ("x-k", signing.proof(token, delivery.id))]
-    described += [(f"x-{WHOLE.key}", "1")] if whole else []
+    described += [(f"x-{WHOLE.key}", "1")] if must_be_whole(file, environ) else []
+    described += [(f"x-{SAME.key}", etag) for etag in must_be_same(file, environ)]
     path, query = file.store.target("GET", file.relative, *described)
     # Apache's %{unescape:…} refuses %2F.
     query = query.replace("%2F", "/")
@@ -47,9 +49,22 @@ def url(delivery: Delivery, file: StoredObject, token: str, *, whole: bool) -> s
 
 
 def must_be_whole(file: StoredObject, environ: WSGIEnvironment) -> bool:
-    """Return whether ``If-Range`` forbids an answer in part. Stores do not look at it."""
+    """Return whether a part must not be sent.
+
+    Stores do not look at ``If-Range``; and what some send of several parts has a type of its own.
+    """
     wanted = environ.get("HTTP_IF_RANGE")
-    return wanted is not None and wanted != file.etag
+    is_other = wanted is not None and wanted != file.etag
+    return is_other or "," in environ.get("HTTP_RANGE", "")
+
+
+def must_be_same(file: StoredObject, environ: WSGIEnvironment) -> Iterator[str]:
+    """Yield the ETag that the object must have for a part of it to be sent, if it must.
+
+    The store refuses the part with 412 where what the view knows is out of date.
+    """
+    if file.etag and "HTTP_RANGE" in environ and environ.get("HTTP_IF_RANGE") == file.etag:
+        yield file.etag
 
 
 def condition(token: str) -> str:

@@ -10,10 +10,12 @@ from threading import Thread
 from urllib.parse import unquote
 
 _REASONS = {
+    "301": ("Moved Permanently", "PermanentRedirect"),
     "403": ("Forbidden", "AccessDenied"),
     "404": ("Not Found", "NoSuchKey"),
     "500": ("Internal Server Error", "InternalError"),
     "503": ("Service Unavailable", "SlowDown"),
+    "507": ("Insufficient Storage", "InsufficientCapacity"),
 }
 _ERROR = """<?xml version="1.0" encoding="UTF-8"?>
 <Error><Code>{code}</Code><Message>{reason}: {key} in {bucket}</Message>\

@@ -20,7 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 REGION = "us-east-1"
 _PATIENCE = 60  # seconds until a store must answer
-_CLIENT = Config(
+CLIENT = Config(
     signature_version="s3v4",
     s3={"addressing_style": "path"},
     connect_timeout=5,
@@ -68,7 +68,7 @@ class RunningStore:
             region_name=self.region,
             aws_access_key_id=self.access_key,
             aws_secret_access_key=self.secret_key,
-            config=_CLIENT,
+            config=CLIENT,
         )
 
     def put(self, key: str, content: bytes, content_type: str = "application/octet-stream") -> str:

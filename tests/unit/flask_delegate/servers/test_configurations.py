@@ -12,6 +12,7 @@ from flask import Flask
 from flask_delegate import file_refused
 from flask_delegate.servers import SERVERS, nginx_resets
 from flask_delegate.servers.nginx import PASSING_ON
+from flask_delegate.servers.nginx_resets import NOTHING
 from tests.support.extension import Factory, serve
 
 
@@ -35,7 +36,8 @@ def test_nginx_shows_the_fingerprints_of_all_areas(make_app: Factory, tmp_path: 
     app = two_areas(make_app, tmp_path, DELEGATE_BACKEND="nginx")
     prints = " ".join(keys[0].fingerprint for keys in app.extensions["delegate"].keys.values())
     text = written(app, "nginx-config")
-    assert f'\nset $flask_delegate "{prints}";\nset $flask_delegate_nothing "";\n\n' in text
+    nothing = f'set {NOTHING} "";\nset $flask_delegate_logged "";'
+    assert f'\nset $flask_delegate "{prints}";\n{nothing}\n\n' in text
     for line in PASSING_ON:
         assert f"\n#     {line}\n" in text
     for url in ("/private/", "/photos/"):
@@ -48,7 +50,7 @@ def test_nginx_shows_the_fingerprints_of_all_areas(make_app: Factory, tmp_path: 
 def test_nginx_writes_receipts_and_leaves_sendfile_off_where_asked(make_app: Factory) -> None:
     app = make_app(DELEGATE_BACKEND="nginx")
     text = written(app, "nginx-config", "--receipts", "/var/log/x", "--no-sendfile")
-    assert '\n    access_log "/var/log/x" flask_delegate;\n}\n' in text
+    assert '\n    access_log "/var/log/x" flask_delegate if=$flask_delegate_logged;\n}\n' in text
     assert "\n    sendfile off;\n" in text
 
 

@@ -47,7 +47,7 @@ def rules(server: str, choices: Choices) -> str:
             "6e7e780a3dd74eb8198dee49f7d739ce",
             "cce0971714e784fe2824aa3c97b0e9d7",
             "",
-            "4274c78f0352728ff59c79ce1e7d363d",
+            "0beadc30e2a89ec2819ecb7d21410550",
         ),
         (
             "xsendfile",

@@ -7,13 +7,20 @@ import time
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from botocore.auth import S3SigV4QueryAuth
+from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
+from botocore.config import Config
 from botocore.credentials import Credentials
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from flask_delegate.stores.sigv4 import LONGEST, StoreKeys, presigned_query, quoted
+from flask_delegate.stores.sigv4 import (
+    LONGEST,
+    StoreKeys,
+    presigned_query,
+    quoted,
+    signed_headers,
+)
 
 # Everything that UTF-8 can write. botocore takes a query apart at its line breaks.
 ANYTHING = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
@@ -86,6 +93,28 @@ def test_a_signature_is_that_of_botocore(
         extra=extra.items(),
     )
     assert dict(parse_qsl(query, keep_blank_values=True)) == expected
+
+
+@given(
+    method=st.sampled_from(["GET", "HEAD"]),
+    key=ANYTHING,
+    keys=KEYS | st.builds(StoreKeys, NAMES, NAMES, NAMES),
+    region=st.sampled_from(["us-east-1", "eu-central-1"]),
+)
+def test_signed_headers_are_those_of_botocore(
+    method: str, key: str, keys: StoreKeys, region: str
+) -> None:
+    path = f"/bucket/{quoted(key, safe='/')}"
+    if any(part in (".", "..") for part in key.split("/")):
+        return
+    request = AWSRequest(method, f"https://10.0.0.5:8333{path}")
+    request.context["client_config"] = Config(s3={"payload_signing_enabled": False})
+    credentials = Credentials(keys.key_id, keys.secret, keys.session_token)
+    S3SigV4Auth(credentials, "s3", region).add_auth(request)
+    expected = {name.lower(): value for name, value in request.headers.items()}
+    now = calendar.timegm(time.strptime(expected["x-amz-date"], "%Y%m%dT%H%M%SZ"))
+    made = signed_headers(method, "10.0.0.5:8333", path, keys=keys, region=region, now=now)
+    assert {name.lower(): value for name, value in made.items()} == expected
 
 
 def test_the_parameters_are_in_the_order_of_their_names_and_quoted_completely() -> None:
