@@ -9,15 +9,18 @@ from typing import Any
 from flask import Flask
 
 from flask_delegate import ConfigurationError, Delegate
+from flask_delegate.stores.store import Store
 from portal import cli
 from portal.activity import record
-from portal.core import database, datafolder, logs, settings
+from portal.core import database, datafolder, logs, settings, stores
 from portal.core.setting_checks import SettingError
 from portal.files.quota import quota_of, usage_of
 from portal.identity import throttle
 from portal.identity.cookie import SessionInterface
 from portal.storage import ballast
-from portal.storage.disk import Storage
+from portal.storage.base import Storage
+from portal.storage.disk import Disk
+from portal.storage.incoming import Incoming
 from portal.storage.parts import Parts
 from portal.tus.method_override import MethodOverride
 from portal.web import (
@@ -63,14 +66,15 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     static_files.init_app(app)
     overridden = MethodOverride(app.wsgi_app)
     app.wsgi_app = Edge(overridden, app.config["PROXIES"])  # type: ignore[method-assign]
+    store = stores.configured(app.config)
     folder = datafolder.prepare(settings.data_folder(app))
     app.secret_key = datafolder.secret_key(folder)
     app.session_interface = SessionInterface()
     database.init_app(app, folder / "portal.db")
     throttle.init_app(app, folder / "throttle.db")
-    _prepare_storage(app, folder)
+    _prepare_storage(app, folder, store)
     app.wsgi_app = Room(app)  # type: ignore[method-assign]
-    _set_up_delegate(app, folder)
+    _set_up_delegate(app, folder, store)
     record.init_app(app, folder / "activity.spool")
     for extension in (csrf, sign_in, filters, zone, errors, headers, compression, places):
         extension.init_app(app)
@@ -82,20 +86,38 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     return app
 
 
-def _prepare_storage(app: Flask, folder: Path) -> None:
-    reserve = app.config["DISK_RESERVE"]
-    storage = Storage(folder / "files", folder / "incoming", reserve)
+def _prepare_storage(app: Flask, folder: Path, store: Store | None) -> None:
+    reserve, incoming = app.config["DISK_RESERVE"], folder / "incoming"
+    storage = _bucket(store, Incoming(incoming, reserve)) if store else None
+    storage = storage or Disk(folder / "files", incoming, reserve)
     storage.prepare()
     app.extensions["portal.storage"] = storage
     ballast.init_app(app, folder)
     app.extensions["portal.parts"] = Parts(storage.incoming, reserve)
 
 
-def _set_up_delegate(app: Flask, folder: Path) -> None:
-    app.config["DELEGATE_ROOT"] = folder / "files"
+def _bucket(store: Store, incoming: Incoming) -> Storage:
+    """Return the storage in a store; who has none need not install what asks it."""
+    try:
+        from portal.storage.bucket import Bucket
+    except ImportError as error:
+        raise SettingError(
+            f"PORTAL_STORE needs the package boto3, which cannot be imported ({error}). Install the"
+            " dependency group 'store'."
+        ) from error
+    return Bucket(store, incoming)
+
+
+def _set_up_delegate(app: Flask, folder: Path, store: Store | None) -> None:
     app.config["DELEGATE_HEADERS"] = headers.constant(app)
-    if app.config.get("DELEGATE_BACKEND", "auto") in {"auto", "mod_wsgi"}:
-        app.config["DELEGATE_SIGNED_URL"] = "/signed/"
+    if store:
+        area = {"url": "/private/", "store": app.config["STORE"]}
+        app.config["DELEGATE_AREAS"] = {"files": area}
+        app.config["DELEGATE_STORE_KEYS"] = {"files": store.keys}
+    else:
+        app.config["DELEGATE_ROOT"] = folder / "files"
+        if app.config.get("DELEGATE_BACKEND", "auto") in {"auto", "mod_wsgi"}:
+            app.config["DELEGATE_SIGNED_URL"] = "/signed/"
     try:
         Delegate(app)
     except ConfigurationError as error:

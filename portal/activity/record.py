@@ -26,7 +26,7 @@ from portal.core.references import reference, shows_names
 from portal.core.text import counted, search_key
 from portal.identity.current_user import signed_in_account
 from portal.identity.throttle import client_address
-from portal.storage.disk import ContentLostError
+from portal.storage.base import ContentLostError
 
 from .spool import Spool, Waiting
 

@@ -16,7 +16,8 @@ from sqlalchemy.exc import DBAPIError
 from portal.core import database, sizes
 from portal.core.text import is_text
 from portal.storage.ballast import current_ballast
-from portal.storage.disk import StorageFullError
+from portal.storage.base import StoreAwayError
+from portal.storage.incoming import StorageFullError
 
 
 class _Commands(AppGroup):
@@ -46,6 +47,8 @@ class _Commands(AppGroup):
             raise
         except StorageFullError as error:
             raise click.ClickException(f"The disk is full: {error}. Free some space.") from error
+        except StoreAwayError as error:
+            raise click.ClickException(f"The store of the files: {error}. Try again.") from error
         except OSError as error:
             raise _told(error) from error
 

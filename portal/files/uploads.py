@@ -13,8 +13,9 @@ from werkzeug.exceptions import BadRequest
 from portal.core.database import db
 from portal.core.models import Account, Folder, StoredFile
 from portal.files import names
+from portal.storage.base import Storage
 from portal.storage.content import current_storage
-from portal.storage.disk import Allowance, IncomingFile, Storage
+from portal.storage.incoming import Allowance, IncomingFile
 from portal.storage.parts import current_parts
 
 from . import entries, quota

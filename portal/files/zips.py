@@ -16,8 +16,8 @@ from portal.core import text
 from portal.core.database import db
 from portal.core.models import Entry, StoredFile
 from portal.files import names
+from portal.storage.base import ContentLostError, Storage
 from portal.storage.content import current_storage
-from portal.storage.disk import ContentLostError, Storage
 
 from . import tree
 

@@ -29,7 +29,9 @@ import click
 from portal.core.datafolder import create_private, locked
 from portal.core.models import now
 from portal.core.references import name_or_reference
-from portal.storage.disk import Storage, is_abandoned, sync_folder
+from portal.storage.base import Storage
+from portal.storage.disk import Disk
+from portal.storage.incoming import is_abandoned, sync_folder
 
 DATABASE, SECRET_KEY, MANIFEST = "portal.db", "secret_key", "manifest.jsonl"
 FORMAT = "portal backup 1"
@@ -97,12 +99,26 @@ def check_target(target: Path, data: Path, needed: int) -> int:
     return free
 
 
+def on_disk(storage: Storage) -> Disk:
+    """Return the storage, if a backup can hold what it has.
+
+    :raises BackupError: if the files lie in a bucket.
+    """
+    if not isinstance(storage, Disk):
+        raise BackupError(
+            "The files lie in a bucket (PORTAL_STORE), which this command does not copy. Enable"
+            " the bucket's versioning, and back up the database first and the bucket after it."
+        )
+    return storage
+
+
 def create(target: Path, data: Path, storage: Storage, schema: str, advance: Advance) -> Report:
     """Write a backup of a data folder, whose database has that revision of the schema.
 
     :raises BackupError: if another backup is in progress, or the folder cannot be written.
     :raises OSError: if anything but a file cannot be read, or the backup cannot be written.
     """
+    storage = on_disk(storage)
     try:
         with (
             storage.deletions.put_off(),
@@ -156,7 +172,7 @@ def _snapshot(source: Path, target: Path) -> None:
         copy.execute("PRAGMA journal_mode = DELETE")
 
 
-def _write(draft: Path, data: Path, storage: Storage, schema: str, advance: Advance) -> Report:
+def _write(draft: Path, data: Path, storage: Disk, schema: str, advance: Advance) -> Report:
     report = Report()
     with (
         closing(read_only(draft / DATABASE)) as snapshot,
@@ -184,7 +200,7 @@ def _write(draft: Path, data: Path, storage: Storage, schema: str, advance: Adva
 
 
 def _add_stored(
-    archive: _Archive, storage: Storage, key: str, name: str, uploaded: tuple[int, str]
+    archive: _Archive, storage: Disk, key: str, name: str, uploaded: tuple[int, str]
 ) -> str | None:
     """Add a file as it is, and return what is wrong with it."""
     try:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from io import BufferedReader
 from itertools import islice
 from typing import Any
 
@@ -21,13 +20,15 @@ from portal.core.database import db
 from portal.core.models import Account, Entry, StoredFile
 from portal.core.references import name_or_reference
 from portal.storage import permissions
-from portal.storage.disk import Storage
+from portal.storage.base import Content, Storage
+from portal.storage.disk import Disk
 
 from .backup import Advance
 
 YOUNG = 60 * 60
 """Seconds for which content may have no row: its upload may still be in progress."""
 _AT_ONCE = 500
+_PIECE = 1024**2
 
 
 @dataclass
@@ -83,16 +84,16 @@ def check_unclaimed(storage: Storage) -> Iterator[Problem]:
         db.session.rollback()
         for key in unknown:
             found = storage.find(key)
-            # The change time is that of the last rename or change of permissions; the first byte
-            # of an upload may have arrived long before.
-            if found is None or time.time() - found.st_ctime < YOUNG:
+            if found is None or time.time() - found.changed_at < YOUNG:
                 continue
-            detail = f"{found.st_size} bytes that no file claims"
-            yield Problem("unclaimed", key, detail, partial(permissions.set_aside, storage, key))
+            detail = f"{found.size} bytes that no file claims"
+            yield Problem("unclaimed", key, detail, partial(storage.set_aside, key))
 
 
 def check_rights(storage: Storage) -> Iterator[Problem]:
-    """Check that nobody else may change files, and that the web server may read them."""
+    """Check that nobody else may change files on disk, and that the web server may read them."""
+    if not isinstance(storage, Disk):
+        return
     for path, mode in permissions.paths(storage):
         try:
             wrong = permissions.wrong_rights(storage, path, mode)
@@ -126,8 +127,8 @@ def _check_file(storage: Storage, row: Row[Any], content: bool) -> Problem | Non
     if found is None:
         mend = partial(_claim, storage, key, row.sha256)
         return Problem("missing", title, "has no content", mend)
-    if found.st_size != row.size:
-        return Problem("size", title, f"{found.st_size} bytes instead of {row.size}")
+    if found.size != row.size:
+        return Problem("size", title, f"{found.size} bytes instead of {row.size}")
     if content:
         try:
             with storage.open(key) as file:
@@ -141,12 +142,15 @@ def _check_file(storage: Storage, row: Row[Any], content: bool) -> Problem | Non
 def _claim(storage: Storage, key: str, sha256: str) -> str | None:
     """Move content back that was set aside, if it is what was uploaded."""
     try:
-        with (storage.unclaimed / key).open("rb") as file:
+        with storage.open_aside(key) as file:
             found = _hash(file)
     except OSError:
         return None
-    return permissions.claim(storage, key) if found == sha256 else None
+    return storage.claim(key) if found == sha256 else None
 
 
-def _hash(file: BufferedReader) -> str:
-    return hashlib.file_digest(file, "sha256").hexdigest()
+def _hash(file: Content) -> str:
+    hashed = hashlib.sha256()
+    while piece := file.read(_PIECE):
+        hashed.update(piece)
+    return hashed.hexdigest()

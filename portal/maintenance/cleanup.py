@@ -12,7 +12,8 @@ from portal.activity import record
 from portal.files import trash
 from portal.identity import sessions
 from portal.storage.ballast import with_room_to_delete
-from portal.storage.disk import Storage, is_abandoned
+from portal.storage.base import Storage
+from portal.storage.incoming import is_abandoned
 from portal.tus import uploads as resumable
 
 from .restore import DRAFT
@@ -33,7 +34,7 @@ def clean_up(data: Path, storage: Storage) -> dict[str, int]:
         "unfinished uploads": unfinished,
         "records of finished uploads": finished,
         "abandoned uploads": storage.remove_abandoned() + resumable.remove_orphans(),
-        "postponed deletions": storage.deletions.finish(),
+        "postponed deletions": storage.finish_deletions(),
         "drafts": _delete_drafts(data, storage),
     }
 

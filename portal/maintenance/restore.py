@@ -22,10 +22,20 @@ from sqlalchemy.exc import DBAPIError
 from portal.core.database import revisions
 from portal.core.datafolder import KEY_LENGTH, create_private, locked, write_private
 from portal.storage import permissions
-from portal.storage.disk import Storage
+from portal.storage.base import Storage
+from portal.storage.disk import Disk
 
 from . import restored_database
-from .backup import DATABASE, FORMAT, MANIFEST, PIECE, SECRET_KEY, Advance, BackupError
+from .backup import (
+    DATABASE,
+    FORMAT,
+    MANIFEST,
+    PIECE,
+    SECRET_KEY,
+    Advance,
+    BackupError,
+    on_disk,
+)
 
 DRAFT = "restore-"
 """The prefix of the folder below ``incoming`` that a restore writes to."""
@@ -54,6 +64,7 @@ def restore(source: Path, data: Path, storage: Storage, advance: Advance) -> Res
     :raises BackupError: if anything is wrong with the backup, or the folder is in use.
     :raises OSError: if the backup cannot be read, or the folder cannot be written.
     """
+    storage = on_disk(storage)
     if not source.is_file():
         raise BackupError(f"There is no file {source}.")
     with locked(data), _errors_named(source):
@@ -77,7 +88,7 @@ def restore(source: Path, data: Path, storage: Storage, advance: Advance) -> Res
     return restored
 
 
-def _install(draft: Path, data: Path, storage: Storage) -> None:
+def _install(draft: Path, data: Path, storage: Disk) -> None:
     """Move what was extracted to where it belongs, or leave what was there."""
     os.sync()  # once, which is faster than once for each file
     key = (data / SECRET_KEY).read_bytes()
@@ -176,7 +187,7 @@ def _extract(source: Path, draft: Path, advance: Advance) -> None:
         )
 
 
-def _compare(source: Path, database: Path, storage: Storage) -> Restored:
+def _compare(source: Path, database: Path, storage: Disk) -> Restored:
     """Compare the manifest with the database, which names all files of the backup, and no others.
 
     Files that are missing or not what was uploaded were so when the portal was backed up.

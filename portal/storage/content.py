@@ -6,7 +6,7 @@ from typing import cast
 
 from flask import current_app
 
-from .disk import Storage
+from .base import Storage
 
 
 def current_storage() -> Storage:

@@ -1,115 +1,23 @@
-"""Stored files on disk. Nothing else opens, renames or deletes them, but permissions.py.
-
-A file is known by its key, which says nothing about its name, owner or content.
-"""
+"""Stored files on disk. Nothing else opens, renames or deletes them, but permissions.py."""
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import io
 import os
-import re
 import secrets
 import stat
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from functools import partial
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from .base import Kept, Storage
 from .deferred_delete import Deletions
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
-
-ABANDONED = 24 * 60 * 60
-"""Seconds without a byte after which an incoming file belongs to a process that was killed."""
-
-_SPACE_CHECKED_EVERY = 4 * 1024**2
-"""Bytes of a file after which the free space is checked again."""
-
-_KEY = re.compile(r"[0-9a-f]{32}", re.ASCII)
-_open_private = partial(os.open, mode=0o600)
+from .incoming import Incoming, IncomingFile, is_key, naming_full_disk, sync_folder
 
 
-class StorageFullError(Exception):
-    """The disk has no room for a file."""
-
-
-class ContentLostError(Exception):
-    """A file of the database is not on disk, or not in its size."""
-
-
-class OverAllowanceError(Exception):
-    """More arrives than is allowed."""
-
-
-class Allowance:
-    """Bytes that may arrive, in several files together."""
-
-    def __init__(self, left: int) -> None:
-        self.left = left
-
-    def take(self, size: int) -> None:
-        """Count bytes that arrive, or raise :exc:`OverAllowanceError`."""
-        if size > self.left:
-            raise OverAllowanceError
-        self.left -= size
-
-
-class IncomingFile(io.FileIO):
-    """A file on its way in: counted and hashed while it is written, and not read back.
-
-    :param reserve: bytes that are to stay free on the disk.
-    :param allowance: what it may have; none: as much as there is room for.
-    """
-
-    def __init__(
-        self, path: Path, reserve: int = 0, allowance: Allowance | None = None, mode: str = "xb"
-    ) -> None:
-        super().__init__(path, mode, opener=_open_private)
-        self.path = path
-        self.size = 0
-        self._reserve = reserve
-        self._allowance = allowance
-        self._hash = hashlib.sha256()
-
-    @property
-    def sha256(self) -> str:
-        """The hash of what was written, in hexadecimal."""
-        return self._hash.hexdigest()
-
-    def write(self, data: ReadableBuffer, /) -> int:
-        """Write all of it.
-
-        :raises OverAllowanceError: if it is more than was allowed.
-        :raises StorageFullError: if the disk is full, or its reserve is reached.
-        """
-        rest = memoryview(data).cast("B")
-        length = len(rest)
-        if self._allowance:
-            self._allowance.take(length)
-        if self.size // _SPACE_CHECKED_EVERY < (self.size + length) // _SPACE_CHECKED_EVERY:
-            check_space(self.fileno(), self._reserve)
-            # Start to write it to the disk: else the end of a large upload would wait for it.
-            os.posix_fadvise(self.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        self._hash.update(rest)
-        with naming_full_disk():
-            while rest:
-                rest = rest[super().write(rest) :]
-        self.size += length
-        return length
-
-    def discard(self) -> None:
-        """Close the file, and delete it unless it was kept."""
-        self.close()
-        self.path.unlink(missing_ok=True)
-
-
-class Storage:
+class Disk(Storage):
     """Files on a local disk.
 
     :param incoming: where they arrive; on the same file system.
@@ -117,9 +25,8 @@ class Storage:
     """
 
     def __init__(self, files: Path, incoming: Path, reserve: int = 0) -> None:
+        super().__init__(Incoming(incoming, reserve))
         self.files = files
-        self.incoming = incoming
-        self._reserve = reserve
         self.file_mode, self.folder_mode = 0o600, 0o700
         self.deletions = Deletions(files, incoming / "deleted")
         self.unclaimed = files / "unclaimed"
@@ -136,39 +43,8 @@ class Storage:
             self.file_mode, self.folder_mode = 0o640, 0o750
         self.remove_abandoned()
 
-    def remove_abandoned(self) -> int:
-        """Delete uploads that killed processes left behind, and return how many."""
-        count = 0
-        for path in self.incoming.iterdir():
-            # Another process may finish with it now, and a start must not fail for litter.
-            with suppress(OSError):
-                if stat.S_ISREG(path.lstat().st_mode) and is_abandoned(path):
-                    path.unlink()
-                    count += 1
-        return count
-
-    def receive(self, allowance: Allowance | None = None) -> IncomingFile:
-        """Open a file to write an upload into.
-
-        :raises StorageFullError: if the disk is full, or its reserve is reached.
-        """
-        check_space(self.incoming, self._reserve)
-        with naming_full_disk():
-            return IncomingFile(self.incoming / secrets.token_hex(16), self._reserve, allowance)
-
-    def keep(self, incoming: IncomingFile) -> str:
-        """Keep a complete file, and return its key. After a crash it is there or not.
-
-        :raises StorageFullError: if the disk is full.
-        """
-        (key,) = self.keep_all([incoming])
-        return key
-
     def keep_all(self, incoming: Sequence[IncomingFile]) -> Sequence[str]:
-        """Keep complete files, and return their keys. After a crash, some may be there.
-
-        :raises StorageFullError: if the disk is full; none is kept.
-        """
+        """See :class:`Storage`."""
         start = secrets.token_hex(1)  # one folder for all of them, which is written once
         keys = [start + secrets.token_hex(15) for _ in incoming]
         targets = [self.files / self.path(key) for key in keys]
@@ -207,13 +83,20 @@ class Storage:
         # A check may have moved it meanwhile, as no row claims it any more.
         (self.unclaimed / key).unlink(missing_ok=True)
 
-    def find(self, key: str) -> os.stat_result | None:
-        """Return what is known of a file on disk; none if there is no regular file."""
+    def finish_deletions(self) -> int:
+        """Delete what was put aside for a backup, unless one still reads."""
+        return self.deletions.finish()
+
+    def find(self, key: str) -> Kept | None:
+        """See :class:`Storage`."""
         try:
             found = (self.files / self.path(key)).lstat()
         except FileNotFoundError:
             return None
-        return found if stat.S_ISREG(found.st_mode) else None
+        # The change time is that of the last rename or change of permissions; the first byte of an
+        # upload may have arrived long before.
+        is_file = stat.S_ISREG(found.st_mode)
+        return Kept(found.st_size, found.st_ctime) if is_file else None
 
     def all_keys(self) -> Iterator[str]:
         """Yield the key of each file that is kept, in order."""
@@ -230,38 +113,29 @@ class Storage:
         except FileNotFoundError:
             return _open_regular(self.deletions.aside / key)
 
-    def path(self, key: str) -> str:
-        """Return where a file is, relative to the folder of all files."""
-        return f"{key[:2]}/{key}"
+    def set_aside(self, key: str) -> str:
+        """See :class:`Storage`."""
+        self.unclaimed.mkdir(mode=0o700, exist_ok=True)
+        with suppress(FileNotFoundError):  # its deletion was under way
+            (self.files / self.path(key)).rename(self.unclaimed / key)
+        return f"moved to {self.unclaimed}"
+
+    def open_aside(self, key: str) -> io.BufferedReader:
+        """See :class:`Storage`."""
+        return _open_regular(self.unclaimed / key)
+
+    def claim(self, key: str) -> str:
+        """See :class:`Storage`."""
+        target = self.files / self.path(key)
+        target.parent.mkdir(mode=self.folder_mode, exist_ok=True)
+        (self.unclaimed / key).rename(target)
+        return f"moved back from {self.unclaimed}"
 
     def check(self) -> None:
-        """Check that files can be received and kept, by trying.
-
-        :raises OSError: if they cannot.
-        :raises StorageFullError: if the disk is full, or its reserve is reached.
-        """
-        check_space(self.incoming, self._reserve)
-        for folder in (self.files, self.incoming):
-            with naming_full_disk(), tempfile.TemporaryFile(dir=folder, buffering=0) as file:
-                file.write(b"x")
-
-
-def is_abandoned(path: Path, after: float = ABANDONED) -> bool:
-    """Return whether nobody has written a file or folder for so many seconds.
-
-    What a clock that was ahead has written counts from now.
-
-    :raises FileNotFoundError: if it is not there.
-    """
-    age = time.time() - path.lstat().st_mtime
-    if age < 0:
-        os.utime(path, follow_symlinks=False)
-    return age > after
-
-
-def is_key(name: str) -> bool:
-    """Return whether a name could be a key."""
-    return _KEY.fullmatch(name) is not None
+        """See :class:`Storage`."""
+        self.arriving.check()
+        with naming_full_disk(), tempfile.TemporaryFile(dir=self.files, buffering=0) as file:
+            file.write(b"x")
 
 
 def _open_regular(path: Path) -> io.BufferedReader:
@@ -272,34 +146,3 @@ def _open_regular(path: Path) -> io.BufferedReader:
         file.close()
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     return file
-
-
-def check_space(path: Path | int, reserve: int) -> None:
-    """Keep room for the database: on a full disk it could not even record a deletion.
-
-    :raises StorageFullError: if less than the reserve is free.
-    """
-    disk = os.statvfs(path)
-    free = disk.f_bavail * disk.f_frsize
-    if free < reserve:
-        raise StorageFullError(f"{free} bytes are free, {reserve} are kept in reserve")
-
-
-def sync_folder(folder: Path) -> None:
-    """Write a folder's entries to disk, so that a rename in it survives a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def naming_full_disk() -> Iterator[None]:
-    """Raise :exc:`StorageFullError` where the disk has no room for bytes, or for one more name."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise StorageFullError from error
-        raise

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 from flask import current_app
 
-from .disk import (
+from .incoming import (
     Allowance,
     IncomingFile,
     check_space,

@@ -1,4 +1,4 @@
-"""Stored files as commands see them: adopted, moved aside and back, and given their rights."""
+"""Stored files on disk as commands see them: adopted, and given their rights."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
-from .disk import Storage, sync_folder
+from .disk import Disk
+from .incoming import sync_folder
 
 
-def adopt(storage: Storage, folder: Path) -> None:
+def adopt(storage: Disk, folder: Path) -> None:
     """Take over files that are laid out as the storage's, with the rights that these have.
 
     :param folder: on the same file system; nothing else may use it.
@@ -27,29 +27,13 @@ def adopt(storage: Storage, folder: Path) -> None:
     sync_folder(storage.files)
 
 
-def remove_all(storage: Storage) -> None:
+def remove_all(storage: Disk) -> None:
     """Delete all that is kept."""
     for part in storage.files.glob("[0-9a-f][0-9a-f]/"):
         shutil.rmtree(part)
 
 
-def set_aside(storage: Storage, key: str) -> str:
-    """Move a file that no row claims to where nobody reaches it, and return what was done."""
-    storage.unclaimed.mkdir(mode=0o700, exist_ok=True)
-    with suppress(FileNotFoundError):  # its deletion was under way
-        (storage.files / storage.path(key)).rename(storage.unclaimed / key)
-    return f"moved to {storage.unclaimed}"
-
-
-def claim(storage: Storage, key: str) -> str:
-    """Move a file back that was set aside, and return what was done."""
-    target = storage.files / storage.path(key)
-    target.parent.mkdir(mode=storage.folder_mode, exist_ok=True)
-    (storage.unclaimed / key).rename(target)
-    return f"moved back from {storage.unclaimed}"
-
-
-def paths(storage: Storage) -> Iterator[tuple[Path, int]]:
+def paths(storage: Disk) -> Iterator[tuple[Path, int]]:
     """Yield all folders and files that are kept, each with the mode that it should have."""
     for folder in sorted(storage.files.glob("[0-9a-f][0-9a-f]/")):
         yield folder, storage.folder_mode
@@ -58,7 +42,7 @@ def paths(storage: Storage) -> Iterator[tuple[Path, int]]:
             yield storage.files / storage.path(key), storage.file_mode
 
 
-def wrong_rights(storage: Storage, path: Path, mode: int) -> str | None:
+def wrong_rights(storage: Disk, path: Path, mode: int) -> str | None:
     """Return what is wrong with the owner, group or mode of a folder or file, if anything."""
     found, group = path.stat(), storage.files.stat().st_gid
     if found.st_uid != os.geteuid():
@@ -70,7 +54,7 @@ def wrong_rights(storage: Storage, path: Path, mode: int) -> str | None:
     return None
 
 
-def set_rights(storage: Storage, path: Path, mode: int) -> str | None:
+def set_rights(storage: Disk, path: Path, mode: int) -> str | None:
     """Set owner, group and mode, and return what was done; none if this user may not."""
     group = storage.files.stat().st_gid if mode & stat.S_IRGRP else -1
     try:

@@ -12,7 +12,7 @@ from portal.core.models import Account, Folder, now
 from portal.files import entries, quota, tree
 from portal.files.uploads import file_of, remove_content
 from portal.storage.content import current_storage
-from portal.storage.disk import IncomingFile
+from portal.storage.incoming import IncomingFile
 
 from . import uploads
 from .announced import Announced, begun, check_not_cancelled

@@ -12,9 +12,10 @@ from sqlalchemy.exc import OperationalError
 from portal.core.database import change, commit_change, commit_with_next, db
 from portal.core.models import Account, StoredFile, Upload, now
 from portal.files import entries, quota
-from portal.files.uploads import add_file
+from portal.files.uploads import file_of, remove_content
 from portal.sharing import room
-from portal.storage.disk import OverAllowanceError
+from portal.storage.content import current_storage
+from portal.storage.incoming import OverAllowanceError
 from portal.storage.parts import PartFile, current_parts
 
 from .headers import Checksum, folders_of
@@ -129,17 +130,21 @@ def finish(upload: Upload, part: PartFile) -> StoredFile:
     except FileNotFoundError:
         _read_again(upload_id)
         raise
+    db.session.rollback()  # a store may take its time
+    try:
+        key = current_storage().keep(part)
+    finally:
+        part.discard()
     try:
         commit_with_next()  # it is recorded next
         _mark_finished(upload_id)
         if link:
             room.reserve(link, size, has_begun=True)
-        finished = add_file(folder, part, name)
+        finished = entries.place(file_of(part, name, key), folder)
     except BaseException:
         db.session.rollback()
+        remove_content(key)
         raise
-    finally:
-        part.discard()
     current_parts().forget(part_key)
     if finished.name != name:  # for a client that missed the answer
         commit_change(update(Upload).where(Upload.id == upload_id).values(name=finished.name))

@@ -19,7 +19,7 @@ from werkzeug.exceptions import (
     SecurityError,
 )
 
-from flask_delegate import FileRefused
+from flask_delegate import FileRefused, StoreUnavailable
 from portal.activity.record import NotRecordedError
 from portal.core import database
 from portal.core.text import counted
@@ -30,7 +30,8 @@ from portal.files.uploads import announced_size, takes_files
 from portal.identity.current_user import current_account
 from portal.identity.throttle import TooManyAttemptsError
 from portal.sharing.visitor import has_entered_any
-from portal.storage.disk import ContentLostError, OverAllowanceError, StorageFullError
+from portal.storage.base import ContentLostError, StoreAwayError
+from portal.storage.incoming import OverAllowanceError, StorageFullError
 
 from . import stale_forms
 from .account import sign_in
@@ -164,6 +165,15 @@ def _try_later(text: str, *, anonymous: bool = True) -> ResponseReturnValue:
     return _page(503, "Try again later", text, anonymous=anonymous, headers={"Retry-After": "60"})
 
 
+def _store_away(error: StoreAwayError | StoreUnavailable) -> ResponseReturnValue:
+    current_app.logger.error("the store of the files: %s", error)
+    text = (
+        "The portal cannot reach the store of its files now. Nothing was changed. Try again in a"
+        " minute. If it happens again, tell whoever runs the portal."
+    )
+    return _try_later(text, anonymous=False)
+
+
 def _content_lost(error: ContentLostError | FileRefused) -> ResponseReturnValue:
     # Only who may read the file gets here, so the page may say that it existed.
     public_id = (request.view_args or {}).get("public_id")
@@ -234,6 +244,8 @@ _HANDLERS: dict[type[Exception], Callable[[Any], ResponseReturnValue]] = {
     TooManyAttemptsError: _too_many_attempts,
     StorageError: _attempts_not_counted,
     ContentLostError: _content_lost,
+    StoreAwayError: _store_away,
+    StoreUnavailable: _store_away,
     FileRefused: _content_lost,
 }
 

@@ -12,8 +12,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from portal.core import database
 from portal.storage.ballast import current_ballast
+from portal.storage.base import StoreAwayError
 from portal.storage.content import current_storage
-from portal.storage.disk import StorageFullError
+from portal.storage.incoming import StorageFullError
 
 health = Blueprint("health", __name__)
 logger = logging.getLogger(__name__)
@@ -73,6 +74,9 @@ def _failing() -> list[str]:
         current_storage().check()
     except StorageFullError:
         failing.append("space")
+    except StoreAwayError as error:
+        logger.error("the store of the files: %s", error)  # noqa: TRY400  (no traceback)
+        failing.append("storage")
     except OSError:
         logger.exception("the storage does not work")
         failing.append("storage")

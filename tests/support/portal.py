@@ -19,6 +19,8 @@ from portal.accounts import accounts
 from portal.core import database
 from portal.core.models import SeenDay, now
 
+from . import bucket
+
 PASSWORD = "correct horse"
 REDIRECT: int = signature(redirect).parameters["code"].default
 """The status of Flask's redirects: 302, and 303 from Flask 3.2 on."""
@@ -156,7 +158,9 @@ def delete_for_good(client: FlaskClient, link: str) -> TestResponse:
 
 
 def kept(data: Path) -> list[Path]:
-    return [path for path in (data / "files").rglob("*") if path.is_file()]
+    """Return the files that the portal keeps; what a bucket has is fetched."""
+    folder = bucket.fetched(data) if bucket.found() else data / "files"
+    return [path for path in folder.rglob("*") if path.is_file()]
 
 
 def arriving(data: Path) -> list[Path]:

@@ -15,6 +15,7 @@ from portal import cli, create_app
 from portal.activity import spool
 from portal.core import database
 from portal.identity import passwords
+from tests.support import bucket
 from tests.support.portal import Run, cheap_hasher, prepare, signed_in
 
 __all__ = [
@@ -65,7 +66,13 @@ def make_app(
 
     def make(**settings: Any) -> Flask:
         app = create_app(
-            {"TESTING": True, "DATA": str(data), "SESSION_COOKIE_SECURE": False, **settings}
+            {
+                "TESTING": True,
+                "DATA": str(data),
+                "SESSION_COOKIE_SECURE": False,
+                **bucket.settings(data),
+                **settings,
+            }
         )
         app.jinja_env.bytecode_cache = compiled_templates
         made.append(app)

@@ -39,5 +39,5 @@ def contents() -> dict[str, bytes]:
     found = {}
     for stored in db.session.scalars(select(StoredFile)):
         with current_storage().open(stored.storage_key) as file:
-            found[stored.name] = file.read()
+            found[stored.name] = file.read(-1)
     return found

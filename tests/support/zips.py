@@ -14,7 +14,7 @@ import zipstream  # type: ignore[import-untyped]
 from portal.core.models import now
 from portal.files import zips
 from portal.files.zips import Member
-from portal.storage.disk import Storage
+from portal.storage.disk import Disk
 
 LARGE = 4 * 1024**3 + 4096
 BEHIND = b"behind 4 GiB"
@@ -35,16 +35,16 @@ def large_zip(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def quick_crc32(piece: bytes, value: int = 0) -> int:
         return value if piece is Zeros.piece else zlib.crc32(piece, value)
 
-    def open_fake(_self: Storage, key: str) -> io.BytesIO:
+    def open_fake(_self: Disk, key: str) -> io.BytesIO:
         return Zeros() if key == "large" else io.BytesIO(BEHIND)
 
     monkeypatch.setattr(zipstream.ng, "crc32", quick_crc32)
-    monkeypatch.setattr(Storage, "open", open_fake)
+    monkeypatch.setattr(Disk, "open", open_fake)
     listed = [
         Member("large.bin", now(), "large", LARGE),
         Member("after.txt", now(), "small", len(BEHIND)),
     ]
-    length, pieces = zips.stream(listed, Storage(folder, folder), UTC)
+    length, pieces = zips.stream(listed, Disk(folder, folder), UTC)
     # A hole instead of zeros, so that this needs no room.
     with (path := folder / "a.zip").open("wb") as file:
         for piece in pieces:

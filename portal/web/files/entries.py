@@ -17,8 +17,8 @@ from portal.files.policy import Action
 from portal.identity.current_user import current_account, login_required
 from portal.sharing import links
 from portal.sharing.status import status_of
+from portal.storage.base import ContentLostError
 from portal.storage.content import current_storage
-from portal.storage.disk import ContentLostError
 from portal.web import marks, places
 from portal.web.flashes import done, list_names, list_placed, shorten, taken_hint, tell
 from portal.web.loaders import entry_and_path_or_404, entry_or_404, selected_or_404

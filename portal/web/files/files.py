@@ -230,7 +230,8 @@ def url_to_show(stored: StoredFile) -> str:
 
 def _recorded(file: Found, action: Literal["download", "view"], **how: Any) -> Handoff:
     path = current_storage().path(file.storage_key)
-    return RecordedHandoff(path, thing=file.thing, actor=file.actor, action=action, **how)
+    given = {"size": file.thing.size, **how}
+    return RecordedHandoff(path, thing=file.thing, actor=file.actor, action=action, **given)
 
 
 def _shown_as(file: Found) -> dict[str, Any]:

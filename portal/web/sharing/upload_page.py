@@ -14,7 +14,7 @@ from portal.files.uploads import accept_up_to, add_file, received_files
 from portal.sharing import links, room, visitor
 from portal.sharing.room import LimitReachedError
 from portal.sharing.status import Status, status_of
-from portal.storage.disk import IncomingFile, OverAllowanceError
+from portal.storage.incoming import IncomingFile, OverAllowanceError
 from portal.web.filters import human_limit
 from portal.web.flashes import done, list_names, tell
 from portal.web.forms import csrf

@@ -19,8 +19,8 @@ from portal.files.downloads import Found
 from portal.files.policy import may_visit
 from portal.identity import throttle
 from portal.sharing import limits, links, visitor
+from portal.storage.base import ContentLostError
 from portal.storage.content import current_storage
-from portal.storage.disk import ContentLostError
 from portal.web import marks
 from portal.web.files.entries import send_zip
 from portal.web.files.files import ListQuery, as_download

@@ -19,7 +19,7 @@ from portal.files.tree import TooDeepError
 from portal.files.uploads import LONGEST_FORM, UploadRequest
 from portal.identity.current_user import signed_in_account
 from portal.sharing import links, room, visitor
-from portal.storage.disk import OverAllowanceError
+from portal.storage.incoming import OverAllowanceError
 from portal.storage.parts import PartFile, PartLockedError
 from portal.tus import headers, pieces, uploads
 from portal.tus.announced import Announced

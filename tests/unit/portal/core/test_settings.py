@@ -89,6 +89,7 @@ def test_whatever_a_setting_is_the_portal_answers_or_says_why_not(key: str, tmp_
         *(("BASE_URL", f"https://{host}/") for host in UNUSABLE_HOSTS),
         *(("TRUSTED_HOSTS", [host]) for host in UNUSABLE_HOSTS if host[0] != "." or host == "."),
         ("DELEGATE_BACKEND", "apache"),
+        ("STORE_KEYS_FILE", "relative"),
     ],
 )
 def test_what_would_be_stumbled_over_is_refused(key: str, value: object, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from portal.core.database import db
 from portal.core.models import Account, Folder
 from portal.files import entries, quota, uploads
 from portal.storage.content import current_storage
-from portal.storage.disk import Allowance, IncomingFile, OverAllowanceError
+from portal.storage.incoming import Allowance, IncomingFile, OverAllowanceError
 from tests.support.multipart import Counted, form_body, part, post_stream
 from tests.support.portal import (
     REDIRECT,

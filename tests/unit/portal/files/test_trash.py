@@ -18,7 +18,7 @@ from portal.core.database import db
 from portal.core.models import Account, Activity, Entry, Folder, StoredFile
 from portal.files import entries, trash, tree
 from portal.files.trash import Purged
-from portal.storage.disk import Storage
+from portal.storage.disk import Disk
 from tests.support.portal import (
     REDIRECT,
     choose,
@@ -285,19 +285,20 @@ def test_emptying_records_what_was_in_the_trash_and_nothing_else(
         ]
 
 
+@pytest.mark.disk("looks there")
 def test_rows_go_before_content(
     alice: FlaskClient, data: Path, app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upload(alice, "a.txt")
     seen = []
-    really = Storage.delete
+    really = Disk.delete
 
-    def watched(self: Storage, key: str) -> None:
+    def watched(self: Disk, key: str) -> None:
         with app.app_context():
             seen.append(db.session.scalar(select(func.count()).select_from(StoredFile)))
         really(self, key)
 
-    monkeypatch.setattr(Storage, "delete", watched)
+    monkeypatch.setattr(Disk, "delete", watched)
     delete_for_good(alice, links(alice)["a.txt"])
     assert seen == [0]
     assert kept(data) == []

@@ -27,9 +27,10 @@ from portal.core.database import db
 from portal.core.models import Activity, Folder, StoredFile
 from portal.core.references import reference
 from portal.files import names, uploads
-from portal.storage import disk
+from portal.storage import incoming
 from portal.storage.content import current_storage
-from portal.storage.disk import IncomingFile, Storage
+from portal.storage.disk import Disk
+from portal.storage.incoming import IncomingFile
 from tests.support.multipart import BOUNDARY, Counted, form_body, head, part, part_head, post_stream
 from tests.support.portal import (
     REDIRECT,
@@ -83,6 +84,7 @@ def test_markup_in_a_name_is_text_on_the_pages(alice: FlaskClient) -> None:
     assert "&lt;b onclick=x&gt;&amp;.txt" in page
 
 
+@pytest.mark.disk("looks there")
 def test_row_says_what_was_stored(app: Flask, alice: FlaskClient, data: Path) -> None:
     content = b"some content"
     upload(alice, "a.txt", content)
@@ -250,6 +252,7 @@ def test_too_many_files_are_refused(make_app: Callable[..., Flask], data: Path) 
     assert kept(data) == arriving(data) == []
 
 
+@pytest.mark.disk("boto3 takes more memory at its first use")
 def test_large_upload_and_download_need_little_memory(alice: FlaskClient) -> None:
     size = 64 * MIB
     start = head(token(alice)) + part_head("file", "large.bin", "application/octet-stream")
@@ -268,6 +271,7 @@ def test_large_upload_and_download_need_little_memory(alice: FlaskClient) -> Non
     assert peak < 8 * MIB
 
 
+@pytest.mark.disk("fills it, or lets it fail")
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_full_disk_is_507_and_leaves_nothing(
     number: int, alice: FlaskClient, data: Path, monkeypatch: pytest.MonkeyPatch
@@ -290,13 +294,14 @@ def test_disk_that_fills_up_while_receiving_is_507(
         Path(path).touch()
         return os.open("/dev/full", os.O_WRONLY)
 
-    monkeypatch.setattr(disk, "_open_private", open_full)
+    monkeypatch.setattr(incoming, "_open_private", open_full)
     response = upload(alice, "a.txt")
     assert response.status_code == 507
     assert "disk is full" in response.text
     assert kept(data) == arriving(data) == []
 
 
+@pytest.mark.disk("fills it, or lets it fail")
 def test_upload_is_on_disk_before_it_is_in_the_database(
     alice: FlaskClient, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -371,6 +376,7 @@ def test_delete_removes_row_and_file(alice: FlaskClient, data: Path) -> None:
     assert alice.get(link).status_code == 404
 
 
+@pytest.mark.disk("looks there")
 def test_content_that_cannot_be_removed_is_logged(
     alice: FlaskClient,
     data: Path,
@@ -380,10 +386,10 @@ def test_content_that_cannot_be_removed_is_logged(
     upload(alice, "a.txt")
     link = links(alice)["a.txt"]
 
-    def fail(_self: Storage, _key: str) -> None:
+    def fail(_self: Disk, _key: str) -> None:
         raise PermissionError(errno.EACCES, "not today")
 
-    monkeypatch.setattr(Storage, "delete", fail)
+    monkeypatch.setattr(Disk, "delete", fail)
     assert delete_for_good(alice, link).status_code == REDIRECT
     page = alice.get("/trash").text
     assert "Deleted: a.txt" in page
@@ -405,6 +411,7 @@ def _make_folder(file: Path) -> None:
     file.mkdir()
 
 
+@pytest.mark.disk("changes what lies there")
 @pytest.mark.parametrize("damage", [_remove, _cut, _make_folder])
 def test_owner_is_told_that_the_content_is_lost(
     damage: Callable[[Path], None],
@@ -425,6 +432,7 @@ def test_owner_is_told_that_the_content_is_lost(
     assert bob.get(link).status_code == 404
 
 
+@pytest.mark.disk("changes what lies there")
 @pytest.mark.parametrize("damage", [_remove, _cut, _make_folder])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("page", ["", "/preview"])
@@ -466,6 +474,7 @@ def test_refusals_are_logged_with_who_and_what(
     ]
 
 
+@pytest.mark.disk("looks there")
 def test_stored_files_are_for_their_owner_alone(alice: FlaskClient, data: Path) -> None:
     previous = os.umask(0)
     try:

@@ -19,7 +19,8 @@ from werkzeug.test import TestResponse
 from portal.core.database import db
 from portal.core.models import Account, Entry, Folder, StoredFile
 from portal.files import entries, names, zips
-from portal.storage.disk import ContentLostError, Storage
+from portal.storage.base import ContentLostError
+from portal.storage.disk import Disk
 from portal.web import places
 from tests.support.portal import (
     choose,
@@ -158,6 +159,7 @@ def test_no_two_names_differ_by_case_alone(alice: FlaskClient) -> None:
     assert len({name.rstrip("/").casefold() for name in found}) == len(found) == 4
 
 
+@pytest.mark.disk("changes what lies there")
 def test_pipe_in_the_place_of_a_file_hangs_nothing(
     tree_of_alice: str, alice: FlaskClient, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,7 +168,7 @@ def test_pipe_in_the_place_of_a_file_hangs_nothing(
     os.mkfifo(largest)
     page = alice.get(f"{tree_of_alice}/zip", follow_redirects=True).text
     assert "The content of Übersicht/Inner/b.bin is missing or damaged" in page
-    monkeypatch.setattr(Storage, "holds", lambda *_: True)
+    monkeypatch.setattr(Disk, "holds", lambda *_: True)
     with pytest.raises(ContentLostError):
         _ = alice.get(f"{tree_of_alice}/zip").data
 
@@ -189,6 +191,7 @@ def _grow(path: Path) -> None:
         file.write(b"more")
 
 
+@pytest.mark.disk("changes what lies there")
 @pytest.mark.parametrize("damage", [_remove, _cut])
 def test_file_that_vanishes_meanwhile_leaves_a_zip_that_is_visibly_cut(
     damage: Callable[[Path], None], tree_of_alice: str, alice: FlaskClient, data: Path
@@ -254,6 +257,7 @@ def test_only_so_many_are_made_at_once(make_app: Callable[..., Flask]) -> None:
             assert response.status_code == 200
 
 
+@pytest.mark.disk("boto3 takes more memory at its first use")
 def test_zip_needs_little_memory(alice: FlaskClient, app: Flask, data: Path) -> None:
     page = make_folder(alice, "Folder")
     upload(alice, "a.bin", b"x", page=page)

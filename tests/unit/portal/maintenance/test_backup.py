@@ -357,7 +357,7 @@ def test_backups_while_files_come_and_go_are_whole(
 ) -> None:
     made = []
     with app.app_context(), hammering(data) as deleted:
-        storage, deadline = current_storage(), time.monotonic() + 30
+        storage, deadline = backup.on_disk(current_storage()), time.monotonic() + 30
         while len(kept(data)) < 15:
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -420,7 +420,7 @@ def test_second_backup_at_once_is_refused(
     app: Flask, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("portal.storage.deferred_delete._PATIENCE", 0.1)
-    with app.app_context(), current_storage().deletions.put_off():
+    with app.app_context(), backup.on_disk(current_storage()).deletions.put_off():
         code, out, err = run(app, "backup", str(target))
     assert (code, out) == (1, "")
     assert "Another backup is in progress" in err
@@ -431,7 +431,7 @@ def test_deletions_that_a_killed_backup_put_off_are_done_by_the_cleanup(
 ) -> None:
     with app.app_context():
         stored = store("alice", "a.txt")
-        deletions = current_storage().deletions
+        deletions = backup.on_disk(current_storage()).deletions
         with locked(data / "files"):
             current_storage().delete(stored.storage_key)
             assert deletions.finish() == 0

@@ -73,6 +73,7 @@ def test_nothing_is_wrong_with_what_is_right(app: Flask) -> None:
     assert run(app, "check", "--content", "--repair") == (0, "", "")
 
 
+@pytest.mark.disk("looks there")
 def test_content_that_is_not_as_it_was_is_found_and_its_row_stays(app: Flask, data: Path) -> None:
     with app.app_context():
         for name in ("cut", "changed", "missing", "link"):
@@ -97,6 +98,7 @@ def test_content_that_is_not_as_it_was_is_found_and_its_row_stays(app: Flask, da
         assert len(db.session.scalars(select(Entry.id).where(Entry.is_file)).all()) == 4
 
 
+@pytest.mark.disk("looks there")
 @pytest.mark.usefixtures("old")
 def test_content_of_no_row_is_moved_aside_and_found_again(app: Flask, data: Path) -> None:
     with app.app_context():
@@ -136,6 +138,7 @@ def test_upload_under_way_is_left_alone(app: Flask, data: Path) -> None:
     assert [path.name for path in kept(data)] == [key]
 
 
+@pytest.mark.disk("looks there")
 @pytest.mark.usefixtures("old")
 def test_deletion_under_way_is_finished_wherever_a_check_moved_the_file(
     app: Flask, data: Path
@@ -162,6 +165,7 @@ def test_file_that_is_deleted_during_the_check_is_not_missed(
     assert check(app) == []
 
 
+@pytest.mark.disk("looks there")
 def test_wrong_rights_are_set(app: Flask, data: Path) -> None:
     with app.app_context():
         path = path_of(data, store("alice", "a.txt"))
@@ -307,6 +311,7 @@ def test_cleanup_removes_rows_that_are_over(app: Flask, data: Path) -> None:
     assert run(app, "cleanup") == (0, "", "")
 
 
+@pytest.mark.disk("looks there")
 def test_cleanup_removes_what_killed_processes_left_a_day_ago(app: Flask, data: Path) -> None:
     drafts = [
         *(data / "incoming" / name for name in ("0" * 32, "restore-old")),

@@ -135,6 +135,7 @@ def test_nothing_is_kept_of_what_exceeds_the_quota(
     assert state(app, data) == ([], 0, 0, 0, 0, 0)
 
 
+@pytest.mark.disk("fills it, or lets it fail")
 def test_nothing_is_kept_where_the_disk_fails(
     app: Flask, alice: FlaskClient, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,9 +28,12 @@ from portal.core.database import db
 from portal.core.models import Account, Activity, CancelledUpload, Folder, StoredFile, Upload, now
 from portal.files import quota, trash
 from portal.maintenance import cleanup
+from portal.maintenance.backup import on_disk
 from portal.sharing import room
-from portal.storage import disk, parts
+from portal.storage import parts
 from portal.storage.content import current_storage
+from portal.storage.disk import Disk
+from portal.storage.incoming import OverAllowanceError, StorageFullError
 from portal.tus import announced, headers, pieces
 from portal.tus.headers import HeaderError
 from tests.support.portal import (
@@ -238,7 +241,7 @@ def test_more_than_announced_is_refused_where_it_was_not_counted_before(
     with app.app_context():
         upload_row = db.session.scalars(select(Upload)).one()
         stream = io.BytesIO(b"12345678901")
-        with pieces.opened(upload_row) as part, pytest.raises(disk.OverAllowanceError):
+        with pieces.opened(upload_row) as part, pytest.raises(OverAllowanceError):
             pieces.append(upload_row, part, stream)
     assert tus.offset(url) == 0
 
@@ -539,6 +542,7 @@ def test_database_that_cannot_be_written_loses_nothing(
     assert list(links(alice)) == ["a"]
 
 
+@pytest.mark.disk("fills it, or lets it fail")
 def test_disk_that_is_full_at_the_end_keeps_the_parts_alone(
     alice: FlaskClient, tus: Tus, monkeypatch: pytest.MonkeyPatch, data: Path
 ) -> None:
@@ -546,9 +550,9 @@ def test_disk_that_is_full_at_the_end_keeps_the_parts_alone(
     with monkeypatch.context() as patch:
 
         def full(*_args: object) -> None:
-            raise disk.StorageFullError
+            raise StorageFullError
 
-        patch.setattr(disk.Storage, "keep", full)
+        patch.setattr(Disk, "keep", full)
         assert tus.add(url, 0, b"abc").status_code == 507
     assert kept(data) == []
     assert names_of(arriving(data)) == ["parts"]
@@ -557,6 +561,7 @@ def test_disk_that_is_full_at_the_end_keeps_the_parts_alone(
     assert list(links(alice)) == ["a"]
 
 
+@pytest.mark.disk("fills it, or lets it fail")
 def test_full_disk_is_told_before_anything_is_sent(tus: Tus, app: Flask, data: Path) -> None:
     app.extensions["portal.parts"] = parts.Parts(disk_storage_of(app).incoming, 2**62)
     refused = tus.create(1)
@@ -701,6 +706,7 @@ def test_account_takes_its_uploads_along(app: Flask, tus: Tus) -> None:
         assert db.session.scalars(select(Folder).where(Folder.owner_id == alice.id)).all() == []
 
 
+@pytest.mark.disk("boto3 takes more memory at its first use")
 def test_large_piece_takes_little_memory(tus: Tus) -> None:
     class Zeros:
         left = 64 * MIB
@@ -740,9 +746,9 @@ def set_quota(app: Flask, quota: int) -> None:
         db.session.commit()
 
 
-def disk_storage_of(app: Flask) -> disk.Storage:
+def disk_storage_of(app: Flask) -> Disk:
     with app.app_context():
-        return current_storage()
+        return on_disk(current_storage())
 
 
 @pytest.fixture(autouse=True)

@@ -23,6 +23,7 @@ from portal.core.database import db
 from portal.core.models import Account, FileRequest, Folder, Role, Share, SignIn, StoredFile
 from portal.files import entries
 from portal.identity import passwords, sessions
+from portal.maintenance.backup import on_disk
 from portal.sharing import links as link_service
 from portal.storage.content import current_storage
 from portal.tus.headers import CONTENT_TYPE
@@ -203,7 +204,7 @@ class People:
             copy = StoredFile(name="b.txt", size=file.size, mimetype="text/plain", sha256="")
             # The same content: for the matrix, only the place in the folder matters.
             copy.storage_key = "zz" + file.storage_key[2:]
-            storage = current_storage()
+            storage = on_disk(current_storage())
             target = storage.files / storage.path(copy.storage_key)
             target.parent.mkdir(exist_ok=True)
             target.write_bytes((storage.files / storage.path(file.storage_key)).read_bytes())

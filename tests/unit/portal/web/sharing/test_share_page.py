@@ -25,7 +25,7 @@ from portal.files.uploads import accept_up_to, add_file
 from portal.identity import second_factor
 from portal.sharing import links as link_service
 from portal.sharing import status
-from portal.storage.disk import IncomingFile, StorageFullError
+from portal.storage.incoming import IncomingFile, StorageFullError
 from portal.web import places
 from portal.web.sharing import upload_page
 from tests.support.portal import (
@@ -508,6 +508,7 @@ def test_form_names_the_number_of_files_that_it_can_have(
         assert len(kept(data)) == kept_then
 
 
+@pytest.mark.disk("changes what lies there")
 @pytest.mark.parametrize("left", [None, b"", b"shorte", b"longer than it was"])
 def test_lost_file_is_not_counted(
     left: bytes | None, app: Flask, alice: FlaskClient, visit: Visitor, data: Path
@@ -526,6 +527,7 @@ def test_lost_file_is_not_counted(
     assert downloads(app) == 1
 
 
+@pytest.mark.disk("changes what lies there")
 def test_archive_with_a_lost_file_is_not_counted(
     app: Flask, alice: FlaskClient, visit: Visitor, data: Path
 ) -> None:

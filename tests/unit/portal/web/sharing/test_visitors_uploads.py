@@ -17,7 +17,9 @@ from portal.core.database import db
 from portal.core.models import Account, Activity, FileRequest, StoredFile, Upload, now
 from portal.files import unfinished
 from portal.sharing import room
-from portal.storage.disk import IncomingFile, Storage
+from portal.storage.base import Storage
+from portal.storage.disk import Disk
+from portal.storage.incoming import IncomingFile
 from portal.storage.parts import Parts
 from tests.support.portal import folders, kept, links, signed_in
 from tests.support.tus import Sender, Tus
@@ -148,7 +150,7 @@ def test_full_disk_is_told_to_visitors_as_what_they_can_do_about_it(
     sender = Sender(app, ask())
     reserve = 2**62
     app.extensions["portal.parts"] = Parts(data / "incoming", reserve)
-    app.extensions["portal.storage"] = Storage(data / "files", data / "incoming", reserve)
+    app.extensions["portal.storage"] = Disk(data / "files", data / "incoming", reserve)
     form = {"csrf_token": sender.token, "file": (io.BytesIO(b"x"), "a.txt")}
     url = sender.page.replace("/requested/", "/uploads/requested/")
     for refused in (sender.announce(1, filename="a"), sender.client.post(url, data=form)):

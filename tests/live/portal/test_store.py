@@ -1,0 +1,239 @@
+"""The portal keeps files in the bucket of a real store, which may freeze, die and come back."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import select
+from werkzeug.test import TestResponse
+
+from portal.core.database import db
+from portal.core.models import StoredFile
+from portal.storage import bucket as bucket_storage
+from portal.storage.content import current_storage
+from tests.support.portal import prepare, signed_in, upload
+from tests.support.stored import contents
+from tests.support.stores import RunningStore, seaweedfs
+from tests.support.tus import Tus
+
+LARGE = hashlib.sha256(b"seed").digest() * (20 * 2**20 // 32)  # three parts
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[RunningStore]:
+    (tmp_path / "store").mkdir()
+    with seaweedfs(tmp_path / "store") as running:
+        yield running
+
+
+@pytest.fixture
+def stored_app(store: RunningStore, tmp_path: Path, make_app: Callable[..., Flask]) -> Flask:
+    keys = tmp_path / "keys.toml"
+    keys.touch(0o600)
+    keys.write_text(f'key_id = "{store.access_key}"\nsecret = "{store.secret_key}"\n')
+    place = {"endpoint": store.endpoint, "bucket": store.bucket, "prefix": "portal/"}
+    app = make_app(STORE=place, STORE_KEYS_FILE=str(keys))
+    prepare(app)
+    return app
+
+
+@pytest.fixture
+def alice(stored_app: Flask) -> FlaskClient:
+    return signed_in(stored_app, "alice")
+
+
+def objects(store: RunningStore) -> dict[str, bytes]:
+    """Return what the bucket has, by the last component of its key."""
+    listed = store.client.list_objects_v2(Bucket=store.bucket).get("Contents", [])
+    return {
+        one["Key"].rpartition("/")[2]: store.client.get_object(Bucket=store.bucket, Key=one["Key"])[
+            "Body"
+        ].read()
+        for one in listed
+    }
+
+
+def rows(app: Flask) -> dict[str, tuple[str, int, str]]:
+    with app.app_context():
+        found = db.session.scalars(select(StoredFile)).all()
+        return {one.name: (one.storage_key, one.size, one.sha256) for one in found}
+
+
+def check_same(app: Flask, store: RunningStore) -> None:
+    """Whatever the database names is in the bucket, and nothing else."""
+    kept = objects(store)
+    named = rows(app)
+    assert sorted(kept) == sorted(key for key, _, _ in named.values())
+    for key, size, sha256 in named.values():
+        assert (len(kept[key]), hashlib.sha256(kept[key]).hexdigest()) == (size, sha256)
+
+
+def download(app: Flask, client: FlaskClient, name: str) -> bytes:
+    with app.app_context():
+        public_id = db.session.scalars(
+            select(StoredFile.public_id).where(StoredFile.name == name)
+        ).one()
+    answer = client.get(f"/files/{public_id}")
+    assert answer.status_code == 200
+    return answer.data
+
+
+def test_files_are_in_the_bucket_as_they_were_sent(
+    stored_app: Flask, alice: FlaskClient, store: RunningStore, data: Path
+) -> None:
+    sent = {"small.txt": b"small", "empty.txt": b""}
+    for name, content in sent.items():
+        assert upload(alice, name, content).status_code in (302, 303)
+    tus = Tus(alice)
+    url = tus.begin(len(LARGE), filename="pieces.bin")
+    half = len(LARGE) // 2
+    assert tus.add(url, 0, LARGE[:half]).status_code == 204
+    assert tus.add(url, half, LARGE[half:]).status_code == 204
+    sent["pieces.bin"] = LARGE
+    check_same(stored_app, store)
+    with stored_app.app_context():
+        assert contents() == sent
+    for name, content in sent.items():
+        assert download(stored_app, alice, name) == content
+    assert [path for path in (data / "incoming").rglob("*") if path.is_file()] == []
+    assert not (data / "files").exists()
+
+
+def test_what_is_deleted_permanently_leaves_the_bucket(
+    stored_app: Flask, store: RunningStore
+) -> None:
+    alice = signed_in(stored_app, "alice")
+    upload(alice, "a.txt", b"a")
+    with stored_app.app_context():
+        key = db.session.scalars(select(StoredFile.storage_key)).one()
+        current_storage().delete(key)
+        current_storage().delete(key)  # it may have gone already
+    assert objects(store) == {}
+
+
+def test_a_store_that_refuses_what_it_got_keeps_nothing(
+    stored_app: Flask, alice: FlaskClient, store: RunningStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It compares the checksum; and a row is written only for what it took."""
+
+    def by_form() -> TestResponse:
+        return upload(alice, "a.bin", b"small")
+
+    def in_pieces() -> TestResponse:
+        tus = Tus(alice)
+        return tus.add(tus.begin(len(LARGE), filename="pieces.bin"), 0, LARGE)
+
+    for send in (by_form, in_pieces):
+        wrong = bucket_storage._coded(bytes(32))
+        monkeypatch.setattr(bucket_storage, "_coded", partial(_always, wrong))
+        answer = send()
+        assert answer.status_code == 503
+        assert answer.headers["Retry-After"] == "60"
+        monkeypatch.undo()
+        assert rows(stored_app) == {}
+        check_same(stored_app, store)
+        parts = store.client.list_multipart_uploads(Bucket=store.bucket)
+        assert parts.get("Uploads", []) == []
+
+
+def _always(wrong: str, _digest: bytes) -> str:
+    return wrong
+
+
+def timed(action: Callable[[], Any]) -> tuple[Any, float]:
+    began = time.monotonic()
+    return action(), time.monotonic() - began
+
+
+def test_pages_go_on_while_the_store_is_frozen(
+    stored_app: Flask,
+    alice: FlaskClient,
+    store: RunningStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bucket_storage, "_IDLE", 2)
+    upload(alice, "before.txt", b"before")
+    other, third = signed_in(stored_app, "bob"), stored_app.test_client()
+    store.freeze()
+    try:
+        with ThreadPoolExecutor() as pool:
+            waiting = pool.submit(upload, alice, "meanwhile.txt", b"meanwhile")
+            page, took = timed(lambda: other.get("/"))
+            assert (page.status_code, took < 2) == (200, True)
+            health, took = timed(lambda: third.get("/healthz"))
+            assert (health.status_code, health.json["failing"]) == (503, ["storage"])
+            assert took < 2.5
+            answer = waiting.result()
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "60")
+        assert set(rows(stored_app)) == {"before.txt"}
+    finally:
+        store.thaw()
+    assert upload(alice, "after.txt", b"after").status_code in (302, 303)
+    assert stored_app.test_client().get("/healthz").status_code == 200
+    assert set(rows(stored_app)) == {"before.txt", "after.txt"}
+    assert download(stored_app, alice, "before.txt") == b"before"
+
+
+def test_a_store_that_is_gone_is_told_and_changes_nothing(
+    stored_app: Flask, alice: FlaskClient, store: RunningStore
+) -> None:
+    upload(alice, "before.txt", b"before")
+    tus = Tus(alice)
+    url = tus.begin(6, filename="pieces.txt")
+    assert tus.add(url, 0, b"abc").status_code == 204
+    store.kill()
+    assert upload(alice, "after.txt", b"after").status_code == 503
+    assert tus.add(url, 3, b"def").status_code == 503
+    assert set(rows(stored_app)) == {"before.txt"}
+    assert alice.get("/").status_code == 200
+    with stored_app.app_context():
+        public_id = db.session.scalars(select(StoredFile.public_id)).one()
+    answer = alice.get(f"/files/{public_id}")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "60")
+    # What has arrived stays: asking for it tries to finish it.
+    assert tus.send("HEAD", url).status_code == 503
+    assert stored_app.test_client().get("/healthz").json["failing"] == ["storage"]
+
+
+def test_reading_goes_on_by_another_connection(stored_app: Flask, alice: FlaskClient) -> None:
+    tus = Tus(alice)
+    assert tus.add(tus.begin(len(LARGE), filename="large.bin"), 0, LARGE).status_code == 204
+    with stored_app.app_context():
+        key = db.session.scalars(select(StoredFile.storage_key)).one()
+        with current_storage().open(key) as content:
+            read = content.read(1000)
+            content._body.close()  # type: ignore[attr-defined]
+            while piece := content.read(2**20):
+                read += piece
+    assert hashlib.sha256(read).digest() == hashlib.sha256(LARGE).digest()
+
+
+def test_commands_know_the_bucket(
+    stored_app: Flask, alice: FlaskClient, store: RunningStore, tmp_path: Path
+) -> None:
+    upload(alice, "a.txt", b"a")
+    upload(alice, "b.txt", b"b")
+    runner = stored_app.test_cli_runner()
+    done = runner.invoke(args=["portal", "check", "--content"])
+    assert (done.exit_code, done.output) == (0, "")
+    key = rows(stored_app)["a.txt"][0]
+    store.delete(f"portal/{key[:2]}/{key}")
+    done = runner.invoke(args=["portal", "check"])
+    assert done.exit_code == 1
+    assert "missing: 'a.txt'" in done.output or "has no content" in done.output
+    done = runner.invoke(args=["portal", "backup", str(tmp_path / "backup")])
+    assert done.exit_code == 1
+    assert "in a bucket" in done.output
+    store.kill()
+    done = runner.invoke(args=["portal", "check"])
+    assert done.exit_code == 1
+    assert done.output.startswith("Error: The store of the files: it does not answer")
