@@ -64,7 +64,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     overridden = MethodOverride(app.wsgi_app)
     app.wsgi_app = Edge(overridden, app.config["PROXIES"])  # type: ignore[method-assign]
     folder = datafolder.prepare(settings.data_folder(app))
-    app.secret_key = datafolder.secret_key(folder)
+    app.secret_key = _secret_key(app.config["SECRET_KEY_FILE"], folder)
     app.session_interface = SessionInterface()
     database.init_app(app, folder / "portal.db")
     throttle.init_app(app, folder / "throttle.db")
@@ -80,6 +80,15 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.add_template_global(usage_of)
     app.cli.add_command(cli.portal)
     return app
+
+
+def _secret_key(shared: str | None, folder: Path) -> bytes:
+    if shared is None:
+        return datafolder.secret_key(folder)
+    try:
+        return datafolder.shared_key(Path(shared))
+    except datafolder.DataFolderError as error:
+        raise SettingError(f"PORTAL_SECRET_KEY_FILE names no key: {error.message}") from error
 
 
 def _prepare_storage(app: Flask, folder: Path) -> None:

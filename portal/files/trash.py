@@ -10,14 +10,14 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 from flask import current_app
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import aliased
 
 from portal.activity.record import Thing, record
 from portal.core import paging
 from portal.core.clock import believed, correct, days_ago
-from portal.core.database import change, db
+from portal.core.database import change, db, total
 from portal.core.models import Entry, Folder, StoredFile, now
 from portal.storage.ballast import with_room_to_delete
 
@@ -62,7 +62,7 @@ def page(
 ) -> paging.Page[tuple[Entry, int]]:
     """Return what was put into the trash before an entry, the last first, and the bytes of each."""
     inside = aliased(Entry)
-    held = select(func.coalesce(func.sum(inside.size), 0)).where(inside.trash_id == Entry.id)
+    held = select(total(inside.size)).where(inside.trash_id == Entry.id)
     tops = select(Entry, held.scalar_subquery()).where(*_tops(owner_id))
     place = (before.trashed_at, before.id) if before else None
     return paging.newest_first(tops, (Entry.trashed_at, Entry.id), place, size)
@@ -213,7 +213,7 @@ def _forget(owner_id: int, which: sa.ColumnElement[bool]) -> tuple[Sequence[str]
         select(StoredFile.storage_key).where(mine, StoredFile.is_file.is_(True))
     ).all()
     parts = unfinished.part_keys(select(Entry.id).where(mine))
-    size = int(db.session.scalar(select(func.coalesce(func.sum(Entry.size), 0)).where(mine)) or 0)
+    size = int(db.session.scalar(select(total(Entry.size)).where(mine)) or 0)
     change(delete(Entry).where(mine))
     quota.release(owner_id, size)
     return [*keys, *parts], Purged(len(keys), size)

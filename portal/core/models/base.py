@@ -39,7 +39,10 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {datetime: values.UTCDateTime}  # noqa: RUF012  (SQLAlchemy's way)
+    type_annotation_map = {  # noqa: RUF012  (SQLAlchemy's way)
+        datetime: values.UTCDateTime,
+        int: values.NUMBER,
+    }
 
 
 PublicId = Annotated[

@@ -39,6 +39,8 @@ from tests.support.paths import PROJECT
 from tests.support.portal import PASSWORD, arriving, kept
 from tests.support.stored import contents, path_of, store
 
+pytestmark = pytest.mark.sqlite("elsewhere, backups are the server's")
+
 Make = Callable[..., Flask]
 
 
