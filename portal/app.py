@@ -11,7 +11,7 @@ from flask import Flask
 from flask_delegate import ConfigurationError, Delegate
 from portal import cli
 from portal.activity import record
-from portal.core import database, datafolder, logs, settings
+from portal.core import database, datafolder, logs, settings, shared_key
 from portal.core.setting_checks import SettingError
 from portal.files.quota import quota_of, usage_of
 from portal.identity import throttle
@@ -67,6 +67,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.secret_key = _secret_key(app.config["SECRET_KEY_FILE"], folder)
     app.session_interface = SessionInterface()
     database.init_app(app, folder / "portal.db")
+    shared_key.check(app)
     throttle.init_app(app, folder / "throttle.db")
     _prepare_storage(app, folder)
     app.wsgi_app = Room(app)  # type: ignore[method-assign]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import cache
@@ -27,6 +28,12 @@ db = SQLAlchemy()
 AWAY = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.InternalError)
 """What is raised where the database is away, locked or full; :func:`is_away` says whether it is."""
 
+_REVISION = re.compile("[0-9]{4}")
+_UNKNOWN = (
+    "The database has the schema {}, which this version of the portal does not know: a newer"
+    " version created it, or one from before the first release. Run that version, or restore a"
+    " backup that this version can read."
+)
 _MIGRATIONS = Path(__file__).parents[1] / "migrations"
 
 
@@ -173,12 +180,10 @@ def migrate(connection: sa.Connection, revision: str = "head") -> tuple[str | No
     """Do as :func:`upgrade` does with the database of a connection."""
     with _KINDS[connection.dialect.name].migrating(connection):
         before = _revision(connection)
+        if before and _fits(connection, before):
+            return before, before
         if before and before not in revisions():
-            raise click.ClickException(
-                f"The database has the schema {before}, which this version of the portal does not"
-                " know: a newer version created it, or one from before the first release."
-                " Run that version, or restore a backup that this version can read."
-            )
+            raise click.ClickException(_UNKNOWN.format(before))
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
@@ -195,9 +200,33 @@ def revision() -> str | None:
         return _revision(connection)
 
 
-def schema_is_current() -> bool:
-    """Return whether the schema is current; raise DBAPIError if the database does not answer."""
-    return revision() == revisions()[0]
+def schema_fits() -> bool:
+    """Return whether this version works with the schema, which may be newer than that.
+
+    :raises sqlalchemy.exc.DBAPIError: if the database does not answer.
+    """
+    with db.engine.connect() as connection:
+        return _fits(connection, _revision(connection))
+
+
+def schema_problem() -> str | None:
+    """Return what is wrong with the schema, and the cure; none if it fits."""
+    with db.engine.connect() as connection:
+        found = _revision(connection)
+        if _fits(connection, found):
+            return None
+    if found and found not in revisions():
+        return _UNKNOWN.format(found)
+    return "The database is not up to date. Run: flask --app portal portal upgrade"
+
+
+def _fits(connection: sa.Connection, found: str | None) -> bool:
+    """Return whether it is this version's schema, or a newer one that says that it still works."""
+    newest = revisions()[0]
+    if found == newest or not (found and _REVISION.fullmatch(found) and found > newest):
+        return found == newest
+    oldest = sa.text("SELECT value FROM fact WHERE name = 'oldest code'")
+    return connection.scalar(oldest) in revisions()
 
 
 @cache

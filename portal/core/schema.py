@@ -28,6 +28,19 @@ def is_sqlite() -> bool:
     return op.get_bind().dialect.name == "sqlite"
 
 
+def note_oldest_code(revision: str, *, is_first: bool = False) -> None:
+    """Note which code works with the schema from now on: whatever knows this revision.
+
+    A migration calls it unless it only adds: tables, and columns that may be empty or have a
+    default. Then hosts can be upgraded one after the other, while the others go on.
+    """
+    fact = sa.table("fact", sa.column("name"), sa.column("value"))
+    if is_first:
+        op.execute(fact.insert().values(name="oldest code", value=revision))
+    else:
+        op.execute(fact.update().where(fact.c.name == "oldest code").values(value=revision))
+
+
 def protect_record() -> None:
     """Have the database refuse to rewrite what was done."""
     if is_sqlite():

@@ -69,7 +69,7 @@ def _database_fails() -> list[str]:
     try:
         with current_ballast().room():
             database.check()
-        return [] if database.schema_is_current() else ["schema"]
+        return [] if database.schema_fits() else ["schema"]
     except (OSError, SQLAlchemyError):
         logger.exception("the database does not work")
         return ["database"]

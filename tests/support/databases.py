@@ -15,6 +15,7 @@ from flask import Flask
 from portal import create_app
 from portal.accounts import accounts
 from portal.core import database
+from portal.core.models.fact import SECRET_KEY, Fact
 from portal.identity import passwords
 
 from . import postgresql
@@ -68,6 +69,10 @@ def _migrate(name: str, *, with_accounts: bool) -> None:
                 see_days(1100)
                 for account in ("alice", "bob"):
                     accounts.create(account, PASSWORD)
+            # Each portal of a test has a key of its own.
+            facts = database.db.session.query(Fact)
+            facts.filter_by(name=SECRET_KEY).delete()
+            database.db.session.commit()
             database.db.session.close()
             database.db.engine.dispose()
 

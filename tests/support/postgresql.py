@@ -53,10 +53,15 @@ class Server:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.start()
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        folder = self.folder
         command = _program("postgres", "-D", str(folder / "data"), "-k", str(folder))
         options = [word for one in _SETTINGS for word in ("-c", one)]
-        log = (folder / "log").open("wb")
-        self._process = subprocess.Popen([*command, *options], stdout=log, stderr=log)
+        with (folder / "log").open("ab") as log:
+            self._process = subprocess.Popen([*command, *options], stdout=log, stderr=log)
         self._wait()
 
     def url(self, database: str) -> str:
@@ -67,6 +72,8 @@ class Server:
 
     def stop(self, how: signal.Signals = signal.SIGQUIT) -> None:
         """End it at once, or as the signal says."""
+        if self._process.poll() is not None:
+            return
         self._process.send_signal(how)
         self._process.wait(30)
 
@@ -81,6 +88,8 @@ class Server:
 
     def _processes(self) -> list[int]:
         pid = self._process.pid
+        if self._process.poll() is not None:
+            return []
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         return [pid, *map(int, children)]
 

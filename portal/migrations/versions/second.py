@@ -1,4 +1,4 @@
-"""How much is on the disk for good, how far logs were read, the portal's days, keys of names."""
+"""How much is on the disk for good, how far logs were read, the portal's days, facts, keys."""
 
 from __future__ import annotations
 
@@ -41,7 +41,26 @@ def upgrade() -> None:
     op.create_index("ix_activity_linked_entry", "activity", ["linked_entry", "id"])
     op.create_table("seen_day", sa.Column("day", sa.Date(), nullable=False, primary_key=True))
     op.execute("INSERT INTO seen_day SELECT DISTINCT date(at) FROM activity")
+    op.create_table(
+        "fact",
+        sa.Column("name", schema.text(64), nullable=False, primary_key=True),
+        sa.Column("value", schema.text(255), nullable=False),
+    )
+    schema.note_oldest_code(revision, is_first=True)
+    if not schema.is_sqlite():
+        _add_attempts()
     _add_keys()
+
+
+def _add_attempts() -> None:
+    """Add counters of attempts, which lie in a file of their own beside a database of SQLite."""
+    op.create_table(
+        "attempt",
+        sa.Column("key", schema.text(), nullable=False, primary_key=True),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.Column("began_at", sa.Float(53), nullable=False),
+        sa.Column("expires_at", sa.Float(53), nullable=False, index=True),
+    )
 
 
 def _add_keys() -> None:

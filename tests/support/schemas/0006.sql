@@ -92,6 +92,12 @@ CREATE TABLE file_request (
 	CONSTRAINT fk_file_request_folder_id_entry FOREIGN KEY(folder_id) REFERENCES entry (id) ON DELETE CASCADE
 );
 INSERT INTO "file_request" VALUES(1,1,'request-12','1f58b9145b24d108d7ac38887338b3ea3229833b9c1e418250343f907bfd1047','Photos','2026-01-06 03:04:05.000000',NULL,'2026-01-08 03:04:05.000000',4,5,1000000000,2,7);
+CREATE TABLE fact (
+	name VARCHAR(64) NOT NULL, 
+	value VARCHAR(255) NOT NULL, 
+	CONSTRAINT pk_fact PRIMARY KEY (name)
+);
+INSERT INTO "fact" VALUES('oldest code','0006');
 CREATE TABLE log_position (
 	log TEXT NOT NULL, 
 	position JSON NOT NULL, 

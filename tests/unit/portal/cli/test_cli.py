@@ -37,6 +37,7 @@ def test_database_of_a_newer_version_is_refused_in_words(
 ) -> None:
     with make_app().app_context(), database.db.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+        connection.exec_driver_sql("UPDATE fact SET value = '9999' WHERE name = 'oldest code'")
     code, out, err = ready("upgrade")
     assert (code, out) == (1, "")
     assert re.fullmatch(r"Error: .* schema 9999, which .* a newer version .*\n", err)
@@ -116,7 +117,7 @@ def test_what_is_neither_the_disks_nor_the_databases_fault_is_not_blamed_on_them
     def fail() -> None:
         raise error
 
-    monkeypatch.setattr(database, "schema_is_current", fail)
+    monkeypatch.setattr(database, "schema_problem", fail)
     result = app.test_cli_runner().invoke(portal, ["accounts"])
     assert (result.exit_code, result.stderr) == (status, "")
     assert isinstance(error, BrokenPipeError) or result.exception is error
@@ -126,7 +127,7 @@ def test_failing_disk_is_told_in_a_sentence(app: Flask, monkeypatch: pytest.Monk
     def fail() -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(database, "schema_is_current", fail)
+    monkeypatch.setattr(database, "schema_problem", fail)
     result = app.test_cli_runner().invoke(portal, ["accounts"])
     assert (result.exit_code, result.stderr) == (1, "Error: No space left on device.\n")
 

@@ -39,6 +39,7 @@ def test_models_and_migrated_schema_do_not_differ(app: Flask) -> None:
         options: dict[str, Any] = {"compare_type": True, "compare_server_default": True}
         if not database.is_sqlite():  # whose texts have no length there, see portal.core.schema
             options["compare_type"] = _is_another_type
+            options["include_name"] = lambda name, *_: name != "attempt"  # which has no model
         context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, Base.metadata) == []
 
@@ -61,11 +62,11 @@ def test_models_and_schema_agree_which_ids_are_never_given_again(app: Flask) -> 
 def test_schema_is_current_after_upgrade_only(make_app: Callable[..., Flask]) -> None:
     app = make_app()
     with app.app_context():
-        assert not database.schema_is_current()
+        assert not database.schema_fits()
         database.upgrade()
-        assert database.schema_is_current()
+        assert database.schema_fits()
         database.upgrade()
-        assert database.schema_is_current()
+        assert database.schema_fits()
 
 
 def test_processes_that_upgrade_at_once_do_not_disturb_each_other(
@@ -78,7 +79,7 @@ def test_processes_that_upgrade_at_once_do_not_disturb_each_other(
     assert [process.communicate()[1] for process in running] == [b""] * 4
     assert [process.returncode for process in running] == [0] * 4
     with app.app_context():
-        assert database.schema_is_current()
+        assert database.schema_fits()
 
 
 @pytest.mark.sqlite("its lock")
@@ -97,7 +98,7 @@ def test_nobody_else_can_write_once_an_upgrade_looks_what_to_do(
     monkeypatch.setattr(command, "upgrade", disturbed)
     with app.app_context():
         database.upgrade()
-        assert database.schema_is_current()
+        assert database.schema_fits()
 
 
 @pytest.mark.sqlite("its settings")
@@ -172,7 +173,7 @@ def test_upgrade_that_breaks_references_is_undone(
     with make_app().app_context():
         with pytest.raises(RuntimeError, match="dangling references"):
             database.upgrade()
-        assert not database.schema_is_current()
+        assert not database.schema_fits()
 
 
 def test_the_end_of_a_request_starts_no_event_loop(app: Flask) -> None:

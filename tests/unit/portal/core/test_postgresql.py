@@ -1,0 +1,224 @@
+"""PostgreSQL itself: what is refused at the start, and how it is used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from flask.testing import FlaskClient
+
+from portal import create_app
+from portal.activity import receipts
+from portal.core import database, postgresql
+from portal.core.database import db
+from portal.core.models import Account, Entry, LogPosition
+from portal.core.setting_checks import SettingError
+from portal.maintenance import cleanup
+from portal.storage.content import current_storage
+from tests.support import postgresql as server
+from tests.support.portal import Run, sign_in, upload
+
+pytestmark = pytest.mark.postgresql("how the portal uses it")
+
+
+@pytest.fixture
+def address(data: Path) -> str:
+    """The address of the database of the test's portal."""
+    found = server.url_for(data)
+    assert found
+    return found
+
+
+def refusal(data: Path, address: str, **settings: object) -> str:
+    with pytest.raises(SettingError) as refused:
+        create_app({"DATA": str(data), "DATABASE": address, **settings})
+    return refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("postgresql://portal@/none?host={0}", 'database "none" does not exist'),
+        ("postgresql://stranger@/template1?host={0}", 'role "stranger" does not exist'),
+        ("postgresql://portal@/x?host=/nowhere", "No such file or directory"),
+        ("postgresql://portal@127.0.0.1:1/x", "Connection refused"),
+        ("postgresql://portal@/x?colour=red", 'invalid URI query parameter: "colour"'),
+    ],
+)
+def test_what_cannot_be_used_is_said_at_the_start(wrong: str, said: str, data: Path) -> None:
+    told = refusal(data, wrong.format(server.SERVER))
+    assert told.startswith("PORTAL_DATABASE ")
+    assert said in told
+    assert "\n" not in told
+
+
+def test_another_encoding_is_refused(data: Path) -> None:
+    name = server.name_for(data)
+    options = "TEMPLATE template0 ENCODING latin1 LOCALE 'C'"
+    server.execute(server.SERVER, f"CREATE DATABASE {name} {options}")
+    try:
+        told = refusal(data, server.url(server.SERVER, name))
+    finally:
+        server.execute(server.SERVER, f"DROP DATABASE {name}")
+    assert "with the encoding LATIN1" in told
+    assert "createdb --encoding=UTF8" in told
+
+
+def test_missing_driver_is_named(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgresql, "find_spec", lambda _name: None)
+    assert "pip install" in refusal(data, "postgresql://portal@localhost/portal")
+
+
+@pytest.mark.usefixtures("app")
+def test_missing_schema_is_named(data: Path, address: str) -> None:
+    assert "has no schema" in refusal(data, f"{address}&options=-csearch_path%3Dnowhere")
+
+
+@pytest.mark.usefixtures("app")
+def test_hosts_with_different_keys_do_not_share_a_database(
+    data: Path, address: str, tmp_path: Path
+) -> None:
+    key, other = (data / "secret_key").read_text(), tmp_path.resolve() / "other"
+    create_app({"DATA": str(data), "DATABASE": address})  # the same host again
+    told = refusal(other, address)
+    assert "secret key is not that of the other hosts" in told
+    assert key not in told
+    # Which replaces the key everywhere.
+    create_app({"DATA": str(other), "DATABASE": address, "SECRET_KEY_FALLBACKS": [key]})
+    assert "secret key is not that" in refusal(data, address)
+
+
+def test_connections_do_not_wait_forever(app: Flask) -> None:
+    wanted = {
+        "lock_timeout": "5s",
+        "statement_timeout": "8s",
+        "idle_in_transaction_session_timeout": "1min",
+        "transaction_isolation": "read committed",
+        "client_encoding": "UTF8",
+        "application_name": "portal",
+    }
+    with app.app_context(), db.engine.connect() as connection:
+        found = {one: connection.exec_driver_sql(f"SHOW {one}").scalar() for one in wanted}
+    assert found == wanted
+
+
+def test_commands_take_the_time_that_they_need(run: Run) -> None:
+    seen: list[object] = []
+
+    def note(connection: sa.Connection) -> None:
+        seen.append(connection.exec_driver_sql("SHOW statement_timeout").scalar())
+
+    sa.event.listen(sa.Engine, "begin", note)
+    try:
+        assert run("upgrade")[0] == 0
+    finally:
+        sa.event.remove(sa.Engine, "begin", note)
+    assert set(seen) == {"0"}
+
+
+def test_what_is_too_large_or_no_text_is_no_error_of_the_portal(alice: FlaskClient) -> None:
+    for path in (f"/activity?before={2**63 - 1}", f"/accounts/{2**63 - 1}", "/activity?by=%00"):
+        assert alice.get(path).status_code < 500
+
+
+def test_no_error_repeats_what_was_to_be_stored(app: Flask) -> None:
+    values = {"name": "Secret name", "name_key": "alice", "skeleton": "x", "is_active": True}
+    with app.app_context():
+        row = sa.insert(Account).values(**values, password_hash="of a password", role="MEMBER")
+        with pytest.raises(sa.exc.IntegrityError) as failed:
+            db.session.execute(row)
+    assert "Secret" not in str(failed.value)
+    assert "of a password" not in str(failed.value)
+
+
+def test_no_transaction_waits_while_a_long_answer_is_sent(app: Flask, alice: FlaskClient) -> None:
+    upload(alice, "a.txt")
+    with alice.get("/activity.csv", buffered=False) as answer:
+        rows = iter(answer.iter_encoded())
+        for _ in range(3):
+            next(rows)
+        with app.app_context(), db.engine.connect() as connection:
+            waiting = connection.exec_driver_sql(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                " AND pid != pg_backend_pid() AND state LIKE 'idle in %%'"
+            ).scalar()
+    assert waiting == 0
+
+
+def test_one_host_at_a_time_deletes_from_the_database(app: Flask, data: Path) -> None:
+    with app.app_context():
+        with database.once("cleanup") as is_mine:
+            assert is_mine
+            done = cleanup.clean_up(data, current_storage())
+            assert "sessions" not in done
+            assert "abandoned uploads" in done
+        assert "sessions" in cleanup.clean_up(data, current_storage())
+
+
+def test_counters_of_attempts_are_in_the_database(app: Flask, anonymous: FlaskClient) -> None:
+    sign_in(anonymous, "alice", "wrong")
+    with app.app_context(), db.engine.begin() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM attempt").scalar() == 3
+        connection.exec_driver_sql("ALTER TABLE attempt RENAME TO elsewhere")
+    response = sign_in(anonymous, "alice")
+    assert response.status_code == 503
+    assert "cannot limit attempts" in response.text
+    assert response.headers["Retry-After"] == "60"
+
+
+def test_texts_are_compared_by_their_bytes_and_numbers_have_64_bits(app: Flask) -> None:
+    with app.app_context(), db.engine.connect() as connection:
+        found = connection.exec_driver_sql(
+            "SELECT data_type, collation_name FROM information_schema.columns"
+            " WHERE table_schema = 'public' AND table_name != 'alembic_version'"
+        ).all()
+    assert {kind for kind, _ in found} == {
+        *("bigint", "text", "boolean", "timestamp without time zone"),
+        *("date", "json", "double precision"),
+    }
+    assert {place for kind, place in found if kind == "text"} == {"C"}
+
+
+def test_server_that_only_reads_shows_pages_and_refuses_changes(
+    app: Flask, alice: FlaskClient, data: Path
+) -> None:
+    def set_up(statement: str) -> None:
+        server.execute(server.SERVER, f"ALTER DATABASE {server.name_for(data)} {statement}")
+        with app.app_context():
+            db.engine.dispose()
+
+    upload(alice, "a.txt")
+    set_up("SET default_transaction_read_only = on")
+    assert alice.get("/").status_code == 200
+    assert alice.get("/healthz").json == {"status": "failing", "failing": ["database"]}
+    response = upload(alice, "b.txt")
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "60")
+    set_up("RESET default_transaction_read_only")
+    assert upload(alice, "b.txt").status_code < 400
+
+
+def test_row_that_stays_locked_is_503(app: Flask, alice: FlaskClient, address: str) -> None:
+    with psycopg.connect(address) as other:
+        other.execute("SELECT * FROM account FOR UPDATE")
+        response = upload(alice, "b.txt")
+        other.rollback()
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "60")
+    with app.app_context():
+        assert db.session.scalars(sa.select(Entry).where(Entry.is_file)).all() == []
+
+
+def test_logs_of_two_hosts_have_a_position_each(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = Path("/var/log/portal.log")
+    for number, host in enumerate("ab"):
+        monkeypatch.setattr("platform.node", lambda host=host: host)
+        with app.app_context():
+            assert receipts.position_in(log) == {}
+            receipts.store([], log, {"x": number})
+            assert receipts.position_in(log) == {"x": number}
+    with app.app_context():
+        assert db.session.query(LogPosition).count() == 2
