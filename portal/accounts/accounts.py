@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 
 from portal.core import text
-from portal.core.database import change, db, is_sqlite, lock
+from portal.core.database import change, db, is_sqlite, lock, take_time
 from portal.core.models import Account, Folder, OneTimeLink, RecoveryCode, Role, SignIn, StoredFile
 from portal.core.paging import Page
 from portal.files import entries
@@ -215,6 +215,7 @@ def deactivate(account: Account) -> None:
 @with_room_to_delete
 def delete(account: Account) -> None:
     """Delete an account and its files permanently, or raise as :func:`set_role`."""
+    take_time()
     _remove_rights(account, is_active=False)
     # Until it is gone, nothing new refers to it.
     lock(Account, Account.id == account.id)

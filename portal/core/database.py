@@ -40,6 +40,7 @@ _MIGRATIONS = Path(__file__).parents[1] / "migrations"
 class _Kind(Protocol):
     """What a kind of database does its own way."""
 
+    take_time: Callable[[sa.Connection], None]
     commit_soon: Callable[[sa.Connection, int], None]
     commit_with_next: Callable[[sa.Connection], None]
     begin_writing: Callable[[sa.Connection], None]
@@ -101,6 +102,11 @@ def lock(model: Any, *conditions: sa.ColumnElement[bool], key_only: bool = False
     if not is_sqlite():
         rows = sa.select(model.id).where(*conditions).order_by(model.id)
         db.session.execute(rows.with_for_update(read=key_only, key_share=key_only)).all()
+
+
+def take_time() -> None:
+    """Have the statements of the session's transaction take long: as many rows as people have."""
+    _kind().take_time(db.session.connection())
 
 
 def commit_soon(connection: sa.Connection | None = None, patience: int = 0) -> None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 OLDEST = 14
 """The oldest version of the server."""
+LONGEST = 600
+"""Seconds that a request's statement may take, where it is known to take long."""
 LOCK_TIMEOUT = 5_000
 """Milliseconds for which a request waits for another one's write."""
 _LOCKS = 0x706F7274
@@ -103,6 +105,13 @@ def _check_server(connection: psycopg.Connection) -> None:
 def reason_of(error: sa.exc.DBAPIError) -> str:
     """Return on one line what a driver says, without what SQLAlchemy adds."""
     return " ".join(str(error.orig).split()).rstrip(".")
+
+
+def take_time(connection: sa.Connection) -> None:
+    """Do as :func:`portal.core.database.take_time`."""
+    connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{LONGEST}s'")
+    driver: Any = connection.connection.dbapi_connection
+    driver.patience = float(LONGEST)
 
 
 def commit_soon(connection: sa.Connection, patience: int) -> None:

@@ -111,6 +111,7 @@ def listen(engine: sa.Engine, url: str) -> None:
     sa.event.listen(engine, "do_connect", connect)
     sa.event.listen(engine, "connect", _note_new)
     sa.event.listen(engine, "checkout", _check_out)
+    sa.event.listen(engine, "checkin", _be_impatient_again)
 
 
 def _parameters(url: str) -> dict[str, Any]:
@@ -136,6 +137,11 @@ def _check_out(
     if not record.info.pop(_IS_NEW, False) and not connection.answers():
         # With it go all that are as old.
         raise sa.exc.InvalidatePoolError
+
+
+def _be_impatient_again(connection: BoundedConnection | None, _record: Any) -> None:
+    if connection is not None:  # none: it is broken
+        connection.patience = None
 
 
 def _until(gen: Generator[Any, Any, RV], end: float) -> Generator[Any, Any, RV]:

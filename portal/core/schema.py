@@ -6,6 +6,7 @@ text and compares by its bytes, and its numbers have 64 bits.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,6 +22,12 @@ def text(length: int | None = None) -> sa.types.TypeEngine[Any]:
     by_bytes = sa.Text(collation="C")  # no update of the system changes an order that indexes have
     kind = sa.Text() if length is None else sa.String(length)
     return kind.with_variant(by_bytes, "postgresql")
+
+
+def create_partial_index(name: str, table: str, columns: Sequence[str], where: str) -> None:
+    """Create an index of the rows that fulfil a condition."""
+    condition = sa.text(where)
+    op.create_index(name, table, columns, sqlite_where=condition, postgresql_where=condition)
 
 
 def is_sqlite() -> bool:

@@ -39,6 +39,10 @@ def set_up(engine: sa.Engine) -> None:
     sa.event.listen(engine, "checkin", _set_again)
 
 
+def take_time(_connection: sa.Connection) -> None:
+    """Do nothing: a statement takes as long as it takes."""
+
+
 def commit_soon(connection: sa.Connection, patience: int) -> None:
     """Do as :func:`portal.core.database.commit_soon`."""
     if not _has_written(connection):

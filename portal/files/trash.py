@@ -17,7 +17,7 @@ from sqlalchemy.orm import aliased
 from portal.activity.record import Thing, record
 from portal.core import paging
 from portal.core.clock import believed, correct, days_ago
-from portal.core.database import change, db, total
+from portal.core.database import change, db, take_time, total
 from portal.core.models import Entry, Folder, StoredFile, now
 from portal.storage.ballast import with_room_to_delete
 
@@ -52,6 +52,7 @@ def put(selected: Iterable[Entry]) -> datetime:
     selected = list(selected)
     if selected:
         with entries.changing(selected[0].owner_id, recorded_next=True):
+            take_time()
             for entry in selected:
                 _put(entries.id_of(entry), moment)
     return moment
@@ -90,6 +91,7 @@ def restore(entry: Entry) -> Folder:
     :raises GoneError: if it is not in the trash any more.
     """
     with entries.changing(entry.owner_id, recorded_next=True):
+        take_time()
         entry = _in_trash(entries.id_of(entry))
         folder = _home(entry)
         entry_id = entry.id
@@ -111,6 +113,7 @@ def purge(entry: Entry) -> Purged:
     """
     entry_id, owner_id = entry.id, entry.owner_id
     with entries.changing(owner_id):
+        take_time()
         _keep_others(_in_trash(entry_id))
         keys, purged = _forget(owner_id, Entry.trash_id == entry_id)
     # After the rows: without them, nobody reaches what a crash might leave on disk.
@@ -122,6 +125,7 @@ def purge(entry: Entry) -> Purged:
 def empty(owner_id: int) -> Purged:
     """Delete permanently all that an account has in the trash."""
     with entries.changing(owner_id):
+        take_time()
         keys, purged = _forget(owner_id, Entry.trash_id.is_not(None))
     remove_content(*keys)
     return purged

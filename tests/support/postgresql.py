@@ -230,6 +230,7 @@ def _user() -> pwd.struct_passwd | None:
 
 
 def _main(command: Sequence[str]) -> int:
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     with running() as server:
         variables = {**os.environ, VARIABLE: str(server.folder)}
         # In a process of its own, as it sets what the portal's tests set.

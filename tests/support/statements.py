@@ -31,7 +31,7 @@ def statements_of_pages(data: Path, rows: int) -> dict[str, list[str]]:
     prepare(app)
     with app.app_context():
         accounts.create("root", PASSWORD, Role.ADMINISTRATOR)
-        addresses = _fill(rows)
+        addresses = addresses_of_pages(rows)
     client = signed_in(app, "root")
     return {name: _asked(app, client, address) for name, address in addresses.items()}
 
@@ -72,7 +72,7 @@ def _listeners_of_a_server(note: Callable[[str], None]) -> dict[str, Callable[..
     return {"before_cursor_execute": listen}
 
 
-def _fill(count: int) -> dict[str, str]:
+def addresses_of_pages(count: int) -> dict[str, str]:
     """Give root a folder of files, as many in the trash, links and accounts; return addresses."""
     root = accounts.find("root")
     assert root

@@ -73,9 +73,15 @@ def _add_keys() -> None:
         op.add_column(table, key)
     if schema.is_sqlite():
         _compute_keys()
-    op.drop_index("ix_entry_by_name", "entry")
-    order = ("parent_id", "trash_id", "is_file", "sort_key", "id")
-    op.create_index("ix_entry_by_name", "entry", order)
+    for order, column in (("name", "sort_key"), ("size", "size"), ("time", "created_at")):
+        op.drop_index(f"ix_entry_by_{order}", "entry")
+        columns = ("parent_id", "is_file", column, "id")
+        schema.create_partial_index(f"ix_entry_by_{order}", "entry", columns, "trash_id IS NULL")
+    trash = ("owner_id", "trashed_at", "id")
+    schema.create_partial_index("ix_entry_trash", "entry", trash, "trash_id = id")
+    op.create_index("ix_entry_parent_id", "entry", ["parent_id"])
+    unfinished = ("owner_id", "used_at")
+    schema.create_partial_index("ix_upload_unfinished", "upload", unfinished, "finished_at IS NULL")
 
 
 def _compute_keys() -> None:

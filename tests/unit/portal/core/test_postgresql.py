@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -103,6 +104,19 @@ def test_connections_do_not_wait_forever(app: Flask) -> None:
     with app.app_context(), db.engine.connect() as connection:
         found = {one: connection.exec_driver_sql(f"SHOW {one}").scalar() for one in wanted}
     assert found == wanted
+
+
+def test_what_deletes_much_takes_its_time_and_what_follows_does_not(app: Flask) -> None:
+    def limits() -> tuple[object, object]:
+        connection = db.session.connection()
+        driver: Any = connection.connection.dbapi_connection
+        return connection.exec_driver_sql("SHOW statement_timeout").scalar(), driver.patience
+
+    with app.app_context():
+        database.take_time()
+        assert limits() == ("10min", 600)
+        db.session.commit()
+        assert limits() == ("8s", None)
 
 
 def test_commands_take_the_time_that_they_need(run: Run) -> None:
