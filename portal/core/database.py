@@ -167,10 +167,21 @@ def init_app(app: Flask, path: Path) -> None:
     ]
     with app.app_context():
         if url:
-            postgresql.set_up(db.engine, url)
-            postgresql.check_server(db.engine)
+            _start_with_server(app, url)
         else:
             sqlite.set_up(db.engine)
+
+
+def _start_with_server(app: Flask, url: str) -> None:
+    """Check at a start that the server can be used, and say what has to be done first."""
+    postgresql.set_up(db.engine, url)
+    try:
+        postgresql.check_server(db.engine)
+        is_command = click.get_current_context(silent=True) is not None
+        if not is_command and (problem := schema_problem()):  # a command says so itself
+            app.logger.error("the database that PORTAL_DATABASE names: %s", problem)
+    finally:
+        db.engine.dispose()  # a process that is forked must not share a connection
 
 
 def upgrade(revision: str = "head") -> tuple[str | None, str | None]:

@@ -54,7 +54,14 @@ def options(url: str) -> dict[str, Any]:
     from . import postgresql_connection
 
     postgresql_connection.check_url(url)
-    return {"url": sa.URL.create("postgresql+psycopg"), "isolation_level": "READ COMMITTED"}
+    # A thread's connection is kept for the next request: to open one takes longer than a page.
+    # The one that was used last comes first, so that others can be closed by the server.
+    return {
+        "url": sa.URL.create("postgresql+psycopg"),
+        "isolation_level": "READ COMMITTED",
+        "pool_size": 0,
+        "pool_use_lifo": True,
+    }
 
 
 def set_up(engine: sa.Engine, url: str) -> None:
@@ -77,8 +84,6 @@ def check_server(engine: sa.Engine) -> None:
             f"PORTAL_DATABASE names a server that cannot be used: {reason_of(error)}. Start it, or"
             " correct the address, the name of the database, the user or its password file."
         ) from None
-    finally:
-        engine.dispose()  # a process that is forked must not share a connection
 
 
 def _check_server(connection: psycopg.Connection) -> None:

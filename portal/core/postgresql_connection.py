@@ -36,7 +36,7 @@ _CONNECTING: dict[str, Any] = {
     "keepalives_idle": 10,
     "keepalives_interval": 3,
     "keepalives_count": 3,
-    "client_encoding": "UTF8",
+    "application_name": "portal",
 }
 _ALWAYS = {"lock_timeout": _LOCK, "default_transaction_isolation": r"read\ committed"}
 _IN_REQUESTS = {
@@ -115,13 +115,14 @@ def listen(engine: sa.Engine, url: str) -> None:
 
 
 def _parameters(url: str) -> dict[str, Any]:
-    """Return the parameters beside the URL's, which keeps its own options for the session."""
+    """Return the parameters beside those of the URL, which keeps its own."""
     given = conninfo_to_dict(url)
     limits = _ALWAYS if is_command() else _ALWAYS | _IN_REQUESTS
     options = [f"-c {name}={value}" for name, value in limits.items()]
     return {
-        "application_name": given.get("application_name") or "portal",
         **_CONNECTING,
+        **{name: value for name, value in given.items() if name in _CONNECTING},
+        "client_encoding": "UTF8",
         "options": " ".join([*options, str(given.get("options") or "")]).strip(),
     }
 

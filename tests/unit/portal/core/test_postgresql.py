@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.test import EnvironBuilder
 
 from portal import create_app
 from portal.activity import receipts
@@ -20,7 +22,7 @@ from portal.core.setting_checks import SettingError
 from portal.maintenance import cleanup
 from portal.storage.content import current_storage
 from tests.support import postgresql as server
-from tests.support.portal import Run, sign_in, upload
+from tests.support.portal import Run, folder_id, sign_in, signed_in, token, upload, upload_url
 
 pytestmark = pytest.mark.postgresql("how the portal uses it")
 
@@ -106,6 +108,20 @@ def test_connections_do_not_wait_forever(app: Flask) -> None:
     assert found == wanted
 
 
+@pytest.mark.usefixtures("app")
+def test_address_keeps_its_own_parameters(data: Path, address: str) -> None:
+    more = "application_name=files&connect_timeout=2&options=-cstatement_timeout%3D1s"
+    other = create_app({"DATA": str(data), "DATABASE": f"{address}&{more}"})
+    with other.app_context(), db.engine.connect() as connection:
+        shown = [
+            connection.exec_driver_sql(f"SHOW {name}").scalar()
+            for name in ("application_name", "statement_timeout", "lock_timeout")
+        ]
+    assert shown == ["files", "1s", "5s"]
+    with other.app_context():
+        db.engine.dispose()
+
+
 def test_what_deletes_much_takes_its_time_and_what_follows_does_not(app: Flask) -> None:
     def limits() -> tuple[object, object]:
         connection = db.session.connection()
@@ -148,18 +164,108 @@ def test_no_error_repeats_what_was_to_be_stored(app: Flask) -> None:
     assert "of a password" not in str(failed.value)
 
 
-def test_no_transaction_waits_while_a_long_answer_is_sent(app: Flask, alice: FlaskClient) -> None:
+def test_no_transaction_waits_while_a_long_answer_is_sent(alice: FlaskClient, address: str) -> None:
     upload(alice, "a.txt")
     with alice.get("/activity.csv", buffered=False) as answer:
         rows = iter(answer.iter_encoded())
         for _ in range(3):
             next(rows)
-        with app.app_context(), db.engine.connect() as connection:
-            waiting = connection.exec_driver_sql(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-                " AND pid != pg_backend_pid() AND state LIKE 'idle in %%'"
-            ).scalar()
-    assert waiting == 0
+        assert idle_in_transactions(address) == []
+
+
+class Watched(io.BytesIO):
+    """The body of a request, which looks at the database's sessions while it arrives."""
+
+    def __init__(self, content: bytes, address: str) -> None:
+        super().__init__(content)
+        self._address, self.waiting, self.reads = address, list[str](), 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.waiting += idle_in_transactions(self._address)
+        self.reads += 1
+        return super().read(min(size, 10_000) if size and size > 0 else 10_000)
+
+    def readinto(self, buffer: Any) -> int:
+        read = self.read(len(buffer))
+        buffer[: len(read)] = read
+        return len(read)
+
+
+def idle_in_transactions(address: str) -> list[str]:
+    """Return the last statements of sessions that wait in a transaction."""
+    with psycopg.connect(address) as connection:
+        found = connection.execute(
+            "SELECT query FROM pg_stat_activity WHERE datname = current_database()"
+            " AND pid != pg_backend_pid() AND state LIKE 'idle in %'"
+        )
+        return [str(row[0]) for row in found]
+
+
+def test_no_transaction_waits_while_a_body_arrives(alice: FlaskClient, address: str) -> None:
+    begun = alice.post(
+        "/uploads/",
+        headers={"Tus-Resumable": "1.0.0", "Upload-Length": "50000", "X-CSRFToken": token(alice)},
+    )
+    body = Watched(b"x" * 50_000, address)
+    done = alice.patch(
+        begun.location,
+        input_stream=body,
+        headers={
+            "Tus-Resumable": "1.0.0",
+            "Upload-Offset": "0",
+            "X-CSRFToken": token(alice),
+            "Content-Type": "application/offset+octet-stream",
+        },
+        content_length=50_000,
+    )
+    assert (done.status_code, body.waiting) == (204, [])
+    assert body.reads > 3
+    fields = {"csrf_token": token(alice), "file": (io.BytesIO(b"y" * 50_000), "b.txt")}
+    form = EnvironBuilder(method="POST", data=fields).get_environ()
+    content = form["wsgi.input"].read()
+    body = Watched(content, address)
+    sent = alice.post(
+        upload_url(alice),
+        input_stream=body,
+        content_type=form["CONTENT_TYPE"],
+        content_length=len(content),
+    )
+    assert (sent.status_code < 400, body.waiting) == (True, [])
+    assert body.reads > 3
+
+
+def test_no_transaction_waits_while_a_zip_is_sent(alice: FlaskClient, address: str) -> None:
+    for name in ("a.txt", "b.txt"):
+        upload(alice, name, b"x" * 100_000)
+    with alice.get(f"/folders/{folder_id(alice)}/zip", buffered=False) as answer:
+        assert answer.status_code == 200
+        pieces = iter(answer.iter_encoded())
+        next(pieces)
+        assert idle_in_transactions(address) == []
+
+
+def test_hosts_share_sessions_and_limits(app: Flask, data: Path, tmp_path: Path) -> None:
+    settings = {"TESTING": True, "SESSION_COOKIE_SECURE": False, "DATABASE": server.url_for(data)}
+    key = str(data / "secret_key")
+    other = create_app({**settings, "DATA": f"{tmp_path}/other", "SECRET_KEY_FILE": key})
+    alice, elsewhere = signed_in(app, "alice"), other.test_client()
+    cookie = alice.get_cookie("session")
+    assert cookie
+    elsewhere.set_cookie("session", cookie.value)
+    assert elsewhere.get("/account").status_code == 200
+    alice.post("/sign-out", data={"csrf_token": token(alice)})
+    assert elsewhere.get("/account").status_code == 302
+    hosts = [app.test_client(), other.test_client()]
+    answers = [sign_in(hosts[number % 2], "bob", "wrong").status_code for number in range(12)]
+    assert answers == [422] * 10 + [429] * 2
+    with other.app_context():
+        db.engine.dispose()
+
+
+def test_missing_tables_are_said_at_the_start(data: Path, caplog: pytest.LogCaptureFixture) -> None:
+    server.create(data)
+    create_app({"DATA": str(data), "DATABASE": server.url_for(data)})
+    assert "not up to date. Run: flask --app portal portal upgrade" in caplog.text
 
 
 def test_one_host_at_a_time_deletes_from_the_database(app: Flask, data: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from portal import create_app
+from portal import cli, create_app
 from portal.accounts import accounts
 from portal.core import database, postgresql_connection
 from portal.core.database import db
@@ -128,6 +128,9 @@ def test_stopped_server_is_503_and_used_again_after_its_start(data: Path) -> Non
         status, seconds = timed(lambda: client.get("/").status_code)
         assert (status, seconds < SOON) == (503, True)
         assert client.get("/healthz").json == {"status": "failing", "failing": ["database"]}
+        command = app.test_cli_runner().invoke(cli.portal, ["accounts"])
+        assert command.exit_code == 1
+        assert "Error: The database that PORTAL_DATABASE names cannot be used now" in command.stderr
         server.start()
         assert set(links(client)) == {"a.txt"}
         assert client.get("/healthz").json == {"status": "ok"}

@@ -25,7 +25,8 @@ _MANY = """
 INSERT INTO entry (public_id, owner_id, parent_id, is_file, name, name_key, search_key, sort_key,
     size, created_at, mimetype, sha256, storage_key)
 SELECT concat('p', n), :owner, :folder, true, concat('N', n), concat('n', n), concat('n', n),
-    lpad(concat(n), 9, '0'), n % 97, localtimestamp - n * interval '1s', 'text/plain', '', concat('k', n)
+    lpad(concat(n), 9, '0'), n % 97, localtimestamp - n * interval '1s', 'text/plain', '',
+    concat('k', n)
 FROM generate_series(1, :rows) n;
 INSERT INTO entry (public_id, owner_id, parent_id, is_file, name, name_key, size, created_at,
     mimetype, sha256, storage_key, id, trash_id, trashed_at)
