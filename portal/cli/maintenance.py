@@ -39,11 +39,14 @@ def upgrade() -> None:
     """
     if database.revision() is None and next(current_storage().all_keys(), None):
         data = settings.data_folder(current_app)
-        raise click.ClickException(
-            f"{data / 'files'} holds what people uploaded, and {data / 'portal.db'} is missing or"
-            " empty. Nothing was changed. Put the database back, or restore a backup into a new"
-            " folder (PORTAL_DATA)."
+        lost = (
+            f"{data / DATABASE} is missing or empty. Nothing was changed. Put the database back,"
+            " or restore a backup into a new folder (PORTAL_DATA)."
+            if database.is_sqlite()
+            else "the database that PORTAL_DATABASE names is empty. Nothing was changed. Name the"
+            " right one, or restore it (pg_restore)."
         )
+        raise click.ClickException(f"{data / 'files'} holds what people uploaded, and {lost}")
     before, after = database.upgrade()
     current_ballast().prepare()
     if before is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from werkzeug.test import EnvironBuilder
 
 from portal import create_app
 from portal.activity import receipts
+from portal.cli import portal
 from portal.core import database, postgresql
 from portal.core.database import db
 from portal.core.models import Account, Entry, LogPosition
@@ -23,6 +25,9 @@ from portal.maintenance import cleanup
 from portal.storage.content import current_storage
 from tests.support import postgresql as server
 from tests.support.portal import Run, folder_id, sign_in, signed_in, token, upload, upload_url
+from tests.support.stored import store
+
+MakeApp = Callable[..., Flask]
 
 pytestmark = pytest.mark.postgresql("how the portal uses it")
 
@@ -266,6 +271,36 @@ def test_missing_tables_are_said_at_the_start(data: Path, caplog: pytest.LogCapt
     server.create(data)
     create_app({"DATA": str(data), "DATABASE": server.url_for(data)})
     assert "not up to date. Run: flask --app portal portal upgrade" in caplog.text
+
+
+def test_empty_database_beside_what_people_uploaded_is_refused(
+    data: Path, app: Flask, address: str, run: Run
+) -> None:
+    with app.app_context():
+        store("alice", "a.txt")
+        db.engine.dispose()
+    server.create(data)
+    code, out, err = run("upgrade")
+    assert (code, out) == (1, "")
+    assert "the database that PORTAL_DATABASE names is empty. Nothing was changed." in err
+    with psycopg.connect(address) as connection:
+        tables = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'"
+        assert connection.execute(tables).fetchone() == (0,)
+
+
+def test_user_without_rights_is_told_what_is_needed(data: Path, make_app: MakeApp) -> None:
+    server.create(data)
+    name = server.name_for(data)
+    server.execute(server.SERVER, f"CREATE ROLE guest_of_{name} LOGIN")
+    try:
+        app = make_app(DATABASE=f"postgresql://guest_of_{name}@/{name}?host={server.SERVER}")
+        result = app.test_cli_runner().invoke(portal, ["upgrade"])
+        with app.app_context():
+            db.engine.dispose()
+    finally:
+        server.execute(server.SERVER, f"DROP ROLE guest_of_{name}")
+    assert result.exit_code == 1
+    assert "without the rights for that: permission denied for schema public" in result.stderr
 
 
 def test_one_host_at_a_time_deletes_from_the_database(app: Flask, data: Path) -> None:
