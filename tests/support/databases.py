@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from flask import Flask
+from sqlalchemy import event
 
 from portal import create_app
 from portal.accounts import accounts
@@ -22,6 +23,8 @@ from . import postgresql
 from .portal import PASSWORD, cheap_hasher, see_days
 
 _apps: list[Flask] = []
+_WRITES = {"INSERT", "UPDATE", "DELETE"}
+"""Words of a statement that writes, or locks rows to do so."""
 
 
 @contextmanager
@@ -32,6 +35,28 @@ def dropped() -> Iterator[None]:
         while _apps:
             with _apps.pop().app_context():
                 database.db.engine.dispose()
+
+
+class Saved:
+    """What the database of a portal holds, if it is on a server; nobody is connected."""
+
+    def __init__(self, app: Flask, data: Path) -> None:
+        self._data, self._is_written = data, False
+        if postgresql.SERVER:
+            postgresql.save(data)
+            with app.app_context():
+                event.listen(database.db.engine, "before_cursor_execute", self._note)
+
+    def restore(self) -> None:
+        """Have it hold that again, if anything was written since."""
+        if self._is_written:
+            postgresql.restore(self._data)
+        self._is_written = False
+
+    def _note(self, _connection: object, _cursor: object, statement: str, *_: object) -> None:
+        words = set(statement.upper().split())
+        reads = statement.startswith(("SELECT", "WITH")) and not words & _WRITES
+        self._is_written = self._is_written or not reads
 
 
 def install() -> None:
