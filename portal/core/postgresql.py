@@ -167,14 +167,14 @@ def migrating(connection: sa.Connection) -> Iterator[None]:
     """Let one migration run at a time, for as long as it takes, but for locks of others."""
     for limit in ("statement_timeout", "idle_in_transaction_session_timeout"):
         connection.exec_driver_sql(f"SET LOCAL {limit} = 0")
-    with _no_wait_for_locks(connection):
+    with _waiting_for_any_lock(connection):
         _lock(connection, "upgrade")
     yield
     connection.commit()
 
 
 @contextmanager
-def _no_wait_for_locks(connection: sa.Connection) -> Iterator[None]:
+def _waiting_for_any_lock(connection: sa.Connection) -> Iterator[None]:
     """Wait as long as another upgrade takes; what follows must not keep the portal waiting."""
     connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
     yield
