@@ -180,8 +180,9 @@ def _start_with_server(app: Flask, url: str) -> None:
         is_command = click.get_current_context(silent=True) is not None
         if not is_command and (problem := schema_problem()):  # a command says so itself
             app.logger.error("the database that PORTAL_DATABASE names: %s", problem)
-    finally:
-        db.engine.dispose()  # a process that is forked must not share a connection
+    except BaseException:
+        db.engine.dispose()
+        raise
 
 
 def upgrade(revision: str = "head") -> tuple[str | None, str | None]:

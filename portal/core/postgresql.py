@@ -61,6 +61,7 @@ def options(url: str) -> dict[str, Any]:
         "isolation_level": "READ COMMITTED",
         "pool_size": 0,
         "pool_use_lifo": True,
+        "use_native_hstore": False,  # which would be asked for at each start
     }
 
 

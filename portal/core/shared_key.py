@@ -31,7 +31,8 @@ def check(app: Flask) -> None:
                 _check(app)
         finally:
             db.session.close()
-            db.engine.dispose()  # a process that is forked must not share a connection
+            # This ends the start, and a process that is forked must not share a connection.
+            db.engine.dispose()
 
 
 def _check(app: Flask) -> None:
