@@ -12,7 +12,7 @@ from flask_delegate import ConfigurationError, Delegate
 from flask_delegate.stores.store import Store
 from portal import cli
 from portal.activity import record
-from portal.core import database, datafolder, logs, settings, stores
+from portal.core import database, datafolder, logs, settings, shared_key, stores
 from portal.core.setting_checks import SettingError
 from portal.files.quota import quota_of, usage_of
 from portal.identity import throttle
@@ -68,9 +68,10 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.wsgi_app = Edge(overridden, app.config["PROXIES"])  # type: ignore[method-assign]
     store = stores.configured(app.config)
     folder = datafolder.prepare(settings.data_folder(app))
-    app.secret_key = datafolder.secret_key(folder)
+    app.secret_key = _secret_key(app.config["SECRET_KEY_FILE"], folder)
     app.session_interface = SessionInterface()
     database.init_app(app, folder / "portal.db")
+    shared_key.check(app)
     throttle.init_app(app, folder / "throttle.db")
     _prepare_storage(app, folder, store)
     app.wsgi_app = Room(app)  # type: ignore[method-assign]
@@ -84,6 +85,15 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.add_template_global(usage_of)
     app.cli.add_command(cli.portal)
     return app
+
+
+def _secret_key(shared: str | None, folder: Path) -> bytes:
+    if shared is None:
+        return datafolder.secret_key(folder)
+    try:
+        return datafolder.shared_key(Path(shared))
+    except datafolder.DataFolderError as error:
+        raise SettingError(f"PORTAL_SECRET_KEY_FILE names no key: {error.message}") from error
 
 
 def _prepare_storage(app: Flask, folder: Path, store: Store | None) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 
 from portal.core import text
-from portal.core.database import change, db
+from portal.core.database import change, db, is_sqlite, lock, take_time
 from portal.core.models import Account, Folder, OneTimeLink, RecoveryCode, Role, SignIn, StoredFile
 from portal.core.paging import Page
 from portal.files import entries
@@ -66,10 +66,16 @@ def page(after: Sequence[int] = ()) -> tuple[Page[tuple[Account, datetime | None
     is_end = start == len(every)
     start = max(len(every) - PAGE, 0) if is_end else start
     end = start + PAGE
-    # As JSON, so that the statement is the same for each number of them.
-    shown = func.json_each(json.dumps(every[start:end])).table_valued("value")
-    rows = _with_last_use(Account.id.in_(select(shown.c.value)))
+    rows = _with_last_use(_is_among(every[start:end]))
     return Page(rows, end < len(every), is_end), len(every), start == 0
+
+
+def _is_among(ids: Sequence[int]) -> sa.ColumnElement[bool]:
+    # In one value, so that the statement is the same for each number of them.
+    if is_sqlite():
+        shown = func.json_each(json.dumps(ids)).table_valued("value")
+        return Account.id.in_(select(shown.c.value))
+    return Account.id == sa.any_(sa.cast(ids, sa.ARRAY(sa.BigInteger)))
 
 
 def _with_last_use(
@@ -209,7 +215,10 @@ def deactivate(account: Account) -> None:
 @with_room_to_delete
 def delete(account: Account) -> None:
     """Delete an account and its files permanently, or raise as :func:`set_role`."""
+    take_time()
     _remove_rights(account, is_active=False)
+    # Until it is gone, nothing new refers to it.
+    lock(Account, Account.id == account.id)
     keys = entries.forget_all(account.id)
     for model in (SignIn, OneTimeLink, RecoveryCode):
         change(sa.delete(model).where(model.account_id == account.id))
@@ -265,13 +274,15 @@ def _remove_rights(account: Account, **values: object) -> None:
     """Change an account to one that is no active administrator, in the current transaction.
 
     Two administrators who do it to each other at once cannot both succeed: the check is part of
-    the update. An administrator's links must not outlive the right to create them, and nobody
-    knows who created which: so all links are deleted.
+    the update, and all whom it counts are locked, with the account. An administrator's links must
+    not outlive the right to create them, and nobody knows who created which: so all links are
+    deleted.
     """
     other = aliased(Account)
     others = sa.exists().where(
         other.id != account.id, other.role == Role.ADMINISTRATOR, other.is_active
     )
+    lock(Account, sa.or_(_MANAGES, Account.id == account.id))
     managed = account.is_administrator and account.is_active
     if not _update(account.id, sa.or_(sa.not_(_MANAGES), others), **values):
         db.session.rollback()

@@ -9,7 +9,7 @@ from sqlalchemy import delete, select
 
 from portal.core import text
 from portal.core.clock import days_ago, latest
-from portal.core.database import change, commit_change, db
+from portal.core.database import change, commit_change, db, lock
 from portal.core.models import Account, OneTimeLink, Role, hash_token, new_token, now
 from portal.core.paging import Page, newest_first
 from portal.identity.sessions import Proof
@@ -68,6 +68,8 @@ def create_reset_link(
     """
     if not account.is_active:
         raise AccountError(f"The account {account.name!r} is deactivated. Activate it first.")
+    # Of two links at once, the second one replaces the first.
+    lock(Account, Account.id.in_([account.id, *([actor.id] if actor else [])]))
     if actor:
         accounts.lock_administrator(actor.id)
     change(delete(OneTimeLink).where(OneTimeLink.account_id == account.id))
@@ -129,6 +131,7 @@ def reset_password(token: str, password: str) -> Proof:
     """
     link, account = find_reset(token)
     password_hash = accounts.hash_new(password, account.name, account.password_hash)
+    lock(Account, Account.id == account.id)  # first, as whoever deletes its links has it locked
     _use_up(link)
     return accounts.replace_hash(account, password_hash)
 

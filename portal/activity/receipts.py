@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.dialects.sqlite import insert
 
 from flask_delegate.receipts import Receipt as LogLine
 from flask_delegate.rotation import Position
-from portal.core.database import db
+from portal.core.database import db, is_sqlite, upsert
 from portal.core.models import Activity, LogPosition, Receipt
 
 from .record import bring_in
 
-# Of the table, row by row: a statement with all rows would be compiled anew each time.
-_INSERT = insert(Receipt.metadata.tables[Receipt.__tablename__]).on_conflict_do_nothing()
+_TABLE = Receipt.metadata.tables[Receipt.__tablename__]
 
 
 def position_in(log: Path) -> Position:
     """Return how far a log was read; it is empty for one that was not."""
-    found = db.session.get(LogPosition, str(log.absolute()))
+    found = db.session.get(LogPosition, _name_of(log))
     return found.position if found else {}
 
 
@@ -41,11 +40,25 @@ def store(
         )
     )
     values = [_values(line) for line in lines if line.id in mine]
-    stored = db.session.connection().execute(_INSERT, values).rowcount if values else 0
+    stored = _insert(values) if values else 0
     if log:
-        db.session.merge(LogPosition(log=str(log.absolute()), position=position))
+        db.session.merge(LogPosition(log=_name_of(log), position=position))
     db.session.commit()
     return stored
+
+
+def _insert(values: Sequence[dict[str, Any]]) -> int:
+    connection, insert = db.session.connection(), upsert(_TABLE).on_conflict_do_nothing()
+    if is_sqlite():
+        # Row by row: a statement with all rows would be compiled anew each time.
+        return connection.execute(insert, values).rowcount
+    return len(connection.execute(insert.returning(_TABLE.c.handoff), values).all())
+
+
+def _name_of(log: Path) -> str:
+    """Return what a log is known by: of several hosts, each has its own at that path."""
+    path = str(log.absolute())
+    return path if is_sqlite() else f"{platform.node()}:{path}"
 
 
 def _values(line: LogLine) -> dict[str, Any]:

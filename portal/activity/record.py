@@ -13,14 +13,22 @@ from typing import Any, Literal, NamedTuple, cast
 
 from flask import Flask, current_app, has_request_context, request
 from sqlalchemy import Connection, delete, insert, select
-from sqlalchemy.dialects import sqlite
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm.exc import ObjectDeletedError
 
 from flask_delegate import Handoff, file_delegated
 from flask_delegate.delivery import Delivery
 from portal.core.clock import days_ago
-from portal.core.database import begin_writing, change, commit_change, commit_soon, db, sync
+from portal.core.database import (
+    AWAY,
+    begin_writing,
+    change,
+    commit_change,
+    commit_soon,
+    db,
+    sync,
+    upsert,
+)
 from portal.core.models import Activity, Entry, LogPosition, Receipt, now
 from portal.core.references import reference, shows_names
 from portal.core.text import counted, search_key
@@ -196,7 +204,7 @@ def bring_in(*, wait: bool, patience: int = 0) -> None:
                 commit_soon(connection, patience)
             with _after_what_waits(connection):
                 connection.commit()
-    except OperationalError:
+    except AWAY:
         if wait:
             raise
 
@@ -220,20 +228,23 @@ def _bring_in(connection: Connection, waiting: Waiting) -> None:
     try:
         with connection.begin_nested():
             _insert_lines(connection, lines)
-    except OperationalError:
+    except AWAY:
         raise
     except _UNREADABLE:
         for line in lines:
             try:
-                _insert_lines(connection, [line])
-            except OperationalError:
+                with connection.begin_nested():
+                    _insert_lines(connection, [line])
+            except AWAY:
                 raise
             except _UNREADABLE:
                 # A power cut took what was appended last, or another version appended it.
                 logger.exception("not recorded: a line of %d bytes", len(line))
-    position = sqlite.insert(LogPosition).values(log=place, position={"end": waiting.end})
+    position = upsert(LogPosition).values(log=place, position={"end": waiting.end})
     connection.execute(
-        position.on_conflict_do_update(set_={"position": position.excluded.position})
+        position.on_conflict_do_update(
+            index_elements=["log"], set_={"position": position.excluded.position}
+        )
     )
 
 
@@ -261,7 +272,7 @@ def _insert(rows: list[dict[str, Any]]) -> None:
             # Not by the ORM, which is slower.
             connection.execute(_INSERT, rows)
             db.session.commit()
-    except OperationalError as error:
+    except AWAY as error:
         db.session.rollback()
         if action not in _DOWNLOADS | _FAILED:
             sync()  # what it would have recorded may wait for that

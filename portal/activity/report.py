@@ -261,6 +261,9 @@ def as_csv(rows: Select[Activity, Receipt], zone: tzinfo, *, has_names: bool) ->
     after = 0
     rows = rows.order_by(Activity.id).limit(1000)
     while found := _read(rows.where(Activity.id > after)):
+        # Whoever reads them may take hours, and no transaction waits for that.
+        db.session.expunge_all()
+        db.session.rollback()
         for line in (Line(*row, has_names) for row in found):
             activity, receipt = line.activity, line.receipt
             yield _csv_row(

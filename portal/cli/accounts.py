@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 from flask import current_app
-from sqlalchemy import Integer, cast, func, select
+from sqlalchemy import Integer, cast, select
 
 from portal.accounts import accounts, invitations
 from portal.activity.record import record
 from portal.core import text
-from portal.core.database import db
+from portal.core.database import db, total
 from portal.core.models import Account, Entry, Role, new_token
 from portal.files import trash
 from portal.files.quota import quota_of, usages
@@ -223,8 +223,8 @@ def list_trash(name: str | None, as_json: bool) -> None:
     found = db.session.execute(
         select(
             Account.name,
-            func.sum(cast(Entry.is_file, Integer)).label("files"),
-            func.sum(Entry.size).label("bytes"),
+            total(cast(Entry.is_file, Integer)).label("files"),
+            total(Entry.size).label("bytes"),
         )
         .join(Account, Account.id == Entry.owner_id)
         .where(Entry.trash_id.is_not(None))

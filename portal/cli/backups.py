@@ -10,7 +10,6 @@ from pathlib import Path
 
 import click
 from flask import current_app
-from sqlalchemy.exc import OperationalError
 
 from portal.activity import record
 from portal.core import database, settings
@@ -32,10 +31,15 @@ def create_backup(target: Path, as_json: bool) -> None:
     The portal may keep running. Exits with status 1 if a file is damaged, or the database so
     that no restore takes it; the backup is still complete, with that as it is.
     """
+    _refuse_server(
+        "To back up, run pg_dump --format=custom first, and then copy the folder files of the data"
+        " folder and the secret key: what the dump names is there, as long as nothing is deleted"
+        " meanwhile."
+    )
     data = settings.data_folder(current_app)
     try:
         record.bring_in(wait=True)
-    except OperationalError as error:
+    except database.AWAY as error:
         click.echo(
             f"The last activity is not in this backup, as it waits for the database: {error.orig}.",
             err=True,
@@ -70,6 +74,10 @@ def restore_backup(source: Path) -> None:
     damaged when it was made; all others are restored then. Everybody has to sign in again, and
     invitations and links for new passwords no longer work.
     """
+    _refuse_server(
+        "To restore, create an empty database, run pg_restore --no-owner --dbname=NAME, and copy"
+        " the files back."
+    )
     data = settings.data_folder(current_app)
     with _ends_cleanly():
         size = source.stat().st_size if source.exists() else 0
@@ -85,6 +93,14 @@ def restore_backup(source: Path) -> None:
             err=True,
         )
         sys.exit(1)
+
+
+def _refuse_server(cure: str) -> None:
+    if not database.is_sqlite():
+        raise click.ClickException(
+            "The database is on the server that PORTAL_DATABASE names, and this command knows that"
+            f" of the data folder only. {cure}"
+        )
 
 
 @contextmanager

@@ -94,10 +94,8 @@ def needs_schema() -> Iterator[None]:
 
     On a full disk, it has a part of what the ballast takes up.
     """
-    if not database.schema_is_current():
-        raise click.ClickException(
-            "The database is not up to date. Run: flask --app portal portal upgrade"
-        )
+    if problem := database.schema_problem():
+        raise click.ClickException(problem)
     try:
         with current_ballast().room():
             yield

@@ -11,14 +11,13 @@ from typing import Any
 
 import click
 from flask import current_app
-from sqlalchemy.exc import OperationalError
 
 from flask_delegate import receipts as logs
 from portal.accounts.accounts import AccountError
 from portal.activity import receipts
 from portal.core import database, datafolder, settings
 from portal.demo import create
-from portal.maintenance import check_database, check_files, cleanup
+from portal.maintenance import check_database, check_files, cleanup, snapshot
 from portal.maintenance.backup import DATABASE
 from portal.maintenance.check_files import Problem
 from portal.storage.ballast import current_ballast
@@ -40,11 +39,14 @@ def upgrade() -> None:
     """
     if database.revision() is None and next(current_storage().all_keys(), None):
         data = settings.data_folder(current_app)
-        raise click.ClickException(
-            f"{data / 'files'} holds what people uploaded, and {data / 'portal.db'} is missing or"
-            " empty. Nothing was changed. Put the database back, or restore a backup into a new"
-            " folder (PORTAL_DATA)."
+        lost = (
+            f"{data / DATABASE} is missing or empty. Nothing was changed. Put the database back,"
+            " or restore a backup into a new folder (PORTAL_DATA)."
+            if database.is_sqlite()
+            else "the database that PORTAL_DATABASE names is empty. Nothing was changed. Name the"
+            " right one, or restore it (pg_restore)."
         )
+        raise click.ClickException(f"{data / 'files'} holds what people uploaded, and {lost}")
     before, after = database.upgrade()
     current_ballast().prepare()
     if before is None:
@@ -81,8 +83,9 @@ def check(repair: bool, content: bool, as_json: bool) -> None:
 def _problems(content: bool) -> Iterator[Problem]:
     storage = current_storage()
     yield from check_database.check_database()
-    path = settings.data_folder(current_app) / DATABASE
-    unusable = list(check_database.check_values(path))
+    database_file = settings.data_folder(current_app) / DATABASE
+    with snapshot.readable(database_file) as path:
+        unusable = list(check_database.check_values(path))
     yield from unusable
     if unusable:  # the other checks, and repairs, rely on values
         return
@@ -91,7 +94,8 @@ def _problems(content: bool) -> Iterator[Problem]:
         yield from check_files.check_files(storage, content=content, advance=advance)
     yield from check_files.check_unclaimed(storage)
     yield from check_files.check_rights(storage)
-    yield from check_database.check_rows(path)
+    with snapshot.readable(database_file) as path:
+        yield from check_database.check_rows(path)
 
 
 @portal.command("cleanup")
@@ -162,7 +166,7 @@ def _store(lines: list[logs.Receipt], *place: Any) -> None:
     while True:
         try:
             receipts.store(lines, *place)
-        except OperationalError as error:
+        except database.AWAY as error:
             database.db.session.rollback()
             click.echo(f"The database cannot be written: {error.orig}. Trying again.", err=True)
             time.sleep(_PATIENCE)

@@ -9,11 +9,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, time, timedelta
 
 from sqlalchemy import func, select, update
-from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import InstrumentedAttribute
 
-from .database import commit_change, db
+from .database import AWAY, commit_change, db, upsert
 from .models import SeenDay, now
 
 SKEW = timedelta(minutes=2)
@@ -58,11 +56,11 @@ def days_ago(days: int) -> datetime:
     """
     today = now().date()
     try:
-        commit_change(insert(SeenDay).values(day=today).on_conflict_do_nothing())
-    except OperationalError:  # deleting works on a full disk, too
+        commit_change(upsert(SeenDay).values(day=today).on_conflict_do_nothing())
+    except AWAY:  # deleting works on a full disk, too
         db.session.rollback()
     seen = select(SeenDay.day).where(SeenDay.day <= today).order_by(SeenDay.day.desc())
-    first = db.session.scalar(seen.offset(days - 1).limit(1))
+    first = db.session.scalar(seen.offset(max(days - 1, 0)).limit(1))
     if first is None:
         return datetime.min.replace(tzinfo=UTC)
     return min(now() - timedelta(days=days), datetime.combine(first, time.min, UTC))

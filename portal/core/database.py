@@ -1,14 +1,14 @@
-"""The database: SQLite in the data folder, and its schema."""
+"""The database: SQLite in the data folder, or one on a PostgreSQL server; and its schema."""
 
 from __future__ import annotations
 
-import os
-import sqlite3
-from contextlib import suppress
+import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import cache
 from inspect import iscoroutinefunction
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import click
 import sqlalchemy as sa
@@ -16,23 +16,66 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from flask import Flask, current_app
+from flask import Flask
 from flask_sqlalchemy_lite import SQLAlchemy
+from sqlalchemy.dialects import postgresql as postgresql_dialect
+from sqlalchemy.dialects import sqlite as sqlite_dialect
+
+from . import postgresql, sqlite
 
 db = SQLAlchemy()
 
-BUSY_TIMEOUT = 5_000
-"""Milliseconds for which a request waits for another one's write."""
-_CHECK_TIMEOUT = 1_000
-_DURABLE = "synchronous = FULL"
-"""Each commit is on the disk before anybody is told of it."""
-_WAIT = f"busy_timeout = {BUSY_TIMEOUT}"
-_JOURNAL = 16 * 1024**2
-"""Bytes that the journal keeps on the disk, once nobody needs more: a long reader makes it grow."""
-_IDENTITY = "portal.database.identity"
-_IS_CHANGED = "portal.database.changed"
+AWAY = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.InternalError)
+"""What is raised where the database is away, locked or full; :func:`is_away` says whether it is."""
 
+_REVISION = re.compile("[0-9]{4}")
+_UNKNOWN = (
+    "The database has the schema {}, which this version of the portal does not know: a newer"
+    " version created it, or one from before the first release. Run that version, or restore a"
+    " backup that this version can read."
+)
 _MIGRATIONS = Path(__file__).parents[1] / "migrations"
+
+
+class _Kind(Protocol):
+    """What a kind of database does its own way."""
+
+    take_time: Callable[[sa.Connection], None]
+    commit_soon: Callable[[sa.Connection, int], None]
+    commit_with_next: Callable[[sa.Connection], None]
+    begin_writing: Callable[[sa.Connection], None]
+    sync: Callable[[sa.Engine], None]
+    once: Callable[[sa.Engine, str], AbstractContextManager[bool]]
+    migrating: Callable[[sa.Connection], AbstractContextManager[None]]
+    check: Callable[[sa.Engine], None]
+    explain: Callable[[sa.Engine, sa.exc.DBAPIError], str | None]
+    is_full: Callable[[sa.Engine, sa.exc.DBAPIError], bool]
+    is_away: Callable[[sa.exc.DBAPIError], bool]
+
+
+_KINDS = {"sqlite": cast("_Kind", sqlite), "postgresql": cast("_Kind", postgresql)}
+_INSERTS: dict[str, Any] = {
+    "sqlite": sqlite_dialect.insert,
+    "postgresql": postgresql_dialect.insert,
+}
+
+
+def is_sqlite() -> bool:
+    """Return whether the database is SQLite's, in the data folder."""
+    return db.engine.dialect.name == "sqlite"
+
+
+def upsert(table: Any) -> Any:
+    """Return an insert that takes ``on_conflict_…``, which both databases have by that name."""
+    return _INSERTS[db.engine.dialect.name](table)
+
+
+def total(column: Any) -> sa.ColumnElement[int]:
+    """Return the sum of a column as a whole number, which PostgreSQL's own has decimal places of.
+
+    It is 0 where there is nothing.
+    """
+    return sa.cast(sa.func.coalesce(sa.func.sum(column), 0), sa.BigInteger)
 
 
 def change(statement: sa.Insert | sa.Update | sa.Delete) -> int:
@@ -48,6 +91,24 @@ def commit_change(statement: sa.Insert | sa.Update | sa.Delete) -> int:
     return changed
 
 
+def lock(model: Any, *conditions: sa.ColumnElement[bool], key_only: bool = False) -> None:
+    """Keep rows from changing until the session's transaction ends, in the order of their ids.
+
+    SQLite has one writer at a time. Elsewhere, what a transaction read may change before it writes:
+    so it locks first what its decision depends on.
+
+    :param key_only: whether it is enough that they are not deleted.
+    """
+    if not is_sqlite():
+        rows = sa.select(model.id).where(*conditions).order_by(model.id)
+        db.session.execute(rows.with_for_update(read=key_only, key_share=key_only)).all()
+
+
+def take_time() -> None:
+    """Have the statements of the session's transaction take long: as many rows as people have."""
+    _kind().take_time(db.session.connection())
+
+
 def commit_soon(connection: sa.Connection | None = None, patience: int = 0) -> None:
     """Have the next commit wait neither for the disk nor, for long, for another one's write.
 
@@ -57,9 +118,7 @@ def commit_soon(connection: sa.Connection | None = None, patience: int = 0) -> N
     :param connection: the one that is to commit. None: the session's.
     :param patience: milliseconds for another one's write.
     """
-    connection = connection or db.session.connection()
-    if not _has_written(connection):
-        _set_for_now(connection, "synchronous = NORMAL", f"busy_timeout = {patience}")
+    _kind().commit_soon(connection or db.session.connection(), patience)
 
 
 def commit_with_next() -> None:
@@ -67,46 +126,38 @@ def commit_with_next() -> None:
 
     Or :func:`sync` does; in a transaction that has written, this has no effect.
     """
-    connection = db.session.connection()
-    if not _has_written(connection):
-        _set_for_now(connection, "synchronous = NORMAL")
+    _kind().commit_with_next(db.session.connection())
 
 
 def begin_writing(connection: sa.Connection) -> None:
-    """Keep others from writing until the connection's transaction ends.
+    """Keep others from writing, or from coming here, until the connection's transaction ends.
 
     :raises sqlalchemy.exc.OperationalError: if the database is locked, or cannot be written.
     """
-    if not _has_written(connection):
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _has_written(connection: sa.Connection) -> bool:
-    driver = cast("sqlite3.Connection", connection.connection.dbapi_connection)
-    return driver.in_transaction
+    _kind().begin_writing(connection)
 
 
 def sync() -> None:
     """Write through to the disk what was committed without waiting for it; that needs no room."""
-    with suppress(FileNotFoundError):  # all of the journal is in the database, and on the disk
-        descriptor = os.open(f"{db.engine.url.database}-wal", os.O_RDONLY)
-        try:
-            os.fdatasync(descriptor)
-        finally:
-            os.close(descriptor)
+    _kind().sync(db.engine)
+
+
+def once(job: str) -> AbstractContextManager[bool]:
+    """Yield whether the job is to be done here: not while another host does it."""
+    return _kind().once(db.engine, job)
 
 
 def init_app(app: Flask, path: Path) -> None:
-    """Set up the application with the database in ``path``."""
-    # SQLite gives its journal files the mode of the database, so SQLite must not create that.
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    app.extensions[_IDENTITY] = os.fstat(descriptor)
-    os.close(descriptor)
-    url = sa.URL.create("sqlite", database=str(path))
+    """Set up the application with the database that a setting names, or the one in ``path``.
+
+    :raises SettingError: if that setting names a database that cannot be used.
+    """
+    url = app.config["DATABASE"]
+    options = postgresql.options(url) if url else sqlite.options(app, path)
     # An error in the log does not repeat what was to be stored: names, hashes of passwords.
     # There are as many connections as threads that need one: else some of them would have to wait
     # for those that wait for a locked database, and give up later than these.
-    options = {"url": url, "max_overflow": -1, "hide_parameters": True}
+    options |= {"max_overflow": -1, "hide_parameters": True}
     app.config["SQLALCHEMY_ENGINES"] = {"default": options}
     db.init_app(app)
     # The library would start a thread and an event loop at the end of each request, for
@@ -115,8 +166,23 @@ def init_app(app: Flask, path: Path) -> None:
         function for function in app.teardown_appcontext_funcs if not iscoroutinefunction(function)
     ]
     with app.app_context():
-        sa.event.listen(db.engine, "connect", _set_pragmas)
-        sa.event.listen(db.engine, "checkin", _set_again)
+        if url:
+            _start_with_server(app, url)
+        else:
+            sqlite.set_up(db.engine)
+
+
+def _start_with_server(app: Flask, url: str) -> None:
+    """Check at a start that the server can be used, and say what has to be done first."""
+    postgresql.set_up(db.engine, url)
+    try:
+        postgresql.check_server(db.engine)
+        is_command = click.get_current_context(silent=True) is not None
+        if not is_command and (problem := schema_problem()):  # a command says so itself
+            app.logger.error("the database that PORTAL_DATABASE names: %s", problem)
+    except BaseException:
+        db.engine.dispose()
+        raise
 
 
 def upgrade(revision: str = "head") -> tuple[str | None, str | None]:
@@ -130,26 +196,16 @@ def upgrade(revision: str = "head") -> tuple[str | None, str | None]:
 
 def migrate(connection: sa.Connection, revision: str = "head") -> tuple[str | None, str | None]:
     """Do as :func:`upgrade` does with the database of a connection."""
-    # SQLite changes a table by making a new one, and would delete what refers to the old one.
-    # This has no effect inside a transaction.
-    connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
-    # Of two upgrades at once, the second one waits, and then has nothing to do.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-    before = _revision(connection)
-    if before and before not in revisions():
-        raise click.ClickException(
-            f"The database has the schema {before}, which this version of the portal does not"
-            " know: a newer version created it, or one from before the first release."
-            " Run that version, or restore a backup that this version can read."
-        )
-    config = _config()
-    config.attributes["connection"] = connection
-    command.upgrade(config, revision)
-    if broken := connection.exec_driver_sql("PRAGMA foreign_key_check").all():
-        raise RuntimeError(f"the upgrade would leave dangling references: {broken[:5]}")
-    after = _revision(connection)
-    connection.commit()
-    connection.exec_driver_sql("PRAGMA foreign_keys = ON")
+    with _KINDS[connection.dialect.name].migrating(connection):
+        before = _revision(connection)
+        if before and _fits(connection, before):
+            return before, before
+        if before and before not in revisions():
+            raise click.ClickException(_UNKNOWN.format(before))
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+        after = _revision(connection)
     return before, after
 
 
@@ -162,9 +218,33 @@ def revision() -> str | None:
         return _revision(connection)
 
 
-def schema_is_current() -> bool:
-    """Return whether the schema is current; raise DBAPIError if the database does not answer."""
-    return revision() == revisions()[0]
+def schema_fits() -> bool:
+    """Return whether this version works with the schema, which may be newer than that.
+
+    :raises sqlalchemy.exc.DBAPIError: if the database does not answer.
+    """
+    with db.engine.connect() as connection:
+        return _fits(connection, _revision(connection))
+
+
+def schema_problem() -> str | None:
+    """Return what is wrong with the schema, and the cure; none if it fits."""
+    with db.engine.connect() as connection:
+        found = _revision(connection)
+        if _fits(connection, found):
+            return None
+    if found and found not in revisions():
+        return _UNKNOWN.format(found)
+    return "The database is not up to date. Run: flask --app portal portal upgrade"
+
+
+def _fits(connection: sa.Connection, found: str | None) -> bool:
+    """Return whether it is this version's schema, or a newer one that says that it still works."""
+    newest = revisions()[0]
+    if found == newest or not (found and _REVISION.fullmatch(found) and found > newest):
+        return found == newest
+    oldest = sa.text("SELECT value FROM fact WHERE name = 'oldest code'")
+    return connection.scalar(oldest) in revisions()
 
 
 @cache
@@ -175,61 +255,34 @@ def revisions() -> tuple[str, ...]:
 
 
 def check() -> None:
-    """Check that the database can be written, by trying, and is still the one at its path.
+    """Check that the database can be written, by trying, and is still the one of the start.
 
-    Open connections keep writing to a file that was renamed or deleted, and that is lost.
-
-    :raises OSError: if there is another file at its path, or none.
+    :raises OSError: if it is not.
     :raises sqlalchemy.exc.DBAPIError: if it cannot be written, or stays locked.
     """
-    path = Path(str(db.engine.url.database))
-    if not os.path.samestat(path.stat(), current_app.extensions[_IDENTITY]):
-        raise FileNotFoundError(f"{path} was replaced")
-    with db.engine.connect() as connection:
-        # Nothing that has to outlast a power cut.
-        _set_for_now(connection, "synchronous = NORMAL", f"busy_timeout = {_CHECK_TIMEOUT}")
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-        # A number that is SQLite's users' own, and nobody reads here.
-        connection.exec_driver_sql("PRAGMA user_version = 0")
-        connection.exec_driver_sql("COMMIT")
+    _kind().check(db.engine)
 
 
 def explain(error: sa.exc.DBAPIError) -> str | None:
-    """Return what is wrong with the database's file, and the cure; none if that is not it."""
-    path, code = db.engine.url.database, _code(error)
-    damaged = (
-        f"is damaged: {error.orig}. Stop the portal, keep a copy of it, and restore the last backup"
-        " into a new folder."
-    )
-    said = {
-        sqlite3.SQLITE_CORRUPT: damaged,
-        sqlite3.SQLITE_NOTADB: damaged,
-        sqlite3.SQLITE_BUSY: "is locked by another process. Nothing was changed. Try again, or look"
-        f" who holds it: fuser -v {path}",
-        sqlite3.SQLITE_FULL: "cannot grow: the disk is full. Free some space.",
-        sqlite3.SQLITE_READONLY: "cannot be written. Check its owner, its mode and its disk.",
-        sqlite3.SQLITE_CANTOPEN: "cannot be opened. Check its owner, its mode and its disk.",
-        sqlite3.SQLITE_IOERR: "cannot be read or written: the disk fails, or is full.",
-    }
-    return f"The database {path} {said[code]}" if code in said else None
+    """Return what is wrong with the database, and the cure; none if that is not it."""
+    return _kind().explain(db.engine, error)
 
 
 def is_full(error: sa.exc.DBAPIError) -> bool:
     """Return whether the error means that the disk is full."""
-    if _code(error) in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR}:
-        # What SQLite says where it has no room for a file beside the database.
-        disk = os.statvfs(Path(str(db.engine.url.database)).parent)
-        return disk.f_bavail == 0 or (disk.f_favail == 0 and disk.f_files > 0)
-    return _code(error) == sqlite3.SQLITE_FULL
+    return _kind().is_full(db.engine, error)
 
 
-def is_locked(error: sa.exc.DBAPIError) -> bool:
-    """Return whether the error means that somebody else kept the database locked."""
-    return _code(error) == sqlite3.SQLITE_BUSY
+def is_away(error: sa.exc.DBAPIError) -> bool:
+    """Return whether the error means that the database cannot be used for a while.
+
+    Somebody keeps it locked, or its server is stopped, starts, only reads, or has no room.
+    """
+    return _kind().is_away(error)
 
 
-def _code(error: sa.exc.DBAPIError) -> int:
-    return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+def _kind() -> _Kind:
+    return _KINDS[db.engine.dialect.name]
 
 
 def _revision(connection: sa.Connection) -> str | None:
@@ -243,28 +296,3 @@ def _config() -> Config:
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     return config
-
-
-def _set_pragmas(connection: sqlite3.Connection, _record: Any) -> None:
-    for pragma in (
-        _WAIT,  # first, the next one may wait
-        "journal_mode = WAL",
-        f"journal_size_limit = {_JOURNAL}",
-        "foreign_keys = ON",
-        _DURABLE,
-    ):
-        connection.execute(f"PRAGMA {pragma}").close()
-
-
-def _set_for_now(connection: sa.Connection, *pragmas: str) -> None:
-    """Set what the connection has otherwise when it is used the next time."""
-    # Each request uses one, and to set them anew each time takes longer than most statements.
-    connection.info[_IS_CHANGED] = True
-    for pragma in pragmas:
-        connection.exec_driver_sql(f"PRAGMA {pragma}")
-
-
-def _set_again(connection: sqlite3.Connection | None, record: sa.pool.ConnectionPoolEntry) -> None:
-    if connection is not None and record.info.pop(_IS_CHANGED, False):  # none: it is broken
-        for pragma in (_DURABLE, _WAIT):
-            connection.execute(f"PRAGMA {pragma}").close()

@@ -54,16 +54,32 @@ def secret_key(folder: Path) -> bytes:
         with locked(folder):
             if not path.exists():  # no other process was first
                 write_private(path, secrets.token_hex(KEY_LENGTH).encode())
+    return _read_key(path, _ANOTHER)
+
+
+def shared_key(path: Path) -> bytes:
+    """Return the key in a file that several hosts have.
+
+    :raises DataFolderError: if it cannot be read, or as for :func:`secret_key`.
+    """
+    cure = f"Create one for all hosts: (umask 077; openssl rand -hex {KEY_LENGTH} > FILE)."
+    try:
+        return _read_key(path, cure).strip()
+    except OSError as error:
+        raise DataFolderError(f"{path} cannot be read: {error.strerror}. {cure}") from error
+
+
+def _read_key(path: Path, cure: str) -> bytes:
     with path.open("rb") as file:
         mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
         key = file.read()
     if mode & 0o077:
         raise DataFolderError(
-            f"{path} is open to other users (mode {mode:04o}), who may know the key. {_ANOTHER}"
+            f"{path} is open to other users (mode {mode:04o}), who may know the key. {cure}"
         )
     if len(key) < KEY_LENGTH:
         raise DataFolderError(
-            f"{path} holds {len(key)} bytes, and a key needs at least {KEY_LENGTH}. {_ANOTHER}"
+            f"{path} holds {len(key)} bytes, and a key needs at least {KEY_LENGTH}. {cure}"
         )
     return key
 

@@ -33,6 +33,8 @@ _COOKIE = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
 OTHER_COOKIES = ("zone", signing.COOKIE)
 """Cookies that the portal and Flask-Delegate set beside that of the session."""
 
+_POSTGRESQL = re.compile(r"postgres(ql)?://[!-~]{1,4000}")
+_SECRET = re.compile(r"(?i)[?&](ssl|oauth_client_)?(password|secret)=")
 _SHARED_STORE = re.compile(r"rediss?(\+[a-z]+)?://\S+")
 _UNUSABLE_IN_ADDRESSES = re.compile(r"[^!-~\u00a1-\U0010ffff]|[\"<>\\^`{|}]")
 
@@ -118,6 +120,33 @@ def check_base_url(value: object) -> None:
         raise SettingError(
             "PORTAL_BASE_URL must be an address without a user, a password, '?' and '#', because"
             f" links continue it. Use {parts.scheme}://{parts.netloc.rpartition('@')[2]}/."
+        )
+
+
+def check_database(value: object) -> None:
+    """Check the address of the database, which may hold no password: so nothing can show one."""
+    if value is None:
+        return
+    if not (isinstance(value, str) and _POSTGRESQL.fullmatch(value)):
+        kind = shown(value.partition(":")[0] + ":…" if isinstance(value, str) else value)
+        raise SettingError(
+            "PORTAL_DATABASE must be the address of a PostgreSQL database, such as"
+            f" postgresql://portal@localhost/portal, not {kind}. Leave it out to use SQLite in the"
+            " data folder."
+        )
+    user = value.partition("://")[2].partition("/")[0].rpartition("@")[0]
+    if ":" in user or _SECRET.search(value):
+        raise SettingError(
+            "PORTAL_DATABASE has a password, which others could read. Take it out, and name a file"
+            " that has it: postgresql://portal@localhost/portal?passfile=/etc/portal/pgpass"
+        )
+
+
+def check_key_file(value: object) -> None:
+    """Check the path of the secret key."""
+    if value is not None and not (isinstance(value, str) and value.startswith("/")):
+        raise SettingError(
+            f"PORTAL_SECRET_KEY_FILE must be the absolute path of a file, not {shown(value)}."
         )
 
 

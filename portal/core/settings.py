@@ -18,6 +18,8 @@ from .setting_checks import (
     LONGEST_DAYS,
     SettingError,
     check_base_url,
+    check_database,
+    check_key_file,
     check_lists,
     check_names,
     check_number,
@@ -46,6 +48,7 @@ SETTINGS = (
     # Each stands in the directory of the ZIP, which is kept in memory.
     Setting("ARCHIVE_ENTRIES", 10_000, 1, None, "files and folders in one ZIP"),
     Setting("BASE_URL", None, None, None, "the portal's address"),
+    Setting("DATABASE", None, None, None, "the address of a PostgreSQL database"),
     Setting("DELEGATE_BACKEND", AUTO, None, None, "which web server sends files"),
     # Deleting needs some room, too.
     Setting("DISK_RESERVE", 64 * 1024**2, 1, None, "bytes that uploads leave free"),
@@ -59,6 +62,7 @@ SETTINGS = (
     Setting("PROXIES", 0, 0, None, "reverse proxies in front"),
     Setting("QUOTA", 10 * 1024**3, 0, None, "bytes for each account"),
     Setting("SECRET_KEY_FALLBACKS", None, None, None, "a list of earlier secret keys"),
+    Setting("SECRET_KEY_FILE", None, None, None, "the file with the key"),
     Setting("SESSION_COOKIE_NAME", "session", None, None, "the name of the session cookie"),
     Setting("SESSION_COOKIE_SECURE", True, None, None, "whether browsers send the session cookie"),
     Setting("STORE", None, None, None, "the bucket of an object store"),
@@ -108,6 +112,8 @@ def load(app: Flask, config: Mapping[str, Any] | None) -> None:
             check_number(key, app.config[key], least, most)
         elif isinstance(default, bool):
             check_switch(key, app.config[key])
+    check_database(app.config["DATABASE"])  # first, as a check of all texts may show one
+    check_key_file(app.config["SECRET_KEY_FILE"])
     check_texts(app.config)
     check_lists(app.config)
     check_base_url(app.config["BASE_URL"])

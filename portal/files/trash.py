@@ -10,14 +10,14 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 from flask import current_app
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import aliased
 
 from portal.activity.record import Thing, record
 from portal.core import paging
 from portal.core.clock import believed, correct, days_ago
-from portal.core.database import change, db
+from portal.core.database import change, db, take_time, total
 from portal.core.models import Entry, Folder, StoredFile, now
 from portal.storage.ballast import with_room_to_delete
 
@@ -52,6 +52,7 @@ def put(selected: Iterable[Entry]) -> datetime:
     selected = list(selected)
     if selected:
         with entries.changing(selected[0].owner_id, recorded_next=True):
+            take_time()
             for entry in selected:
                 _put(entries.id_of(entry), moment)
     return moment
@@ -62,7 +63,7 @@ def page(
 ) -> paging.Page[tuple[Entry, int]]:
     """Return what was put into the trash before an entry, the last first, and the bytes of each."""
     inside = aliased(Entry)
-    held = select(func.coalesce(func.sum(inside.size), 0)).where(inside.trash_id == Entry.id)
+    held = select(total(inside.size)).where(inside.trash_id == Entry.id)
     tops = select(Entry, held.scalar_subquery()).where(*_tops(owner_id))
     place = (before.trashed_at, before.id) if before else None
     return paging.newest_first(tops, (Entry.trashed_at, Entry.id), place, size)
@@ -90,6 +91,7 @@ def restore(entry: Entry) -> Folder:
     :raises GoneError: if it is not in the trash any more.
     """
     with entries.changing(entry.owner_id, recorded_next=True):
+        take_time()
         entry = _in_trash(entries.id_of(entry))
         folder = _home(entry)
         entry_id = entry.id
@@ -111,6 +113,7 @@ def purge(entry: Entry) -> Purged:
     """
     entry_id, owner_id = entry.id, entry.owner_id
     with entries.changing(owner_id):
+        take_time()
         _keep_others(_in_trash(entry_id))
         keys, purged = _forget(owner_id, Entry.trash_id == entry_id)
     # After the rows: without them, nobody reaches what a crash might leave on disk.
@@ -122,6 +125,7 @@ def purge(entry: Entry) -> Purged:
 def empty(owner_id: int) -> Purged:
     """Delete permanently all that an account has in the trash."""
     with entries.changing(owner_id):
+        take_time()
         keys, purged = _forget(owner_id, Entry.trash_id.is_not(None))
     remove_content(*keys)
     return purged
@@ -213,7 +217,7 @@ def _forget(owner_id: int, which: sa.ColumnElement[bool]) -> tuple[Sequence[str]
         select(StoredFile.storage_key).where(mine, StoredFile.is_file.is_(True))
     ).all()
     parts = unfinished.part_keys(select(Entry.id).where(mine))
-    size = int(db.session.scalar(select(func.coalesce(func.sum(Entry.size), 0)).where(mine)) or 0)
+    size = int(db.session.scalar(select(total(Entry.size)).where(mine)) or 0)
     change(delete(Entry).where(mine))
     quota.release(owner_id, size)
     return [*keys, *parts], Purged(len(keys), size)

@@ -10,7 +10,7 @@ from sqlalchemy import BindParameter, ColumnElement, Select, and_, bindparam, ca
 from sqlalchemy.orm import aliased, joinedload
 
 from portal.core.clock import believed, days_ago
-from portal.core.database import db
+from portal.core.database import db, total
 from portal.core.models import Account, FileRequest, Folder, Upload, now
 
 
@@ -66,7 +66,7 @@ def count_of_owner(owner_id: int) -> tuple[int, int]:
 
 def count_by_owner() -> Mapping[int, tuple[int, int]]:
     """Return what :func:`count_of_owner` does, by the id of each account that has any."""
-    counted = select(Upload.owner_id, func.count(), func.sum(_needed(Upload)))
+    counted = select(Upload.owner_id, func.count(), total(_needed(Upload)))
     rows = db.session.execute(counted.where(*_unfinished()).group_by(Upload.owner_id))
     return {owner_id: (count, size) for owner_id, count, size in rows}
 
@@ -75,7 +75,7 @@ def needed_by_others() -> ColumnElement[int]:
     """Return the bytes that the unfinished uploads of an upload's owner need, besides itself."""
     other = aliased(Upload)
     theirs = [other.owner_id == Upload.owner_id, other.id != Upload.id, *_unfinished(other)]
-    counted = select(func.coalesce(func.sum(_needed(other)), 0)).where(*theirs)
+    counted = select(total(_needed(other))).where(*theirs)
     return counted.correlate(Upload).scalar_subquery()
 
 
@@ -102,6 +102,6 @@ def _unfinished(
 
 
 # Built once: each page runs it.
-_COUNTED = select(func.count(), func.coalesce(func.sum(_needed(Upload)), 0)).where(
+_COUNTED = select(func.count(), total(_needed(Upload))).where(
     Upload.owner_id == bindparam("owner_id"), *_unfinished(oldest=bindparam("oldest"))
 )

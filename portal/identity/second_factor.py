@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import delete, func, select, update
 
 from portal.core.clock import latest
-from portal.core.database import change, commit_change, db
+from portal.core.database import change, commit_change, db, lock
 from portal.core.models import Account, RecoveryCode, hash_token, now
 from portal.core.text import fold
 
@@ -79,6 +79,7 @@ def recovery_codes_left(account_id: int) -> int:
 def renew_recovery_codes(account: Account) -> Sequence[str]:
     """Replace the recovery codes, and return the new ones, which nobody can read again."""
     codes = [_new_code() for _ in range(RECOVERY_CODES)]
+    lock(Account, Account.id == account.id)  # of two at once, the second one replaces the first
     _delete_recovery_codes(account)
     db.session.add_all(RecoveryCode(account_id=account.id, code_hash=_hash(code)) for code in codes)
     db.session.commit()

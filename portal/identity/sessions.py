@@ -10,10 +10,9 @@ from typing import Any, NamedTuple, Self
 import sqlalchemy as sa
 from flask import current_app
 from sqlalchemy import Select, bindparam, delete, select, update
-from sqlalchemy.exc import OperationalError
 
 from portal.core.clock import within
-from portal.core.database import change, commit_change, commit_soon, db
+from portal.core.database import AWAY, change, commit_change, commit_soon, db
 from portal.core.models import Account, SignIn, hash_token, now
 from portal.core.text import one_line
 
@@ -46,8 +45,8 @@ def start(proof: Proof, user_agent: str, address: str) -> str:
     :raises OutdatedProofError: if the account has another password or second factor by now, or
         is deactivated.
     """
+    _lock(proof)  # first, as whoever ends sessions of an account has that locked
     change(delete(SignIn).where(sa.not_(_is_current())))
-    _lock(proof)
     key = secrets.token_urlsafe(32)
     db.session.add(
         SignIn(
@@ -155,5 +154,5 @@ def _note_use(sign_in_id: int) -> None:
     try:
         commit_soon()
         commit_change(update(SignIn).where(SignIn.id == sign_in_id).values(used_at=now()))
-    except OperationalError:
+    except AWAY:
         db.session.rollback()  # a full disk is no reason to refuse who only reads

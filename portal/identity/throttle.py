@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 from urllib.parse import quote
 
 from flask import Flask, current_app, request
@@ -26,10 +26,11 @@ from limits.storage import Storage, storage_from_string
 from limits.strategies import FixedWindowRateLimiter
 
 from portal.core import text
+from portal.core.database import db, is_sqlite
 from portal.core.models import Account
 from portal.core.setting_checks import SettingError
 
-from . import throttle_store
+from . import throttle_database, throttle_store
 
 NETWORK = parse("50 per 15 minutes")
 """From a network, for any account. Successes are not counted."""
@@ -126,19 +127,30 @@ class Attempt:
 
 
 def init_app(app: Flask, path: Path) -> None:
-    """Set the application up to count attempts, in ``path`` unless a setting names another store.
+    """Set the application up to count attempts: where a setting says, or beside the rest.
+
+    That is the database of several hosts, or else the file ``path``.
 
     :raises SettingError: if that store cannot be used.
     """
-    uri = app.config["THROTTLE_STORE"] or f"{throttle_store.SCHEME}:{quote(str(path))}"
+    uri, options = app.config["THROTTLE_STORE"], dict[str, Any]()
+    if uri is None:
+        uri, options = _own_store(app, path)
     try:
-        storage = storage_from_string(str(uri), wrap_exceptions=True)
+        storage = storage_from_string(str(uri), wrap_exceptions=True, **options)
     except (ConfigurationError, ValueError) as error:
         reason = str(error).replace(str(uri), "…").rstrip(".")  # it may hold a password
         raise SettingError(
             f"PORTAL_THROTTLE_STORE names no store that can be used: {reason}."
         ) from error
     app.extensions[_EXTENSION] = storage
+
+
+def _own_store(app: Flask, path: Path) -> tuple[str, dict[str, Any]]:
+    with app.app_context():
+        if is_sqlite():
+            return f"{throttle_store.SCHEME}:{quote(str(path))}", {}
+        return f"{throttle_database.SCHEME}:", {"engine": db.engine}
 
 
 def count_password(name: str, what: str = "sign-in") -> Attempt:

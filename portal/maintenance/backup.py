@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import click
+from flask import current_app
 
 from portal.core.datafolder import create_private, locked
 from portal.core.models import now
@@ -183,9 +184,10 @@ def _write(draft: Path, data: Path, storage: Disk, schema: str, advance: Advance
         archive.note(format=FORMAT, schema=schema, made_at=now().isoformat(timespec="seconds"))
         if (found := snapshot.execute("PRAGMA quick_check").fetchone()[0]) != "ok":
             report.damaged.append(f"the database: {found}")
-        for first in (draft / DATABASE, data / SECRET_KEY):
+        key = current_app.config["SECRET_KEY_FILE"] or data / SECRET_KEY
+        for name, first in ((DATABASE, draft / DATABASE), (SECRET_KEY, Path(key))):
             with first.open("rb") as source:
-                archive.add(first.name, source)
+                archive.add(name, source)
         for key, size, sha256, public_id, name, owner in snapshot.execute(_STORED):
             report.files += 1
             path = f"files/{storage.path(key)}"

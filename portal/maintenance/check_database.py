@@ -9,24 +9,33 @@ from functools import partial
 from pathlib import Path
 
 import sqlalchemy as sa
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from portal.accounts import usernames
 from portal.core import text
-from portal.core.database import change, commit_change, db
+from portal.core.database import change, commit_change, db, is_sqlite, total
 from portal.core.models import Account, Entry, Folder
 from portal.core.references import name_or_reference
 from portal.files import entries, tree
 
 from .backup import read_only
 from .check_files import Problem
-from .check_rows import TAKES_FOLDERS, Contradiction, contradictions, still_breaks
+from .check_rows import (
+    TAKES_FOLDERS,
+    Contradiction,
+    add_functions,
+    contradictions,
+    still_breaks,
+)
 from .check_values import unusable
+from .snapshot import readable
 
 
 def check_database() -> Iterator[Problem]:
-    """Let SQLite check its file."""
+    """Let SQLite check its file; a server's administrator checks those of PostgreSQL."""
+    if not is_sqlite():
+        return
     for check in ("quick_check", "foreign_key_check"):
         for row in db.session.execute(sa.text(f"PRAGMA {check}")):
             if row[0] != "ok":
@@ -62,16 +71,33 @@ def refusal(database: Path) -> str | None:
 
 def check_rows(database: Path) -> Iterator[Problem]:
     """Find rows that contradict themselves or others."""
+    is_repaired = False
     try:
         with closing(read_only(database)) as connection:
             for found in contradictions(connection):
                 # A repair before may have included this row, or it was deleted meanwhile.
-                if still_breaks(connection, found):
+                if _still_breaks(connection, found, database, is_copy_old=is_repaired):
                     mend = _MENDS.get((found.rule.kind, found.rule.table))
                     what, detail = _name_of(found), found.rule.words
-                    yield Problem(found.rule.kind, what, detail, mend and partial(mend, found.row))
+                    yield (
+                        problem := Problem(
+                            found.rule.kind, what, detail, mend and partial(mend, found.row)
+                        )
+                    )
+                    is_repaired = is_repaired or problem.repaired is not None
     except sqlite3.Error as error:
         yield Problem("database", "rows", str(error))
+
+
+def _still_breaks(
+    connection: sqlite3.Connection, found: Contradiction, database: Path, *, is_copy_old: bool
+) -> bool:
+    # Of another kind, a repair changes its own row only.
+    if is_sqlite() or not is_copy_old or found.rule.kind != "folder":
+        return still_breaks(connection, found)
+    with readable(database) as path, closing(read_only(path)) as another:
+        add_functions(another)
+        return still_breaks(another, found)
 
 
 def _name_of(found: Contradiction) -> str:
@@ -93,9 +119,9 @@ def _account_name(account_id: int) -> str | None:
 
 def _count_again(account_id: int) -> str:
     # One statement: an upload meanwhile is counted either before it or after it.
-    total = select(func.coalesce(func.sum(Entry.size), 0)).where(Entry.owner_id == account_id)
+    held = select(total(Entry.size)).where(Entry.owner_id == account_id)
     counted = update(Account).where(Account.id == account_id)
-    commit_change(counted.values(used=total.scalar_subquery()))
+    commit_change(counted.values(used=held.scalar_subquery()))
     return "counted again"
 
 

@@ -14,9 +14,9 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Row, exists, func, select
+from sqlalchemy import Row, exists, select
 
-from portal.core.database import db
+from portal.core.database import db, total
 from portal.core.models import Account, Entry, StoredFile
 from portal.core.references import name_or_reference
 from portal.storage import permissions
@@ -61,7 +61,7 @@ class Problem:
 
 def total_size() -> int:
     """Return the bytes of all files."""
-    return db.session.scalar(select(func.coalesce(func.sum(Entry.size), 0))) or 0
+    return db.session.scalar(select(total(Entry.size))) or 0
 
 
 def check_files(storage: Storage, *, content: bool, advance: Advance) -> Iterator[Problem]:

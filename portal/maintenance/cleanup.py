@@ -9,6 +9,7 @@ from pathlib import Path
 
 from portal.accounts import invitations
 from portal.activity import record
+from portal.core.database import once
 from portal.files import trash
 from portal.identity import sessions
 from portal.storage.ballast import with_room_to_delete
@@ -24,7 +25,21 @@ _DRAFT_FILE = re.compile(r"(secret_key|demo_accounts(\.json)?)\.[0-9a-f]{16}")
 
 @with_room_to_delete
 def clean_up(data: Path, storage: Storage) -> dict[str, int]:
-    """Delete what has expired from the data folder, and return the number of each kind."""
+    """Delete what has expired, and return the number of each kind.
+
+    Of several hosts, one at a time deletes from the database, and each from its data folder.
+    """
+    with once("cleanup") as is_mine:
+        expired = _delete_expired() if is_mine else {}
+    return {
+        **expired,
+        "abandoned uploads": storage.remove_abandoned() + resumable.remove_orphans(),
+        "postponed deletions": storage.finish_deletions(),
+        "drafts": _delete_drafts(data, storage),
+    }
+
+
+def _delete_expired() -> dict[str, int]:
     unfinished, finished = resumable.remove_expired()
     return {
         "files in the trash": trash.purge_expired().files,
@@ -33,9 +48,6 @@ def clean_up(data: Path, storage: Storage) -> dict[str, int]:
         "records of activity": record.forget_old(),
         "unfinished uploads": unfinished,
         "records of finished uploads": finished,
-        "abandoned uploads": storage.remove_abandoned() + resumable.remove_orphans(),
-        "postponed deletions": storage.finish_deletions(),
-        "drafts": _delete_drafts(data, storage),
     }
 
 

@@ -101,6 +101,8 @@ def _check_schema(connection: sqlite3.Connection, new: Path) -> None:
 def _copy(connection: sqlite3.Connection, backup: Path) -> None:
     """Copy the rows, but sessions, one-time links and uploads that were not finished.
 
+    The new database has facts of its own.
+
     Some of the former may have ended or been used since; of the latter, a backup has no content.
     """
     # A copy that ends halfway is not used.
@@ -111,7 +113,7 @@ def _copy(connection: sqlite3.Connection, backup: Path) -> None:
     tables = connection.execute(
         "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table'"
         r" AND name NOT LIKE 'sqlite\_%' ESCAPE '\'"
-        " AND name NOT IN ('alembic_version', 'sign_in', 'one_time_link')"
+        " AND name NOT IN ('alembic_version', 'fact', 'sign_in', 'one_time_link')"
     ).fetchall()
     with _rules_kept(), connection:
         for (table,) in tables:

@@ -8,10 +8,9 @@ from __future__ import annotations
 import sqlalchemy as sa
 from flask import current_app
 from sqlalchemy import Select, or_, select, update
-from sqlalchemy.dialects.sqlite import insert
 
 from portal.core.clock import within
-from portal.core.database import change, db
+from portal.core.database import change, db, lock, upsert
 from portal.core.models import Entry, Share, ShareDownload, now
 
 
@@ -19,12 +18,14 @@ def begin_download(share: Share, entry: Entry, visitor: str) -> bool:
     """Count a visitor's download, unless that was done recently; return whether it is allowed."""
     if may_download(share, entry, visitor):
         return True
+    # First, as whoever deletes the file has it locked when the share goes.
+    lock(Entry, Entry.id == entry.id, key_only=True)
     if not _count(share):
         db.session.rollback()
         # A double click: the other request has counted the download meanwhile.
         return may_download(share, entry, visitor)
     values = {"share_id": share.id, "entry_id": entry.id, "visitor": visitor, "counted_at": now()}
-    row = insert(ShareDownload).values(values)
+    row = upsert(ShareDownload).values(values)
     counted = db.session.scalar(
         row.on_conflict_do_update(
             index_elements=["share_id", "entry_id", "visitor"],

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import ColumnElement, delete, exists, func, or_, select, update
 
 from portal.core.clock import within
-from portal.core.database import change, commit_change, db
+from portal.core.database import change, commit_change, db, lock, total
 from portal.core.models import Account, FileRequest, Upload, now
 from portal.storage.parts import PartLockedError, current_parts
 
@@ -31,7 +31,7 @@ _UNFINISHED = (
 )
 _HELD_FILES, _HELD_BYTES = (
     select(held).where(*_UNFINISHED).correlate(FileRequest).scalar_subquery()
-    for held in (func.count(), func.coalesce(func.sum(Upload.size), 0))
+    for held in (func.count(), total(Upload.size))
 )
 """What all unfinished uploads by a link hold."""
 
@@ -118,6 +118,8 @@ def reserve(request: FileRequest, size: int, *, has_begun: bool) -> None:
     :raises LimitReachedError: if the limits do not allow it any more, or the link has ended.
     """
     files, held = (sa.literal(0), sa.literal(0)) if has_begun else (_HELD_FILES, _HELD_BYTES)
+    # What its uploads hold changes with the owner's account locked only.
+    lock(Account, Account.id == request.owner_id)
     of_files, of_bytes = FileRequest.file_limit, FileRequest.size_limit
     open_request = (
         update(FileRequest)
@@ -162,7 +164,7 @@ def _is_stalled() -> ColumnElement[bool]:
 def _held(request: FileRequest, *which: ColumnElement[bool]) -> tuple[int, int]:
     """Return how many unfinished uploads by a link there are, and the bytes announced of them."""
     mine = [FileRequest.id == request.id, *_UNFINISHED, *which]
-    held = select(func.count(), func.coalesce(func.sum(Upload.size), 0)).where(*mine)
+    held = select(func.count(), total(Upload.size)).where(*mine)
     count, size = db.session.execute(held).one()
     return count, size
 

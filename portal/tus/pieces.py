@@ -6,10 +6,9 @@ import hashlib
 from contextlib import suppress
 from typing import BinaryIO
 
-from sqlalchemy import case, or_, update
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import case, or_, select, update
 
-from portal.core.database import change, commit_change, commit_with_next, db
+from portal.core.database import AWAY, change, commit_change, commit_with_next, db, lock
 from portal.core.models import Account, StoredFile, Upload, now
 from portal.files import entries, quota
 from portal.files.uploads import file_of, remove_content
@@ -102,7 +101,7 @@ def append(
         if checksum or isinstance(error, OverAllowanceError):
             part.cut(start)
         # On a full disk less of it stays.
-        with suppress(OSError, OperationalError, CancelledError, quota.QuotaExceededError):
+        with suppress(OSError, *AWAY, CancelledError, quota.QuotaExceededError):
             _note_arrived(part, upload_id)
         raise
     _note_arrived(part, upload_id)
@@ -121,7 +120,8 @@ def finish(upload: Upload, part: PartFile) -> StoredFile:
     if part.size != upload.size:
         raise AssertionError("only what is complete is finished")
     part_key, name, path = upload.part_key, upload.name, folders_of(upload.client_metadata)
-    link, size, upload_id = upload.request, upload.size, upload.id
+    link, size = upload.request, upload.size
+    upload_id, owner_id = upload.id, upload.owner_id
     check_room(upload)  # before folders are created for it
     _ = part.sha256  # hashed and written down to the disk before the database is locked
     folder = entries.make_path(upload.folder, path)
@@ -137,6 +137,8 @@ def finish(upload: Upload, part: PartFile) -> StoredFile:
         part.discard()
     try:
         commit_with_next()  # it is recorded next
+        # First, as whoever deletes the folder has it locked when the upload goes.
+        lock(Account, Account.id == owner_id)
         _mark_finished(upload_id)
         if link:
             room.reserve(link, size, has_begun=True)
@@ -170,6 +172,9 @@ def _note_arrived(part: PartFile, upload_id: int) -> int:
     Where a visitor's owner has no room for it, it is cut to what was noted before.
     """
     arrived = part.sync()
+    # Two visitors at once cannot both have the last of their owner's room.
+    owner = select(Upload.owner_id).where(Upload.id == upload_id, Upload.request_id.is_not(None))
+    lock(Account, Account.id == owner.scalar_subquery())
     is_counted = or_(Upload.request_id.is_(None), Upload.arrived >= arrived)
     fits = or_(is_counted, quota.holds(arrived))
     noted = update(Upload).where(Upload.id == upload_id)

@@ -10,7 +10,7 @@ from flask import Flask, Response, current_app, render_template, request, sessio
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError  # type: ignore[import-untyped]
 from limits.errors import StorageError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.orm.exc import ObjectDeletedError
 from werkzeug.exceptions import (
     ClientDisconnected,
@@ -124,17 +124,23 @@ def _sent(error: QuotaExceededError) -> str:
     return f"{sent} room for {room}. {kept} "
 
 
-def _not_written(error: OperationalError) -> ResponseReturnValue:
+def _not_written(error: DBAPIError) -> ResponseReturnValue:
     if database.is_full(error):
         return _disk_full(error)
-    if not database.is_locked(error):
+    if not database.is_away(error):
         raise error
-    current_app.logger.warning("the database is locked: %s", error.orig)
+    current_app.logger.warning("the database is locked or away: %s", error.orig)
     text = "The portal is busy with something else. Nothing was changed. Try again in a minute."
     return _try_later(text)
 
 
-def _disk_full(error: StorageFullError | OperationalError) -> ResponseReturnValue:
+def _not_storable(error: DataError) -> ResponseReturnValue:
+    # What a database cannot hold, such as a number that is too large, was in the request.
+    current_app.logger.warning("refused by the database: %s", error.orig)
+    return _page(400, anonymous=True)
+
+
+def _disk_full(error: StorageFullError | DBAPIError) -> ResponseReturnValue:
     cause = getattr(error, "orig", None) or error.__cause__ or error
     current_app.logger.error("the disk is full: %s", cause)
     if request.blueprint in _FOR_VISITORS or (_is_for_program() and "_user_id" not in session):
@@ -240,7 +246,8 @@ _HANDLERS: dict[type[Exception], Callable[[Any], ResponseReturnValue]] = {
         " happens again, tell whoever runs the portal."
     ),
     StorageFullError: _disk_full,
-    OperationalError: _not_written,
+    **dict.fromkeys(database.AWAY, _not_written),
+    DataError: _not_storable,
     TooManyAttemptsError: _too_many_attempts,
     StorageError: _attempts_not_counted,
     ContentLostError: _content_lost,

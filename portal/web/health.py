@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from threading import Thread
 
@@ -19,65 +21,76 @@ from portal.storage.incoming import StorageFullError
 health = Blueprint("health", __name__)
 logger = logging.getLogger(__name__)
 
-_TRIAL = "portal.health.trial"
+_TRIALS = "portal.health.trials"
 _PATIENCE = 1.8
-"""Seconds that a disk has to answer."""
+"""Seconds that a disk, or the database's server, has to answer."""
 
 
 @health.get("/healthz")
 def healthz() -> ResponseReturnValue:
     """Return 200 if everything works, or 503 and the parts that do not."""
-    try:
-        failing = _trial().result(_PATIENCE)
-    except TimeoutError:
-        logger.error("the disk of the data folder does not answer")  # noqa: TRY400  (no traceback)
-        failing = ["storage"]
+    trials = {part: _trial(part) for part in _PARTS}
+    end, failing = time.monotonic() + _PATIENCE, list[str]()
+    for part, trial in trials.items():
+        try:
+            failing += trial.result(max(end - time.monotonic(), 0))
+        except TimeoutError:
+            logger.error("no answer from the %s", part)  # noqa: TRY400  (no traceback)
+            failing.append(part)
     if failing:
         return jsonify(status="failing", failing=failing), 503
     return jsonify(status="ok")
 
 
-def _trial() -> Future[list[str]]:
-    """Return the trial that is in progress, or begin one.
+def _trial(part: str) -> Future[list[str]]:
+    """Return the trial of a part that is in progress, or begin one.
 
-    A disk that does not answer holds its thread, whatever the limit. So one thread tries, and
-    requests wait for it no longer than they like.
+    What does not answer holds its thread, whatever the limit. So one thread tries, and requests
+    wait for it no longer than they like.
     """
     app = current_app._get_current_object()  # type: ignore[attr-defined]  # for another thread
-    trial: Future[list[str]] | None = app.extensions.get(_TRIAL)
+    trials: dict[str, Future[list[str]]] = app.extensions.setdefault(_TRIALS, {})
+    trial = trials.get(part)
     if trial is None or trial.done():
-        trial = app.extensions[_TRIAL] = Future()
-        Thread(target=_try, args=(app, trial), daemon=True).start()
+        trial = trials[part] = Future()
+        Thread(target=_try, args=(app, _PARTS[part], trial), daemon=True).start()
     return trial
 
 
-def _try(app: Flask, trial: Future[list[str]]) -> None:
+def _try(app: Flask, fails: Callable[[], list[str]], trial: Future[list[str]]) -> None:
     try:
         with app.app_context():
-            trial.set_result(_failing())
+            trial.set_result(fails())
     except BaseException as error:
         trial.set_exception(error)
 
 
-def _failing() -> list[str]:
-    """Do what people do, and return which parts fail."""
-    failing = []
+def _database_fails() -> list[str]:
+    """Write as people do, and return what fails."""
     try:
         with current_ballast().room():
             database.check()
-        if not database.schema_is_current():
-            failing.append("schema")
+        return [] if database.schema_fits() else ["schema"]
     except (OSError, SQLAlchemyError):
         logger.exception("the database does not work")
-        failing.append("database")
+        return ["database"]
+
+
+def _storage_fails() -> list[str]:
     try:
         current_storage().check()
     except StorageFullError:
-        failing.append("space")
+        return ["space"]
     except StoreAwayError as error:
         logger.error("the store of the files: %s", error)  # noqa: TRY400  (no traceback)
-        failing.append("storage")
+        return ["storage"]
     except OSError:
         logger.exception("the storage does not work")
-        failing.append("storage")
-    return failing
+        return ["storage"]
+    return []
+
+
+_PARTS: dict[str, Callable[[], list[str]]] = {
+    "database": _database_fails,
+    "storage": _storage_fails,
+}

@@ -17,11 +17,14 @@ from ..lib.messages import Parser, say
 from . import systems
 
 HELP = """\
-usage: scripts/test [unit | faults | systems] [PYTEST-ARGUMENT...]
+usage: scripts/test [unit | postgresql | store | faults | systems] [PYTEST-ARGUMENT...]
 
 Install what the tests need and run them all, or those named. A first word chooses a set:
 
   unit      the tests that need no server, no package of the system and no root, in parallel
+  postgresql
+            the portal's unit tests with a PostgreSQL server, which is started for them
+  store     those about files with a bucket in SeaweedFS, which is started for them
   faults    the whole of tests/faults, of which all the tests have a part: killed processes, power
             cuts, disks and clocks; an hour
   systems   as root: the heart of scripts/run and scripts/test in a minimal root of each supported
@@ -30,12 +33,21 @@ Install what the tests need and run them all, or those named. A first word choos
 Whatever else is given goes to pytest, whose exit status this has."""
 _SETS = {
     "unit": ("tests/unit", "-n", "auto", "--dist", "worksteal"),
+    "postgresql": ("tests/unit/portal", "-n", "2", "--dist", "worksteal"),
+    "store": (
+        *("tests/unit/portal/files", "tests/unit/portal/tus", "tests/unit/portal/web/files"),
+        *("tests/unit/portal/web/sharing", "tests/unit/portal/maintenance/test_checks.py"),
+        *("-n", "2", "--dist", "worksteal"),
+    ),
     # One process has the servers that the tests of a file share.
     "servers": ("tests/live", "tests/browser", "tests/faults", "-n", "2", "--dist", "loadfile"),
     # They boot machines, and have this one to themselves.
     "rest": ("tests/deploy", "tests/packaging"),
 }
+_AROUND = {"postgresql": "tests.support.postgresql", "store": "tests.support.bucket"}
+"""What starts the server that a set is run with, and then the set."""
 _SERVERS = ("mod-wsgi", "gunicorn")
+_POSTGRESQL = "postgresql:pg_createcluster"
 _MODULES = "/usr/lib/apache2/modules"
 _XSENDFILE = f"libapache2-mod-xsendfile:{_MODULES}/mod_xsendfile.so"
 _TESTS = (
@@ -43,6 +55,7 @@ _TESTS = (
     *("apache2:/usr/sbin/a2ensite", "fail2ban:/usr/bin/fail2ban-regex"),
     *("logrotate:/usr/sbin/logrotate", f"libapache2-mod-wsgi-py3:{_MODULES}/mod_wsgi.so"),
     *("uwsgi-core", "uwsgi-plugin-python3:/usr/lib/uwsgi/plugins/python3_plugin.so"),
+    _POSTGRESQL,
     *("varnish:/usr/sbin/varnishd", "xfsprogs:/usr/sbin/mkfs.xfs"),
 )
 _CONTAINERS = (
@@ -69,7 +82,11 @@ def test(words: Sequence[str]) -> int:
         case ["-h" | "--help"]:
             print(HELP)
         case ["unit", *rest]:
-            return _run(_prepare(), "python", "-m", "pytest", *_SETS["unit"], *rest)
+            return _run_tests(_prepare(), _SETS["unit"], rest)
+        case ["postgresql", *rest]:
+            return _run_tests(_prepare(_POSTGRESQL), _SETS["postgresql"], rest)
+        case ["store", *rest]:
+            return _run_tests(_prepare(), _SETS["store"], rest)
         case ["faults", *rest]:
             os.environ["FAULTS"] = "all"
             return _test_all(["tests/faults", *rest])
@@ -91,10 +108,18 @@ def _test_all(words: Sequence[str]) -> int:
     named = any((machine.CLONE / word.partition("::")[0]).exists() for word in words)
     found = []
     for selected in [()] if named else _SETS.values():
-        found.append(_run(variables, "python", "-m", "pytest", *selected, *words))
+        found.append(_run_tests(variables, selected, words))
         if found[-1] not in (0, 1, _NOTHING) or (found[-1] == 1 and "-x" in words):
             break  # an interrupt, wrong words, or the first failure
     return max([status for status in found if status != _NOTHING] or found)
+
+
+def _run_tests(variables: dict[str, str], selected: Sequence[str], words: Sequence[str]) -> int:
+    """Run a set of the tests with what it needs to run."""
+    named = [name for name, its_words in _SETS.items() if its_words == selected]
+    servers = [_AROUND[name] for name in named if name in _AROUND]
+    around = ["-m", *servers, "python"] if servers else []
+    return _run(variables, "python", *around, "-m", "pytest", *selected, *words)
 
 
 def check(_words: Sequence[str]) -> int:

@@ -19,7 +19,7 @@ from portal.accounts import accounts
 from portal.core import database
 from portal.core.models import SeenDay, now
 
-from . import bucket
+from . import bucket, postgresql
 
 PASSWORD = "correct horse"
 REDIRECT: int = signature(redirect).parameters["code"].default
@@ -40,7 +40,11 @@ def client_of(make_app: Callable[..., Flask]) -> FlaskClient:
 
 def prepare(app: Flask) -> None:
     """Create the database with the accounts alice and bob, by copying one after the first time."""
-    path = Path(app.config["DATA"]) / "portal.db"
+    data = Path(app.config["DATA"])
+    if postgresql.SERVER:
+        postgresql.create(data, postgresql.PREPARED)
+        return
+    path = data / "portal.db"
     if path.stat().st_size == 0 and _PREPARED:
         path.write_bytes(_PREPARED[0])
         return

@@ -15,8 +15,10 @@ from portal import cli, create_app
 from portal.activity import spool
 from portal.core import database
 from portal.identity import passwords
-from tests.support import bucket
+from tests.support import bucket, databases, postgresql
 from tests.support.portal import Run, cheap_hasher, prepare, signed_in
+
+databases.install()
 
 __all__ = [
     "alice",
@@ -26,6 +28,7 @@ __all__ = [
     "cheap_hashing",
     "compiled_templates",
     "data",
+    "databases_dropped",
     "make_app",
     "ready",
     "run",
@@ -45,6 +48,13 @@ def cheap_hashing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def small_spool(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reserve less of the disk for each test's portal."""
     monkeypatch.setattr(spool, "SIZE", 64 * 1024)
+
+
+@pytest.fixture(autouse=True)
+def databases_dropped() -> Iterator[None]:
+    """Leave no database of a test behind."""
+    with databases.dropped():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -85,7 +95,10 @@ def make_app(
 
 
 @pytest.fixture
-def app(make_app: Callable[..., Flask]) -> Flask:
+def app(make_app: Callable[..., Flask], data: Path) -> Flask:
+    if postgresql.SERVER:
+        postgresql.create(data, postgresql.PREPARED)  # before it connects, so once
+        return make_app()
     app = make_app()
     prepare(app)
     return app

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from flask import Flask
 from flask.testing import FlaskClient
@@ -14,7 +14,7 @@ from sqlalchemy import event, select
 
 from portal import create_app
 from portal.accounts import accounts, invitations
-from portal.core.database import db
+from portal.core.database import db, is_sqlite
 from portal.core.models import FileRequest, Folder, Role, Share, StoredFile, now
 from portal.files import entries
 from portal.sharing import links
@@ -31,36 +31,48 @@ def statements_of_pages(data: Path, rows: int) -> dict[str, list[str]]:
     prepare(app)
     with app.app_context():
         accounts.create("root", PASSWORD, Role.ADMINISTRATOR)
-        addresses = _fill(rows)
+        addresses = addresses_of_pages(rows)
     client = signed_in(app, "root")
     return {name: _asked(app, client, address) for name, address in addresses.items()}
 
 
 @contextmanager
 def statements(app: Flask) -> Iterator[list[str]]:
-    """Note each statement of a block, without its values, whoever has SQLite run it."""
+    """Note each statement of a block, without its values, whoever has the database run it."""
     noted: list[str] = []
 
     def note(statement: str) -> None:
-        if statement.lstrip().startswith(_READ_OR_WRITE):
+        if statement.lstrip().startswith(_READ_OR_WRITE) and "set_config" not in statement:
             noted.append(_VALUE.sub("?", statement))
 
-    def listen(connection: sqlite3.Connection, *_: object) -> None:
-        connection.set_trace_callback(note)
-
-    def leave(connection: sqlite3.Connection, *_: object) -> None:
-        connection.set_trace_callback(None)
-
     with app.app_context():
+        listeners = _listeners(note) if is_sqlite() else _listeners_of_a_server(note)
         engine = db.engine
-    for name, listener in (("checkout", listen), ("checkin", leave)):
+    for name, listener in listeners.items():
         event.listen(engine, name, listener)
     yield noted
-    for name, listener in (("checkout", listen), ("checkin", leave)):
+    for name, listener in listeners.items():
         event.remove(engine, name, listener)
 
 
-def _fill(count: int) -> dict[str, str]:
+def _listeners(note: Callable[[str], None]) -> dict[str, Callable[..., None]]:
+    def listen(connection: Any, *_: object) -> None:
+        connection.set_trace_callback(note)
+
+    def leave(connection: Any, *_: object) -> None:
+        connection.set_trace_callback(None)
+
+    return {"checkout": listen, "checkin": leave}
+
+
+def _listeners_of_a_server(note: Callable[[str], None]) -> dict[str, Callable[..., None]]:
+    def listen(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        note(statement)
+
+    return {"before_cursor_execute": listen}
+
+
+def addresses_of_pages(count: int) -> dict[str, str]:
     """Give root a folder of files, as many in the trash, links and accounts; return addresses."""
     root = accounts.find("root")
     assert root

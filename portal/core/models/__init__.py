@@ -6,6 +6,7 @@ from .account import Account, OneTimeLink, RecoveryCode, Role, SignIn
 from .activity import Activity, LogPosition, Receipt
 from .base import Base, hash_token, new_token, now
 from .entry import Entry, Folder, StoredFile
+from .fact import Fact
 from .seen_day import SeenDay
 from .share import FileRequest, Share, ShareDownload
 from .upload import CancelledUpload, Upload
@@ -16,6 +17,7 @@ __all__ = [
     "Base",
     "CancelledUpload",
     "Entry",
+    "Fact",
     "FileRequest",
     "Folder",
     "LogPosition",

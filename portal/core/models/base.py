@@ -28,6 +28,14 @@ def hash_token(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
+def partial_index(name: str, *columns: str, where: str, unique: bool = False) -> sa.Index:
+    """Return an index of the rows that fulfil a condition."""
+    condition = sa.text(where)
+    return sa.Index(
+        name, *columns, unique=unique, sqlite_where=condition, postgresql_where=condition
+    )
+
+
 class Base(DeclarativeBase):
     """The base of all models."""
 
@@ -39,7 +47,10 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {datetime: values.UTCDateTime}  # noqa: RUF012  (SQLAlchemy's way)
+    type_annotation_map = {  # noqa: RUF012  (SQLAlchemy's way)
+        datetime: values.UTCDateTime,
+        int: values.NUMBER,
+    }
 
 
 PublicId = Annotated[

@@ -10,12 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column, validates
 from portal.core import text
 
 from . import values
-from .base import NEVER_REUSED_IDS, Base, Bytes, Moment, Name, PublicId
-
-
-def _unique(name: str, *columns: str, where: str) -> sa.Index:
-    condition = sa.text(where)
-    return sa.Index(name, *columns, unique=True, sqlite_where=condition, postgresql_where=condition)
+from .base import NEVER_REUSED_IDS, Base, Bytes, Moment, Name, PublicId, partial_index
 
 
 class Entry(Base):
@@ -24,13 +19,26 @@ class Entry(Base):
     __tablename__ = "entry"
     __table_args__ = (
         # A folder has each name once; entries in the trash do not count.
-        _unique("uq_entry_parent_id_name_key", "parent_id", "name_key", where="trash_id IS NULL"),
+        partial_index(
+            *("uq_entry_parent_id_name_key", "parent_id", "name_key"),
+            where="trash_id IS NULL",
+            unique=True,
+        ),
         # Each account has one folder without a parent.
-        _unique("uq_entry_owner_id_root", "owner_id", where="parent_id IS NULL"),
+        partial_index("uq_entry_owner_id_root", "owner_id", where="parent_id IS NULL", unique=True),
         # A page of a listing, in each order, without reading the whole folder.
-        sa.Index("ix_entry_by_name", "parent_id", "trash_id", "is_file", "sort_key", "id"),
-        sa.Index("ix_entry_by_size", "parent_id", "trash_id", "is_file", "size", "id"),
-        sa.Index("ix_entry_by_time", "parent_id", "trash_id", "is_file", "created_at", "id"),
+        # PostgreSQL takes no order from an index with a column that has to be NULL.
+        *(
+            partial_index(
+                *(f"ix_entry_by_{order}", "parent_id", "is_file", column, "id"),
+                where="trash_id IS NULL",
+            )
+            for order, column in (("name", "sort_key"), ("size", "size"), ("time", "created_at"))
+        ),
+        # A page of the trash.
+        partial_index("ix_entry_trash", "owner_id", "trashed_at", "id", where="trash_id = id"),
+        # What is in the trash, too.
+        sa.Index("ix_entry_parent_id", "parent_id"),
         sa.Index("ix_entry_owner_id_trash_id", "owner_id", "trash_id"),
         sa.Index("ix_entry_trash_id", "trash_id", "trashed_at"),
         NEVER_REUSED_IDS,

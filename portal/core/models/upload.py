@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from . import values
-from .base import Base, Bytes, EntryId, Limit, Name, OwnerId, PublicId, now
+from .base import Base, Bytes, EntryId, Limit, Name, OwnerId, PublicId, now, partial_index
 from .entry import Folder
 from .share import FileRequest
 
@@ -16,6 +16,10 @@ class Upload(Base):
     """An upload in pieces, which are in a file of their own until it is complete."""
 
     __tablename__ = "upload"
+    # Each page says what the unfinished ones need; finished ones are kept for days.
+    __table_args__ = (
+        partial_index("ix_upload_unfinished", "owner_id", "used_at", where="finished_at IS NULL"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     public_id: Mapped[PublicId]

@@ -60,6 +60,10 @@ class UTCDateTime(sa.types.TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=UTC)
 
 
+NUMBER = sa.Integer().with_variant(sa.BigInteger(), "postgresql")
+"""A whole number of 64 bits, which SQLite has by another name, and counts ids by that only."""
+
+
 class Text(sa.String):
     """Text of a pattern."""
 

@@ -9,6 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
+from portal.core import schema
+
 # What came before it, 0001 to 0004, was never released.
 revision = "0005"
 down_revision = None
@@ -30,15 +32,15 @@ def _create_accounts() -> None:
     op.create_table(
         "account",
         _id(),
-        required("name", sa.String(64)),
-        required("name_key", sa.String(255), unique=True),
-        required("skeleton", sa.String(255), unique=True),
-        required("password_hash", sa.String(255)),
-        required("role", sa.String(16)),
+        required("name", schema.text(64)),
+        required("name_key", schema.text(255), unique=True),
+        required("skeleton", schema.text(255), unique=True),
+        required("password_hash", schema.text(255)),
+        required("role", schema.text(16)),
         required("is_active", sa.Boolean()),
         optional("quota", sa.BigInteger()),
         required("used", sa.BigInteger()),
-        optional("totp_secret", sa.String(64)),
+        optional("totp_secret", schema.text(64)),
         optional("totp_step", sa.BigInteger()),
         required("created_at", sa.DateTime()),
         sqlite_autoincrement=True,
@@ -47,10 +49,10 @@ def _create_accounts() -> None:
         "sign_in",
         _id(),
         _public_id(),
-        required("key_hash", sa.String(64), unique=True),
-        required("account_id", sa.Integer(), sa.ForeignKey("account.id"), index=True),
-        required("user_agent", sa.String(255)),
-        required("address", sa.String(64)),
+        required("key_hash", schema.text(64), unique=True),
+        required("account_id", schema.NUMBER, sa.ForeignKey("account.id"), index=True),
+        required("user_agent", schema.text(255)),
+        required("address", schema.text(64)),
         required("created_at", sa.DateTime()),
         required("used_at", sa.DateTime()),
     )
@@ -58,19 +60,19 @@ def _create_accounts() -> None:
         "one_time_link",
         _id(),
         _public_id(),
-        required("token_hash", sa.String(64), unique=True),
-        optional("account_id", sa.Integer(), sa.ForeignKey("account.id"), index=True),
-        required("role", sa.String(16)),
+        required("token_hash", schema.text(64), unique=True),
+        optional("account_id", schema.NUMBER, sa.ForeignKey("account.id"), index=True),
+        required("role", schema.text(16)),
         optional("quota", sa.BigInteger()),
-        required("note", sa.String(255)),
+        required("note", schema.text(255)),
         required("created_at", sa.DateTime()),
         required("expires_at", sa.DateTime()),
     )
     op.create_table(
         "recovery_code",
         _id(),
-        required("account_id", sa.Integer(), sa.ForeignKey("account.id"), index=True),
-        required("code_hash", sa.String(64)),
+        required("account_id", schema.NUMBER, sa.ForeignKey("account.id"), index=True),
+        required("code_hash", schema.text(64)),
     )
 
 
@@ -79,18 +81,18 @@ def _create_entries() -> None:
         "entry",
         _id(),
         _public_id(),
-        required("owner_id", sa.Integer(), sa.ForeignKey("account.id")),
-        optional("parent_id", sa.Integer(), sa.ForeignKey("entry.id")),
+        required("owner_id", schema.NUMBER, sa.ForeignKey("account.id")),
+        optional("parent_id", schema.NUMBER, sa.ForeignKey("entry.id")),
         required("is_file", sa.Boolean()),
-        required("name", sa.String(255)),
-        required("name_key", sa.String(1024)),
+        required("name", schema.text(255)),
+        required("name_key", schema.text(1024)),
         required("size", sa.BigInteger()),
         required("created_at", sa.DateTime()),
-        optional("trash_id", sa.Integer(), sa.ForeignKey("entry.id")),
+        optional("trash_id", schema.NUMBER, sa.ForeignKey("entry.id")),
         optional("trashed_at", sa.DateTime()),
-        optional("mimetype", sa.String(255)),
-        optional("sha256", sa.String(64)),
-        optional("storage_key", sa.String(64), unique=True),
+        optional("mimetype", schema.text(255)),
+        optional("sha256", schema.text(64)),
+        optional("storage_key", schema.text(64), unique=True),
         sqlite_autoincrement=True,
     )
     for name, condition, *columns in (
@@ -112,10 +114,10 @@ def _create_entries() -> None:
         _public_id(),
         _reference("owner_id", "account.id"),
         _reference("folder_id", "entry.id"),
-        required("name", sa.String(255)),
+        required("name", schema.text(255)),
         required("size", sa.BigInteger()),
-        required("client_metadata", sa.Text()),
-        required("part_key", sa.String(64), unique=True),
+        required("client_metadata", schema.text()),
+        required("part_key", schema.text(64), unique=True),
         required("used_at", sa.DateTime(), index=True),
         optional("finished_at", sa.DateTime()),
     )
@@ -126,9 +128,9 @@ def _create_links() -> None:
         "share",
         *_link(),
         _reference("entry_id", "entry.id"),
-        optional("password_hash", sa.String(255)),
-        optional("download_limit", sa.Integer()),
-        required("downloads", sa.Integer()),
+        optional("password_hash", schema.text(255)),
+        optional("download_limit", schema.NUMBER),
+        required("downloads", schema.NUMBER),
         sqlite_autoincrement=True,
     )
     op.create_table(
@@ -136,7 +138,7 @@ def _create_links() -> None:
         _id(),
         _reference("share_id", "share.id", index=False),  # the first column of the constraint
         _reference("entry_id", "entry.id"),
-        required("visitor", sa.String(64)),
+        required("visitor", schema.text(64)),
         required("counted_at", sa.DateTime()),
         sa.UniqueConstraint("share_id", "entry_id", "visitor"),
     )
@@ -144,9 +146,9 @@ def _create_links() -> None:
         "file_request",
         *_link(),
         _reference("folder_id", "entry.id"),
-        optional("file_limit", sa.Integer()),
+        optional("file_limit", schema.NUMBER),
         optional("size_limit", sa.BigInteger()),
-        required("files", sa.Integer()),
+        required("files", schema.NUMBER),
         required("size", sa.BigInteger()),
         sqlite_autoincrement=True,
     )
@@ -157,27 +159,24 @@ def _create_activity() -> None:
         "activity",
         _id(),
         required("at", sa.DateTime(), index=True),
-        required("action", sa.String(32)),
-        required("actor", sa.String(64)),
-        required("address", sa.String(64)),
-        optional("owner_id", sa.Integer()),
-        optional("entry", sa.String(64)),
-        required("name", sa.String(255)),
-        required("detail", sa.String(255)),
-        optional("handoff", sa.String(16), unique=True),
+        required("action", schema.text(32)),
+        required("actor", schema.text(64)),
+        required("address", schema.text(64)),
+        optional("owner_id", schema.NUMBER),
+        optional("entry", schema.text(64)),
+        required("name", schema.text(255)),
+        required("detail", schema.text(255)),
+        optional("handoff", schema.text(16), unique=True),
     )
     op.create_index("ix_activity_owner_id", "activity", ["owner_id", "id"])
     op.create_index("ix_activity_entry", "activity", ["entry", "id"])
     # Nothing in the portal may rewrite what was done.
-    op.execute(
-        "CREATE TRIGGER activity_is_only_added_to BEFORE UPDATE ON activity"
-        " BEGIN SELECT raise(ABORT, 'activity is only added to'); END"
-    )
+    schema.protect_record()
     op.create_table(
         "receipt",
-        required("handoff", sa.String(16), primary_key=True),
-        required("outcome", sa.String(16)),
-        required("status", sa.Integer()),
+        required("handoff", schema.text(16), primary_key=True),
+        required("outcome", schema.text(16)),
+        required("status", schema.NUMBER),
         required("sent", sa.BigInteger()),
         required("start", sa.BigInteger()),
         optional("total", sa.BigInteger()),
@@ -186,23 +185,23 @@ def _create_activity() -> None:
 
 
 def _id() -> sa.Column[int]:
-    return sa.Column("id", sa.Integer(), primary_key=True)
+    return sa.Column("id", schema.NUMBER, primary_key=True)
 
 
 def _public_id() -> sa.Column[str]:
-    return required("public_id", sa.String(64), unique=True)
+    return required("public_id", schema.text(64), unique=True)
 
 
 def _reference(name: str, target: str, *, index: bool = True) -> sa.Column[Any]:
-    return required(name, sa.Integer(), sa.ForeignKey(target, ondelete="CASCADE"), index=index)
+    return required(name, schema.NUMBER, sa.ForeignKey(target, ondelete="CASCADE"), index=index)
 
 
 def _link() -> Iterator[sa.Column[Any]]:
     yield _id()
     yield _reference("owner_id", "account.id")
     yield _public_id()
-    yield required("token_hash", sa.String(64), unique=True)
-    yield required("note", sa.String(255))
+    yield required("token_hash", schema.text(64), unique=True)
+    yield required("note", schema.text(255))
     yield required("created_at", sa.DateTime())
     yield optional("expires_at", sa.DateTime())
     yield optional("revoked_at", sa.DateTime())

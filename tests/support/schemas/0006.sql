@@ -92,6 +92,12 @@ CREATE TABLE file_request (
 	CONSTRAINT fk_file_request_folder_id_entry FOREIGN KEY(folder_id) REFERENCES entry (id) ON DELETE CASCADE
 );
 INSERT INTO "file_request" VALUES(1,1,'request-12','1f58b9145b24d108d7ac38887338b3ea3229833b9c1e418250343f907bfd1047','Photos','2026-01-06 03:04:05.000000',NULL,'2026-01-08 03:04:05.000000',4,5,1000000000,2,7);
+CREATE TABLE fact (
+	name VARCHAR(64) NOT NULL, 
+	value VARCHAR(255) NOT NULL, 
+	CONSTRAINT pk_fact PRIMARY KEY (name)
+);
+INSERT INTO "fact" VALUES('oldest code','0006');
 CREATE TABLE log_position (
 	log TEXT NOT NULL, 
 	position JSON NOT NULL, 
@@ -210,8 +216,8 @@ CREATE INDEX ix_one_time_link_account_id ON one_time_link (account_id);
 CREATE INDEX ix_recovery_code_account_id ON recovery_code (account_id);
 CREATE UNIQUE INDEX uq_entry_parent_id_name_key ON entry (parent_id, name_key) WHERE trash_id IS NULL;
 CREATE UNIQUE INDEX uq_entry_owner_id_root ON entry (owner_id) WHERE parent_id IS NULL;
-CREATE INDEX ix_entry_by_size ON entry (parent_id, trash_id, is_file, size, id);
-CREATE INDEX ix_entry_by_time ON entry (parent_id, trash_id, is_file, created_at, id);
+CREATE INDEX ix_entry_by_size ON entry (parent_id, is_file, size, id) WHERE trash_id IS NULL;
+CREATE INDEX ix_entry_by_time ON entry (parent_id, is_file, created_at, id) WHERE trash_id IS NULL;
 CREATE INDEX ix_entry_owner_id_trash_id ON entry (owner_id, trash_id);
 CREATE INDEX ix_entry_trash_id ON entry (trash_id, trashed_at);
 CREATE INDEX ix_upload_owner_id ON upload (owner_id);
@@ -227,7 +233,10 @@ CREATE INDEX ix_activity_owner_id ON activity (owner_id, id);
 CREATE INDEX ix_activity_entry ON activity (entry, id);
 CREATE INDEX ix_activity_linked_entry ON activity (linked_entry, id);
 CREATE TRIGGER activity_is_only_added_to BEFORE UPDATE ON activity BEGIN SELECT raise(ABORT, 'activity is only added to'); END;
-CREATE INDEX ix_entry_by_name ON entry (parent_id, trash_id, is_file, sort_key, id);
+CREATE INDEX ix_entry_by_name ON entry (parent_id, is_file, sort_key, id) WHERE trash_id IS NULL;
+CREATE INDEX ix_entry_trash ON entry (owner_id, trashed_at, id) WHERE trash_id = id;
+CREATE INDEX ix_entry_parent_id ON entry (parent_id);
+CREATE INDEX ix_upload_unfinished ON upload (owner_id, used_at) WHERE finished_at IS NULL;
 CREATE INDEX ix_upload_request_id ON upload (request_id);
 DELETE FROM "sqlite_sequence";
 INSERT INTO "sqlite_sequence" VALUES('account',4);

@@ -15,6 +15,8 @@ from tests.support.model.portals import drive, in_this_process
 from tests.support.model.state import ALL
 from tests.support.model.world import DAY, HOUR, UPLOAD_DAYS
 
+pytestmark = pytest.mark.sqlite("the model reads its file past the portal")
+
 STEPS = int(os.environ.get("MODEL_STEPS", "1000"))
 
 

@@ -18,8 +18,9 @@ from sqlalchemy.exc import IntegrityError
 from portal.accounts import accounts
 from portal.cli import portal
 from portal.cli.group import parse_size, progress
-from portal.core import database
+from portal.core import database, sqlite
 from portal.files import trash
+from tests.support import postgresql
 from tests.support.paths import PROJECT
 from tests.support.portal import REDIRECT, Run, client_of, kept, sign_in
 from tests.support.stored import store
@@ -36,11 +37,13 @@ def test_database_of_a_newer_version_is_refused_in_words(
 ) -> None:
     with make_app().app_context(), database.db.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+        connection.exec_driver_sql("UPDATE fact SET value = '9999' WHERE name = 'oldest code'")
     code, out, err = ready("upgrade")
     assert (code, out) == (1, "")
     assert re.fullmatch(r"Error: .* schema 9999, which .* a newer version .*\n", err)
 
 
+@pytest.mark.sqlite("its file")
 @pytest.mark.parametrize("left", [None, b""])
 def test_lost_database_is_not_created_beside_what_people_uploaded(
     left: bytes | None, app: Flask, data: Path, make_app: Callable[..., Flask]
@@ -71,6 +74,7 @@ def _is_no_database(data: Path) -> None:
     (data / "portal.db").write_bytes(b"text " * 1000)
 
 
+@pytest.mark.sqlite("its file")
 @pytest.mark.parametrize("damage", [_damage, _is_no_database])
 @pytest.mark.parametrize(
     "words", [["check"], ["upgrade"], ["cleanup"], ["accounts"], ["quota"], ["trash"]]
@@ -91,10 +95,11 @@ def test_damaged_database_is_told_in_a_sentence(
     )
 
 
+@pytest.mark.sqlite("its lock")
 def test_locked_database_is_told_in_a_sentence(
     app: Flask, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "BUSY_TIMEOUT", 10)
+    monkeypatch.setattr(sqlite, "_WAIT", "busy_timeout = 10")
     with closing(sqlite3.connect(data / "portal.db")) as other:
         other.execute("BEGIN IMMEDIATE")
         result = app.test_cli_runner().invoke(portal, ["set-quota", "alice", "1G"])
@@ -112,7 +117,7 @@ def test_what_is_neither_the_disks_nor_the_databases_fault_is_not_blamed_on_them
     def fail() -> None:
         raise error
 
-    monkeypatch.setattr(database, "schema_is_current", fail)
+    monkeypatch.setattr(database, "schema_problem", fail)
     result = app.test_cli_runner().invoke(portal, ["accounts"])
     assert (result.exit_code, result.stderr) == (status, "")
     assert isinstance(error, BrokenPipeError) or result.exception is error
@@ -122,7 +127,7 @@ def test_failing_disk_is_told_in_a_sentence(app: Flask, monkeypatch: pytest.Monk
     def fail() -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(database, "schema_is_current", fail)
+    monkeypatch.setattr(database, "schema_problem", fail)
     result = app.test_cli_runner().invoke(portal, ["accounts"])
     assert (result.exit_code, result.stderr) == (1, "Error: No space left on device.\n")
 
@@ -316,7 +321,7 @@ def test_full_disk_where_the_output_goes_is_told_in_a_sentence(
     with app.app_context():
         database.db.engine.dispose()
     command = [sys.executable, "-m", "flask", "--app", "portal", "portal", *words]
-    environment = {**os.environ, "PORTAL_DATA": str(data)}
+    environment = {**os.environ, **postgresql.variables(data)}
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             command, stdout=full, stderr=subprocess.PIPE, text=True, env=environment, check=False

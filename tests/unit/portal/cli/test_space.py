@@ -104,6 +104,7 @@ def test_free_space_is_not_looked_at_for_each_piece(
     assert set(links(alice)) == {"small.bin"}
 
 
+@pytest.mark.sqlite("its errors")
 @pytest.mark.parametrize("path", ["/sign-out", "trash"])
 def test_database_without_room_is_507_whatever_was_asked(
     path: str, alice: FlaskClient, monkeypatch: pytest.MonkeyPatch
@@ -119,6 +120,7 @@ def test_database_without_room_is_507_whatever_was_asked(
     assert list(links(alice)) == ["a.txt"]
 
 
+@pytest.mark.sqlite("its errors")
 def test_other_errors_of_the_database_are_500(
     make_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import pytest
 from flask import Flask
@@ -18,7 +18,7 @@ from flask.cli import ScriptInfo
 
 from portal.cli import portal
 from portal.core import database
-from tests.support import schemas
+from tests.support import postgresql, schemas
 from tests.support.paths import PROJECT
 from tests.support.stored import store
 
@@ -49,6 +49,15 @@ ALL = [*SECRETS, *ASKING, *PRINTING, *SILENT]
 Try = Callable[..., int]
 
 
+def _marked(*commands: str) -> list[Any]:
+    """Return commands as parameters: a backup is refused where there is a server."""
+    refused = pytest.mark.sqlite("elsewhere, it is refused")
+    return [
+        pytest.param(words, marks=[refused] if words.startswith("backup") else [])
+        for words in commands
+    ]
+
+
 class Full(io.StringIO):
     """A file on a full disk."""
 
@@ -77,6 +86,8 @@ def attempt(app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Try:
 
 
 def state(data: Path) -> schemas.Rows:
+    if postgresql.SERVER:
+        return postgresql.rows(data)
     with closing(sqlite3.connect(data / "portal.db")) as connection:
         return schemas.rows(connection)
 
@@ -95,7 +106,7 @@ def test_nothing_is_done_where_nobody_could_read_the_answer(
     assert "Standard output is closed" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [*SECRETS, *PRINTING])
+@pytest.mark.parametrize("words", _marked(*SECRETS, *PRINTING))
 def test_answer_that_cannot_be_written_is_an_error(
     words: str, attempt: Try, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -124,7 +135,7 @@ def test_closed_input_is_an_error_in_a_sentence(
     }
 
 
-@pytest.mark.parametrize("words", [*SECRETS, *PRINTING, *SILENT[:4]])
+@pytest.mark.parametrize("words", _marked(*SECRETS, *PRINTING, *SILENT[:4]))
 def test_closed_streams_that_are_not_needed_do_not_matter(words: str, attempt: Try) -> None:
     assert attempt(words, stdin=None, stderr=None) == 0
 

@@ -18,6 +18,7 @@ from portal import create_app
 from portal.core import datafolder
 from portal.core.datafolder import DataFolderError
 from portal.core.setting_checks import SettingError
+from tests.support import postgresql
 from tests.support.capabilities import modes_bind
 from tests.support.portal import prepare, token
 
@@ -127,7 +128,7 @@ def test_everything_in_the_data_folder_is_private(data: Path) -> None:
     assert modes.pop("data") == 0o700
     assert modes.pop("files") == 0o700
     assert modes.pop("incoming") == 0o700
-    assert {"portal.db", "secret_key"} <= set(modes)
+    assert {"secret_key", *([] if postgresql.SERVER else ["portal.db"])} <= set(modes)
     assert set(modes.values()) == {0o600}
 
 
@@ -205,10 +206,11 @@ def test_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         create_app({"DATA": str(tmp_path / "file" / "data")})
 
 
+DATABASE = pytest.param("portal.db", marks=pytest.mark.sqlite("its file"))
 KINDS = ("files", "incoming", "portal.db", "activity.spool", "throttle.db", "secret_key")
 
 
-@pytest.mark.parametrize("name", ["", "files", "incoming", "portal.db", "activity.spool"])
+@pytest.mark.parametrize("name", ["", "files", "incoming", DATABASE, "activity.spool"])
 @pytest.mark.parametrize("right", [0o020, 0o002])
 def test_folder_that_others_may_write_to_is_refused(name: str, right: int, data: Path) -> None:
     create_app({"DATA": str(data)})
@@ -218,7 +220,7 @@ def test_folder_that_others_may_write_to_is_refused(name: str, right: int, data:
         create_app({"DATA": str(data)})
 
 
-@pytest.mark.parametrize("name", ["", "files", "incoming", *KINDS[2:5]])
+@pytest.mark.parametrize("name", ["", "files", "incoming", DATABASE, *KINDS[3:5]])
 def test_what_the_portal_may_not_write_to_is_named(name: str, data: Path) -> None:
     create_app({"DATA": str(data)})
     path = data / name
@@ -240,7 +242,7 @@ def test_folder_of_another_user_than_the_portals_is_refused(
 
 
 @pytest.mark.usefixtures("app")
-@pytest.mark.parametrize("name", ["portal.db", "activity.spool"])
+@pytest.mark.parametrize("name", [DATABASE, "activity.spool"])
 def test_database_open_to_others_is_refused(name: str, data: Path) -> None:
     (data / name).chmod(0o640)
     with pytest.raises(DataFolderError, match=rf"may read .*{name} .*: chmod go= "):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from sqlalchemy import bindparam, select
-from sqlalchemy.exc import DatabaseError, MultipleResultsFound
+from sqlalchemy.exc import DatabaseError, MultipleResultsFound, StatementError
 
 from portal.core.database import db
 from portal.core.models import Account, now
@@ -50,10 +50,11 @@ def test_several_rows_are_an_error() -> None:
 
 @pytest.mark.usefixtures("context")
 def test_parameter_that_is_missing_is_an_error() -> None:
-    with pytest.raises(KeyError, match="latest"):
+    with pytest.raises((KeyError, StatementError), match="latest"):
         Prepared(_OLDER).one_or_none({})
 
 
+@pytest.mark.sqlite("its file")
 def test_error_is_sqlalchemys_and_the_connection_goes_back(app: Flask, data: Path) -> None:
     with app.app_context():
         db.engine.dispose()

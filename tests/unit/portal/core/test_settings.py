@@ -90,12 +90,53 @@ def test_whatever_a_setting_is_the_portal_answers_or_says_why_not(key: str, tmp_
         *(("TRUSTED_HOSTS", [host]) for host in UNUSABLE_HOSTS if host[0] != "." or host == "."),
         ("DELEGATE_BACKEND", "apache"),
         ("STORE_KEYS_FILE", "relative"),
+        *(("DATABASE", value) for value in ("sqlite:///x.db", "mysql://x/y", "portal", 5)),
+        *(("SECRET_KEY_FILE", value) for value in ("secret_key", "", 5)),
     ],
 )
 def test_what_would_be_stumbled_over_is_refused(key: str, value: object, tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=f"PORTAL_{key} must be"):
         create_app({"DATA": str(tmp_path / "data"), key: value})
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://portal:hidden@localhost/portal",
+        "postgresql://localhost/portal?user=portal&password=hidden",
+        "postgres://portal:hidden@[::1]:5432,other/portal",
+        "postgresql://localhost/portal?SSLPASSWORD=hidden",
+    ],
+)
+def test_password_in_the_address_of_the_database_is_refused_and_not_repeated(
+    address: str, tmp_path: Path
+) -> None:
+    with pytest.raises(SettingError, match="passfile=/etc/portal/pgpass") as refused:
+        create_app({"DATA": str(tmp_path / "data"), "DATABASE": address})
+    assert "hidden" not in refused.value.message
+
+
+def test_key_for_several_hosts_is_read_and_not_created(tmp_path: Path) -> None:
+    path, data = tmp_path / "key", tmp_path.resolve() / "data"
+    settings = {"DATA": str(data), "SECRET_KEY_FILE": str(path)}
+    for content, mode, problem in (
+        (None, 0, "cannot be read: No such file"),
+        ("short\n", 0o600, "holds 6 bytes"),
+        ("0" * 64, 0o640, "open to other users"),
+    ):
+        if content:
+            path.write_text(content)
+            path.chmod(mode)
+        with pytest.raises(SettingError, match=f"^PORTAL_SECRET_KEY_FILE names .*{problem}"):
+            create_app(settings)
+    path.chmod(0o600)
+    path.write_text(f"{'1' * 64}\n")
+    app = create_app(settings)
+    assert app.secret_key == b"1" * 64
+    assert not (data / "secret_key").exists()
+    with app.app_context():
+        database.db.engine.dispose()
 
 
 @pytest.mark.parametrize(

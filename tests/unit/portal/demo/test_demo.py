@@ -24,6 +24,7 @@ from portal.accounts.invitations import open_invitations
 from portal.core.database import db
 from portal.core.models import Activity
 from portal.demo import create, samples
+from tests.support import postgresql
 from tests.support.portal import REDIRECT, Run, client_of, folders, links, sign_in
 
 DEMO = r"demo account: alice (\S+)\ndemo account: bob (\S+)\ndemo account: admin (\S+)\n"
@@ -84,7 +85,7 @@ def test_demos_that_run_at_once_agree(
     ready: Run, make_app: Callable[..., Flask], data: Path
 ) -> None:
     command = [sys.executable, "-m", "flask", "--app", "portal", "portal", "demo"]
-    environment = {**os.environ, "PORTAL_DATA": str(data)}
+    environment = {**os.environ, **postgresql.variables(data)}
     running = [
         subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

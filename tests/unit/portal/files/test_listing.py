@@ -12,10 +12,10 @@ from statistics import median
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import event, func, insert, select, update
+from sqlalchemy import String, cast, event, insert, literal, select, update
 from sqlalchemy.engine import Connection
 
-from portal.core.database import db
+from portal.core.database import db, is_sqlite
 from portal.core.models import Account, Entry, Folder, new_token
 from portal.files import listing
 from portal.files.listing import Listed, Order, Page
@@ -52,6 +52,8 @@ def fill(app: Flask, folder: str, count: int, subfolders: int = 0) -> int:
                 for number in range(count)
             ],
         )
+        if not is_sqlite():  # which a server does by itself after a while
+            db.session.connection().exec_driver_sql("ANALYZE entry")
         db.session.commit()
         return found.id
 
@@ -114,7 +116,8 @@ def test_page_of_the_longest_names_holds_no_place(
     address = make_folder(alice, "Many")
     folder_id = fill(app, address, 230, 30)
     with app.app_context():
-        keys = {one: func.printf("%s%05d", longest, Entry.id) for one in ("name", "sort_key")}
+        name = literal(longest) + cast(Entry.id + 10_000, String)
+        keys = {"name": name, "sort_key": name}
         db.session.execute(update(Entry).where(Entry.parent_id == folder_id).values(keys))
         db.session.commit()
     pages = [alice.get(address)]
@@ -196,6 +199,7 @@ def test_boxes_name_their_files_and_can_all_be_checked(app: Flask, alice: FlaskC
     assert alice.get(f"{page}?select=all").text.count('" checked>') == 5
 
 
+@pytest.mark.sqlite("how it explains a statement")
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("direction", ["after", "before"])
 def test_page_is_found_in_an_index_without_sorting_or_counting(
@@ -224,7 +228,8 @@ def test_page_is_found_in_an_index_without_sorting_or_counting(
             steps = [row[-1] for row in plan]
             assert len(steps) == 1
             assert steps[0].startswith("SEARCH entry USING INDEX")
-            assert "parent_id=? AND trash_id=? AND is_file=?" in steps[0]
+            assert "ix_entry_by_" in steps[0]
+            assert "parent_id=? AND is_file=?" in steps[0]
 
 
 def test_large_folder_is_listed_as_fast_as_a_small_one(app: Flask, alice: FlaskClient) -> None:

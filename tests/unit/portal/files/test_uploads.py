@@ -347,6 +347,7 @@ def test_commit_that_fails_removes_the_file(
     assert kept(data) == arriving(data) == []
 
 
+@pytest.mark.sqlite("its error")
 def test_full_database_is_507(
     alice: FlaskClient, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

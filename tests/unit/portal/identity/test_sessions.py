@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,12 +16,12 @@ from sqlalchemy import select
 
 from portal.accounts import accounts
 from portal.activity import record
-from portal.core import database
 from portal.core.database import db
 from portal.core.models import Account, Activity, SignIn, now
 from portal.identity import passwords, second_factor, sessions
 from portal.web import filters
 from portal.web.account import sign_in as auth
+from tests.support.locks import be_impatient, locked
 from tests.support.portal import PASSWORD, REDIRECT, sign_in, signed_in, token
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
@@ -392,14 +390,12 @@ def test_session_can_be_ended_twice(app: Flask, alice: FlaskClient) -> None:
 def test_session_that_could_not_be_ended_is_not_recorded_as_ended(
     path: str, app: Flask, alice: FlaskClient, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "_WAIT", "busy_timeout = 50")
+    be_impatient(monkeypatch)
     with app.app_context():
         db.engine.dispose()  # connections that wait longer
     form = {"csrf_token": token(alice)}
-    with closing(sqlite3.connect(data / "portal.db", isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with locked(data):
         assert alice.post(path, data=form).status_code == 503
-        other.execute("ROLLBACK")
     assert alice.get("/account").status_code == 200
     with app.app_context():
         record.bring_in(wait=True)

@@ -11,6 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 from limits.errors import StorageError
@@ -18,8 +19,9 @@ from limits.storage import Storage, storage_from_string
 
 from portal.core.models import Account
 from portal.core.setting_checks import SettingError
-from portal.identity import passwords, throttle, throttle_store
+from portal.identity import passwords, throttle, throttle_database, throttle_store
 from portal.identity.throttle import Attempt, TooManyAttemptsError, network_of, password_counters
+from tests.support import postgresql
 from tests.support.portal import PASSWORD, prepare, sign_in, signed_in, token
 
 HERE = "192.0.2.1"
@@ -28,6 +30,13 @@ FOR_NETWORK = throttle.NETWORK.amount
 
 
 def open_store(path: Path) -> Storage:
+    if address := postgresql.url_for(path.parent):
+        address = address.replace("postgresql:", "postgresql+psycopg:")
+        engine = sa.create_engine(address, poolclass=sa.pool.NullPool)
+        uri = f"{throttle_database.SCHEME}:"
+        found = storage_from_string(uri, wrap_exceptions=True, engine=engine)  # type: ignore[arg-type]
+        assert isinstance(found, Storage)
+        return found
     found = storage_from_string(f"{throttle_store.SCHEME}:{path}", wrap_exceptions=True)
     assert isinstance(found, Storage)
     return found
@@ -35,6 +44,8 @@ def open_store(path: Path) -> Storage:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
+    if postgresql.SERVER:
+        postgresql.create(tmp_path, postgresql.MIGRATED)
     return tmp_path / "throttle.db"
 
 
@@ -162,6 +173,7 @@ def test_processes_share_the_limit(path: Path) -> None:
     assert sum(allowed) == FOR_ACCOUNT
 
 
+@pytest.mark.sqlite("its file")
 def test_counters_are_for_their_owner_alone_and_do_not_pile_up(
     path: Path, store: Storage, clock: list[float]
 ) -> None:
@@ -177,11 +189,13 @@ def test_counters_are_for_their_owner_alone_and_do_not_pile_up(
     assert store.reset() == 3
 
 
+@pytest.mark.sqlite("its file")
 def test_store_that_is_damaged_is_made_anew(path: Path) -> None:
     path.write_bytes(b"no database" * 1000)
     assert not refused(open_store(path), "alice")
 
 
+@pytest.mark.sqlite("its file")
 def test_store_that_cannot_be_written_refuses(path: Path, store: Storage) -> None:
     path.unlink()
     path.mkdir()
@@ -270,6 +284,7 @@ def test_forwarded_nonsense_is_no_address(
     assert caplog.messages[-1] == "sign-in failed from unknown: 'alice'"
 
 
+@pytest.mark.sqlite("its file")
 def test_nobody_signs_in_while_attempts_cannot_be_counted(
     data: Path, anonymous: FlaskClient, alice: FlaskClient
 ) -> None:
@@ -292,6 +307,7 @@ def test_store_that_there_is_not_is_a_setting_error(
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.sqlite("its file")
 def test_counters_lie_in_the_data_folder(app: Flask, data: Path) -> None:
     assert app.config["THROTTLE_STORE"] is None
     assert stat.S_IMODE((data / "throttle.db").stat().st_mode) == 0o600

@@ -36,8 +36,10 @@ from portal.tus import uploads
 from portal.tus.announced import Announced
 from tests.support import schemas
 from tests.support.paths import PROJECT
-from tests.support.portal import PASSWORD, arriving, kept
+from tests.support.portal import PASSWORD, arriving, kept, prepare
 from tests.support.stored import contents, path_of, store
+
+pytestmark = pytest.mark.sqlite("elsewhere, backups are the server's")
 
 Make = Callable[..., Flask]
 
@@ -534,6 +536,19 @@ def test_restore_takes_a_folder_that_another_one_was_killed_in(made: Path, new: 
     assert run(new, "restore", str(made))[0] == 0
 
 
+def test_key_that_a_setting_names_is_in_the_backup(
+    data: Path, make_app: Make, tmp_path: Path
+) -> None:
+    key, target = tmp_path / "key", tmp_path / "portal.tar"
+    key.touch(0o600)
+    key.write_text("1" * 64)
+    app = make_app(SECRET_KEY_FILE=str(key))
+    prepare(app)
+    assert run(app, "backup", str(target))[0] == 0
+    assert members(target)["secret_key"] == b"1" * 64
+    assert not (data / "secret_key").exists()
+
+
 KILLED = """
 import os, signal, sys
 from flask import Flask
@@ -854,7 +869,7 @@ def test_restore_brings_an_older_schema_up_to_date(
     assert report.damaged == []
     assert run(new, "restore", str(target))[0] == 0
     with new.app_context():
-        assert database.schema_is_current()
+        assert database.schema_fits()
         assert sorted(contents().values()) == sorted(schemas.FILES.values())
 
 

@@ -261,6 +261,7 @@ def test_entry_out_of_reach_is_brought_back(case: str, app: Flask) -> None:
         assert (parent.name, parent.owner_id) == ("Inner", root("alice").owner_id)
 
 
+@pytest.mark.sqlite("its file")
 def test_broken_database_is_found(app: Flask) -> None:
     with app.app_context(), db.engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
@@ -336,7 +337,9 @@ def test_cleanup_removes_what_killed_processes_left_a_day_ago(app: Flask, data: 
         "drafts": 3,
     }
     assert not any(path.exists() for path in drafts)
-    assert all(path.exists() for path in (*fresh, aside, data / "secret_key", data / "portal.db"))
+    assert all(
+        path.exists() for path in (*fresh, aside, data / "secret_key", data / "activity.spool")
+    )
 
 
 def test_each_kind_of_problem_is_documented() -> None:

@@ -19,6 +19,8 @@ from portal.storage.content import current_storage
 from tests.support import schemas
 from tests.support.stored import contents
 
+pytestmark = pytest.mark.sqlite("elsewhere, backups are the server's")
+
 NEWEST = schemas.REVISIONS[-1]
 
 

@@ -19,6 +19,8 @@ from portal.storage.content import current_storage
 from tests.support import schemas
 from tests.support.checks import check
 
+pytestmark = pytest.mark.sqlite("its rows are written past the portal, and restored")
+
 Make = Callable[..., Flask]
 
 MORE = """

@@ -18,6 +18,8 @@ from portal.maintenance.check_values import unusable
 from tests.support import schemas
 from tests.support.stored import store
 
+pytestmark = pytest.mark.sqlite("elsewhere, columns refuse such values")
+
 NUMBERS = ["'x'", "''", "-1", "9e99", "x'31'"]
 TEXTS = [
     *("'a' || char(0) || 'b'", "char(27) || '[2J'", "char(127)", "char(133)"),

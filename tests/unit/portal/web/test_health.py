@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from portal.core import database
+from portal.core import sqlite
 from portal.core.database import db
 
 
@@ -33,6 +33,7 @@ def test_schema_of_another_version_is_named(app: Flask) -> None:
     assert app.test_client().get("/healthz").json == {"status": "failing", "failing": ["schema"]}
 
 
+@pytest.mark.sqlite("its file")
 def test_broken_database_is_named(app: Flask, data: Path) -> None:
     with app.app_context():
         db.engine.dispose()
@@ -55,6 +56,7 @@ def _replace(database: Path) -> None:
     copy.replace(database)
 
 
+@pytest.mark.sqlite("its file")
 @pytest.mark.parametrize("lose", [_rename, _replace, Path.unlink])
 def test_lost_database_is_named(lose: Callable[[Path], None], app: Flask, data: Path) -> None:
     client = app.test_client()
@@ -65,10 +67,11 @@ def test_lost_database_is_named(lose: Callable[[Path], None], app: Flask, data: 
     assert response.json == {"status": "failing", "failing": ["database"]}
 
 
+@pytest.mark.sqlite("its lock")
 def test_database_that_stays_locked_is_named(
     app: Flask, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "_CHECK_TIMEOUT", 10)
+    monkeypatch.setattr(sqlite, "_CHECK_TIMEOUT", 10)
     client = app.test_client()
     with closing(sqlite3.connect(data / "portal.db")) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -77,7 +80,7 @@ def test_database_that_stays_locked_is_named(
     assert client.get("/healthz").status_code == 200
     with app.app_context(), db.engine.connect() as connection:
         timeout = connection.exec_driver_sql("PRAGMA busy_timeout").scalar()
-    assert timeout == database.BUSY_TIMEOUT
+    assert timeout == sqlite.BUSY_TIMEOUT
 
 
 @pytest.mark.parametrize("folder", ["files", "incoming"])

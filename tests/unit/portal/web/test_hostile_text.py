@@ -30,6 +30,7 @@ from portal.core.models import Base, Entry, FileRequest, Role, Share
 from portal.core.text import is_text
 from portal.identity import passwords, sessions
 from portal.sharing import links as link_service
+from tests.support.databases import Saved
 from tests.support.portal import (
     PASSWORD,
     cheap_hasher,
@@ -117,6 +118,7 @@ class World:
         self.close()
         gc.collect()
         gc.freeze()  # a collector that goes through all earlier tests' objects is no route's time
+        self._saved = Saved(self.app, data)
         self._files = {path: path.read_bytes() for path in data.rglob("*") if path.is_file()}
         self._cookies = {one: dict(one._cookies or {}) for one in self.tokens}
 
@@ -168,6 +170,7 @@ class World:
                 path.unlink()
         for path, content in self._files.items():
             path.write_bytes(content)
+        self._saved.restore()
         for client, cookies in self._cookies.items():
             client._cookies = dict(cookies)
 

@@ -8,7 +8,7 @@ from html import unescape
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import String, cast, insert, literal, select, update
 
 from portal.core.database import db
 from portal.core.models import Activity, Entry, Folder, Share, StoredFile, now
@@ -44,7 +44,7 @@ def deep(app: Flask, alice: FlaskClient) -> None:
         db.session.execute(
             update(Entry)
             .where(Entry.parent_id.is_not(None))
-            .values(name=func.printf("%s%d", _LONG, Entry.id))
+            .values(name=literal(_LONG) + cast(Entry.id, String))
         )
         db.session.commit()
 

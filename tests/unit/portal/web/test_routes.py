@@ -27,6 +27,7 @@ from portal.maintenance.backup import on_disk
 from portal.sharing import links as link_service
 from portal.storage.content import current_storage
 from portal.tus.headers import CONTENT_TYPE
+from tests.support.databases import Saved
 from tests.support.deletions import without_room
 from tests.support.portal import (
     PASSWORD,
@@ -396,6 +397,7 @@ class World:
         prepare(app)
         self.app, self.data, self.people = app, data, People(app)
         self._close()
+        self._saved = Saved(app, data)
         self._files = {path: path.read_bytes() for path in data.rglob("*") if path.is_file()}
         self._cookies = [dict(client._cookies or {}) for client in self._clients()]
 
@@ -407,6 +409,7 @@ class World:
         for path, content in self._files.items():
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(content)  # in place: another database file would be noticed
+        self._saved.restore()
         for client, cookies in zip(self._clients(), self._cookies, strict=True):
             client._cookies = dict(cookies)
         return self.people

@@ -15,7 +15,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from portal.activity.record import record
-from portal.core.database import db
+from portal.core.database import db, is_sqlite
 from portal.core.models import Activity, Entry, FileRequest, Share, now
 from portal.web import zone
 from tests.support.portal import folder_id, links, make_folder, public_id, token, upload
@@ -88,7 +88,8 @@ def test_filter_finds_the_rows_that_read_so(name: str, app: Flask, alice: FlaskC
         start = datetime(2026, 12, 24, tzinfo=UTC)
         for hours in range(-30, 60, 3):
             record("rename", owner_id=owner, detail=f"{hours} hours", actor="alice")
-        db.session.execute(sa.text("DROP TRIGGER activity_is_only_added_to"))
+        of_table = "" if is_sqlite() else " ON activity"
+        db.session.execute(sa.text(f"DROP TRIGGER activity_is_only_added_to{of_table}"))
         for row in db.session.query(Activity):
             row.at = start + timedelta(hours=int(row.detail.split()[0]))
         db.session.commit()

@@ -1,0 +1,71 @@
+"""Hosts that share a database have one secret key: else each would refuse the others' sessions.
+
+The database has a hash that only who has the key can compute, and that does not tell it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+import sqlalchemy as sa
+from flask import Flask
+
+from .database import AWAY, db, is_sqlite, upsert
+from .models.fact import SECRET_KEY, Fact
+from .setting_checks import SettingError
+
+_SAID = b"the secret key of a portal"
+
+
+def check(app: Flask) -> None:
+    """Check that this host has the key of the others, and note the first one's.
+
+    :raises SettingError: if it has another one.
+    """
+    with app.app_context():
+        if is_sqlite():
+            return  # there is one host
+        try:
+            if sa.inspect(db.engine).has_table(Fact.__tablename__):
+                _check(app)
+        finally:
+            db.session.close()
+            # This ends the start, and a process that is forked must not share a connection.
+            db.engine.dispose()
+
+
+def _check(app: Flask) -> None:
+    mine = _mark(app.secret_key or b"")
+    earlier = [_mark(key) for key in app.config["SECRET_KEY_FALLBACKS"] or ()]
+    try:
+        noted = _note(mine, earlier)
+    except AWAY:  # such as a standby: whoever can write checks it
+        app.logger.exception("it is not known whether the secret key is that of other hosts")
+        return
+    if noted != mine:
+        raise SettingError(_REFUSAL)
+
+
+_REFUSAL = (
+    "This host's secret key is not that of the other hosts with the same PORTAL_DATABASE, so"
+    " people would be signed out with each other request. Let PORTAL_SECRET_KEY_FILE name the same"
+    " key on each. To replace it everywhere, name the earlier one in PORTAL_SECRET_KEY_FALLBACKS."
+)
+
+
+def _note(mine: str, earlier: list[str]) -> str:
+    """Return what is noted by now: the first that was, or what replaces one of the earlier."""
+    row = upsert(Fact).values(name=SECRET_KEY, value=mine)
+    replaced = row.on_conflict_do_update(
+        index_elements=["name"], set_={"value": mine}, where=Fact.value.in_(earlier)
+    )
+    db.session.execute(replaced)
+    noted = db.session.scalars(sa.select(Fact.value).where(Fact.name == SECRET_KEY)).one()
+    db.session.commit()
+    return noted
+
+
+def _mark(key: str | bytes) -> str:
+    key = key.encode() if isinstance(key, str) else key
+    return hmac.new(key, _SAID, hashlib.sha256).hexdigest()

@@ -1,0 +1,294 @@
+"""What several people do at the same moment: limits hold, and what works once works once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import pyotp
+import pytest
+from flask import Flask
+from sqlalchemy import delete, func, select, update
+
+from portal.accounts import accounts, invitations
+from portal.accounts.accounts import AccountError
+from portal.accounts.invitations import LinkError
+from portal.core.database import commit_change, db
+from portal.core.models import (
+    Account,
+    Entry,
+    FileRequest,
+    Folder,
+    OneTimeLink,
+    RecoveryCode,
+    Role,
+    Share,
+    StoredFile,
+    Upload,
+    hash_token,
+    new_token,
+    now,
+)
+from portal.files import entries
+from portal.files.quota import QuotaExceededError
+from portal.identity import second_factor
+from portal.sharing import limits, links, room
+from portal.tus import uploads
+from portal.tus.announced import Announced
+from tests.support.stored import root, store
+
+T = TypeVar("T")
+ROUNDS = 5
+AT_ONCE = 4
+REFUSED = (AccountError, LinkError, QuotaExceededError, room.LimitReachedError)
+
+
+def at_once(app: Flask, *things: Callable[[], T]) -> list[T | None]:
+    """Do things at the same moment, each in a thread; what is refused returns None."""
+    start = threading.Barrier(len(things))
+
+    def do(thing: Callable[[], T]) -> T | None:
+        with app.app_context():
+            db.session.connection()  # so that nobody has to connect first
+            db.session.rollback()
+            start.wait(30)
+            try:
+                return thing()
+            except REFUSED:
+                return None
+
+    with ThreadPoolExecutor(len(things)) as pool:
+        return list(pool.map(do, things))
+
+
+def count(what: Any, *conditions: Any) -> int:
+    return db.session.scalar(select(func.count()).select_from(what).where(*conditions)) or 0
+
+
+def find(name: str) -> Account:
+    found = accounts.find(name)
+    assert found
+    return found
+
+
+@contextmanager
+def fresh(app: Flask) -> Iterator[None]:
+    """Look at what is stored, not at what a session remembers."""
+    with app.app_context():
+        yield
+
+
+def new_file(name: str, size: int) -> StoredFile:
+    stored = {"mimetype": "text/plain", "sha256": "0" * 64, "storage_key": hash_token(name)[:32]}
+    return StoredFile(name=name, size=size, **stored)
+
+
+@pytest.mark.parametrize("number", range(ROUNDS))
+def test_quota_has_room_for_one(number: int, app: Flask) -> None:
+    with fresh(app):
+        accounts.set_quota(find("alice"), 150)
+
+    def place(one: int) -> str:
+        return entries.place(new_file(f"{number}-{one}.txt", 100), root("alice")).name
+
+    done = at_once(app, *(lambda one=one: place(one) for one in range(AT_ONCE)))
+    with fresh(app):
+        assert sum(name is not None for name in done) == 1
+        assert find("alice").used == 100
+        assert count(StoredFile, StoredFile.is_file) == 1
+
+
+def test_files_of_one_name_get_numbers(app: Flask) -> None:
+    def place() -> str:
+        file = new_file("a.txt", 1)
+        file.storage_key = hash_token(new_token())[:32]
+        return entries.place(file, root("alice")).name
+
+    done = at_once(app, *[place] * AT_ONCE)
+    names = ["a.txt", *(f"a ({number}).txt" for number in range(2, AT_ONCE + 1))]
+    assert sorted(map(str, done)) == sorted(names)
+    with fresh(app):
+        stored = db.session.scalars(select(Entry.name).where(Entry.is_file)).all()
+        assert sorted(stored) == sorted(names)
+
+
+def test_folders_of_one_path_are_created_once(app: Flask) -> None:
+    def make() -> int:
+        return entries.make_path(root("alice"), ["Outer", "Inner"]).id
+
+    done = at_once(app, *[make] * AT_ONCE)
+    assert len(set(done)) == 1
+    with fresh(app):
+        assert count(Folder, Folder.name != "", Folder.is_file.is_(False)) == 2
+
+
+@pytest.mark.parametrize("by_part", [True, False], ids=["may be resumed", "in one go"])
+def test_downloads_by_a_link_keep_to_its_limit(by_part: bool, app: Flask) -> None:
+    with fresh(app):
+        file = store("alice", "a.txt")
+        share, _ = links.create(Share, file, download_limit=2)
+        share_id, file_id = share.id, file.id
+
+    def download(visitor: int) -> bool:
+        share = db.session.get_one(Share, share_id)
+        if not by_part:
+            return limits.count_download(share)
+        file = db.session.get_one(Entry, file_id)
+        return limits.begin_download(share, file, hash_token(str(visitor)))
+
+    done = at_once(app, *(lambda one=one: download(one) for one in range(6)))
+    assert sorted(map(bool, done)) == [False] * 4 + [True] * 2
+    with fresh(app):
+        assert db.session.get_one(Share, share_id).downloads == 2
+
+
+def test_double_click_counts_once(app: Flask) -> None:
+    with fresh(app):
+        file = store("alice", "a.txt")
+        share, _ = links.create(Share, file, download_limit=1)
+        share_id, file_id = share.id, file.id
+
+    def download() -> bool:
+        share = db.session.get_one(Share, share_id)
+        return limits.begin_download(share, db.session.get_one(Entry, file_id), "0" * 64)
+
+    assert at_once(app, *[download] * AT_ONCE) == [True] * AT_ONCE
+    with fresh(app):
+        assert db.session.get_one(Share, share_id).downloads == 1
+
+
+@pytest.mark.parametrize("_round", range(ROUNDS))
+def test_link_for_one_file_takes_one(_round: int, app: Flask) -> None:
+    """By the plain form, and in pieces."""
+    with fresh(app):
+        request, _ = links.create(FileRequest, root("alice"), file_limit=1)
+        request_id = request.id
+
+    def send_form() -> str:
+        with room.counted(db.session.get_one(FileRequest, request_id), 1):
+            return "form"
+
+    def begin(visitor: int) -> str:
+        request = db.session.get_one(FileRequest, request_id)
+        visit = uploads.Visit(request, hash_token(str(visitor)))
+        announced = Announced(f"{visitor}.txt", 1, "")
+        uploads.create(request.owner, request.folder, announced, visit)
+        return "begun"
+
+    forms = [send_form] * 2
+    done = at_once(app, *forms, *(lambda one=one: begin(one) for one in range(2)))
+    with fresh(app):
+        held = count(Upload, Upload.request_id == request_id)
+        assert db.session.get_one(FileRequest, request_id).files + held == 1
+        assert sum(one is not None for one in done) == 1
+
+
+@pytest.mark.parametrize("_round", range(ROUNDS))
+def test_invitation_creates_one_account(_round: int, app: Flask) -> None:
+    with fresh(app):
+        _, token = invitations.create_invitation(Role.MEMBER, None, "")
+
+    def accept(one: int) -> str:
+        return invitations.accept_invitation(token, f"new-{one}", "correct horse battery").name
+
+    done = at_once(app, *(lambda one=one: accept(one) for one in range(AT_ONCE)))
+    assert sum(name is not None for name in done) == 1
+    with fresh(app):
+        assert count(Account) == 3
+        assert count(OneTimeLink) == 0
+
+
+def test_accounts_of_one_name_are_created_once(app: Flask) -> None:
+    done = at_once(app, *[lambda: accounts.create("carol", "correct horse battery").id] * AT_ONCE)
+    assert sum(one is not None for one in done) == 1
+    with fresh(app):
+        assert count(Account, Account.name == "carol") == 1
+
+
+@pytest.mark.parametrize("_round", range(ROUNDS))
+def test_one_administrator_is_left(_round: int, app: Flask) -> None:
+    names = ["root", "admin", "chief"]
+    with fresh(app):
+        for name in names:
+            accounts.create(name, "correct horse battery", Role.ADMINISTRATOR)
+    todo: Sequence[Callable[[Account], None]] = (
+        accounts.deactivate,
+        accounts.delete,
+        lambda account: accounts.set_role(account, Role.MEMBER),
+    )
+
+    def remove(name: str, how: Callable[[Account], None]) -> str:
+        how(find(name))
+        return name
+
+    each = zip(names, todo, strict=True)
+    done = at_once(app, *(lambda one=one: remove(*one) for one in each))
+    with fresh(app):
+        left = count(Account, Account.role == Role.ADMINISTRATOR, Account.is_active)
+        assert left == 1
+        assert sum(name is not None for name in done) == 2
+
+
+@pytest.mark.parametrize("_round", range(ROUNDS))
+def test_no_link_outlives_the_right_to_create_it(_round: int, app: Flask) -> None:
+    with fresh(app):
+        for name in ("root", "admin"):
+            accounts.create(name, "correct horse battery", Role.ADMINISTRATOR)
+
+    def invite() -> object:
+        return invitations.create_invitation(Role.ADMINISTRATOR, None, "", actor=find("root"))
+
+    def demote() -> object:
+        accounts.set_role(find("root"), Role.MEMBER)
+        return None
+
+    at_once(app, invite, demote, invite)
+    with fresh(app):
+        assert not find("root").is_administrator
+        assert count(OneTimeLink) == 0
+
+
+def test_code_is_accepted_once(app: Flask) -> None:
+    with fresh(app):
+        alice = find("alice")
+        secret = pyotp.random_base32()
+        update_alice = update(Account).where(Account.id == alice.id)
+        commit_change(update_alice.values(totp_secret=secret, totp_step=1))
+        code = pyotp.TOTP(secret).at(now())
+        recovery = second_factor.renew_recovery_codes(alice)[0]
+    done = at_once(app, *[lambda: second_factor.check(find("alice"), code)] * AT_ONCE)
+    assert sorted(map(bool, done)) == [False] * (AT_ONCE - 1) + [True]
+    used = at_once(app, *[lambda: second_factor.use_recovery_code(find("alice"), recovery)] * 4)
+    assert sorted(map(bool, used)) == [False] * 3 + [True]
+
+
+@pytest.mark.parametrize("_round", range(ROUNDS))
+def test_codes_and_links_that_replace_others_are_of_one_kind(_round: int, app: Flask) -> None:
+    def renew() -> object:
+        return second_factor.renew_recovery_codes(find("alice"))
+
+    def reset() -> object:
+        return invitations.create_reset_link(find("alice"))
+
+    at_once(app, renew, reset, renew, reset)
+    with fresh(app):
+        assert count(RecoveryCode) == second_factor.RECOVERY_CODES
+        assert count(OneTimeLink) == 1
+        db.session.execute(delete(OneTimeLink))
+        db.session.commit()
+
+
+def test_password_is_reset_once(app: Flask) -> None:
+    with fresh(app):
+        _, token = invitations.create_reset_link(find("alice"))
+
+    def reset(number: int) -> str:
+        return invitations.reset_password(token, f"correct horse {number}").password_hash
+
+    done = at_once(app, *(lambda one=one: reset(one) for one in range(AT_ONCE)))
+    kept = [one for one in done if one is not None]
+    with fresh(app):
+        assert kept == [find("alice").password_hash]
