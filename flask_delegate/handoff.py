@@ -46,7 +46,7 @@ class Handoff:
         backends ``stream`` and ``xsendfile`` do not limit.
     :param size: an object's size in bytes, where the view knows it; not needed for a file.
     :param etag: an object's ETag, as the store gave it, where the view knows it; not needed for a
-        file. With it, ``If-Range`` works; with both, ``HEAD`` does not wait for the store.
+        file. With both, ``HEAD`` does not wait for the store.
     :raises ValueError: for a number out of range, or a policy or an ETag that is not one line of
         ASCII.
     """

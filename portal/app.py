@@ -71,7 +71,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.secret_key = _secret_key(app.config["SECRET_KEY_FILE"], folder)
     app.session_interface = SessionInterface()
     database.init_app(app, folder / "portal.db")
-    shared_key.check(app)
+    shared_key.check(app, store)
     throttle.init_app(app, folder / "throttle.db")
     _prepare_storage(app, folder, store)
     app.wsgi_app = Room(app)  # type: ignore[method-assign]
@@ -98,8 +98,14 @@ def _secret_key(shared: str | None, folder: Path) -> bytes:
 
 def _prepare_storage(app: Flask, folder: Path, store: Store | None) -> None:
     reserve, incoming = app.config["DISK_RESERVE"], folder / "incoming"
-    storage = _bucket(store, Incoming(incoming, reserve)) if store else None
-    storage = storage or Disk(folder / "files", incoming, reserve)
+    storage: Storage = Disk(folder / "files", incoming, reserve)
+    if store:
+        if next(storage.all_keys(), None):
+            raise SettingError(
+                f"PORTAL_STORE is set, and {folder / 'files'} still has the content of files. Copy"
+                " it into the bucket, and move that folder away: see docs/portal/store.md."
+            )
+        storage = _bucket(store, Incoming(incoming, reserve))
     storage.prepare()
     app.extensions["portal.storage"] = storage
     ballast.init_app(app, folder)

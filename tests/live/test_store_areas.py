@@ -207,12 +207,15 @@ def test_a_download_is_resumed_only_where_nothing_has_changed(served: Served) ->
         (known, served.etag, 206),
         (known, '"stale"', 200),
         (known, modified, 200),
-        ("", served.etag, 200),
-        ("", '"stale"', 200),
+        ("", served.etag, 206),
+        # What the view does not know, the store compares: it cannot send the whole then.
+        ("", '"stale"', 412),
+        ("", modified, 200),
     ):
         reply = served.ask(options=options, Range="bytes=100-", If_Range=condition)
         assert (options, condition, reply.status) == (options, condition, status)
-        assert reply.body == CONTENT[100 if status == 206 else 0 :]
+        if status != 412:
+            assert reply.body == CONTENT[100 if status == 206 else 0 :]
 
 
 def test_a_download_is_not_resumed_with_another_object(served: Served) -> None:

@@ -8,6 +8,7 @@ the hand-off's id with the token as its key.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from wsgiref.types import WSGIEnvironment
@@ -18,6 +19,7 @@ from ...stores.sigv4 import SIGNATURE
 from .. import codec, signing
 
 _VALUE = "[A-Za-z0-9._~%/-]*"
+_STRONG = re.compile(r'"[\x21\x23-\x7e]{1,200}"')
 _PROOF = codec.Field("k", "", "[0-9a-f]{40}", required=True)
 WHOLE = codec.Field("nr", "DELEGATE_NR", "1")
 """Is there where a part must not be sent, although the client asks for one."""
@@ -53,18 +55,19 @@ def must_be_whole(file: StoredObject, environ: WSGIEnvironment) -> bool:
 
     Stores do not look at ``If-Range``; and what some send of several parts has a type of its own.
     """
-    wanted = environ.get("HTTP_IF_RANGE")
-    is_other = wanted is not None and wanted != file.etag
+    is_other = "HTTP_IF_RANGE" in environ and not any(must_be_same(file, environ))
     return is_other or "," in environ.get("HTTP_RANGE", "")
 
 
 def must_be_same(file: StoredObject, environ: WSGIEnvironment) -> Iterator[str]:
     """Yield the ETag that the object must have for a part of it to be sent, if it must.
 
-    The store refuses the part with 412 where what the view knows is out of date.
+    It is the one that ``If-Range`` names, unless the view knows that the object has another one.
+    The store refuses the part with 412 where it has another one after all.
     """
-    if file.etag and "HTTP_RANGE" in environ and environ.get("HTTP_IF_RANGE") == file.etag:
-        yield file.etag
+    wanted = environ.get("HTTP_IF_RANGE", "")
+    if "HTTP_RANGE" in environ and _STRONG.fullmatch(wanted) and file.etag in (None, wanted):
+        yield wanted
 
 
 def condition(token: str) -> str:

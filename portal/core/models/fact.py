@@ -12,6 +12,9 @@ OLDEST_CODE = "oldest code"
 SECRET_KEY = "secret key"  # noqa: S105  (a name)
 """What proves that a host has the key of the others: see :mod:`portal.core.shared_key`."""
 
+BUCKET = "bucket"
+"""Where the hosts keep the content of files, if in an object store."""
+
 
 class Fact(Base):
     """A fact about this database."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from flask import Flask
 
 from flask_delegate.stores.sigv4 import StoreKeys
 from portal.core import stores
 from portal.core.setting_checks import SettingError
+from tests.support import bucket
+from tests.support.portal import prepare, signed_in, upload
 
 PLACE = {"endpoint": "http://10.0.0.5:8333", "bucket": "portal", "prefix": "a/"}
 
@@ -79,3 +83,30 @@ def test_keys_that_others_may_read_are_refused(keys: Path) -> None:
 def test_keys_without_a_store_are_refused(keys: Path) -> None:
     with pytest.raises(SettingError, match="no store is used"):
         configured(None, str(keys))
+
+
+def test_files_that_are_still_on_disk_are_not_forgotten(
+    keys: Path, data: Path, make_app: Callable[..., Flask]
+) -> None:
+    app = make_app()
+    prepare(app)
+    alice = signed_in(app, "alice")
+    with_store = {"STORE": PLACE, "STORE_KEYS_FILE": str(keys)}
+    if not bucket.found():
+        upload(alice, "a.txt", b"a")
+        with pytest.raises(SettingError, match="still has the content of files"):
+            make_app(**with_store)
+        (data / "files").rename(data / "files.old")
+    assert make_app(**with_store).extensions["portal.storage"].incoming == data / "incoming"
+
+
+@pytest.mark.postgresql("several hosts share it")
+def test_hosts_with_one_database_have_one_bucket(
+    keys: Path, make_app: Callable[..., Flask]
+) -> None:
+    prepare(make_app())
+    with_store = {"STORE": PLACE, "STORE_KEYS_FILE": str(keys)}
+    for endpoint in ("http://10.0.0.5:8333", "http://10.0.0.6:8333"):  # the same, by another way
+        make_app(**{**with_store, "STORE": {**PLACE, "endpoint": endpoint}})
+    with pytest.raises(SettingError, match="/portal/b/ here, and /portal/a/ on the other hosts"):
+        make_app(**{**with_store, "STORE": {**PLACE, "prefix": "b/"}})

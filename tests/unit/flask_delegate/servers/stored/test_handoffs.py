@@ -95,7 +95,9 @@ def test_the_guards_pattern_is_that_of_what_is_made(make_app: Factory) -> None:
     ("etag", "wanted", "whole"),
     [
         (None, None, False),
-        (None, '"x"', True),
+        (None, '"x"', False),
+        (None, 'W/"x"', True),
+        (None, f'"{"x" * 201}"', True),
         ("x", '"x"', False),
         ('"x"', '"x"', False),
         ("x", '"y"', True),
@@ -117,7 +119,7 @@ def test_a_part_is_sent_where_the_view_knows_that_nothing_has_changed(
     assert (WHOLE in response.headers) is whole
     # What the view knows may be out of date: the store compares it, too.
     is_compared = wanted is not None and not whole
-    assert values.get("x-im") == ('"x"' if is_compared else None)
+    assert values.get("x-im") == (wanted if is_compared else None)
     assert response.headers.get("X-Flask-Delegate-If-Match") == values.get("x-im")
 
 
