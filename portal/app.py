@@ -21,7 +21,7 @@ from portal.storage import ballast
 from portal.storage.base import Storage
 from portal.storage.disk import Disk
 from portal.storage.incoming import Incoming
-from portal.storage.parts import Parts
+from portal.storage.parts import Mirror, Parts
 from portal.tus.method_override import MethodOverride
 from portal.web import (
     activity,
@@ -98,6 +98,7 @@ def _secret_key(shared: str | None, folder: Path) -> bytes:
 
 def _prepare_storage(app: Flask, folder: Path, store: Store | None) -> None:
     reserve, incoming = app.config["DISK_RESERVE"], folder / "incoming"
+    mirror: Mirror | None = None
     storage: Storage = Disk(folder / "files", incoming, reserve)
     if store:
         if next(storage.all_keys(), None):
@@ -105,23 +106,24 @@ def _prepare_storage(app: Flask, folder: Path, store: Store | None) -> None:
                 f"PORTAL_STORE is set, and {folder / 'files'} still has the content of files. Copy"
                 " it into the bucket, and move that folder away: see docs/portal/store.md."
             )
-        storage = _bucket(store, Incoming(incoming, reserve))
+        storage, mirror = _bucket(store, Incoming(incoming, reserve))
     storage.prepare()
     app.extensions["portal.storage"] = storage
     ballast.init_app(app, folder)
-    app.extensions["portal.parts"] = Parts(storage.incoming, reserve)
+    app.extensions["portal.parts"] = Parts(storage.incoming, reserve, mirror)
 
 
-def _bucket(store: Store, incoming: Incoming) -> Storage:
+def _bucket(store: Store, incoming: Incoming) -> tuple[Storage, Mirror]:
     """Return the storage in a store; who has none need not install what asks it."""
     try:
-        from portal.storage.bucket import Bucket
+        from portal.storage.bucket import Bucket, PieceMirror
     except ImportError as error:
         raise SettingError(
             f"PORTAL_STORE needs the package boto3, which cannot be imported ({error}). Install the"
             " dependency group 'store'."
         ) from error
-    return Bucket(store, incoming)
+    bucket = Bucket(store, incoming)
+    return bucket, PieceMirror(bucket)
 
 
 def _set_up_delegate(app: Flask, folder: Path, store: Store | None) -> None:

@@ -15,6 +15,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache, cached_property
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -37,7 +38,7 @@ _MOST_PARTS = 9_000  # S3 has 10,000
 _TRIAL = 1.5
 """Seconds that the store may take for a trial."""
 _MISSING = {"404", "NoSuchKey", "NotFound"}
-_ASIDE = "unclaimed"
+_ASIDE, _PARTS = "unclaimed", "parts"
 _lock = Lock()
 
 
@@ -106,15 +107,47 @@ class Bucket(Storage):
 
     def all_keys(self) -> Iterator[str]:
         """See :class:`Storage`."""
+        for name in self.names():
+            key = name.rpartition("/")[2]
+            if is_key(key) and name == self.path(key):
+                yield key
+
+    def names(self, start: str = "") -> Iterator[str]:
+        """Yield the names of all objects that begin so, in order.
+
+        :raises StoreAwayError: if the store does not answer.
+        """
         pages = self._client.get_paginator("list_objects_v2")
-        place = {"Bucket": self._store.bucket, "Prefix": self._store.prefix}
+        place = {"Bucket": self._store.bucket, "Prefix": f"{self._store.prefix}{start}"}
         with _naming_absence():
             for page in pages.paginate(**place):
                 for found in page.get("Contents", ()):
-                    name = found["Key"].removeprefix(self._store.prefix)
-                    key = name.rpartition("/")[2]
-                    if is_key(key) and name == self.path(key):
-                        yield key
+                    yield found["Key"].removeprefix(self._store.prefix)
+
+    def put_bytes(self, name: str, content: bytes) -> None:
+        """Store an object by its name.
+
+        :raises StoreAwayError: if the store does not take it.
+        """
+        checksum = _coded(hashlib.sha256(content).digest())
+        with _naming_absence():
+            self._client.put_object(**self._at(name), Body=content, ChecksumSHA256=checksum)
+
+    def get_bytes(self, name: str) -> bytes:
+        """Return an object by its name.
+
+        :raises StoreAwayError: if the store does not answer.
+        """
+        with _naming_absence():
+            return bytes(self._client.get_object(**self._at(name))["Body"].read())
+
+    def delete_name(self, name: str) -> None:
+        """Delete an object by its name, if it is there.
+
+        :raises StoreAwayError: if the store does not answer.
+        """
+        with _naming_absence():
+            self._client.delete_object(**self._at(name))
 
     @contextmanager
     def open(self, key: str) -> Iterator[_Reader]:
@@ -227,6 +260,50 @@ class Bucket(Storage):
                 verify=self._store.ca_file or None,
                 config=config,
             )
+
+
+class PieceMirror:
+    """Pieces of unfinished uploads in a bucket, each an object that its place is the name of.
+
+    Two hosts may have stored overlapping ones, where a client went on before the first gave up.
+    """
+
+    def __init__(self, bucket: Bucket) -> None:
+        self._bucket = bucket
+
+    def put(self, key: str, path: Path, start: int, end: int) -> None:
+        """See :class:`.parts.Mirror`."""
+        with path.open("rb") as file:
+            file.seek(start)
+            while start < end:
+                piece = file.read(min(_PIECE, end - start))
+                self._bucket.put_bytes(f"{_PARTS}/{key}/{start}-{start + len(piece)}", piece)
+                start += len(piece)
+
+    def fetch(self, key: str, start: int, end: int) -> Iterator[bytes]:
+        """See :class:`.parts.Mirror`."""
+        ends: dict[int, int] = {}
+        for name in self._bucket.names(f"{_PARTS}/{key}/"):
+            begins, _, ends_at = name.rpartition("/")[2].partition("-")
+            ends[int(begins)] = max(int(ends_at), ends.get(int(begins), 0))
+        while start < end and start in ends:
+            piece = self._bucket.get_bytes(f"{_PARTS}/{key}/{start}-{ends[start]}")
+            yield piece[: end - start]
+            start = ends[start]
+
+    def forget(self, key: str) -> None:
+        """See :class:`.parts.Mirror`."""
+        for name in list(self._bucket.names(f"{_PARTS}/{key}/")):
+            self._bucket.delete_name(name)
+
+    def all_uploads(self) -> Iterator[str]:
+        """See :class:`.parts.Mirror`."""
+        last = ""
+        for name in self._bucket.names(f"{_PARTS}/"):
+            key = name.split("/")[1]
+            if is_key(key) and key != last:
+                last = key
+                yield key
 
 
 class _Reader:

@@ -1,9 +1,14 @@
-"""What has arrived of unfinished uploads, on disk."""
+"""What has arrived of unfinished uploads, on disk; and where several hosts need it, in a bucket.
+
+Each host writes into a file of its own. What it acknowledges is copied to a mirror first, and
+another host fetches from there what its file lacks.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
+import logging
 import os
 import secrets
 import time
@@ -11,10 +16,11 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from flask import current_app
 
+from .base import StoreAwayError
 from .incoming import (
     Allowance,
     IncomingFile,
@@ -28,8 +34,11 @@ from .incoming import (
 if TYPE_CHECKING:
     from hashlib import _Hash
 
+logger = logging.getLogger(__name__)
+
 _PATIENCE = 0.2
 """Seconds for another request: one that only asks how much is there is done by then."""
+_TRUSTED = "user.acknowledged"
 _MOST_HASHES = 256
 _hashes: OrderedDict[Path, tuple[int, _Hash]] = OrderedDict()
 """The sizes and hashes of the parts that this process added to last."""
@@ -43,19 +52,21 @@ class PartFile(IncomingFile):
     """What is there of an upload, to add to; locked until it is closed.
 
     :param length: bytes that it will have in all; more cannot be written.
+    :param mirror: where other hosts find what is acknowledged, if there are any.
     :raises FileNotFoundError: if it is not there any more.
     :raises PartLockedError: if another request has it open.
     """
 
-    def __init__(self, path: Path, length: int, reserve: int) -> None:
+    def __init__(self, path: Path, length: int, reserve: int, mirror: Mirror | None = None) -> None:
         super().__init__(path, reserve, mode="r+b")
+        self._mirror, self._key = mirror, path.name
         self._is_hashed = False
         try:
             self._lock()
         except BaseException:
             self.close()
             raise
-        self.size = self.seek(0, os.SEEK_END)
+        self.size = self._mirrored = self.seek(0, os.SEEK_END)
         self._length = length
         self._allowance = Allowance(length - self.size)
         # What came in another request was hashed there.
@@ -91,11 +102,47 @@ class PartFile(IncomingFile):
         self._is_hashed = size == 0
         self._hash = hashlib.sha256()
 
+    def settle(self, acknowledged: int) -> None:
+        """Have it hold what was acknowledged: cut off what is more, fetch what is missing.
+
+        Where that is lost, less stays.
+
+        :raises StoreAwayError: if the mirror does not answer.
+        """
+        if self._mirror is None:
+            self.cut(acknowledged)
+            return
+        # What this host has not acknowledged itself may be what a power cut has left of it.
+        self.cut(min(acknowledged, self._trusted()))
+        if self.size < acknowledged:
+            for piece in self._mirror.fetch(self._key, self.size, acknowledged):
+                self.write(piece)
+        self._mirrored = self.size
+        self._trust(self.size)
+
     def sync(self) -> int:
-        """Write what has arrived through to the disk, and return how much that is."""
+        """Write what has arrived through to the disk and the mirror; return how much that is.
+
+        :raises StoreAwayError: if the mirror does not take it.
+        """
         with naming_full_disk():
             os.fdatasync(self.fileno())
+        if self._mirror and self.size > self._mirrored:
+            self._mirror.put(self._key, self.path, self._mirrored, self.size)
+            self._mirrored = self.size
+            self._trust(self.size)
         return self.size
+
+    def _trusted(self) -> int:
+        """Return how much of the file is what was acknowledged: nothing, if nobody can tell."""
+        try:
+            return int(os.getxattr(self.fileno(), _TRUSTED))
+        except OSError:
+            return 0
+
+    def _trust(self, size: int) -> None:
+        with suppress(OSError):  # a file system without such attributes
+            os.setxattr(self.fileno(), _TRUSTED, str(size).encode())
 
     def _try_to_lock(self) -> bool:
         try:
@@ -120,13 +167,40 @@ def current_parts() -> Parts:
     return cast("Parts", current_app.extensions["portal.parts"])
 
 
+class Mirror(Protocol):
+    """Where hosts find what others have acknowledged of an upload."""
+
+    def put(self, key: str, path: Path, start: int, end: int) -> None:
+        """Store a part of a file.
+
+        :raises StoreAwayError: if it cannot be stored.
+        """
+
+    def fetch(self, key: str, start: int, end: int) -> Iterator[bytes]:
+        """Yield what is there from one place up to another, as far as there is no gap.
+
+        :raises StoreAwayError: if the store does not answer.
+        """
+
+    def forget(self, key: str) -> None:
+        """Delete all that there is of an upload.
+
+        :raises StoreAwayError: if the store does not answer.
+        """
+
+    def all_uploads(self) -> Iterator[str]:
+        """Yield the keys of uploads of which there is something."""
+
+
 class Parts:
     """The folder of unfinished uploads, below the one where others arrive.
 
     :param reserve: bytes that are to stay free on the disk.
+    :param mirror: where other hosts find what is acknowledged, if there are any.
     """
 
-    def __init__(self, incoming: Path, reserve: int) -> None:
+    def __init__(self, incoming: Path, reserve: int, mirror: Mirror | None = None) -> None:
+        self._mirror = mirror
         self._incoming = incoming
         self._folder = incoming / "parts"
         self._reserve = reserve
@@ -152,7 +226,17 @@ class Parts:
         :raises FileNotFoundError: if it is not there.
         :raises PartLockedError: if another request has it open.
         """
-        return PartFile(self._folder / key, length, self._reserve)
+        return PartFile(self._folder / key, length, self._reserve, self._mirror)
+
+    def resume(self, key: str, length: int) -> PartFile:
+        """Open an upload to add to it, also one that began at another host: see :meth:`open`.
+
+        :meth:`PartFile.settle` fetches what that has.
+        """
+        if self._mirror and not (self._folder / key).exists():
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            (self._folder / key).touch(mode=0o600)
+        return self.open(key, length)
 
     def take_over(self, part: PartFile) -> None:
         """Have a store take over what is complete; it stays here until it is removed."""
@@ -184,13 +268,23 @@ class Parts:
                 yield
 
     def forget(self, key: str) -> None:
-        """Delete an upload, even one that a request adds to: it goes with that request's end."""
+        """Delete an upload, even one that a request adds to: it goes with that request's end.
+
+        What cannot be deleted from the mirror is out of reach, and is deleted by a clean-up.
+        """
         (self._folder / key).unlink(missing_ok=True)
+        if self._mirror:
+            try:
+                self._mirror.forget(key)
+            except StoreAwayError:
+                logger.exception("no longer needed, but left in the store: %s", key)
 
     def abandoned(self) -> Iterator[str]:
-        """Yield the keys of uploads that nobody added to for a day."""
+        """Yield the keys of uploads that nobody added to for a day, or that are in the mirror."""
         with suppress(FileNotFoundError):
             for path in self._folder.iterdir():
                 with suppress(FileNotFoundError):
                     if is_key(path.name) and is_abandoned(path):
                         yield path.name
+        if self._mirror:
+            yield from self._mirror.all_uploads()

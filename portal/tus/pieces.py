@@ -50,12 +50,12 @@ def opened(upload: Upload) -> PartFile:
     """
     upload_id = upload.id
     try:
-        part = current_parts().open(upload.part_key, upload.size)
+        part = current_parts().resume(upload.part_key, upload.size)
     except FileNotFoundError:
         _read_again(upload_id)
         raise
     try:
-        part.cut(_read_again(upload_id).arrived)  # another request may have noted more
+        part.settle(_read_again(upload_id).arrived)  # another request may have noted more
     except BaseException:
         part.close()
         raise

@@ -21,6 +21,8 @@ from portal.core.database import db
 from portal.core.models import StoredFile
 from portal.storage import bucket as bucket_storage
 from portal.storage.content import current_storage
+from portal.storage.parts import Parts
+from portal.tus import uploads
 from tests.support.portal import prepare, signed_in, upload
 from tests.support.stored import contents
 from tests.support.stores import RunningStore, seaweedfs
@@ -204,8 +206,8 @@ def test_a_store_that_is_gone_is_told_and_changes_nothing(
         public_id = db.session.scalars(select(StoredFile.public_id)).one()
     answer = alice.get(f"/files/{public_id}")
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "60")
-    # What has arrived stays: asking for it tries to finish it.
-    assert tus.send("HEAD", url).status_code == 503
+    # Nothing is taken for arrived that another host could not go on with.
+    assert tus.send("HEAD", url).headers["Upload-Offset"] == "3"
     assert failing(stored_app.test_client().get("/healthz")) == ["storage"]
 
 
@@ -242,3 +244,65 @@ def test_commands_know_the_bucket(
     done = runner.invoke(args=["portal", "check"])
     assert done.exit_code == 1
     assert done.output.startswith("Error: The store of the files: it does not answer")
+
+
+def other_host(app: Flask, folder: Path) -> Flask:
+    """Return a portal with the same database and bucket, and another folder for what arrives."""
+    parts = app.extensions["portal.parts"]
+    folder.mkdir()
+    app.extensions["portal.parts"] = Parts(folder, 0, parts._mirror)
+    return app
+
+
+def test_an_upload_goes_on_at_another_host(
+    stored_app: Flask, alice: FlaskClient, store: RunningStore, tmp_path: Path
+) -> None:
+    """Each piece at another one than the one before, and at last at the first again."""
+    tus, sent = Tus(alice), 0
+    first = stored_app.extensions["portal.parts"]
+    url = tus.begin(len(LARGE), filename="moved.bin")
+    ends = [3_000_000, 3_000_001, 12_000_000, 12_500_000, len(LARGE)]
+    for number, end in enumerate(ends):
+        assert tus.send("HEAD", url).headers["Upload-Offset"] == str(sent)
+        assert tus.add(url, sent, LARGE[sent:end]).status_code == 204
+        sent = end
+        other_host(stored_app, tmp_path / f"host{number}")
+        if number == 3:
+            stored_app.extensions["portal.parts"] = first
+    check_same(stored_app, store)
+    assert rows(stored_app)["moved.bin"][1:] == (len(LARGE), hashlib.sha256(LARGE).hexdigest())
+
+
+def test_what_a_host_did_not_acknowledge_is_fetched(
+    stored_app: Flask, alice: FlaskClient, store: RunningStore, tmp_path: Path
+) -> None:
+    first = stored_app.extensions["portal.parts"]
+    tus = Tus(alice)
+    url = tus.begin(9, filename="a.txt")
+    assert tus.add(url, 0, b"abc").status_code == 204
+    (part,) = first._folder.iterdir()
+    with part.open("ab") as file:  # what a power cut has left
+        file.write(bytes(3))
+    other_host(stored_app, tmp_path / "host")
+    assert tus.add(url, 3, b"de").status_code == 204
+    stored_app.extensions["portal.parts"] = first
+    assert tus.send("HEAD", url).headers["Upload-Offset"] == "5"
+    assert tus.add(url, 5, b"fghi").status_code == 204
+    assert objects(store)[rows(stored_app)["a.txt"][0]] == b"abcdefghi"
+    check_same(stored_app, store)
+
+
+def test_pieces_of_cancelled_uploads_leave_the_bucket(
+    stored_app: Flask, alice: FlaskClient, store: RunningStore
+) -> None:
+    tus = Tus(alice)
+    url = tus.begin(9, filename="a.txt")
+    assert tus.add(url, 0, b"abc").status_code == 204
+    assert len(objects(store)) == 1
+    assert tus.send("DELETE", url).status_code == 204
+    assert objects(store) == {}
+    with stored_app.app_context():
+        mirror = stored_app.extensions["portal.parts"]._mirror
+        mirror.put("0" * 32, Path(__file__), 0, 10)  # of an upload that nobody has
+        assert uploads.remove_orphans() == 1
+    assert objects(store) == {}
