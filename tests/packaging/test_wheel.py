@@ -30,7 +30,7 @@ assert_delegated(app.test_client().get("/a"), "a.txt")
 
 # Interpreters that a machine may have beside the one that runs the tests.
 OTHERS = ("python3.12", "python3.13", "python3.14")
-TESTS = ("pytest", "pytest-timeout", "hypothesis", "h2")
+TESTS = ("pytest", "pytest-timeout", "hypothesis", "h2", "botocore")
 
 
 def run(*command: str | Path, cwd: Path | None = None) -> str:
