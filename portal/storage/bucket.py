@@ -11,6 +11,7 @@ import base64
 import errno
 import hashlib
 import io
+import json
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -28,6 +29,7 @@ from flask_delegate.stores.store import CONNECT, Store
 
 from .base import Kept, Storage, StoreAwayError
 from .incoming import Incoming, IncomingFile, is_key
+from .parts import Piece
 
 _IDLE = 20
 """Seconds that the store may be silent."""
@@ -66,13 +68,14 @@ class Bucket(Storage):
 
     def keep_all(self, incoming: Sequence[IncomingFile]) -> Sequence[str]:
         """See :class:`Storage`."""
-        keys = [secrets.token_hex(16) for _ in incoming]
+        keys: list[str] = []
         try:
-            for key, file in zip(keys, incoming, strict=True):
-                self._put(key, file)
+            for file in incoming:
+                keys.append(secrets.token_hex(16))
+                self._put(keys[-1], file)
         except BaseException:
-            for key in keys:
-                with suppress(OSError):
+            with suppress(OSError):  # where one cannot be deleted, the others would wait as long
+                for key in keys:
                     self.delete(key)
             raise
         # Not before: it may be locked until it is closed.
@@ -133,13 +136,18 @@ class Bucket(Storage):
         with _naming_absence():
             self._client.put_object(**self._at(name), Body=content, ChecksumSHA256=checksum)
 
-    def get_bytes(self, name: str) -> bytes:
-        """Return an object by its name.
+    def get_bytes(self, name: str) -> bytes | None:
+        """Return an object by its name, or none if it is not there.
 
         :raises StoreAwayError: if the store does not answer.
         """
         with _naming_absence():
-            return bytes(self._client.get_object(**self._at(name))["Body"].read())
+            try:
+                return bytes(self._client.get_object(**self._at(name))["Body"].read())
+            except ClientError as error:
+                if error.response["Error"]["Code"] in _MISSING:
+                    return None
+                raise
 
     def delete_name(self, name: str) -> None:
         """Delete an object by its name, if it is there.
@@ -262,34 +270,49 @@ class Bucket(Storage):
             )
 
 
-class PieceMirror:
-    """Pieces of unfinished uploads in a bucket, each an object that its place is the name of.
+def _name(key: str, piece: Piece) -> str:
+    return f"{_PARTS}/{key}/{piece.start}-{piece.end}-{piece.nonce}"
 
-    Two hosts may have stored overlapping ones, where a client went on before the first gave up.
+
+class PieceMirror:
+    """Pieces of unfinished uploads in a bucket, and for each length that was acknowledged a list.
+
+    Two hosts may have stored pieces of the same place, where a client went on before the first gave
+    up, or one that failed: only those on the list count.
     """
 
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
 
-    def put(self, key: str, path: Path, start: int, end: int) -> None:
+    def put(self, key: str, path: Path, start: int, end: int) -> Iterator[Piece]:
         """See :class:`.parts.Mirror`."""
         with path.open("rb") as file:
             file.seek(start)
             while start < end:
-                piece = file.read(min(_PIECE, end - start))
-                self._bucket.put_bytes(f"{_PARTS}/{key}/{start}-{start + len(piece)}", piece)
-                start += len(piece)
+                content = file.read(min(_PIECE, end - start))
+                piece = Piece(start, start + len(content), secrets.token_hex(8))
+                self._bucket.put_bytes(_name(key, piece), content)
+                start = piece.end
+                yield piece
 
-    def fetch(self, key: str, start: int, end: int) -> Iterator[bytes]:
+    def note(self, key: str, chain: Sequence[Piece]) -> None:
         """See :class:`.parts.Mirror`."""
-        ends: dict[int, int] = {}
-        for name in self._bucket.names(f"{_PARTS}/{key}/"):
-            begins, _, ends_at = name.rpartition("/")[2].partition("-")
-            ends[int(begins)] = max(int(ends_at), ends.get(int(begins), 0))
-        while start < end and start in ends:
-            piece = self._bucket.get_bytes(f"{_PARTS}/{key}/{start}-{ends[start]}")
-            yield piece[: end - start]
-            start = ends[start]
+        noted = json.dumps(chain).encode()
+        self._bucket.put_bytes(f"{_PARTS}/{key}/at-{chain[-1].end}", noted)
+
+    def chain(self, key: str, acknowledged: int) -> Sequence[Piece]:
+        """See :class:`.parts.Mirror`."""
+        if not acknowledged:
+            return []
+        noted = self._bucket.get_bytes(f"{_PARTS}/{key}/at-{acknowledged}")
+        return [Piece(*one) for one in json.loads(noted)] if noted else []
+
+    def fetch(self, key: str, piece: Piece) -> bytes:
+        """See :class:`.parts.Mirror`."""
+        content = self._bucket.get_bytes(_name(key, piece))
+        if content is None or len(content) != piece.end - piece.start:
+            raise StoreAwayError(f"a piece of the upload {key} is missing")
+        return content
 
     def forget(self, key: str) -> None:
         """See :class:`.parts.Mirror`."""
@@ -352,7 +375,8 @@ def _naming_absence() -> Iterator[None]:
     """Raise :exc:`StoreAwayError` where the store does not do what it is asked for."""
     try:
         yield
-    except (ClientError, BotoCoreError, HTTPError) as error:
+    except (ClientError, BotoCoreError, HTTPError, KeyError) as error:
+        # A KeyError: an answer that lacks what it has to say.
         raise StoreAwayError(_described(error)) from error
 
 

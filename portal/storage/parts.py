@@ -13,10 +13,10 @@ import os
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 from flask import current_app
 
@@ -60,13 +60,14 @@ class PartFile(IncomingFile):
     def __init__(self, path: Path, length: int, reserve: int, mirror: Mirror | None = None) -> None:
         super().__init__(path, reserve, mode="r+b")
         self._mirror, self._key = mirror, path.name
+        self._chain: list[Piece] = []
         self._is_hashed = False
         try:
             self._lock()
         except BaseException:
             self.close()
             raise
-        self.size = self._mirrored = self.seek(0, os.SEEK_END)
+        self.size, self._mirrored = self.seek(0, os.SEEK_END), 0
         self._length = length
         self._allowance = Allowance(length - self.size)
         # What came in another request was hashed there.
@@ -101,6 +102,7 @@ class PartFile(IncomingFile):
         self.size = self.seek(size)
         self._is_hashed = size == 0
         self._hash = hashlib.sha256()
+        self._keep_pieces()
 
     def settle(self, acknowledged: int) -> None:
         """Have it hold what was acknowledged: cut off what is more, fetch what is missing.
@@ -114,10 +116,13 @@ class PartFile(IncomingFile):
             return
         # What this host has not acknowledged itself may be what a power cut has left of it.
         self.cut(min(acknowledged, self._trusted()))
-        if self.size < acknowledged:
-            for piece in self._mirror.fetch(self._key, self.size, acknowledged):
-                self.write(piece)
-        self._mirrored = self.size
+        self._chain = list(self._mirror.chain(self._key, acknowledged))
+        for piece in self._chain:
+            if piece.end > self.size:
+                self.write(self._mirror.fetch(self._key, piece)[self.size - piece.start :])
+        self._keep_pieces()
+        with naming_full_disk():
+            os.fdatasync(self.fileno())
         self._trust(self.size)
 
     def sync(self) -> int:
@@ -128,10 +133,17 @@ class PartFile(IncomingFile):
         with naming_full_disk():
             os.fdatasync(self.fileno())
         if self._mirror and self.size > self._mirrored:
-            self._mirror.put(self._key, self.path, self._mirrored, self.size)
+            more = list(self._mirror.put(self._key, self.path, self._mirrored, self.size))
+            self._mirror.note(self._key, [*self._chain, *more])
+            self._chain += more
             self._mirrored = self.size
             self._trust(self.size)
         return self.size
+
+    def _keep_pieces(self) -> None:
+        """Forget which pieces there are of what was cut off."""
+        self._chain = [piece for piece in self._chain if piece.end <= self.size]
+        self._mirrored = self._chain[-1].end if self._chain else 0
 
     def _trusted(self) -> int:
         """Return how much of the file is what was acknowledged: nothing, if nobody can tell."""
@@ -167,17 +179,40 @@ def current_parts() -> Parts:
     return cast("Parts", current_app.extensions["portal.parts"])
 
 
+class Piece(NamedTuple):
+    """A piece of an upload, in a mirror.
+
+    :param nonce: tells it from others of the same place, which nobody may have acknowledged.
+    """
+
+    start: int
+    end: int
+    nonce: str
+
+
 class Mirror(Protocol):
     """Where hosts find what others have acknowledged of an upload."""
 
-    def put(self, key: str, path: Path, start: int, end: int) -> None:
-        """Store a part of a file.
+    def put(self, key: str, path: Path, start: int, end: int) -> Iterator[Piece]:
+        """Store a part of a file, and yield its pieces. They count when they are noted.
 
         :raises StoreAwayError: if it cannot be stored.
         """
 
-    def fetch(self, key: str, start: int, end: int) -> Iterator[bytes]:
-        """Yield what is there from one place up to another, as far as there is no gap.
+    def note(self, key: str, chain: Sequence[Piece]) -> None:
+        """Note of which pieces an upload consists up to their end, before that is acknowledged.
+
+        :raises StoreAwayError: if it cannot be stored.
+        """
+
+    def chain(self, key: str, acknowledged: int) -> Sequence[Piece]:
+        """Return the pieces of which what was acknowledged consists; none if that is not known.
+
+        :raises StoreAwayError: if the store does not answer.
+        """
+
+    def fetch(self, key: str, piece: Piece) -> bytes:
+        """Return the content of a piece.
 
         :raises StoreAwayError: if the store does not answer.
         """
@@ -234,9 +269,17 @@ class Parts:
         :meth:`PartFile.settle` fetches what that has.
         """
         if self._mirror and not (self._folder / key).exists():
-            self._folder.mkdir(mode=0o700, exist_ok=True)
-            (self._folder / key).touch(mode=0o600)
+            if not self._incoming.is_dir():  # such as a disk that is not mounted
+                raise StoreAwayError(f"there is no folder {self._incoming}")
+            with naming_full_disk():
+                self._folder.mkdir(mode=0o700, exist_ok=True)
+                (self._folder / key).touch(mode=0o600)
         return self.open(key, length)
+
+    @property
+    def are_shared(self) -> bool:
+        """Whether other hosts may add to the same uploads."""
+        return self._mirror is not None
 
     def take_over(self, part: PartFile) -> None:
         """Have a store take over what is complete; it stays here until it is removed."""

@@ -15,7 +15,7 @@ from portal.files.uploads import file_of, remove_content
 from portal.sharing import room
 from portal.storage.content import current_storage
 from portal.storage.incoming import OverAllowanceError
-from portal.storage.parts import PartFile, current_parts
+from portal.storage.parts import PartFile, PartLockedError, current_parts
 
 from .headers import Checksum, folders_of
 
@@ -178,12 +178,18 @@ def _note_arrived(part: PartFile, upload_id: int) -> int:
     is_counted = or_(Upload.request_id.is_(None), Upload.arrived >= arrived)
     fits = or_(is_counted, quota.holds(arrived))
     noted = update(Upload).where(Upload.id == upload_id)
+    if current_parts().are_shared:  # another host may have gone on meanwhile
+        noted = noted.where(Upload.arrived <= arrived, Upload.finished_at.is_(None))
     # Who sends nothing does not go on, and holds nothing for longer.
     used_at = case((Upload.arrived < arrived, now()), else_=Upload.used_at)
     if not commit_change(noted.where(fits).values(arrived=arrived, used_at=used_at)):
         upload = db.session.get(Upload, upload_id, populate_existing=True)
         if upload is None:
             raise CancelledError
+        if current_parts().are_shared and upload.finished_at:
+            raise FinishedError
+        if current_parts().are_shared and upload.arrived > arrived:
+            raise PartLockedError
         part.cut(upload.arrived)
         raise quota.QuotaExceededError(db.session.get_one(Account, upload.owner_id))
     return arrived

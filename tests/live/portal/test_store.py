@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from werkzeug.test import TestResponse
 from portal.core.database import db
 from portal.core.models import StoredFile
 from portal.storage import bucket as bucket_storage
+from portal.storage.base import StoreAwayError
 from portal.storage.content import current_storage
 from portal.storage.parts import Parts
 from portal.tus import uploads
@@ -206,8 +208,8 @@ def test_a_store_that_is_gone_is_told_and_changes_nothing(
         public_id = db.session.scalars(select(StoredFile.public_id)).one()
     answer = alice.get(f"/files/{public_id}")
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "60")
-    # Nothing is taken for arrived that another host could not go on with.
-    assert tus.send("HEAD", url).headers["Upload-Offset"] == "3"
+    # What has arrived is known to the store.
+    assert tus.send("HEAD", url).status_code == 503
     assert failing(stored_app.test_client().get("/healthz")) == ["storage"]
 
 
@@ -298,11 +300,55 @@ def test_pieces_of_cancelled_uploads_leave_the_bucket(
     tus = Tus(alice)
     url = tus.begin(9, filename="a.txt")
     assert tus.add(url, 0, b"abc").status_code == 204
-    assert len(objects(store)) == 1
+    assert len(objects(store)) == 2  # a piece, and the list that has it
     assert tus.send("DELETE", url).status_code == 204
     assert objects(store) == {}
     with stored_app.app_context():
         mirror = stored_app.extensions["portal.parts"]._mirror
-        mirror.put("0" * 32, Path(__file__), 0, 10)  # of an upload that nobody has
+        list(mirror.put("0" * 32, Path(__file__), 0, 10))  # of an upload that nobody has
         assert uploads.remove_orphans() == 1
     assert objects(store) == {}
+
+
+def test_what_nobody_acknowledged_is_never_part_of_a_file(
+    stored_app: Flask, alice: FlaskClient, store: RunningStore, tmp_path: Path
+) -> None:
+    """A PATCH that failed at its second piece leaves the first one in the bucket."""
+    tus = Tus(alice)
+    url = tus.begin(len(LARGE), filename="a.bin")
+    first = stored_app.extensions["portal.parts"]
+    puts, is_failing = count(), True
+    really = first._mirror._bucket.put_bytes
+
+    def failing(name: str, content: bytes) -> None:
+        if is_failing and next(puts):
+            raise StoreAwayError("not now")
+        really(name, content)
+
+    first._mirror._bucket.put_bytes = failing
+    assert tus.add(url, 0, bytes(len(LARGE))).status_code == 503
+    is_failing = False
+    assert len(objects(store)) == 1
+    assert tus.send("HEAD", url).headers["Upload-Offset"] == "0"
+    assert tus.add(url, 0, LARGE[:1000]).status_code == 204
+    other_host(stored_app, tmp_path / "host1")
+    assert tus.add(url, 1000, LARGE[1000:5_000_000]).status_code == 204
+    other_host(stored_app, tmp_path / "host2")
+    assert tus.add(url, 5_000_000, LARGE[5_000_000:]).status_code == 204
+    check_same(stored_app, store)
+    assert rows(stored_app)["a.bin"][2] == hashlib.sha256(LARGE).hexdigest()
+
+
+def test_a_host_without_its_folder_deletes_nothing(
+    stored_app: Flask, alice: FlaskClient, store: RunningStore, tmp_path: Path
+) -> None:
+    tus = Tus(alice)
+    url = tus.begin(9, filename="a.txt")
+    assert tus.add(url, 0, b"abc").status_code == 204
+    first = stored_app.extensions["portal.parts"]
+    other_host(stored_app, tmp_path / "host")
+    (tmp_path / "host").rmdir()
+    assert tus.send("HEAD", url).status_code == 503
+    stored_app.extensions["portal.parts"] = first
+    assert tus.add(url, 3, b"defghi").status_code == 204
+    check_same(stored_app, store)
