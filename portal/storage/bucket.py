@@ -12,11 +12,11 @@ import errno
 import hashlib
 import io
 import json
+import os
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache, cached_property
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -284,16 +284,13 @@ class PieceMirror:
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
 
-    def put(self, key: str, path: Path, start: int, end: int) -> Iterator[Piece]:
+    def put(self, key: str, descriptor: int, start: int, end: int) -> Iterator[Piece]:
         """See :class:`.parts.Mirror`."""
-        with path.open("rb") as file:
-            file.seek(start)
-            while start < end:
-                content = file.read(min(_PIECE, end - start))
-                piece = Piece(start, start + len(content), secrets.token_hex(8))
-                self._bucket.put_bytes(_name(key, piece), content)
-                start = piece.end
-                yield piece
+        while start < end and (content := os.pread(descriptor, min(_PIECE, end - start), start)):
+            piece = Piece(start, start + len(content), secrets.token_hex(8))
+            self._bucket.put_bytes(_name(key, piece), content)
+            start = piece.end
+            yield piece
 
     def note(self, key: str, chain: Sequence[Piece]) -> None:
         """See :class:`.parts.Mirror`."""

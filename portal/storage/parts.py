@@ -133,7 +133,7 @@ class PartFile(IncomingFile):
         with naming_full_disk():
             os.fdatasync(self.fileno())
         if self._mirror and self.size > self._mirrored:
-            more = list(self._mirror.put(self._key, self.path, self._mirrored, self.size))
+            more = list(self._mirror.put(self._key, self.fileno(), self._mirrored, self.size))
             self._mirror.note(self._key, [*self._chain, *more])
             self._chain += more
             self._mirrored = self.size
@@ -193,8 +193,10 @@ class Piece(NamedTuple):
 class Mirror(Protocol):
     """Where hosts find what others have acknowledged of an upload."""
 
-    def put(self, key: str, path: Path, start: int, end: int) -> Iterator[Piece]:
-        """Store a part of a file, and yield its pieces. They count when they are noted.
+    def put(self, key: str, descriptor: int, start: int, end: int) -> Iterator[Piece]:
+        """Store a part of an open file, whose name may be gone, and yield its pieces.
+
+        They count when they are noted.
 
         :raises StoreAwayError: if it cannot be stored.
         """

@@ -50,7 +50,10 @@ def fetched(data: Path) -> Path:
     place = settings(data)["STORE"]
     listed = _client().list_objects_v2(Bucket=place["bucket"], Prefix=place["prefix"])
     for found_object in listed.get("Contents", ()):
-        path = folder / found_object["Key"].removeprefix(place["prefix"])
+        name = found_object["Key"].removeprefix(place["prefix"])
+        if name.startswith("parts/"):  # of unfinished uploads
+            continue
+        path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         _client().download_file(place["bucket"], found_object["Key"], str(path))
     return folder

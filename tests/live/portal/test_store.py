@@ -305,7 +305,8 @@ def test_pieces_of_cancelled_uploads_leave_the_bucket(
     assert objects(store) == {}
     with stored_app.app_context():
         mirror = stored_app.extensions["portal.parts"]._mirror
-        list(mirror.put("0" * 32, Path(__file__), 0, 10))  # of an upload that nobody has
+        with Path(__file__).open("rb") as file:
+            list(mirror.put("0" * 32, file.fileno(), 0, 10))  # of an upload that nobody has
         assert uploads.remove_orphans() == 1
     assert objects(store) == {}
 

@@ -378,6 +378,7 @@ def test_what_a_power_cut_has_left_beyond_what_was_noted_is_cut_off(
         assert response.data == b"1234567890"
 
 
+@pytest.mark.disk("puts another one in the place of what writes there")
 def test_piece_is_on_the_disk_before_it_is_noted_and_answered(
     app: Flask, tus: Tus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -690,6 +691,7 @@ def test_parts_that_no_row_names_go(app: Flask, tus: Tus, data: Path) -> None:
             assert all(time.time() - one.stat().st_mtime >= 0 for one in there)
 
 
+@pytest.mark.disk("loses what lies there")
 def test_upload_whose_part_is_lost_is_begun_again(tus: Tus, data: Path) -> None:
     url = tus.begin(10)
     (part,) = unfinished(data)
