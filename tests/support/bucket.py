@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -79,6 +80,7 @@ def _told(store: RunningStore) -> str:
 
 def main() -> None:
     """Run a command with a store."""
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     with tempfile.TemporaryDirectory() as folder, seaweedfs(Path(folder)) as store:
         variables = {**os.environ, _VARIABLE: _told(store)}
         sys.exit(subprocess.run(sys.argv[1:], env=variables, check=False).returncode)
