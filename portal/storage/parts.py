@@ -61,6 +61,7 @@ class PartFile(IncomingFile):
         super().__init__(path, reserve, mode="r+b")
         self._mirror, self._key = mirror, path.name
         self._chain: list[Piece] = []
+        self.acknowledged = 0
         self._is_hashed = False
         try:
             self._lock()
@@ -123,7 +124,13 @@ class PartFile(IncomingFile):
         self._keep_pieces()
         with naming_full_disk():
             os.fdatasync(self.fileno())
-        self._trust(self.size)
+        self.acknowledge()
+
+    def acknowledge(self) -> None:
+        """Have this host trust what it holds, which is acknowledged by now."""
+        self.acknowledged = self.size
+        if self._mirror:
+            self._trust(self.size)
 
     def sync(self) -> int:
         """Write what has arrived through to the disk and the mirror; return how much that is.
@@ -137,7 +144,6 @@ class PartFile(IncomingFile):
             self._mirror.note(self._key, [*self._chain, *more])
             self._chain += more
             self._mirrored = self.size
-            self._trust(self.size)
         return self.size
 
     def _keep_pieces(self) -> None:

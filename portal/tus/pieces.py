@@ -40,6 +40,10 @@ class FinishedError(Exception):
     """Another request has brought the rest of the upload."""
 
 
+_OVERTAKEN = (CancelledError, FinishedError, PartLockedError)
+"""What somebody else did to an upload meanwhile."""
+
+
 def opened(upload: Upload) -> PartFile:
     """Open what has arrived of an upload that is not finished; the caller closes it.
 
@@ -101,7 +105,7 @@ def append(
         if checksum or isinstance(error, OverAllowanceError):
             part.cut(start)
         # On a full disk less of it stays.
-        with suppress(OSError, *AWAY, CancelledError, quota.QuotaExceededError):
+        with suppress(OSError, *AWAY, *_OVERTAKEN, quota.QuotaExceededError):
             _note_arrived(part, upload_id)
         raise
     _note_arrived(part, upload_id)
@@ -179,7 +183,7 @@ def _note_arrived(part: PartFile, upload_id: int) -> int:
     fits = or_(is_counted, quota.holds(arrived))
     noted = update(Upload).where(Upload.id == upload_id)
     if current_parts().are_shared:  # another host may have gone on meanwhile
-        noted = noted.where(Upload.arrived <= arrived, Upload.finished_at.is_(None))
+        noted = noted.where(Upload.arrived == part.acknowledged, Upload.finished_at.is_(None))
     # Who sends nothing does not go on, and holds nothing for longer.
     used_at = case((Upload.arrived < arrived, now()), else_=Upload.used_at)
     if not commit_change(noted.where(fits).values(arrived=arrived, used_at=used_at)):
@@ -188,10 +192,11 @@ def _note_arrived(part: PartFile, upload_id: int) -> int:
             raise CancelledError
         if current_parts().are_shared and upload.finished_at:
             raise FinishedError
-        if current_parts().are_shared and upload.arrived > arrived:
+        if current_parts().are_shared and upload.arrived != part.acknowledged:
             raise PartLockedError
         part.cut(upload.arrived)
         raise quota.QuotaExceededError(db.session.get_one(Account, upload.owner_id))
+    part.acknowledge()
     return arrived
 
 

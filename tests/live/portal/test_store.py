@@ -353,3 +353,27 @@ def test_a_host_without_its_folder_deletes_nothing(
     stored_app.extensions["portal.parts"] = first
     assert tus.add(url, 3, b"defghi").status_code == 204
     check_same(stored_app, store)
+
+
+def test_what_an_overtaken_host_wrote_is_not_taken_for_acknowledged(
+    stored_app: Flask, alice: FlaskClient, store: RunningStore, tmp_path: Path
+) -> None:
+    """Two hosts add to one upload at once: the second one to note it is told to wait."""
+    tus = Tus(alice)
+    url = tus.begin(9, filename="a.txt")
+    first = stored_app.extensions["portal.parts"]
+    note, calls = first._mirror.note, count()
+
+    def overtaken(key: str, chain: Any) -> None:
+        note(key, chain)
+        if next(calls) == 0:
+            other_host(stored_app, tmp_path / "host")
+            assert tus.add(url, 0, b"right!!!").status_code == 204
+            stored_app.extensions["portal.parts"] = first
+
+    first._mirror.note = overtaken
+    assert tus.add(url, 0, b"wrong").status_code == 423
+    assert tus.send("HEAD", url).headers["Upload-Offset"] == "8"
+    assert tus.add(url, 8, b"9").status_code == 204
+    assert objects(store)[rows(stored_app)["a.txt"][0]] == b"right!!!9"
+    check_same(stored_app, store)
