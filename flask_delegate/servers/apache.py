@@ -44,6 +44,32 @@ def module_rules(names: Iterable[str], *, load: bool) -> str:
 # success. It is removed before ours is set, or the client would see the header twice.
 _OWN_HEADERS = ("Content-Disposition", "Cache-Control", "X-Content-Type-Options", "Expires")
 
+# What the guard of every area is made of, in sections that are merged last.
+GRANTED = """\
+        Require all granted
+        <IfModule access_compat_module>
+            Satisfy All
+        </IfModule>
+"""
+DENIED = """\
+        Require all denied
+        <IfModule access_compat_module>
+            Satisfy All
+        </IfModule>
+"""
+# Bytes leave as they are, whatever the server's configuration says for all files.
+UNTOUCHED = """\
+        SetEnv no-gzip 1
+        SetEnv no-brotli 1
+        <IfModule rewrite_module>
+            RewriteEngine Off
+        </IfModule>
+        SetOutputFilter RATE_LIMIT
+        <IfModule filter_module>
+            FilterChain !
+        </IfModule>
+"""
+
 METHOD_RULE = """\
 # A view sees HEAD as what it is, so that it does not count what is not sent.
 <IfModule wsgi_module>

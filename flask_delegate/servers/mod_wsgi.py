@@ -43,7 +43,8 @@ _TEXT = ".css .csv .htm .html .js .json .md .shtml .stm .svg .txt .xht .xhtml .x
 _PROCESS_GROUP = re.compile(r"[A-Za-z0-9._:@/-]+")
 # The folder's guard covers the files through any alias. Sections for a URL are merged after those
 # for a folder, so the URL's guard also outlives an .htaccess file that somebody switched on.
-_FOLDER = """\
+_FOLDER = (
+    """\
 <Directory "{root}/">
     # No listings, no symbolic links, no .htaccess, no redirects that show this URL.
     Options None
@@ -60,10 +61,9 @@ _FOLDER = """\
     EnableMMAP Off
     <If "{condition}">
         # A hand-off by a daemon process of this server, with the token.
-        Require all granted
-        <IfModule access_compat_module>
-            Satisfy All
-        </IfModule>
+"""
+    + apache.GRANTED
+    + """\
         # Whatever the name, the file is bytes: no scripts, type maps, codings or compression.
         # And whatever the server's configuration says for all files or types: it is merged first.
         Options None
@@ -78,27 +78,22 @@ _FOLDER = """\
             RemoveEncoding {coded}
             RemoveOutputFilter {text}
         </IfModule>
-        SetEnv no-gzip 1
-        SetEnv no-brotli 1
-        <IfModule rewrite_module>
-            RewriteEngine Off
-        </IfModule>
-        SetOutputFilter RATE_LIMIT
-        <IfModule filter_module>
-            FilterChain !
-        </IfModule>
+"""
+    + apache.UNTOUCHED
+    + """\
 {metadata}
     </If>
     <Else>
-        Require all denied
-        <IfModule access_compat_module>
-            Satisfy All
-        </IfModule>
+"""
+    + apache.DENIED
+    + """\
     </Else>
 </Directory>
 """
+)
 # A cache of this server answers before the guard does.
-_URL = """\
+_URL = (
+    """\
 <IfModule cache_module>
     CacheDisable "{url}"
 </IfModule>
@@ -107,13 +102,13 @@ _URL = """\
         ProxyPass "!"
     </IfModule>
     <If "!({condition})">
-        Require all denied
-        <IfModule access_compat_module>
-            Satisfy All
-        </IfModule>
+"""
+    + apache.DENIED
+    + """\
     </If>
 </Location>
 """
+)
 
 
 class ModWsgi(Server):

@@ -50,7 +50,8 @@ _NOT_PASSED = (
     "X-Amz-Server-Side-Encryption-Customer-Key-MD5",
 )
 
-_LOCATION = """\
+_LOCATION = (
+    """\
 <IfModule cache_module>
     CacheDisable "{url}"
 </IfModule>
@@ -60,10 +61,9 @@ _LOCATION = """\
     ProxyPass "{store}" nocanon max={most} acquire=50 retry=0 ttl=3 {times}
     <If "{condition}">
         # A hand-off by a daemon process of this server, with a proof that it has the token.
-        Require all granted
-        <IfModule access_compat_module>
-            Satisfy All
-        </IfModule>
+"""
+    + apache.GRANTED
+    + """\
         ProxyAddHeaders Off
 {host}
 {unset}
@@ -72,25 +72,19 @@ _LOCATION = """\
         # Whatever goes wrong, the store's own page would name bucket and key.
         ProxyErrorOverride On
 {pages}
-        SetEnv no-gzip 1
-        SetEnv no-brotli 1
-        <IfModule rewrite_module>
-            RewriteEngine Off
-        </IfModule>
-        SetOutputFilter RATE_LIMIT
-        <IfModule filter_module>
-            FilterChain !
-        </IfModule>
+"""
+    + apache.UNTOUCHED
+    + """\
 {metadata}
     </If>
     <Else>
-        Require all denied
-        <IfModule access_compat_module>
-            Satisfy All
-        </IfModule>
+"""
+    + apache.DENIED
+    + """\
     </Else>
 </Location>
 """
+)
 _TLS = """\
 <Proxy "{store}/*">
     SSLProxyEngine On
