@@ -9,7 +9,7 @@ import pytest
 
 from flask_delegate.testing import Apache
 from flask_delegate.testing.apache import free_port
-from tests.support.application import APPLICATION
+from tests.support.application import APPLICATION, with_raw_location
 from tests.support.clients import everything, file_url, get, over_http2
 from tests.support.sites import Site, express
 from tests.support.spellings import MARK, SPOOFED, attacks, targets
@@ -158,24 +158,11 @@ def test_ours_holds_in_a_virtual_host(site: Site) -> None:
         assert get(port, file_url(NAME)).body == MARK
 
 
-# Something outside the extension's guard that sends any Location.
-RAW = (
-    APPLICATION
-    + """
-def application(environ, start_response):
-    if environ["PATH_INFO"] != "/raw":
-        return app(environ, start_response)
-    start_response("200 OK", [("Location", environ["QUERY_STRING"])])
-    return []
-"""
-)
-
-
 def test_an_unminted_location_gets_no_file_even_past_the_application(site: Site) -> None:
     """A middleware outside the extension's guard, or another application, sends the Location."""
     site.write(NAME, MARK)
     minted = f"/private/{NAME}?k={site.token()}&id=0123456789abcdef&ct=text/plain&cd=inline"
-    with express(site, RAW, include=site.apache_config()) as running:
+    with express(site, with_raw_location(APPLICATION), include=site.apache_config()) as running:
         assert get(running.port, f"/raw?{minted}").body == MARK
         for altered in (
             f"/private/{NAME}",
@@ -196,7 +183,9 @@ def test_a_folder_is_neither_listed_nor_redirected_to(site: Site) -> None:
     site.write("folder/index.html", MARK)
     query = f"k={site.token()}&id=0123456789abcdef&ct=text/plain&cd=inline"
     options = ("--directory-listing", "--directory-index", "index.html")
-    with express(site, RAW, *options, include=site.apache_config()) as running:
+    with express(
+        site, with_raw_location(APPLICATION), *options, include=site.apache_config()
+    ) as running:
         for path in ("folder", "folder/", ""):
             reply = get(running.port, f"/raw?/private/{path}?{query}")
             assert reply.status in (403, 404)
@@ -210,7 +199,9 @@ def test_only_the_named_process_group_hands_off(site: Site) -> None:
     minted = f"/private/{NAME}?k={site.token()}&id=0123456789abcdef&ct=text/plain&cd=inline"
     for group, status in (("chosen", 200), ("another", 403)):
         config = site.apache_config("--process-group", group)
-        with express(site, RAW, "--process-group", "chosen", include=config) as running:
+        with express(
+            site, with_raw_location(APPLICATION), "--process-group", "chosen", include=config
+        ) as running:
             assert get(running.port, f"/raw?{minted}").status == status
             assert get(running.port, file_url(NAME)).body == MARK
             refused = "only the process group 'another' may hand off" in running.log()
@@ -238,7 +229,12 @@ def test_rules_for_other_urls_do_not_send_a_handoff_elsewhere(site: Site) -> Non
     misspelled = (
         f"/raw?/private/repotr.txt?k={site.token()}&id=0123456789abcdef&ct=text/plain&cd=inline"
     )
-    with express(site, RAW, include=modules + in_virtual_host(port, rules), port=port):
+    with express(
+        site,
+        with_raw_location(APPLICATION),
+        include=modules + in_virtual_host(port, rules),
+        port=port,
+    ):
         # They are at work, on other URLs.
         assert get(port, "/environ/x.txt").status == 301
         assert get(port, "/x.php").status == 503

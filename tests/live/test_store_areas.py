@@ -16,6 +16,7 @@ import pytest
 
 from flask_delegate.doctor.requests.client import answer_to, parse_url
 from flask_delegate.doctor.requests.families import FAMILIES, requests
+from tests.support.application import with_raw_location
 from tests.support.clients import Reply, everything, get, over_http2, send
 from tests.support.extension import behind_apache, serve
 from tests.support.servers import Running
@@ -363,18 +364,6 @@ def handed_off(served: Served) -> tuple[str, str]:
     return path, query
 
 
-RAW = (
-    APPLICATION
-    + """
-def application(environ, start_response):
-    if environ["PATH_INFO"] != "/raw":
-        return app(environ, start_response)
-    start_response("200 OK", [("Location", environ["QUERY_STRING"])])
-    return []
-"""
-)
-
-
 def test_only_what_the_application_made_opens_the_area(store: tuple[str, RunningStore]) -> None:
     """Something outside the extension's guard sends a Location."""
     name, running_store = store
@@ -382,7 +371,7 @@ def test_only_what_the_application_made_opens_the_area(store: tuple[str, Running
     running_store.put("other", CONTENT)
     with (
         new_site(**settings_for(running_store)) as site,
-        SERVE["apache"](site, application=RAW) as running,
+        SERVE["apache"](site, application=with_raw_location(APPLICATION)) as running,
     ):
         served = Served("apache", name, running_store, running, site, etag)
         path, query = handed_off(served)

@@ -108,3 +108,17 @@ def sessions(what):
         session.modified = False
     return "report.txt"
 '''
+
+
+def with_raw_location(application: str) -> str:
+    """Add something outside the extension's guard that sends any ``Location``."""
+    return (
+        application
+        + """
+def application(environ, start_response):
+    if environ["PATH_INFO"] != "/raw":
+        return app(environ, start_response)
+    start_response("200 OK", [("Location", environ["QUERY_STRING"])])
+    return []
+"""
+    )

@@ -352,7 +352,12 @@ def test_server_that_only_reads_shows_pages_and_refuses_changes(
     response = upload(alice, "b.txt")
     assert (response.status_code, response.headers["Retry-After"]) == (503, "60")
     set_up("RESET default_transaction_read_only")
-    assert upload(alice, "b.txt").status_code < 400
+    assert upload(alice, "c.txt").status_code < 400
+    with app.app_context():
+        stored = db.session.scalars(sa.select(Entry.name).where(Entry.is_file).order_by(Entry.name))
+        assert stored.all() == ["a.txt", "c.txt"]
+        # Nothing of what was refused lies among the files, either.
+        assert len(list(current_storage().all_keys())) == 2
 
 
 def test_row_that_stays_locked_is_503(app: Flask, alice: FlaskClient, address: str) -> None:
