@@ -26,7 +26,6 @@ from portal.core.database import (
     commit_change,
     commit_soon,
     db,
-    sync,
     upsert,
 )
 from portal.core.models import Activity, Entry, LogPosition, Receipt, now
@@ -117,6 +116,19 @@ class RecordedHandoff(Handoff):
     linked: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """What is recorded of a change beside the action and its things: as for :func:`record`."""
+
+    detail: str = ""
+    actor: str | None = None
+    linked: str | None = None
+    address: str | None = None
+
+
+NOTHING_MORE = Note()
+
+
 def init_app(app: Flask, path: Path) -> None:
     """Record each file that the extension delivers, in ``path`` while the database is locked."""
     spool = app.extensions[_EXTENSION] = Spool(path)
@@ -147,31 +159,71 @@ def record(
     :param address: where from. None: where this request is from; empty: the portal did it unasked.
     :raises NotRecordedError: for a download that cannot be recorded.
     """
+    note = Note(detail=detail, actor=actor, linked=linked, address=address)
+    rows = _rows(action, entries, note, owner_id, handoff)
+    _log(rows, _sizes(entries))
+    _insert(rows)
+
+
+def commit_recorded(action: Action, *entries: Recorded, note: Note = NOTHING_MORE) -> None:
+    """Commit what the session's transaction has changed together with its rows in the record.
+
+    Whoever is killed has done both or neither, and who asks again hears of neither.
+
+    :param entries: one or more, as for :func:`record`; those that are new get their ids here.
+    :raises sqlalchemy.exc.OperationalError: if the database cannot be written.
+    """
+    db.session.flush()
+    rows, sizes = _rows(action, entries, note), _sizes(entries)
+    connection = db.session.connection()
+    with _after_what_waits(connection):
+        connection.execute(_INSERT, rows)
+        db.session.commit()
+    _log(rows, sizes)
+
+
+def _rows(
+    action: Action,
+    entries: Sequence[Recorded],
+    note: Note,
+    owner_id: int | None = None,
+    handoff: str | None = None,
+) -> list[dict[str, Any]]:
     here = client_address() if has_request_context() else "command line"
+    actor = _signed_in_name() if note.actor is None else note.actor
     row: dict[str, Any] = {
         "at": now(),
         "action": action,
-        "actor": _signed_in_name() if actor is None else actor,
-        "address": here if address is None else address,
+        "actor": actor,
+        "actor_key": search_key(actor),
+        "address": here if note.address is None else note.address,
         "owner_id": owner_id,
         "entry": None,
         "name": "",
-        "detail": detail[:255],
+        "name_key": "",
+        "detail": note.detail[:255],
         "handoff": handoff,
-        "linked_entry": linked,
+        "linked_entry": note.linked,
     }
-    rows = [
-        row | {"owner_id": entry.owner_id, "entry": entry.public_id, "name": entry.name}
+    if not entries:
+        return [row]
+    return [
+        row
+        | {"owner_id": entry.owner_id, "entry": entry.public_id}
+        | {"name": entry.name, "name_key": search_key(entry.name)}
         for entry in entries
-    ] or [row]
+    ]
+
+
+def _sizes(entries: Sequence[Recorded]) -> Sequence[int]:
+    return [entry.size for entry in entries] or [0]
+
+
+def _log(rows: Sequence[dict[str, Any]], sizes: Sequence[int]) -> None:
     # A command says itself what it does.
-    if has_request_context() and action not in _UNLOGGED:
-        sizes = [entry.size for entry in entries] or [0]
+    if has_request_context() and rows[0]["action"] not in _UNLOGGED:
         for size, row in zip(sizes, rows, strict=True):
             logger.info(_LINE, _as_logged(row, size))
-    for row in rows:
-        row["actor_key"], row["name_key"] = search_key(row["actor"]), search_key(row["name"])
-    _insert(rows)
 
 
 def forget_old() -> int:
@@ -274,8 +326,6 @@ def _insert(rows: list[dict[str, Any]]) -> None:
             db.session.commit()
     except AWAY as error:
         db.session.rollback()
-        if action not in _DOWNLOADS | _FAILED:
-            sync()  # what it would have recorded may wait for that
         if not _spool().append(_encoded(rows)):
             logger.exception("not recorded: %s", [row["action"] for row in rows])
             if action in _DOWNLOADS:

@@ -42,15 +42,14 @@ class _Kind(Protocol):
 
     take_time: Callable[[sa.Connection], None]
     commit_soon: Callable[[sa.Connection, int], None]
-    commit_with_next: Callable[[sa.Connection], None]
     begin_writing: Callable[[sa.Connection], None]
-    sync: Callable[[sa.Engine], None]
     once: Callable[[sa.Engine, str], AbstractContextManager[bool]]
     migrating: Callable[[sa.Connection], AbstractContextManager[None]]
     check: Callable[[sa.Engine], None]
     explain: Callable[[sa.Engine, sa.exc.DBAPIError], str | None]
     is_full: Callable[[sa.Engine, sa.exc.DBAPIError], bool]
     is_away: Callable[[sa.exc.DBAPIError], bool]
+    is_in_doubt: Callable[[sa.exc.DBAPIError], bool]
 
 
 _KINDS = {"sqlite": cast("_Kind", sqlite), "postgresql": cast("_Kind", postgresql)}
@@ -121,25 +120,12 @@ def commit_soon(connection: sa.Connection | None = None, patience: int = 0) -> N
     _kind().commit_soon(connection or db.session.connection(), patience)
 
 
-def commit_with_next() -> None:
-    """Have the session's next commit not wait for the disk: the one after it does, for both.
-
-    Or :func:`sync` does; in a transaction that has written, this has no effect.
-    """
-    _kind().commit_with_next(db.session.connection())
-
-
 def begin_writing(connection: sa.Connection) -> None:
     """Keep others from writing, or from coming here, until the connection's transaction ends.
 
     :raises sqlalchemy.exc.OperationalError: if the database is locked, or cannot be written.
     """
     _kind().begin_writing(connection)
-
-
-def sync() -> None:
-    """Write through to the disk what was committed without waiting for it; that needs no room."""
-    _kind().sync(db.engine)
 
 
 def once(job: str) -> AbstractContextManager[bool]:
@@ -279,6 +265,14 @@ def is_away(error: sa.exc.DBAPIError) -> bool:
     Somebody keeps it locked, or its server is stopped, starts, only reads, or has no room.
     """
     return _kind().is_away(error)
+
+
+def is_in_doubt(error: BaseException) -> bool:
+    """Return whether the error leaves open if what the session changed was committed.
+
+    A server may have done so, and the connection broke before it said it.
+    """
+    return isinstance(error, sa.exc.DBAPIError) and _kind().is_in_doubt(error)
 
 
 def _kind() -> _Kind:

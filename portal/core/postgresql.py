@@ -129,17 +129,9 @@ def commit_soon(connection: sa.Connection, patience: int) -> None:
     )
 
 
-def commit_with_next(_connection: sa.Connection) -> None:
-    """Have each commit wait for the disk: whether another one follows is not sure."""
-
-
 def begin_writing(connection: sa.Connection) -> None:
     """Keep others from passing here until the transaction ends."""
     _lock(connection, "record")
-
-
-def sync(_engine: sa.Engine) -> None:
-    """Do nothing: what has to be on the disk is there with its commit."""
 
 
 @contextmanager
@@ -220,6 +212,12 @@ def is_away(error: sa.exc.DBAPIError) -> bool:
         connection_failed = isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError)
         return error.connection_invalidated or connection_failed
     return state.startswith(_AWAY)
+
+
+def is_in_doubt(error: sa.exc.DBAPIError) -> bool:
+    """Do as :func:`portal.core.database.is_in_doubt`."""
+    is_commit = error.statement is None
+    return is_commit and is_away(error)
 
 
 def _state(error: sa.exc.DBAPIError) -> str | None:

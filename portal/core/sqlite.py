@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -49,12 +49,6 @@ def commit_soon(connection: sa.Connection, patience: int) -> None:
         _set_for_now(connection, "synchronous = NORMAL", f"busy_timeout = {patience}")
 
 
-def commit_with_next(connection: sa.Connection) -> None:
-    """Do as :func:`portal.core.database.commit_with_next`."""
-    if not _has_written(connection):
-        _set_for_now(connection, "synchronous = NORMAL")
-
-
 def begin_writing(connection: sa.Connection) -> None:
     """Do as :func:`portal.core.database.begin_writing`."""
     if not _has_written(connection):
@@ -64,16 +58,6 @@ def begin_writing(connection: sa.Connection) -> None:
 def _has_written(connection: sa.Connection) -> bool:
     driver = cast("sqlite3.Connection", connection.connection.dbapi_connection)
     return driver.in_transaction
-
-
-def sync(engine: sa.Engine) -> None:
-    """Do as :func:`portal.core.database.sync`."""
-    with suppress(FileNotFoundError):  # all of the journal is in the database, and on the disk
-        descriptor = os.open(f"{engine.url.database}-wal", os.O_RDONLY)
-        try:
-            os.fdatasync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 @contextmanager
@@ -151,6 +135,11 @@ def is_full(engine: sa.Engine, error: sa.exc.DBAPIError) -> bool:
 def is_away(error: sa.exc.DBAPIError) -> bool:
     """Return whether somebody else kept the database locked."""
     return _code(error) == sqlite3.SQLITE_BUSY
+
+
+def is_in_doubt(_error: sa.exc.DBAPIError) -> bool:
+    """Return that nothing is in doubt: what SQLite could not commit, it takes back."""
+    return False
 
 
 def _code(error: sa.exc.DBAPIError) -> int:

@@ -14,7 +14,7 @@ from flask_delegate.receipts import Receipt as LogLine
 from portal.accounts import accounts, invitations
 from portal.accounts.accounts import AccountError
 from portal.activity import receipts
-from portal.activity.record import record
+from portal.activity.record import Note, record
 from portal.core.datafolder import write_private
 from portal.core.models import Account, FileRequest, Folder, Role, Share, StoredFile, now
 from portal.core.settings import data_folder
@@ -102,11 +102,10 @@ def _add(account: Account, path: str, content: bytes) -> StoredFile:
     incoming = current_storage().receive()
     try:
         incoming.write(content)
-        added = add_file(_folder(account, *above), incoming, name)
+        note = Note(actor=account.name, address=_ADDRESS)
+        return add_file(_folder(account, *above), incoming, name, note)
     finally:
         incoming.discard()
-    record("upload", added, actor=account.name, address=_ADDRESS)
-    return added
 
 
 def _share(letter: StoredFile, pictures: Folder) -> None:

@@ -8,8 +8,9 @@ from typing import TypeVar
 
 from sqlalchemy import ColumnElement, delete, exists, inspect, select, update
 
+from portal.activity.record import NOTHING_MORE, Note, commit_recorded
 from portal.core import text
-from portal.core.database import change, commit_with_next, db
+from portal.core.database import change, db
 from portal.core.models import Account, Entry, Folder, StoredFile
 
 from . import names, quota, tree, unfinished
@@ -28,18 +29,14 @@ def root_folder(owner_id: int) -> Folder:
 
 
 @contextmanager
-def changing(owner_id: int, *, recorded_next: bool = False) -> Iterator[None]:
+def changing(owner_id: int) -> Iterator[None]:
     """Change what an account has, in one transaction and with nobody else changing it meanwhile.
 
     What is read inside is what there is: nothing that was read before is trusted. Every change of
-    folders goes through here, so that its checks hold until it is committed.
-
-    :param recorded_next: whether the caller's caller records it before anybody is told that it is
-        done. That waits for the disk, for both.
+    folders goes through here, so that its checks hold until it is committed. What people are to
+    read of it in the record is committed with it, by ``commit_recorded`` at the end of the block.
     """
     try:
-        if recorded_next:
-            commit_with_next()
         # A write that changes nothing takes the lock: SQLite's only one, or the row's elsewhere.
         change(update(Account).where(Account.id == owner_id).values(used=Account.used))
         db.session.expire_all()
@@ -64,18 +61,21 @@ def id_of(entry: Entry) -> int:
     return int(entry_id)
 
 
-def place(entry: E, folder: Folder) -> E:
+def place(entry: E, folder: Folder, note: Note = NOTHING_MORE) -> E:
     """Put a new entry into a folder, under its name or, if that is taken, the next that is free.
+
+    It is recorded as an upload, or as a folder that was created.
 
     :raises GoneError: if the folder is not there any more.
     :raises QuotaExceededError: if its owner may not have that many bytes more.
     :raises TooDeepError: for a folder that would lie too deep.
     :raises sqlalchemy.exc.OperationalError: if the database cannot be written.
     """
-    with changing(folder.owner_id, recorded_next=True):
+    with changing(folder.owner_id):
         add(entry, current(folder))
         if entry.size:
             quota.charge(entry.owner_id, entry.size)
+        commit_recorded("upload" if entry.is_file else "create folder", entry, note=note)
     return entry
 
 
@@ -152,13 +152,15 @@ def rename(entry: Entry, wanted: str) -> str:
 
     :raises GoneError: if it is not there any more.
     """
-    with changing(entry.owner_id, recorded_next=True):
+    with changing(entry.owner_id):
         entry = current(entry)
         if entry.parent_id is None:  # the root folder has no name
             raise GoneError
+        before = entry.name
         give_name(entry, entry.parent_id, wanted)
         if isinstance(entry, StoredFile):
             entry.mimetype = names.guess_mimetype(entry.name)
+        commit_recorded("rename", entry, note=Note(detail=f"before: {before}"))
         return entry.name
 
 
@@ -168,8 +170,13 @@ def move(moved: Iterable[Entry], folder: Folder) -> Sequence[tuple[str, str]]:
     :raises GoneError: if one of them is not there any more.
     :raises RefusedError: for a folder that would lie in itself, or too deep with all that is in it.
     """
-    with changing(folder.owner_id, recorded_next=True):
-        return [_move(current(entry), current(folder)) for entry in moved]
+    with changing(folder.owner_id):
+        there = [current(entry) for entry in moved]
+        placed = [_move(entry, current(folder)) for entry in there]
+        if there:
+            note = Note(detail=f"to {folder.name or 'My files'}")
+            commit_recorded("move", *there, note=note)
+    return placed
 
 
 def _move(entry: Entry, folder: Folder) -> tuple[str, str]:

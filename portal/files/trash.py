@@ -14,7 +14,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import aliased
 
-from portal.activity.record import Thing, record
+from portal.activity.record import NOTHING_MORE, Note, Thing, commit_recorded
 from portal.core import paging
 from portal.core.clock import believed, correct, days_ago
 from portal.core.database import change, db, take_time, total
@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 _NEXT = "portal.trash.next"
 _EVERY = 60 * 60
 """Seconds."""
+_EXPIRED = Note(detail="expired in the trash", actor="", address="")
 _AT_ONCE = 20
 """Entries of the trash that a request may delete permanently."""
 
@@ -51,10 +52,12 @@ def put(selected: Iterable[Entry]) -> datetime:
     moment = now()
     selected = list(selected)
     if selected:
-        with entries.changing(selected[0].owner_id, recorded_next=True):
+        things = [Thing.of(entry) for entry in selected]
+        with entries.changing(selected[0].owner_id):
             take_time()
             for entry in selected:
                 _put(entries.id_of(entry), moment)
+            commit_recorded("trash", *things)
     return moment
 
 
@@ -90,7 +93,7 @@ def restore(entry: Entry) -> Folder:
 
     :raises GoneError: if it is not in the trash any more.
     """
-    with entries.changing(entry.owner_id, recorded_next=True):
+    with entries.changing(entry.owner_id):
         take_time()
         entry = _in_trash(entries.id_of(entry))
         folder = _home(entry)
@@ -100,11 +103,12 @@ def restore(entry: Entry) -> Folder:
         db.session.flush()
         inside = update(Entry).where(Entry.trash_id == entry_id)
         change(inside.values(trash_id=None, trashed_at=None))
+        commit_recorded("restore", entry)
     return folder
 
 
 @with_room_to_delete
-def purge(entry: Entry) -> Purged:
+def purge(entry: Entry, note: Note = NOTHING_MORE) -> Purged:
     """Delete an entry in the trash permanently, with all that was put there with it.
 
     What lies in it, but was put into the trash on its own before, stays in the trash.
@@ -114,8 +118,9 @@ def purge(entry: Entry) -> Purged:
     entry_id, owner_id = entry.id, entry.owner_id
     with entries.changing(owner_id):
         take_time()
-        _keep_others(_in_trash(entry_id))
+        thing = Thing.of(_keep_others(_in_trash(entry_id)))
         keys, purged = _forget(owner_id, Entry.trash_id == entry_id)
+        commit_recorded("delete", thing._replace(size=purged.bytes), note=note)
     # After the rows: without them, nobody reaches what a crash might leave on disk.
     remove_content(*keys)
     return purged
@@ -126,7 +131,10 @@ def empty(owner_id: int) -> Purged:
     """Delete permanently all that an account has in the trash."""
     with entries.changing(owner_id):
         take_time()
+        things = [Thing.of(entry) for entry in all_trashed(owner_id)]
         keys, purged = _forget(owner_id, Entry.trash_id.is_not(None))
+        if things:
+            commit_recorded("delete", *things, note=Note(detail="with the trash"))
     remove_content(*keys)
     return purged
 
@@ -137,12 +145,9 @@ def purge_expired(most: int | None = None) -> Purged:
     correct(Entry.trashed_at)
     for entry_id in _expired(most):
         try:
-            entry = _in_trash(entry_id)
-            thing = Thing.of(entry)
-            purged = purge(entry)
+            purged = purge(_in_trash(entry_id), _EXPIRED)
         except GoneError:  # restored or deleted meanwhile
             continue
-        record("delete", thing, detail="expired in the trash", actor="", address="")
         files, size = files + purged.files, size + purged.bytes
     return Purged(files, size)
 
@@ -199,12 +204,13 @@ def _home(entry: Entry) -> Folder:
     return folder if levels <= tree.DEEPEST else entries.root_folder(entry.owner_id)
 
 
-def _keep_others(top: Entry) -> None:
-    """Take what was put into the trash on its own out of folders that go now."""
+def _keep_others(top: Entry) -> Entry:
+    """Take what was put into the trash on its own out of a folder that goes now; return that."""
     going = select(Entry.id).where(Entry.trash_id == top.id)
     others = update(Entry).where(*_tops(top.owner_id), Entry.parent_id.in_(going))
     root = entries.root_folder(top.owner_id)
     change(others.where(Entry.trash_id != top.id).values(parent_id=root.id))
+    return top
 
 
 def _forget(owner_id: int, which: sa.ColumnElement[bool]) -> tuple[Sequence[str], Purged]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import IO, Any, cast
 
 from flask import Request, current_app, request
 from werkzeug.exceptions import BadRequest
 
-from portal.core.database import db
+from portal.activity.record import NOTHING_MORE, Note
+from portal.core.database import db, is_in_doubt
 from portal.core.models import Account, Folder, StoredFile
 from portal.files import names
 from portal.storage.base import Storage
@@ -109,8 +110,10 @@ def received_files(field: str) -> Iterator[tuple[str, IncomingFile]]:
             yield part.filename, cast("IncomingFile", part.stream)
 
 
-def add_file(folder: Folder, incoming: IncomingFile, client_name: str) -> StoredFile:
-    """Keep an incoming file: on disk and in the database, or not at all.
+def add_file(
+    folder: Folder, incoming: IncomingFile, client_name: str, note: Note = NOTHING_MORE
+) -> StoredFile:
+    """Keep an incoming file: on disk, in the database and in the record, or not at all.
 
     :param client_name: the name that the client gave it.
     :raises GoneError: if the folder is not there any more.
@@ -119,10 +122,24 @@ def add_file(folder: Folder, incoming: IncomingFile, client_name: str) -> Stored
     :raises sqlalchemy.exc.OperationalError: if the database cannot be written.
     """
     key = current_storage().keep(incoming)
+    with unless_kept(key):
+        return entries.place(file_of(incoming, client_name, key), folder, note)
+
+
+@contextmanager
+def unless_kept(*keys: str) -> Iterator[None]:
+    """Delete content whose rows the block was to commit, if it failed.
+
+    Where that is in doubt the content stays: a check finds what has no row.
+    """
     try:
-        return entries.place(file_of(incoming, client_name, key), folder)
-    except BaseException:
-        remove_content(key)
+        yield
+    except BaseException as error:
+        db.session.rollback()
+        if is_in_doubt(error):
+            logger.warning("left, as the database did not say whether it is kept: %s", keys)
+        else:
+            remove_content(*keys)
         raise
 
 

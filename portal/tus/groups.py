@@ -6,11 +6,11 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from portal.activity.record import Thing
+from portal.activity.record import commit_recorded
 from portal.core.database import db
-from portal.core.models import Account, Folder, now
+from portal.core.models import Account, Folder, StoredFile, now
 from portal.files import entries, quota, tree
-from portal.files.uploads import file_of, remove_content
+from portal.files.uploads import file_of, remove_content, unless_kept
 from portal.storage.content import current_storage
 from portal.storage.incoming import IncomingFile
 
@@ -26,19 +26,21 @@ class Sent(NamedTuple):
     content: IncomingFile
 
 
-class Kept(NamedTuple):
-    """The name that a file got, and what is to be recorded; nothing, if it was kept before."""
+class _Kept(NamedTuple):
+    """The name that a file got, and the file; none, if it was kept before."""
 
     name: str
-    thing: Thing | None
+    file: StoredFile | None
 
 
 class UnfinishedError(Exception):
     """An upload of one of the files has begun by itself, and is to be finished so."""
 
 
-def keep(account: Account, folder: Folder, sent: Sequence[Sent]) -> Sequence[Kept]:
+def keep(account: Account, folder: Folder, sent: Sequence[Sent]) -> Sequence[str]:
     """Keep files in a folder of an account, or in the one below it where their paths lie.
+
+    Return the names that they got.
 
     What was kept before, as an answer was lost, is not kept again.
 
@@ -51,19 +53,17 @@ def keep(account: Account, folder: Folder, sent: Sequence[Sent]) -> Sequence[Kep
     :raises UnfinishedError: if an upload of one has begun, and is not finished.
     """
     keys = current_storage().keep_all([one.content for one in sent])
-    try:
-        with entries.changing(account.id, recorded_next=True):
-            kept = _add_all(account, entries.current(folder), sent, keys)
-    except BaseException:
-        remove_content(*keys)
-        raise
-    remove_content(*(key for key, one in zip(keys, kept, strict=True) if one.thing is None))
-    return kept
+    with unless_kept(*keys), entries.changing(account.id):
+        kept = _add_all(account, entries.current(folder), sent, keys)
+        if new := [one.file for one in kept if one.file]:
+            commit_recorded("upload", *new)
+    remove_content(*(key for key, one in zip(keys, kept, strict=True) if one.file is None))
+    return [one.name for one in kept]
 
 
 def _add_all(
     account: Account, folder: Folder, sent: Sequence[Sent], keys: Sequence[str]
-) -> Sequence[Kept]:
+) -> Sequence[_Kept]:
     before = _kept_before(account, [one.announced for one in sent])
     new = [one for one in sent if one.announced not in before]
     check_not_cancelled(account.id, [one.announced for one in new])
@@ -72,7 +72,7 @@ def _add_all(
     tree.check_depth(tree.depth(folder.id) + len(path))
     place = entries.subfolder_at(folder, path) if new else folder
     return [
-        Kept(before[one.announced], None)
+        _Kept(before[one.announced], None)
         if one.announced in before
         else _add(one, key, folder, place)
         for one, key in zip(sent, keys, strict=True)
@@ -87,11 +87,11 @@ def _kept_before(account: Account, announced: Sequence[Announced]) -> Mapping[An
     return {one: upload.name for one, upload in before.items()}
 
 
-def _add(sent: Sent, key: str, target: Folder, folder: Folder) -> Kept:
+def _add(sent: Sent, key: str, target: Folder, folder: Folder) -> _Kept:
     file = file_of(sent.content, sent.announced.name, key)
     entries.add(file, folder)
     upload = uploads.new(target, sent.announced, None, secrets.token_hex(16))
     upload.name, upload.arrived, upload.finished_at = file.name, file.size, now()
     db.session.add(upload)
     db.session.flush()
-    return Kept(file.name, Thing.of(file))
+    return _Kept(file.name, file)

@@ -8,11 +8,12 @@ from typing import BinaryIO
 
 from sqlalchemy import case, or_, select, update
 
-from portal.core.database import AWAY, change, commit_change, commit_with_next, db, lock
+from portal.activity.record import NOTHING_MORE, Note
+from portal.core.database import AWAY, change, commit_change, db, lock
 from portal.core.models import Account, StoredFile, Upload, now
 from portal.files import entries, quota
-from portal.files.uploads import file_of, remove_content
-from portal.sharing import room
+from portal.files.uploads import file_of, unless_kept
+from portal.sharing import links, room
 from portal.storage.content import current_storage
 from portal.storage.incoming import OverAllowanceError
 from portal.storage.parts import PartFile, PartLockedError, current_parts
@@ -124,7 +125,7 @@ def finish(upload: Upload, part: PartFile) -> StoredFile:
     if part.size != upload.size:
         raise AssertionError("only what is complete is finished")
     part_key, name, path = upload.part_key, upload.name, folders_of(upload.client_metadata)
-    link, size = upload.request, upload.size
+    link, size, note = upload.request, upload.size, _note_of(upload)
     upload_id, owner_id = upload.id, upload.owner_id
     check_room(upload)  # before folders are created for it
     _ = part.sha256  # hashed and written down to the disk before the database is locked
@@ -139,22 +140,22 @@ def finish(upload: Upload, part: PartFile) -> StoredFile:
         key = current_storage().keep(part)
     finally:
         part.discard()
-    try:
-        commit_with_next()  # it is recorded next
+    with unless_kept(key):
         # First, as whoever deletes the folder has it locked when the upload goes.
         lock(Account, Account.id == owner_id)
         _mark_finished(upload_id)
         if link:
             room.reserve(link, size, has_begun=True)
-        finished = entries.place(file_of(part, name, key), folder)
-    except BaseException:
-        db.session.rollback()
-        remove_content(key)
-        raise
+        finished = entries.place(file_of(part, name, key), folder, note)
     current_parts().forget(part_key)
     if finished.name != name:  # for a client that missed the answer
         commit_change(update(Upload).where(Upload.id == upload_id).values(name=finished.name))
     return finished
+
+
+def _note_of(upload: Upload) -> Note:
+    link = upload.request
+    return Note(detail=links.via(link), linked=link.folder.public_id) if link else NOTHING_MORE
 
 
 def _read(part: PartFile, stream: BinaryIO, checksum: Checksum | None, upload_id: int) -> None:

@@ -10,7 +10,6 @@ from flask.typing import ResponseReturnValue
 
 from flask_delegate.delivery import clean_name, content_disposition
 from portal.activity import report
-from portal.activity.record import Thing
 from portal.core.models import Entry, Folder, StoredFile
 from portal.files import entries, listing, trash, tree, zips
 from portal.files.policy import Action
@@ -74,9 +73,8 @@ def rename(public_id: str) -> ResponseReturnValue:
     except tree.RefusedError as error:
         tell(str(error), "error")
     else:
-        before, name = entry.name, entries.rename(entry, wanted)
-        say = f"Renamed to {shorten(name)}{taken_hint(wanted, name)}"
-        done("rename", entry, detail=f"before: {before}", say=say)
+        name = entries.rename(entry, wanted)
+        tell(f"Renamed to {shorten(name)}{taken_hint(wanted, name)}")
     return redirect(url_for("entries.details", public_id=public_id))
 
 
@@ -85,10 +83,9 @@ def rename(public_id: str) -> ResponseReturnValue:
 def put_into_trash() -> ResponseReturnValue:
     """Move the selection to the trash."""
     selected = _selection(SelectionQuery(), "change")
-    things = [Thing.of(entry) for entry in selected]
+    listed = list_names([entry.name for entry in selected], "items")
     moment = trash.put(selected)
-    listed = list_names([thing.name for thing in things], "items")
-    done("trash", *things, say=f"Moved to the trash: {listed}", undo=moment.isoformat())
+    tell(f"Moved to the trash: {listed}", undo=moment.isoformat())
     trash.purge_now_and_then()
     return redirect(next_page())
 
@@ -135,8 +132,7 @@ def move() -> ResponseReturnValue:
     except tree.RefusedError as error:
         tell(str(error), "error")
         return redirect(_move_url(selected, folder.public_id))
-    say = f"Moved here: {list_placed(moved, 'items')}"
-    done("move", *selected, detail=f"to {folder.name or 'My files'}", say=say)
+    tell(f"Moved here: {list_placed(moved, 'items')}")
     return redirect(folder_url(folder))
 
 

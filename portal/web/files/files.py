@@ -116,7 +116,7 @@ def create(public_id: str) -> ResponseReturnValue:
         tell(str(error), "error")
     else:
         hint = taken_hint(wanted, created.name)
-        done("create folder", created, say=f"Folder created: {shorten(created.name)}{hint}")
+        tell(f"Folder created: {shorten(created.name)}{hint}")
     return redirect(folder_url(parent))
 
 
@@ -149,7 +149,6 @@ def upload(public_id: str) -> ResponseReturnValue:
         for client_name, incoming in received_files("file"):
             stored = add_file(folder, incoming, client_name)
             placed.append((names.clean(client_name), stored.name))
-            done("upload", stored)
     except QuotaExceededError as error:
         error.stored = len(placed)
         raise

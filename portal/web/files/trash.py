@@ -7,13 +7,12 @@ from datetime import UTC, datetime
 from flask import Blueprint, abort, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from portal.activity.record import Thing
 from portal.core.database import db
 from portal.core.models import Entry, Folder
 from portal.files import listing, trash, tree
 from portal.identity.current_user import current_account, login_required
 from portal.web import marks
-from portal.web.flashes import done, list_placed, shorten, tell
+from portal.web.flashes import list_placed, shorten, tell
 from portal.web.loaders import entry_or_404
 
 from .files import ListQuery, folder_url
@@ -68,9 +67,9 @@ def delete(public_id: str) -> ResponseReturnValue:
     entry = entry_or_404(Entry, public_id, "restore")
     if request.method != "POST":
         return render_template("files/delete.html", entry=entry)
-    thing = Thing.of(entry)
-    purged = trash.purge(entry)
-    done("delete", thing._replace(size=purged.bytes), say=f"Deleted: {shorten(thing.name)}")
+    name = entry.name
+    trash.purge(entry)
+    tell(f"Deleted: {shorten(name)}")
     return redirect(url_for("trash.show"))
 
 
@@ -81,9 +80,7 @@ def empty() -> ResponseReturnValue:
     owner_id = current_account().id
     if request.method != "POST" and trash.page(owner_id, size=1).rows:
         return render_template("files/delete.html", entry=None)
-    if things := [Thing.of(entry) for entry in trash.all_trashed(owner_id)]:
-        trash.empty(current_account().id)
-        done("delete", *things, detail="with the trash")
+    trash.empty(owner_id)
     tell("The trash is empty.")
     return redirect(url_for("trash.show"))
 
@@ -98,7 +95,6 @@ def _restore(first: Entry, *others: Entry) -> ResponseReturnValue:
     for entry in (first, *others):
         wanted, home = entry.name, entry.parent_id
         folder = trash.restore(entry)
-        done("restore", entry)
         restored.append((wanted, entry.name))
         if folder.id != home:
             hints += f" ({shorten(wanted)}: {_why_elsewhere(home)})"

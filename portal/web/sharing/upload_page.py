@@ -6,6 +6,7 @@ from flask import Blueprint, current_app, redirect, render_template, request, ur
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from portal.activity.record import Note
 from portal.core.models import FileRequest
 from portal.core.text import counted
 from portal.files import names, quota, unfinished
@@ -16,7 +17,7 @@ from portal.sharing.room import LimitReachedError
 from portal.sharing.status import Status, status_of
 from portal.storage.incoming import IncomingFile, OverAllowanceError
 from portal.web.filters import human_limit
-from portal.web.flashes import done, list_names, tell
+from portal.web.flashes import list_names, tell
 from portal.web.forms import csrf
 
 from .link_entry import enter, explain_missing, open_link
@@ -119,10 +120,9 @@ def _accept(wanted: FileRequest) -> None:
 
 def _store(wanted: FileRequest, name: str, incoming: IncomingFile) -> None:
     """Store a file if the limits allow it."""
-    detail, linked = links.via(wanted), wanted.folder.public_id
+    note = Note(detail=links.via(wanted), linked=wanted.folder.public_id)
     with room.counted(wanted, incoming.size):
-        file = add_file(wanted.folder, incoming, name)
-    done("upload", file, detail=detail, linked=linked)
+        add_file(wanted.folder, incoming, name, note)
 
 
 def _explain_size(wanted: FileRequest) -> str:

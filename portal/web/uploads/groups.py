@@ -14,7 +14,6 @@ from portal.files.uploads import accept_files, received_files
 from portal.identity.current_user import current_account
 from portal.tus import groups, headers, pieces
 from portal.tus.announced import Announced
-from portal.web.flashes import done
 from portal.web.forms import csrf
 
 from .uploader import check_signed_in, other_path, target_of
@@ -68,19 +67,14 @@ def keep() -> ResponseReturnValue:
         groups.Sent(Announced(one.get("filename", ""), content.size, written), content)
         for one, content, written in zip(said, contents, encoded, strict=True)
     ]
-    kept = groups.keep(current_account(), folder, sent)
-    if new := [one.thing for one in kept if one.thing]:
-        done("upload", *new)
-    return jsonify(_paths(folder, sent, kept))
+    return jsonify(_paths(folder, sent, groups.keep(current_account(), folder, sent)))
 
 
-def _paths(
-    folder: Folder, sent: Sequence[groups.Sent], kept: Sequence[groups.Kept]
-) -> Sequence[str]:
+def _paths(folder: Folder, sent: Sequence[groups.Sent], kept: Sequence[str]) -> Sequence[str]:
     """Return the path that each file got, or "" for the one that was wanted."""
     path = headers.folders_of(sent[0].announced.metadata)
     there = entries.names_on(folder, path)
     return [
-        other_path([*path, announced.name], [*there, one.name])
-        for (announced, _), one in zip(sent, kept, strict=True)
+        other_path([*path, announced.name], [*there, name])
+        for (announced, _), name in zip(sent, kept, strict=True)
     ]

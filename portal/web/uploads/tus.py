@@ -18,7 +18,7 @@ from portal.files import entries, quota, unfinished
 from portal.files.tree import TooDeepError
 from portal.files.uploads import LONGEST_FORM, UploadRequest
 from portal.identity.current_user import signed_in_account
-from portal.sharing import links, room, visitor
+from portal.sharing import room, visitor
 from portal.storage.incoming import OverAllowanceError
 from portal.storage.parts import PartFile, PartLockedError
 from portal.tus import headers, pieces, uploads
@@ -26,7 +26,6 @@ from portal.tus.announced import Announced
 from portal.tus.headers import Checksum
 from portal.web.csrf import masked_token
 from portal.web.filters import human_limit
-from portal.web.flashes import done
 from portal.web.forms import csrf
 
 from .uploader import GONE, IN_TRASH, other_path, refuse_visitor, target_of, upload_or_404
@@ -296,8 +295,5 @@ def _take_piece(upload: Upload, start: int) -> str:
 
 
 def _finish(upload: Upload, part: PartFile) -> None:
-    link = upload.request
-    detail, linked = (links.via(link), link.folder.public_id) if link else ("", None)
-    with _refusing(link):
-        stored = pieces.finish(upload, part)
-    done("upload", stored, detail=detail, linked=linked)
+    with _refusing(upload.request):
+        pieces.finish(upload, part)

@@ -288,6 +288,7 @@ def test_cleanup_removes_rows_that_are_over(app: Flask, data: Path) -> None:
             link, _ = invitations.create_invitation(Role.MEMBER, None, "")
             made.append((stored, sign_in, link))
         (stored, sign_in, link), kept_rows = made
+        before = len(db.session.scalars(select(Activity.id)).all())
         long_ago = now() - timedelta(days=1000)
         stored.trashed_at = sign_in.created_at = link.expires_at = long_ago
         for moment in (long_ago, now()):
@@ -307,7 +308,7 @@ def test_cleanup_removes_rows_that_are_over(app: Flask, data: Path) -> None:
         assert [db.session.scalars(one).one() for one in models] == expected
         # What was deleted is recorded itself.
         actions = select(Activity.action).order_by(Activity.id)
-        assert db.session.scalars(actions).all() == ["upload", "delete"]
+        assert db.session.scalars(actions).all()[before:] == ["upload", "delete"]
     assert len(kept(data)) == 1
     assert run(app, "cleanup") == (0, "", "")
 

@@ -18,7 +18,7 @@ from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
 from portal.accounts import accounts
-from portal.activity.record import bring_in
+from portal.activity.record import Note, bring_in
 from portal.core.database import db
 from portal.core.models import Account, Activity, FileRequest, Folder, Share, StoredFile, now
 from portal.files.uploads import accept_up_to, add_file
@@ -450,10 +450,10 @@ def test_upload_that_breaks_tells_what_was_kept(
     home = home_of(visitor, link)
     really = add_file
 
-    def full(into: Folder, incoming: IncomingFile, name: str) -> StoredFile:
+    def full(into: Folder, incoming: IncomingFile, name: str, note: Note) -> StoredFile:
         if name == "b.txt":
             raise StorageFullError
-        return really(into, incoming, name)
+        return really(into, incoming, name, note)
 
     monkeypatch.setattr(upload_page, "add_file", full)
     found = re.search(r'name="csrf_token" value="([^"]+)"', visitor.get(home).text)
