@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser
 
+from tests.support import cluster
 from tests.support.browser.portal import Portal, chromium, opened
 from tests.support.portal_process import Run, shared_folder, started
 
@@ -30,7 +31,15 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
+@pytest.fixture(scope="package")
+def hosts() -> Iterator[Run]:
+    with cluster.started() as running:
+        yield running
+
+
 @pytest.fixture
-def portal(run: Run, browser: Browser) -> Iterator[Portal]:
-    with opened(run, browser) as portal:
+def portal(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Portal]:
+    """Open the portal behind Apache, or where a test says so behind several hosts."""
+    running = request.getfixturevalue(getattr(request, "param", "run"))
+    with opened(running, browser) as portal:
         yield portal

@@ -62,6 +62,22 @@ def test_run_checks_the_number_of_clients_before_it_installs(tmp_path: Path) -> 
     assert "'many' is not a number of clients" in said
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--hosts", "0"], "--hosts is '0'. Give it a number from 1 to 16."),
+        (["--hosts", "many"], "--hosts is 'many'"),
+        (["--port", "60000"], "--port is '60000'. Give it a number from 1 to 55000."),
+        (["--data", "/etc"], "/etc is not empty. Choose another folder with --data"),
+        (["--data", "/srv/a b"], "cannot keep data in '/srv/a b'"),
+        (["--data", f"/srv/{'a' * 60}"], "Choose a path of at most 60 letters"),
+    ],
+)
+def test_cluster_refuses_what_cannot_be(words: list[str], said: str) -> None:
+    assert said in refusal("cluster", *words)
+    assert not Path("/etc/cluster").exists()
+
+
 def test_install_checks_the_number_of_clients_before_it_installs(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
