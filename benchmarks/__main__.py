@@ -12,7 +12,9 @@ from pathlib import Path
 from . import machine
 from .copyparty import beside_copyparty
 from .downloads import downloads, signed_urls
+from .hosts import growing_hosts, hosts
 from .import_time import import_time
+from .millions import millions
 from .own_time import own_time
 from .pages import portal_busy, portal_pages
 from .people import portal_download, portal_list
@@ -57,6 +59,9 @@ def experiments(*, quick: bool) -> dict[str, Experiment]:
         "stores": lambda: stores(
             rounds=rounds, seconds=seconds, large=(128 if quick else 1024) * MIB
         ),
+        "hosts": lambda: hosts(rounds=rounds, seconds=seconds),
+        "growing-hosts": lambda: growing_hosts(rounds=rounds, seconds=2 * seconds),
+        "millions": lambda: millions(entries=(1 if quick else 10) * 1_000_000, times=50),
         "slow-stores": lambda: slow_from_a_store(count=1000, pages=200 if quick else 500),
     }
 

@@ -107,10 +107,11 @@ class Server:
 
 
 @contextmanager
-def folder() -> Iterator[Path]:
-    """Create a folder with the data of a server that was never started."""
+def folder(above: Path | None = None) -> Iterator[Path]:
+    """Create a folder with the data of a server that was never started; none: in memory."""
     memory = Path("/dev/shm")  # noqa: S108  (to copy databases takes a fifth of the time there)
-    path = Path(tempfile.mkdtemp(prefix="portal-pg-", dir=memory if memory.is_dir() else None))
+    above = above or (memory if memory.is_dir() else None)
+    path = Path(tempfile.mkdtemp(prefix="portal-pg-", dir=above))
     try:
         if user := _user():
             os.chown(path, user.pw_uid, user.pw_gid)
@@ -124,9 +125,9 @@ def folder() -> Iterator[Path]:
 
 
 @contextmanager
-def running() -> Iterator[Server]:
-    """Start a server, and end it with the block."""
-    with folder() as path:
+def running(above: Path | None = None) -> Iterator[Server]:
+    """Start a server, and end it with the block; the folder above is that of :func:`folder`."""
+    with folder(above) as path:
         server = Server(path)
         try:
             yield server
