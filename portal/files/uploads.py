@@ -14,7 +14,7 @@ from portal.activity.record import NOTHING_MORE, Note
 from portal.core.database import db, is_in_doubt
 from portal.core.models import Account, Folder, StoredFile
 from portal.files import names
-from portal.storage.base import Storage
+from portal.storage.base import Storage, StoreAwayError
 from portal.storage.content import current_storage
 from portal.storage.incoming import Allowance, IncomingFile
 from portal.storage.parts import current_parts
@@ -160,9 +160,13 @@ def remove_content(*keys: str) -> None:
 
     What cannot be deleted is out of reach, too.
     """
-    for key in keys:
+    for number, key in enumerate(keys):
         try:
             current_storage().delete(key)
             current_parts().forget(key)
+        except StoreAwayError:
+            # The others would wait as long, each of them.
+            logger.exception("no longer needed, but left in the store: %s", keys[number:])
+            return
         except OSError:
             logger.exception("no longer needed, but left on disk: %s", key)

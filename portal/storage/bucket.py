@@ -39,6 +39,8 @@ _PIECE = 8 * 1024**2
 _MOST_PARTS = 9_000  # S3 has 10,000
 _TRIAL = 1.5
 """Seconds that the store may take for a trial."""
+_HASTE = 5
+"""Seconds that the store may take to delete: what stays is out of reach, and a check finds it."""
 _MISSING = {"404", "NoSuchKey", "NotFound"}
 _ASIDE, _PARTS = "unclaimed", "parts"
 _lock = Lock()
@@ -74,7 +76,9 @@ class Bucket(Storage):
                 keys.append(secrets.token_hex(16))
                 self._put(keys[-1], file)
         except BaseException:
-            with suppress(OSError):  # where one cannot be deleted, the others would wait as long
+            with suppress(
+                StoreAwayError
+            ):  # where one cannot be deleted, the others would wait as long
                 for key in keys:
                     self.delete(key)
             raise
@@ -90,8 +94,7 @@ class Bucket(Storage):
 
     def delete(self, key: str) -> None:
         """See :class:`Storage`."""
-        with _as_os_error():
-            self._client.delete_object(**self._at(self.path(key)))
+        self.delete_name(self.path(key))
 
     def finish_deletions(self) -> int:
         """Return none: a bucket that keeps versions needs nothing put off."""
@@ -155,7 +158,7 @@ class Bucket(Storage):
         :raises StoreAwayError: if the store does not answer.
         """
         with _naming_absence():
-            self._client.delete_object(**self._at(name))
+            self._hasty_client.delete_object(**self._at(name))
 
     @contextmanager
     def open(self, key: str) -> Iterator[_Reader]:
@@ -242,6 +245,10 @@ class Bucket(Storage):
     @cached_property
     def _brief_client(self) -> Any:
         return self._connected(_TRIAL, _TRIAL, 1)
+
+    @cached_property
+    def _hasty_client(self) -> Any:
+        return self._connected(CONNECT, _HASTE, 1)
 
     def _connected(self, connect: float, idle: float, tries: int) -> Any:
         keys = self._store.keys
