@@ -113,7 +113,7 @@ def _copy(connection: sqlite3.Connection, backup: Path) -> None:
     tables = connection.execute(
         "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table'"
         r" AND name NOT LIKE 'sqlite\_%' ESCAPE '\'"
-        " AND name NOT IN ('alembic_version', 'fact', 'sign_in', 'one_time_link')"
+        " AND name NOT IN ('alembic_version', 'fact', 'sign_in', 'one_time_link', 'upload_piece')"
     ).fetchall()
     with _rules_kept(), connection:
         for (table,) in tables:

@@ -282,10 +282,10 @@ def _name(key: str, piece: Piece) -> str:
 
 
 class PieceMirror:
-    """Pieces of unfinished uploads in a bucket, and for each length that was acknowledged a list.
+    """Pieces of unfinished uploads in a bucket.
 
     Two hosts may have stored pieces of the same place, where a client went on before the first gave
-    up, or one that failed: only those on the list count.
+    up, or one that failed: only those count that the database has.
     """
 
     def __init__(self, bucket: Bucket) -> None:
@@ -299,17 +299,10 @@ class PieceMirror:
             start = piece.end
             yield piece
 
-    def note(self, key: str, chain: Sequence[Piece]) -> None:
+    def listed(self, key: str, acknowledged: int) -> Sequence[Piece]:
         """See :class:`.parts.Mirror`."""
-        noted = json.dumps(chain).encode()
-        self._bucket.put_bytes(f"{_PARTS}/{key}/at-{chain[-1].end}", noted)
-
-    def chain(self, key: str, acknowledged: int) -> Sequence[Piece]:
-        """See :class:`.parts.Mirror`."""
-        if not acknowledged:
-            return []
-        noted = self._bucket.get_bytes(f"{_PARTS}/{key}/at-{acknowledged}")
-        return [Piece(*one) for one in json.loads(noted)] if noted else []
+        found = self._bucket.get_bytes(f"{_PARTS}/{key}/at-{acknowledged}")
+        return [Piece(*one) for one in json.loads(found)] if found else []
 
     def fetch(self, key: str, piece: Piece) -> bytes:
         """See :class:`.parts.Mirror`."""

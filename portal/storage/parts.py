@@ -60,7 +60,9 @@ class PartFile(IncomingFile):
     def __init__(self, path: Path, length: int, reserve: int, mirror: Mirror | None = None) -> None:
         super().__init__(path, reserve, mode="r+b")
         self._mirror, self._key = mirror, path.name
-        self._chain: list[Piece] = []
+        self._pieces: list[Piece] = []  # what was acknowledged, in the mirror
+        self._recorded = 0  # how many of them the database has
+        self._added: list[Piece] = []  # what came since, in the mirror
         self.acknowledged = 0
         self._is_hashed = False
         try:
@@ -68,7 +70,7 @@ class PartFile(IncomingFile):
         except BaseException:
             self.close()
             raise
-        self.size, self._mirrored = self.seek(0, os.SEEK_END), 0
+        self.size = self.seek(0, os.SEEK_END)
         self._length = length
         self._allowance = Allowance(length - self.size)
         # What came in another request was hashed there.
@@ -103,33 +105,51 @@ class PartFile(IncomingFile):
         self.size = self.seek(size)
         self._is_hashed = size == 0
         self._hash = hashlib.sha256()
-        self._keep_pieces()
+        self._added = []
 
-    def settle(self, acknowledged: int) -> None:
+    def settle(self, acknowledged: int, pieces: Sequence[Piece] = ()) -> None:
         """Have it hold what was acknowledged: cut off what is more, fetch what is missing.
 
-        Where that is lost, less stays.
+        Without a mirror less stays, where some of it is lost.
 
-        :raises StoreAwayError: if the mirror does not answer.
+        :param pieces: of which it consists, where there is a mirror.
+        :raises StoreAwayError: if the mirror does not have it, or does not answer.
         """
         if self._mirror is None:
             self.cut(acknowledged)
             return
         # What this host has not acknowledged itself may be what a power cut has left of it.
         self.cut(min(acknowledged, self._trusted()))
-        self._chain = list(self._mirror.chain(self._key, acknowledged))
-        for piece in self._chain:
+        self._pieces, self._recorded = list(pieces), len(pieces)
+        if not pieces and acknowledged:
+            self._pieces = list(self._mirror.listed(self._key, acknowledged))
+        if [0, *(piece.end for piece in self._pieces)] != [
+            *(piece.start for piece in self._pieces),
+            acknowledged,
+        ]:
+            raise StoreAwayError(f"no pieces make up the upload {self._key}")
+        for piece in self._pieces:
             if piece.end > self.size:
                 self.write(self._mirror.fetch(self._key, piece)[self.size - piece.start :])
-        self._keep_pieces()
         with naming_full_disk():
             os.fdatasync(self.fileno())
-        self.acknowledge()
+        self.acknowledged = self.size
+        self._trust(self.size)
+
+    @property
+    def unrecorded(self) -> Sequence[Piece]:
+        """The pieces that the database is to have once what is here is acknowledged.
+
+        They take the place of those that begin with the first of them, or later.
+        """
+        return [*self._pieces[self._recorded :], *self._added]
 
     def acknowledge(self) -> None:
         """Have this host trust what it holds, which is acknowledged by now."""
         self.acknowledged = self.size
         if self._mirror:
+            self._pieces += self._added
+            self._recorded, self._added = len(self._pieces), []
             self._trust(self.size)
 
     def sync(self) -> int:
@@ -140,16 +160,13 @@ class PartFile(IncomingFile):
         with naming_full_disk():
             os.fdatasync(self.fileno())
         if self._mirror and self.size > self._mirrored:
-            more = list(self._mirror.put(self._key, self.fileno(), self._mirrored, self.size))
-            self._mirror.note(self._key, [*self._chain, *more])
-            self._chain += more
-            self._mirrored = self.size
+            new = self._mirror.put(self._key, self.fileno(), self.acknowledged, self.size)
+            self._added = list(new)
         return self.size
 
-    def _keep_pieces(self) -> None:
-        """Forget which pieces there are of what was cut off."""
-        self._chain = [piece for piece in self._chain if piece.end <= self.size]
-        self._mirrored = self._chain[-1].end if self._chain else 0
+    @property
+    def _mirrored(self) -> int:
+        return self._added[-1].end if self._added else self.acknowledged
 
     def _trusted(self) -> int:
         """Return how much of the file is what was acknowledged: nothing, if nobody can tell."""
@@ -202,19 +219,13 @@ class Mirror(Protocol):
     def put(self, key: str, descriptor: int, start: int, end: int) -> Iterator[Piece]:
         """Store a part of an open file, whose name may be gone, and yield its pieces.
 
-        They count when they are noted.
+        They count when the database has them.
 
         :raises StoreAwayError: if it cannot be stored.
         """
 
-    def note(self, key: str, chain: Sequence[Piece]) -> None:
-        """Note of which pieces an upload consists up to their end, before that is acknowledged.
-
-        :raises StoreAwayError: if it cannot be stored.
-        """
-
-    def chain(self, key: str, acknowledged: int) -> Sequence[Piece]:
-        """Return the pieces of which what was acknowledged consists; none if that is not known.
+    def listed(self, key: str, acknowledged: int) -> Sequence[Piece]:
+        """Return the pieces that a host with the schema 0006 has listed; none if it has not.
 
         :raises StoreAwayError: if the store does not answer.
         """

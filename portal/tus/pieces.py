@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import BinaryIO
 
-from sqlalchemy import case, or_, select, update
+from sqlalchemy import case, delete, insert, or_, select, update
 
 from portal.activity.record import NOTHING_MORE, Note
 from portal.core.database import AWAY, change, commit_change, db, lock
-from portal.core.models import Account, StoredFile, Upload, now
+from portal.core.models import Account, StoredFile, Upload, UploadPiece, now
 from portal.files import entries, quota
 from portal.files.uploads import file_of, unless_kept
 from portal.sharing import links, room
 from portal.storage.content import current_storage
 from portal.storage.incoming import OverAllowanceError
-from portal.storage.parts import PartFile, PartLockedError, current_parts
+from portal.storage.parts import PartFile, PartLockedError, Piece, current_parts
 
 from .headers import Checksum, folders_of
 
@@ -60,7 +61,7 @@ def opened(upload: Upload) -> PartFile:
         _read_again(upload_id)
         raise
     try:
-        part.settle(_read_again(upload_id).arrived)  # another request may have noted more
+        part.settle(*_acknowledged(upload_id))  # another request may have noted more
     except BaseException:
         part.close()
         raise
@@ -187,7 +188,12 @@ def _note_arrived(part: PartFile, upload_id: int) -> int:
         noted = noted.where(Upload.arrived == part.acknowledged, Upload.finished_at.is_(None))
     # Who sends nothing does not go on, and holds nothing for longer.
     used_at = case((Upload.arrived < arrived, now()), else_=Upload.used_at)
-    if not commit_change(noted.where(fits).values(arrived=arrived, used_at=used_at)):
+    recorded = arrived if current_parts().are_shared else None
+    is_noted = change(noted.where(fits).values(arrived=arrived, used_at=used_at, recorded=recorded))
+    if is_noted:
+        _record(part.unrecorded, upload_id)
+    db.session.commit()
+    if not is_noted:
         upload = db.session.get(Upload, upload_id, populate_existing=True)
         if upload is None:
             raise CancelledError
@@ -201,12 +207,50 @@ def _note_arrived(part: PartFile, upload_id: int) -> int:
     return arrived
 
 
+def _acknowledged(upload_id: int) -> tuple[int, Sequence[Piece]]:
+    """Return how much of an upload was acknowledged, and its pieces, at one moment.
+
+    :raises CancelledError: if somebody has cancelled it since it was read.
+    :raises FinishedError: if another request has finished it since it was read.
+    """
+    db.session.rollback()
+    end = UploadPiece.start + UploadPiece.size
+    found = select(
+        Upload.arrived, Upload.finished_at, UploadPiece.start, end.label("end"), UploadPiece.nonce
+    ).outerjoin(UploadPiece, UploadPiece.upload_id == Upload.id)
+    of_upload = found.where(Upload.id == upload_id).order_by(UploadPiece.start)
+    rows = db.session.execute(of_upload).all()
+    if not rows:
+        raise CancelledError
+    if rows[0].finished_at:
+        raise FinishedError
+    return rows[0].arrived, [Piece(row.start, row.end, row.nonce) for row in rows if row.nonce]
+
+
+def _record(pieces: Sequence[Piece], upload_id: int) -> None:
+    """Have the database know pieces, in place of those that begin with the first or later."""
+    if pieces:
+        later = delete(UploadPiece).where(UploadPiece.upload_id == upload_id)
+        change(later.where(UploadPiece.start >= pieces[0].start))
+        rows = [
+            {
+                "upload_id": upload_id,
+                "start": piece.start,
+                "size": piece.end - piece.start,
+                "nonce": piece.nonce,
+            }
+            for piece in pieces
+        ]
+        db.session.execute(insert(UploadPiece), rows)
+
+
 def _mark_finished(upload_id: int) -> None:
     """Record it in the transaction that brings the file, unless it was cancelled or finished."""
     moment = now()
     open_upload = update(Upload).where(Upload.id == upload_id, Upload.finished_at.is_(None))
-    if not change(open_upload.values(finished_at=moment, used_at=moment)):
+    if not change(open_upload.values(finished_at=moment, used_at=moment, recorded=None)):
         _read_again(upload_id)
+    change(delete(UploadPiece).where(UploadPiece.upload_id == upload_id))
 
 
 def _read_again(upload_id: int) -> Upload:

@@ -9,7 +9,7 @@ from .entry import Entry, Folder, StoredFile
 from .fact import Fact
 from .seen_day import SeenDay
 from .share import FileRequest, Share, ShareDownload
-from .upload import CancelledUpload, Upload
+from .upload import CancelledUpload, Upload, UploadPiece
 
 __all__ = [
     "Account",
@@ -31,6 +31,7 @@ __all__ = [
     "SignIn",
     "StoredFile",
     "Upload",
+    "UploadPiece",
     "hash_token",
     "new_token",
     "now",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from . import values
@@ -19,6 +20,11 @@ class Upload(Base):
     # Each page says what the unfinished ones need; finished ones are kept for days.
     __table_args__ = (
         partial_index("ix_upload_unfinished", "owner_id", "used_at", where="finished_at IS NULL"),
+        # Code that does not know the pieces can neither add to them nor finish the upload.
+        sa.CheckConstraint(
+            "recorded IS NULL OR (recorded = arrived AND finished_at IS NULL)",
+            name="ck_upload_recorded",
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -39,6 +45,8 @@ class Upload(Base):
     # What has arrived and was written through to the disk. After a power cut, what its file has
     # beyond that may be anything.
     arrived: Mapped[Bytes] = mapped_column(default=0, server_default="0")
+    # As much, if rows of its pieces in a bucket make it up.
+    recorded: Mapped[int | None] = mapped_column(sa.BigInteger)
     # When a piece last arrived.
     used_at: Mapped[datetime] = mapped_column(default=now, index=True)
     # The row stays for a while: the client may have missed the answer.
@@ -48,6 +56,23 @@ class Upload(Base):
     request: Mapped[FileRequest | None] = relationship(
         primaryjoin="foreign(Upload.request_id) == FileRequest.id", viewonly=True
     )
+
+
+class UploadPiece(Base):
+    """A piece of an unfinished upload in a bucket; all of them are what was acknowledged of it.
+
+    Rows are written in the transaction that acknowledges their bytes, so whatever else hosts have
+    put into the bucket is nobody's.
+    """
+
+    __tablename__ = "upload_piece"
+
+    upload_id: Mapped[int] = mapped_column(
+        sa.ForeignKey("upload.id", ondelete="CASCADE"), primary_key=True
+    )
+    start: Mapped[Bytes] = mapped_column(primary_key=True)
+    size: Mapped[Bytes]
+    nonce: Mapped[str] = mapped_column(values.Text(16, "[0-9a-f]{16}"))
 
 
 class CancelledUpload(Base):

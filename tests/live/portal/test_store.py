@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import delete, select, update
+from sqlalchemy.exc import IntegrityError
 from werkzeug.test import TestResponse
 
 from portal.core.database import db
-from portal.core.models import StoredFile
+from portal.core.models import StoredFile, Upload, UploadPiece, now
 from portal.storage import bucket as bucket_storage
 from portal.storage.base import StoreAwayError
 from portal.storage.content import current_storage
@@ -216,8 +217,8 @@ def test_a_store_that_is_gone_is_told_and_changes_nothing(
         public_id = db.session.scalars(select(StoredFile.public_id)).one()
     answer = alice.get(f"/files/{public_id}")
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "60")
-    # What has arrived is known to the store.
-    assert tus.send("HEAD", url).status_code == 503
+    # What was acknowledged is known to the database.
+    assert tus.send("HEAD", url).headers["Upload-Offset"] == "3"
     assert failing(stored_app.test_client().get("/healthz")) == ["storage"]
 
 
@@ -308,7 +309,7 @@ def test_pieces_of_cancelled_uploads_leave_the_bucket(
     tus = Tus(alice)
     url = tus.begin(9, filename="a.txt")
     assert tus.add(url, 0, b"abc").status_code == 204
-    assert len(objects(store)) == 2  # a piece, and the list that has it
+    assert len(objects(store)) == 1
     assert tus.send("DELETE", url).status_code == 204
     assert objects(store) == {}
     with stored_app.app_context():
@@ -370,18 +371,104 @@ def test_what_an_overtaken_host_wrote_is_not_taken_for_acknowledged(
     tus = Tus(alice)
     url = tus.begin(9, filename="a.txt")
     first = stored_app.extensions["portal.parts"]
-    note, calls = first._mirror.note, count()
+    put, calls = first._mirror._bucket.put_bytes, count()
 
-    def overtaken(key: str, chain: Any) -> None:
-        note(key, chain)
+    def overtaken(name: str, content: bytes) -> None:
+        put(name, content)
         if next(calls) == 0:
             other_host(stored_app, tmp_path / "host")
             assert tus.add(url, 0, b"right!!!").status_code == 204
             stored_app.extensions["portal.parts"] = first
 
-    first._mirror.note = overtaken
+    first._mirror._bucket.put_bytes = overtaken
     assert tus.add(url, 0, b"wrong").status_code == 423
     assert tus.send("HEAD", url).headers["Upload-Offset"] == "8"
     assert tus.add(url, 8, b"9").status_code == 204
     assert objects(store)[rows(stored_app)["a.txt"][0]] == b"right!!!9"
     check_same(stored_app, store)
+
+
+def test_of_two_hosts_at_the_same_length_the_acknowledged_bytes_count(
+    stored_app: Flask, alice: FlaskClient, store: RunningStore, tmp_path: Path
+) -> None:
+    """The one that is not acknowledged writes the last, and a third host goes on."""
+    tus = Tus(alice)
+    url = tus.begin(9, filename="a.txt")
+    first = stored_app.extensions["portal.parts"]
+    bucket, calls = first._mirror._bucket, count()
+    really = bucket.put_bytes
+
+    def overtaken(name: str, content: bytes) -> None:
+        if next(calls) == 0:
+            other_host(stored_app, tmp_path / "host")
+            assert tus.add(url, 0, b"right").status_code == 204
+            stored_app.extensions["portal.parts"] = first
+        really(name, content)
+
+    bucket.put_bytes = overtaken
+    assert tus.add(url, 0, b"wrong").status_code == 423
+    other_host(stored_app, tmp_path / "third")
+    assert tus.add(url, 5, b"!").status_code == 204
+    stored_app.extensions["portal.parts"] = first
+    assert tus.add(url, 6, b"789").status_code == 204
+    assert objects(store)[rows(stored_app)["a.txt"][0]] == b"right!789"
+    check_same(stored_app, store)
+
+
+def leave_as_older_host(app: Flask) -> None:
+    """Have the bucket list the pieces, as hosts with the schema 0006 do, and no row name them."""
+    with app.app_context():
+        upload = db.session.scalars(select(Upload)).one()
+        pieces = db.session.scalars(select(UploadPiece).order_by(UploadPiece.start)).all()
+        listed = json.dumps([(one.start, one.start + one.size, one.nonce) for one in pieces])
+        bucket = app.extensions["portal.parts"]._mirror._bucket
+        bucket.put_bytes(f"parts/{upload.part_key}/at-{upload.arrived}", listed.encode())
+        db.session.execute(delete(UploadPiece))
+        db.session.execute(update(Upload).values(recorded=None))
+        db.session.commit()
+
+
+def test_an_upload_of_an_older_host_goes_on(
+    stored_app: Flask, alice: FlaskClient, store: RunningStore, tmp_path: Path
+) -> None:
+    tus = Tus(alice)
+    url = tus.begin(9, filename="a.txt")
+    assert tus.add(url, 0, b"abc").status_code == 204
+    assert tus.add(url, 3, b"d").status_code == 204
+    leave_as_older_host(stored_app)
+    for sent, piece in ((4, b"e"), (5, b"f"), (6, b"ghi")):
+        other_host(stored_app, tmp_path / f"host{sent}")
+        assert tus.add(url, sent, piece).status_code == 204
+    assert objects(store)[rows(stored_app)["a.txt"][0]] == b"abcdefghi"
+    check_same(stored_app, store)
+
+
+@pytest.mark.parametrize("changed", [{"arrived": 5}, {"finished_at": now()}])
+def test_an_older_host_cannot_acknowledge_what_it_does_not_see(
+    changed: dict[str, Any], stored_app: Flask, alice: FlaskClient
+) -> None:
+    """It knows no rows of pieces, and could have a list that nobody acknowledged."""
+    tus = Tus(alice)
+    url = tus.begin(9, filename="a.txt")
+    assert tus.add(url, 0, b"abc").status_code == 204
+    with stored_app.app_context():
+        with pytest.raises(IntegrityError):
+            db.session.execute(update(Upload).values(**changed))
+        db.session.rollback()
+
+
+def test_what_no_pieces_make_up_is_not_gone_on_with(
+    stored_app: Flask, alice: FlaskClient, tmp_path: Path
+) -> None:
+    """Such as where somebody has restored a bucket without its database."""
+    tus = Tus(alice)
+    url = tus.begin(9, filename="a.txt")
+    assert tus.add(url, 0, b"abc").status_code == 204
+    with stored_app.app_context():
+        db.session.execute(update(Upload).values(arrived=5, recorded=None))
+        db.session.commit()
+    for host in ("same", "other"):
+        answer = tus.add(url, 5, b"fghi")
+        assert (host, answer.status_code, answer.headers["Retry-After"]) == (host, 503, "60")
+        other_host(stored_app, tmp_path / host)
+    assert rows(stored_app) == {}

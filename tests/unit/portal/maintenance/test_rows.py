@@ -24,7 +24,7 @@ pytestmark = pytest.mark.sqlite("its rows are written past the portal, and resto
 Make = Callable[..., Flask]
 
 MORE = """
-    UPDATE upload SET finished_at = used_at, arrived = size;
+    UPDATE upload SET finished_at = used_at, arrived = size, recorded = NULL;
     INSERT INTO entry SELECT 7, 'folder-07', 1, 4, 0, 'Inner', 'inner', 0, created_at, NULL, NULL,
         NULL, NULL, NULL, 'inner', 'inner' || char(9) || 'inner' FROM entry WHERE id = 4;
     UPDATE sqlite_sequence SET seq = 7 WHERE name = 'entry';
