@@ -39,6 +39,8 @@ logger = logging.getLogger(__name__)
 _PATIENCE = 0.2
 """Seconds for another request: one that only asks how much is there is done by then."""
 _TRUSTED = "user.acknowledged"
+_TRUSTED_EVERY = 16 * 1024**2
+"""Bytes that are fetched again, at most, where the process was killed meanwhile."""
 _MOST_HASHES = 256
 _hashes: OrderedDict[Path, tuple[int, _Hash]] = OrderedDict()
 """The sizes and hashes of the parts that this process added to last."""
@@ -128,9 +130,17 @@ class PartFile(IncomingFile):
             acknowledged,
         ]:
             raise StoreAwayError(f"no pieces make up the upload {self._key}")
-        for piece in self._pieces:
-            if piece.end > self.size:
-                self.write(self._mirror.fetch(self._key, piece)[self.size - piece.start :])
+        self.acknowledged = self.size
+        try:
+            for piece in self._pieces:
+                if piece.end > self.size:
+                    self.write(self._mirror.fetch(self._key, piece)[self.size - piece.start :])
+                if self.size - self.acknowledged >= _TRUSTED_EVERY:
+                    self._sync_fetched()
+        finally:  # where that breaks off, another request goes on from there
+            self._sync_fetched()
+
+    def _sync_fetched(self) -> None:
         with naming_full_disk():
             os.fdatasync(self.fileno())
         self.acknowledged = self.size

@@ -68,6 +68,23 @@ def opened(upload: Upload) -> PartFile:
     return part
 
 
+def acknowledged(upload: Upload) -> int | None:
+    """Return how much other hosts will fetch of an upload, without fetching it here.
+
+    None: it has to be opened, as this host alone knows what is there, or all of it is.
+
+    :raises CancelledError: if somebody has cancelled it since it was read.
+    :raises FinishedError: if another request has finished it since it was read.
+    :raises PartLockedError: if another request adds to it here: more may be acknowledged soon.
+    """
+    if not current_parts().are_shared:
+        return None
+    upload_id = upload.id
+    with current_parts().unused(upload.part_key):
+        now_there = _read_again(upload_id)
+        return now_there.arrived if now_there.arrived < now_there.size else None
+
+
 def check_room(upload: Upload, piece: int = 0) -> None:
     """Check that there is still room for an upload that has begun.
 

@@ -255,6 +255,8 @@ def _arrived(upload: Upload) -> int:
     if upload.finished_at:
         return size
     try:
+        if (acknowledged := pieces.acknowledged(upload)) is not None:
+            return acknowledged
         with _opened_or_404(upload) as part:
             there = part.size
             # The request that brought the last piece may have been killed before its end.

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from flask import Flask
@@ -25,7 +25,7 @@ from portal.storage import bucket as bucket_storage
 from portal.storage.base import StoreAwayError
 from portal.storage.content import current_storage
 from portal.storage.parts import Parts
-from portal.tus import uploads
+from portal.tus import pieces, uploads
 from tests.support.portal import choose, links, prepare, signed_in, token, upload
 from tests.support.stored import contents
 from tests.support.stores import RunningStore, seaweedfs
@@ -358,7 +358,8 @@ def test_a_host_without_its_folder_deletes_nothing(
     first = stored_app.extensions["portal.parts"]
     other_host(stored_app, tmp_path / "host")
     (tmp_path / "host").rmdir()
-    assert tus.send("HEAD", url).status_code == 503
+    assert tus.send("HEAD", url).headers["Upload-Offset"] == "3"
+    assert tus.add(url, 3, b"defghi").status_code == 503
     stored_app.extensions["portal.parts"] = first
     assert tus.add(url, 3, b"defghi").status_code == 204
     check_same(stored_app, store)
@@ -472,3 +473,70 @@ def test_what_no_pieces_make_up_is_not_gone_on_with(
         assert (host, answer.status_code, answer.headers["Retry-After"]) == (host, 503, "60")
         other_host(stored_app, tmp_path / host)
     assert rows(stored_app) == {}
+
+
+def watch_gets(app: Flask, monkeypatch: pytest.MonkeyPatch, most: int | None = None) -> list[str]:
+    """Return a list of the objects that are fetched from now on; after so many the store fails."""
+    bucket, fetched = app.extensions["portal.parts"]._mirror._bucket, list[str]()
+    really = bucket.get_bytes
+
+    def watched(name: str) -> bytes | None:
+        if len(fetched) == most:
+            raise StoreAwayError("not now")
+        fetched.append(name)
+        return cast("bytes | None", really(name))
+
+    monkeypatch.setattr(bucket, "get_bytes", watched)
+    return fetched
+
+
+def test_another_host_says_how_much_there_is_without_fetching_it(
+    stored_app: Flask, alice: FlaskClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tus = Tus(alice)
+    url = tus.begin(len(LARGE), filename="a.bin")
+    assert tus.add(url, 0, LARGE[:-1]).status_code == 204
+    other_host(stored_app, tmp_path / "host")
+    fetched = watch_gets(stored_app, monkeypatch)
+    assert tus.send("HEAD", url).headers["Upload-Offset"] == str(len(LARGE) - 1)
+    assert fetched == []
+    assert tus.add(url, len(LARGE) - 1, LARGE[-1:]).status_code == 204
+    assert len(fetched) == 3
+    assert rows(stored_app)["a.bin"][2] == hashlib.sha256(LARGE).hexdigest()
+
+
+def test_fetching_goes_on_where_it_broke_off(
+    stored_app: Flask, alice: FlaskClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tus = Tus(alice)
+    url = tus.begin(len(LARGE), filename="a.bin")
+    assert tus.add(url, 0, LARGE[:-1]).status_code == 204
+    other_host(stored_app, tmp_path / "host")
+    fetched = list[str]()
+    for _ in range(3):
+        with monkeypatch.context() as patch:
+            some = watch_gets(stored_app, patch, 1)
+            answer = tus.add(url, len(LARGE) - 1, LARGE[-1:])
+            fetched += some
+    assert answer.status_code == 204
+    assert len(set(fetched)) == len(fetched) == 3
+    assert rows(stored_app)["a.bin"][2] == hashlib.sha256(LARGE).hexdigest()
+
+
+def test_another_host_finishes_what_has_arrived(
+    stored_app: Flask, alice: FlaskClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the one that took the last piece was killed before its end."""
+    tus = Tus(alice)
+    url = tus.begin(9, filename="a.txt")
+    with monkeypatch.context() as patch:
+        patch.setattr(pieces, "finish", partial(_raise, StoreAwayError("killed")))
+        assert tus.add(url, 0, b"abcdefghi").status_code == 503
+    assert rows(stored_app) == {}
+    other_host(stored_app, tmp_path / "host")
+    assert tus.send("HEAD", url).headers["Upload-Offset"] == "9"
+    assert rows(stored_app)["a.txt"][2] == hashlib.sha256(b"abcdefghi").hexdigest()
+
+
+def _raise(error: Exception, *_: object) -> None:
+    raise error
