@@ -41,6 +41,8 @@ _PATIENCE = 0.2
 _TRUSTED = "user.acknowledged"
 _TRUSTED_EVERY = 16 * 1024**2
 """Bytes that are fetched again, at most, where the process was killed meanwhile."""
+_MOST_JOINED = 64 * 1024
+"""Bytes of a piece that takes in those before it."""
 _MOST_HASHES = 256
 _hashes: OrderedDict[Path, tuple[int, _Hash]] = OrderedDict()
 """The sizes and hashes of the parts that this process added to last."""
@@ -152,15 +154,15 @@ class PartFile(IncomingFile):
 
         They take the place of those that begin with the first of them, or later.
         """
-        return [*self._pieces[self._recorded :], *self._added]
+        return [*self._unchanged(self._recorded), *self._added]
 
     def acknowledge(self) -> None:
         """Have this host trust what it holds, which is acknowledged by now."""
-        self.acknowledged = self.size
         if self._mirror:
-            self._pieces += self._added
+            self._pieces = [*self._unchanged(), *self._added]
             self._recorded, self._added = len(self._pieces), []
             self._trust(self.size)
+        self.acknowledged = self.size
 
     def sync(self) -> int:
         """Write what has arrived through to the disk and the mirror; return how much that is.
@@ -170,9 +172,31 @@ class PartFile(IncomingFile):
         with naming_full_disk():
             os.fdatasync(self.fileno())
         if self._mirror and self.size > self._mirrored:
-            new = self._mirror.put(self._key, self.fileno(), self.acknowledged, self.size)
+            new = self._mirror.put(self._key, self.fileno(), self._first_to_put(), self.size)
             self._added = list(new)
         return self.size
+
+    def _first_to_put(self) -> int:
+        """Return where the next piece begins.
+
+        It takes in pieces before it that are no larger, up to a limit: another host would fetch
+        very many small ones one by one.
+        """
+        start = self.acknowledged
+        for piece in reversed(self._pieces):
+            is_small = piece.end - piece.start <= self.size - start
+            if not is_small or self.size - piece.start > _MOST_JOINED:
+                break
+            start = piece.start
+        return start
+
+    def _unchanged(self, since: int = 0) -> list[Piece]:
+        """Return the acknowledged pieces from one on, but those of which new ones took the place.
+
+        :param since: its number.
+        """
+        end = self._added[0].start if self._added else self.acknowledged
+        return [piece for piece in self._pieces[since:] if piece.end <= end]
 
     @property
     def _mirrored(self) -> int:

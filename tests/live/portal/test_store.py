@@ -540,3 +540,22 @@ def test_another_host_finishes_what_has_arrived(
 
 def _raise(error: Exception, *_: object) -> None:
     raise error
+
+
+def test_many_small_pieces_are_joined(
+    stored_app: Flask, alice: FlaskClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is stored for each does not grow with their number, nor does what is fetched."""
+    tus = Tus(alice)
+    url = tus.begin(65, filename="a.bin")
+    for at in range(64):
+        if at == 40:
+            other_host(stored_app, tmp_path / "second")
+        assert tus.add(url, at, LARGE[at : at + 1]).status_code == 204
+    with stored_app.app_context():
+        assert db.session.scalars(select(UploadPiece.size)).all() == [64]
+    other_host(stored_app, tmp_path / "third")
+    fetched = watch_gets(stored_app, monkeypatch)
+    assert tus.add(url, 64, LARGE[64:65]).status_code == 204
+    assert len(fetched) == 1
+    assert rows(stored_app)["a.bin"][2] == hashlib.sha256(LARGE[:65]).hexdigest()
