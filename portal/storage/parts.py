@@ -363,12 +363,16 @@ class Parts:
             with part:
                 yield
 
+    def drop(self, key: str) -> None:
+        """Delete what this host has of an upload, even one that a request adds to."""
+        (self._folder / key).unlink(missing_ok=True)
+
     def forget(self, key: str) -> None:
         """Delete an upload, even one that a request adds to: it goes with that request's end.
 
         What cannot be deleted from the mirror is out of reach, and is deleted by a clean-up.
         """
-        (self._folder / key).unlink(missing_ok=True)
+        self.drop(key)
         if self._mirror:
             try:
                 self._mirror.forget(key)
@@ -377,10 +381,16 @@ class Parts:
 
     def abandoned(self) -> Iterator[str]:
         """Yield the keys of uploads that nobody added to for a day, or that are in the mirror."""
-        with suppress(FileNotFoundError):
-            for path in self._folder.iterdir():
-                with suppress(FileNotFoundError):
-                    if is_key(path.name) and is_abandoned(path):
-                        yield path.name
+        for key in self.here():
+            with suppress(FileNotFoundError):
+                if is_abandoned(self._folder / key):
+                    yield key
         if self._mirror:
             yield from self._mirror.all_uploads()
+
+    def here(self) -> Iterator[str]:
+        """Yield the keys of uploads of which this host has something."""
+        with suppress(FileNotFoundError):
+            for path in self._folder.iterdir():
+                if is_key(path.name):
+                    yield path.name

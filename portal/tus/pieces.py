@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
 from sqlalchemy import case, delete, insert, or_, select, update
@@ -54,17 +54,18 @@ def opened(upload: Upload) -> PartFile:
     :raises FinishedError: if another request has finished it since it was read.
     :raises PartLockedError: if another request adds to it, so that nobody knows yet how much stays.
     """
-    upload_id = upload.id
-    try:
-        part = current_parts().resume(upload.part_key, upload.size)
-    except FileNotFoundError:
-        _read_again(upload_id)
-        raise
-    try:
-        part.settle(*_acknowledged(upload_id))  # another request may have noted more
-    except BaseException:
-        part.close()
-        raise
+    upload_id, key = upload.id, upload.part_key
+    with _dropped_if_over(key):
+        try:
+            part = current_parts().resume(key, upload.size)
+        except FileNotFoundError:
+            _read_again(upload_id)
+            raise
+        try:
+            part.settle(*_acknowledged(upload_id))  # another request may have noted more
+        except BaseException:
+            part.close()
+            raise
     return part
 
 
@@ -114,20 +115,21 @@ def append(
     :raises StorageFullError: if the disk is full.
     :raises WrongChecksumError: if it does not match its checksum.
     """
-    start, upload_id = part.size, upload.id
+    start, upload_id, key = part.size, upload.id, upload.part_key
     # To the end of the request, which may be long, no transaction keeps the journal from being
     # cleared.
     db.session.rollback()
-    try:
-        _read(part, stream, checksum, upload_id)
-    except BaseException as error:
-        if checksum or isinstance(error, OverAllowanceError):
-            part.cut(start)
-        # On a full disk less of it stays.
-        with suppress(OSError, *AWAY, *_OVERTAKEN, quota.QuotaExceededError):
-            _note_arrived(part, upload_id)
-        raise
-    _note_arrived(part, upload_id)
+    with _dropped_if_over(key):
+        try:
+            _read(part, stream, checksum, upload_id)
+        except BaseException as error:
+            if checksum or isinstance(error, OverAllowanceError):
+                part.cut(start)
+            # On a full disk less of it stays.
+            with suppress(OSError, *AWAY, *_OVERTAKEN, quota.QuotaExceededError):
+                _note_arrived(part, upload_id)
+            raise
+        _note_arrived(part, upload_id)
 
 
 def finish(upload: Upload, part: PartFile) -> StoredFile:
@@ -158,7 +160,7 @@ def finish(upload: Upload, part: PartFile) -> StoredFile:
         key = current_storage().keep(part)
     finally:
         part.discard()
-    with unless_kept(key):
+    with _dropped_if_over(part_key), unless_kept(key):
         # First, as whoever deletes the folder has it locked when the upload goes.
         lock(Account, Account.id == owner_id)
         _mark_finished(upload_id)
@@ -169,6 +171,19 @@ def finish(upload: Upload, part: PartFile) -> StoredFile:
     if finished.name != name:  # for a client that missed the answer
         commit_change(update(Upload).where(Upload.id == upload_id).values(name=finished.name))
     return finished
+
+
+@contextmanager
+def _dropped_if_over(key: str) -> Iterator[None]:
+    """Delete what this host has of an upload that another one has finished or cancelled.
+
+    That deleted its own part only. A request that waits for this one finds out as well.
+    """
+    try:
+        yield
+    except (CancelledError, FinishedError):
+        current_parts().drop(key)
+        raise
 
 
 def _note_of(upload: Upload) -> Note:

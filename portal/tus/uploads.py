@@ -115,8 +115,16 @@ def remove_expired() -> tuple[int, int]:
 
 
 def remove_orphans() -> int:
-    """Delete parts that no upload has had for a day, and return how many."""
+    """Delete parts that no upload has had for a day, or that were finished; return how many.
+
+    Another host may have finished what this one has a part of, and deleted its own only.
+    """
     count = 0
+    for key in current_parts().here():
+        finished = select(Upload.id).where(Upload.part_key == key, Upload.finished_at.is_not(None))
+        if db.session.scalar(finished):
+            current_parts().drop(key)
+            count += 1
     for key in current_parts().abandoned():
         if not db.session.scalar(select(Upload.id).where(Upload.part_key == key)):
             current_parts().forget(key)

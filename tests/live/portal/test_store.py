@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -559,3 +560,60 @@ def test_many_small_pieces_are_joined(
     assert tus.add(url, 64, LARGE[64:65]).status_code == 204
     assert len(fetched) == 1
     assert rows(stored_app)["a.bin"][2] == hashlib.sha256(LARGE[:65]).hexdigest()
+
+
+def parts_in(*folders: Path) -> list[Path]:
+    return [path for folder in folders for path in (folder / "parts").glob("*")]
+
+
+@pytest.mark.parametrize("end", ["finish", "cancel"])
+def test_the_part_of_another_host_goes_with_the_upload(
+    end: str, stored_app: Flask, alice: FlaskClient, data: Path, tmp_path: Path
+) -> None:
+    """By a clean-up of its own, where nobody asks that host any more."""
+    tus = Tus(alice)
+    first = stored_app.extensions["portal.parts"]
+    url = tus.begin(9, filename="a.txt")
+    unfinished = tus.begin(9, filename="b.txt")
+    assert tus.add(unfinished, 0, b"abc").status_code == 204
+    assert tus.add(url, 0, b"abc").status_code == 204
+    other_host(stored_app, tmp_path / "host")
+    if end == "finish":
+        assert tus.add(url, 3, b"defghi").status_code == 204
+    else:
+        assert tus.send("DELETE", url).status_code == 204
+    assert parts_in(tmp_path / "host") == []
+    stored_app.extensions["portal.parts"] = first
+    assert len(parts_in(data / "incoming")) == 2
+    if end == "cancel":  # while nobody knows whether it begins: see uploads.create
+        for path in parts_in(data / "incoming"):
+            os.utime(path, (0, 0))
+    with stored_app.app_context():
+        assert uploads.remove_orphans() == 1
+    assert tus.add(unfinished, 3, b"defghi").status_code == 204
+    assert parts_in(data / "incoming") == []
+
+
+@pytest.mark.parametrize("end", ["finish", "cancel"])
+def test_a_host_that_is_overtaken_keeps_no_part(
+    end: str, stored_app: Flask, alice: FlaskClient, data: Path, tmp_path: Path
+) -> None:
+    tus = Tus(alice)
+    first = stored_app.extensions["portal.parts"]
+    url = tus.begin(9, filename="a.txt")
+    put, calls = first._mirror._bucket.put_bytes, count()
+
+    def overtaken(name: str, content: bytes) -> None:
+        put(name, content)
+        if next(calls) == 0:
+            other_host(stored_app, tmp_path / "host")
+            if end == "finish":
+                assert tus.add(url, 0, b"abcdefghi").status_code == 204
+            else:
+                assert tus.send("DELETE", url).status_code == 204
+            stored_app.extensions["portal.parts"] = first
+
+    first._mirror._bucket.put_bytes = overtaken
+    answer = tus.add(url, 0, b"abc")
+    assert answer.status_code == {"finish": 409, "cancel": 404}[end]
+    assert parts_in(data / "incoming", tmp_path / "host") == []
