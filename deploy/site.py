@@ -83,17 +83,18 @@ class Changes:
         if path not in self._changed:
             if os.path.lexists(path):
                 copy = ["cp", "--archive", "--parents", "--", str(path), self._folder.name]
-                subprocess.run(copy, check=True)
+                # cp of Debian 12 looks for the folders above in the current one.
+                subprocess.run(copy, check=True, cwd="/")
             self._changed.append(path)
 
-    def put(self, path: Path, text: str, mode: int = 0o644, gid: int = 0) -> None:
+    def put(self, path: Path, text: str, mode: int = 0o644, gid: int = 0, uid: int = 0) -> None:
         """Write a file, whole or not at all."""
         self.remember(path)
         new = path.with_name(f"{path.name}.new")
         new.unlink(missing_ok=True)
         new.touch(0o600)
         new.write_text(text)
-        os.chown(new, 0, gid)
+        os.chown(new, uid, gid)
         new.chmod(mode)
         new.replace(path)
 

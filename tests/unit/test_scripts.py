@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy import installation
+from deploy import installation, site
 from scripts.lib import environment, machine
 from scripts.lib.jobs import Jobs
 from tests.support.paths import PROJECT
@@ -123,6 +123,21 @@ def test_production_is_locked_with_hashes_and_no_host() -> None:
         name = re.split("[<>=[]", wanted)[0]
         assert re.sub("[-_.]+", "-", name).lower() in found
     assert "://" not in environment.LOCK.read_text()
+
+
+def test_what_is_changed_is_put_back_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file, new = tmp_path / "a" / "file", tmp_path / "a" / "new"
+    file.parent.mkdir()
+    file.write_text("before")
+    with site.Changes() as changes:
+        changes.put(file, "after", gid=os.getegid(), uid=os.geteuid())
+        changes.put(new, "after", gid=os.getegid(), uid=os.geteuid())
+        assert (file.read_text(), new.read_text()) == ("after", "after")
+    assert file.read_text() == "before"
+    assert not new.exists()
 
 
 def test_each_server_has_its_own_packages_only() -> None:
