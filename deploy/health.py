@@ -10,12 +10,14 @@ from deploy.make_folders import DATA
 from deploy.site import SETTINGS
 
 _MEANINGS = {
-    "database": f"the database in {DATA} cannot be written, or another program has locked it.",
+    "database": f"the database in {DATA}, or that of --cluster, cannot be written, or another"
+    " program has locked it.",
     "schema": "the database is not up to date.",
     "space": f"the disk of {DATA} has less space free than DISK_RESERVE, so the portal refuses"
     f" uploads. Free some space, or set a smaller DISK_RESERVE in {SETTINGS}/settings.toml (in"
     " bytes; 64 MiB if it is not there).",
-    "storage": f"the files in {DATA} cannot be written, or the disk does not answer.",
+    "storage": f"the files in {DATA} cannot be written, or the disk, or the store of --cluster,"
+    " does not answer.",
 }
 """By what fails, as docs/portal/index.md has it."""
 

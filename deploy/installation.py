@@ -7,7 +7,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from deploy import site
+from deploy import cluster as cluster_file
+from deploy import cluster_network, site
+from deploy.cluster import Cluster, ClusterError
 from deploy.servers import SERVERS
 from deploy.steps import Installation
 from scripts.lib import machine
@@ -28,6 +30,8 @@ when it cannot work as called. Until 'switching' is printed, what ran before run
 then on the database may be the new portal's: mend what failed, and run this again."""
 _CLIENTS = """how many slow clients to expect at once from then on; docs/portal/sizing.md says
     what follows (default: 1000, or what memory allows)"""
+_CLUSTER = """make this one host of a cluster, as the TOML file says, from then on;
+    docs/portal/cluster.md has what stands in it (an empty name: one machine alone again)"""
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 
 
@@ -36,6 +40,7 @@ def main(words: Sequence[str]) -> None:
     parser = Parser(HELP, MORE)
     parser.add_argument("words", nargs="*", metavar="SERVER HOST")
     parser.add_argument("--clients", metavar="N", help=_CLIENTS)
+    parser.add_argument("--cluster", metavar="FILE", help=_CLUSTER)
     given = parser.parse_args(words)
     if len(given.words) != 2:
         refuse("it takes two words, SERVER and HOST. See --help.")
@@ -53,7 +58,37 @@ def main(words: Sequence[str]) -> None:
         refuse(f"this system is not supported. The portal is installed on {machine.SUPPORTED}.")
     if not Path("/run/systemd/system").is_dir():
         refuse("systemd does not run here, and it starts the portal.")
-    clients = site.installed().get("CLIENTS", "") if given.clients is None else given.clients
+    before = site.installed()
+    clients = before.get("CLIENTS", "") if given.clients is None else given.clients
+    file = before.get("CLUSTER", "") if given.cluster is None else given.cluster
+    try:
+        cluster, networks = _read_cluster(file, name)
+    except ClusterError as error:
+        if given.cluster is None:
+            refuse(
+                f"an earlier run with --cluster {file} made this host one of a cluster. {error}"
+                " Mend that, or name another FILE."
+            )
+        refuse(str(error))
     sizes = machine.choose_sizes(name, clients)  # before anything is installed
     with site.Changes() as changes, Jobs() as jobs:
-        Installation(jobs, changes, name, host, sizes, clients).run()
+        Installation(jobs, changes, name, host, sizes, cluster, networks, clients).run()
+
+
+def _read_cluster(file: str, server: str) -> tuple[Cluster | None, Sequence[str]]:
+    """Read and try what --cluster names, before anything is installed.
+
+    :raises ClusterError: if it cannot be used.
+    """
+    if not file:
+        return None, ()
+    cluster = cluster_file.read(Path(file).absolute())
+    if not SERVERS[server].has_stores:
+        raise ClusterError(f"{server} cannot send files from a store. Choose nginx.")
+    if cluster.connections and server == "nginx":
+        raise ClusterError(f"connections in [store] of {file} is for Apache. Leave it out.")
+    if cluster.resolver and server != "nginx":
+        raise ClusterError(f"resolver in [store] of {file} is for nginx. Leave it out.")
+    networks = cluster_network.allowed(cluster)
+    cluster_network.check_firewall()
+    return cluster, networks

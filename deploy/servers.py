@@ -20,6 +20,7 @@ class Server:
     :param units: systemd's units, beside those that each server has.
     :param modules: Apache's modules, beside those that each site has.
     :param guard: the command that makes its rules, and whether that names the log of receipts.
+    :param has_stores: whether it fetches files from an object store.
     """
 
     front: str
@@ -29,6 +30,7 @@ class Server:
     units: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
     has_receipts: bool = True
+    has_stores: bool = True
 
 
 GUNICORN = tuple(
@@ -65,6 +67,7 @@ SERVERS = {
         units=GUNICORN,
         modules=("xsendfile", "proxy", "proxy_http", "rewrite"),
         has_receipts=False,
+        has_stores=False,
     ),
 }
 ALL_UNITS = {unit for server in SERVERS.values() for unit in (*server.units, RECEIPTS)}

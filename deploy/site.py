@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import tempfile
 from collections.abc import Mapping
@@ -28,8 +29,8 @@ _CERTIFICATE, _KEY = SETTINGS / "tls.crt", SETTINGS / "tls.key"
 def installed() -> dict[str, str]:
     """Return what the last installation wrote for the server."""
     file = SETTINGS / "environment"
-    lines = file.read_text().splitlines() if file.exists() else []
-    return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+    words = shlex.split(file.read_text(), comments=True) if file.exists() else []
+    return dict(word.split("=", 1) for word in words if "=" in word)
 
 
 def make_certificate(jobs: Jobs, host: str) -> None:
@@ -116,6 +117,7 @@ class Site:
 
     def __post_init__(self) -> None:
         self.server, self.app = SERVERS[self.name], PREFIX / "app.new"
+        self.more_modules: tuple[str, ...] = ()  # of Apache
 
     def write_site(self) -> None:
         """Write the web server's configuration, and enable it."""
@@ -128,7 +130,8 @@ class Site:
             self.changes.remember(APACHE / "conf-enabled/portal.conf")
             self.changes.remember(APACHE / "sites-enabled/portal.conf")
             enable = partial(self.jobs.quietly, failure="cannot enable Apache's configuration.")
-            enable("a2enmod", "ssl", "headers", "http2", "filter", "deflate", *self.server.modules)
+            usual = ("ssl", "headers", "http2", "filter", "deflate")
+            enable("a2enmod", *usual, *self.server.modules, *self.more_modules)
             enable("a2enconf", "portal")
             enable("a2ensite", "portal")
         elif self.server.front == "nginx":

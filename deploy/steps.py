@@ -14,8 +14,10 @@ from pathlib import Path
 from pwd import getpwnam
 from typing import Any, NoReturn
 
-from deploy import health, site
+from deploy import health, member, site
+from deploy.cluster import SECRETS
 from deploy.make_folders import DATA, make_folders
+from deploy.member import UNITS
 from deploy.servers import ALL_UNITS, GUNICORN, RECEIPTS, SERVERS
 from deploy.site import ACCOUNT, PREFIX, SETTINGS
 from scripts.lib import machine
@@ -24,12 +26,11 @@ from scripts.lib.jobs import as_user, hold
 from scripts.lib.messages import fail, refuse, say
 
 LOGS = Path("/var/log/portal")  # of what writes there as root
-UNITS = Path("/etc/systemd/system")
 STARTED_WITH = Path("/run/portal-apache.conf")  # the sizes that Apache has read
 
 
 @dataclass
-class Installation(site.Site):
+class Installation(member.Member):
     """The steps of an installation, in their order."""
 
     clients: str
@@ -96,19 +97,21 @@ class Installation(site.Site):
         make_folders()
         # The web server opens its log there as root, so nobody else may have put a link there.
         own = ("--owner=root", f"--group={ACCOUNT}")
-        self._install("--directory", "--mode=0750", *own, SETTINGS, LOGS)
+        self.install_files("--directory", "--mode=0750", *own, SETTINGS, LOGS)
         for path in LOGS.iterdir():
             found = path.lstat()
             if not path.is_file() or path.is_symlink() or found.st_uid or found.st_nlink != 1:
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         if self.name == "apache-express":
             own = (f"--owner={ACCOUNT}", f"--group={ACCOUNT}")
-            self._install("--directory", "--mode=0750", *own, self.receipts.parent)
+            self.install_files("--directory", "--mode=0750", *own, self.receipts.parent)
 
     def prepare_code(self) -> None:
         """Fetch and copy what the portal runs: all of it is root's, so it cannot change itself."""
         machine.check_python(self.user)
-        self.environment, self.browser = Environment(self.server.python), BrowserFiles()
+        extras = ("postgresql", "store") if self.cluster else ()
+        self.environment = Environment((*self.server.python, *extras))
+        self.browser = BrowserFiles()
         self.environment.make(self.jobs)
         shutil.rmtree(self.app, ignore_errors=True)
         self.app.mkdir()
@@ -123,11 +126,14 @@ class Installation(site.Site):
         settings = SETTINGS / "settings.toml"
         if not settings.exists():
             source = machine.CLONE / "deploy" / "settings.toml"
-            self._install("--mode=0640", f"--group={ACCOUNT}", source, settings)
+            self.install_files("--mode=0640", f"--group={ACCOUNT}", source, settings)
         site.make_certificate(self.jobs, self.host)
         site.check_certificate(self.host)
+        self.write_secrets(self.user)
         path = SETTINGS / "environment"
         self.changes.put(path, text := self._environment(), 0o640, self.user.pw_gid)
+        if self.cluster and self._as_portal("python", "-m", "deploy.check_cluster"):
+            fail(f"the cluster of {self.cluster.file} cannot be joined. {site.UNCHANGED}")
         # The portal says itself what is wrong with its settings, and makes its key.
         if self._as_portal("flask", "--app", "portal", "routes", stdout=subprocess.DEVNULL):
             raise SystemExit(1)
@@ -154,7 +160,8 @@ class Installation(site.Site):
             **self.sizes,
         }
         comment = "# Written by deploy/install. The portal's settings stand in settings.toml.\n"
-        return comment + "".join(f"{name}={value}\n" for name, value in values.items())
+        own = "".join(f"{name}={value}\n" for name, value in values.items())
+        return comment + own + self.shared_variables()
 
     def _as_portal(self, *words: str, **options: Any) -> int:
         variables = {**os.environ, "VENV": str(self.environment.path)}
@@ -166,13 +173,13 @@ class Installation(site.Site):
 
         Root makes them from root's code and settings, and from the portal's key, whatever that has.
         """
-        key = DATA / "secret_key"
+        key = SECRETS / "secret_key" if self.cluster else DATA / "secret_key"
         read = _run("head", "--bytes=4096", "--", key, stdout=subprocess.PIPE, **as_user(self.user))
         log = ("--receipts", self.receipts) if self.server.has_receipts else ()
         flask = (self.environment.bin / "flask", "--app", "portal", "delegate")
         done = _run(
             *(self.app / "deploy" / "make-guard", DATA, self.app, SETTINGS / "environment"),
-            *(*flask, *self.server.guard, *log),
+            *(*flask, *self.server.guard, *log, *self.guard_options()),
             input=read.stdout,
             stdout=subprocess.PIPE,
         )
@@ -196,7 +203,7 @@ class Installation(site.Site):
         self.app = self.app.rename(now)
         python.unlink(missing_ok=True)
         python.symlink_to(self.environment.path)
-        self._install("--mode=0755", self.app / "deploy/portal", "/usr/local/sbin/portal")
+        self.install_files("--mode=0755", self.app / "deploy/portal", "/usr/local/sbin/portal")
 
     def switch_server(self) -> None:
         """Start the new server."""
@@ -205,10 +212,11 @@ class Installation(site.Site):
         self._leave_former(units)
         deploy = self.app / "deploy"
         found = [deploy / "systemd" / name for name in ["portal-cleanup.service", *units]]
-        self._install("--mode=0644", *found, UNITS)
-        self._install("--mode=0644", deploy / "logrotate", "/etc/logrotate.d/portal")
+        self.install_files("--mode=0644", *found, UNITS)
+        self.install_files("--mode=0644", deploy / "logrotate", "/etc/logrotate.d/portal")
         hardening = "portal-.service.d/hardening.conf"
-        self._install("-D", "--mode=0644", deploy / "systemd" / hardening, UNITS / hardening)
+        self.install_files("-D", "--mode=0644", deploy / "systemd" / hardening, UNITS / hardening)
+        self.write_networks(["portal-cleanup.service", *units])
         front = self.server.front
         enabled = dict.fromkeys([*units, front])
         self._systemctl("daemon-reload", failure="systemd cannot read the portal's units.")
@@ -228,10 +236,6 @@ class Installation(site.Site):
 
     def _systemctl(self, *words: str, failure: str) -> None:
         self.jobs.quietly("systemctl", *words, failure=failure)
-
-    def _install(self, *words: str | Path) -> None:
-        """Copy files or create folders, of root's where no option says otherwise, by install(1)."""
-        self.jobs.quietly("install", *words, failure=f"cannot write to {words[-1]}.")
 
     def _start(self, verb: str, unit: str) -> None:
         if self.jobs.run("systemctl", verb, unit):

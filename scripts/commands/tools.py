@@ -46,7 +46,7 @@ _SETS = {
 }
 _AROUND = {"postgresql": "tests.support.postgresql", "store": "tests.support.bucket"}
 """What starts the server that a set is run with, and then the set."""
-_SERVERS = ("mod-wsgi", "gunicorn")
+_EXTRAS = ("mod-wsgi", "gunicorn", "postgresql", "store")
 _POSTGRESQL = "postgresql:pg_createcluster"
 _MODULES = "/usr/lib/apache2/modules"
 _XSENDFILE = f"libapache2-mod-xsendfile:{_MODULES}/mod_xsendfile.so"
@@ -191,7 +191,7 @@ def _prepare(
     :param packages: of the system, as :func:`machine.install_packages` takes them.
     :param servers: whether the portal is to run with its servers.
     """
-    environment, browser = Environment(_SERVERS, groups), BrowserFiles(tests=True)
+    environment, browser = Environment(_EXTRAS, groups), BrowserFiles(tests=True)
     if not servers and not environment.is_complete:
         environment = Environment((), groups)  # which needs nothing but pip
     variables = environment.variables()

@@ -18,14 +18,21 @@ from .messages import say
 LOCK = CLONE / "requirements.lock"
 BROWSER = CLONE / "portal" / "web" / "browser"
 VENDOR = Path("portal", "web", "static", "vendor")
-_SERVERS = {"mod-wsgi": {"mod-wsgi", "setuptools"}, "gunicorn": {"gunicorn"}}
-"""What the lock file has for one server only; mod_wsgi is built by the second."""
+_EXTRAS = {
+    "mod-wsgi": {"mod-wsgi", "setuptools"},
+    "gunicorn": {"gunicorn"},
+    "postgresql": {"psycopg", "psycopg-binary"},
+    "store": {
+        *("boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3"),
+    },
+}
+"""What the lock file has for one server or one service only; setuptools builds mod_wsgi."""
 
 
-def locked(*servers: str) -> dict[str, str]:
-    """Return the lock file's requirements of the portal and these servers, by their names."""
+def locked(*extras: str) -> dict[str, str]:
+    """Return the lock file's requirements of the portal and these extras, by their names."""
     entries = re.findall(r"^[^\s#].*(?:\n .*)*\n", LOCK.read_text(), re.MULTILINE)
-    unwanted = {name for one, names in _SERVERS.items() if one not in servers for name in names}
+    unwanted = {name for one, names in _EXTRAS.items() if one not in extras for name in names}
     found: dict[str, str] = {}
     for entry in entries:
         name = entry.partition("=")[0]
@@ -61,12 +68,13 @@ def _fill_once(jobs: Jobs, path: Path, what: str, fill: Callable[[Jobs], None]) 
 class Environment:
     """A virtual environment with what production installs, and groups for developers.
 
-    :param servers: those that the portal is to run with: ``mod-wsgi``, ``gunicorn``.
+    :param extras: what the portal is to run with: ``mod-wsgi``, ``gunicorn``, ``postgresql``,
+        ``store``.
     :param groups: dependency groups of the project, which the lock file does not hold.
     """
 
-    def __init__(self, servers: Sequence[str] = (), groups: Iterable[str] = ()) -> None:
-        self._locked = locked(*servers)
+    def __init__(self, extras: Sequence[str] = (), groups: Iterable[str] = ()) -> None:
+        self._locked = locked(*extras)
         self._groups = [one for name in groups for one in group(name)]
         python = (str(Path(PYTHON).resolve()), sys.version)
         self.path = _folder_for("venv", *self._locked.values(), *self._groups, *python)

@@ -91,13 +91,22 @@ class Container:
         assert done.returncode == 0, f"{command}:\n{done.stdout}{done.stderr}"
         return done.stdout
 
-    def install(self, server: str, host: str = HOST) -> subprocess.CompletedProcess[str]:
-        return self.run(str(CLONE / "deploy" / "install"), server, host)
+    def install(
+        self, server: str, host: str = HOST, *options: str
+    ) -> subprocess.CompletedProcess[str]:
+        return self.run(str(CLONE / "deploy" / "install"), server, host, *options)
 
 
 @contextmanager
-def booted(system: Root = Root()) -> Iterator[Container]:  # noqa: B008 -- it cannot change
-    """Boot a container, until the end of the block."""
+def booted(
+    system: Root = Root(),  # noqa: B008 -- it cannot change
+    *,
+    filters: bool = False,
+) -> Iterator[Container]:
+    """Boot a container, until the end of the block.
+
+    :param filters: whether its systemd can filter what services send, as on a machine of its own.
+    """
     tool("systemd-nspawn")
     for made in (system.wheels, NPM_CACHE):
         assert made.is_dir(), f"there is no {made}, which scripts/test makes"
@@ -106,7 +115,7 @@ def booted(system: Root = Root()) -> Iterator[Container]:  # noqa: B008 -- it ca
     with tempfile.TemporaryDirectory(prefix="flask-delegate-container-") as folder:
         log, root = Path(folder, "console"), Path(folder, "root")
         root.mkdir()
-        started = _start(system, root, log)
+        started = _start(system, root, log, filters=filters)
         leader: int | None = None
         try:
             leader = _wait_for_leader(started, log)
@@ -121,10 +130,12 @@ def booted(system: Root = Root()) -> Iterator[Container]:  # noqa: B008 -- it ca
             _end(started, leader)
 
 
-def _start(system: Root, root: Path, log: Path) -> subprocess.Popen[bytes]:
+def _start(system: Root, root: Path, log: Path, *, filters: bool) -> subprocess.Popen[bytes]:
     options = ["--private-network", "--register=no", "--keep-unit", "--link-journal=no"]
     options += [f"--bind-ro={PROJECT}:{CLONE}", f"--bind-ro={system.wheels}:{_WHEELS}"]
     options += [f"--bind-ro={NPM_CACHE}:{_NPM}"]
+    if filters:
+        options += ["--system-call-filter=bpf", "--capability=CAP_BPF"]
     options += [f"--bind-ro={NPM_CACHE.parent}/node_modules:{_PACKAGES}"]
     # With pytest it ends, and the container with it.
     command = ["setpriv", "--pdeathsig", "KILL", "--", "unshare", "--mount", "--pid", "--fork"]
@@ -145,6 +156,7 @@ def _start(system: Root, root: Path, log: Path) -> subprocess.Popen[bytes]:
             stdout=console,
             stderr=console,
             start_new_session=True,
+            env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"} if filters else None,
         )
 
 

@@ -93,7 +93,7 @@ class Installed:
     :param messages: what the installation printed.
     :param password: alice's.
     :param url: the path of alice's file on the site.
-    :param stored: where that file is, in the container.
+    :param stored: where that file is, in the container; empty: in a bucket.
     """
 
     container: Container
@@ -151,9 +151,9 @@ def reply_of(container: Container, command: list[str]) -> Reply:
         output = body
 
 
-def installed_with(container: Container, server: str) -> Installed:
+def installed_with(container: Container, server: str, *options: str) -> Installed:
     """Install the portal, make an account, sign in and upload a file."""
-    done = container.install(server)
+    done = container.install(server, HOST, *options)
     assert done.returncode == 0, done.stdout + done.stderr
     password = container.must("portal", "create-account", "alice", "--generate").strip()
     sign_in(container, password)
@@ -162,9 +162,9 @@ def installed_with(container: Container, server: str) -> Installed:
     assert reply.status in {302, 303}, reply.head
     page = _Page(ask(container, "/", *_COOKIES, "--location").body)
     stored = container.must("find", str(FILES), "-type", "f").split()
-    assert len(stored) == 1, stored
-    messages = done.stdout + done.stderr
-    return Installed(container, server, messages, password, page.links[NAME], stored[0])
+    assert len(stored) == (0 if "--cluster" in options else 1), stored
+    messages, found = done.stdout + done.stderr, "".join(stored)
+    return Installed(container, server, messages, password, page.links[NAME], found)
 
 
 def upload(container: Container, path: str) -> Reply:

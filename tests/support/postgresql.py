@@ -136,6 +136,22 @@ def running(above: Path | None = None) -> Iterator[Server]:
             server.stop()
 
 
+@contextmanager
+def following(primary: Server) -> Iterator[Server]:
+    """Start a standby of a server, and end it with the block."""
+    with folder() as path:
+        shutil.rmtree(path / "data")
+        words = (f"--pgdata={path}/data", "--write-recovery-conf", "--checkpoint=fast", "--no-sync")
+        command = _program("pg_basebackup", *words, f"--dbname={primary.url('template1')}")
+        subprocess.run(command, check=True, capture_output=True, cwd="/")
+        server = Server(path)
+        try:
+            yield server
+        finally:
+            server.thaw()
+            server.stop()
+
+
 def execute(folder: str | Path, *statements: str) -> None:
     """Run statements in no database of a test."""
     with psycopg.connect(url(folder, "template1"), autocommit=True) as connection:

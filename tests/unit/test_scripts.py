@@ -115,7 +115,7 @@ def test_what_no_package_brings_is_named(
 
 
 def test_production_is_locked_with_hashes_and_no_host() -> None:
-    found = environment.locked("mod-wsgi", "gunicorn")
+    found = environment.locked("mod-wsgi", "gunicorn", "postgresql", "store")
     for name, requirement in found.items():
         assert re.match(rf"{name}==[\w.]+ ", requirement)
         assert "--hash=sha256:" in requirement

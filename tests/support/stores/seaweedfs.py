@@ -18,7 +18,7 @@ _SERVICES = ("s3", "master", "volume", "filer", "admin")
 # A service that is told another one's HTTP port expects its gRPC port this far above it.
 _GRPC = 10_000
 _OPTIONS = (
-    *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false"),
+    "-master.telemetry=false",
     # Each bucket takes volumes of its own, and those that are empty take no space.
     *("-master.volumeSizeLimitMB=64", "-volume.max=100"),
     *("-s3.iam=false", "-s3.port.iceberg=0", "-s3.port.lance=0"),
@@ -29,12 +29,17 @@ _ENVIRONMENT = {"GOMEMLIMIT": "96MiB", "GOGC": "50"}
 
 @contextmanager
 def seaweedfs(
-    folder: Path, *, bucket: str = "files", certificate: Path | None = None
+    folder: Path,
+    *,
+    bucket: str = "files",
+    certificate: Path | None = None,
+    address: str = "127.0.0.1",
 ) -> Iterator[RunningStore]:
     """Run SeaweedFS until the end of the block; it refuses what is not signed.
 
     :param folder: an empty folder for its data and its output.
     :param certificate: a folder with ``server.key`` and ``server.crt``, to speak TLS as well.
+    :param address: of this machine, to listen on.
     """
     (folder / "data").mkdir()
     secret = token_hex(16)
@@ -48,6 +53,7 @@ def seaweedfs(
         pair = (f"-s3.{kind}.file={certificate}/server" for kind in ("cert", "key"))
         files += [f"{one}.{end}" for one, end in zip(pair, ("crt", "key"), strict=True)]
         files.append(f"-s3.port.https={tls_port}")
+    listeners += [f"-ip={address}", f"-ip.bind={address}"]
     command = [str(WEED), "mini", *files, *listeners, *_OPTIONS]
     environment = environment_of(folder, **_ENVIRONMENT)
     try:
@@ -58,6 +64,7 @@ def seaweedfs(
             bucket=bucket,
             keys=(_ACCESS_KEY, secret),
             environment=environment,
+            address=address,
         ) as store:
             yield replace(store, tls_port=tls_port)
     finally:

@@ -107,6 +107,7 @@ def running(
     bucket: str,
     keys: tuple[str, str],
     environment: dict[str, str],
+    address: str = "127.0.0.1",
 ) -> Iterator[RunningStore]:
     """Run a store until the end of the block.
 
@@ -120,7 +121,7 @@ def running(
         started = subprocess.Popen(
             command, stdout=log, stderr=log, cwd=folder, env=environment, start_new_session=True
         )
-    endpoint = f"http://127.0.0.1:{port}"
+    endpoint = f"http://{address}:{port}"
     store = RunningStore(endpoint, bucket, *keys, pid=started.pid, log=output)
     try:
         _wait(started, store)

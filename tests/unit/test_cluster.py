@@ -1,0 +1,259 @@
+"""The file of ``deploy/install --cluster``: what it takes, and what it refuses in words."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from deploy import cluster, cluster_network, member, site
+from deploy.cluster import Cluster, ClusterError
+from scripts.lib.environment import locked
+
+EXAMPLE = """\
+secret_key_file = "secret_key"
+balancers = ["10.0.0.2", "10.9.0.0/24"]
+[database]
+url = "postgresql://portal@db1.example.org,db2.example.org:5433/portal?sslmode=verify-full"
+password_file = "password"
+[store]
+endpoint = "https://store.example.org"
+bucket = "portal"
+keys_file = "store-keys.toml"
+"""
+SECRETS = {
+    "secret_key": "0123456789abcdef0123456789abcdef\n",
+    "password": "a:b\\c\n",
+    "store-keys.toml": 'key_id = "k"\nsecret = "s"\n',
+}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    for name, text in {**SECRETS, "cluster.toml": EXAMPLE}.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o600)
+    return tmp_path / "cluster.toml"
+
+
+def refusal(file: Path) -> str:
+    with pytest.raises(ClusterError) as refused:
+        cluster.read(file)
+    return str(refused.value)
+
+
+def test_what_the_file_says_reaches_the_portal_without_a_secret(file: Path) -> None:
+    found = cluster.read(file)
+    assert found.balancers == ("10.0.0.2/32", "10.9.0.0/24")
+    assert found.services == {
+        "database": [("db1.example.org", 5432), ("db2.example.org", 5433)],
+        "store": [("store.example.org", 443)],
+    }
+    assert found.secrets["pgpass"] == "*:*:*:*:a\\:b\\\\c\n"
+    lines = "\n".join(cluster.quoted(found.variables))
+    variables = dict(word.split("=", 1) for word in shlex.split(lines))
+    assert variables == {
+        "CLUSTER": str(file),
+        "PORTAL_DATABASE": "postgresql://portal@db1.example.org,db2.example.org:5433/portal"
+        "?sslmode=verify-full&passfile=/etc/portal/cluster/pgpass",
+        "PORTAL_STORE": '{"endpoint": "https://store.example.org", "bucket": "portal"}',
+        "PORTAL_STORE_KEYS_FILE": "/etc/portal/cluster/store-keys.toml",
+        "PORTAL_SECRET_KEY_FILE": "/etc/portal/cluster/secret_key",
+    }
+    shell = subprocess.run(
+        ["bash", "-c", f'{lines}\nprintf %s "$PORTAL_STORE"'], capture_output=True, check=True
+    )
+    assert shell.stdout.decode() == variables["PORTAL_STORE"]
+    assert not any(secret.strip() in f"{lines}{found!r}" for secret in SECRETS.values())
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("[store]", "[stor]", "has the key 'stor', which means nothing. It takes balancers,"),
+        ("[store]\n", "[store", "is not TOML"),
+        ('bucket = "portal"', "", "[store] of FILE lacks bucket"),
+        ('bucket = "portal"', "bucket = 3", "bucket in [store] of FILE must be a text"),
+        ('bucket = "portal"', 'bucket = "it\'s"', "must be a text without ' and \\"),
+        ("[database]", "database = 1\n[other]", "FILE has"),
+        ("portal@db1", "portal:secret@db1", "has a password or names its file"),
+        ("?sslmode", "?passfile=/x&sslmode", "has a password or names its file"),
+        ("postgresql:", "mysql:", "must be an address such as postgresql://"),
+        ("db1.example.org,db2.example.org:5433", "", "names no host"),
+        ("db1.example.org,db2.example.org:5433", "%2Frun", "names no host"),
+        ("10.0.0.2", "balancer", "balancers in FILE must be IP addresses or networks"),
+        ('"10.0.0.2", ', "7, ", "balancers in FILE must be a list"),
+        ("[database]", '[database]\nnetworks = ["10.0.0.1/8"]', "networks of [database] in FILE"),
+        ("[store]", '[store]\nresolver = "dns"', "resolver in [store] of FILE must be the IP"),
+        ("[store]", "[store]\nconnections = 0", "connections in [store] of FILE must be a whole"),
+        ('"secret_key"', '"/no/key"', "/no/key cannot be read: No such file or directory"),
+        ('"secret_key"', '"."', "cannot be read: Is a directory"),
+    ],
+)
+def test_a_wrong_file_is_refused_in_words(file: Path, before: str, after: str, said: str) -> None:
+    assert before in EXAMPLE
+    file.write_text(EXAMPLE.replace(before, after, 1))
+    assert said.replace("FILE", str(file)) in refusal(file)
+
+
+@pytest.mark.parametrize("name", [*SECRETS, "cluster.toml"])
+def test_a_file_that_is_open_to_others_is_refused(file: Path, name: str) -> None:
+    path = file.with_name(name)
+    path.chmod(0o622)
+    cure = "go-w" if path == file else "go="
+    assert f"{path} is open to other users (mode 0622). Run: chmod {cure} {path}" == refusal(file)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("secret_key", "short\n", "secret_key holds fewer than 32 characters"),
+        ("password", "", "password must hold one line"),
+        ("password", "two\nlines\n", "password must hold one line"),
+    ],
+)
+def test_a_secret_of_another_form_is_refused(file: Path, name: str, text: str, said: str) -> None:
+    file.with_name(name).write_text(text)
+    assert said in refusal(file)
+    assert text.strip() == "" or text.strip() not in refusal(file)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="who is not root gives no file away")
+def test_a_file_of_another_user_is_refused(file: Path) -> None:
+    os.chown(file.with_name("secret_key"), 65534, -1)
+    assert "belongs to another user than root" in refusal(file)
+
+
+@pytest.mark.parametrize(
+    ("url", "servers"),
+    [
+        ("postgresql://p@10.0.0.1/d", [("10.0.0.1", 5432)]),
+        ("postgresql://p@[fd00::1]:5433/d", [("fd00::1", 5433)]),
+        ("postgresql://p@a,b/d?port=1,2", [("a", 1), ("b", 2)]),
+        ("postgresql:///d?host=a,b&port=7&user=p", [("a", 7), ("b", 7)]),
+        ("postgresql://p@a/d?hostaddr=10.0.0.9", [("10.0.0.9", 5432)]),
+    ],
+)
+def test_the_servers_are_those_that_libpq_tries(
+    file: Path, url: str, servers: list[tuple[str, int]]
+) -> None:
+    conninfo = pytest.importorskip("psycopg").conninfo.conninfo_to_dict(url)
+    assert str(conninfo.get("hostaddr", conninfo["host"])).split(",") == [one for one, _ in servers]
+    file.write_text(
+        EXAMPLE.replace(
+            "postgresql://portal@db1.example.org,db2.example.org:5433/portal?sslmode=verify-full",
+            url,
+        )
+    )
+    assert cluster.read(file).services["database"] == servers
+
+
+Reached = Callable[..., Cluster]
+
+
+@pytest.fixture
+def reached(file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Reached:
+    """Read the file for names with the addresses that are given, of which some answer."""
+
+    def read(text: str, names: dict[str, str], *away: str) -> Cluster:
+        def find(host: str, port: int, **_: Any) -> list[Any]:
+            if address := names.get(host, host if host[0].isdigit() else ""):
+                return [(0, 0, 0, "", (address, port))]
+            raise socket.gaierror(-2, "Name or service not known")
+
+        def connect(server: tuple[str, int], timeout: float) -> Any:
+            assert timeout
+            if server[0] in away:
+                raise ConnectionRefusedError(111, "Connection refused")
+            return SimpleNamespace(close=lambda: None)
+
+        monkeypatch.setattr(socket, "getaddrinfo", find)
+        monkeypatch.setattr(socket, "create_connection", connect)
+        (tmp_path / "resolv.conf").write_text("search example.org\nnameserver 10.0.0.53\n")
+        monkeypatch.setattr(cluster_network, "_RESOLVERS", tmp_path / "resolv.conf")
+        file.write_text(text)
+        return cluster.read(file)
+
+    return read
+
+
+NAMES = {
+    "db1.example.org": "10.0.0.1",
+    "db2.example.org": "10.0.0.4",
+    "store.example.org": "10.0.0.5",
+}
+
+
+def test_names_are_allowed_with_their_addresses_and_name_servers(reached: Reached) -> None:
+    """And a database that stands by need not answer."""
+    found = reached(EXAMPLE, NAMES, "10.0.0.1")
+    wanted = ("10.0.0.1/32", "10.0.0.4/31", "10.0.0.53/32")
+    assert cluster_network.allowed(found) == wanted
+
+
+def test_addresses_are_allowed_and_nothing_else(reached: Reached) -> None:
+    text = EXAMPLE
+    for name, address in NAMES.items():
+        text = text.replace(name, address)
+    found = reached(text, {})
+    assert cluster_network.allowed(found) == ("10.0.0.1/32", "10.0.0.4/31")
+
+
+def test_networks_that_are_named_are_allowed_in_their_place(reached: Reached) -> None:
+    text = EXAMPLE.replace("[store]", '[store]\nnetworks = ["10.0.0.0/28", "fd00::/64"]')
+    found = reached(text, NAMES)
+    assert cluster_network.allowed(found) == ("10.0.0.0/28", "10.0.0.53/32", "fd00::/64")
+    beyond = {**NAMES, "store.example.org": "192.0.2.1"}
+    with pytest.raises(ClusterError, match=r"lack 192\.0\.2\.1, which is store"):
+        cluster_network.allowed(reached(text, beyond))
+
+
+def test_what_does_not_answer_is_refused(reached: Reached) -> None:
+    with pytest.raises(ClusterError, match=r"the store of .* \(10.0.0.5\): Connection refused"):
+        cluster_network.allowed(reached(EXAMPLE, NAMES, "10.0.0.5"))
+    with pytest.raises(ClusterError, match=r"the database of .* does not answer: db1.* db2"):
+        cluster_network.allowed(reached(EXAMPLE, NAMES, "10.0.0.1", "10.0.0.4"))
+    with pytest.raises(ClusterError, match="which has no address: Name or"):
+        cluster_network.allowed(reached(EXAMPLE, {}))
+
+
+def test_a_machine_alone_has_neither_networks_nor_secrets_left(
+    file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    units, secrets = tmp_path / "units", tmp_path / "secrets"
+    monkeypatch.setattr(member, "UNITS", units)
+    monkeypatch.setattr(member, "SECRETS", secrets)
+    monkeypatch.setattr(member, "_BALANCERS", tmp_path / "balancers.conf")
+    monkeypatch.setattr(member.Member, "install_files", lambda *_: secrets.mkdir(exist_ok=True))
+    monkeypatch.setattr(site.Site, "write_site", lambda _: None)
+    units.mkdir()
+    own: Any = SimpleNamespace(pw_uid=os.geteuid(), pw_gid=os.getegid())
+    jobs: Any = None
+    for found in (cluster.read(file), None):
+        with site.Changes() as changes:
+            host = member.Member(jobs, changes, "nginx", "h.example.org", {}, found, ["10.0.0.1"])
+            host.app = Path(__file__).parents[2]
+            host.write_secrets(own)
+            host.write_site()
+            host.write_networks(["portal-gunicorn.service", "portal-cleanup.service"])
+            changes.keep()
+        written = sorted(path.name for path in secrets.iterdir())
+        allowed = [path.read_text() for path in units.glob("*/cluster.conf")]
+        assert written == (["pgpass", "secret_key", "store-keys.toml"] if found else [])
+        assert len(allowed) == (2 if found else 0)
+        assert all("\nIPAddressAllow=10.0.0.1\n" in one for one in allowed)
+        assert (tmp_path / "balancers.conf").exists() == bool(found)
+        assert bool(host.shared_variables()) == bool(found)
+
+
+def test_only_a_cluster_installs_what_asks_its_services() -> None:
+    extra = {"boto3", "psycopg", "psycopg-binary"}
+    assert not extra & set(locked("gunicorn"))
+    assert extra <= set(locked("gunicorn", "postgresql", "store"))
