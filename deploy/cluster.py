@@ -99,6 +99,8 @@ def read(path: Path) -> Cluster:
     """
     if path.is_relative_to(SECRETS):
         raise ClusterError(f"{path} is in a folder that is written anew each time. Move it away.")
+    if not _TEXT.fullmatch(str(path)):
+        raise ClusterError(f"{str(path)!r} cannot be remembered. Choose a path without ' and \\.")
     try:
         found = tomllib.loads(_owned(path, mask=0o022))
     except tomllib.TOMLDecodeError as error:

@@ -18,6 +18,7 @@ DATABASE, STORE, BALANCER, OTHER = "10.77.0.1", "10.77.0.2", "10.77.0.3", "10.77
 FOLDER = Path("/root/cluster")
 FILE = FOLDER / "cluster.toml"
 BUCKET = "portal"
+AUTHORITY = "/etc/ssl/certs/database.crt"
 PASSWORD = r"a:b\c"  # what libpq's password file needs escaped
 _POSTGRES = "runuser -u postgres --"
 _START = rf"""
@@ -33,12 +34,17 @@ bin=$(ls -d /usr/lib/postgresql/*/bin | tail -n 1)
 cd /
 {_POSTGRES} "$bin/initdb" -D /srv/database --auth-local=trust --auth-host=scram-sha-256 \
     --no-sync --encoding=UTF8 --locale=C.UTF-8 >/dev/null
-echo 'host all all 10.77.0.0/24 scram-sha-256' >>/srv/database/pg_hba.conf
+echo 'hostssl all all 10.77.0.0/24 scram-sha-256' >>/srv/database/pg_hba.conf
+openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=database \
+    -addext subjectAltName=IP:{DATABASE} \
+    -keyout /srv/database/server.key -out /srv/database/server.crt 2>/dev/null
+chown postgres /srv/database/server.*
+install -m 0644 /srv/database/server.crt {AUTHORITY}
 cat >/etc/systemd/system/database.service <<END
 [Service]
 Type=notify
 User=postgres
-ExecStart=$bin/postgres -D /srv/database -k /srv/database -c listen_addresses={DATABASE}
+ExecStart=$bin/postgres -D /srv/database -k /srv/database -c listen_addresses={DATABASE} -c ssl=on
 END
 systemctl daemon-reload
 systemctl start database
@@ -51,7 +57,7 @@ secret_key_file = "secret_key"
 balancers = ["{BALANCER}"]
 
 [database]
-url = "postgresql://portal@{DATABASE}/portal?target_session_attrs=read-write"
+url = "postgresql://portal@{DATABASE}/portal?sslmode=verify-full&sslrootcert={AUTHORITY}"
 password_file = "password"
 
 [store]

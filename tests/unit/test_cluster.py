@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import socket
 import subprocess
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +18,7 @@ import pytest
 from deploy import cluster, cluster_network, member, site
 from deploy.cluster import Cluster, ClusterError
 from scripts.lib.environment import locked
+from tests.support.paths import PROJECT
 
 EXAMPLE = """\
 secret_key_file = "secret_key"
@@ -101,6 +104,29 @@ def test_a_wrong_file_is_refused_in_words(file: Path, before: str, after: str, s
     assert before in EXAMPLE
     file.write_text(EXAMPLE.replace(before, after, 1))
     assert said.replace("FILE", str(file)) in refusal(file)
+
+
+def test_the_example_of_the_documentation_is_taken(tmp_path: Path) -> None:
+    page = (
+        (PROJECT / "docs/portal/cluster.md").read_text().replace("/root/cluster", f"{tmp_path}/c")
+    )
+    commands, text = re.findall(r"\n\n((?:       .*\n|\n)+)", page)[:2]
+    subprocess.run(["bash", "-ec", textwrap.dedent(commands)], check=True)
+    path = tmp_path / "c" / "cluster.toml"
+    path.write_text(textwrap.dedent(text))
+    path.chmod(0o600)
+    found = cluster.read(path)
+    assert found.secrets["pgpass"] == "*:*:*:*:PASSWORD\n"
+    assert found.balancers == ("10.0.0.2/32",)
+    documented = set(re.findall(r"`([a-z_]+)`", page))
+    assert documented >= {key for keys in cluster._TABLES.values() for key in keys} - {
+        "database",
+        "store",
+    }
+
+
+def test_a_path_that_the_environment_cannot_hold_is_refused(tmp_path: Path) -> None:
+    assert "cannot be remembered" in refusal(tmp_path / "it's.toml")
 
 
 @pytest.mark.parametrize("name", [*SECRETS, "cluster.toml"])
@@ -236,6 +262,7 @@ def test_a_machine_alone_has_neither_networks_nor_secrets_left(
     units.mkdir()
     own: Any = SimpleNamespace(pw_uid=os.geteuid(), pw_gid=os.getegid())
     jobs: Any = None
+    file.write_text(EXAMPLE.replace("[store]", '[store]\nresolver = "fd00::53"'))
     for found in (cluster.read(file), None):
         with site.Changes() as changes:
             host = member.Member(jobs, changes, "nginx", "h.example.org", {}, found, ["10.0.0.1"])
@@ -251,6 +278,7 @@ def test_a_machine_alone_has_neither_networks_nor_secrets_left(
         assert all("\nIPAddressAllow=10.0.0.1\n" in one for one in allowed)
         assert (tmp_path / "balancers.conf").exists() == bool(found)
         assert bool(host.shared_variables()) == bool(found)
+        assert host.guard_options() == (["--resolver", "[fd00::53]"] if found else [])
 
 
 def test_only_a_cluster_installs_what_asks_its_services() -> None:
