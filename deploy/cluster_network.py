@@ -16,11 +16,18 @@ UNITS = tuple(f"portal-{name}.service" for name in ("cleanup", "gunicorn", "rece
 """Those that get this network; portal-express has that of its clients already."""
 _PATIENCE = 5
 _RESOLVERS = Path("/etc/resolv.conf")
+_FILTERED = 77
 # A datagram that may not leave is an error at once.
+_SEND = f"""
+import socket, sys
+try:
+    socket.socket(type=socket.SOCK_DGRAM).sendto(b"", ("127.0.0.1", 9))
+except PermissionError:
+    sys.exit({_FILTERED})
+"""
 _TRIAL = (
     *("systemd-run", "--quiet", "--wait", "--collect", "--property=IPAddressDeny=any"),
-    *("/usr/bin/python3", "-I", "-c"),
-    "import socket; socket.socket(type=socket.SOCK_DGRAM).sendto(b'', ('127.0.0.1', 9))",
+    *("/usr/bin/python3", "-I", "-c", _SEND),
 )
 
 
@@ -46,7 +53,8 @@ def check_firewall() -> None:
 
     :raises ClusterError: if it does not, such as in a container without the right to do so.
     """
-    if subprocess.run(_TRIAL, capture_output=True, check=False).returncode == 0:
+    done = subprocess.run(_TRIAL, capture_output=True, check=False)
+    if done.returncode != _FILTERED:
         raise ClusterError(
             "systemd cannot restrict the network of services here (IPAddressDeny=), which --cluster"
             " opens to the database and the store alone. It needs the unified hierarchy of control"

@@ -250,6 +250,16 @@ def test_what_does_not_answer_is_refused(reached: Reached) -> None:
         cluster_network.allowed(reached(EXAMPLE, {}))
 
 
+@pytest.mark.parametrize("status", [0, 1, 203])
+def test_nothing_but_a_filtered_packet_shows_that_packets_are_filtered(
+    status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = subprocess.CompletedProcess[bytes]((), status)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
+    with pytest.raises(ClusterError, match="systemd cannot restrict the network"):
+        cluster_network.check_firewall()
+
+
 def test_a_machine_alone_has_neither_networks_nor_secrets_left(
     file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
