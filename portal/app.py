@@ -4,23 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
 from flask import Flask
 
 from flask_delegate import ConfigurationError, Delegate
 from flask_delegate.stores.store import Store
 from portal import cli
 from portal.activity import record
-from portal.core import database, datafolder, logs, settings, shared_key, stores
+from portal.core import (
+    content_place,
+    database,
+    datafolder,
+    facts,
+    logs,
+    settings,
+    shared_key,
+    stores,
+)
 from portal.core.setting_checks import SettingError
 from portal.files.quota import quota_of, usage_of
 from portal.identity import throttle
 from portal.identity.cookie import SessionInterface
 from portal.storage import ballast
-from portal.storage.base import Storage
+from portal.storage.base import AREA, Storage
 from portal.storage.disk import Disk
 from portal.storage.incoming import Incoming
+from portal.storage.moving import Moving, hold_still
 from portal.storage.parts import Mirror, Parts
 from portal.tus.method_override import MethodOverride
 from portal.web import (
@@ -41,6 +52,9 @@ from portal.web.files import entries, files, trash, unfinished
 from portal.web.forms import csrf
 from portal.web.sharing import links, upload_page, visitors
 from portal.web.uploads import groups, tus
+
+if TYPE_CHECKING:
+    from portal.storage.bucket import Bucket
 
 _BLUEPRINTS = (
     *(sign_in.auth, account.account, account.second_factor_pages, one_time_links.invitation_pages),
@@ -71,7 +85,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.secret_key = _secret_key(app.config["SECRET_KEY_FILE"], folder)
     app.session_interface = SessionInterface()
     database.init_app(app, folder / "portal.db")
-    shared_key.check(app, store)
+    _check_facts(app, folder, store)
     throttle.init_app(app, folder / "throttle.db")
     _prepare_storage(app, folder, store)
     app.wsgi_app = Room(app)  # type: ignore[method-assign]
@@ -96,43 +110,81 @@ def _secret_key(shared: str | None, folder: Path) -> bytes:
         raise SettingError(f"PORTAL_SECRET_KEY_FILE names no key: {error.message}") from error
 
 
+def _check_facts(app: Flask, folder: Path, store: Store | None) -> None:
+    """Check that what this host has fits to what the database has noted of others, and of before.
+
+    :raises SettingError: if it does not.
+    """
+    with app.app_context():
+        try:
+            if facts.are_kept():
+                shared_key.check(app)
+                content_place.check(app, store, folder)
+        except _unreadable():  # such as a standby: whoever can write checks it
+            app.logger.exception("it is not known whether the key and the bucket fit to it")
+        finally:
+            database.db.session.close()
+            # This ends the start, and a process that is forked must not share a connection.
+            database.db.engine.dispose()
+
+
+def _unreadable() -> tuple[type[Exception], ...]:
+    """Return what says that the database cannot be read; a file may be damaged, too."""
+    return (*database.AWAY, sa.exc.DatabaseError) if database.is_sqlite() else database.AWAY
+
+
 def _prepare_storage(app: Flask, folder: Path, store: Store | None) -> None:
-    reserve, incoming = app.config["DISK_RESERVE"], folder / "incoming"
+    reserve, way = app.config["DISK_RESERVE"], app.config["STORE_MOVING"]
     mirror: Mirror | None = None
-    storage: Storage = Disk(folder / "files", incoming, reserve)
+    disk = Disk(folder / "files", folder / "incoming", reserve)
+    storage: Storage = disk
     if store:
-        if next(storage.all_keys(), None):
+        bucket = _bucket(store, disk.arriving)
+        storage, mirror = bucket, _mirror(bucket)
+        if way:
+            storage = Moving(disk, bucket, to_store=way == stores.TO_STORE)
+            # On the way back, each upload is where it will be finished.
+            mirror = mirror if storage.to_store else None
+        elif next(disk.all_keys(), None):
             raise SettingError(
-                f"PORTAL_STORE is set, and {folder / 'files'} still has the content of files. Copy"
-                " it into the bucket, and move that folder away: see docs/portal/store.md."
+                f"PORTAL_STORE is set, and {folder / 'files'} still has the content of files. Set"
+                f" PORTAL_STORE_MOVING to {stores.TO_STORE} until they are in the bucket: see"
+                " docs/portal/store.md."
             )
-        storage, mirror = _bucket(store, Incoming(incoming, reserve))
     storage.prepare()
+    if not way:
+        hold_still(app, storage)
     app.extensions["portal.storage"] = storage
     ballast.init_app(app, folder)
     app.extensions["portal.parts"] = Parts(storage.incoming, reserve, mirror)
 
 
-def _bucket(store: Store, incoming: Incoming) -> tuple[Storage, Mirror]:
+def _bucket(store: Store, incoming: Incoming) -> Bucket:
     """Return the storage in a store; who has none need not install what asks it."""
     try:
-        from portal.storage.bucket import Bucket, PieceMirror
+        from portal.storage.bucket import Bucket
     except ImportError as error:
         raise SettingError(
             f"PORTAL_STORE needs the package boto3, which cannot be imported ({error}). Install the"
             " dependency group 'store'."
         ) from error
-    bucket = Bucket(store, incoming)
-    return bucket, PieceMirror(bucket)
+    return Bucket(store, incoming)
+
+
+def _mirror(bucket: Bucket) -> Mirror:
+    from portal.storage.bucket import PieceMirror
+
+    return PieceMirror(bucket)
 
 
 def _set_up_delegate(app: Flask, folder: Path, store: Store | None) -> None:
     app.config["DELEGATE_HEADERS"] = headers.constant(app)
     if store:
-        area = {"url": "/private/", "store": app.config["STORE"]}
-        app.config["DELEGATE_AREAS"] = {"files": area}
-        app.config["DELEGATE_STORE_KEYS"] = {"files": store.keys}
-    else:
+        # Beside that of the folder, so that one configuration has both while files are moved.
+        area = {"url": "/stored/", "store": app.config["STORE"]}
+        app.config["DELEGATE_AREAS"] = {AREA: area}
+        app.config["DELEGATE_STORE_KEYS"] = {AREA: store.keys}
+    if not store or app.config["STORE_MOVING"]:
         app.config["DELEGATE_ROOT"] = folder / "files"
         if app.config.get("DELEGATE_BACKEND", "auto") in {"auto", "mod_wsgi"}:
             app.config["DELEGATE_SIGNED_URL"] = "/signed/"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import accounts, backups, maintenance
+from . import accounts, backups, maintenance, moves
 from .group import portal
 
-__all__ = ["accounts", "backups", "maintenance", "portal"]
+__all__ = ["accounts", "backups", "maintenance", "moves", "portal"]

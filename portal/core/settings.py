@@ -67,6 +67,7 @@ SETTINGS = (
     Setting("SESSION_COOKIE_SECURE", True, None, None, "whether browsers send the session cookie"),
     Setting("STORE", None, None, None, "the bucket of an object store"),
     Setting("STORE_KEYS_FILE", None, None, None, "the file with the store's keys"),
+    Setting("STORE_MOVING", None, None, None, "which way files are being moved"),
     Setting("THROTTLE_STORE", None, None, None, "where [attempts to sign in]"),
     Setting("TRASH_DAYS", 30, 1, LONGEST_DAYS, "days after which items in the trash are deleted"),
     Setting("TRUSTED_HOSTS", None, None, None, "a list of the host names"),

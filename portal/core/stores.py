@@ -15,6 +15,8 @@ from flask_delegate.stores.store import Store, checked_keys, checked_store
 
 from .setting_checks import SettingError, shown
 
+TO_STORE, FROM_STORE = "to-store", "from-store"
+"""The ways in which files are moved."""
 _NAMES = ("key_id", "secret", "session_token")
 
 
@@ -23,7 +25,17 @@ def configured(config: Mapping[str, Any]) -> Store | None:
 
     :raises SettingError: if the settings do not describe one.
     """
+    if config["STORE_MOVING"] not in (None, TO_STORE, FROM_STORE):
+        raise SettingError(
+            f"PORTAL_STORE_MOVING must be {TO_STORE} or {FROM_STORE}, not"
+            f" {shown(config['STORE_MOVING'])}. Leave it out where no files are being moved."
+        )
     if config["STORE"] is None:
+        if config["STORE_MOVING"] is not None:
+            raise SettingError(
+                f"PORTAL_STORE_MOVING is {config['STORE_MOVING']}, and needs PORTAL_STORE, the"
+                " store that files are moved to or from."
+            )
         if config["STORE_KEYS_FILE"] is not None:
             raise SettingError(
                 "PORTAL_STORE_KEYS_FILE must be left out where PORTAL_STORE is: no store is used."

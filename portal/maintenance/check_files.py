@@ -132,7 +132,7 @@ def _check_file(storage: Storage, row: Row[Any], content: bool) -> Problem | Non
     if content:
         try:
             with storage.open(key) as file:
-                if _hash(file) != row.sha256:
+                if hash_of(file) != row.sha256:
                     return Problem("content", title, "is not what was uploaded")
         except OSError as error:
             return Problem("content", title, f"cannot be read: {error.strerror}")
@@ -143,13 +143,14 @@ def _claim(storage: Storage, key: str, sha256: str) -> str | None:
     """Move content back that was set aside, if it is what was uploaded."""
     try:
         with storage.open_aside(key) as file:
-            found = _hash(file)
+            found = hash_of(file)
     except OSError:
         return None
     return storage.claim(key) if found == sha256 else None
 
 
-def _hash(file: Content) -> str:
+def hash_of(file: Content) -> str:
+    """Return the SHA-256 of what is left to read, in hexadecimal."""
     hashed = hashlib.sha256()
     while piece := file.read(_PIECE):
         hashed.update(piece)

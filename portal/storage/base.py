@@ -13,9 +13,16 @@ from typing import NamedTuple, Protocol
 
 from .incoming import Allowance, Incoming, IncomingFile
 
+AREA = "files"
+"""The name of Flask-Delegate's area for files in a store, where a folder has the default one."""
+
 
 class ContentLostError(Exception):
     """A file of the database is not in the store, or not in its size."""
+
+
+class DamagedError(Exception):
+    """Content is not what was uploaded: in its size, or by its hash."""
 
 
 class StoreAwayError(Exception):
@@ -48,6 +55,9 @@ class Storage(ABC):
     :param incoming: where uploads arrive, on a local disk.
     """
 
+    is_moving = False
+    """Whether files may change their place, so that nobody may be told of it for long."""
+
     def __init__(self, incoming: Incoming) -> None:
         self.arriving = incoming
 
@@ -72,6 +82,11 @@ class Storage(ABC):
     def path(self, key: str) -> str:
         """Return where a file is, relative to where all of them are."""
         return f"{key[:2]}/{key}"
+
+    def area(self, key: str) -> str | None:
+        """Return the area that a file is handed off from; none: the only one, or the default."""
+        del key
+        return None
 
     @abstractmethod
     def prepare(self) -> None:

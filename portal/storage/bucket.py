@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import errno
 import hashlib
-import io
 import json
 import os
 import secrets
@@ -27,7 +26,7 @@ from urllib3.exceptions import HTTPError
 
 from flask_delegate.stores.store import CONNECT, Store
 
-from .base import Kept, Storage, StoreAwayError
+from .base import Content, DamagedError, Kept, Storage, StoreAwayError
 from .incoming import Incoming, IncomingFile, is_key
 from .parts import Piece
 
@@ -188,20 +187,47 @@ class Bucket(Storage):
         with _naming_absence():
             self._brief_client.head_bucket(Bucket=self._store.bucket)
 
-    def _put(self, key: str, file: IncomingFile) -> None:
-        """Put a file into the bucket, and see that it is there as a whole."""
-        place = self._at(self.path(key))
-        with _naming_absence(), file.path.open("rb") as source:
-            if file.size <= _PIECE:
-                checksum = _coded(bytes.fromhex(file.sha256))
-                self._client.put_object(**place, Body=source, ChecksumSHA256=checksum)
-            else:
-                self._put_parts(place, source, max(_PIECE, -(-file.size // _MOST_PARTS)))
-            found = self._client.head_object(**place)["ContentLength"]
-        if found != file.size:
-            raise StoreAwayError(f"the store has {found} of {file.size} bytes")
+    def put(self, key: str, source: Content, size: int, sha256: str) -> None:
+        """Put content under its key, and see that it is there as a whole.
 
-    def _put_parts(self, place: dict[str, str], source: io.BufferedReader, size: int) -> None:
+        The store compares the checksum of each part, and is told to keep the whole only if that has
+        the hash.
+
+        :raises DamagedError: if the content has another size or hash; it is not kept.
+        :raises OSError: if it cannot be read.
+        :raises StoreAwayError: if the store does not take it.
+        """
+        place = self._at(self.path(key))
+        hashed = _Hashing(source, size, sha256)
+        with _naming_absence():
+            if size <= _PIECE:
+                content = hashed.read(size + 1)
+                hashed.check()
+                checksum = _coded(bytes.fromhex(sha256))
+                self._client.put_object(**place, Body=content, ChecksumSHA256=checksum)
+            else:
+                self._put_parts(place, hashed, max(_PIECE, -(-size // _MOST_PARTS)))
+            found = self._client.head_object(**place)["ContentLength"]
+        if found != size:
+            raise StoreAwayError(f"the store has {found} of {size} bytes")
+
+    def forget_parts(self, key: str) -> None:
+        """Delete what a process that was killed has put of a file that came in parts.
+
+        :raises StoreAwayError: if the store does not answer.
+        """
+        place = self._at(self.path(key))
+        with _naming_absence():
+            begun = self._client.list_multipart_uploads(Bucket=place["Bucket"], Prefix=place["Key"])
+            for one in begun.get("Uploads", ()):
+                self._client.abort_multipart_upload(**place, UploadId=one["UploadId"])
+
+    def _put(self, key: str, file: IncomingFile) -> None:
+        """Put a file into the bucket that has arrived."""
+        with file.path.open("rb") as source:
+            self.put(key, source, file.size, file.sha256)
+
+    def _put_parts(self, place: dict[str, str], source: _Hashing, size: int) -> None:
         begun = self._client.create_multipart_upload(**place, ChecksumAlgorithm="SHA256")
         upload = {**place, "UploadId": begun["UploadId"]}
         parts: list[dict[str, Any]] = []
@@ -215,6 +241,7 @@ class Bucket(Storage):
                 parts.append(
                     {"PartNumber": number, "ETag": put["ETag"], "ChecksumSHA256": checksum}
                 )
+            source.check()
             self._client.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
         except BaseException:
             with suppress(ClientError, BotoCoreError):
@@ -324,6 +351,31 @@ class PieceMirror:
             if is_key(key) and key != last:
                 last = key
                 yield key
+
+
+class _Hashing:
+    """Content that is to have a size and a hash, and is read once."""
+
+    def __init__(self, source: Content, size: int, sha256: str) -> None:
+        self._source, self._size, self._sha256 = source, size, sha256
+        self._hash, self._read = hashlib.sha256(), 0
+
+    def read(self, size: int) -> bytes:
+        """Return so many bytes, or all that are left."""
+        content = b""
+        while more := self._source.read(size - len(content)):
+            content += more
+        self._hash.update(content)
+        self._read += len(content)
+        return content
+
+    def check(self) -> None:
+        """Check what was read, which is all of it.
+
+        :raises DamagedError: if it is something else.
+        """
+        if (self._read, self._hash.hexdigest()) != (self._size, self._sha256):
+            raise DamagedError
 
 
 class _Reader:

@@ -52,11 +52,7 @@ class Disk(Storage):
             for file in incoming:
                 os.fchmod(file.fileno(), self.file_mode)
                 os.fsync(file.fileno())
-            folder = targets[0].parent
-            with suppress(FileExistsError):
-                folder.mkdir(mode=0o700)
-                folder.chmod(self.folder_mode)  # the umask would take the group's rights
-                sync_folder(self.files)
+            folder = self._folder_for(targets[0])
             try:
                 for file, target in zip(incoming, targets, strict=True):
                     file.path.rename(target)
@@ -69,6 +65,47 @@ class Disk(Storage):
             for file in incoming:
                 file.close()
         return keys
+
+    def put(self, key: str, file: IncomingFile) -> None:
+        """Keep a complete file that comes from elsewhere, under the key that it has.
+
+        :raises StorageFullError: if there is no room; it is not kept.
+        """
+        target = self.files / self.path(key)
+        with naming_full_disk():
+            os.fchmod(file.fileno(), self.file_mode)
+            os.fsync(file.fileno())
+            folder = self._folder_for(target)
+            file.path.rename(target)
+            sync_folder(folder)
+
+    def _folder_for(self, target: Path) -> Path:
+        """Return the folder that a file comes into, which is there by now."""
+        folder = target.parent
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+            folder.chmod(self.folder_mode)  # the umask would take the group's rights
+            sync_folder(self.files)
+        return folder
+
+    def mark(self, key: str, *, has_left: bool) -> None:
+        """Note in the file's own mode whether it is to be had elsewhere, if it is there.
+
+        The sticky bit means nothing for files, and comes with the ``stat`` that finds them.
+        """
+        with suppress(FileNotFoundError):
+            mode = self.file_mode | stat.S_ISVTX if has_left else self.file_mode
+            (self.files / self.path(key)).chmod(mode)
+
+    def left_at(self, key: str) -> float | None:
+        """Return when a file was marked as one that is elsewhere; none if it is not so."""
+        found = self._found(key)
+        return found.st_ctime if found and found.st_mode & stat.S_ISVTX else None
+
+    def stays(self, key: str) -> bool:
+        """Return whether a file is there, and not marked as one that is elsewhere."""
+        found = self._found(key)
+        return found is not None and not found.st_mode & stat.S_ISVTX
 
     def holds(self, key: str, size: int) -> bool:
         """Return whether a file is there, in the size that it was kept with."""
@@ -89,14 +126,18 @@ class Disk(Storage):
 
     def find(self, key: str) -> Kept | None:
         """See :class:`Storage`."""
+        # The change time is that of the last rename or change of permissions; the first byte of an
+        # upload may have arrived long before.
+        found = self._found(key)
+        return Kept(found.st_size, found.st_ctime) if found else None
+
+    def _found(self, key: str) -> os.stat_result | None:
+        """Return what the file system says of a file; none if there is no regular file."""
         try:
             found = (self.files / self.path(key)).lstat()
         except FileNotFoundError:
             return None
-        # The change time is that of the last rename or change of permissions; the first byte of an
-        # upload may have arrived long before.
-        is_file = stat.S_ISREG(found.st_mode)
-        return Kept(found.st_size, found.st_ctime) if is_file else None
+        return found if stat.S_ISREG(found.st_mode) else None
 
     def all_keys(self) -> Iterator[str]:
         """Yield the key of each file that is kept, in order."""

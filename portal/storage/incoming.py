@@ -122,14 +122,18 @@ class Incoming:
                     count += 1
         return count
 
-    def receive(self, allowance: Allowance | None = None) -> IncomingFile:
+    def receive(self, allowance: Allowance | None = None, name: str | None = None) -> IncomingFile:
         """Open a file to write an upload into.
 
+        :param name: what the file is called, whose only writer this is; none: as no other one.
         :raises StorageFullError: if the disk is full, or its reserve is reached.
         """
         check_space(self.folder, self._reserve)
         with naming_full_disk():
-            return IncomingFile(self.folder / secrets.token_hex(16), self._reserve, allowance)
+            path = self.folder / (name or secrets.token_hex(16))
+            if name:  # left by a process that was killed
+                path.unlink(missing_ok=True)
+            return IncomingFile(path, self._reserve, allowance)
 
     def check(self) -> None:
         """Check that files can be received, by trying.

@@ -161,8 +161,9 @@ class PartFile(IncomingFile):
         if self._mirror:
             self._pieces = [*self._unchanged(), *self._added]
             self._recorded, self._added = len(self._pieces), []
-            self._trust(self.size)
         self.acknowledged = self.size
+        # Without a mirror, too: there may be one when it goes on.
+        self._trust(self.size)
 
     def sync(self) -> int:
         """Write what has arrived through to the disk and the mirror; return how much that is.

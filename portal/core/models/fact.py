@@ -13,7 +13,9 @@ SECRET_KEY = "secret key"  # noqa: S105  (a name)
 """What proves that a host has the key of the others: see :mod:`portal.core.shared_key`."""
 
 BUCKET = "bucket"
-"""Where the hosts keep the content of files, if in an object store."""
+"""Where the content of files is kept, if in an object store."""
+MOVING = "moving"
+"""Which data folder files are moved to or from: see :mod:`portal.core.content_place`."""
 
 
 class Fact(Base):

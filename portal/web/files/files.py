@@ -216,7 +216,8 @@ def url_to_show(stored: StoredFile) -> str:
     # The view says what is wrong, or sends the file itself.
     by_view = url_for("files.preview", public_id=stored.public_id)
     storage, how = current_storage(), _shown_as(Found.of(stored))
-    if not storage.holds(stored.storage_key, stored.size):
+    # What is moved meanwhile would not be where the address says.
+    if storage.is_moving or not storage.holds(stored.storage_key, stored.size):
         return by_view
     try:
         path = storage.path(stored.storage_key)
@@ -228,8 +229,8 @@ def url_to_show(stored: StoredFile) -> str:
 
 
 def _recorded(file: Found, action: Literal["download", "view"], **how: Any) -> Handoff:
-    path = current_storage().path(file.storage_key)
-    given = {"size": file.thing.size, **how}
+    storage, key = current_storage(), file.storage_key
+    path, given = storage.path(key), {"area": storage.area(key), "size": file.thing.size, **how}
     return RecordedHandoff(path, thing=file.thing, actor=file.actor, action=action, **given)
 
 

@@ -27,7 +27,7 @@ def keys(tmp_path: Path) -> Path:
 
 
 def configured(place: Any, keys: Any) -> Any:
-    return stores.configured({"STORE": place, "STORE_KEYS_FILE": keys})
+    return stores.configured({"STORE": place, "STORE_KEYS_FILE": keys, "STORE_MOVING": None})
 
 
 def test_there_is_none_by_default() -> None:
