@@ -43,7 +43,7 @@ PRINTING = [
 PRINTING += ["cleanup --json"]
 SILENT = ["activate alice", "deactivate alice", "set-role alice administrator", "demo"]
 SILENT += ["set-quota alice 1G", "second-factor-off alice", "upgrade", "receipts empty.log"]
-SILENT += ["restore none.tar"]
+SILENT += ["restore none.tar", "move-to-store", "move-from-store"]
 ALL = [*SECRETS, *ASKING, *PRINTING, *SILENT]
 
 Try = Callable[..., int]
