@@ -121,10 +121,14 @@ def take_time(connection: sa.Connection) -> None:
 
 
 def commit_soon(connection: sa.Connection, patience: int) -> None:
-    """Do as :func:`portal.core.database.commit_soon`."""
+    """Do as :func:`portal.core.database.commit_soon`, but wait for the disk.
+
+    The server may crash, or a standby take over, where this host goes on without what it handed
+    over, such as lines of the record.
+    """
     connection.exec_driver_sql(
-        "SELECT set_config('synchronous_commit', 'off', true),"
-        " set_config('lock_timeout', %s, true) WHERE pg_current_xact_id_if_assigned() IS NULL",
+        "SELECT set_config('lock_timeout', %s, true)"
+        " WHERE pg_current_xact_id_if_assigned() IS NULL",
         (f"{max(patience, 1)}ms",),  # 0 would be forever
     )
 

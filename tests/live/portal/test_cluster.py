@@ -18,6 +18,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
@@ -195,7 +196,7 @@ def freeze_the_store(cluster: Cluster) -> None:
 
 
 def kill_the_store(cluster: Cluster) -> None:
-    cluster.signal(signal.SIGKILL, "store-filer", "store-volume1", "store-volume2", "store-master")
+    cluster.signal(signal.SIGKILL, "store-filer", "store-volume1", "store-volume2")
 
 
 def lose_a_volume(cluster: Cluster) -> None:
@@ -227,24 +228,19 @@ def lose_the_database_server(cluster: Cluster) -> None:
 def test_nothing_acknowledged_is_lost(
     happens: Callable[[Cluster], None], most_refused: int | None, cluster: Cluster
 ) -> None:
-    until, what = threading.Event(), happens.__name__
+    what = happens.__name__
     people = [Person(cluster, name, f"{what}-{one}") for one, name in enumerate(NAMES)]
     recorded = downloads_recorded(cluster)
-    threads = [threading.Thread(target=person.work, args=(until,)) for person in people]
-    for thread in threads:
-        thread.start()
-    time.sleep(2)
-    before = [len(person.acknowledged) for person in people]
-    happens(cluster)
-    # It goes on by itself.
-    wait_for(
-        lambda: all(
-            len(one.acknowledged) > there + 2 for one, there in zip(people, before, strict=True)
+    with at_work(people):
+        time.sleep(2)
+        before = [len(person.acknowledged) for person in people]
+        happens(cluster)
+        # It goes on by itself.
+        wait_for(
+            lambda: all(
+                len(one.acknowledged) > there + 2 for one, there in zip(people, before, strict=True)
+            )
         )
-    )
-    until.set()
-    for thread in threads:
-        thread.join()
     refused = [one for person in people for one in person.refused]
     acknowledged = {name: sha for person in people for name, sha in person.acknowledged.items()}
     logger.info("%s: %d acknowledged, refused: %s", what, len(acknowledged), refused)
@@ -253,6 +249,20 @@ def test_nothing_acknowledged_is_lost(
         assert len(refused) <= most_refused, refused
     check_content(cluster, f"{what}-", acknowledged)
     check_counts(cluster, people, recorded)
+
+
+@contextmanager
+def at_work(people: list[Person]) -> Iterator[None]:
+    until = threading.Event()
+    threads = [threading.Thread(target=person.work, args=(until,)) for person in people]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        until.set()
+        for thread in threads:
+            thread.join()
 
 
 def check_content(cluster: Cluster, prefix: str, acknowledged: dict[str, str]) -> None:
