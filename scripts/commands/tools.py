@@ -23,7 +23,8 @@ Install what the tests need and run them all, or those named. A first word choos
 
   unit      the tests that need no server, no package of the system and no root, in parallel
   postgresql
-            the portal's unit tests with a PostgreSQL server, which is started for them
+            the portal's unit tests of what is stored with a PostgreSQL server, which is started for
+            them
   store     those about files with a bucket in SeaweedFS, which is started for them
   faults    the whole of tests/faults, of which all the tests have a part: killed processes, power
             cuts, disks and clocks; an hour
@@ -31,9 +32,19 @@ Install what the tests need and run them all, or those named. A first word choos
             system; further words name some, such as debian-13
 
 Whatever else is given goes to pytest, whose exit status this has."""
+_WITHOUT_ROWS = (
+    *("core/test_datafolder.py", "core/test_settings.py", "core/test_text.py", "test_promises.py"),
+    *("identity/test_passwords.py", "test_documentation.py", "web/test_edge.py"),
+    *("web/test_routes.py", "web/test_zone.py"),
+)
+"""Of the portal's unit tests, those of no more than what is asked, answered or configured."""
 _SETS = {
     "unit": ("tests/unit", "-n", "auto", "--dist", "worksteal"),
-    "postgresql": ("tests/unit/portal", "-n", "2", "--dist", "worksteal"),
+    "postgresql": (
+        "tests/unit/portal",
+        *(f"--ignore=tests/unit/portal/{name}" for name in _WITHOUT_ROWS),
+        *("-n", "2", "--dist", "worksteal"),
+    ),
     "store": (
         *("tests/unit/portal/files", "tests/unit/portal/tus", "tests/unit/portal/web/files"),
         *("tests/unit/portal/web/sharing", "tests/unit/portal/maintenance/test_checks.py"),
