@@ -32,21 +32,21 @@ _OTHERS = 1000
 _FILL = """
 INSERT INTO entry (public_id, owner_id, parent_id, is_file, name, name_key, search_key, sort_key,
     size, created_at, mimetype, sha256, storage_key)
-SELECT concat('p', n), 1000000 + n % (:others)::bigint, 1000000 + n % (:others)::bigint, true,
+SELECT concat('p', n), 1000000000 + n % (:others)::bigint, 1000000000 + n % (:others)::bigint, true,
     concat('N', n), concat('n', n), concat('n', n), lpad(concat(n), 9, '0'), n % 97,
     localtimestamp - n * interval '1s', 'text/plain', '', concat('k', n)
 FROM generate_series((:first)::bigint, (:last)::bigint) n;
 INSERT INTO activity (at, action, actor, address, owner_id, entry, name, detail, actor_key)
-SELECT localtimestamp - n * interval '1s', 'upload', 'other', '', 1000000 + n % (:others)::bigint,
-    concat('p', n), concat('N', n), '', 'other'
+SELECT localtimestamp - n * interval '1s', 'upload', 'other', '',
+    1000000000 + n % (:others)::bigint, concat('p', n), concat('N', n), '', 'other'
 FROM generate_series((:first)::bigint, (:last)::bigint) n
 """
 _PEOPLE = """
 INSERT INTO account (id, name, name_key, skeleton, password_hash, role, is_active, used, created_at)
-SELECT 1000000 + n, concat('other', n), concat('other', n), concat('other', n), '', 'MEMBER', true,
-    0, localtimestamp FROM generate_series(0, :others - 1) n;
+SELECT 1000000000 + n, concat('other', n), concat('other', n), concat('other', n), '',
+    'MEMBER', true, 0, localtimestamp FROM generate_series(0, :others - 1) n;
 INSERT INTO entry (id, public_id, owner_id, is_file, name, name_key, size, created_at)
-SELECT 1000000 + n, concat('h', n), 1000000 + n, false, '', '', 0, localtimestamp
+SELECT 1000000000 + n, concat('h', n), 1000000000 + n, false, '', '', 0, localtimestamp
 FROM generate_series(0, :others - 1) n
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from portal.core import (
     logs,
     settings,
     shared_key,
+    starting,
     stores,
 )
 from portal.core.setting_checks import SettingError
@@ -85,7 +87,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.secret_key = _secret_key(app.config["SECRET_KEY_FILE"], folder)
     app.session_interface = SessionInterface()
     database.init_app(app, folder / "portal.db")
-    _check_facts(app, folder, store)
+    starting.init_app(app, partial(_check_database, app, folder, store))
     throttle.init_app(app, folder / "throttle.db")
     _prepare_storage(app, folder, store)
     app.wsgi_app = Room(app)  # type: ignore[method-assign]
@@ -110,13 +112,15 @@ def _secret_key(shared: str | None, folder: Path) -> bytes:
         raise SettingError(f"PORTAL_SECRET_KEY_FILE names no key: {error.message}") from error
 
 
-def _check_facts(app: Flask, folder: Path, store: Store | None) -> None:
-    """Check that what this host has fits to what the database has noted of others, and of before.
+def _check_database(app: Flask, folder: Path, store: Store | None) -> None:
+    """Check that it can be used, and that what this host has fits to what it has noted of others.
 
-    :raises SettingError: if it does not.
+    :raises ServerAwayError: if its server does not answer.
+    :raises SettingError: if it cannot be used, or does not fit.
     """
     with app.app_context():
         try:
+            database.check_server(app)
             if facts.are_kept():
                 shared_key.check(app)
                 content_place.check(app, store, folder)

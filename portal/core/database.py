@@ -136,7 +136,7 @@ def once(job: str) -> AbstractContextManager[bool]:
 def init_app(app: Flask, path: Path) -> None:
     """Set up the application with the database that a setting names, or the one in ``path``.
 
-    :raises SettingError: if that setting names a database that cannot be used.
+    :raises SettingError: if that setting is no address of a database.
     """
     url = app.config["DATABASE"]
     options = postgresql.options(url) if url else sqlite.options(app, path)
@@ -153,22 +153,23 @@ def init_app(app: Flask, path: Path) -> None:
     ]
     with app.app_context():
         if url:
-            _start_with_server(app, url)
+            postgresql.set_up(db.engine, url)
         else:
             sqlite.set_up(db.engine)
 
 
-def _start_with_server(app: Flask, url: str) -> None:
-    """Check at a start that the server can be used, and say what has to be done first."""
-    postgresql.set_up(db.engine, url)
-    try:
-        postgresql.check_server(db.engine)
-        is_command = click.get_current_context(silent=True) is not None
-        if not is_command and (problem := schema_problem()):  # a command says so itself
-            app.logger.error("the database that PORTAL_DATABASE names: %s", problem)
-    except BaseException:
-        db.engine.dispose()
-        raise
+def check_server(app: Flask) -> None:
+    """Check that a server can be used, if there is one, and log what has to be done first.
+
+    :raises ServerAwayError: if it does not answer.
+    :raises SettingError: if it cannot be used.
+    """
+    if is_sqlite():
+        return
+    postgresql.check_server(db.engine)
+    is_command = click.get_current_context(silent=True) is not None
+    if not is_command and (problem := schema_problem()):  # a command says so itself
+        app.logger.error("the database that PORTAL_DATABASE names: %s", problem)
 
 
 def upgrade(revision: str = "head") -> tuple[str | None, str | None]:

@@ -37,6 +37,9 @@ _AWAY = (
     "58",  # its disk
 )
 _ENCODING = "UTF8"
+# While a connection is made, the driver has no code for what went wrong.
+_REFUSED = "FATAL: "
+_FOR_A_WHILE = ("starting up", "shutting down", "recovery", "too many", "connection slots")
 
 logger = logging.getLogger(__name__)
 
@@ -72,17 +75,24 @@ def set_up(engine: sa.Engine, url: str) -> None:
     postgresql_connection.listen(engine, url)
 
 
-def check_server(engine: sa.Engine) -> None:
-    """Check at a start that the server can be used.
+class ServerAwayError(SettingError):
+    """The server does not answer, or not yet."""
 
-    :raises SettingError: if it cannot, with the cure.
+
+def check_server(engine: sa.Engine) -> None:
+    """Check that the server can be used.
+
+    :raises ServerAwayError: if it does not answer, with the cure.
+    :raises SettingError: if it answers that it cannot, with the cure.
     """
     try:
         with engine.connect() as connection:
             _check_server(connection.connection.dbapi_connection)  # type: ignore[arg-type]
     except sa.exc.DBAPIError as error:
-        raise SettingError(
-            f"PORTAL_DATABASE names a server that cannot be used: {reason_of(error)}. Start it, or"
+        reason = reason_of(error)
+        is_refused = _REFUSED in reason and not any(one in reason for one in _FOR_A_WHILE)
+        raise (SettingError if is_refused else ServerAwayError)(
+            f"PORTAL_DATABASE names a server that cannot be used: {reason}. Start it, or"
             " correct the address, the name of the database, the user or its password file."
         ) from None
 

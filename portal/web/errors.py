@@ -21,7 +21,7 @@ from werkzeug.exceptions import (
 
 from flask_delegate import FileRefused, StoreUnavailable
 from portal.activity.record import NotRecordedError
-from portal.core import database
+from portal.core import database, starting
 from portal.core.text import counted
 from portal.files import unfinished
 from portal.files.entries import GoneError
@@ -61,12 +61,22 @@ _FULL_FOR_VISITORS = "The portal's disk is full. Tell whoever sent you the link.
 _FOR_VISITORS = {"upload_page", "share_page"}
 _SIGN_IN = {"auth.sign_in", "auth.enter_code"}
 """Forms that are shown anew where they have expired."""
+_BUSY = "The portal is busy with something else. Nothing was changed. Try again in a minute."
+_UNCHECKED = {"static", "health.healthz"}
+"""Endpoints that answer also while a database could not be checked."""
 
 
 def init_app(app: Flask) -> None:
-    """Register the error pages."""
+    """Register the error pages, and the one that stands for all others until a start is over."""
+    app.before_request(_refuse_unchecked)
     for error, handler in _HANDLERS.items():
         app.register_error_handler(error, handler)
+
+
+def _refuse_unchecked() -> ResponseReturnValue | None:
+    if request.endpoint in _UNCHECKED or starting.is_checked():
+        return None
+    return _try_later(_BUSY)
 
 
 def _http_error(error: HTTPException) -> ResponseReturnValue:
@@ -130,8 +140,7 @@ def _not_written(error: DBAPIError) -> ResponseReturnValue:
     if not database.is_away(error):
         raise error
     current_app.logger.warning("the database is locked or away: %s", error.orig)
-    text = "The portal is busy with something else. Nothing was changed. Try again in a minute."
-    return _try_later(text)
+    return _try_later(_BUSY)
 
 
 def _not_storable(error: DataError) -> ResponseReturnValue:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from portal import cli, create_app
 from portal.accounts import accounts
@@ -136,6 +137,49 @@ def test_stopped_server_is_503_and_used_again_after_its_start(data: Path) -> Non
         assert client.get("/healthz").json == {"status": "ok"}
         with app.app_context():
             db.engine.dispose()
+
+
+def test_host_starts_without_the_server_and_lets_nobody_in_unchecked(
+    data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with running() as server:
+        server.execute("CREATE DATABASE away")
+        settings = {"SESSION_COOKIE_SECURE": False, "DATABASE": server.url("away")}
+        app = create_app({**settings, "DATA": str(data)})
+        with app.app_context():
+            database.upgrade()
+            accounts.create("alice", PASSWORD)
+        create_app({**settings, "DATA": str(data)})  # it notes the key
+        alice = signed_in(app, "alice")
+        server.stop(signal.SIGINT)
+        same, other = (
+            create_app({**settings, "DATA": str(folder)}) for folder in (data, tmp_path / "other")
+        )
+        assert "Until then, all requests are answered 503." in caplog.text
+        clients = [one.test_client() for one in (same, other)]
+        clients[0].set_cookie("session", alice.get_cookie("session").value)  # type: ignore[union-attr]
+        for client in clients:
+            answer, seconds = timed_answer(client)
+            assert (answer.status_code, answer.headers["Retry-After"]) == (503, "60")
+            assert seconds < SOON
+            failing = {"status": "failing", "failing": ["database"]}
+            assert client.get("/healthz").json == failing
+        server.start()
+        assert clients[0].get("/").status_code == 200
+        assert clients[0].get("/healthz").json == {"status": "ok"}
+        # This one has another key, which nobody could compare before.
+        assert clients[1].get("/").status_code == 503
+        assert clients[1].get("/sign-in").status_code == 503
+        assert clients[1].get("/healthz").json == failing
+        assert "This host's secret key is not that of the other hosts" in caplog.text
+        for one in (app, same, other):
+            with one.app_context():
+                db.engine.dispose()
+
+
+def timed_answer(client: FlaskClient) -> tuple[TestResponse, float]:
+    began = time.monotonic()
+    return client.get("/"), time.monotonic() - began
 
 
 def wait_until_healthy(client: FlaskClient) -> None:
