@@ -193,7 +193,9 @@ def check(engine: sa.Engine) -> None:
     with engine.connect() as connection:
         if connection.exec_driver_sql("SHOW transaction_read_only").scalar() == "on":
             raise OSError("PORTAL_DATABASE names a server that only reads, such as a standby")
-        connection.exec_driver_sql("SELECT pg_current_xact_id()")  # which is a write
+        # Which is written as a change is, and waits for a standby as that does.
+        connection.exec_driver_sql("SELECT pg_logical_emit_message(true, 'portal', '')")
+        connection.commit()
 
 
 def explain(_engine: sa.Engine, error: sa.exc.DBAPIError) -> str | None:
@@ -230,8 +232,7 @@ def is_away(error: sa.exc.DBAPIError) -> bool:
 
 def is_in_doubt(error: sa.exc.DBAPIError) -> bool:
     """Do as :func:`portal.core.database.is_in_doubt`."""
-    is_commit = error.statement is None
-    return is_commit and is_away(error)
+    return getattr(error, "is_of_a_commit", False) and is_away(error)
 
 
 def _state(error: sa.exc.DBAPIError) -> str | None:

@@ -111,6 +111,8 @@ def listen(engine: sa.Engine, url: str) -> None:
     sa.event.listen(engine, "do_connect", connect)
     sa.event.listen(engine, "connect", _note_new)
     sa.event.listen(engine, "checkout", _check_out)
+    sa.event.listen(engine, "commit", _commit_soon)
+    sa.event.listen(engine, "handle_error", _note_commit)
     sa.event.listen(engine, "checkin", _be_impatient_again)
 
 
@@ -138,6 +140,19 @@ def _check_out(
     if not record.info.pop(_IS_NEW, False) and not connection.answers():
         # With it go all that are as old.
         raise sa.exc.InvalidatePoolError
+
+
+def _commit_soon(connection: sa.Connection) -> None:
+    """Have a commit wait no longer than others do, also of statements that took their time."""
+    driver: Any = connection.connection.dbapi_connection
+    driver.patience = None
+
+
+def _note_commit(context: sa.engine.ExceptionContext) -> None:
+    """Note on an error that it came of a commit: of neither a statement nor of connecting."""
+    if error := context.sqlalchemy_exception:
+        is_commit = context.connection is not None and context.statement is None
+        error.is_of_a_commit = is_commit  # type: ignore[attr-defined]
 
 
 def _be_impatient_again(connection: BoundedConnection | None, _record: Any) -> None:

@@ -122,11 +122,16 @@ class PartFile(IncomingFile):
         if self._mirror is None:
             self.cut(acknowledged)
             return
-        # What this host has not acknowledged itself may be what a power cut has left of it.
-        self.cut(min(acknowledged, self._trusted()))
         self._pieces, self._recorded = list(pieces), len(pieces)
         if not pieces and acknowledged:
             self._pieces = list(self._mirror.listed(self._key, acknowledged))
+            if not self._pieces and self.size >= acknowledged:
+                # It began before there was a mirror, so that all of it is here.
+                self.cut(acknowledged)
+                self._sync_fetched()
+                return
+        # What this host has not acknowledged itself may be what a power cut has left of it.
+        self.cut(min(acknowledged, self._trusted()))
         if [0, *(piece.end for piece in self._pieces)] != [
             *(piece.start for piece in self._pieces),
             acknowledged,
@@ -183,7 +188,7 @@ class PartFile(IncomingFile):
         It takes in pieces before it that are no larger, up to a limit: another host would fetch
         very many small ones one by one.
         """
-        start = self.acknowledged
+        start = self._pieces[-1].end if self._pieces else 0
         for piece in reversed(self._pieces):
             is_small = piece.end - piece.start <= self.size - start
             if not is_small or self.size - piece.start > _MOST_JOINED:
@@ -201,7 +206,8 @@ class PartFile(IncomingFile):
 
     @property
     def _mirrored(self) -> int:
-        return self._added[-1].end if self._added else self.acknowledged
+        known = self._added or self._pieces
+        return known[-1].end if known else 0
 
     def _trusted(self) -> int:
         """Return how much of the file is what was acknowledged: nothing, if nobody can tell."""

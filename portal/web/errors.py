@@ -62,6 +62,10 @@ _FOR_VISITORS = {"upload_page", "share_page"}
 _SIGN_IN = {"auth.sign_in", "auth.enter_code"}
 """Forms that are shown anew where they have expired."""
 _BUSY = "The portal is busy with something else. Nothing was changed. Try again in a minute."
+_IN_DOUBT = (
+    "The database has not answered, so the portal does not know whether this was done. Look in a"
+    " minute before you try again."
+)
 _UNCHECKED = {"static", "health.healthz"}
 """Endpoints that answer also while a database could not be checked."""
 
@@ -140,7 +144,7 @@ def _not_written(error: DBAPIError) -> ResponseReturnValue:
     if not database.is_away(error):
         raise error
     current_app.logger.warning("the database is locked or away: %s", error.orig)
-    return _try_later(_BUSY)
+    return _try_later(_IN_DOUBT if database.is_in_doubt(error) else _BUSY)
 
 
 def _not_storable(error: DataError) -> ResponseReturnValue:

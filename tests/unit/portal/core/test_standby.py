@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,10 +14,11 @@ from flask.testing import FlaskClient
 
 from portal import create_app
 from portal.accounts import accounts
-from portal.core import database
+from portal.core import database, postgresql_connection
 from portal.core.database import db
-from tests.support.portal import PASSWORD, links, signed_in, upload
+from tests.support.portal import PASSWORD, links, public_id, signed_in, token, upload
 from tests.support.postgresql import Server, following, running
+from tests.support.stored import contents
 
 pytestmark = pytest.mark.postgresql("a standby")
 
@@ -64,6 +65,41 @@ def test_standby_takes_over_from_a_server_that_answers_no_more(
     primary.thaw()
     primary.stop()
     assert answered(alice, "/") == 200
+
+
+def test_a_standby_that_is_waited_for_and_does_not_answer(
+    pair: tuple[Server, Server], app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgresql_connection, "PATIENCE", 2.0)
+    primary, standby = pair
+    alice = signed_in(app, "alice")
+    for name in ("a.txt", "b.txt"):
+        upload(alice, name)
+    wait_until_copied(primary, standby)
+    primary.execute("ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()")
+    form = {"csrf_token": token(alice), "entry": public_id(links(alice)["a.txt"])}
+    standby.freeze()
+    try:
+        assert answered(alice, "/healthz") == 503
+        answer = alice.post("/selection/trash", data=form)  # a statement that may take its time
+        assert answer.status_code == 503
+        assert "does not know whether this was done" in answer.text
+        answer = upload(alice, "c.txt")
+        assert answer.status_code == 503
+        assert answered(alice, "/") == 200
+    finally:
+        standby.thaw()
+    wait_for(lambda: set(links(alice)) == {"b.txt", "c.txt"})
+    with app.app_context():
+        assert contents().keys() == {"a.txt", "b.txt", "c.txt"}
+    assert answered(alice, "/healthz") == 200
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def answered(client: FlaskClient, path: str) -> int:
