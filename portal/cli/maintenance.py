@@ -15,6 +15,7 @@ from flask import current_app
 from flask_delegate import receipts as logs
 from portal.accounts.accounts import AccountError
 from portal.activity import receipts
+from portal.activity.record import bring_in
 from portal.core import database, datafolder, settings
 from portal.demo import create
 from portal.maintenance import check_database, check_files, cleanup, snapshot
@@ -153,12 +154,19 @@ def read_receipts(log: Path, follow: bool) -> None:
 def _read(log: Path, *, follow: bool) -> None:
     """Store many lines at once, so that the portal can write in between."""
     if follow:
-        for some, position in logs.follow(log, receipts.position_in(log)):
+        for some, position in logs.follow(log, receipts.position_in(log), wait=_pause):
             _store(some, log, position)
     else:
         lines = logs.read(log)
         while some := list(islice(lines, _MOST)):
             _store(some)
+
+
+def _pause() -> None:
+    """Wait for lines; and have other hosts see what waits on this one, where nobody is at work."""
+    time.sleep(0.5)
+    if not database.is_sqlite():  # whose pages bring it in themselves
+        bring_in(wait=False)
 
 
 def _store(lines: list[logs.Receipt], *place: Any) -> None:

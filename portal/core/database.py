@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -24,6 +25,7 @@ from sqlalchemy.dialects import sqlite as sqlite_dialect
 from . import postgresql, sqlite
 
 db = SQLAlchemy()
+logger = logging.getLogger(__name__)
 
 AWAY = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.InternalError)
 """What is raised where the database is away, locked or full; :func:`is_away` says whether it is."""
@@ -149,13 +151,27 @@ def init_app(app: Flask, path: Path) -> None:
     # The library would start a thread and an event loop at the end of each request, for
     # asynchronous sessions. The portal opens none, and they took longer than a download's own work.
     app.teardown_appcontext_funcs = [
-        function for function in app.teardown_appcontext_funcs if not iscoroutinefunction(function)
+        _forgiving(function)
+        for function in app.teardown_appcontext_funcs
+        if not iscoroutinefunction(function)
     ]
     with app.app_context():
         if url:
             postgresql.set_up(db.engine, url)
         else:
             sqlite.set_up(db.engine)
+
+
+def _forgiving(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Have the end of a request not fail where its connection broke: it was answered by then."""
+
+    def close(error: Any) -> None:
+        try:
+            function(error)
+        except AWAY:
+            logger.warning("the connection to the database broke at the end of a request")
+
+    return close
 
 
 def check_server(app: Flask) -> None:

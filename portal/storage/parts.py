@@ -44,8 +44,9 @@ _TRUSTED_EVERY = 16 * 1024**2
 _MOST_JOINED = 64 * 1024
 """Bytes of a piece that takes in those before it."""
 _MOST_HASHES = 256
-_hashes: OrderedDict[Path, tuple[int, _Hash]] = OrderedDict()
-"""The sizes and hashes of the parts that this process added to last."""
+_State = tuple[int, int, int]
+_hashes: OrderedDict[Path, tuple[_State, _Hash]] = OrderedDict()
+"""The hashes of the parts that this process added to last, and what they were like then."""
 
 
 class PartLockedError(Exception):
@@ -78,9 +79,10 @@ class PartFile(IncomingFile):
         self._length = length
         self._allowance = Allowance(length - self.size)
         # What came in another request was hashed there.
-        size, known = _hashes.pop(self.path, (0, self._hash))
-        if size == self.size:
-            self._hash, self._is_hashed = known, True
+        state, known = _hashes.pop(self.path, (None, self._hash))
+        if state == self._state():
+            self._hash = known
+        self._is_hashed = state == self._state() or self.size == 0
 
     @property
     def sha256(self) -> str:
@@ -94,11 +96,17 @@ class PartFile(IncomingFile):
     def close(self) -> None:
         """Close it, and remember its hash for the next piece."""
         if not self.closed and self.size and self._is_hashed:
-            _hashes[self.path] = self.size, self._hash
+            self.flush()
+            _hashes[self.path] = self._state(), self._hash
             while len(_hashes) > _MOST_HASHES:
                 with suppress(KeyError):  # another thread was faster
                     _hashes.popitem(last=False)
         super().close()
+
+    def _state(self) -> _State:
+        """Return what tells that another process has not written to the file since."""
+        found = os.fstat(self.fileno())
+        return found.st_ino, found.st_size, found.st_mtime_ns
 
     def cut(self, size: int) -> None:
         """Cut off what was written after so many bytes, if there is any."""
@@ -120,7 +128,9 @@ class PartFile(IncomingFile):
         :raises StoreAwayError: if the mirror does not have it, or does not answer.
         """
         if self._mirror is None:
-            self.cut(acknowledged)
+            # What another host acknowledged is not here, where there was a mirror before.
+            trusted = self._trusted(unknown=acknowledged)
+            self.cut(min(acknowledged, trusted))
             return
         self._pieces, self._recorded = list(pieces), len(pieces)
         if not pieces and acknowledged:
@@ -131,7 +141,7 @@ class PartFile(IncomingFile):
                 self._sync_fetched()
                 return
         # What this host has not acknowledged itself may be what a power cut has left of it.
-        self.cut(min(acknowledged, self._trusted()))
+        self.cut(min(acknowledged, self._trusted(unknown=0)))
         if [0, *(piece.end for piece in self._pieces)] != [
             *(piece.start for piece in self._pieces),
             acknowledged,
@@ -209,12 +219,15 @@ class PartFile(IncomingFile):
         known = self._added or self._pieces
         return known[-1].end if known else 0
 
-    def _trusted(self) -> int:
-        """Return how much of the file is what was acknowledged: nothing, if nobody can tell."""
+    def _trusted(self, unknown: int) -> int:
+        """Return how much of the file is what was acknowledged.
+
+        :param unknown: what to return if nobody can tell.
+        """
         try:
             return int(os.getxattr(self.fileno(), _TRUSTED))
         except OSError:
-            return 0
+            return unknown
 
     def _trust(self, size: int) -> None:
         with suppress(OSError):  # a file system without such attributes

@@ -148,7 +148,11 @@ def finish(upload: Upload, part: PartFile) -> StoredFile:
     link, size, note = upload.request, upload.size, _note_of(upload)
     upload_id, owner_id = upload.id, upload.owner_id
     check_room(upload)  # before folders are created for it
-    _ = part.sha256  # hashed and written down to the disk before the database is locked
+    try:
+        _ = part.sha256  # hashed and written down to the disk before the database is locked
+    except FileNotFoundError:
+        _read_again(upload_id)
+        raise
     folder = entries.make_path(upload.folder, path)
     try:
         current_parts().take_over(part)

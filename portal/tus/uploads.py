@@ -126,7 +126,8 @@ def remove_orphans() -> int:
             current_parts().drop(key)
             count += 1
     for key in current_parts().abandoned():
-        if not db.session.scalar(select(Upload.id).where(Upload.part_key == key)):
+        open_upload = select(Upload.id).where(Upload.part_key == key, Upload.finished_at.is_(None))
+        if not db.session.scalar(open_upload):
             current_parts().forget(key)
             count += 1
     return count

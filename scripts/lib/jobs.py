@@ -73,9 +73,14 @@ class Jobs:
         finally:
             self._waiting = False
 
-    def start(self, *command: object, **options: Any) -> subprocess.Popen[bytes]:
-        """Start a program; the options are those of ``subprocess.Popen``."""
-        end_with_us = partial(_end_with, os.getpid())
+    def start(
+        self, *command: object, dies_by: signal.Signals = signal.SIGTERM, **options: Any
+    ) -> subprocess.Popen[bytes]:
+        """Start a program; the options are those of ``subprocess.Popen``.
+
+        :param dies_by: the signal that it gets if we are killed.
+        """
+        end_with_us = partial(_end_with, os.getpid(), dies_by)
         options = {**_AWAY, "preexec_fn": end_with_us, **options}
         process = subprocess.Popen([*map(str, command)], **options)
         self._running.append(process)
@@ -130,9 +135,9 @@ class Jobs:
         process.wait()
 
 
-def _end_with(script: int) -> None:
+def _end_with(script: int, number: signal.Signals) -> None:
     """Let this new process end with the script; setpriv(1) is a moment too late."""
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    _prctl(_PR_SET_PDEATHSIG, number)
     if os.getppid() != script:  # which was killed before that
         os._exit(1)
 

@@ -38,6 +38,7 @@ exit status: 0 after Ctrl-C or SIGTERM (130 or 143 while it starts); 1 when some
 it cannot work as called."""
 _POSTGRESQL = "postgresql:pg_createcluster"
 _MOST_HOSTS = 16
+_OTHER = "Choose another folder with --data"
 _MARK = "cluster"
 """A file in a folder that a start has made."""
 _HIGHEST_PORT = 55_000
@@ -78,10 +79,10 @@ def main(words: Sequence[str]) -> None:
         machine.copy_code(app, "flask_delegate", "portal", "deploy/wsgi.py")
         browser.put(app)
         services = Services(jobs, run)
+        store = Store(jobs, services, environment.bin / "weed", data, port)
         try:
             databases = Databases(jobs, services, data, standby=given.standby)
             databases.start()
-            store = Store(jobs, services, environment.bin / "weed", data, port)
             store.start()
             shared = {
                 "PORTAL_DATABASE": databases.url,
@@ -98,6 +99,7 @@ def main(words: Sequence[str]) -> None:
             services.keep()
         finally:
             services.stop()
+            store.delete_sockets()
 
 
 def _number(name: str, given: str, most: int) -> int:
@@ -137,13 +139,26 @@ def _checked(given: str) -> Path:
             f"cannot keep data in {shlex.quote(str(folder))}. Choose a path of at most 60 letters,"
             " digits and . _ / -, which PostgreSQL's sockets and servers' configurations take."
         )
-    if folder.exists() and any(folder.iterdir()) and not (folder / _MARK).exists():
-        refuse(f"{folder} is not empty. Choose another folder with --data, a new or an empty one.")
+    try:
+        if folder.exists() and any(folder.iterdir()) and not (folder / _MARK).exists():
+            refuse(f"{folder} is not empty. {_OTHER}, a new or an empty one.")
+        if folder.exists() and folder.stat().st_uid not in {os.geteuid(), _user()}:
+            refuse(f"{folder} belongs to somebody else. {_OTHER}.")
+    except OSError as error:
+        refuse(f"cannot use {folder}: {error.strerror}. {_OTHER}.")
     return folder
 
 
+def _user() -> int:
+    user = machine.daemon()
+    return user.pw_uid if user else os.geteuid()
+
+
 def _hold(folder: Path) -> None:
-    give(folder)
-    (folder / _MARK).touch()
+    try:
+        give(folder)
+        (folder / _MARK).touch()
+    except OSError as error:
+        refuse(f"cannot use {folder}: {error.strerror}. {_OTHER}.")
     if not hold(folder / _MARK):
         refuse(f"another scripts/cluster uses {folder}. Stop it, or choose another --data.")

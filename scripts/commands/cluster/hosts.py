@@ -73,9 +73,8 @@ class Hosts:
         for number in range(1, count + 1):
             self._start(number)
         self._start_nginx([address_of(number) for number in range(1, count + 1)])
-        log = self._run / "downloads.log"
-        words = ("--app", "portal", "portal", "receipts", "--follow", log)
-        self._services.run(Service("receipts", (self._bin / "flask", *words), self._variables(1)))
+        for number in range(1, count + 1):
+            self._read_receipts(number)
 
     def _variables(self, number: int) -> dict[str, str]:
         return {**self._shared, "PORTAL_DATA": str(give(self._data / f"host{number}"))}
@@ -109,6 +108,13 @@ class Hosts:
         nginx = Service("nginx", command)
         self._services.run(nginx)
         self._services.wait_until(lambda: self._is_healthy("127.0.0.1"), nginx, 60)
+
+    def _read_receipts(self, number: int) -> None:
+        """Have a host read the log for what it has recorded itself; each by a name of its own."""
+        log = self._run / f"downloads{number}.log"
+        log.symlink_to("downloads.log")
+        command = (self._bin / "flask", "--app", "portal", "portal", "receipts", "--follow", log)
+        self._services.run(Service(f"receipts{number}", command, self._variables(number)))
 
     def _is_healthy(self, address: str) -> bool:
         connection = http.client.HTTPConnection(address, self._port, timeout=10)

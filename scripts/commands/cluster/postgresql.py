@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -36,7 +37,11 @@ class Databases:
 
     def __init__(self, jobs: Jobs, services: Services, data: Path, *, standby: bool) -> None:
         self._jobs, self._services = jobs, services
-        self._folders = [data / "postgresql", *([data / "standby"] if standby else [])]
+        self._mark, self._places = data / "first", (data / "postgresql", data / "standby")
+        first, other = self._places
+        if self._mark.exists():  # the standby has taken over, and has what came since
+            first, other = other, first
+        self._folders = [first, *([other] if standby else [])]
 
     @property
     def url(self) -> str:
@@ -74,13 +79,18 @@ class Databases:
 
     def _copy(self, first: Path, folder: Path) -> None:
         """Make a standby of a server, anew with each start."""
-        subprocess.run(["rm", "-rf", folder / "data"], check=True)
+        shutil.rmtree(folder / "data", ignore_errors=True)
         words = ("--write-recovery-conf", "--checkpoint=fast", "--no-sync")
         self._run("pg_basebackup", "-h", first, "-U", "portal", "-D", folder / "data", *words)
 
     def _take_over(self) -> None:
         say("the standby takes over; the first server is not started again")
         self._run("pg_ctl", "promote", "-D", self._folders[1] / "data")
+        # From the next start on, it is the first one, and the other is made anew.
+        if self._folders[1] == self._places[0]:
+            self._mark.unlink()
+        else:
+            self._mark.touch()
 
     def _answers(self, folder: Path) -> bool:
         return subprocess.call([programs() / "pg_isready", "-q", "-h", str(folder)]) == 0

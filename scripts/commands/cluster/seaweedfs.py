@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import secrets
+import signal
 import subprocess
 from pathlib import Path
 
@@ -59,6 +60,12 @@ class Store:
         self._start("filer", "-defaultStoreDir={}", master, *s3)
         self._create_bucket()
 
+    def delete_sockets(self) -> None:
+        """Delete what it leaves in /tmp, whatever TMPDIR says."""
+        for name in _SERVERS:
+            for left in Path("/tmp").glob(f"seaweedfs-*-{self._port_of(name)}.sock"):  # noqa: S108
+                left.unlink(missing_ok=True)
+
     def _port_of(self, name: str) -> int:
         return self._port + 1 + _SERVERS.index(name)
 
@@ -73,7 +80,8 @@ class Store:
         # Beside its sockets, it looks for its configuration here.
         environment = {**_LITTLE_MEMORY, "HOME": str(self._data)}
         command = (self._weed, name.rstrip("12"), *place, *own)
-        server = Service(f"store-{name}", command, environment)
+        # In order it would not end once the others are gone.
+        server = Service(f"store-{name}", command, environment, dies_by=signal.SIGKILL)
         self._services.run(server)
         asked = "s3" if name == "filer" else name
         self._services.wait_until(lambda: _answers(self._port_of(asked)), server, 60)

@@ -32,6 +32,7 @@ class Service:
     """A process.
 
     :param ends_by: the signal that has it end in order.
+    :param dies_by: the one that it gets if the script is killed.
     :param instead: what to do when it has ended by itself, instead of starting it again.
     """
 
@@ -39,6 +40,7 @@ class Service:
     command: Sequence[object]
     environment: Mapping[str, str] = field(default_factory=dict)
     ends_by: signal.Signals = signal.SIGTERM
+    dies_by: signal.Signals = signal.SIGTERM
     instead: Callable[[], None] | None = None
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
@@ -96,6 +98,7 @@ class Services:
                 cwd=self._folder,
                 stdout=log,
                 stderr=log,
+                dies_by=service.dies_by,
                 **as_user(machine.daemon()),
             )
         service.started = time.monotonic()

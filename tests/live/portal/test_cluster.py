@@ -230,7 +230,7 @@ def test_nothing_acknowledged_is_lost(
 ) -> None:
     what = happens.__name__
     people = [Person(cluster, name, f"{what}-{one}") for one, name in enumerate(NAMES)]
-    recorded = downloads_recorded(cluster)
+    recorded, ends = downloads_recorded(cluster), ends_of_downloads(cluster)
     with at_work(people):
         time.sleep(2)
         before = [len(person.acknowledged) for person in people]
@@ -248,7 +248,7 @@ def test_nothing_acknowledged_is_lost(
     if most_refused is not None:
         assert len(refused) <= most_refused, refused
     check_content(cluster, f"{what}-", acknowledged)
-    check_counts(cluster, people, recorded)
+    check_counts(cluster, people, recorded, ends)
 
 
 @contextmanager
@@ -285,7 +285,7 @@ def check_content(cluster: Cluster, prefix: str, acknowledged: dict[str, str]) -
         assert hashlib.sha256(content).hexdigest() == sha256
 
 
-def check_counts(cluster: Cluster, people: list[Person], before: int) -> None:
+def check_counts(cluster: Cluster, people: list[Person], before: int, before_ends: int) -> None:
     """Compare what people have of the quota, and how many downloads are recorded."""
     used = """SELECT used, (SELECT coalesce(sum(size), 0) FROM entry WHERE owner_id = account.id)
         FROM account"""
@@ -296,6 +296,16 @@ def check_counts(cluster: Cluster, people: list[Person], before: int) -> None:
     checked = sum(len(one.acknowledged) for one in people)
     recorded = downloads_recorded(cluster) - before - checked
     assert done <= recorded <= asked
+    # Each ended as nginx has logged it, whichever host recorded it.
+    wait_for(lambda: ends_of_downloads(cluster) >= before_ends + done)
+
+
+def ends_of_downloads(cluster: Cluster) -> int:
+    completed = (
+        "SELECT count(*) FROM receipt JOIN activity USING (handoff) WHERE outcome = 'completed'"
+    )
+    ((count,),) = cluster.rows(completed)
+    return int(count)
 
 
 def downloads_recorded(cluster: Cluster) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 from collections.abc import Iterator, Sequence
@@ -96,3 +97,33 @@ def test_what_was_acknowledged_stays_whatever_fails(
             part.settle(len(content), recorded)
             assert part.path.read_bytes() == content
     assert content
+
+
+def test_hash_is_not_that_of_bytes_which_another_process_replaced(tmp_path: Path) -> None:
+    """A process had written as many bytes, and nobody acknowledged them."""
+    (tmp_path / "incoming").mkdir()
+    kept = Parts(tmp_path / "incoming", 0)
+    key = kept.create(8)
+    with kept.open(key, 8) as part:
+        part.write(b"XXXX")
+        _ = part.sha256
+    path = tmp_path / "incoming" / "parts" / key
+    path.write_bytes(b"YYYY")  # by another process
+    with kept.open(key, 8) as part:
+        part.settle(4)
+        part.write(b"ZZZZ")
+        assert part.sha256 == hashlib.sha256(b"YYYYZZZZ").hexdigest()
+
+
+def test_what_another_host_acknowledged_is_not_taken_from_here(tmp_path: Path) -> None:
+    """There was a mirror before, and what this host wrote was refused."""
+    (tmp_path / "incoming").mkdir()
+    kept = Parts(tmp_path / "incoming", 0)
+    key = kept.create(8)
+    with kept.open(key, 8) as part:
+        part.write(b"AB")
+        part.acknowledge()
+        part.write(b"XX")  # another host had acknowledged other bytes here
+    with kept.open(key, 8) as part:
+        part.settle(4)
+        assert part.size == 2
