@@ -286,7 +286,8 @@ def _mark_finished(upload_id: int) -> None:
     open_upload = update(Upload).where(Upload.id == upload_id, Upload.finished_at.is_(None))
     if not change(open_upload.values(finished_at=moment, used_at=moment, recorded=None)):
         _read_again(upload_id)
-    change(delete(UploadPiece).where(UploadPiece.upload_id == upload_id))
+    if current_parts().are_shared:
+        change(delete(UploadPiece).where(UploadPiece.upload_id == upload_id))
 
 
 def _read_again(upload_id: int) -> Upload:
