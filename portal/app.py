@@ -44,6 +44,7 @@ from portal.web import (
     filters,
     headers,
     health,
+    own_look,
     places,
     static_files,
     zone,
@@ -79,7 +80,9 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.request_class = Request
     settings.load(app, config)
     logs.init_app(app)
-    static_files.init_app(app)
+    look = own_look.look(app.config)
+    static_files.init_app(app, look.files)
+    app.jinja_env.globals["look"] = look
     overridden = MethodOverride(app.wsgi_app)
     app.wsgi_app = Edge(overridden, app.config["PROXIES"])  # type: ignore[method-assign]
     store = stores.configured(app.config)

@@ -58,6 +58,7 @@ Action = Literal[
     "sign in",
     "sign-in failed",
     "wrong password",
+    "accept terms",
     "sign out",
     "change account",
 ]

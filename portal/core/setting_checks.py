@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import click
 
 from flask_delegate.servers import AUTO, SERVERS, signing
 
 from .datafolder import KEY_LENGTH
+from .text import can_be_seen, has_invisible
 
 LARGEST = 2**63 - 1
 """The largest number in the database."""
@@ -24,6 +25,8 @@ LONGEST_DAYS = 36_500
 """Dates that far from today can still be computed."""
 _LONGEST = 4096
 """Characters of a text: what a path can have."""
+_LONGEST_NAME = 40
+"""Characters of the portal's name, which stands in the bar of each page."""
 _SHOWN = 100
 """Characters of a value in a message."""
 
@@ -33,6 +36,7 @@ _COOKIE = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
 OTHER_COOKIES = ("zone", signing.COOKIE)
 """Cookies that the portal and Flask-Delegate set beside that of the session."""
 
+_COLOUR = re.compile("#[0-9A-Fa-f]{6}")
 _POSTGRESQL = re.compile(r"postgres(ql)?://[!-~]{1,4000}")
 _SECRET = re.compile(r"(?i)[?&](ssl|oauth_client_)?(password|secret)=")
 _SHARED_STORE = re.compile(r"rediss?(\+[a-z]+)?://\S+")
@@ -103,15 +107,8 @@ def check_base_url(value: object) -> None:
     """Check the address that links begin with."""
     if value is None:
         return
-    parts = None
-    if isinstance(value, str) and not _UNUSABLE_IN_ADDRESSES.search(value):
-        try:
-            parts = urlsplit(value)
-            host = parts.netloc.rpartition("@")[2]
-            parts = parts if _is_host(host, may_be_suffix=False) else None
-        except ValueError:  # brackets, or a port
-            parts = None
-    if not parts or parts.scheme not in {"http", "https"} or not parts.hostname:
+    parts = _read_address(value)
+    if parts is None:
         raise SettingError(
             "PORTAL_BASE_URL must be the portal's address, such as https://files.example.org/,"
             f" not {shown(value)}."
@@ -120,6 +117,43 @@ def check_base_url(value: object) -> None:
         raise SettingError(
             "PORTAL_BASE_URL must be an address without a user, a password, '?' and '#', because"
             f" links continue it. Use {parts.scheme}://{parts.netloc.rpartition('@')[2]}/."
+        )
+
+
+def check_page_url(key: str, value: object) -> None:
+    """Check the address of a page that all pages link to; it may be a path."""
+    is_path = isinstance(value, str) and re.match("/(?!/)", value)
+    if value is None or (is_path and not _UNUSABLE_IN_ADDRESSES.search(str(value))):
+        return
+    parts = _read_address(value)
+    if parts is None:
+        raise SettingError(
+            f"PORTAL_{key} must be the address of a page, such as https://example.org/page, or a"
+            f" path at the portal's own host, such as /page.html, not {shown(value)}."
+        )
+    if "@" in parts.netloc:
+        raise SettingError(
+            f"PORTAL_{key} must be an address without a user and a password, as everybody sees it."
+        )
+
+
+def check_name(value: object) -> None:
+    """Check what the portal is called, which is one line that people can see."""
+    text = value if isinstance(value, str) else ""
+    is_plain = text == text.strip() and text.isprintable() and not has_invisible(text)
+    if not (is_plain and can_be_seen(text) and len(text) <= _LONGEST_NAME):
+        raise SettingError(
+            f"PORTAL_NAME must be a text of 1 to {_LONGEST_NAME} characters that can be seen, such"
+            f" as Files of Example Ltd, not {shown(value)}."
+        )
+
+
+def check_colour(value: object) -> None:
+    """Check the organisation's colour: any can be read, in one of its shades."""
+    if value is not None and not (isinstance(value, str) and _COLOUR.fullmatch(value)):
+        raise SettingError(
+            "PORTAL_COLOUR must be a colour of # and six hexadecimal digits, such as #1f5f6b, not"
+            f" {shown(value)}."
         )
 
 
@@ -159,6 +193,19 @@ def check_throttle_store(value: object) -> None:
             f" redis://localhost:6379, not {kind}. Other stores count for each process apart, or"
             " forget. Leave it out to count in the data folder."
         )
+
+
+def _read_address(value: object) -> SplitResult | None:
+    """Return the parts of an address of the web, or None for anything else."""
+    if not isinstance(value, str) or _UNUSABLE_IN_ADDRESSES.search(value):
+        return None
+    try:
+        parts = urlsplit(value)
+        host = parts.netloc.rpartition("@")[2]
+        is_usable = _is_host(host, may_be_suffix=False) and parts.hostname
+    except ValueError:  # brackets, or a port
+        return None
+    return parts if is_usable and parts.scheme in {"http", "https"} else None
 
 
 def _is_host(value: str, *, may_be_suffix: bool = True) -> bool:

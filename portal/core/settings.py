@@ -18,11 +18,14 @@ from .setting_checks import (
     LONGEST_DAYS,
     SettingError,
     check_base_url,
+    check_colour,
     check_database,
     check_key_file,
     check_lists,
+    check_name,
     check_names,
     check_number,
+    check_page_url,
     check_switch,
     check_texts,
     check_throttle_store,
@@ -48,17 +51,22 @@ SETTINGS = (
     # Each stands in the directory of the ZIP, which is kept in memory.
     Setting("ARCHIVE_ENTRIES", 10_000, 1, None, "files and folders in one ZIP"),
     Setting("BASE_URL", None, None, None, "the portal's address"),
+    Setting("COLOUR", None, None, None, "the organisation's colour"),
     Setting("DATABASE", None, None, None, "the address of a PostgreSQL database"),
     Setting("DELEGATE_BACKEND", AUTO, None, None, "which web server sends files"),
     # Deleting needs some room, too.
     Setting("DISK_RESERVE", 64 * 1024**2, 1, None, "bytes that uploads leave free"),
     Setting("HSTS", False, None, None, "whether answers tell browsers"),
+    Setting("IMPRINT_URL", None, None, None, "the address of the organisation's imprint"),
+    Setting("LOGO", None, None, None, "the organisation's logo"),
     Setting("MAX_CONTENT_LENGTH", 1024**3, 1, None, "bytes in one request"),
     # Each file of an upload holds a file descriptor until its end.
     Setting("MAX_FORM_PARTS", 100, 1, None, "parts of one upload's form"),
+    Setting("NAME", "File portal", None, None, "what the portal is called"),
     Setting(
         "PERMANENT_SESSION_LIFETIME", 43_200, 1, LONGEST_DAYS * 86_400, "seconds until a session"
     ),
+    Setting("PRIVACY_URL", None, None, None, "the address of what the organisation says"),
     Setting("PROXIES", 0, 0, None, "reverse proxies in front"),
     Setting("QUOTA", 10 * 1024**3, 0, None, "bytes for each account"),
     Setting("SECRET_KEY_FALLBACKS", None, None, None, "a list of earlier secret keys"),
@@ -68,6 +76,7 @@ SETTINGS = (
     Setting("STORE", None, None, None, "the bucket of an object store"),
     Setting("STORE_KEYS_FILE", None, None, None, "the file with the store's keys"),
     Setting("STORE_MOVING", None, None, None, "which way files are being moved"),
+    Setting("TERMS_URL", None, None, None, "the address of terms"),
     Setting("THROTTLE_STORE", None, None, None, "where [attempts to sign in]"),
     Setting("TRASH_DAYS", 30, 1, LONGEST_DAYS, "days after which items in the trash are deleted"),
     Setting("TRUSTED_HOSTS", None, None, None, "a list of the host names"),
@@ -118,6 +127,10 @@ def load(app: Flask, config: Mapping[str, Any] | None) -> None:
     check_texts(app.config)
     check_lists(app.config)
     check_base_url(app.config["BASE_URL"])
+    check_name(app.config["NAME"])
+    check_colour(app.config["COLOUR"])
+    for key in ("IMPRINT_URL", "PRIVACY_URL", "TERMS_URL"):
+        check_page_url(key, app.config[key])
     check_throttle_store(app.config["THROTTLE_STORE"])
 
 

@@ -11,7 +11,7 @@ from itsdangerous import BadTimeSignature, TimestampSigner, URLSafeTimedSerializ
 
 from portal.core.clock import SKEW
 
-VISITS = ("visitor", "entered", "unlocked")
+VISITS = ("visitor", "entered", "unlocked", "accepted")
 """What the cookie keeps of links that were opened: see :mod:`portal.sharing.visitor`."""
 
 

@@ -11,6 +11,7 @@ from datetime import datetime
 import pyotp
 import segno
 import sqlalchemy as sa
+from flask import current_app
 from sqlalchemy import delete, func, select, update
 
 from portal.core.clock import latest
@@ -20,7 +21,6 @@ from portal.core.text import fold
 
 from . import sessions
 
-ISSUER = "File portal"
 RECOVERY_CODES = 10
 _STEP = 30
 """Seconds for which a code is shown."""
@@ -103,7 +103,9 @@ def qr_code(account: Account) -> bytes:
     totp = pyotp.TOTP(account.totp_secret or "")
     picture = io.BytesIO()
     # On white, also in dark mode: few apps read light on dark.
-    address = totp.provisioning_uri(name=account.name, issuer_name=ISSUER)
+    # A colon would end the issuer.
+    issuer = current_app.config["NAME"].replace(":", " ")
+    address = totp.provisioning_uri(name=account.name, issuer_name=issuer)
     segno.make(address, error="m").save(
         picture, kind="svg", scale=5, border=4, light="#fff", nl=False
     )

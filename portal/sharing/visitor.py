@@ -1,16 +1,16 @@
-"""The visitor's session: which links this browser has opened and unlocked, in its cookie."""
+"""The visitor's session: what this browser did to open which links, in its cookie."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from flask import session
+from flask import current_app, session
 
 from portal.core.models import FileRequest, Share, hash_token, new_token
 from portal.identity import passwords
 from portal.identity.cookie import VISITS
 
-_VISITOR, _ENTERED, _UNLOCKED = VISITS
+_VISITOR, _ENTERED, _UNLOCKED, _ACCEPTED = VISITS
 _MOST = 20
 """Links to remember of each list, the latest: a cookie has to stay small."""
 
@@ -55,6 +55,17 @@ def unlock(share: Share, password: str) -> bool:
     return True
 
 
+def has_accepted(link: Share | FileRequest | Visited) -> bool:
+    """Return whether there are no terms, or the visitor has accepted the present ones."""
+    terms = _terms()
+    return not terms or session.get(_ACCEPTED, {}).get(link.public_id) == terms
+
+
+def accept(link: Share | FileRequest) -> None:
+    """Remember that the visitor has accepted the terms for this link, and for no other."""
+    _remember(_ACCEPTED, link.public_id, _terms())
+
+
 def visitor_id() -> str:
     """Return what identifies this visitor for as long as the cookie lasts."""
     return hash_token(session.get(_VISITOR, ""))
@@ -63,6 +74,13 @@ def visitor_id() -> str:
 def _remember(kind: str, key: str, value: str) -> None:
     kept = [(name, old) for name, old in session.get(kind, {}).items() if name != key]
     session[kind] = dict([*kept[1 - _MOST :], (key, value)])
+
+
+def _terms() -> str:
+    """Return what stands for the present terms; nothing if there are none."""
+    # Another address has to be accepted anew.
+    address = current_app.config["TERMS_URL"]
+    return hash_token(address)[:16] if address else ""
 
 
 def _fingerprint(share: Share | Visited) -> str:

@@ -23,7 +23,10 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 from sqlalchemy.orm.exc import ObjectDeletedError
 from werkzeug.exceptions import NotFound
+from wtforms import BooleanField  # type: ignore[import-untyped]
+from wtforms.validators import InputRequired  # type: ignore[import-untyped]
 
+from portal.activity.record import record
 from portal.core.database import db
 from portal.core.models import FileRequest, Share
 from portal.files.entries import GoneError
@@ -31,8 +34,15 @@ from portal.files.unfinished import has_finished
 from portal.identity import throttle
 from portal.sharing import limits, links, visitor
 from portal.sharing.status import Status, status_of
+from portal.web.forms import Form, form_page
 
 L = TypeVar("L", bound=Share | FileRequest)
+
+
+class TermsForm(Form):
+    """The terms of the organisation, which a visitor accepts before anything else."""
+
+    accepted = BooleanField("I accept the terms", [InputRequired("Accept the terms to go on.")])
 
 
 def explain_missing(blueprint: Blueprint, kind: type[Share] | type[FileRequest]) -> None:
@@ -45,7 +55,8 @@ def explain_missing(blueprint: Blueprint, kind: type[Share] | type[FileRequest])
             # The account of this session may be what was deleted.
             return _unavailable(link, anonymous=isinstance(error, ObjectDeletedError))
         page = url_for(".show", public_id=link.public_id)
-        if isinstance(link, Share) and not visitor.is_unlocked(link):
+        is_locked = isinstance(link, Share) and not visitor.is_unlocked(link)
+        if is_locked or not visitor.has_accepted(link):
             return redirect(page, 303)
         return render_template("sharing/link_unavailable.html", status="missing", page=page), 404
 
@@ -74,14 +85,49 @@ def find_entered(kind: type[L], public_id: str) -> L | None:
 
 
 def entered_link(kind: type[L], public_id: str) -> L:
-    """Return a link that this visitor has entered by, or abort with 404."""
-    return find_entered(kind, public_id) or refuse(None)
+    """Return a link that this visitor has entered by, or abort with 404.
+
+    Where the terms are not accepted yet, it redirects to the page that asks for that.
+    """
+    link = find_entered(kind, public_id) or refuse(None)
+    if not visitor.has_accepted(link):
+        abort(redirect(url_for(".show", public_id=public_id), 303))
+    return link
 
 
 def open_link(kind: type[L], public_id: str) -> L:
-    """Return a link that this visitor has entered by and that works, or abort with 404 or 410."""
+    """Return a link as :func:`entered_link` does that works, or abort with 410, too."""
     link = entered_link(kind, public_id)
     return link if _may_look(link) else refuse(link)
+
+
+def ask_for_terms(
+    kind: type[Share] | type[FileRequest], public_id: str
+) -> ResponseReturnValue | None:
+    """Return the page that asks to accept the terms; None once that is done, or without terms."""
+    link = find_entered(kind, public_id) or refuse(None)
+    if visitor.has_accepted(link):
+        return None
+    return _terms_page(link, TermsForm()) if _may_look(link) else refuse(link)
+
+
+def accept_terms(kind: type[Share] | type[FileRequest], public_id: str) -> ResponseReturnValue:
+    """Remember and record that the terms were accepted, and go on to the link's page."""
+    link = find_entered(kind, public_id) or refuse(None)
+    if not visitor.has_accepted(link):
+        form = TermsForm()
+        if not _may_look(link):
+            refuse(link)
+        if not form.validate_on_submit():
+            return _terms_page(link, form)
+        detail = f"{current_app.config['TERMS_URL']}, {links.via(link)}"
+        record("accept terms", links.target(link), detail=detail)
+        visitor.accept(link)
+    return redirect(url_for(".show", public_id=public_id), 303)
+
+
+def _terms_page(link: Share | FileRequest, form: TermsForm) -> ResponseReturnValue:
+    return form_page("sharing/terms.html", form, link=link)
 
 
 def refuse(link: Share | FileRequest | None) -> NoReturn:

@@ -20,7 +20,7 @@ from portal.web.filters import human_limit
 from portal.web.flashes import list_names, tell
 from portal.web.forms import csrf
 
-from .link_entry import enter, explain_missing, open_link
+from .link_entry import accept_terms, ask_for_terms, enter, explain_missing, open_link
 
 upload_page = Blueprint("upload_page", __name__)
 explain_missing(upload_page, FileRequest)
@@ -34,7 +34,12 @@ def enter_request(token: str) -> ResponseReturnValue:
 
 @upload_page.get("/requested/<public_id>")
 def show(public_id: str) -> ResponseReturnValue:
-    """Show who requests files, and the form to send them; after the last one, only thanks."""
+    """Show who requests files, and the form to send them; after the last one, only thanks.
+
+    First of all it asks for the terms.
+    """
+    if page := ask_for_terms(FileRequest, public_id):
+        return page
     wanted = open_link(FileRequest, public_id)
     files, size = room.of(wanted)
     return render_template(
@@ -47,6 +52,12 @@ def show(public_id: str) -> ResponseReturnValue:
         is_open=status_of(wanted) is Status.OPEN,
         unfinished=unfinished.of_visitor(wanted, visitor.visitor_id()),
     )
+
+
+@upload_page.post("/requested/<public_id>/terms")
+def accept(public_id: str) -> ResponseReturnValue:
+    """Accept the organisation's terms."""
+    return accept_terms(FileRequest, public_id)
 
 
 # As in files.upload: the view checks the form's token, once it knows who sends the form.

@@ -27,7 +27,15 @@ from portal.web.files.files import ListQuery, as_download
 from portal.web.forms import Form, form_page, password
 from portal.web.places import VISITORS
 
-from .link_entry import enter, entered_link, explain_missing, open_link, refuse
+from .link_entry import (
+    accept_terms,
+    ask_for_terms,
+    enter,
+    entered_link,
+    explain_missing,
+    open_link,
+    refuse,
+)
 
 share_page = Blueprint("share_page", __name__)
 explain_missing(share_page, Share)
@@ -51,11 +59,19 @@ def enter_share(token: str) -> ResponseReturnValue:
 
 @share_page.get("/shared/<public_id>")
 def show(public_id: str) -> ResponseReturnValue:
-    """Show what is shared, and by whom; or ask for the password first."""
+    """Show what is shared, and by whom; or ask for the terms and the password first."""
+    if page := ask_for_terms(Share, public_id):
+        return page
     share = open_link(Share, public_id)
     if not visitor.is_unlocked(share):
         return form_page(_LOCKED, UnlockForm(), share=share)
     return _show(share, share.entry)
+
+
+@share_page.post("/shared/<public_id>/terms")
+def accept(public_id: str) -> ResponseReturnValue:
+    """Accept the organisation's terms."""
+    return accept_terms(Share, public_id)
 
 
 @share_page.post("/shared/<public_id>/unlock")
@@ -100,7 +116,8 @@ def find_shared(public_id: str, entry_id: str) -> Handoff:
     """Return the hand-off of a file whose download was counted; redirect others to the share."""
     if granted := downloads.find_granted(public_id, entry_id, visitor.visitor_id()):
         visited, shared_id, found = granted
-        if visitor.has_entered(visited) and visitor.is_unlocked(visited):
+        may_go_on = visitor.has_accepted(visited) and visitor.is_unlocked(visited)
+        if visitor.has_entered(visited) and may_go_on:
             return as_download(found, links.via(visited), shared_id)
     share = entered_link(Share, public_id)
     file = _entry_or_404(StoredFile, share, entry_id)

@@ -26,6 +26,7 @@ from portal.web.sharing.upload_page import explain
 GONE = "This upload does not exist any more. Start it again."
 IN_TRASH = "The folder is in the trash. Restore it, and then retry: what has arrived is kept."
 _NOT_ENTERED = "Open the link that you were sent again, and then retry."
+_NOT_ACCEPTED = "Open the link again and accept the terms, and then retry."
 _ENDED = "This link does not work any more. Ask {} for another one."
 
 
@@ -41,7 +42,7 @@ def target_of(metadata: Mapping[str, str]) -> Target:
     """Return the target that a client names in its metadata, or abort."""
     if link_id := metadata.get("request"):
         wanted = find_entered(FileRequest, link_id) or abort(404, _NOT_ENTERED)
-        _check_open(wanted)
+        _check_visit(wanted)
         return Target(wanted.owner, wanted.folder, Visit(wanted, visitor.visitor_id()))
     check_signed_in()
     account = current_account()
@@ -58,7 +59,7 @@ def upload_or_404(public_id: str, *, cancels: bool = False) -> Upload:
     upload = uploads.find(public_id)
     if upload and _is_visitors(upload):
         if not (cancels or upload.finished_at or upload.request is None):
-            _check_open(upload.request)
+            _check_visit(upload.request)
         return upload
     if signed_in_account() is None and _is_of_another_visitor(upload):
         abort(404, GONE)
@@ -121,6 +122,12 @@ def _is_of_another_visitor(upload: Upload | None) -> bool:
     if upload is None:
         return visitor.has_entered_any()
     return upload.request is not None and visitor.has_entered(upload.request)
+
+
+def _check_visit(link: FileRequest) -> None:
+    _check_open(link)
+    if not visitor.has_accepted(link):
+        abort(403, _NOT_ACCEPTED)
 
 
 def _check_open(link: FileRequest) -> None:

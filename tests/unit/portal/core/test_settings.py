@@ -89,6 +89,14 @@ def test_whatever_a_setting_is_the_portal_answers_or_says_why_not(key: str, tmp_
         *(("BASE_URL", f"https://{host}/") for host in UNUSABLE_HOSTS),
         *(("TRUSTED_HOSTS", [host]) for host in UNUSABLE_HOSTS if host[0] != "." or host == "."),
         ("DELEGATE_BACKEND", "apache"),
+        *(("COLOUR", value) for value in ("red", "#fff", "#12345g", "#1f5f6b;", 5, "")),
+        *(("NAME", value) for value in ("", " ", "x" * 41, " x", "a\u2800b", "\u0301", 5, None)),
+        *(
+            (key, value)
+            for key in ("IMPRINT_URL", "PRIVACY_URL", "TERMS_URL")
+            for value in ("javascript:x", "//x.example", "/\\x", "x", "ftp://x/", "/a b", "", 5)
+        ),
+        ("TERMS_URL", "https://user:password@example.org/"),
         ("STORE_KEYS_FILE", "relative"),
         *(("DATABASE", value) for value in ("sqlite:///x.db", "mysql://x/y", "portal", 5)),
         *(("SECRET_KEY_FILE", value) for value in ("secret_key", "", 5)),
@@ -162,6 +170,9 @@ def test_cookie_that_browsers_would_not_keep_is_refused(
         {"BASE_URL": "https://müller.example/"},
         {"TRUSTED_HOSTS": ["files.example.org", ".example.net", "müller.example"]},
         {"SECRET_KEY_FALLBACKS": ["0" * 64]},
+        {"NAME": "Dateien der Müller & Söhne: 文件"},
+        {"COLOUR": "#FFcc00"},
+        {"IMPRINT_URL": "https://müller.example:8443/imprint?a=b#c", "TERMS_URL": "/terms#1"},
     ],
 )
 def test_usual_settings_are_taken(settings: dict[str, object], tmp_path: Path) -> None:
@@ -219,6 +230,7 @@ def test_password_in_a_setting_is_not_printed(tmp_path: Path) -> None:
         ("BASE_URL", "https://user:hidden@files.example.org/"),
         ("THROTTLE_STORE", "rediss://user:hidden@ x"),
         ("SECRET_KEY_FALLBACKS", ["hidden"]),
+        ("PRIVACY_URL", "https://user:hidden@example.org/"),
     ):
         with pytest.raises(SettingError) as caught:
             create_app({"DATA": str(tmp_path / "data"), key: value})

@@ -162,6 +162,7 @@ LINKS: dict[tuple[str, str], Answers] = {
     # What a visitor sees, who came by a link. Nobody else does, the owner included.
     ("GET", "/s/<token>"): Answers(404, 404, 404, 404),
     ("GET", "/shared/<public_id>"): Answers(404, 404, 404, 404, visitor=200),
+    ("POST", "/shared/<public_id>/terms"): Answers(404, 404, 404, 404, visitor=303),
     ("POST", "/shared/<public_id>/unlock"): Answers(404, 404, 404, 404, visitor=422),
     ("GET", "/shared/<public_id>/folders/<entry_id>"): Answers(404, 404, 404, 404, visitor=200),
     ("POST", "/shared/<public_id>/folders/<entry_id>/zip"): Answers(404, 404, 404, 404, 200),
@@ -169,6 +170,7 @@ LINKS: dict[tuple[str, str], Answers] = {
     ("POST", "/shared/<public_id>/files/<entry_id>"): Answers(404, 404, 404, 404, visitor=303),
     ("GET", "/r/<token>"): Answers(404, 404, 404, 404),
     ("GET", "/requested/<public_id>"): Answers(404, 404, 404, 404, visitor=200),
+    ("POST", "/requested/<public_id>/terms"): Answers(404, 404, 404, 404, visitor=303),
     ("POST", "/uploads/requested/<public_id>"): Answers(404, 404, 404, 404, visitor=REDIRECT),
     ("GET", "/activity"): Answers(SIGN_IN, 200, 200, 200),
     ("GET", "/activity.csv"): Answers(SIGN_IN, 200, 200, 200),
