@@ -7,6 +7,7 @@ have to be.
 
 from __future__ import annotations
 
+from colorsys import hls_to_rgb, rgb_to_hls
 from typing import NamedTuple
 
 READABLE = 4.5
@@ -43,8 +44,8 @@ def shades(colour: str) -> Shades:
     fill = colour.lower()
     # One of the two can always be read: no colour is nearer than 4.58 to both.
     text = _WHITE if contrast(_WHITE, fill) >= READABLE else _BLACK
-    light = _readable(fill, LIGHT, _LIGHT_CARD, towards=_BLACK)
-    dark = _readable(fill, DARK, _DARK_CARD, towards=_WHITE)
+    light = _readable(fill, LIGHT, _LIGHT_CARD, lightness=0)
+    dark = _readable(fill, DARK, _DARK_CARD, lightness=1)
     return Shades(
         fill,
         mix(fill, _BLACK if text == _WHITE else _WHITE, 0.2),
@@ -68,13 +69,21 @@ def mix(colour: str, other: str, share: float) -> str:
     return "#" + "".join(f"{round(a + (b - a) * share):02x}" for a, b in pairs)
 
 
-def _readable(colour: str, grounds: tuple[str, ...], card: str, *, towards: str) -> str:
-    """Return the nearest shade that can be read on all grounds, and in a row that is selected."""
+def _readable(colour: str, grounds: tuple[str, ...], card: str, *, lightness: int) -> str:
+    """Return the nearest shade that can be read on all grounds, and in a row that is selected.
+
+    :param lightness: of the shade that can be read in any case: white or black. Hue and saturation
+        stay until then.
+    """
+    hue, before, saturation = rgb_to_hls(*(part / 255 for part in _parts(colour)))
+    shade = colour
     for percent in range(101):
-        shade = mix(colour, towards, percent / 100)
+        step = before + (lightness - before) * percent / 100
+        rgb = hls_to_rgb(hue, step, saturation)
+        shade = "#" + "".join(f"{round(part * 255):02x}" for part in rgb)
         if all(contrast(shade, one) >= READABLE for one in (*grounds, mix(card, shade, _SELECTED))):
-            return shade
-    return towards
+            break
+    return shade
 
 
 def _luminance(colour: str) -> float:
