@@ -25,7 +25,7 @@ _STYLE = """\
   --accent-strong: light-dark({light_strong}, {dark_strong});
 }}
 .bar {{
-  border-top: 0.25rem solid {fill};
+  border-top: 0.25rem solid light-dark({fill}, {dark});
 }}
 .main {{
   border-color: var(--accent);
