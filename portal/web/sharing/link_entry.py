@@ -87,28 +87,20 @@ def find_entered(kind: type[L], public_id: str) -> L | None:
 def entered_link(kind: type[L], public_id: str) -> L:
     """Return a link that this visitor has entered by, or abort with 404.
 
-    Where the terms are not accepted yet, it redirects to the page that asks for that.
+    Where the terms are not accepted yet, its page asks for that, and all else redirects there.
     """
     link = find_entered(kind, public_id) or refuse(None)
-    if not visitor.has_accepted(link):
-        abort(redirect(url_for(".show", public_id=public_id), 303))
+    _need_terms(link)
     return link
 
 
 def open_link(kind: type[L], public_id: str) -> L:
     """Return a link as :func:`entered_link` does that works, or abort with 410, too."""
-    link = entered_link(kind, public_id)
-    return link if _may_look(link) else refuse(link)
-
-
-def ask_for_terms(
-    kind: type[Share] | type[FileRequest], public_id: str
-) -> ResponseReturnValue | None:
-    """Return the page that asks to accept the terms; None once that is done, or without terms."""
     link = find_entered(kind, public_id) or refuse(None)
-    if visitor.has_accepted(link):
-        return None
-    return _terms_page(link, TermsForm()) if _may_look(link) else refuse(link)
+    if not _may_look(link):
+        refuse(link)
+    _need_terms(link)
+    return link
 
 
 def accept_terms(kind: type[Share] | type[FileRequest], public_id: str) -> ResponseReturnValue:
@@ -124,6 +116,15 @@ def accept_terms(kind: type[Share] | type[FileRequest], public_id: str) -> Respo
         record("accept terms", links.target(link), detail=detail)
         visitor.accept(link)
     return redirect(url_for(".show", public_id=public_id), 303)
+
+
+def _need_terms(link: Share | FileRequest) -> None:
+    """Abort unless the visitor has accepted the terms, if there are any."""
+    if visitor.has_accepted(link):
+        return
+    if request.endpoint == f"{request.blueprint}.show":
+        abort(current_app.make_response(_terms_page(link, TermsForm())))
+    abort(redirect(url_for(".show", public_id=link.public_id), 303))
 
 
 def _terms_page(link: Share | FileRequest, form: TermsForm) -> ResponseReturnValue:

@@ -20,7 +20,7 @@ from portal.web.filters import human_limit
 from portal.web.flashes import list_names, tell
 from portal.web.forms import csrf
 
-from .link_entry import accept_terms, ask_for_terms, enter, explain_missing, open_link
+from .link_entry import accept_terms, enter, explain_missing, open_link
 
 upload_page = Blueprint("upload_page", __name__)
 explain_missing(upload_page, FileRequest)
@@ -38,8 +38,6 @@ def show(public_id: str) -> ResponseReturnValue:
 
     First of all it asks for the terms.
     """
-    if page := ask_for_terms(FileRequest, public_id):
-        return page
     wanted = open_link(FileRequest, public_id)
     files, size = room.of(wanted)
     return render_template(

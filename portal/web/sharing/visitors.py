@@ -29,7 +29,6 @@ from portal.web.places import VISITORS
 
 from .link_entry import (
     accept_terms,
-    ask_for_terms,
     enter,
     entered_link,
     explain_missing,
@@ -60,8 +59,6 @@ def enter_share(token: str) -> ResponseReturnValue:
 @share_page.get("/shared/<public_id>")
 def show(public_id: str) -> ResponseReturnValue:
     """Show what is shared, and by whom; or ask for the terms and the password first."""
-    if page := ask_for_terms(Share, public_id):
-        return page
     share = open_link(Share, public_id)
     if not visitor.is_unlocked(share):
         return form_page(_LOCKED, UnlockForm(), share=share)
