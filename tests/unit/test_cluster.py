@@ -17,6 +17,8 @@ import pytest
 
 from deploy import cluster, cluster_network, member, site
 from deploy.cluster import Cluster, ClusterError
+from flask_delegate import ConfigurationError
+from flask_delegate.stores import store
 from scripts.lib.environment import locked
 from tests.support.paths import PROJECT
 
@@ -106,6 +108,176 @@ def test_a_wrong_file_is_refused_in_words(file: Path, before: str, after: str, s
     assert said.replace("FILE", str(file)) in refusal(file)
 
 
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        *("", "s.example", "//s.example", "ftp://s.example", "https:s.example", "https://"),
+        *("https://s.example:99999", "https://s.example:0", "https://s.example:abc"),
+        *("https://s.example:", "https://[::1", "https://::1", "https://[fe80::1%25eth0]"),
+        *("https://u:p@s.example", "https://u@s.example", "https://s.example?a=b"),
+        *("https://s.example/path", "https://s.example#f", "https://s example"),
+        *("https://s.example ", " https://s.example", "https://$(id)", "https://s.example;"),
+    ],
+)
+def test_an_endpoint_is_scheme_host_and_port(file: Path, endpoint: str) -> None:
+    """As the portal has it, which would not start with another one."""
+    file.write_text(EXAMPLE.replace("https://store.example.org", endpoint))
+    with pytest.raises(ConfigurationError) as refused:
+        store._endpoint(endpoint, "endpoint")
+    said = f"endpoint in [store] of {file} {refused.value.problem} {refused.value.cure}"
+    assert refusal(file) == said
+
+
+@pytest.mark.parametrize("endpoint", ["https://[::::]", "https://[10.0.0.1]"])
+def test_an_endpoint_has_an_address_in_brackets(file: Path, endpoint: str) -> None:
+    file.write_text(EXAMPLE.replace("https://store.example.org", endpoint))
+    assert "is not the address of a store" in refusal(file)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "server"),
+    [
+        ("HTTP://S.example/", ("s.example", 80)),
+        ("https://s.example:8333", ("s.example", 8333)),
+        ("http://[fd00::1]", ("fd00::1", 80)),
+        ("https://[fd00::1]:65535", ("fd00::1", 65535)),
+    ],
+)
+def test_an_endpoint_is_where_the_portal_has_it(
+    file: Path, endpoint: str, server: tuple[str, int]
+) -> None:
+    file.write_text(EXAMPLE.replace("https://store.example.org", endpoint))
+    assert cluster.read(file).services["store"] == [server]
+    assert store._endpoint(endpoint, "") == endpoint.lower().rstrip("/")
+
+
+def test_what_is_written_as_the_extension_has_it_is_the_same() -> None:
+    assert (cluster._HOST, cluster._KEY) == (store._HOST, store._KEY)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        *(
+            (f"postgresql://{rest}", "must be an address such as postgresql://")
+            for rest in (
+                *("a@[h]x/p", "a@[h/p", "a@h:99999/p", "a@h:0/p", "a@h:abc/p", "a@h/p?port=99999"),
+                *("a@h/p?port=-1", "a@h/p?port=%D9%A3", f"a@h/p?port={'1' * 10_000}"),
+                *("a@h,i/p?port=1,2,3", "a@h/p#?password=x", "a#:x@h/p", "a:x?@h/p"),
+                "h?x=a:x@i/p",
+            )
+        ),
+        *(
+            (f"postgresql://{rest}", "has a password or names its file")
+            for rest in (
+                *("a:x@h/p", "a%3Apw@h/p", "a%3apw@h/p", ":@h/p", "a@h/p?pass%77ord=x"),
+                *("a@h/p?%70assfile=/x", "a@h/p?PASSWORD=x", "a@h/p?sslp%61ssword=x"),
+                *("a@h/p?password%3Dx", "a@h/p?sslmode=require&%70%61%73%73word=x"),
+            )
+        ),
+        *(
+            (f"postgresql://{rest}", "names no host")
+            for rest in ("a@/p", "a@h/p?host=", "a@h%00/p", "a@h%0Ai/p", "a@%40h/p", "a@h,/p")
+        ),
+    ],
+)
+def test_a_url_has_hosts_and_no_password_as_libpq_reads_it(file: Path, url: str, said: str) -> None:
+    file.write_text(re.sub('postgresql:[^"]*', lambda _: url, EXAMPLE))
+    assert f"url in [database] of {file} {said}" in refusal(file)
+    assert url not in refusal(file)
+
+
+def test_brackets_in_a_url_are_refused_or_read(file: Path) -> None:
+    """As Python's version has it: some take only an address there."""
+    file.write_text(re.sub('postgresql:[^"]*', "postgresql://a@[h]/p", EXAMPLE))
+    try:
+        found = cluster.read(file).services["database"]
+    except ClusterError as error:
+        assert "must be an address such as postgresql://" in str(error)  # noqa: PT017
+    else:
+        assert found == [("h", 5432)]
+
+
+@pytest.mark.parametrize("zone", ["eth0", "a\\nb", "; allow all", "'x", "a/64"])
+@pytest.mark.parametrize(
+    "line", ['balancers = ["{}"]', '[database]\nnetworks = ["{}"]', '[store]\nresolver = "{}"']
+)
+def test_an_address_has_no_zone(file: Path, line: str, zone: str) -> None:
+    table, _, key = line.rpartition("\n")
+    text = EXAMPLE if table else EXAMPLE.replace("balancers", "#")
+    written = key.format(f"fe80::1%{zone}")
+    file.write_text(
+        text.replace(table, f"{table}\n{written}", 1) if table else f"{written}\n{text}"
+    )
+    said = refusal(file)
+    assert re.search(r"(balancers|networks|resolver) .*must be ", said)
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    "networks",
+    [
+        *(["0.0.0.0/0"], ["::/0"], ["10.0.0.5", "::/0"], ["0.0.0.0/0.0.0.0"]),
+        *(["0.0.0.0/1", "128.0.0.0/1"], ["2000::/3"], ["2000::/4", "3000::/4"]),
+        *(["::ffff:0:0/96"], ["::/1"]),
+    ],
+)
+def test_not_everybody_is_a_balancer(file: Path, networks: list[str]) -> None:
+    file.write_text(re.sub("balancers = .*", f"balancers = {networks}", EXAMPLE))
+    assert f"balancers in {file} include every address" in refusal(file)
+
+
+def test_balancers_are_written_in_one_form(file: Path) -> None:
+    given = ["10.0.0.0/255.255.255.0", "FD00:0::1", "fd00:1::/64"]
+    file.write_text(re.sub("balancers = .*", f"balancers = {given}", EXAMPLE))
+    assert cluster.read(file).balancers == ("10.0.0.0/24", "fd00::1/128", "fd00:1::/64")
+
+
+@pytest.mark.parametrize("value", ["1" * 10_000, "[" * 20_000, "{a=" * 20_000])
+def test_a_file_that_is_too_much_for_the_parser_is_refused(file: Path, value: str) -> None:
+    file.write_text(f"key = {value}\n{EXAMPLE}")
+    assert refusal(file).startswith(f"{file} ")
+    assert len(refusal(file)) < 300
+
+
+@pytest.mark.parametrize("name", [*SECRETS, "cluster.toml"])
+@pytest.mark.parametrize("written", [False, True])
+def test_a_pipe_is_refused_at_once(file: Path, name: str, written: bool) -> None:
+    path = file.with_name(name)
+    path.unlink()
+    os.mkfifo(path, 0o600)
+    writer = os.open(path, os.O_RDWR) if written else -1
+    assert refusal(file) == f"{path} has to be a file."
+    if written:
+        os.close(writer)
+
+
+@pytest.mark.parametrize("mode", [0o720, 0o702, 0o777])
+def test_a_folder_in_which_others_write_is_refused(file: Path, mode: int) -> None:
+    """And one above it, and one in which a link lies or ends."""
+    inner, other = file.parent / "inner", file.parent / "other"
+    for folder in (inner, other):
+        folder.mkdir(0o700)
+    file.rename(inner / file.name)
+    for name in SECRETS:
+        file.with_name(name).rename(other / name)
+        (inner / name).symlink_to(other / name)
+    moved = inner / file.name
+    for folder in (file.parent, inner, other):
+        folder.chmod(mode)
+        assert f"(mode {mode:04o}). Run: chmod go-w {folder}" in refusal(moved)
+        folder.chmod(mode | 0o1000)  # in which others replace only their own
+        cluster.read(moved)
+        folder.chmod(0o755)
+    cluster.read(moved)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="who is not root gives no folder away")
+def test_a_folder_of_another_user_is_refused(file: Path) -> None:
+    os.chown(file.parent, 65534, -1)
+    assert f"replaced by the user to whom {file.parent} belongs. Move it" in refusal(file)
+
+
 def test_the_example_of_the_documentation_is_taken(tmp_path: Path) -> None:
     page = (
         (PROJECT / "docs/portal/cluster.md").read_text().replace("/root/cluster", f"{tmp_path}/c")
@@ -127,6 +299,7 @@ def test_the_example_of_the_documentation_is_taken(tmp_path: Path) -> None:
 
 def test_a_path_that_the_environment_cannot_hold_is_refused(tmp_path: Path) -> None:
     assert "cannot be remembered" in refusal(tmp_path / "it's.toml")
+    assert "cannot be remembered" in refusal(tmp_path / os.fsdecode(b"no-\xff.toml"))
 
 
 @pytest.mark.parametrize("name", [*SECRETS, "cluster.toml"])
@@ -143,12 +316,37 @@ def test_a_file_that_is_open_to_others_is_refused(file: Path, name: str) -> None
         ("secret_key", "short\n", "secret_key holds fewer than 32 characters"),
         ("password", "", "password must hold one line"),
         ("password", "two\nlines\n", "password must hold one line"),
+        ("password", "with\0nothing\n", "password must hold one line"),
+        ("password", "returned\r\n", "password must hold one line"),
+        ("password", "\ufeffmarked\n", "password begins with a byte order mark"),
+        (
+            "secret_key",
+            "\ufeff" + SECRETS["secret_key"],
+            "secret_key begins with a byte order mark",
+        ),
+        ("secret_key", "k" * (1024**2 + 1), "secret_key is longer than 1048576 bytes"),
+        ("password", "k" * (1024**2 + 1), "password is longer than 1048576 bytes"),
+        *(
+            ("store-keys.toml", text, "store-keys.toml does not hold the store's keys. Write TOML")
+            for text in (
+                "",
+                "no-TOML-but-a-key",
+                'key_id = "no-secret"',
+                'key_id = "k"\nsecret = "s"\nregion = "r"\n',
+                'key_id = "k"\nsecret = 7\n',
+                'key_id = "k"\nsecret = ""\n',
+                'key_id = "k"\nsecret = "s s"\n',
+                f'key_id = "k"\nsecret = {"1" * 10_000}\n',
+                "key_id = " + "[" * 20_000,
+            )
+        ),
     ],
 )
 def test_a_secret_of_another_form_is_refused(file: Path, name: str, text: str, said: str) -> None:
     file.with_name(name).write_text(text)
     assert said in refusal(file)
     assert text.strip() == "" or text.strip() not in refusal(file)
+    assert len(refusal(file)) < 400
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="who is not root gives no file away")
