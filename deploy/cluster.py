@@ -40,9 +40,9 @@ _OF_THE_PORTAL = ("endpoint", "bucket", "prefix", "region", "ca_file", "host")
 """What ``PORTAL_STORE`` takes from the table ``store``."""
 # systemd, bash and Python read these between ' and ' in /etc/portal/environment, and alike.
 _TEXT = re.compile(r"[^\x00-\x1f\x7f'\\\ud800-\udfff]+")
-# libpq seeks the user before the first slash, also behind ?, and reads on behind #; Python does
-# neither, and would overlook a password there.
-_URL = re.compile(r"postgres(?:ql)?://(?![^@/]*\?[^/]*@)[!\"$-~]+")
+# libpq ends the user at the first @, also behind ?, and reads on behind #; Python does neither, and
+# would overlook a password there, or take another host.
+_URL = re.compile(r"postgres(?:ql)?://(?![^/]*[@?][^/]*@)[!\"$-~]+")
 _SECRET = re.compile(r"(?i)(?:password|secret|passfile)=")
 _SERVER = re.compile(r"[\w.:%-]+")
 # As flask_delegate/stores/store.py has it, which cannot be imported before Flask is installed.

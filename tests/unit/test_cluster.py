@@ -164,7 +164,7 @@ def test_what_is_written_as_the_extension_has_it_is_the_same() -> None:
                 *("a@[h]x/p", "a@[h/p", "a@h:99999/p", "a@h:0/p", "a@h:abc/p", "a@h/p?port=99999"),
                 *("a@h/p?port=-1", "a@h/p?port=%D9%A3", f"a@h/p?port={'1' * 10_000}"),
                 *("a@h,i/p?port=1,2,3", "a@h/p#?password=x", "a#:x@h/p", "a:x?@h/p"),
-                "h?x=a:x@i/p",
+                *("h?x=a:x@i/p", "a@b@h/p", "@a@h/p"),
             )
         ),
         *(
