@@ -153,12 +153,16 @@ def _prepare_storage(app: Flask, folder: Path, store: Store | None) -> None:
             # On the way back, each upload is where it will be finished.
             mirror = mirror if storage.to_store else None
         elif next(disk.all_keys(), None):
+            noted = content_place.noted_way(folder)
+            until = "they are in the bucket"
+            if noted == stores.FROM_STORE:
+                until = "nothing is left in the bucket, and then take out PORTAL_STORE, too"
             raise SettingError(
                 f"PORTAL_STORE is set, and {folder / 'files'} still has the content of files. Set"
-                f" PORTAL_STORE_MOVING to {stores.TO_STORE} until they are in the bucket: see"
-                " docs/portal/store.md."
+                f" PORTAL_STORE_MOVING to {noted} until {until}: see docs/portal/store.md."
             )
     storage.prepare()
+    content_place.note_way(folder, way)
     if not way:
         hold_still(app, storage)
     app.extensions["portal.storage"] = storage

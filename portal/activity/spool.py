@@ -8,6 +8,7 @@ nothing. The threads of a process append together what each of them has when it 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
@@ -78,8 +79,8 @@ class Spool:
         try:
             with self._locked() as (file, _):
                 os.posix_fallocate(file, 0, SIZE)
-        except OSError:
-            logger.exception("no room is reserved for the record in %s", self._path)
+        except OSError as error:
+            _log(error, f"no room is reserved for the record in {self._path}")
 
     def length(self) -> int:
         """Return how many bytes of lines wait; 0 where nobody can take them, which is logged."""
@@ -126,8 +127,8 @@ class Spool:
                 for one in fitting:
                     one.grown = (before + len(lines),) * 2
                 fitting[0].grown = before, before + len(lines)
-        except OSError:
-            logger.exception("the spool %s cannot be written", self._path)
+        except OSError as error:
+            _log(error, f"the spool {self._path} cannot be written")
         finally:
             for one in wanted:
                 one.is_done = True
@@ -170,6 +171,12 @@ class Spool:
             yield file, _read_head(file) or _reserve(file)
         finally:
             os.close(file)
+
+
+def _log(error: OSError, what: str) -> None:
+    """Log an error; without a traceback where the disk is full, which says all."""
+    is_full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+    logger.error("%s: %s", what, error.strerror, exc_info=None if is_full else error)
 
 
 def _reserve(file: int) -> _Head:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import cast
+from typing import NamedTuple, cast
 
 import click
 from flask import current_app
@@ -31,11 +31,11 @@ def move_to_store(wait: int, as_json: bool) -> None:
     """Move the content of all files from the data folder into the store.
 
     The portal keeps running, with PORTAL_STORE_MOVING set to to-store. Run it again to go on after
-    it was ended. Exits with status 1 if a file is missing or damaged, or something is left.
+    it was ended. Exits with status 1 if a file cannot be moved, or something is left.
     """
     storage, store = _moving(stores.TO_STORE)
     folder = str(storage.disk.files)
-    _tell(_move(storage, store, wait), folder, "PORTAL_STORE_MOVING", as_json=as_json)
+    _move(storage, store, wait, _Told(folder, "PORTAL_STORE_MOVING", as_json))
 
 
 @portal.command("move-from-store")
@@ -47,7 +47,7 @@ def move_from_store(wait: int, only_host: bool, as_json: bool) -> None:
     """Move the content of all files from the store back into the data folder.
 
     The portal keeps running, with PORTAL_STORE_MOVING set to from-store. Run it again to go on
-    after it was ended. Exits with status 1 if a file is missing or damaged, or something is left.
+    after it was ended. Exits with status 1 if a file cannot be moved, or something is left.
     """
     storage, store = _moving(stores.FROM_STORE)
     if not (only_host or database.is_sqlite()):
@@ -57,7 +57,7 @@ def move_from_store(wait: int, only_host: bool, as_json: bool) -> None:
             " --only-host."
         )
     names = "PORTAL_STORE, PORTAL_STORE_KEYS_FILE and PORTAL_STORE_MOVING"
-    _tell(_move(storage, store, wait), store.url, names, as_json=as_json)
+    _move(storage, store, wait, _Told(store.url, names, as_json))
 
 
 def _moving(way: str) -> tuple[Moving, Store]:
@@ -72,38 +72,58 @@ def _moving(way: str) -> tuple[Moving, Store]:
     return cast("Moving", storage), cast("Store", store)
 
 
-def _move(storage: Moving, store: Store, wait: int) -> Report:
-    data = settings.data_folder(current_app)
+class _Told(NamedTuple):
+    """How a report is told.
+
+    :param place: where files are moved from.
+    :param names: the settings to take out after that.
+    """
+
+    place: str
+    names: str
+    as_json: bool
+
+
+def _move(storage: Moving, store: Store, wait: int, told: _Told) -> None:
+    """Move the files and say what was done; exit with status 1 if that is not all."""
+    data, report = settings.data_folder(current_app), Report()
     try:
         with progress("Moving", check_files.total_size()) as advance:
-            return move.move(storage, store, data, wait, advance)
-    except StorageFullError as error:
+            move.move(storage, store, data, wait, advance, report)
+    except BaseException as error:  # also if it is interrupted
+        if report != Report():
+            _tell(report, told)
+        if not isinstance(error, StorageFullError):
+            raise
         raise click.ClickException(
-            f"The disk is full: {error}. Nothing is lost: what was not moved is in the store, and"
-            " people have all files. Free some space, and run this again."
+            f"The disk is full: {str(error) or 'there is no room'}. Nothing is lost: what was not"
+            " moved is where it was, and people have all files. Free some space, and run this"
+            " again."
         ) from error
+    _tell(report, told)
+    if report.left or report.problems:
+        sys.exit(1)
 
 
-def _tell(report: Report, place: str, names: str, *, as_json: bool) -> None:
-    """Say what was done, and exit with status 1 if that is not all."""
-    show(vars(report), _lines(report, place, names), as_json=as_json)
+def _tell(report: Report, told: _Told) -> None:
+    show(vars(report), _lines(report, told), as_json=told.as_json)
     for problem in report.problems:
         click.echo(f"Not moved: {problem}", err=True)
     for unclaimed in report.unclaimed:
         click.echo(unclaimed, err=True)
     if report.left:
         click.echo(
-            f"{counted(report.left, 'file')} left in {place}: run this again. What no file claims"
-            " is moved aside when it is an hour old. To list what is damaged: flask --app portal"
-            " portal check --content",
+            f"{counted(report.left, 'file')} left in {told.place}: run this again. What no file"
+            " claims is moved aside when it is an hour old. To list what is damaged: flask --app"
+            " portal portal check --content",
             err=True,
         )
-    if report.left or report.problems:
-        sys.exit(1)
 
 
-def _lines(report: Report, place: str, names: str) -> list[str]:
+def _lines(report: Report, told: _Told) -> list[str]:
     lines = [f"{counted(report.moved, 'file')}, {human_size(report.size)} moved."]
-    if not report.left:
-        lines.append(f"Nothing is left in {place}. Take out {names}, and restart the portal.")
+    if report.left == 0:
+        lines.append(
+            f"Nothing is left in {told.place}. Take out {told.names}, and restart the portal."
+        )
     return lines

@@ -7,6 +7,7 @@ and which data folder files are moved to or from: another host would lack what i
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -23,6 +24,8 @@ from .stores import FROM_STORE, TO_STORE
 
 _MARK = "moving"
 """The file in the data folder that says which one files are moved to or from."""
+_WAY = "moving.way"
+"""The file in the data folder that says whether files are moved to the store or from it."""
 _NONE = ""
 """What is noted in place of a bucket that all files have left."""
 
@@ -54,6 +57,24 @@ _NO_STORE = (
     " from-store, too, and run: flask --app portal portal move-from-store. If nothing is there,"
     " delete the row 'bucket' from the table fact."
 )
+
+
+def note_way(folder: Path, way: str | None) -> None:
+    """Note in the data folder where files are moved to, or that they are not moved any more."""
+    with suppress(OSError):  # it is a help, and a start must not fail for it on a full disk
+        if way is None:
+            (folder / _WAY).unlink(missing_ok=True)
+        elif noted_way(folder) != way:
+            (folder / _WAY).write_text(way)
+
+
+def noted_way(folder: Path) -> str:
+    """Return where files were moved to last: into the store, if nothing is noted."""
+    try:
+        is_back = (folder / _WAY).read_text() == FROM_STORE
+    except OSError:
+        is_back = False
+    return FROM_STORE if is_back else TO_STORE
 
 
 def _leaves_open(way: str | None, bucket: str | None) -> bool:

@@ -75,15 +75,22 @@ def check_files(storage: Storage, *, content: bool, advance: Advance) -> Iterato
         db.session.rollback()  # a long transaction would keep the journal from being cleared
 
 
-def check_unclaimed(storage: Storage) -> Iterator[Problem]:
-    """Find content that no row names. A repair moves it aside."""
-    keys = storage.all_keys()
+def check_unclaimed(storage: Storage, unlisted: set[str] | None = None) -> Iterator[Problem]:
+    """Find content that no row names. A repair moves it aside.
+
+    :param unlisted: takes the folders that may not be listed; without it, they raise.
+    """
+    keys = storage.all_keys(unlisted)
     while batch := list(islice(keys, _AT_ONCE)):
         known = select(StoredFile.storage_key).where(StoredFile.storage_key.in_(batch))
         unknown = sorted(set(batch) - set(db.session.scalars(known)))
         db.session.rollback()
         for key in unknown:
-            found = storage.find(key)
+            try:
+                found = storage.find(key)
+            except PermissionError as error:
+                yield Problem("unclaimed", key, f"cannot be read: {error.strerror}")
+                continue
             if found is None or time.time() - found.changed_at < YOUNG:
                 continue
             detail = f"{found.size} bytes that no file claims"

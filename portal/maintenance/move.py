@@ -10,9 +10,11 @@ it: see :mod:`portal.storage.moving`. Of the file that was under way, a note is 
 
 from __future__ import annotations
 
+import errno
+import heapq
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -27,7 +29,7 @@ from portal.core.database import db
 from portal.core.models import Account, StoredFile
 from portal.core.references import name_or_reference
 from portal.storage.base import DamagedError
-from portal.storage.incoming import check_space
+from portal.storage.incoming import check_space, naming_full_disk
 from portal.storage.moving import Moving, alone
 
 from .backup import PIECE, Advance
@@ -36,6 +38,8 @@ from .check_files import check_unclaimed, hash_of
 _NOTE = "moving.key"
 """The file in the data folder that says which file is under way."""
 _AT_ONCE = 500
+_FOR_ALL = {errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+"""Errors with one file that all others would have, too."""
 
 
 class MoveError(click.ClickException):
@@ -48,23 +52,26 @@ class Report:
 
     :param moved: the files whose old copies were deleted.
     :param size: their bytes.
-    :param left: how many are left at the old place.
-    :param problems: a line for each file that is missing or damaged.
+    :param left: how many are left at the old place; none: the move ended before that was known.
+    :param problems: a line for each file that is missing or damaged, or may not be moved.
     :param unclaimed: a line for each content at the old place that no file claims.
     """
 
     moved: int = 0
     size: int = 0
-    left: int = 0
+    left: int | None = None
     problems: list[str] = field(default_factory=list)
     unclaimed: list[str] = field(default_factory=list)
 
 
-def move(storage: Moving, store: Store, data: Path, wait: int, advance: Advance) -> Report:
+def move(
+    storage: Moving, store: Store, data: Path, wait: int, advance: Advance, report: Report
+) -> None:
     """Move all files to where new ones go.
 
     :param store: where the bucket is.
     :param wait: seconds for which a file stays at its old place after it is at the new one.
+    :param report: takes what was done, and found, also where it ends early.
     :raises MoveError: if a process does not know of it, or somebody else moves files.
     :raises StorageFullError: if the disk is full; what was not moved is where it was.
     :raises StoreAwayError: if the store does not answer, with the same.
@@ -76,10 +83,9 @@ def move(storage: Moving, store: Store, data: Path, wait: int, advance: Advance)
             raise MoveError(_NOT_ALONE) from None
         if storage.to_store:
             content_place.use_bucket(store)
-        report = _Mover(storage, data, wait, advance).run()
+        _Mover(storage, data, wait, advance, report).run()
         if not (storage.to_store or report.left):
             content_place.leave_bucket(store)
-        return report
 
 
 _NOT_ALONE = (
@@ -90,34 +96,39 @@ _NOT_ALONE = (
 
 
 class _Mover:
-    def __init__(self, storage: Moving, data: Path, wait: int, advance: Advance) -> None:
+    def __init__(
+        self, storage: Moving, data: Path, wait: int, advance: Advance, report: Report
+    ) -> None:
         self._storage, self._disk, self._bucket = storage, storage.disk, storage.bucket
         self._note, self._wait, self._advance = data / _NOTE, wait, advance
-        self._report = Report()
+        self._report = report
         self._unmoved = set[str]()
+        self._unlisted = set[str]()
 
-    def run(self) -> Report:
+    def run(self) -> None:
         """Move all files, and see what is left."""
         self._finish_killed()
         for row in self._claimed():
-            self._note.write_text(row.storage_key)
-            if problem := self._copy(row):
-                self._tell(row, problem)
+            with naming_full_disk():
+                self._note.write_text(row.storage_key)
+            self._try(row, self._copy, "cannot be moved")
             self._advance(row.size)
         for row in self._claimed():
             if row.storage_key not in self._unmoved:
-                self._remove(row)
+                self._try(row, self._remove, "is copied, but cannot be deleted at its old place")
         self._note.unlink(missing_ok=True)
-        self._find_missing()
-        for unclaimed in check_unclaimed(self._storage.old):
-            unclaimed.repair()
-            self._report.unclaimed.append(str(unclaimed))
-        self._report.left = sum(1 for _ in self._storage.old.all_keys())
+        hidden = self._find_missing()
+        self._set_aside()
+        left = sum(1 for _ in self._storage.old.all_keys(self._unlisted))
+        for name in sorted(self._unlisted):
+            self._report.problems.append(f"the folder {self._disk.files / name} cannot be listed")
+        if self._storage.to_store:
+            left += max(hidden, len(self._unlisted))
+        self._report.left = left
         if not self._storage.to_store:
             # Unfinished uploads go on with what is on the disk.
             for name in list(self._bucket.names("parts/")):
                 self._bucket.delete_name(name)
-        return self._report
 
     def _finish_killed(self) -> None:
         """Leave nothing of a file that was deleted as a killed command copied it."""
@@ -130,38 +141,49 @@ class _Mover:
 
     def _claimed(self) -> Iterator[Row[Any]]:
         """Yield the rows of what is at the old place."""
-        keys = self._storage.old.all_keys()
+        keys = self._storage.old.all_keys(self._unlisted)
         while batch := list(islice(keys, _AT_ONCE)):
             rows = db.session.execute(_ROWS.where(StoredFile.storage_key.in_(batch))).all()
             db.session.rollback()  # a long transaction would keep the journal from being cleared
             yield from rows
 
-    def _copy(self, row: Row[Any]) -> str | None:
-        """Copy a file, and have it read at its new place; return what is wrong with it."""
-        key = row.storage_key
+    def _try(self, row: Row[Any], step: Callable[[Row[Any]], None], failed: str) -> None:
+        """Do a step for a file. Where that fails for this one alone, say so and go on."""
         try:
-            if self._storage.to_store:
-                self._copy_to_store(row)
-            else:
-                self._copy_to_disk(row)
+            with naming_full_disk():
+                step(row)
         except DamagedError:
             problem = "is not what was uploaded"
         except FileNotFoundError:
             problem = "has no content"
         except OSError as error:
-            self._bucket.check()  # where the store is away, no other file can be moved either
-            problem = f"cannot be read: {error.strerror}"
+            if error.errno in _FOR_ALL:
+                raise
+            if not self._storage.to_store:
+                # Where the disk or the store takes or gives nothing, that ends it.
+                # Into the store, the disk may be full, and the store has its own error.
+                self._storage.check()
+            problem = f"{failed}: {error.strerror}"
         else:
-            # Whoever deletes the row from now on deletes the copy, too.
-            # What is marked already is not marked anew: it would have to wait again.
-            is_there = not self._forget_deleted(key)
-            if is_there and self._storage.to_store and self._disk.stays(key):
-                self._disk.mark(key, has_left=True)
-            return None
-        return None if self._forget_deleted(key) else problem
+            return
+        if not self._forget_deleted(row.storage_key):
+            self._tell(row, problem)
+
+    def _copy(self, row: Row[Any]) -> None:
+        """Copy a file, and have it read at its new place."""
+        key = row.storage_key
+        if self._storage.to_store:
+            self._copy_to_store(row)
+        else:
+            self._copy_to_disk(row)
+        # Whoever deletes the row from now on deletes the copy, too.
+        # What is marked already is not marked anew: it would have to wait again.
+        is_there = not self._forget_deleted(key)
+        if is_there and self._storage.to_store and self._disk.stays(key):
+            self._disk.mark(key, has_left=True)
 
     def _copy_to_store(self, row: Row[Any]) -> None:
-        if self._disk.stays(row.storage_key):
+        if self._disk.left_at(row.storage_key) is None:
             with self._disk.open(row.storage_key) as content:
                 self._bucket.put(row.storage_key, content, row.size, row.sha256)
 
@@ -198,9 +220,9 @@ class _Mover:
             return
         found = self._storage.new.find(key)
         if found is None or found.size != row.size:
+            self._tell(row, "has gone from its new place, and was left at the old one")
             if self._storage.to_store:
                 self._disk.mark(key, has_left=False)
-            self._tell(row, "has gone from its new place, and was left at the old one")
             return
         self._storage.old.delete(key)
         self._report.moved += 1
@@ -220,13 +242,16 @@ class _Mover:
         )
         db.session.rollback()
         if is_there is None:
-            self._storage.delete(key)
+            # What may not be deleted stays as content that no file claims.
+            with suppress(PermissionError):
+                self._storage.delete(key)
         return is_there is None
 
-    def _find_missing(self) -> None:
-        """Find files that are at neither place."""
-        keys, key = self._storage.all_keys(), ""
-        last = ""
+    def _find_missing(self) -> int:
+        """Find files that are at neither place; return how many nobody may look for."""
+        on_disk = filter(self._is_regular, self._disk.all_keys(self._unlisted))
+        keys, key = heapq.merge(on_disk, self._bucket.all_keys()), ""
+        last, hidden = "", 0
         rows = _ROWS.order_by(StoredFile.storage_key).limit(_AT_ONCE)
         while batch := db.session.execute(rows.where(StoredFile.storage_key > last)).all():
             db.session.rollback()
@@ -234,10 +259,36 @@ class _Mover:
                 last = row.storage_key
                 while key < last:
                     key = next(keys, "~")
+                if key == last or last in self._unmoved:
+                    continue
                 # It may have come, or been moved or deleted, since the list was read.
-                is_known = key == last or last in self._unmoved or self._storage.find(last)
-                if not is_known and not self._forget_deleted(last):
-                    self._tell(row, "has no content")
+                self._try(row, self._look_for, "cannot be read")
+                hidden += last[:2] in self._unlisted
+        return hidden
+
+    def _is_regular(self, key: str) -> bool:
+        """Return whether content is on disk, and not a link, a folder or a pipe in its place."""
+        try:
+            return self._disk.find(key) is not None
+        except PermissionError:
+            return False  # looking for it again says why
+
+    def _look_for(self, row: Row[Any]) -> None:
+        key = row.storage_key
+        if self._storage.find(key) is None:
+            raise FileNotFoundError
+        if self._storage.to_store and key[:2] in self._unlisted and self._disk.stays(key):
+            raise PermissionError(errno.EACCES, "its folder cannot be listed")
+
+    def _set_aside(self) -> None:
+        """Move aside what no file claims."""
+        for unclaimed in check_unclaimed(self._storage.old, self._unlisted):
+            try:
+                with naming_full_disk():
+                    unclaimed.repair()
+            except PermissionError as error:
+                unclaimed.detail += f"; cannot be moved aside: {error.strerror}"
+            self._report.unclaimed.append(str(unclaimed))
 
     def _tell(self, row: Row[Any], problem: str) -> None:
         named = name_or_reference(row.public_id, row.name)

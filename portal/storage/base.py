@@ -123,8 +123,12 @@ class Storage(ABC):
         """Return what is known of a file; none if there is no regular file."""
 
     @abstractmethod
-    def all_keys(self) -> Iterator[str]:
-        """Yield the key of each file that is kept, in order."""
+    def all_keys(self, unlisted: set[str] | None = None) -> Iterator[str]:
+        """Yield the key of each file that is kept, in order.
+
+        :param unlisted: takes the folders that may not be listed; without it, they raise.
+        :raises PermissionError: if a folder may not be listed.
+        """
 
     @abstractmethod
     def open(self, key: str) -> AbstractContextManager[Content]:

@@ -110,8 +110,9 @@ class Bucket(Storage):
                 raise
         return Kept(found["ContentLength"], found["LastModified"].timestamp())
 
-    def all_keys(self) -> Iterator[str]:
+    def all_keys(self, unlisted: set[str] | None = None) -> Iterator[str]:
         """See :class:`Storage`."""
+        del unlisted  # a bucket has no folders
         for name in self.names():
             key = name.rpartition("/")[2]
             if is_key(key) and name == self.path(key):

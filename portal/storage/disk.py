@@ -139,10 +139,17 @@ class Disk(Storage):
             return None
         return found if stat.S_ISREG(found.st_mode) else None
 
-    def all_keys(self) -> Iterator[str]:
-        """Yield the key of each file that is kept, in order."""
+    def all_keys(self, unlisted: set[str] | None = None) -> Iterator[str]:
+        """See :class:`Storage`."""
         for folder in sorted(self.files.glob("[0-9a-f][0-9a-f]/")):
-            yield from sorted(path.name for path in folder.iterdir() if is_key(path.name))
+            try:
+                names = sorted(path.name for path in folder.iterdir())
+            except PermissionError:
+                if unlisted is None:
+                    raise
+                unlisted.add(folder.name)
+            else:
+                yield from filter(is_key, names)
 
     def open(self, key: str) -> io.BufferedReader:
         """Open a file to read it, even one that was put aside.
@@ -181,9 +188,17 @@ class Disk(Storage):
 
 def _open_regular(path: Path) -> io.BufferedReader:
     """Open what is neither a link nor a pipe, which could block the reader forever."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    file = os.fdopen(descriptor, "rb")
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.ENXIO}:  # a link, or a socket
+            raise _not_regular(path) from None
+        raise
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        file.close()
-        raise OSError(errno.EINVAL, "not a regular file", str(path))
-    return file
+        os.close(descriptor)
+        raise _not_regular(path)
+    return os.fdopen(descriptor, "rb")
+
+
+def _not_regular(path: Path) -> OSError:
+    return OSError(errno.EINVAL, "not a regular file", str(path))

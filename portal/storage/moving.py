@@ -101,9 +101,9 @@ class Moving(Storage):
         """See :class:`Storage`."""
         return self._holder(key).find(key) or self._holder(key).find(key)
 
-    def all_keys(self) -> Iterator[str]:
+    def all_keys(self, unlisted: set[str] | None = None) -> Iterator[str]:
         """Yield the key of each file that is kept, in order, and once."""
-        merged = heapq.merge(self.disk.all_keys(), self.bucket.all_keys())
+        merged = heapq.merge(self.disk.all_keys(unlisted), self.bucket.all_keys())
         return (key for key, _ in groupby(merged))
 
     @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import struct
@@ -243,6 +244,26 @@ def test_disk_that_is_full_at_the_start_is_no_reason_not_to_start(tmp_path: Path
     waiting.reserve()
     assert waiting.length() == 0
     assert not waiting.append(b"line\n")
+
+
+@pytest.mark.parametrize(("number", "is_traced"), [(errno.ENOSPC, False), (errno.EIO, True)])
+def test_full_disk_is_logged_in_a_line(
+    number: int,
+    is_traced: bool,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(*_given: int) -> None:
+        raise OSError(number, "for a reason")
+
+    monkeypatch.setattr("portal.activity.spool.os.posix_fallocate", fails)
+    waiting = Spool(tmp_path / "spool")
+    waiting.reserve()
+    assert not waiting.append(b"line\n")
+    assert [bool(one.exc_info) for one in caplog.records] == [is_traced] * 2
+    assert "no room is reserved for the record" in caplog.text
+    assert caplog.text.count(": for a reason") >= 2
 
 
 @pytest.mark.parametrize(("first", "end"), [(5, 3), (0, 10**12)])

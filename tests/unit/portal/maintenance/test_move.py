@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +26,7 @@ from portal.files import trash
 from portal.maintenance import check_files, move
 from portal.storage import bucket as bucket_storage
 from portal.storage import incoming
+from portal.storage.base import StoreAwayError
 from portal.storage.content import current_storage
 from portal.storage.incoming import StorageFullError
 from portal.storage.moving import Moving, alone, hold_still
@@ -237,7 +240,7 @@ def test_killed_anywhere_it_goes_on(
         for at in range(1, 60):
             count = 0
             try:
-                move.move(storage, place, data, 0, lambda _size: None)
+                move.move(storage, place, data, 0, lambda _size: None, move.Report())
             except KilledError:
                 db.session.rollback()
             else:
@@ -282,6 +285,227 @@ def test_missing_and_damaged_files_are_named_and_do_not_stop_the_rest(
     assert (old, new) == ([damaged], sorted(keys.values()))
     with app.app_context():
         assert len(rows()) == len(wanted)
+
+
+def forbid(patch: pytest.MonkeyPatch, owner: Any, name: str, word: str) -> None:
+    """Have a step fail for what has the word in its path or key, as rights do not bind root."""
+    really = getattr(owner, name)
+
+    def step(*given: Any, **named: Any) -> Any:
+        if any(word in str(one) for one in given):
+            raise PermissionError(errno.EACCES, "Permission denied", word)
+        return really(*given, **named)
+
+    patch.setattr(owner, name, step)
+
+
+@pytest.mark.parametrize(
+    ("way", "place", "step", "reason"),
+    [
+        (TO, "disk", "open", "cannot be moved"),
+        (TO, "disk", "mark", "cannot be moved"),
+        (TO, "disk", "delete", "is copied, but cannot be deleted at its old place"),
+        (FROM, "disk", "put", "cannot be moved"),
+        (FROM, "disk", "find", "cannot be moved"),
+    ],
+)
+def test_what_may_not_be_moved_is_named_and_does_not_stop_the_rest(
+    way: str,
+    place: str,
+    step: str,
+    reason: str,
+    make: Make,
+    request: pytest.FixtureRequest,
+) -> None:
+    wanted = request.getfixturevalue("on_disk" if way == TO else "in_bucket")
+    app = make(way)
+    with app.app_context():
+        storage, key = moving(app), rows()["1.txt"]
+    with pytest.MonkeyPatch.context() as patch:
+        forbid(patch, getattr(storage, place), step, key)
+        for moved in (4, 0):
+            status, said, problems = run(app, way)
+            assert (status, said.partition(" files")[0]) == (1, str(moved))
+            assert f"({key}) {reason}: Permission denied\n" in problems
+            assert problems.count("Not moved: ") == 1
+            assert "1 file left in" in problems
+    with app.app_context():
+        assert contents() == wanted
+    assert run(app, way)[0] == 0
+    check_all_moved(app, way, wanted)
+
+
+@pytest.mark.parametrize("way", [TO, FROM])
+def test_a_folder_that_may_not_be_listed_is_named(
+    way: str, make: Make, on_disk: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make(TO)
+    with app.app_context():
+        key = rows()["1.txt"]
+    if way == FROM:
+        assert run(app, TO)[0] == 0
+        app = make(FROM)
+        (moving(app).disk.files / key[:2]).mkdir(exist_ok=True)
+    folder = moving(app).disk.files / key[:2]
+    there = sum(one[:2] == key[:2] for one in keys_of(app)[0])
+    with monkeypatch.context() as patch:
+        forbid(patch, Path, "iterdir", str(folder))
+        forbid(patch, moving(app).disk, "_found", key)
+        status, said, problems = run(app, way)
+    assert (status, "Nothing is left" in said) == (1, False)
+    assert f"Not moved: the folder {folder} cannot be listed\n" in problems
+    assert problems.count(f"({key}) cannot be ") == 1
+    assert f"{max(1, there)} file" in problems
+    assert run(app, way)[0] == 0
+    check_all_moved(app, way, on_disk)
+
+
+@pytest.mark.parametrize("kind", ["link", "folder", "pipe"])
+@pytest.mark.parametrize("way", [TO, FROM])
+def test_what_is_in_the_place_of_content_is_named(
+    kind: str, way: str, make: Make, on_disk: dict[str, bytes]
+) -> None:
+    """On the way back, it has taken the place of a file that was on the disk already."""
+    app = make(TO)
+    if way == FROM:
+        assert run(app, TO)[0] == 0
+        assert run(make(FROM), FROM)[0] == 0
+        app = make(FROM)
+    with app.app_context():
+        key = rows()["1.txt"]
+    path = moving(app).disk.files / key[:2] / key
+    content = path.read_bytes()
+    path.unlink()
+    if kind == "link":
+        path.symlink_to("/etc/hostname")
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        os.mkfifo(path)
+    status, said, problems = run(app, way)
+    assert status == 1
+    if way == TO:
+        assert said.startswith("4 files")
+        assert f"({key}) cannot be moved: not a regular file\n" in problems
+        assert "1 file left" in problems
+    else:
+        assert f"({key}) has no content\n" in problems
+    assert problems.count("Not moved: ") == 1
+    if kind == "folder":
+        path.rmdir()
+    else:
+        path.unlink()
+    path.write_bytes(content)
+    assert run(app, way)[0] == 0
+    check_all_moved(app, way, on_disk)
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_what_was_found_is_told_when_it_ends_early(
+    as_json: bool, make: Make, on_disk: dict[str, bytes]
+) -> None:
+    app = make(TO)
+    with app.app_context():
+        storage, keys = moving(app), sorted(rows().values())
+    damaged = storage.disk.files / storage.path(keys[0])
+    content = damaged.read_bytes()
+    damaged.write_bytes(b"x")
+    with pytest.MonkeyPatch.context() as patch:
+
+        def away(*_given: Any) -> None:
+            raise StoreAwayError("it does not answer")
+
+        really = move._Mover._remove
+
+        def once(mover: Any, row: Any) -> None:
+            really(mover, row)
+            patch.setattr(mover._bucket, "find", away)
+
+        patch.setattr(move._Mover, "_remove", once)
+        status, said, problems = run(app, TO, *(["--json"] if as_json else []))
+    assert status == 1
+    if as_json:
+        told = json.loads(said)
+        assert (told["moved"], told["left"], len(told["problems"])) == (1, None, 1)
+    else:
+        assert said.startswith("1 file, ")
+        assert "Nothing is left" not in said
+    assert f"({keys[0]}) is not what was uploaded" in problems
+    assert problems.endswith("Error: The store of the files: it does not answer. Try again.\n")
+    damaged.write_bytes(content)
+    assert run(app, TO)[0] == 0
+    check_all_moved(app, TO, on_disk)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_what_concerns_all_files_ends_it(
+    number: int, make: Make, in_bucket: dict[str, bytes]
+) -> None:
+    app = make(FROM)
+
+    def fails(*_given: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(moving(app).disk, "put", fails)
+        status, said, problems = run(app, FROM)
+    assert (status, said, problems.count("\n")) == (1, "", 1)
+    assert ("The disk is full: there is no room. " in problems) == (number == errno.ENOSPC)
+    assert run(app, FROM)[0] == 0
+    check_all_moved(app, FROM, in_bucket)
+
+
+def test_folder_for_arriving_files_that_may_not_be_written_ends_it(
+    make: Make, in_bucket: dict[str, bytes]
+) -> None:
+    app = make(FROM)
+
+    def fails(*_given: Any, **_named: Any) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(moving(app).arriving, "receive", fails)
+        patch.setattr("portal.storage.incoming.tempfile.TemporaryFile", fails)
+        status, said, problems = run(app, FROM)
+    assert (status, said, problems.count("\n")) == (1, "", 1)
+    assert run(app, FROM)[0] == 0
+    check_all_moved(app, FROM, in_bucket)
+
+
+def test_unclaimed_content_that_may_not_be_moved_is_named(
+    make: Make, on_disk: dict[str, bytes], data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "ab" * 16
+    stray = data / "files" / "ab" / key
+    stray.parent.mkdir(exist_ok=True)
+    stray.write_bytes(b"stray")
+    app = make(TO)
+    monkeypatch.setattr(check_files, "YOUNG", -1)
+    for step, said in (("set_aside", "cannot be moved aside"), ("find", "cannot be read")):
+        with monkeypatch.context() as patch:
+            forbid(patch, moving(app).disk, step, key)
+            status, _, problems = run(app, TO)
+        assert (status, f"{said}: Permission denied\n" in problems) == (1, True)
+        assert "1 file left" in problems
+    assert run(app, TO)[0] == 0
+    check_all_moved(app, TO, on_disk)
+
+
+@pytest.mark.usefixtures("on_disk")
+def test_a_start_names_the_way_that_files_go(make: Make, data: Path) -> None:
+    assert run(make(TO), TO)[0] == 0
+    make()
+    assert not (data / "moving.way").exists()
+    with make(FROM).app_context():
+        store("alice", "new.txt")
+    with pytest.raises(SettingError, match="Set PORTAL_STORE_MOVING to from-store until nothing"):
+        make()
+    make(TO)  # turned round
+    with pytest.raises(SettingError, match="Set PORTAL_STORE_MOVING to to-store until they"):
+        make()
+    assert run(make(FROM), FROM)[0] == 0
+    make(is_stored=False)
+    assert not (data / "moving.way").exists()
 
 
 def test_in_json(make: Make, on_disk: dict[str, bytes]) -> None:
@@ -356,10 +580,11 @@ def test_a_move_that_is_turned_round(make: Make, on_disk: dict[str, bytes]) -> N
     app = make(TO)
     with app.app_context():
         storage, keys = moving(app), sorted(rows().values())
-        mover = move._Mover(storage, Path(app.config["DATA"]), 0, lambda _size: None)
+        folder = Path(app.config["DATA"])
+        mover = move._Mover(storage, folder, 0, lambda _size: None, move.Report())
         listed = list(mover._claimed())
         for row in listed[:3]:
-            assert mover._copy(row) is None
+            mover._copy(row)
         mover._remove(listed[0])
         assert [len(some) for some in keys_of(app)] == [4, 3]
         assert contents() == on_disk
