@@ -360,6 +360,21 @@ def test_a_folder_that_may_not_be_listed_is_named(
     check_all_moved(app, way, on_disk)
 
 
+def test_what_is_in_a_folder_that_may_only_be_searched_is_named(
+    make: Make, on_disk: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make(TO)
+    with app.app_context():
+        key = rows()["1.txt"]
+    with monkeypatch.context() as patch:
+        forbid(patch, Path, "iterdir", str(moving(app).disk.files / key[:2]))
+        status, said, problems = run(app, TO)
+    assert (status, "Nothing is left" in said) == (1, False)
+    assert f"({key}) cannot be read: its folder cannot be listed\n" in problems
+    assert run(app, TO)[0] == 0
+    check_all_moved(app, TO, on_disk)
+
+
 @pytest.mark.parametrize("kind", ["link", "folder", "pipe"])
 @pytest.mark.parametrize("way", [TO, FROM])
 def test_what_is_in_the_place_of_content_is_named(
