@@ -32,7 +32,8 @@ missing is installed first."""
 MORE = """\
 Prints 'host N: ADDRESS:PORT' for each host, and 'ready: URL' once the portal answers. The
 number of each process, and what it prints, are in the folder that 'processes:' names. All of them
-are on the loopback interface; as root, they run as the user www-data.
+are on the loopback interface; as root, they run as the user www-data. Where the standby has taken
+over, the next start with the same --data begins with it, and makes the other one anew.
 
 exit status: 0 after Ctrl-C or SIGTERM (130 or 143 while it starts); 1 when something failed; 2 when
 it cannot work as called."""
