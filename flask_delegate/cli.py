@@ -7,9 +7,10 @@ import errno
 import json
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -136,7 +137,16 @@ def _printing() -> Iterator[None]:
     except OSError as error:
         if error.errno not in _NOT_PRINTED or error.filename is not None:
             raise
+        _drop_output()
         raise click.ClickException(f"cannot write the output: {error.strerror}") from error
+
+
+def _drop_output() -> None:
+    """Drop what could not be printed: it would fail once more at the end, with another status."""
+    with suppress(OSError):  # a stream of a test's own
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, sys.stdout.fileno())
+        os.close(nothing)
 
 
 delegate: AppGroup = _Commands("delegate", help="Set up the web server that sends private files.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -69,7 +70,17 @@ def _open_closed_streams() -> None:
 def _told(error: OSError) -> Exception:
     if isinstance(error, BrokenPipeError):
         return error  # by whoever reads what is printed, such as head
+    if error.filename is None:
+        drop_output()
     return click.ClickException(reason_of(error))
+
+
+def drop_output() -> None:
+    """Drop what could not be printed: it would fail once more at the end, with another status."""
+    with suppress(OSError):  # a stream of a test's own
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, sys.stdout.fileno())
+        os.close(nothing)
 
 
 def reason_of(error: OSError) -> str:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from portal.core.database import db
 
-from .group import reason_of
+from .group import drop_output, reason_of
 
 
 @contextmanager
@@ -27,6 +27,7 @@ def printed_before_commit(tell: Callable[[], None]) -> Iterator[None]:
         try:
             tell()
         except OSError as error:
+            drop_output()
             raise click.ClickException(
                 f"The answer cannot be written: {reason_of(error)} Nothing was changed."
             ) from error
