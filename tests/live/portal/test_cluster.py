@@ -239,7 +239,8 @@ def test_nothing_acknowledged_is_lost(
         wait_for(
             lambda: all(
                 len(one.acknowledged) > there + 2 for one, there in zip(people, before, strict=True)
-            )
+            ),
+            seconds=120,
         )
     refused = [one for person in people for one in person.refused]
     acknowledged = {name: sha for person in people for name, sha in person.acknowledged.items()}
