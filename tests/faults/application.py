@@ -31,6 +31,7 @@ def open_portal(data: Path) -> Iterator[Flask]:
     finally:
         with app.app_context():
             db.engine.dispose()
+        app.extensions["portal.still"]()  # it holds a folder of what is unmounted next
 
 
 def sender(app: Flask) -> Send:

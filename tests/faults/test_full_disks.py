@@ -54,6 +54,7 @@ def portal_on(disk: Path) -> Iterator[tuple[Flask, Person]]:
     finally:
         with app.app_context():
             db.engine.dispose()
+        app.extensions["portal.still"]()  # it holds a folder of the disk
 
 
 def fill(disk: Path) -> None:
