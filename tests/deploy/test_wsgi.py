@@ -21,7 +21,8 @@ def use():
 threads = [threading.Thread(target=use) for _ in range(16)]
 for thread in threads: thread.start()
 for thread in threads: thread.join()
-starts = re.findall("^([0-9a-f]+)-", open("/proc/self/maps").read(), re.MULTILINE)
+maps = open("/proc/self/maps").read()
+starts = re.findall(r"^([0-9a-f]+)-\\S+ rw-p \\S+ 00:00 0 *$", maps, re.MULTILINE)
 print(sum(int(start, 16) % 2**26 == 0 for start in starts))
 """
 
