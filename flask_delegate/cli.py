@@ -137,11 +137,11 @@ def _printing() -> Iterator[None]:
     except OSError as error:
         if error.errno not in _NOT_PRINTED or error.filename is not None:
             raise
-        _drop_output()
+        drop_output()
         raise click.ClickException(f"cannot write the output: {error.strerror}") from error
 
 
-def _drop_output() -> None:
+def drop_output() -> None:
     """Drop what could not be printed: it would fail once more at the end, with another status."""
     with suppress(OSError):  # a stream of a test's own
         nothing = os.open(os.devnull, os.O_WRONLY)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -14,6 +13,7 @@ import click
 from flask.cli import AppGroup, ScriptInfo
 from sqlalchemy.exc import DBAPIError
 
+from flask_delegate.cli import drop_output
 from portal.core import database, sizes
 from portal.core.text import is_text
 from portal.storage.ballast import current_ballast
@@ -73,14 +73,6 @@ def _told(error: OSError) -> Exception:
     if error.filename is None:
         drop_output()
     return click.ClickException(reason_of(error))
-
-
-def drop_output() -> None:
-    """Drop what could not be printed: it would fail once more at the end, with another status."""
-    with suppress(OSError):  # a stream of a test's own
-        nothing = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nothing, sys.stdout.fileno())
-        os.close(nothing)
 
 
 def reason_of(error: OSError) -> str:

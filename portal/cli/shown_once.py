@@ -8,9 +8,10 @@ from contextlib import contextmanager
 import click
 import sqlalchemy as sa
 
+from flask_delegate.cli import drop_output
 from portal.core.database import db
 
-from .group import drop_output, reason_of
+from .group import reason_of
 
 
 @contextmanager

@@ -36,16 +36,22 @@ def init_app(app: Flask, check: Callable[[], None]) -> None:
 
 
 def is_checked() -> bool:
-    """Return whether the database was found to fit, by trying where it was away before."""
+    """Return whether the database was found to fit, by trying where it was away before.
+
+    One request tries at a time, and the others do not wait for it.
+    """
     if _PENDING not in current_app.extensions:
         return True
-    with _lock:
-        check = current_app.extensions.get(_PENDING)
-        try:
-            if check:
-                check()
-        except SettingError as error:
-            logger.error("%s", error.message)  # noqa: TRY400  (a sentence says it)
-            return False
+    if not _lock.acquire(blocking=False):
+        return False
+    try:
+        if check := current_app.extensions.get(_PENDING):
+            check()
+    except SettingError as error:
+        logger.error("%s", error.message)  # noqa: TRY400  (a sentence says it)
+        return False
+    else:
         current_app.extensions.pop(_PENDING, None)
-    return True
+        return True
+    finally:
+        _lock.release()

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import ColumnElement, delete, exists, func, or_, select, update
 
 from portal.core.clock import within
-from portal.core.database import change, commit_change, db, lock, total
+from portal.core.database import change, commit_change, db, is_in_doubt, lock, total
 from portal.core.models import Account, FileRequest, Upload, now
 from portal.storage.parts import PartLockedError, current_parts
 
@@ -142,6 +142,8 @@ def reserve(request: FileRequest, size: int, *, has_begun: bool) -> None:
 def counted(request: FileRequest, size: int) -> Iterator[None]:
     """Count a file before it is stored, and not if that fails; raises as :func:`reserve`.
 
+    Where it is in doubt whether it is stored, it counts.
+
     No transaction is open meanwhile, as a file is written through to the disk.
     """
     request_id = request.id
@@ -150,9 +152,10 @@ def counted(request: FileRequest, size: int) -> Iterator[None]:
     db.session.commit()
     try:
         yield
-    except BaseException:
+    except BaseException as error:
         db.session.rollback()
-        _release(request_id, size)
+        if not is_in_doubt(error):
+            _release(request_id, size)
         raise
 
 

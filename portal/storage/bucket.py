@@ -75,9 +75,7 @@ class Bucket(Storage):
                 keys.append(secrets.token_hex(16))
                 self._put(keys[-1], file)
         except BaseException:
-            with suppress(
-                StoreAwayError
-            ):  # where one cannot be deleted, the others would wait as long
+            with suppress(StoreAwayError):  # which the others would wait for as long
                 for key in keys:
                     self.delete(key)
             raise

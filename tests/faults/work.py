@@ -8,7 +8,10 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from random import Random
+
+from tests.support import working
 
 from .journal import File, State
 from .person import NoAnswerError, Person
@@ -21,27 +24,18 @@ _LARGEST = 200_000
 @contextmanager
 def at_work(people: Iterable[Person], rules: Random) -> Iterator[None]:
     """Have people work for the length of the block; raise what they find wrong."""
-    ended, wrong = threading.Event(), list[BaseException]()
+    wrong = list[BaseException]()
 
-    def work(person: Person, own_rules: Random) -> None:
+    def work(person: Person, own_rules: Random, ended: threading.Event) -> None:
         try:
             while not ended.is_set():
                 do_something(person, own_rules)
         except BaseException as error:
             wrong.append(error)
 
-    threads = [
-        threading.Thread(target=work, args=(person, Random(rules.random())))  # noqa: S311
-        for person in people
-    ]
-    for thread in threads:
-        thread.start()
-    try:
+    rules_of = [(person, Random(rules.random())) for person in people]  # noqa: S311
+    with working.at_work(partial(work, *one) for one in rules_of):
         yield
-    finally:
-        ended.set()
-        for thread in threads:
-            thread.join()
     for error in wrong:
         raise error
 

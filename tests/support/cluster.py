@@ -15,14 +15,14 @@ from typing import Any
 import boto3
 import psycopg
 
+from scripts.commands.cluster.seaweedfs import PORTS
+
 from . import portal_process
 from .paths import PROJECT
 from .portal_process import STATE, Run
 from .stores.store import CLIENT, REGION
 
 SCRIPT = PROJECT / "scripts" / "cluster"
-_PORTS = (0, *range(1, 6), *range(10_001, 10_006))
-"""How far those that it takes are above the one that it is given."""
 
 
 class Cluster(Run):
@@ -86,7 +86,7 @@ def _free_port() -> int:
     for port in range(20_000 + os.getpid() % 20_000 // 20 * 20, 55_000, 20):
         with ExitStack() as stack:
             try:
-                for more in _PORTS:
+                for more in (0, *PORTS):
                     stack.enter_context(socket.create_server(("127.0.0.1", port + more)))
             except OSError:
                 continue

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from deploy import cluster, cluster_network, member, site
 from deploy.cluster import Cluster, ClusterError
@@ -272,9 +273,19 @@ def test_a_folder_in_which_others_write_is_refused(file: Path, mode: int) -> Non
     cluster.read(moved)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="who is not root gives no folder away")
-def test_a_folder_of_another_user_is_refused(file: Path) -> None:
-    os.chown(file.parent, 65534, -1)
+def of_another(found: os.stat_result) -> os.stat_result:
+    """Return what would be seen of something that another user has."""
+    return os.stat_result((*found[:4], os.geteuid() + 65534, *found[5:]))
+
+
+def test_a_folder_of_another_user_is_refused(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = os.stat
+
+    def told(path: Any, **options: Any) -> os.stat_result:
+        found = seen(path, **options)
+        return of_another(found) if Path(path) == file.parent else found
+
+    monkeypatch.setattr(os, "stat", told)
     assert f"replaced by the user to whom {file.parent} belongs. Move it" in refusal(file)
 
 
@@ -349,9 +360,9 @@ def test_a_secret_of_another_form_is_refused(file: Path, name: str, text: str, s
     assert len(refusal(file)) < 400
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="who is not root gives no file away")
-def test_a_file_of_another_user_is_refused(file: Path) -> None:
-    os.chown(file.with_name("secret_key"), 65534, -1)
+def test_a_file_of_another_user_is_refused(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = os.fstat
+    monkeypatch.setattr(os, "fstat", lambda opened: of_another(seen(opened)))
     assert "belongs to another user than root" in refusal(file)
 
 
@@ -368,7 +379,7 @@ def test_a_file_of_another_user_is_refused(file: Path) -> None:
 def test_the_servers_are_those_that_libpq_tries(
     file: Path, url: str, servers: list[tuple[str, int]]
 ) -> None:
-    conninfo = pytest.importorskip("psycopg").conninfo.conninfo_to_dict(url)
+    conninfo = conninfo_to_dict(url)
     assert str(conninfo.get("hostaddr", conninfo["host"])).split(",") == [one for one, _ in servers]
     file.write_text(
         EXAMPLE.replace(

@@ -7,6 +7,7 @@ import json
 import secrets
 import signal
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 from ...lib import machine
@@ -61,10 +62,8 @@ class Store:
         self._create_bucket()
 
     def delete_sockets(self) -> None:
-        """Delete what it leaves in /tmp, whatever TMPDIR says."""
-        for name in _SERVERS:
-            for left in Path("/tmp").glob(f"seaweedfs-*-{self._port_of(name)}.sock"):  # noqa: S108
-                left.unlink(missing_ok=True)
+        """Delete what it leaves in /tmp."""
+        delete_sockets(self._port_of(name) for name in _SERVERS)
 
     def _port_of(self, name: str) -> int:
         return self._port + 1 + _SERVERS.index(name)
@@ -101,10 +100,17 @@ class Store:
             capture_output=True,
             check=False,
             env={"HOME": str(self._data), "PATH": "/usr/bin:/bin"},
-            **{name: value for name, value in as_user(machine.daemon()).items() if name != "stdin"},
+            **{**as_user(machine.daemon()), "stdin": None},
         )
         if f" {BUCKET}\t".encode() not in said.stdout:
             fail(f"cannot create the bucket: {(said.stdout + said.stderr).decode()[-500:]}")
+
+
+def delete_sockets(ports: Iterable[int]) -> None:
+    """Delete what servers at these ports leave in /tmp, whatever TMPDIR says."""
+    for port in ports:
+        for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108 -- not chosen here
+            left.unlink(missing_ok=True)
 
 
 def _answers(port: int) -> bool:

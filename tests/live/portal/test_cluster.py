@@ -18,7 +18,6 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
@@ -31,6 +30,7 @@ from tests.support import cluster as clusters
 from tests.support.cluster import Cluster
 from tests.support.portal_process import wait_for
 from tests.support.visitors import Visitor
+from tests.support.working import at_work
 
 logger = logging.getLogger(__name__)
 
@@ -231,7 +231,7 @@ def test_nothing_acknowledged_is_lost(
     what = happens.__name__
     people = [Person(cluster, name, f"{what}-{one}") for one, name in enumerate(NAMES)]
     recorded, ends = downloads_recorded(cluster), ends_of_downloads(cluster)
-    with at_work(people):
+    with at_work(person.work for person in people):
         time.sleep(2)
         before = [len(person.acknowledged) for person in people]
         happens(cluster)
@@ -250,20 +250,6 @@ def test_nothing_acknowledged_is_lost(
         assert len(refused) <= most_refused, refused
     check_content(cluster, f"{what}-", acknowledged)
     check_counts(cluster, people, recorded, ends)
-
-
-@contextmanager
-def at_work(people: list[Person]) -> Iterator[None]:
-    until = threading.Event()
-    threads = [threading.Thread(target=person.work, args=(until,)) for person in people]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        until.set()
-        for thread in threads:
-            thread.join()
 
 
 def check_content(cluster: Cluster, prefix: str, acknowledged: dict[str, str]) -> None:

@@ -37,6 +37,7 @@ from tests.support.sites import DAEMON_USER, Site, express, new_site
 from tests.support.stored import store as store_file
 from tests.support.stores import RunningStore, seaweedfs
 from tests.support.visitors import Visitor
+from tests.support.working import at_work
 
 TO, FROM = "to-store", "from-store"
 RULES = random.Random(7)  # noqa: S311
@@ -165,16 +166,8 @@ class Work:
 
     @contextmanager
     def during(self, count: int = 2) -> Iterator[None]:
-        until = threading.Event()
-        threads = [threading.Thread(target=self._person, args=(until,)) for _ in range(count)]
-        for thread in threads:
-            thread.start()
-        try:
+        with at_work([self._person] * count):
             yield
-        finally:
-            until.set()
-            for thread in threads:
-                thread.join()
         assert self.wrong == []
 
     def _person(self, until: threading.Event) -> None:

@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from secrets import token_hex
 
+from scripts.commands.cluster.seaweedfs import delete_sockets
+
 from .store import RunningStore, environment_of, free_ports, running
 
 WEED = Path(sys.prefix, "bin", "weed")
@@ -68,17 +70,10 @@ def seaweedfs(
         ) as store:
             yield replace(store, tls_port=tls_port)
     finally:
-        _delete_sockets(list(ports.values()))
+        delete_sockets(port + more for port in ports.values() for more in (0, _GRPC))
 
 
 def _identities(secret: str) -> dict[str, list[dict[str, object]]]:
     credentials = [{"accessKey": _ACCESS_KEY, "secretKey": secret}]
     actions = ["Admin", "Read", "Write", "List", "Tagging"]
     return {"identities": [{"name": "tests", "credentials": credentials, "actions": actions}]}
-
-
-def _delete_sockets(ports: list[int]) -> None:
-    """Delete what SeaweedFS leaves behind in /tmp, whatever TMPDIR says."""
-    for port in (*ports, *(port + _GRPC for port in ports)):
-        for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108 -- not chosen here
-            left.unlink(missing_ok=True)

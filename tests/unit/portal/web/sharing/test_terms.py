@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
 from portal.core.database import db
-from portal.core.models import Activity, Entry, FileRequest, Folder, Share, StoredFile
+from portal.core.models import Activity, Entry, FileRequest, Folder, Share, StoredFile, Upload
 from portal.sharing import links
 from tests.support.portal import make_folder, prepare, signed_in, token, upload
 
@@ -145,8 +145,19 @@ def test_upload_in_pieces_begins_once_they_are_accepted(world: World) -> None:
         content_type="application/offset+octet-stream",
     )
     assert sent.status_code == 403
+    with world.app.app_context():
+        assert db.session.scalars(select(Upload.arrived)).all() == [0]
+    before, _ = world.counts()
     accept(client, page, accepted="y")
     assert client.get(page).status_code == 200
+    sent = client.patch(
+        begun.headers["Location"],
+        data=b"x",
+        headers=headers(client, page) | {"Upload-Offset": "0"},
+        content_type="application/offset+octet-stream",
+    )
+    assert sent.status_code == 204
+    assert world.counts()[0] == before + 1
 
 
 def headers(client: FlaskClient, page: str) -> dict[str, str]:
