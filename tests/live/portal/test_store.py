@@ -321,6 +321,27 @@ def test_pieces_of_cancelled_uploads_leave_the_bucket(
     assert objects(store) == {}
 
 
+def test_a_late_piece_of_a_finished_upload_leaves_the_bucket(
+    stored_app: Flask, alice: FlaskClient, store: RunningStore
+) -> None:
+    tus = Tus(alice)
+    url = tus.begin(9, filename="a.txt")
+    unfinished = tus.begin(9, filename="b.txt")
+    assert tus.add(unfinished, 0, b"abc").status_code == 204
+    assert tus.add(url, 0, b"abcdefghi").status_code == 204
+    with stored_app.app_context():
+        finished = Upload.finished_at.is_not(None)
+        key = db.session.scalars(select(Upload.part_key).where(finished)).one()
+        mirror = stored_app.extensions["portal.parts"]._mirror
+        with Path(__file__).open("rb") as file:
+            list(mirror.put(key, file.fileno(), 0, 10))  # by a host that was overtaken
+        assert len(objects(store)) == 3
+        assert uploads.remove_orphans() == 1
+    assert len(objects(store)) == 2
+    assert tus.add(unfinished, 3, b"defghi").status_code == 204
+    check_same(stored_app, store)
+
+
 def test_what_nobody_acknowledged_is_never_part_of_a_file(
     stored_app: Flask, alice: FlaskClient, store: RunningStore, tmp_path: Path
 ) -> None:

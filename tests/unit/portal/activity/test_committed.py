@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -45,11 +46,22 @@ def upload_in_pieces(_app: Flask, alice: FlaskClient) -> None:
     tus.add(url, 0, b"news")
 
 
-def upload_by_a_link(app: Flask, alice: FlaskClient) -> None:
+def visitor(app: Flask, alice: FlaskClient) -> Sender:
     inbox = Folder.public_id == public_id(folders(alice)["Folder"])
     with app.app_context():
         _, secret = create_link(FileRequest, db.session.scalars(select(Folder).where(inbox)).one())
-    sender = Sender(app, f"/r/{secret}")
+    return Sender(app, f"/r/{secret}")
+
+
+def upload_by_a_link(app: Flask, alice: FlaskClient) -> None:
+    sender = visitor(app, alice)
+    content = io.BytesIO(b"news")
+    form = {"csrf_token": token(sender.client, sender.page), "file": (content, "new.txt")}
+    sender.client.post(f"/uploads{sender.page}", data=form)
+
+
+def upload_in_pieces_by_a_link(app: Flask, alice: FlaskClient) -> None:
+    sender = visitor(app, alice)
     sender.add(sender.begin(4, filename="new.txt"), 0, b"news")
 
 
@@ -91,7 +103,10 @@ def empty(_app: Flask, alice: FlaskClient) -> None:
 
 
 CHANGES: dict[str, tuple[Change, ...]] = {
-    "upload": (upload_by_form, upload_in_pieces, upload_by_a_link),
+    "upload": (
+        *(upload_by_form, upload_in_pieces),
+        *(upload_by_a_link, upload_in_pieces_by_a_link),
+    ),
     "create folder": (create_a_folder,),
     "rename": (rename,),
     "move": (move,),
@@ -107,6 +122,7 @@ def state(app: Flask, data: Path) -> object:
         said = (
             "SELECT name, parent_id, trash_id FROM entry ORDER BY id",
             "SELECT used FROM account ORDER BY id",
+            "SELECT coalesce(sum(files), 0) FROM file_request",
             "SELECT finished_at FROM upload WHERE finished_at IS NOT NULL",
         )
         rows = [db.session.execute(text(one)).all() for one in said]
@@ -186,4 +202,6 @@ def test_content_stays_where_the_answer_to_a_commit_was_lost(
     with app.app_context():
         key = text("SELECT storage_key FROM entry WHERE name = 'new.txt'")
         assert db.session.scalars(key).all() == [stored.name]
+        counted = db.session.scalar(text("SELECT coalesce(sum(files), 0) FROM file_request"))
+        assert counted == ("by_a_link" in change.__name__)
     assert actions(app).count("upload") == 1

@@ -97,6 +97,14 @@ def test_hosts_with_different_keys_do_not_share_a_database(
     assert "secret key is not that" in refusal(data, address)
 
 
+def test_what_is_committed_soon_outlives_the_server(app: Flask) -> None:
+    """A host deletes what it has handed over."""
+    with app.app_context():
+        database.commit_soon()
+        assert db.session.scalar(sa.text("SHOW synchronous_commit")) == "on"
+        assert db.session.scalar(sa.text("SHOW lock_timeout")) == "1ms"
+
+
 def test_connections_do_not_wait_forever(app: Flask) -> None:
     wanted = {
         "lock_timeout": "5s",

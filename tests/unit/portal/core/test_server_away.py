@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from flask import Flask
+from flask import Flask, Response
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from portal import cli, create_app
 from portal.accounts import accounts
-from portal.core import database, postgresql_connection
+from portal.core import database, postgresql, postgresql_connection
 from portal.core.database import db
+from portal.core.postgresql import ServerAwayError
 from tests.support.portal import PASSWORD, links, signed_in, upload
 from tests.support.postgresql import Server, running
 
@@ -175,6 +178,47 @@ def test_host_starts_without_the_server_and_lets_nobody_in_unchecked(
         for one in (app, same, other):
             with one.app_context():
                 db.engine.dispose()
+
+
+def test_one_request_tries_and_the_others_do_not_wait(
+    server: Server, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = server.url("away").replace(str(server.folder), "/nowhere")
+    app = create_app({"DATA": str(data), "DATABASE": url, "SESSION_COOKIE_SECURE": False})
+    tries, go_on = threading.Event(), threading.Event()
+
+    def wait(*_: object) -> None:
+        tries.set()
+        go_on.wait(30)
+        raise ServerAwayError("not yet")
+
+    monkeypatch.setattr(postgresql, "check_server", wait)
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(app.test_client().get, "/sign-in")
+        assert tries.wait(30)
+        answer, seconds = timed_answer(app.test_client())
+        go_on.set()
+        assert first.result().status_code == 503
+    assert (answer.status_code, seconds < 1) == (503, True)
+
+
+def test_connection_that_breaks_at_the_end_of_a_request_changes_no_answer(
+    server: Server, app: Flask
+) -> None:
+    alice = signed_in(app, "alice")
+
+    def break_off(response: Response) -> Response:
+        server.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'away'"
+        )
+        return response
+
+    app.after_request_funcs.setdefault(None, []).append(break_off)
+    # Files are listed by a transaction that is open until the request ends.
+    assert alice.get("/").status_code == 200
+    app.after_request_funcs[None].remove(break_off)
+    upload(alice, "a.txt")
+    assert set(links(alice)) == {"a.txt"}
 
 
 def timed_answer(client: FlaskClient) -> tuple[TestResponse, float]:

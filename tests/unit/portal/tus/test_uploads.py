@@ -944,3 +944,20 @@ def test_creation_that_completes_an_upload_says_no_time_of_expiry(tus: Tus) -> N
 def test_token_of_a_new_session_is_told(who: str, app: Flask, alice: FlaskClient) -> None:
     client = alice if who == "alice" else app.test_client()
     assert ("X-CSRFToken" in client.options("/uploads/").headers) is (who == "alice")
+
+
+def test_part_that_another_process_took_away_is_told_as_finished(app: Flask, tus: Tus) -> None:
+    url = tus.begin(4, filename="a.txt")
+    tus.add(url, 0, b"ab")
+    with app.app_context():
+        upload = db.session.scalars(select(Upload)).one()
+        with pieces.opened(upload) as part:
+            part.write(b"cd")
+            part.cut(3)  # which makes its hash unknown
+            part.write(b"d")
+            db.session.execute(update(Upload).values(finished_at=now()))
+            db.session.commit()
+            part.path.unlink()
+            with pytest.raises(pieces.FinishedError):
+                pieces.finish(upload, part)
+        assert db.session.scalars(select(StoredFile)).all() == []
