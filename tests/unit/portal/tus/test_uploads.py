@@ -955,7 +955,7 @@ def test_part_that_another_process_took_away_is_told_as_finished(app: Flask, tus
             part.write(b"cd")
             part.cut(3)  # which makes its hash unknown
             part.write(b"d")
-            db.session.execute(update(Upload).values(finished_at=now()))
+            db.session.execute(update(Upload).values(finished_at=now(), recorded=None))
             db.session.commit()
             part.path.unlink()
             with pytest.raises(pieces.FinishedError):
