@@ -175,6 +175,8 @@ def data_folder(app: Flask) -> Path:
     folder = Path(str(value))
     if not folder.is_absolute():
         raise SettingError(f"PORTAL_DATA must be an absolute path, not {shown(str(value))}.")
+    if not folder.resolve().name:
+        raise SettingError("PORTAL_DATA cannot be /, the root of all files. Name another folder.")
     if _UNUSABLE.search(str(folder)) or _UNUSABLE.search(os.path.realpath(folder)):
         raise SettingError(
             f"PORTAL_DATA is {str(value)!r}, and Apache would misread such a path. Choose a folder"

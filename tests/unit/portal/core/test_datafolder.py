@@ -35,6 +35,12 @@ def test_missing_data_folder_setting_is_named() -> None:
         create_app()
 
 
+@pytest.mark.parametrize("root", ["/", "//", "/tmp/.."])  # noqa: S108
+def test_root_of_all_files_is_no_data_folder(root: str) -> None:
+    with pytest.raises(SettingError, match="the root of all files"):
+        create_app({"DATA": root})
+
+
 def test_relative_data_folder_is_refused() -> None:
     with pytest.raises(SettingError, match="PORTAL_DATA must be an absolute path"):
         create_app({"DATA": "data"})

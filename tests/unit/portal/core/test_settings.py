@@ -54,7 +54,12 @@ def refusal(settings: dict[str, object]) -> str:
 
 @pytest.mark.filterwarnings("ignore:The .* cookie is too large")
 @pytest.mark.parametrize("key", KEYS)
-def test_whatever_a_setting_is_the_portal_answers_or_says_why_not(key: str, tmp_path: Path) -> None:
+def test_whatever_a_setting_is_the_portal_answers_or_says_why_not(
+    key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "a" / "b" / "c"
+    here.mkdir(parents=True)
+    monkeypatch.chdir(here)  # which a folder for data can be above
     for number, value in enumerate(NONSENSE):
         settings = {"DATA": str(tmp_path.resolve() / str(number)), "TESTING": True, key: value}
         said = refusal(settings)
