@@ -21,13 +21,15 @@ from .people import portal_download, portal_list
 from .results import Table
 from .slow import WAYS, slow_downloads
 from .stores import slow_from_a_store, stores
+from .thumbnails import thumbnails
 from .tray import portal_tray
 from .uploads import portal_upload
 
 MIB = 1024**2
 Experiment = Callable[[], Iterator[Table]]
-_ASKED_FOR = {"stores", "slow-stores", "hosts", "growing-hosts", "millions"}
-"""Which a quick run leaves out unless they are named: stores and databases take time to start."""
+_ASKED_FOR = {"stores", "slow-stores", "hosts", "growing-hosts", "millions", "thumbnails"}
+"""Which a quick run leaves out unless they are named: stores and databases take time to start, and
+photos to be made."""
 
 
 def experiments(*, quick: bool) -> dict[str, Experiment]:
@@ -64,6 +66,7 @@ def experiments(*, quick: bool) -> dict[str, Experiment]:
         "hosts": lambda: hosts(rounds=rounds, seconds=seconds),
         "growing-hosts": lambda: growing_hosts(rounds=rounds, seconds=2 * seconds),
         "millions": lambda: millions(entries=(1 if quick else 10) * 1_000_000, times=50),
+        "thumbnails": lambda: thumbnails(rounds=1 if quick else 3, photos=50 if quick else 500),
         "slow-stores": lambda: slow_from_a_store(count=1000, pages=200 if quick else 500),
     }
 

@@ -27,6 +27,8 @@ _PYTHON = 130 * MIB  # of each process that computes pages
 # Of the one that takes uploads and forms, when all its threads have been used; with 64 MiB for the
 # hash of a password.
 _UPLOADS = 320 * MIB
+# Of the process that makes thumbnails, beside each of those for pages, and of one photo at a time.
+_THUMBNAILS = 64 * MIB
 _TLS = ("apache-site", "apache-express", "xsendfile")  # the servers whose Apache encrypts
 _PER_CLIENT = {"run": 64 * 1024, "nginx": 128 * 1024, **dict.fromkeys(_TLS, 288 * 1024)}
 """Bytes of all processes together for one slow download, by server: as deploy/install calls it, or
@@ -57,7 +59,8 @@ class Machine:
 
 def most_clients(machine: Machine, server: str) -> int:
     """Return for how many slow clients three quarters of the memory suffice."""
-    left = machine.memory * 3 // 4 - machine.processes * _PYTHON - _UPLOADS
+    python = machine.processes * _PYTHON + _UPLOADS + _THUMBNAILS
+    left = machine.memory * 3 // 4 - python
     return max(left // _PER_CLIENT[server] - OTHERS, 0)
 
 

@@ -26,6 +26,7 @@ from portal.core import (
     stores,
 )
 from portal.core.setting_checks import SettingError
+from portal.files import thumbnail_maker
 from portal.files.quota import quota_of, usage_of
 from portal.identity import throttle
 from portal.identity.cookie import SessionInterface
@@ -51,7 +52,7 @@ from portal.web import (
 )
 from portal.web.account import account, one_time_links, sign_in
 from portal.web.edge import Edge, Request, Room
-from portal.web.files import entries, files, trash, unfinished
+from portal.web.files import entries, files, thumbnails, trash, unfinished
 from portal.web.forms import csrf
 from portal.web.sharing import links, upload_page, visitors
 from portal.web.uploads import groups, tus
@@ -63,6 +64,7 @@ _BLUEPRINTS = (
     *(sign_in.auth, account.account, account.second_factor_pages, one_time_links.invitation_pages),
     *(activity.activity, admin.admin, health.health),
     *(files.files, files.folders, entries.entry_pages, entries.zip_downloads),
+    thumbnails.thumbnails,
     *(trash.trash_pages, unfinished.unfinished_pages, tus.tus),
     groups.group_uploads,
     *(links.link_pages, visitors.share_page, upload_page.upload_page),
@@ -96,7 +98,17 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.wsgi_app = Room(app)  # type: ignore[method-assign]
     _set_up_delegate(app, folder, store)
     record.init_app(app, folder / "activity.spool")
-    for extension in (csrf, sign_in, filters, zone, errors, headers, compression, places):
+    for extension in (
+        csrf,
+        sign_in,
+        filters,
+        zone,
+        errors,
+        headers,
+        compression,
+        places,
+        thumbnails,
+    ):
         extension.init_app(app)
     for blueprint in _BLUEPRINTS:
         app.register_blueprint(blueprint)
@@ -167,6 +179,7 @@ def _prepare_storage(app: Flask, folder: Path, store: Store | None) -> None:
         hold_still(app, storage)
     app.extensions["portal.storage"] = storage
     ballast.init_app(app, folder)
+    thumbnail_maker.init_app(app, storage.incoming)
     app.extensions["portal.parts"] = Parts(storage.incoming, reserve, mirror)
 
 

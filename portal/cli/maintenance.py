@@ -94,6 +94,7 @@ def _problems(content: bool) -> Iterator[Problem]:
     with progress("Checking", check_files.total_size()) as advance:
         yield from check_files.check_files(storage, content=content, advance=advance)
     yield from check_files.check_unclaimed(storage)
+    yield from check_files.check_thumbnails(storage)
     yield from check_files.check_rights(storage)
     with snapshot.readable(database_file) as path:
         yield from check_database.check_rows(path)

@@ -77,6 +77,7 @@ SETTINGS = (
     Setting("STORE_KEYS_FILE", None, None, None, "the file with the store's keys"),
     Setting("STORE_MOVING", None, None, None, "which way files are being moved"),
     Setting("TERMS_URL", None, None, None, "the address of terms"),
+    Setting("THUMBNAILS", True, None, None, "whether the portal makes thumbnails"),
     Setting("THROTTLE_STORE", None, None, None, "where [attempts to sign in]"),
     Setting("TRASH_DAYS", 30, 1, LONGEST_DAYS, "days after which items in the trash are deleted"),
     Setting("TRUSTED_HOSTS", None, None, None, "a list of the host names"),

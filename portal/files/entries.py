@@ -13,7 +13,7 @@ from portal.core import text
 from portal.core.database import change, db
 from portal.core.models import Account, Entry, Folder, StoredFile
 
-from . import names, quota, tree, unfinished
+from . import names, quota, thumbnails, tree, unfinished
 
 E = TypeVar("E", bound=Entry)
 
@@ -215,11 +215,12 @@ def _exists(folder_id: int, name: str, *conditions: ColumnElement[bool]) -> bool
 def forget_all(owner_id: int) -> Sequence[str]:
     """Delete all that an account has from the database, and return the keys of the content.
 
-    Among the keys are those of unfinished uploads. The caller commits, and then deletes the
-    content.
+    Among the keys are those of thumbnails and unfinished uploads. The caller commits, and then
+    deletes the content.
     """
     mine = StoredFile.owner_id == owner_id
     keys = db.session.scalars(select(StoredFile.storage_key).where(mine)).all()
     parts = unfinished.part_keys(select(Entry.id).where(Entry.owner_id == owner_id))
+    small = thumbnails.forget_of(mine)
     change(delete(Entry).where(Entry.owner_id == owner_id))
-    return [*keys, *parts]
+    return [*keys, *small, *parts]

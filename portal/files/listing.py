@@ -39,6 +39,7 @@ class Listed(NamedTuple):
     created_at: datetime
     sort_key: str
     parent_id: int
+    storage_key: str | None
 
 
 _COLUMNS = Entry.__table__.c

@@ -21,7 +21,7 @@ from portal.core.database import change, db, take_time, total
 from portal.core.models import Entry, Folder, StoredFile, now
 from portal.storage.ballast import with_room_to_delete
 
-from . import entries, quota, tree, unfinished
+from . import entries, quota, thumbnails, tree, unfinished
 from .entries import GoneError
 from .uploads import remove_content
 
@@ -216,17 +216,18 @@ def _keep_others(top: Entry) -> Entry:
 def _forget(owner_id: int, which: sa.ColumnElement[bool]) -> tuple[Sequence[str], Purged]:
     """Delete rows, release what they took of the quota, and return the keys of their content.
 
-    Among the keys are those of unfinished uploads into the folders.
+    Among the keys are those of thumbnails, and of unfinished uploads into the folders.
     """
     mine = sa.and_(Entry.owner_id == owner_id, which)
     keys = db.session.scalars(
         select(StoredFile.storage_key).where(mine, StoredFile.is_file.is_(True))
     ).all()
     parts = unfinished.part_keys(select(Entry.id).where(mine))
+    small = thumbnails.forget_of(mine)
     size = int(db.session.scalar(select(total(Entry.size)).where(mine)) or 0)
     change(delete(Entry).where(mine))
     quota.release(owner_id, size)
-    return [*keys, *parts], Purged(len(keys), size)
+    return [*keys, *small, *parts], Purged(len(keys), size)
 
 
 def _expired(most: int | None) -> Sequence[int]:

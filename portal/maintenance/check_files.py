@@ -17,8 +17,9 @@ from typing import Any
 from sqlalchemy import Row, exists, select
 
 from portal.core.database import db, total
-from portal.core.models import Account, Entry, StoredFile
+from portal.core.models import Account, Entry, StoredFile, Thumbnail
 from portal.core.references import name_or_reference
+from portal.files import thumbnails
 from portal.storage import permissions
 from portal.storage.base import Content, Storage
 from portal.storage.disk import Disk
@@ -83,7 +84,8 @@ def check_unclaimed(storage: Storage, unlisted: set[str] | None = None) -> Itera
     keys = storage.all_keys(unlisted)
     while batch := list(islice(keys, _AT_ONCE)):
         known = select(StoredFile.storage_key).where(StoredFile.storage_key.in_(batch))
-        unknown = sorted(set(batch) - set(db.session.scalars(known)))
+        small = select(Thumbnail.own_key).where(Thumbnail.own_key.in_(batch))
+        unknown = sorted({*batch} - {*db.session.scalars(known)} - {*db.session.scalars(small)})
         db.session.rollback()
         for key in unknown:
             try:
@@ -95,6 +97,31 @@ def check_unclaimed(storage: Storage, unlisted: set[str] | None = None) -> Itera
                 continue
             detail = f"{found.size} bytes that no file claims"
             yield Problem("unclaimed", key, detail, partial(storage.set_aside, key))
+
+
+def check_thumbnails(storage: Storage) -> Iterator[Problem]:
+    """Check that each thumbnail is there. A repair forgets one, so that another one is made."""
+    rows = select(Thumbnail.id, Thumbnail.own_key, Thumbnail.size).where(
+        Thumbnail.own_key.is_not(None)
+    )
+    rows, last = rows.order_by(Thumbnail.id).limit(_AT_ONCE), 0
+    while batch := db.session.execute(rows.where(Thumbnail.id > last)).all():
+        db.session.rollback()
+        last = batch[-1].id
+        for row in batch:
+            found = storage.find(row.own_key)
+            # It may have been deleted since its row was read.
+            if (found is None or found.size != row.size) and db.session.get(Thumbnail, row.id):
+                detail = f"{found.size if found else 'none'} of {row.size} bytes are there"
+                yield Problem(
+                    "thumbnail", row.own_key, detail, partial(_forget_thumbnail, row.own_key)
+                )
+            db.session.rollback()
+
+
+def _forget_thumbnail(key: str) -> str:
+    thumbnails.forget_lost(key)
+    return "another one is made when it is wanted"
 
 
 def check_rights(storage: Storage) -> Iterator[Problem]:

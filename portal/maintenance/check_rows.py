@@ -138,7 +138,12 @@ RULES = (
     Rule("upload", "arrived > size", "has more than its size"),
     Rule("upload", "NOT is_metadata(client_metadata)", "has metadata that nobody can read"),
     Rule("upload", "finished_at IS NOT NULL AND arrived < size", "is finished and not complete"),
-    # Who deletes the upload would delete that, too.
+    # Who deletes the upload, or the thumbnail, would delete that, too.
+    Rule(
+        "thumbnail",
+        "own_key IN (SELECT storage_key FROM entry)",
+        "has the key of a stored file's content",
+    ),
     Rule(
         "upload",
         "part_key IN (SELECT storage_key FROM entry)",

@@ -10,7 +10,7 @@ from pathlib import Path
 from portal.accounts import invitations
 from portal.activity import record
 from portal.core.database import once
-from portal.files import trash
+from portal.files import thumbnail_maker, trash
 from portal.identity import sessions
 from portal.storage.ballast import with_room_to_delete
 from portal.storage.base import Storage
@@ -43,6 +43,7 @@ def _delete_expired() -> dict[str, int]:
     unfinished, finished = resumable.remove_expired()
     return {
         "files in the trash": trash.purge_expired().files,
+        "thumbnails without a file": thumbnail_maker.delete_orphans(),
         "sessions": sessions.delete_ended(),
         "links": invitations.forget_expired(),
         "records of activity": record.forget_old(),

@@ -28,6 +28,7 @@ from portal.core import content_place
 from portal.core.database import db
 from portal.core.models import Account, StoredFile
 from portal.core.references import name_or_reference
+from portal.files import thumbnail_maker
 from portal.storage.base import DamagedError
 from portal.storage.incoming import check_space, naming_full_disk
 from portal.storage.moving import Moving, alone
@@ -108,6 +109,8 @@ class _Mover:
     def run(self) -> None:
         """Move all files, and see what is left."""
         self._finish_killed()
+        # Those that were made so far; what is made from now on goes to the new place.
+        thumbnail_maker.delete_all()
         for row in self._claimed():
             with naming_full_disk():
                 self._note.write_text(row.storage_key)

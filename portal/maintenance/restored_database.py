@@ -103,7 +103,8 @@ def _copy(connection: sqlite3.Connection, backup: Path) -> None:
 
     The new database has facts of its own.
 
-    Some of the former may have ended or been used since; of the latter, a backup has no content.
+    Some of the former may have ended or been used since; of the latter, as of thumbnails, a backup
+    has no content.
     """
     # A copy that ends halfway is not used.
     connection.execute("PRAGMA journal_mode = OFF")
@@ -113,7 +114,8 @@ def _copy(connection: sqlite3.Connection, backup: Path) -> None:
     tables = connection.execute(
         "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table'"
         r" AND name NOT LIKE 'sqlite\_%' ESCAPE '\'"
-        " AND name NOT IN ('alembic_version', 'fact', 'sign_in', 'one_time_link', 'upload_piece')"
+        " AND name NOT IN ('alembic_version', 'fact', 'sign_in', 'one_time_link', 'thumbnail',"
+        " 'upload_piece')"
     ).fetchall()
     with _rules_kept(), connection:
         for (table,) in tables:

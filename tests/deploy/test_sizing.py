@@ -16,7 +16,7 @@ SMALL = Machine(cores=1, memory=1024 * MIB)
 
 @pytest.mark.parametrize("server", [*SERVERS, "run"])
 @pytest.mark.parametrize("machine", [SMALL, LARGE])
-@pytest.mark.parametrize("clients", [None, 1, 450])
+@pytest.mark.parametrize("clients", [None, 1, 240])
 def test_everybody_finds_a_place(server: str, machine: Machine, clients: int | None) -> None:
     found = sizes(machine, server, clients)
     wanted = found["SIZE_CLIENTS"] + OTHERS
@@ -33,10 +33,10 @@ def test_everybody_finds_a_place(server: str, machine: Machine, clients: int | N
 
 
 def test_a_small_machine_expects_fewer_unless_told() -> None:
-    tiny = Machine(cores=1, memory=896 * MIB)
+    tiny = Machine(cores=1, memory=960 * MIB)
     usual = sizes(tiny, "apache-site")["SIZE_CLIENTS"]
     assert usual == most_clients(tiny, "apache-site") < 1000
-    with pytest.raises(ValueError, match=f"896 MiB of memory are enough for {usual} slow"):
+    with pytest.raises(ValueError, match=f"960 MiB of memory are enough for {usual} slow"):
         sizes(tiny, "apache-site", usual + 1)
 
 
@@ -88,5 +88,5 @@ def test_the_page_has_the_figures_of_the_rule() -> None:
     assert f"Without `--clients` it is {sizing.EXPECTED}" in page
     assert f"slow clients and {OTHERS} for everybody else" in page
     kibibytes = [f"{size // 1024} KiB" for size in sizing._PER_CLIENT.values()]
-    for figure in [*kibibytes, "130 MiB", "320 MiB"]:
+    for figure in [*kibibytes, "130 MiB", "320 MiB", "64 MiB for thumbnails"]:
         assert figure in page

@@ -79,7 +79,7 @@ def assert_undisturbed(run: Run, bob: Visitor, seconds: float) -> None:
             assert seconds_of(visitor, path) < PATIENCE
         time.sleep(0.2)
     machine = sizing.Machine.this()
-    planned = machine.processes * sizing._PYTHON + sizing._UPLOADS
+    planned = machine.processes * sizing._PYTHON + sizing._UPLOADS + sizing._THUMBNAILS
     planned += (sizing.EXPECTED + sizing.OTHERS) * sizing._PER_CLIENT["run"]
     assert memory_of(set(processes_of(run))) < planned
 

@@ -9,6 +9,7 @@ from .entry import Entry, Folder, StoredFile
 from .fact import Fact
 from .seen_day import SeenDay
 from .share import FileRequest, Share, ShareDownload
+from .thumbnail import Thumbnail
 from .upload import CancelledUpload, Upload, UploadPiece
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "ShareDownload",
     "SignIn",
     "StoredFile",
+    "Thumbnail",
     "Upload",
     "UploadPiece",
     "hash_token",

@@ -41,6 +41,7 @@ _WAITING = "waiting for the second factor"
 _PAGES = {
     "files.download": "entries.show_in_folder",
     "files.preview": "entries.show_in_folder",
+    "thumbnails.show": "entries.show_in_folder",
     "zips.download_folder": "folders.show",
     "second_factor.qr_code": "second_factor.index",
     "activity.index_csv": "activity.index",

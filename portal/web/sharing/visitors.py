@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TypeVar
 
-from flask import Blueprint, abort, redirect, render_template, url_for
+from flask import Blueprint, Response, abort, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 from wtforms.validators import InputRequired  # type: ignore[import-untyped]
@@ -17,6 +17,7 @@ from portal.core.models import Entry, Folder, Share, StoredFile
 from portal.files import downloads, listing, tree
 from portal.files.downloads import Found
 from portal.files.policy import may_visit
+from portal.files.thumbnails import Wanted
 from portal.identity import throttle
 from portal.sharing import limits, links, visitor
 from portal.storage.base import ContentLostError
@@ -24,6 +25,7 @@ from portal.storage.content import current_storage
 from portal.web import marks
 from portal.web.files.entries import send_zip
 from portal.web.files.files import ListQuery, as_download
+from portal.web.files.thumbnails import hand_over, wanted_of
 from portal.web.forms import Form, form_page, password
 from portal.web.places import VISITORS
 
@@ -128,6 +130,19 @@ def find_shared(public_id: str, entry_id: str) -> Handoff:
 def download(shared: Handoff, public_id: str, entry_id: str) -> Handoff:  # noqa: ARG001
     """Hand over a file whose download was counted."""
     return shared
+
+
+def find_shown(public_id: str, entry_id: str) -> Wanted | None:
+    """Find the file whose thumbnail a visitor's page shows, if it may have one."""
+    file = _entry_or_404(StoredFile, open_link(Share, public_id), entry_id)
+    return wanted_of(file)
+
+
+@share_page.get("/shared/<public_id>/files/<entry_id>/thumbnail")
+@delegated(find_shown, conceal=True)
+def thumbnail(wanted: Wanted, public_id: str, entry_id: str) -> Handoff | Response:  # noqa: ARG001
+    """Hand over a thumbnail, which counts as no download."""
+    return hand_over(wanted)
 
 
 @share_page.post("/shared/<public_id>/folders/<entry_id>/zip")

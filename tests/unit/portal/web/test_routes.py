@@ -72,6 +72,8 @@ EXPECTED: dict[tuple[str, str], Answers] = {
     ("GET", "/"): Answers(SIGN_IN, 200, 200, 200),
     ("GET", "/files/<public_id>"): Answers(SIGN_IN, 200, 404, 404),
     ("GET", "/files/<public_id>/preview"): Answers(SIGN_IN, 200, 404, 404),
+    # Of a text; test_thumbnails.py asks for one of a picture.
+    ("GET", "/files/<public_id>/thumbnail"): Answers(SIGN_IN, 404, 404, 404),
     ("GET", "/folders/<public_id>"): Answers(SIGN_IN, 200, 404, 404),
     ("POST", "/uploads/folders/<public_id>"): Answers(SIGN_IN, REDIRECT, 404, 404),
     # Uploads in pieces, for programs.
@@ -166,6 +168,7 @@ LINKS: dict[tuple[str, str], Answers] = {
     ("POST", "/shared/<public_id>/unlock"): Answers(404, 404, 404, 404, visitor=422),
     ("GET", "/shared/<public_id>/folders/<entry_id>"): Answers(404, 404, 404, 404, visitor=200),
     ("POST", "/shared/<public_id>/folders/<entry_id>/zip"): Answers(404, 404, 404, 404, 200),
+    ("GET", "/shared/<public_id>/files/<entry_id>/thumbnail"): Answers(404, 404, 404, 404),
     ("GET", "/shared/<public_id>/files/<entry_id>"): Answers(404, 404, 404, 404, visitor=REDIRECT),
     ("POST", "/shared/<public_id>/files/<entry_id>"): Answers(404, 404, 404, 404, visitor=303),
     ("GET", "/r/<token>"): Answers(404, 404, 404, 404),
