@@ -52,7 +52,7 @@ from portal.web import (
 )
 from portal.web.account import account, one_time_links, sign_in
 from portal.web.edge import Edge, Request, Room
-from portal.web.files import entries, files, thumbnails, trash, unfinished
+from portal.web.files import entries, files, thumbnails, trash, unfinished, viewer
 from portal.web.forms import csrf
 from portal.web.sharing import links, upload_page, visitors
 from portal.web.uploads import groups, tus
@@ -64,7 +64,7 @@ _BLUEPRINTS = (
     *(sign_in.auth, account.account, account.second_factor_pages, one_time_links.invitation_pages),
     *(activity.activity, admin.admin, health.health),
     *(files.files, files.folders, entries.entry_pages, entries.zip_downloads),
-    thumbnails.thumbnails,
+    *(thumbnails.thumbnails, viewer.viewer_pages),
     *(trash.trash_pages, unfinished.unfinished_pages, tus.tus),
     groups.group_uploads,
     *(links.link_pages, visitors.share_page, upload_page.upload_page),

@@ -64,6 +64,12 @@ class Order:
         has_no_size = self.by == "size" and not is_file
         return SORTS["name" if has_no_size else self.by]
 
+    def asked(self) -> Mapping[str, str]:
+        """Return what an address says of it: nothing of the usual order."""
+        if self == Order():
+            return {}
+        return {"sort": self.by} | ({"order": "descending"} if self.descending else {})
+
     def place_of(self, entry: Entry | Listed) -> object:
         """Return what an entry is sorted by."""
         return getattr(entry, self.column(entry.is_file))
@@ -105,6 +111,17 @@ def page(
     if not more:  # the first page, and whole
         return page(folder, order, folders_only=folders_only)
     return Page(found[::-1], has_previous=True, has_next=True)
+
+
+def beside(file: Entry, order: Order, direction: Direction) -> Sequence[Listed]:
+    """Return the files next to one in its folder's list, the nearest first: a page of them at most.
+
+    :param direction: the side of it that they are on.
+    """
+    asked: dict[str, Any] = {"folder": file.parent_id, "is_file": True, "most": PAGE}
+    asked |= {"place": order.place_of(file), "id": file.id}
+    found = db.session.execute(_query(order, True, direction, True), asked)
+    return [Listed(*row) for row in found]
 
 
 def _fitting(found: Sequence[Listed]) -> tuple[Sequence[Listed], bool]:

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from portal.core.text import counted
 
+from .previews import view_type
 from .zone import local
 
 _UNITS = ("KiB", "MiB", "GiB", "TiB")
@@ -50,7 +51,7 @@ _SYSTEMS = (
 
 def init_app(app: Flask) -> None:
     """Register the template filters."""
-    for template_filter in (counted, human_size, human_limit, moment, day, icon, device):
+    for template_filter in (counted, human_size, human_limit, moment, day, icon, device, view_type):
         app.add_template_filter(template_filter)
 
 

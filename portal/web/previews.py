@@ -11,6 +11,8 @@ from posixpath import splitext
 from typing import Literal, NamedTuple
 
 Kind = Literal["image", "audio", "video", "document"]
+ViewType = Literal["picture", "pdf", "text", "markdown", "audio", "video"]
+"""What the viewer makes of a file."""
 
 
 class Preview(NamedTuple):
@@ -33,12 +35,14 @@ _POLICY = (
     "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline';"
     " form-action 'none'; frame-ancestors 'none'; base-uri 'none'; sandbox allow-same-origin"
 )
+# The viewer has it in a frame of its page: nobody else may. X-Frame-Options, which forbids frames to
+# all, does not count beside ``frame-ancestors`` (CSP 3, 6.4.2.2).
 # Chrome long showed no PDF in a sandbox (Chromium 156 does), and its viewer is an embedded object
 # with a style of its own: so a sandbox is the one thing that is missing here. The scripts of a
 # document run inside the viewer, where they reach nothing of the portal.
 _PDF_POLICY = (
     "default-src 'none'; object-src 'self'; style-src 'unsafe-inline'; form-action 'none';"
-    " frame-ancestors 'none'; base-uri 'none'"
+    " frame-ancestors 'self'; base-uri 'none'"
 )
 
 _TYPES: tuple[tuple[Kind, str, str], ...] = (
@@ -58,7 +62,7 @@ _TYPES: tuple[tuple[Kind, str, str], ...] = (
     ("video", "video/ogg", "ogv"),
     ("document", "application/pdf", "pdf"),
     # Whatever it is a text of, it is shown as plain text.
-    ("document", "text/plain", "txt text log md csv tsv json yaml yml toml ini cfg conf"),
+    ("document", "text/plain", "txt text log md markdown csv tsv json yaml yml toml ini cfg conf"),
 )
 _ACTIVE = re.compile("(java|ecma|live|j)script|css", re.IGNORECASE)
 _PREVIEWS = {
@@ -68,11 +72,30 @@ _PREVIEWS = {
     for kind, mimetype, extensions in _TYPES
     for extension in extensions.split()
 }
+_MARKDOWN = {".md", ".markdown"}
+
+
+def _view_type(extension: str, preview: Preview) -> ViewType:
+    if preview.kind in {"audio", "video"}:
+        return "audio" if preview.kind == "audio" else "video"
+    if preview.kind == "image":
+        return "picture"
+    if preview.mimetype == "application/pdf":
+        return "pdf"
+    return "markdown" if extension in _MARKDOWN else "text"
+
+
+_VIEW_TYPES = {extension: _view_type(extension, one) for extension, one in _PREVIEWS.items()}
 
 
 def preview_of(name: str) -> Preview | None:
     """Return how a file of that name is shown; none if it can only be downloaded."""
     return _PREVIEWS.get(splitext(name)[1].lower())
+
+
+def view_type(name: str) -> ViewType | None:
+    """Return what the viewer makes of a file of that name; none if it can only be downloaded."""
+    return _VIEW_TYPES.get(splitext(name)[1].lower())
 
 
 def type_to_save(mimetype: str) -> str:

@@ -265,6 +265,7 @@ def list_folder(folder: Folder, path: Sequence[tree.Step]) -> ResponseReturnValu
         changed=marks.end_or_beginning(page.is_end, is_lost=bool(asked) and mark is None),
         query=query,
         address=_address,
+        view="grid" if request.cookies.get("view") == "grid" else "list",
         # Without what is selected: after it is moved away, that would be what is left.
         here=_address(order, after=query.after.data or None, before=query.before.data or None),
         limit=min(current_app.config["MAX_CONTENT_LENGTH"], usage.free),
@@ -285,7 +286,5 @@ def folder_url(folder: Folder, after: str | None = None) -> str:
 
 def _address(order: Order, **place: str | None) -> str:
     """Return the address of this list in an order, from a place on."""
-    query: dict[str, Any] = {**(request.view_args or {}), **place}
-    if order != Order():
-        query |= {"sort": order.by, "order": "descending" if order.descending else None}
+    query: dict[str, Any] = {**(request.view_args or {}), **place, **order.asked()}
     return url_for(request.endpoint or "", **query)

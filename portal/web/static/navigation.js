@@ -4,7 +4,7 @@
  */
 
 /** Addresses that answer with a file, or end the session. */
-const NO_PAGE = /^\/(files|static)\/|\/zip$|\/activity\.csv$|^\/sign-out$/;
+const NO_PAGE = /^\/files\/[^/]+(\/preview)?$|^\/static\/|\/zip$|\/activity\.csv$|^\/sign-out$/;
 
 /** @param {() => boolean} isNeeded whether this page has to stay */
 export function keepOnNavigation(isNeeded) {
@@ -16,11 +16,24 @@ export function keepOnNavigation(isNeeded) {
 function canBeKept(event) {
   return (
     event.canIntercept &&
+    !isOfViewer(event) &&
     !event.hashChange &&
     event.downloadRequest === null &&
     event.navigationType !== "reload" &&
     !NO_PAGE.test(new URL(event.destination.url).pathname)
   );
+}
+
+/** Whether the viewer opens or closes over the page that is there. */
+function isOfViewer(event) {
+  const [here, there] = [location.href, event.destination.url];
+  return here !== there && event.destination.sameDocument && listOf(here) === listOf(there);
+}
+
+function listOf(address) {
+  const url = new URL(address);
+  url.searchParams.delete("view");
+  return url.href;
 }
 
 /**

@@ -74,6 +74,7 @@ EXPECTED: dict[tuple[str, str], Answers] = {
     ("GET", "/files/<public_id>/preview"): Answers(SIGN_IN, 200, 404, 404),
     # Of a text; test_thumbnails.py asks for one of a picture.
     ("GET", "/files/<public_id>/thumbnail"): Answers(SIGN_IN, 404, 404, 404),
+    ("GET", "/files/<public_id>/view"): Answers(SIGN_IN, 200, 404, 404),
     ("GET", "/folders/<public_id>"): Answers(SIGN_IN, 200, 404, 404),
     ("POST", "/uploads/folders/<public_id>"): Answers(SIGN_IN, REDIRECT, 404, 404),
     # Uploads in pieces, for programs.
