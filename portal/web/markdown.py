@@ -38,7 +38,7 @@ def _open_link(
     tokens: Sequence[Token],
     index: int,
     options: OptionsDict,
-    env: EnvType,  # noqa: ARG001
+    env: EnvType,
 ) -> str:
     tokens[index].attrSet("rel", "noopener noreferrer nofollow")
     tokens[index].attrSet("target", "_blank")

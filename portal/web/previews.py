@@ -35,8 +35,8 @@ _POLICY = (
     "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline';"
     " form-action 'none'; frame-ancestors 'none'; base-uri 'none'; sandbox allow-same-origin"
 )
-# The viewer has it in a frame of its page: nobody else may. X-Frame-Options, which forbids frames to
-# all, does not count beside ``frame-ancestors`` (CSP 3, 6.4.2.2).
+# The viewer has it in a frame of its page: nobody else may. X-Frame-Options, which forbids all
+# frames, does not count beside ``frame-ancestors`` (CSP 3, 6.4.2.2).
 # Chrome long showed no PDF in a sandbox (Chromium 156 does), and its viewer is an embedded object
 # with a style of its own: so a sandbox is the one thing that is missing here. The scripts of a
 # document run inside the viewer, where they reach nothing of the portal.

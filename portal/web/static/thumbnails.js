@@ -1,30 +1,45 @@
-// Asks again for a thumbnail that is being made: an img with data-thumbnail, whose address answered 202.
-// While it waits, and where there is none, the img is hidden, and what stands behind it is seen.
+/**
+ * Small pictures in a list. The portal makes one when it is first asked for: until it is there, and
+ * where there is none, the icon stays.
+ */
 
-const LONGEST = 8; // seconds between two questions
-const TIMES = 30;
+const PICTURES = ".thumb img";
+/** Seconds after which to ask again for one that is being made. */
+const WAITS = [1, 2, 4, 8, 16];
+const asked = new WeakMap();
 
-async function askAgain(img) {
-  for (let time = 0; time < TIMES && img.isConnected; time++) {
-    const answer = await fetch(img.dataset.thumbnail, { credentials: "same-origin" }).catch(() => null);
-    if (answer?.status === 200) {
-      img.hidden = false;
-      img.src = img.dataset.thumbnail;
-      return;
-    }
-    if (answer && answer.status !== 202) return; // it has none
-    const seconds = Number(answer?.headers.get("Retry-After")) || 1;
-    // Many pictures of a page wait for one another.
-    await new Promise((resolve) => setTimeout(resolve, 1000 * Math.min(seconds + time, LONGEST)));
+function failed(picture) {
+  picture.hidden = true;
+  const tries = asked.get(picture) ?? 0;
+  if (tries < WAITS.length) setTimeout(askAgain, WAITS[tries] * 1000, picture, tries + 1);
+}
+
+async function askAgain(picture, tries) {
+  if (!picture.isConnected) return;
+  asked.set(picture, tries);
+  // What failed would be answered from memory.
+  const answer = await fetch(picture.src, { cache: "no-cache" }).catch(() => null);
+  if (answer?.status === 202 || !answer) failed(picture);
+  else if (answer.ok) show(picture);
+}
+
+function show(picture) {
+  picture.loading = "eager"; // nobody can scroll to what is hidden
+  picture.addEventListener("load", () => (picture.hidden = false), { once: true });
+  picture.src = picture.getAttribute("src");
+}
+
+/** What failed before this script ran. */
+function begin() {
+  for (const picture of document.querySelectorAll(PICTURES)) {
+    if (picture.complete && !picture.naturalWidth && !asked.has(picture)) failed(picture);
   }
 }
 
-export function watch(img) {
-  img.addEventListener("error", () => {
-    img.hidden = true;
-    askAgain(img);
-  }, { once: true });
-  if (img.complete && !img.naturalWidth && img.src) img.dispatchEvent(new Event("error"));
-}
-
-for (const img of document.querySelectorAll("img[data-thumbnail]")) watch(img);
+document.addEventListener(
+  "error",
+  ({ target }) => target instanceof Element && target.matches(PICTURES) && failed(target),
+  true,
+);
+document.addEventListener("portal:page", begin);
+begin();

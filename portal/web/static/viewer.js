@@ -63,7 +63,6 @@ function build(link) {
   dialog = document.createElement("dialog");
   dialog.className = "over";
   dialog.tabIndex = -1;
-  dialog.autofocus = true;
   dialog.setAttribute("aria-labelledby", "viewed");
   const said = document.createElement("p");
   said.className = "hidden said";
@@ -84,6 +83,7 @@ function build(link) {
   document.body.append(dialog);
   listenToSwipes(inDialog(".stage"), follows);
   dialog.showModal();
+  dialog.focus();
   return true;
 }
 
@@ -142,6 +142,7 @@ function place() {
   const beside = found ?? inDialog(".viewer").beside;
   const other = { prev: "next", next: "prev" };
   inDialog(".position").textContent = found?.position ?? "";
+  inDialog("[data-close]").href = address("");
   for (const rel of ["prev", "next"]) {
     const link = inDialog(`a[rel=${rel}]`);
     const href = beside?.[rel]?.href;

@@ -82,8 +82,8 @@ async function fetchFile(address) {
   if (response.redirected) return { elsewhere: response.url };
   const article = parse(await response.text()).querySelector("article.viewer");
   if (!article) throw new Error(response.status === 404 ? GONE : FAILED);
+  document.adoptNode(article);
   for (const picture of article.querySelectorAll("img")) {
-    document.adoptNode(picture);
     picture.src = picture.getAttribute("src"); // which loads it, before it is shown
   }
   return { article, parts: partsOf(article) };

@@ -155,7 +155,7 @@ def test_markdown_is_safe(source: str, html: str) -> None:
         (b"\xef\xbb\xbfa", "a"),
         ("Grüße".encode("utf-16"), "Grüße"),
         (b"\xfe\xff" + "Grüße".encode("utf-16-be"), "Grüße"),
-        ("Grüße – 5 €".encode("windows-1252"), "Grüße – 5 €"),
+        ("Grüße, 5 €".encode("windows-1252"), "Grüße, 5 €"),
         (b"a\r\nb\rc\n", "a\nb\nc\n"),
         (b"\0\x1b\x7f\x81", "\ufffd" * 4),
         (b"", ""),
