@@ -36,8 +36,9 @@ def test_download_has_its_name_and_its_bytes(portal: Portal) -> None:
     page = portal.sign_in()
     make_folder(page, "Downloads")
     upload(page)
+    page.get_by_role("link", name=NAME, exact=True).click()
     with page.expect_download() as download:
-        page.get_by_role("link", name=NAME, exact=True).click()
+        page.get_by_role("dialog").get_by_role("link", name="Download").click()
     assert download.value.suggested_filename == NAME
     assert Path(download.value.path()).read_bytes() == CONTENT
 
@@ -175,8 +176,12 @@ def test_everything_is_done_by_keyboard_alone(portal: Portal) -> None:
     wait_until_uploaded(page, name)
 
     tab_to(page, name, "link")
+    page.keyboard.press("Enter")
+    page.get_by_text(CONTENT.decode().strip()).wait_for()
     with page.expect_download():
-        page.keyboard.press("Enter")
+        page.keyboard.press("d")
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="hidden")
 
     tab_to(page, f"Details of {name}", "link")
     page.keyboard.press("Enter")

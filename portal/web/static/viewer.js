@@ -216,7 +216,9 @@ function begin() {
 
 document.addEventListener("click", clicked);
 document.addEventListener("keydown", (event) => {
-  if (document.querySelector("main > article.viewer") && !document.querySelector("dialog[open]")) pressed(event);
+  const isPage = document.querySelector("main > article.viewer") && !document.querySelector("dialog[open]");
+  // Behind the last of its controls a dialog leaves the focus to nobody.
+  if (isPage || (isOpen() && event.target === document.body)) pressed(event);
 });
 addEventListener("popstate", follow);
 document.addEventListener("portal:page", begin);

@@ -91,6 +91,18 @@ def _files(portal: Portal, page: Page, _: Links) -> Iterator[Stop]:
     page.get_by_label("Select Sunrise.png").check()
     yield Stop("files-chosen", page)
     yield Stop("folder", _open(page, portal.url, "Projects"))
+    _open(page, portal.url)
+    picture, text = (seen_on(page, name) for name in ("Sunrise.png", "Welcome.txt"))
+    yield Stop("file-seen", _open(page, portal.url + picture))
+    yield Stop("text-seen", _open(page, portal.url + text))
+    _open(page, portal.url)
+    page.get_by_role("link", name="Sunrise.png", exact=True).click()
+    page.locator("dialog.over .stage > img").wait_for()
+    yield Stop("file-seen-over-list", page)
+    yield Stop("pdf-seen-over-list", _seen_before(page))
+    page.context.add_cookies([{"name": "view", "value": "grid", "url": portal.url}])
+    yield Stop("files-grid", _open(page, portal.url))
+    page.context.clear_cookies(name="view")
     yield Stop("move", _open(page, portal.url, "Details of Letter.pdf", "Move"))
     yield Stop("search", _open(page, f"{portal.url}/search?q=e"))
     yield Stop("search-in-vain", _open(page, f"{portal.url}/search?q=nowhere"))
@@ -105,6 +117,19 @@ def _files(portal: Portal, page: Page, _: Links) -> Iterator[Stop]:
     yield Stop("folder-unfinished", _open(page, portal.url))
     yield Stop("unfinished", _open(page, f"{portal.url}/unfinished"))
     yield Stop("unfinished-none", _press(page, "Cancel all"))
+
+
+def seen_on(page: Page, name: str) -> str:
+    """Return the address where a file of the list is seen by itself."""
+    link = page.get_by_role("link", name=name, exact=True)
+    return str(link.get_attribute("href"))
+
+
+def _seen_before(page: Page) -> Page:
+    page.keyboard.press("ArrowLeft")
+    page.locator("dialog.over .stage > iframe").wait_for()
+    page.wait_for_load_state("networkidle")
+    return page
 
 
 BEGIN = """async () => {
