@@ -64,7 +64,7 @@ class Order:
         has_no_size = self.by == "size" and not is_file
         return SORTS["name" if has_no_size else self.by]
 
-    def asked(self) -> Mapping[str, str]:
+    def asked(self) -> Mapping[str, Any]:
         """Return what an address says of it: nothing of the usual order."""
         if self == Order():
             return {}

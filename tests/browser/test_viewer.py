@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -81,8 +82,6 @@ class Watched:
 
 
 def _fill(portal: Portal) -> str:
-    import base64
-
     page = portal.sign_in()
     make_folder(page, "Seen")
     coded = [[name, base64.b64encode(content).decode()] for name, content in FILES.items()]
@@ -106,7 +105,8 @@ def test_photo_is_seen_by_one_click_and_the_next_by_one_each(
     at.sees("2 letter", "iframe")
     assert answer.value.status == 200
     assert answer.value.headers["content-type"] == "application/pdf"
-    assert page.frames[-1].url.endswith("/preview")  # which no policy refused
+    # What a policy refuses has another address.
+    assert any(frame.url.endswith("/preview") for frame in page.frames)
     assert at.pages == 0
     # The picture after it was loaded before it is asked for.
     page.wait_for_load_state("networkidle")

@@ -79,7 +79,7 @@ def addresses_of_pages(count: int) -> dict[str, str]:
     home = entries.root_folder(root.id)
     folder = entries.place(Folder(name="Many"), home)
     for number in range(count):
-        _place(folder, f"page {number}.txt")
+        _place(folder, f"page {number}.pdf")
         trashed = _place(home, f"old {number}.txt")
         trashed.trash_id, trashed.trashed_at = trashed.id, now()
         links.create(Share, folder)
@@ -87,7 +87,7 @@ def addresses_of_pages(count: int) -> dict[str, str]:
         invitations.create_invitation(Role.MEMBER, None, "")
         accounts.create(f"member-{number}", PASSWORD)
     db.session.commit()
-    file = db.session.scalars(select(StoredFile).where(StoredFile.name == "page 0.txt")).one()
+    file = db.session.scalars(select(StoredFile).where(StoredFile.name == "page 0.pdf")).one()
     return {
         "list": f"/folders/{folder.public_id}",
         "search": "/search?q=page",
@@ -99,6 +99,7 @@ def addresses_of_pages(count: int) -> dict[str, str]:
         "invitations": "/invitations",
         "account": "/account",
         "move": f"/move?entry={file.public_id}",
+        "seen": f"/files/{file.public_id}/view",
         "details": f"/entries/{file.public_id}",
         "details of a folder": f"/entries/{folder.public_id}",
         "unfinished": "/unfinished",

@@ -27,7 +27,7 @@ def numbers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[list[str
 
 PAGES = (
     *("list", "search", "trash", "links", "activity", "everybody's activity", "accounts"),
-    *("invitations", "account", "move", "details", "details of a folder", "unfinished"),
+    *("invitations", "account", "move", "seen", "details", "details of a folder", "unfinished"),
     *("shared", "asked for"),
 )
 
