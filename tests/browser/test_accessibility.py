@@ -103,7 +103,9 @@ class Sources:
         return done.stdout.splitlines()
 
     def _note(self, response: Response) -> None:
-        if response.request.is_navigation_request() and response.status not in REDIRECTS:
+        # A PDF within a page is none.
+        is_page = response.request.is_navigation_request() and not response.frame.parent_frame
+        if is_page and response.status not in REDIRECTS:
             self._latest[response.frame.page] = response
 
 

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, Request, expect
 
 from portal.demo import samples
-from tests.support.browser.portal import Portal, make_folder
+from tests.support.browser.portal import Portal, choose_files, make_folder
 
 HOSTILE = b"""
 </pre></template><script>document.title = 'taken over'</script>
@@ -227,3 +227,53 @@ def test_files_are_seen_without_javascript(portal: Portal, folder: dict[str, str
     page.get_by_role("link", name="Close").click()
     page.get_by_role("heading", name="Seen").wait_for()
     assert page.url == at.url
+
+
+def test_viewer_goes_on_where_the_list_has_another_page(portal: Portal) -> None:
+    page = portal.sign_in()
+    make_folder(page, "Long")
+    small = base64.b64encode(samples.png(8, 8)).decode()
+    names = [f"{number:03}.png" for number in range(102)]
+    form = page.locator("#upload").element_handle()
+    for some in (names[:51], names[51:]):
+        assert page.evaluate(SEND, [form, [[name, small] for name in some]]) == 200
+    page.reload()
+    heading = page.locator("dialog.over h1")
+    page.get_by_role("link", name="099.png", exact=True).click()
+    expect(page.get_by_role("dialog").get_by_role("link", name="Next")).to_be_visible()
+    for name in names[100:]:
+        page.keyboard.press("ArrowRight")
+        expect(heading).to_have_text(name)
+        expect(page.locator(".stage img")).to_have_attribute("alt", name)
+    expect(page.get_by_role("dialog").get_by_role("link", name="Next")).to_have_count(0)
+    page.reload()  # where it is on no page of the list that is known
+    expect(heading).to_have_text(names[101])
+    page.keyboard.press("ArrowLeft")
+    expect(heading).to_have_text(names[100])
+
+
+def test_files_are_seen_while_others_are_uploaded(portal: Portal, folder: dict[str, str]) -> None:
+    """Pages are kept then, by a handler of all navigations: the viewer's are none of its."""
+    at = Watched(portal, folder)
+    page = at.page
+    page.route("**/uploads/**", lambda _: None)  # which is never answered
+    choose_files(page, {"name": "new.bin", "mimeType": "text/plain", "buffer": b"x"})
+    page.locator("#tray li").wait_for()
+    at.link("3 second").click()
+    at.sees("3 second", "img")
+    page.keyboard.press("ArrowLeft")
+    at.sees("2 letter", "iframe")
+    page.go_back()
+    at.has_closed()
+    at.link("1 photo").click()
+    at.sees("1 photo", "img")
+    page.get_by_role("dialog").get_by_role("link", name="Details").click()
+    page.get_by_role("heading", name="Rename").wait_for()
+    expect(page.locator("dialog.over")).to_have_count(0)
+    page.go_back()
+    at.sees("1 photo", "img")
+    page.go_back()
+    at.has_closed()
+    expect(at.link("1 photo")).to_be_visible()
+    assert at.pages == 0
+    assert page.locator("#tray li").count() == 1

@@ -121,7 +121,10 @@ function fill({ article, parts }) {
     if (href) part.href = href;
     else part.replaceChildren(...nodes);
   }
-  viewer.beside = { prev: article.querySelector("a[rel=prev]"), next: article.querySelector("a[rel=next]") };
+  viewer.beside = {
+    prev: article.querySelector("a[rel=prev]"),
+    next: article.querySelector("a[rel=next]"),
+  };
   improveStage(viewer);
   place();
   const position = inDialog(".position").textContent;
@@ -144,13 +147,13 @@ function place() {
   inDialog(".position").textContent = found?.position ?? "";
   inDialog("[data-close]").href = address("");
   for (const rel of ["prev", "next"]) {
-    const link = inDialog(`a[rel=${rel}]`);
+    const link = inDialog(`[data-step=${rel}]`);
     const href = beside?.[rel]?.href;
     const hadFocus = link === document.activeElement;
     if (href) link.href = href;
     else link.removeAttribute("href");
     link.ariaDisabled = href ? null : "true";
-    if (hadFocus && !href) (inDialog(`a[rel=${other[rel]}][href]`) ?? dialog).focus();
+    if (hadFocus && !href) (inDialog(`[data-step=${other[rel]}][href]`) ?? dialog).focus();
   }
 }
 
@@ -165,7 +168,7 @@ function ahead(id) {
 /** Go where a link of the viewer leads. */
 const follows = (selector) => document.querySelector(`article.viewer ${selector}[href]`)?.click();
 
-const KEYS = { ArrowLeft: "a[rel=prev]", ArrowRight: "a[rel=next]", Escape: "[data-close]", d: "[data-part=download]" };
+const KEYS = { ArrowLeft: "[data-step=prev]", ArrowRight: "[data-step=next]", Escape: "[data-close]", d: "[data-part=download]" };
 
 function pressed(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
@@ -193,7 +196,7 @@ function clicked(event) {
   const link = event.target.closest("a");
   const viewer = event.target.closest("article.viewer");
   if (viewer && event.target.closest("[data-zoom], .stage img")) toggleZoom(viewer);
-  const isStep = dialog?.contains(link) && link.matches("[rel=prev], [rel=next]");
+  const isStep = dialog?.contains(link) && link.matches("[data-step]");
   if (dialog?.contains(link) && link.matches("[data-close]")) {
     event.preventDefault();
     leave();

@@ -64,7 +64,7 @@ export function listenToSwipes(stage, follows) {
       const [x, y] = at(event).map((one, axis) => one - start[axis]);
       start = null;
       if (Math.abs(x) < FAR || Math.abs(x) < 2 * Math.abs(y)) return;
-      follows(x < 0 ? "a[rel=next]" : "a[rel=prev]");
+      follows(x < 0 ? "[data-step=next]" : "[data-step=prev]");
     },
     { passive: true },
   );
