@@ -52,7 +52,7 @@ from portal.web import (
 )
 from portal.web.account import account, one_time_links, sign_in
 from portal.web.edge import Edge, Request, Room
-from portal.web.files import entries, files, thumbnails, trash, unfinished, viewer
+from portal.web.files import entries, files, list_look, thumbnails, trash, unfinished, viewer
 from portal.web.forms import csrf
 from portal.web.sharing import links, upload_page, visitors
 from portal.web.uploads import groups, tus
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
 _BLUEPRINTS = (
     *(sign_in.auth, account.account, account.second_factor_pages, one_time_links.invitation_pages),
     *(activity.activity, admin.admin, health.health),
-    *(files.files, files.folders, entries.entry_pages, entries.zip_downloads),
+    *(files.files, files.folders, list_look.lists, entries.entry_pages, entries.zip_downloads),
     *(thumbnails.thumbnails, viewer.viewer_pages),
     *(trash.trash_pages, unfinished.unfinished_pages, tus.tus),
     groups.group_uploads,

@@ -147,16 +147,20 @@ def _find_subfolder(folder: Folder, name: str) -> tuple[str, Folder | None]:
     return free, db.session.scalar(select(Folder).where(*here, Folder.name_key == text.fold(free)))
 
 
-def rename(entry: Entry, wanted: str) -> str:
+def rename(entry: Entry, wanted: str, exactly: bool = False) -> str:
     """Give an entry another name or, if that is taken, the next that is free; and return it.
 
+    :param exactly: whether to refuse a name that is taken.
     :raises GoneError: if it is not there any more.
+    :raises RefusedError: for a name that is taken.
     """
     with changing(entry.owner_id):
         entry = current(entry)
         if entry.parent_id is None:  # the root folder has no name
             raise GoneError
         before = entry.name
+        if exactly and _exists(entry.parent_id, wanted, Entry.id != entry.id):
+            raise tree.RefusedError("This name is taken. Enter another one.")
         give_name(entry, entry.parent_id, wanted)
         if isinstance(entry, StoredFile):
             entry.mimetype = names.guess_mimetype(entry.name)

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from portal.core.text import counted
 
+from .name_links import name_link
 from .previews import view_type
 from .zone import local
 
@@ -53,6 +54,7 @@ def init_app(app: Flask) -> None:
     """Register the template filters."""
     for template_filter in (counted, human_size, human_limit, moment, day, icon, device, view_type):
         app.add_template_filter(template_filter)
+    app.add_template_global(name_link)
 
 
 def human_size(size: int) -> str:

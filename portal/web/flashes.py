@@ -11,15 +11,21 @@ from portal.activity.record import Action, Recorded, record
 _NAMED = 3
 
 
-def tell(text: str, category: str = "message", undo: str | None = None) -> None:
+def tell(
+    text: str, category: str = "message", undo: str | None = None, move_back: Sequence[str] = ()
+) -> None:
     """Show a message on the next page, in place of any that was not shown yet.
 
     :param undo: what a button beside the message sends to undo the action.
+    :param move_back: the same for a move: the folder before and what to move there, by their names
+        in URLs.
     """
     get_flashed_messages()  # which removes them
     flash(text, category)
     if undo:
         flash(undo, "undo")
+    if move_back:
+        flash(" ".join(move_back), "move back")
 
 
 def done(

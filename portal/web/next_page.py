@@ -24,10 +24,15 @@ def is_local(target: str) -> bool:
     )
 
 
-def next_page() -> str:
-    """Return the page of this site that the request asks to go on to; my files, if none."""
+def next_page(otherwise: str | None = None) -> str:
+    """Return the page of this site that the request asks to go on to.
+
+    :param otherwise: the page if it asks for none; none: my files.
+    """
     target = request.values.get("next", "").strip()
-    return target if is_local(target) else url_for("files.index")
+    if is_local(target):
+        return target
+    return url_for("files.index") if otherwise is None else otherwise
 
 
 def page_of_form() -> str | None:

@@ -9,7 +9,13 @@ import av
 import pytest
 from playwright.sync_api import BrowserContext, Page, Response, expect
 
-from tests.support.browser.portal import Portal, choose_files, make_folder, wait_until_uploaded
+from tests.support.browser.portal import (
+    Portal,
+    choose_action,
+    choose_files,
+    make_folder,
+    wait_until_uploaded,
+)
 
 pytestmark = pytest.mark.parametrize("portal", ["run", "hosts"], indirect=True)
 
@@ -71,8 +77,7 @@ def test_shared_file_arrives_in_another_profile(portal: Portal) -> None:
     page = portal.sign_in(permissions=["clipboard-read", "clipboard-write"])
     make_folder(page, "Shared by browser")
     upload(page)
-    page.get_by_role("link", name=f"Details of {NAME}").click()
-    page.get_by_role("link", name="Share", exact=True).click()
+    page.get_by_role("link", name=f"Share {NAME}").click()
     page.get_by_role("button", name="Create link").click()
     page.get_by_role("button", name="Copy link").click()
     page.get_by_text("Copied.").wait_for()
@@ -105,7 +110,7 @@ def test_film_is_searched_by_ranges(portal: Portal, tmp_path: Path) -> None:
     wait_until_uploaded(page, "long.webm")
     answers: list[Response] = []
     page.on("response", lambda answer: answers.append(answer))
-    page.get_by_role("link", name="Details of long.webm").click()
+    choose_action(page, "long.webm", "Details")
     film = page.locator("video")
     expect(film).to_have_js_property("duration", 30)
     film.evaluate("film => { film.currentTime = 25; }")
@@ -183,9 +188,10 @@ def test_everything_is_done_by_keyboard_alone(portal: Portal) -> None:
     page.keyboard.press("Escape")
     page.get_by_role("dialog").wait_for(state="hidden")
 
-    tab_to(page, f"Details of {name}", "link")
+    tab_to(page, f"Actions for {name}", "button")
     page.keyboard.press("Enter")
-    tab_to(page, "Share", "link")
+    page.get_by_role("menuitem", name="Download").wait_for()
+    page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     tab_to(page, "Create link", "button")
     page.keyboard.press("Enter")

@@ -140,9 +140,9 @@ def folders(client: FlaskClient, page: str = "/") -> dict[str, str]:
 
 def _listed(page: str, kind: str) -> dict[str, str]:
     found = re.findall(
-        rf'<a href="(/{kind}/[^"/]+)(?:/view[^"]*)?"[^>]*><bdi>([^<]*)</bdi></a>', page
+        rf'<a href="(/{kind}/[^"/]+)(?:/view[^"]*)?"[^>]*><bdi[^>]*>(.*?)</bdi></a>', page
     )
-    return {name: link for link, name in found}
+    return {re.sub("</?span>", "", name): link for link, name in found}
 
 
 def public_id(link: str) -> str:

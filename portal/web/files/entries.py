@@ -7,9 +7,11 @@ from functools import partial
 
 from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from wtforms import BooleanField  # type: ignore[import-untyped]
 
 from flask_delegate.delivery import clean_name, content_disposition
 from portal.activity import report
+from portal.core.database import db
 from portal.core.models import Entry, Folder, StoredFile
 from portal.files import entries, listing, trash, tree, zips
 from portal.files.policy import Action
@@ -26,9 +28,23 @@ from portal.web.previews import preview_of
 from portal.web.zone import current_zone
 
 from .files import NameForm, SelectionQuery, folder_url, url_to_show
+from .list_look import remembered_order
 
 entry_pages = Blueprint("entries", __name__)
 zip_downloads = Blueprint("zips", __name__)
+
+
+_MOST_BACK = 16
+"""Entries whose move a button can undo: a cookie holds their names in URLs until then."""
+
+
+class NewNameForm(NameForm):
+    """Another name for a file or folder.
+
+    :param exactly: whether to refuse a name that is taken, rather than to number it.
+    """
+
+    exactly = BooleanField()
 
 
 @entry_pages.get("/entries/<public_id>")
@@ -57,7 +73,8 @@ def show_in_folder(public_id: str) -> ResponseReturnValue:
     """Go on to the page of a folder that has this file on it."""
     entry = entry_or_404(StoredFile, public_id, "read")
     folder = entry_or_404(Folder, tree.path_to(entry.id)[-2].public_id, "read")
-    before = listing.page(folder, order := listing.Order(), "before", entry).entries
+    order = remembered_order()
+    before = listing.page(folder, order, "before", entry).entries
     is_first = entry.id in {one.id for one in before}
     after = None if is_first else marks.of_entries(reversed(before), order.place_of)
     return redirect(folder_url(folder, after))
@@ -67,15 +84,14 @@ def show_in_folder(public_id: str) -> ResponseReturnValue:
 @login_required
 def rename(public_id: str) -> ResponseReturnValue:
     """Rename a file or folder."""
-    entry = entry_or_404(Entry, public_id, "change")
+    entry, form = entry_or_404(Entry, public_id, "change"), NewNameForm()
     try:
-        wanted = NameForm().wanted()
+        name = entries.rename(entry, wanted := form.wanted(), form.exactly.data)
     except tree.RefusedError as error:
         tell(str(error), "error")
     else:
-        name = entries.rename(entry, wanted)
         tell(f"Renamed to {shorten(name)}{taken_hint(wanted, name)}")
-    return redirect(url_for("entries.details", public_id=public_id))
+    return redirect(next_page(url_for("entries.details", public_id=public_id)))
 
 
 @entry_pages.post("/selection/trash")
@@ -127,13 +143,15 @@ def move() -> ResponseReturnValue:
     """Move the selection to a folder."""
     query = SelectionQuery()
     selected, folder = _selection(query, "change"), _target(query, "add")
+    page, back = next_page(""), _way_back(selected, folder)
     try:
         moved = entries.move(selected, folder)
     except tree.RefusedError as error:
         tell(str(error), "error")
-        return redirect(_move_url(selected, folder.public_id))
-    tell(f"Moved here: {list_placed(moved, 'items')}")
-    return redirect(folder_url(folder))
+        return redirect(page or _move_url(selected, folder.public_id))
+    where = f"to {shorten(folder.name or 'My files')}" if page else "here"
+    tell(f"Moved {where}: {list_placed(moved, 'items')}", move_back=back)
+    return redirect(page or folder_url(folder))
 
 
 @zip_downloads.get("/folders/<public_id>/zip")
@@ -187,6 +205,15 @@ def _reason(error: Exception) -> str:
         return str(error)
     lost = f"The content of {shorten(str(error))} is missing or damaged, so there is no ZIP."
     return f"{lost} Tell whoever runs the portal."
+
+
+def _way_back(selected: Sequence[Entry], target: Folder) -> Sequence[str]:
+    """Return where a selection comes from, and what it is, by their names in URLs; or nothing."""
+    home, *others = {entry.parent_id for entry in selected}
+    if others or home == target.id or len(selected) > _MOST_BACK:
+        return []
+    folder = db.session.get_one(Folder, home)
+    return [folder.public_id, *(entry.public_id for entry in selected)]
 
 
 def _selection(query: SelectionQuery, action: Action) -> Sequence[Entry]:

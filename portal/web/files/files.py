@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Literal
 
 from flask import Blueprint, current_app, redirect, render_template, request, url_for
@@ -31,6 +32,8 @@ from portal.web.flashes import done, list_placed, shorten, taken_hint, tell
 from portal.web.forms import Form, Query, csrf, name_in_url, text
 from portal.web.loaders import entry_and_path_or_404, entry_or_404, find_entry
 from portal.web.previews import preview_of, type_to_save
+
+from . import list_look
 
 files = Blueprint("files", __name__)
 folders = Blueprint("folders", __name__)
@@ -71,9 +74,9 @@ class ListQuery(Query):
     select = text("Select", 8)
 
     def sorting(self) -> Order:
-        """Return the order; by name, if there is no other."""
+        """Return the order; the one before, if there is no other."""
         if self.sort.data not in SORTS:
-            return Order()
+            return list_look.remembered_order()
         return Order(self.sort.data, self.order.data == "descending")
 
     def place(self) -> tuple[Direction, str]:
@@ -254,7 +257,8 @@ def list_folder(folder: Folder, path: Sequence[tree.Step]) -> ResponseReturnValu
     page = listing.page(folder, order, direction, mark)
     account = current_account()
     usage = usage_of(account)
-    return render_template(
+    address = partial(_address, order)
+    page_shown = render_template(
         "files/list.html",
         folder=folder,
         path=path,
@@ -264,14 +268,15 @@ def list_folder(folder: Folder, path: Sequence[tree.Step]) -> ResponseReturnValu
         after=marks.of_entries(reversed(page.entries), order.place_of),
         changed=marks.end_or_beginning(page.is_end, is_lost=bool(asked) and mark is None),
         query=query,
-        address=_address,
-        view="grid" if request.cookies.get("view") == "grid" else "list",
+        address=address,
+        view=list_look.view(),
         # Without what is selected: after it is moved away, that would be what is left.
-        here=_address(order, after=query.after.data or None, before=query.before.data or None),
+        here=address(order, after=query.after.data or None, before=query.before.data or None),
         limit=min(current_app.config["MAX_CONTENT_LENGTH"], usage.free),
         usage=usage,
         unfinished=unfinished.of_owner(account, folder) if usage.uploads else [],
     )
+    return list_look.remember_order(page_shown, order)
 
 
 def folder_url(folder: Folder, after: str | None = None) -> str:
@@ -284,7 +289,12 @@ def folder_url(folder: Folder, after: str | None = None) -> str:
     return url_for("folders.show", public_id=folder.public_id, after=after)
 
 
-def _address(order: Order, **place: str | None) -> str:
-    """Return the address of this list in an order, from a place on."""
-    query: dict[str, Any] = {**(request.view_args or {}), **place, **order.asked()}
+def _address(shown: Order, order: Order, **place: str | None) -> str:
+    """Return the address of this list in an order, from a place on.
+
+    :param shown: the order of this page, in which the next comes if its address says no other.
+    """
+    query: dict[str, Any] = {**(request.view_args or {}), **place}
+    if order != Order() or shown != Order():
+        query |= {"sort": order.by, "order": "descending" if order.descending else None}
     return url_for(request.endpoint or "", **query)

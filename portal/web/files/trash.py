@@ -14,6 +14,7 @@ from portal.identity.current_user import current_account, login_required
 from portal.web import marks
 from portal.web.flashes import list_placed, shorten, tell
 from portal.web.loaders import entry_or_404
+from portal.web.next_page import next_page
 
 from .files import ListQuery, folder_url
 
@@ -100,7 +101,7 @@ def _restore(first: Entry, *others: Entry) -> ResponseReturnValue:
             hints += f" ({shorten(wanted)}: {_why_elsewhere(home)})"
     where = shorten(folder.name) if folder.parent_id else "My files"
     tell(f"Restored to {where}: {list_placed(restored, 'items')}{hints[:200]}")
-    return redirect(folder_url(folder))
+    return redirect(next_page(folder_url(folder)))
 
 
 def _why_elsewhere(home: int | None) -> str:

@@ -40,7 +40,7 @@ function selection() {
   for (const button of group.querySelectorAll("button")) button.disabled = count === 0;
 }
 
-/** Move between the rows' boxes by arrow keys; with Shift, or a click with Shift, select a range. */
+/** With Shift, select or unselect all from the last box that was clicked to this one. */
 let lastBox;
 function selectRange(box, checked) {
   const boxes = [...document.querySelectorAll("[name=entry]")];
@@ -53,30 +53,6 @@ document.addEventListener("click", (event) => {
   if (event.target.name !== "entry") return;
   if (event.shiftKey) selectRange(event.target, event.target.checked);
   lastBox = event.target;
-  selection();
-});
-
-document.addEventListener("keydown", (event) => {
-  if (event.target.name !== "entry") return;
-  const boxes = [...document.querySelectorAll("[name=entry]")];
-  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-  if (step) {
-    event.preventDefault();
-    const next = boxes[boxes.indexOf(event.target) + step];
-    if (!next) return;
-    if (event.shiftKey) {
-      lastBox = event.target;
-      selectRange(next, true);
-    }
-    next.focus();
-  } else if (event.key === "a" && (event.ctrlKey || event.metaKey)) {
-    event.preventDefault();
-    for (const box of boxes) box.checked = true;
-  } else if (event.key === "Escape") {
-    for (const box of boxes) box.checked = false;
-  } else if (event.key === "Delete") {
-    document.querySelector("[data-selected] button[data-delete]:not(:disabled)")?.click();
-  }
   selection();
 });
 

@@ -5,6 +5,8 @@
 
 import { filesOf } from "./dropped.js";
 import { keepOnNavigation, noteVersion } from "./navigation.js";
+import { replaceParts, signedIn } from "./parts.js";
+import { pastedFiles } from "./pasted.js";
 import { TrayItem } from "./tray_item.js";
 import { Group, firstGroup } from "./upload_groups.js";
 import { cancelUpload, renewToken } from "./upload_requests.js";
@@ -121,9 +123,6 @@ function add(files, form) {
   showTotals();
 }
 
-/** Who is signed in as a page says it. */
-const signedIn = (page) => page.querySelector(".who .name")?.textContent;
-
 /** The parts of a page that uploads change; all but the last are of the form's own page. */
 const CHANGING = ["entries", "whole", "unfinished", "limit", "storage-used"];
 let isRefreshing = false;
@@ -154,27 +153,10 @@ async function refreshOnce() {
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   noteVersion(page);
   if (signedIn(page) !== signedIn(document)) return;
-  const selected = [...document.querySelectorAll("[name=entry]:checked")].map((box) => box.value);
-  for (const id of uploadForm() ? CHANGING : CHANGING.slice(-1)) replacePart(id, page);
+  const ids = uploadForm() ? CHANGING : CHANGING.slice(-1);
   // A link may accept nothing more.
-  if (uploadForm() && !page.querySelector("form[data-target]")) replacePart("send", page);
-  for (const box of document.querySelectorAll("[name=entry]")) {
-    box.checked ||= selected.includes(box.value);
-  }
-  document.dispatchEvent(new Event("portal:page"));
-}
-
-/** Replace a part by that of a page that is newer, and keep the focus. */
-function replacePart(id, page) {
-  const [old, fresh] = [document.getElementById(id), page.getElementById(id)];
-  if (!old || !fresh) return;
-  const focused = old.contains(document.activeElement) ? document.activeElement : null;
-  old.replaceWith(fresh);
-  if (!focused) return;
-  const same = [...fresh.querySelectorAll(focused.localName)].find(
-    (one) => one.getAttribute("href") === focused.getAttribute("href") && one.value === focused.value,
-  );
-  (same ?? document.getElementById("main")).focus({ preventScroll: true });
+  const isEnded = uploadForm() && !page.querySelector("form[data-target]");
+  replaceParts(isEnded ? [...ids, "send"] : ids, page);
 }
 
 /** Leave out of the page's unfinished uploads those that this tray goes on with. */
@@ -211,8 +193,6 @@ function takeOver() {
     // Somebody was faster than this script.
     addSelected(input, form.dataset);
   }
-  const opener = form.querySelector("[data-opens]");
-  opener.addEventListener("click", () => document.getElementById(opener.dataset.opens).click());
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     form.querySelector("input[type=file]").click();
@@ -243,9 +223,18 @@ document.addEventListener("drop", async (event) => {
   event.preventDefault();
   add(await filesOf(event.dataTransfer), form.dataset);
 });
+document.addEventListener("paste", (event) => {
+  const form = uploadForm();
+  const files = form ? pastedFiles(event) : [];
+  if (!files.length) return;
+  event.preventDefault();
+  add(files, form.dataset);
+});
 document.addEventListener("click", (event) => {
   const button = event.target.closest?.("[data-cancel]");
   if (button) cancelUnfinished(button);
+  const opener = event.target.closest?.("[data-opens]");
+  if (opener) document.getElementById(opener.dataset.opens).click();
 });
 clear.addEventListener("click", () => {
   for (const upload of uploads.filter((one) => !one.isActive)) remove(upload);

@@ -113,13 +113,20 @@ def drop_files(page: Page, *files: Path) -> None:
 
 def wait_until_uploaded(page: Page, name: str) -> None:
     """Wait until the tray says that a file is done, and the list has it."""
-    page.locator("#tray li[data-state=done]").filter(has_text=name).wait_for(timeout=120_000)
+    done = page.locator("#tray li[data-state=done]").filter(has_text=name)
+    done.wait_for(state="attached", timeout=120_000)  # on a phone, the tray is folded
     page.locator("#entries").get_by_role("link", name=name, exact=True).wait_for()
+
+
+def choose_action(page: Page, name: str, action: str) -> None:
+    """Choose an action in the menu of a file's or folder's row."""
+    page.get_by_role("button", name=f"Actions for {name}", exact=True).click()
+    page.get_by_role("menuitem", name=action).click()
 
 
 def sha256_of(page: Page, name: str) -> str:
     """Read a file's hash from its page."""
-    page.get_by_role("link", name=f"Details of {name}", exact=True).click()
+    choose_action(page, name, "Details")
     found = re.search(r"[0-9a-f]{64}", page.locator("dl.facts code").inner_text())
     assert found
     return found[0]

@@ -16,7 +16,7 @@ WITH RECURSIVE below (id, path) AS (
   SELECT id, name FROM entry WHERE name = ? AND NOT is_file AND trash_id IS NULL
   UNION ALL
   SELECT entry.id, rtrim(below.path, '/') || '/' || entry.name || iif(is_file, '', '/')
-  FROM entry JOIN below ON entry.parent_id = below.id
+  FROM entry JOIN below ON entry.parent_id = below.id AND entry.trash_id IS NULL
 )
 SELECT below.path, entry.is_file, entry.size, entry.sha256, entry.storage_key
 FROM below JOIN entry USING (id)

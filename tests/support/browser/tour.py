@@ -65,8 +65,11 @@ def _open(page: Page, *steps: str) -> Page:
     for step in steps:
         if step.startswith("http"):
             page.goto(step)
+        elif step.startswith("Actions for "):
+            page.get_by_role("button", name=step, exact=True).click()
         else:
-            page.get_by_role("link", name=step, exact=True).first.click()
+            link = page.get_by_role("link", name=step, exact=True)
+            link.or_(page.get_by_role("menuitem", name=step)).first.click()
     page.wait_for_load_state("networkidle")
     return page
 
@@ -90,6 +93,12 @@ def _files(portal: Portal, page: Page, _: Links) -> Iterator[Stop]:
     page.get_by_label("Select Letter.pdf").check()
     page.get_by_label("Select Sunrise.png").check()
     yield Stop("files-chosen", page)
+    page.keyboard.press("?")
+    yield Stop("keys", page)
+    page.keyboard.press("Escape")
+    yield Stop("row-menu", _open(page, portal.url, "Actions for Letter.pdf"))
+    page.get_by_role("menuitem", name="Rename").click()
+    yield Stop("renaming", page)
     yield Stop("folder", _open(page, portal.url, "Projects"))
     _open(page, portal.url)
     picture, text = (seen_on(page, name) for name in ("Sunrise.png", "Welcome.txt"))
@@ -103,7 +112,7 @@ def _files(portal: Portal, page: Page, _: Links) -> Iterator[Stop]:
     page.context.add_cookies([{"name": "view", "value": "grid", "url": portal.url}])
     yield Stop("files-grid", _open(page, portal.url))
     page.context.clear_cookies(name="view")
-    yield Stop("move", _open(page, portal.url, "Details of Letter.pdf", "Move"))
+    yield Stop("move", _open(page, portal.url, "Actions for Letter.pdf", "Move…"))
     yield Stop("search", _open(page, f"{portal.url}/search?q=e"))
     yield Stop("search-in-vain", _open(page, f"{portal.url}/search?q=nowhere"))
     _open(page, portal.url)
@@ -144,9 +153,11 @@ BEGIN = """async () => {
 
 
 def _details(portal: Portal, page: Page, _: Links) -> Iterator[Stop]:
-    yield Stop("details", _open(page, portal.url, "Details of Sunrise.png"))
-    yield Stop("details-of-text", _open(page, portal.url, "Details of Welcome.txt"))
-    yield Stop("details-of-sound", _open(page, portal.url, "Music", "Details of Chime.wav"))
+    yield Stop("details", _open(page, portal.url, "Actions for Sunrise.png", "Details"))
+    yield Stop("details-of-text", _open(page, portal.url, "Actions for Welcome.txt", "Details"))
+    yield Stop(
+        "details-of-sound", _open(page, portal.url, "Music", "Actions for Chime.wav", "Details")
+    )
     yield Stop("details-of-folder", _open(page, portal.url, "Projects", "Folder details"))
 
 
@@ -156,12 +167,12 @@ def _links(portal: Portal, page: Page, links: Links) -> Iterator[Stop]:
         links[name] = page.get_by_label("Link", exact=True).input_value()
         return Stop(f"{name}-made", page)
 
-    yield Stop("share", _open(page, portal.url, "Details of Welcome.txt", "Share"))
+    yield Stop("share", _open(page, portal.url, "Actions for Welcome.txt", "Share…"))
     page.get_by_label("Note").fill("As promised")
     yield made("shared-file")
     _open(page, portal.url, "Projects", "Folder details", "Share")
     yield made("shared-folder")
-    _open(page, portal.url, "Details of Letter.pdf", "Share")
+    _open(page, portal.url, "Actions for Letter.pdf", "Share…")
     page.get_by_label("Password").fill("between us two")
     yield made("shared-with-password")
     yield Stop("ask", _open(page, portal.url, "Projects", "Folder details", "Request files"))

@@ -93,6 +93,7 @@ EXPECTED: dict[tuple[str, str], Answers] = {
     ("GET", "/entries/<public_id>/folder"): Answers(SIGN_IN, REDIRECT, 404, 404),
     ("POST", "/entries/<public_id>/rename"): Answers(SIGN_IN, REDIRECT, 404, 404),
     ("GET", "/search"): Answers(SIGN_IN, 200, 200, 200),
+    ("POST", "/view"): Answers(SIGN_IN, REDIRECT, REDIRECT, REDIRECT),
     ("POST", "/selection/trash"): Answers(SIGN_IN, REDIRECT, 404, 404),
     ("POST", "/selection/move"): Answers(SIGN_IN, REDIRECT, 404, 404),
     ("POST", "/selection/zip"): Answers(SIGN_IN, 200, 404, 404),

@@ -1,0 +1,119 @@
+/**
+ * Forms that are sent without leaving the page: the server answers with the page as it is then, of
+ * which the list is shown, and what it says.
+ */
+
+import { replaceParts, signedIn } from "./parts.js";
+import { rowOf, rows } from "./row.js";
+
+const CHANGING = ["entries", "whole", "storage-used"];
+const UNREACHABLE = "The portal cannot be reached. Check the connection, and try again.";
+
+/** The address of this page, without what it has selected at its beginning. */
+function here() {
+  const address = new URL(location.href);
+  address.searchParams.delete("select");
+  return address.pathname + address.search;
+}
+
+/**
+ * Send a form to an address that goes on to this page.
+ * @param {string} action
+ * @param {string[][]} fields without its token
+ * @returns {Promise<string>} what went wrong, or ""
+ */
+export async function post(action, fields) {
+  const token = document.getElementById("tray").dataset.token;
+  const all = [["csrf_token", token], ...fields, ["next", here()]];
+  const response = await fetch(action, { method: "POST", body: new URLSearchParams(all) }).catch(
+    () => null,
+  );
+  if (!response) return UNREACHABLE;
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  if (!response.ok || signedIn(page) !== signedIn(document)) {
+    sendPlainly(action, all); // the page says what is wrong, or asks to sign in
+    return "";
+  }
+  const error = page.querySelector("main > .note.error");
+  if (error) return error.textContent.trim();
+  const at = placeOfFocus();
+  replaceParts(CHANGING, page);
+  restoreFocus(at);
+  tell(page);
+  return "";
+}
+
+/** Do as {@link post}, and say what went wrong where other messages are. */
+export async function postAndTell(action, fields) {
+  const problem = await post(action, fields);
+  if (problem) tellProblem(problem);
+}
+
+function sendPlainly(action, fields) {
+  const form = Object.assign(document.createElement("form"), { method: "post", action });
+  for (const [name, value] of fields) {
+    form.append(Object.assign(document.createElement("input"), { type: "hidden", name, value }));
+  }
+  document.body.append(form);
+  form.submit();
+}
+
+/** Where the focus is, in case that its row goes. */
+function placeOfFocus() {
+  const row = rowOf(document.activeElement);
+  return row && { index: rows().indexOf(row), kind: kindOf(document.activeElement) };
+}
+
+/** What an element is in its row. */
+export const kindOf = (element) =>
+  ["[name=entry]", ".actions", ".action [data-share]", "button"].find((one) => element.matches(one)) ??
+  "th > a";
+
+function restoreFocus(at) {
+  const left = rows();
+  if (!at || rowOf(document.activeElement)) return;
+  const row = left[Math.min(at.index, left.length - 1)];
+  (row?.querySelector(at.kind) ?? document.getElementById("main")).focus({ preventScroll: true });
+}
+
+/** The place of messages: above the page, as what they are of may be far from its beginning. */
+function toast() {
+  document.querySelector(".toast")?.remove();
+  for (const old of document.querySelectorAll("main > .note, main > #undo")) old.remove();
+  const made = Object.assign(document.createElement("div"), { className: "toast row" });
+  const close = Object.assign(document.createElement("button"), {
+    className: "quiet close",
+    type: "button",
+    textContent: "×",
+    ariaLabel: "Close the message",
+  });
+  close.addEventListener("click", () => made.remove());
+  made.append(close);
+  document.body.append(made);
+  return made;
+}
+
+function tell(page) {
+  const said = page.querySelectorAll("main > .note, main > #undo");
+  if (!said.length) return;
+  toast().prepend(...said);
+  announce(said[0].firstChild.textContent.trim());
+}
+
+function tellProblem(text) {
+  toast().prepend(
+    Object.assign(document.createElement("p"), { className: "note error", textContent: text }),
+  );
+  announce(text, true);
+}
+
+function announce(text, urgent = false) {
+  document.getElementById(urgent ? "tray-alert" : "tray-status").textContent = text;
+}
+
+// What undoes it, is sent likewise.
+document.addEventListener("submit", (event) => {
+  if (!event.target.matches(".toast form")) return;
+  event.preventDefault();
+  postAndTell(event.target.action, [...new FormData(event.target)].filter(([name]) => name !== "csrf_token"));
+});

@@ -1,0 +1,38 @@
+/** What can be done with rows. */
+
+import { postAndTell } from "./in_place.js";
+import { boxOf, idOf, linkOf, rows, selectedRows } from "./row.js";
+
+const settings = () => document.getElementById("row-menu").dataset;
+const entries = (some) => some.map((row) => ["entry", idOf(row)]);
+
+export const trash = (some) => postAndTell(settings().trash, entries(some));
+
+/** Move rows into a folder, by its name in URLs. */
+export const moveTo = (some, folder) =>
+  postAndTell(settings().move, [["folder", folder], ...entries(some)]);
+
+/** Return where a row is renamed. */
+export const renameAddress = (row) => settings().rename.replace("ENTRY", idOf(row));
+
+/** The rows that an action on one is for: all that are selected, if it is one of them. */
+export function together(row) {
+  const selected = selectedRows();
+  return !row || selected.includes(row) ? selected : [row];
+}
+
+/** Go to where rows can be moved to. */
+export function chooseTarget(some) {
+  const menu = document.getElementById("row-menu").content.querySelector("[data-does=move]");
+  const address = new URL(menu.href, location.href);
+  address.searchParams.delete("entry");
+  for (const row of some) address.searchParams.append("entry", idOf(row));
+  location.assign(address);
+}
+
+export function selectAll(isSelected = true) {
+  for (const row of rows()) boxOf(row).checked = isSelected;
+  document.dispatchEvent(new Event("change"));
+}
+
+export const open = (row) => linkOf(row).click();
