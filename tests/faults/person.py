@@ -19,7 +19,7 @@ from .journal import Change, File, MaybeState, Piecemeal, State, content_of
 _NUMBER = re.compile(r"([a-z]+-\d{6})\b")
 _FORM = "application/x-www-form-urlencoded"
 _BOUNDARY = "boundary-of-a-person"
-_LISTED = re.compile(r'href="/files/([^"/]+)"[^>]*><bdi>([^<]*)</bdi>')
+_LISTED = re.compile(r'href="/files/([^"/]+)"[^>]*><bdi[^>]*>([^<]*)</bdi>')
 _TRASHED = re.compile(
     r'class="name"><bdi>([^<]*)</bdi>.*?<bdi>([^<]*)</bdi>.*?action="/trash/([^"/]+)/restore"',
     re.DOTALL,
@@ -238,7 +238,7 @@ class Person:
 
     def _pages(self, path: str, pattern: re.Pattern[str]) -> Iterator[Any]:
         while path:
-            page = self.page(path)
+            page = re.sub("</?span>", "", self.page(path))  # of names that have two parts
             yield from pattern.findall(page)
             following = re.search(r'rel="next" href="([^"]+)"', page)
             path = html.unescape(following[1]) if following else ""

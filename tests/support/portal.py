@@ -138,11 +138,21 @@ def folders(client: FlaskClient, page: str = "/") -> dict[str, str]:
     return _listed(table, "folders")
 
 
+def listed_names(page: str) -> list[str]:
+    """Read the names in a list, or in what a search found, in their order."""
+    return [_whole(name) for name in re.findall(r"<bdi[^>]*>(.+?)</bdi></a></th>", page)]
+
+
+def _whole(name: str) -> str:
+    """Return a name that may have two parts, for browsers to shorten."""
+    return re.sub("</?span>", "", name)
+
+
 def _listed(page: str, kind: str) -> dict[str, str]:
     found = re.findall(
         rf'<a href="(/{kind}/[^"/]+)(?:/view[^"]*)?"[^>]*><bdi[^>]*>(.*?)</bdi></a>', page
     )
-    return {re.sub("</?span>", "", name): link for link, name in found}
+    return {_whole(name): link for link, name in found}
 
 
 def public_id(link: str) -> str:

@@ -20,7 +20,7 @@ from portal.core.models import Account, Entry, Folder, new_token
 from portal.files import listing
 from portal.files.listing import Listed, Order, Page
 from portal.web.places import SHORT
-from tests.support.portal import make_folder, public_id, upload
+from tests.support.portal import listed_names, make_folder, public_id, upload
 
 ORDERS = [Order(by, descending) for by in listing.SORTS for descending in (False, True)]
 
@@ -257,7 +257,7 @@ def test_storage_is_told_on_every_page(app: Flask, alice: FlaskClient) -> None:
 
 
 def _rows(page: str) -> list[str]:
-    return re.findall(r"<bdi>([^<]+)</bdi></a></th>", page)
+    return listed_names(page)
 
 
 def _link(page: str, rel: str) -> str:

@@ -24,6 +24,7 @@ from tests.support.portal import (
     folder_id,
     folders,
     links,
+    listed_names,
     make_folder,
     post_folder,
     public_id,
@@ -70,8 +71,7 @@ def test_way_to_a_folder_is_shown(alice: FlaskClient) -> None:
 def test_folders_come_first_in_the_list(alice: FlaskClient) -> None:
     upload(alice, "a.txt")
     make_folder(alice, "z")
-    rows = re.findall(r"<bdi>([^<]+)</bdi></a></th>", alice.get("/").text)
-    assert rows == ["z", "a.txt"]
+    assert listed_names(alice.get("/").text) == ["z", "a.txt"]
 
 
 @pytest.mark.parametrize(
@@ -293,8 +293,7 @@ def test_form_leads_back_to_this_site_alone(target: str, alice: FlaskClient) -> 
 
 def found(client: FlaskClient, words: str) -> list[str]:
     page = client.get("/search", query_string={"q": words}).text
-    found = re.findall(r"<bdi[^>]*>(.+?)</bdi></a></th>", page)
-    return [re.sub("</?span>", "", name) for name in found]
+    return listed_names(page)
 
 
 @pytest.fixture
@@ -431,3 +430,62 @@ def test_page_after_a_selection_of_all_selects_nothing(alice: FlaskClient) -> No
     found = re.search(r'name="next" value="([^"]*)"', page)
     assert found
     assert found[1] == "/?sort=size"
+
+
+def test_rename_in_a_row_refuses_a_name_that_is_taken(alice: FlaskClient) -> None:
+    page = make_folder(alice, "Rows")
+    for name in ("a.txt", "b.txt"):
+        upload(alice, name, page=page)
+    form = {"csrf_token": token(alice), "exactly": "y", "next": page}
+    address = f"/entries/{public_id(links(alice, page)['b.txt'])}/rename"
+    for wrong in ("A.TXT", "a/b", "", "x" * 256):
+        assert alice.post(address, data=form | {"name": wrong}).location == page
+        assert 'class="note error"' in alice.get(page).text
+        assert set(links(alice, page)) == {"a.txt", "b.txt"}
+    alice.post(address, data=form | {"name": "B.txt"})  # its own, in another case
+    assert set(links(alice, page)) == {"a.txt", "B.txt"}
+    elsewhere = {**form, "name": "c.txt", "next": "https://example.org/"}
+    assert alice.post(address, data=elsewhere).location == address.removesuffix("/rename")
+    assert set(links(alice, page)) == {"a.txt", "c.txt"}
+
+
+def undo(client: FlaskClient, page: str) -> TestResponse:
+    """Press the button beside the message on a page."""
+    form = page.partition('<form id="undo"')[2].partition("</form>")[0]
+    address = re.search(r'action="([^"]+)"', form)
+    assert address
+    fields = re.findall(r'name="([^"]+)" value="([^"]+)"', form)
+    sent = {name: [value for one, value in fields if one == name] for name, _ in fields}
+    return client.post(address[1], data=sent)
+
+
+def test_move_is_undone(alice: FlaskClient) -> None:
+    source, target = make_folder(alice, "From"), make_folder(alice, "To")
+    for number in range(17):
+        upload(alice, f"{number}.txt", page=source)
+    form = {"csrf_token": token(alice), "folder": public_id(target), "next": source}
+
+    def moved(*names: str) -> str:
+        entry = [public_id(links(alice, source)[name]) for name in names]
+        return alice.post("/move", data={**form, "entry": entry}).location
+
+    assert moved("0.txt", "1.txt") == source  # where it was asked for
+    shown = alice.get(source).text
+    assert set(links(alice, target)) == {"0.txt", "1.txt"}
+    assert undo(alice, shown).location == source
+    assert len(links(alice, source)) == 17
+    assert links(alice, target) == {}
+    moved(*links(alice, source))
+    assert len(links(alice, target)) == 17
+    assert 'id="undo"' not in alice.get(source).text  # more than the cookie takes
+
+
+def test_undone_deletion_returns_to_the_page_that_asks(alice: FlaskClient) -> None:
+    page = make_folder(alice, "Here")
+    upload(alice, "a.txt", page=page)
+    choose(alice, "trash", links(alice, page)["a.txt"], next=page)
+    text = alice.get(page).text
+    sent = dict(re.findall(r'name="(csrf_token|moment)" value="([^"]+)"', text))
+    sent["next"] = f"{page}?sort=size"
+    assert alice.post("/trash/undo", data=sent).location == sent["next"]
+    assert set(links(alice, page)) == {"a.txt"}
