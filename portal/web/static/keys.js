@@ -2,24 +2,23 @@
 
 import { kindOf } from "./in_place.js";
 import { rename } from "./rename.js";
-import { boxOf, linkOf, rowOf, rows, selectedRows, shareOf, actionsOf, toggle } from "./row.js";
-import { chooseTarget, open, selectAll, together, trash } from "./row_actions.js";
+import { actionsOf, boxOf, linkOf, rowOf, rows, selectedRows, shareOf, toggle } from "./row.js";
+import { chooseTarget, open, selectAll, trash } from "./row_actions.js";
 
 const FIELDS = "input:not([type=checkbox]), textarea, select, [contenteditable]";
 const LETTERS = "letters";
 
 const current = () => rowOf(document.activeElement);
 
-/** The row that an action for a single one is for. */
-function single() {
-  const some = together(current());
-  return some.length === 1 ? some[0] : null;
-}
-
-/** Many: those that are selected, or else the one with the focus. */
+/** The rows that a key is for: those that are selected, or else the one with the focus. */
 function many() {
   const selected = selectedRows();
   return selected.length ? selected : [current()].filter(Boolean);
+}
+
+function single() {
+  const some = many();
+  return some.length === 1 ? some[0] : null;
 }
 
 /** How many rows lie beside one another: several in a grid. */

@@ -61,6 +61,7 @@ async function show(event) {
     else if (fresh) document.body.append(fresh); // nobody was signed in on the page before
   }
   document.title = page.title;
+  document.querySelector("main [autofocus]")?.focus();
   document.dispatchEvent(new Event("portal:page"));
 }
 

@@ -15,6 +15,7 @@ export function rename(row) {
     form.remove();
     link.hidden = false;
     link.focus({ preventScroll: true });
+    document.dispatchEvent(new Event("portal:renamed"));
   };
   form.addEventListener("close", close);
   form.addEventListener("submit", async (event) => {

@@ -15,10 +15,10 @@ export const moveTo = (some, folder) =>
 /** Return where a row is renamed. */
 export const renameAddress = (row) => settings().rename.replace("ENTRY", idOf(row));
 
-/** The rows that an action on one is for: all that are selected, if it is one of them. */
+/** What is dragged with a row: all that are selected, if it is one of them. */
 export function together(row) {
   const selected = selectedRows();
-  return !row || selected.includes(row) ? selected : [row];
+  return selected.includes(row) ? selected : [row];
 }
 
 /** Go to where rows can be moved to. */

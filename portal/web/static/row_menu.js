@@ -75,6 +75,7 @@ const ACTIONS = { open: () => open(row), rename: () => rename(row), trash: () =>
 
 function choose(event, item) {
   const does = ACTIONS[item.dataset.does];
+  row = rows().find((one) => idOf(one) === idOf(row)) ?? row; // of a list that is renewed by now
   const isPlain = !event.ctrlKey && !event.metaKey && !event.shiftKey;
   if (does && isPlain) event.preventDefault();
   document.getElementById("menu").hidePopover();

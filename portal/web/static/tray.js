@@ -148,6 +148,11 @@ async function refreshOnce() {
   const shown = location.href;
   const address = uploadForm() ? shown : tray.dataset.storage;
   if (!address) return;
+  // Nobody loses what they type: the list follows when they are done.
+  if (document.getElementById("rename")) {
+    document.addEventListener("portal:renamed", refresh, { once: true });
+    return;
+  }
   const response = await fetch(address);
   if (!response.ok || response.redirected || location.href !== shown) return;
   const page = new DOMParser().parseFromString(await response.text(), "text/html");

@@ -121,7 +121,7 @@ def wait_until_uploaded(page: Page, name: str) -> None:
 def choose_action(page: Page, name: str, action: str) -> None:
     """Choose an action in the menu of a file's or folder's row."""
     page.get_by_role("button", name=f"Actions for {name}", exact=True).click()
-    page.get_by_role("menuitem", name=action).click()
+    page.get_by_role("menuitem", name=action, exact=True).click()
 
 
 def sha256_of(page: Page, name: str) -> str:

@@ -69,7 +69,7 @@ def _open(page: Page, *steps: str) -> Page:
             page.get_by_role("button", name=step, exact=True).click()
         else:
             link = page.get_by_role("link", name=step, exact=True)
-            link.or_(page.get_by_role("menuitem", name=step)).first.click()
+            link.or_(page.get_by_role("menuitem", name=step, exact=True)).first.click()
     page.wait_for_load_state("networkidle")
     return page
 
