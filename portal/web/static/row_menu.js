@@ -23,6 +23,7 @@ function nameButtons() {
     const name = nameOf(one);
     share.ariaLabel = `Share ${name}`;
     actions.ariaLabel = `Actions for ${name}`;
+    actions.replaceChildren(); // the words of a link to the details
     actions.role = "button";
     actions.ariaHasPopup = "menu";
     actions.ariaExpanded = "false";
