@@ -309,7 +309,6 @@ PASTE = """([kind, name]) => {
 
 def test_phone_shows_files_at_once_and_takes_what_is_pasted(portal: Portal) -> None:
     page = portal.sign_in(viewport=PHONE, has_touch=True)
-    page.get_by_role("button", name="More").click()
     fill(page, "On a phone", "a.txt")
     assert page.locator("#entries tbody tr").first.bounding_box()["y"] <= 300  # type: ignore[index]
     tray = page.locator("#tray")

@@ -76,6 +76,9 @@ def sign_in(page: Page, url: str, name: str, password: str) -> None:
 
 def make_folder(page: Page, name: str) -> None:
     """Create a folder of a test's own, and open it."""
+    more = page.get_by_role("button", name="More actions for this folder")
+    if more.is_visible():  # on a phone
+        more.click()
     page.get_by_text("New folder", exact=True).click()
     page.get_by_label("Name of the new folder").fill(name)
     page.get_by_role("button", name="Create folder").click()
