@@ -28,7 +28,7 @@ from portal.core.database import (
     db,
     upsert,
 )
-from portal.core.models import Activity, Entry, LogPosition, Receipt, now
+from portal.core.models import Activity, Entry, LogPosition, Receipt, Via, now
 from portal.core.references import reference, shows_names
 from portal.core.text import counted, search_key
 from portal.identity.current_user import signed_in_account
@@ -115,6 +115,7 @@ class RecordedHandoff(Handoff):
     detail: str = ""
     actor: str | None = None
     linked: str | None = None
+    via: Via | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +125,7 @@ class Note:
     detail: str = ""
     actor: str | None = None
     linked: str | None = None
+    via: Via | None = None
     address: str | None = None
 
 
@@ -145,6 +147,7 @@ def record(
     actor: str | None = None,
     handoff: str | None = None,
     linked: str | None = None,
+    via: Via | None = None,
     address: str | None = None,
 ) -> None:
     """Record and log what was done, in one row for each file or folder; without any, in one row.
@@ -157,10 +160,11 @@ def record(
     :param actor: who did it. None: who is signed in.
     :param handoff: the id of a download's hand-off.
     :param linked: the public id of what a visitor's link leads to.
+    :param via: the link that it was done by, or with.
     :param address: where from. None: where this request is from; empty: the portal did it unasked.
     :raises NotRecordedError: for a download that cannot be recorded.
     """
-    note = Note(detail=detail, actor=actor, linked=linked, address=address)
+    note = Note(detail=detail, actor=actor, linked=linked, via=via, address=address)
     rows = _rows(action, entries, note, owner_id, handoff)
     _log(rows, _sizes(entries))
     _insert(rows)
@@ -205,6 +209,8 @@ def _rows(
         "detail": note.detail[:255],
         "handoff": handoff,
         "linked_entry": note.linked,
+        "link": note.via and note.via.link,
+        "link_name": note.via.name if note.via else "",
     }
     if not entries:
         return [row]
@@ -363,6 +369,7 @@ def _record_delivery(_app: Flask, delivery: Delivery, **_more: object) -> None:
         actor=handoff.actor,
         handoff=delivery.id,
         linked=handoff.linked,
+        via=handoff.via,
     )
 
 

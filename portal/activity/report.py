@@ -26,6 +26,13 @@ _MOST_COUNTED = 1000
 _PATIENCE = 250
 """Milliseconds for what another process brings into the record, which takes some of them."""
 _COUNTED = ("download", "resume")
+_OWNERS = frozenset(
+    {
+        *("share", "change share", "revoke share"),
+        *("request files", "change request", "revoke request"),
+    }
+)
+"""What is done with a link, and not by it."""
 _CONFIRMED_WITHIN = timedelta(hours=1)
 _PENDING = "still being confirmed"
 PAGE = 100
@@ -62,6 +69,19 @@ class Line(NamedTuple):
     def detail(self) -> str:
         """More in a few words: of a file, earlier names, folders and notes may be among them."""
         return self.activity.detail if self.has_names or not self.activity.entry else ""
+
+    @property
+    def via(self) -> str:
+        """What its owner called the link that it was done by; empty for one without a name."""
+        is_by_link = self.has_names and self.activity.action not in _OWNERS
+        return self.activity.link_name if is_by_link else ""
+
+    @property
+    def by(self) -> str:
+        """Who did it, in words; empty for whom the address tells."""
+        if not self.via:
+            return self.activity.actor
+        return f"{self.activity.actor or 'Visitor'} via “{self.via}”"
 
     @property
     def outcome(self) -> str:
@@ -214,6 +234,7 @@ def matching(
     by: str = "",
     action: str = "",
     name: str = "",
+    link: str = "",
     since: datetime | None = None,
     until: datetime | None = None,
     has_names: bool,
@@ -224,10 +245,12 @@ def matching(
     :param by: a key of :data:`BY`.
     :param actor: a name, and ``name`` a part of the file's: without regard to case and accents.
     :param name: a part of the file's name, or its reference.
+    :param link: the public id of the link that it was done by, or with.
     :param has_names: as for :class:`Line`: without names, none is compared either.
     """
     who = text.search_key(actor)
     equal = {Activity.owner_id: owner_id, Activity.actor_key: who, Activity.action: action}
+    equal[Activity.link] = link
     rows = _lines().where(*(key == value for key, value in equal.items() if value or value == 0))
     if name:
         part = text.search_key(name)
@@ -246,9 +269,9 @@ def page(
     bring_in(wait=False, patience=_PATIENCE)
     place = None if before is None else (before,)
     found = newest_first(rows, (Activity.id,), place, PAGE)
-    return found.fitting(lambda row: f"{row[0].name}{row[0].detail}{row[0].actor}").map(
-        lambda row: Line(row[0], row[1], has_names)
-    )
+    return found.fitting(
+        lambda row: f"{row[0].name}{row[0].detail}{row[0].actor}{row[0].link_name}"
+    ).map(lambda row: Line(row[0], row[1], has_names))
 
 
 def as_csv(rows: Select[Activity, Receipt], zone: tzinfo, *, has_names: bool) -> Iterator[str]:
@@ -268,7 +291,7 @@ def as_csv(rows: Select[Activity, Receipt], zone: tzinfo, *, has_names: bool) ->
             activity, receipt = line.activity, line.receipt
             yield _csv_row(
                 activity.at.astimezone(zone).isoformat(timespec="seconds"),
-                *(activity.action, activity.actor, activity.address, line.name, line.detail),
+                *(activity.action, line.by, activity.address, line.name, line.detail),
                 line.outcome,
                 str(receipt.sent) if receipt else "",
             )

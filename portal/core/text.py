@@ -8,6 +8,8 @@ import unicodedata
 
 LONGEST_NOTE = 255
 """In characters."""
+LONGEST_LINK_NAME = 80
+"""In characters."""
 
 # Invisible by themselves: fillers, a blank pattern, and what Unicode lets programs ignore.
 BLANKS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
@@ -92,10 +94,10 @@ def _with_length(number: re.Match[str]) -> str:
     return f"0{chr(ord('0') + len(digits))}{digits}"
 
 
-def one_line(text: str) -> str:
-    """Return the printable characters on one line, cut to the length of a note."""
+def one_line(text: str, longest: int = LONGEST_NOTE) -> str:
+    """Return the printable characters on one line, cut to so many."""
     words = " ".join(text.split())
-    return "".join(one for one in words if one.isprintable())[:LONGEST_NOTE]
+    return "".join(one for one in words if one.isprintable())[:longest]
 
 
 def counted(number: int, noun: str, most: int | None = None) -> str:

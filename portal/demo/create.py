@@ -112,14 +112,14 @@ def _share(letter: StoredFile, pictures: Folder) -> None:
     """Create links, and a download that ended well."""
     soon = now() + timedelta(days=14)
     share, _ = links.create(
-        Share, letter, note="For the printers", expires_at=soon, download_limit=3
+        Share, letter, name="For the printers", expires_at=soon, download_limit=3
     )
     limits.count_download(share)
     handoff = secrets.token_urlsafe(12)
     via = links.via(share)
-    record("download", letter, actor="", address=_ADDRESS, detail=via, handoff=handoff)
+    record("download", letter, actor="", address=_ADDRESS, handoff=handoff, via=via)
     receipts.store([LogLine(handoff, now(), "GET", 200, letter.size, None, "completed")])
-    links.create(FileRequest, pictures, note="Your photos, please", expires_at=soon)
+    links.create(FileRequest, pictures, name="Family", note="Your photos, please", expires_at=soon)
 
 
 def _passwords_file() -> Path:

@@ -67,8 +67,8 @@ def _granted() -> Select[*tuple[Any, ...]]:
     around = tree.around(_WANTED)
     shared = aliased(Entry)
     return (
-        select(Share.public_id, Share.token_hash, Share.password_hash, Share.note)
-        .add_columns(shared.public_id, *_COLUMNS)
+        select(Share.public_id, Share.token_hash, Share.password_hash)
+        .add_columns(Share.name, Share.note, shared.public_id, *_COLUMNS)
         .join_from(Share, ShareDownload)
         .join(Account, Account.id == Share.owner_id)
         .join(shared, shared.id == Share.entry_id)
@@ -92,7 +92,7 @@ def find_granted(share: str, public_id: str, visitor: str) -> tuple[Visited, str
     """
     wanted = {"share": share, "public_id": public_id, "now": now()}
     row = _GRANTED.one_or_none(wanted | limits.to(visitor))
-    return (Visited(*row[:4]), row[4], _found(row[5:])) if row else None
+    return (Visited(*row[:5]), row[5], _found(row[6:])) if row else None
 
 
 def _found(row: Sequence[Any]) -> Found:

@@ -31,6 +31,9 @@ _SAME_LETTER = str.maketrans("@{[<|!$+", "4(((1157")
 _BETWEEN = re.compile(r"[\W_]+")
 """What stands between the parts of a name, or around it."""
 
+# Without characters that are easily confused: 0 and o, 1, i and l.
+_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
+
 hasher = PasswordHasher()
 _turn = threading.Lock()
 """A hash takes 64 MiB, and all processors: one is computed at a time, and the others wait."""
@@ -57,6 +60,11 @@ def check_new(password: str, name: str) -> None:
             "This password is too easy to guess: it is common, or contains the name. Choose another"
             " one."
         )
+
+
+def generate() -> str:
+    """Return a password that is easy to read out and to type, of 79 bits."""
+    return "-".join("".join(secrets.choice(_ALPHABET) for _ in range(4)) for _ in range(4))
 
 
 def _guesses(password: str, name: str) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 import io
-import secrets
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -19,15 +18,13 @@ from portal.core.database import change, commit_change, db, lock
 from portal.core.models import Account, RecoveryCode, hash_token, now
 from portal.core.text import fold
 
-from . import sessions
+from . import passwords, sessions
 
 RECOVERY_CODES = 10
 _STEP = 30
 """Seconds for which a code is shown."""
 _DRIFT = 1
 """Steps by which a device's clock may be off, either way."""
-# Without characters that are easily confused: 0 and o, 1, i and l.
-_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 
 
 def begin(account: Account) -> None:
@@ -78,7 +75,7 @@ def recovery_codes_left(account_id: int) -> int:
 
 def renew_recovery_codes(account: Account) -> Sequence[str]:
     """Replace the recovery codes, and return the new ones, which nobody can read again."""
-    codes = [_new_code() for _ in range(RECOVERY_CODES)]
+    codes = [passwords.generate() for _ in range(RECOVERY_CODES)]
     lock(Account, Account.id == account.id)  # of two at once, the second one replaces the first
     _delete_recovery_codes(account)
     db.session.add_all(RecoveryCode(account_id=account.id, code_hash=_hash(code)) for code in codes)
@@ -141,10 +138,6 @@ def _forget(account: Account) -> None:
 
 def _delete_recovery_codes(account: Account) -> None:
     change(delete(RecoveryCode).where(RecoveryCode.account_id == account.id))
-
-
-def _new_code() -> str:
-    return "-".join("".join(secrets.choice(_ALPHABET) for _ in range(4)) for _ in range(4))
 
 
 def _hash(code: str) -> str:

@@ -14,7 +14,16 @@ from itsdangerous import BadSignature, Signer
 from sqlalchemy import ColumnElement, Select, select
 
 from portal.core.database import db
-from portal.core.models import Account, Entry, FileRequest, Share, hash_token, new_token, now
+from portal.core.models import (
+    Account,
+    Entry,
+    FileRequest,
+    Share,
+    Via,
+    hash_token,
+    new_token,
+    now,
+)
 from portal.core.paging import Page, newest_first
 from portal.identity import passwords
 
@@ -23,11 +32,13 @@ from .visitor import Visited
 PAGE = 100
 """Links of a page."""
 L = TypeVar("L", bound=Share | FileRequest)
+_TARGETS: dict[type, str] = {Share: "entry_id", FileRequest: "folder_id"}
 
 
 class Terms(TypedDict, total=False):
-    """The terms of a link. All but the first two belong to one kind."""
+    """The terms of a link. All but the first three belong to one kind."""
 
+    name: str  # its owner sees it
     note: str  # visitors see it
     expires_at: datetime | None  # None: never
     download_limit: int | None  # of a share; None: unlimited
@@ -43,10 +54,7 @@ def create(kind: type[L], entry: Entry, **terms: Unpack[Terms]) -> tuple[L, str]
     """
     token = _signer(kind).sign(new_token()).decode()
     link = kind(token_hash=hash_token(token), owner_id=entry.owner_id)
-    if isinstance(link, Share):
-        link.entry_id = entry.id
-    else:
-        link.folder_id = entry.id
+    setattr(link, _TARGETS[kind], entry.id)
     db.session.add(link)
     change(link, **terms)
     return link, token
@@ -84,8 +92,15 @@ def target(link: Share | FileRequest) -> Entry:
     return link.entry if isinstance(link, Share) else link.folder
 
 
-def via(link: Share | FileRequest | Visited) -> str:
-    """Return how a visitor came, for the record."""
+def via(link: Share | FileRequest | Visited) -> Via:
+    """Return what the record keeps of a link, when it is revoked or has another name, too."""
+    return Via(link.public_id, link.name)
+
+
+def hint(link: Share | FileRequest | Visited) -> str:
+    """Return how a visitor came, for the record of what is done by a link that has no name."""
+    if link.name:
+        return ""
     return f"via '{link.note}'" if link.note else "via a link"
 
 
@@ -94,7 +109,7 @@ def of_owner(kind: type[L], account: Account, before: int | None = None) -> Page
     mine = select(kind).where(kind.owner_id == account.id)
     place = None if before is None else (before,)
     links = newest_first(mine, (kind.id,), place, PAGE).map(lambda row: row[0])
-    return links.fitting(lambda link: f"{link.note}{target(link).name}")
+    return links.fitting(lambda link: f"{link.name}{link.note}{target(link).name}")
 
 
 def shares_of(entry: Entry) -> Sequence[Share]:
@@ -107,6 +122,13 @@ def requests_into(entry: Entry) -> Sequence[FileRequest]:
     if entry.is_file:
         return []
     return db.session.scalars(_newest_first(FileRequest, FileRequest.folder_id == entry.id)).all()
+
+
+def latest(kind: type[L], entry: Entry, most: int) -> Sequence[L]:
+    """Return an entry's latest links of one kind that are not revoked, newest first."""
+    leads_to: ColumnElement[bool] = getattr(kind, _TARGETS[kind]) == entry.id
+    mine = leads_to & kind.revoked_at.is_(None)
+    return db.session.scalars(_newest_first(kind, mine).limit(most)).all()
 
 
 def revoke(link: Share | FileRequest) -> None:

@@ -21,6 +21,7 @@ class Visited(NamedTuple):
     public_id: str
     token_hash: str
     password_hash: str | None
+    name: str
     note: str
 
 

@@ -192,7 +192,9 @@ def _dropped_if_over(key: str) -> Iterator[None]:
 
 def _note_of(upload: Upload) -> Note:
     link = upload.request
-    return Note(detail=links.via(link), linked=link.folder.public_id) if link else NOTHING_MORE
+    if not link:
+        return NOTHING_MORE
+    return Note(detail=links.hint(link), linked=link.folder.public_id, via=links.via(link))
 
 
 def _read(part: PartFile, stream: BinaryIO, checksum: Checksum | None, upload_id: int) -> None:

@@ -15,9 +15,11 @@ from portal.activity.record import Action
 from portal.core import references
 from portal.core.models import Activity, Receipt
 from portal.identity.current_user import current_account, login_required
+from portal.sharing.status import status_of
 from portal.web.admin import for_administrators
 
-from .forms import DayField, Query, focus_first_error, page_before, text
+from .forms import DayField, Query, focus_first_error, name_in_url, page_before, text
+from .loaders import find_mine
 from .marks import end_or_beginning
 from .zone import current_zone, end_of, start_of
 
@@ -33,6 +35,7 @@ class FilterQuery(Query):
     actor = text("Account", 64)
     since = DayField("From", [Optional()])
     until = DayField("To", [Optional()])
+    link = name_in_url("Link")
     before = page_before()
 
     def validate_until(self, field: Any) -> None:
@@ -44,6 +47,11 @@ class FilterQuery(Query):
     def given(self) -> dict[str, Any]:
         """The filters, without the page, as arguments of an address."""
         return {name: value for name, value in self.data.items() if value and name != "before"}
+
+    @property
+    def filters(self) -> dict[str, Any]:
+        """Those of them that the page asks for."""
+        return {name: value for name, value in self.given.items() if name != "link"}
 
     @property
     def is_refused(self) -> bool:
@@ -88,9 +96,12 @@ def _answer(owner_id: int | None, has_names: bool) -> ResponseReturnValue:
     focus_first_error(form)
     shown = report.page(wanted, form.before.data or None, has_names=has_names)
     before = shown.rows[-1].activity.id if shown.has_next else None
+    link = find_mine(form.link.data) if owner_id and form.link.data else None
     page = render_template(
         "activity.html",
         form=form,
+        link=link,
+        link_status=link and status_of(link).value,
         lines=shown.rows,
         changed=end_or_beginning(shown.is_end),
         here=here,

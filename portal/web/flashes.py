@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from flask import flash, get_flashed_messages
 
 from portal.activity.record import Action, Recorded, record
+from portal.core.models import Via
 
 _NAMED = 3
 
@@ -35,16 +36,17 @@ def done(
     detail: str = "",
     actor: str | None = None,
     linked: str | None = None,
+    via: Via | None = None,
     say: str | None = None,
     undo: str | None = None,
 ) -> None:
     """Record and log what was done, and say it on the next page.
 
-    :param things: as for :func:`portal.activity.record.record`, like the next four.
+    :param things: as for :func:`portal.activity.record.record`, like the next five.
     :param say: the message; None: the page shows the result anyway.
     :param undo: as for :func:`tell`.
     """
-    record(action, *things, owner_id=owner_id, detail=detail, actor=actor, linked=linked)
+    record(action, *things, owner_id=owner_id, detail=detail, actor=actor, linked=linked, via=via)
     if say:
         tell(say, undo=undo)
 

@@ -54,10 +54,19 @@ def entry_of(owner_id: int, public_id: str) -> Entry | None:
     return db.session.scalar(mine) if public_id else None
 
 
+def find_mine(public_id: str) -> Share | FileRequest | None:
+    """Find a link of either kind, for whoever created it."""
+    return _find_mine(Share, public_id) or _find_mine(FileRequest, public_id)
+
+
 def mine_or_404(kind: type[L], public_id: str) -> L:
     """Find a link, for whoever created it; to others it seems not to exist."""
+    return _find_mine(kind, public_id) or abort(404)
+
+
+def _find_mine(kind: type[L], public_id: str) -> L | None:
     mine = select(kind).where(kind.public_id == public_id, kind.owner_id == current_account().id)
-    return db.session.scalar(mine) or abort(404)
+    return db.session.scalar(mine)
 
 
 def selected_or_404(action: Action, public_ids: Collection[str]) -> Sequence[Entry]:

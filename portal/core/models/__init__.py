@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .account import Account, OneTimeLink, RecoveryCode, Role, SignIn
-from .activity import Activity, LogPosition, Receipt
+from .activity import Activity, LogPosition, Receipt, Via
 from .base import Base, hash_token, new_token, now
 from .entry import Entry, Folder, StoredFile
 from .fact import Fact
@@ -34,6 +34,7 @@ __all__ = [
     "Thumbnail",
     "Upload",
     "UploadPiece",
+    "Via",
     "hash_token",
     "new_token",
     "now",

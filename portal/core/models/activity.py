@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from . import values
-from .base import Base, Bytes, now
+from .base import Base, Bytes, LinkName, now
+
+
+class Via(NamedTuple):
+    """The link for people without an account that something was done by, or with.
+
+    :param link: its public id.
+    :param name: what its owner calls it at that moment; empty if nothing.
+    """
+
+    link: str
+    name: str
 
 
 class Activity(Base):
@@ -19,6 +31,7 @@ class Activity(Base):
         sa.Index("ix_activity_owner_id", "owner_id", "id"),
         sa.Index("ix_activity_entry", "entry", "id"),
         sa.Index("ix_activity_linked_entry", "linked_entry", "id"),
+        sa.Index("ix_activity_link", "link", "id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -40,6 +53,9 @@ class Activity(Base):
     handoff: Mapped[str | None] = mapped_column(sa.String(16), unique=True)
     # Of a visitor: the public id of what the link led to, in which the file was.
     linked_entry: Mapped[str | None] = mapped_column(sa.String(64))
+    # The link that it was done by, or with: its public id, and its name at that moment.
+    link: Mapped[str | None] = mapped_column(sa.String(64))
+    link_name: Mapped[LinkName]
 
 
 class Receipt(Base):

@@ -62,6 +62,8 @@ TokenHash = Annotated[str, mapped_column(values.Text(64, values.HASH), unique=Tr
 Name = Annotated[str, mapped_column(values.Text(255, values.FILE_NAME))]
 """The name of a file or folder."""
 Note = Annotated[str, mapped_column(sa.String(255), default="")]
+LinkName = Annotated[str, mapped_column(sa.String(80), default="", server_default=sa.text("''"))]
+"""What its owner calls a link; empty if nothing."""
 Bytes = Annotated[int, mapped_column(sa.BigInteger)]
 """What is stored, arrived or was sent."""
 Limit = Annotated[int, mapped_column(values.Limit)]

@@ -15,6 +15,7 @@ from .base import (
     Bytes,
     EntryId,
     Limit,
+    LinkName,
     Moment,
     Note,
     OwnerId,
@@ -33,6 +34,8 @@ class PublicLink:
     owner_id: Mapped[OwnerId]
     public_id: Mapped[PublicId]
     token_hash: Mapped[TokenHash]
+    # Visitors see the note, and not the name.
+    name: Mapped[LinkName]
     note: Mapped[Note]
     created_at: Mapped[Moment]
     # None: it does not expire.

@@ -14,7 +14,7 @@ from wtforms.validators import DataRequired  # type: ignore[import-untyped]
 from flask_delegate import FileRefused, Handoff, HandoffUnavailable, delegated, signed_url
 from portal.activity.record import RecordedHandoff
 from portal.core import paging
-from portal.core.models import Folder, StoredFile
+from portal.core.models import Folder, StoredFile, Via
 from portal.files import entries, listing, names, tree, unfinished
 from portal.files.downloads import Found, find_own
 from portal.files.listing import SORTS, Direction, Order
@@ -193,10 +193,12 @@ def preview(file: Found, public_id: str) -> Handoff:  # noqa: ARG001
     return _recorded(file, "view", **_shown_as(file))
 
 
-def as_download(file: Found, detail: str = "", linked: str | None = None) -> Handoff:
+def as_download(
+    file: Found, detail: str = "", linked: str | None = None, via: Via | None = None
+) -> Handoff:
     """Return the hand-off of a file to save, which is recorded.
 
-    :param detail: as for :func:`portal.activity.record.record`, like the next.
+    :param detail: as for :func:`portal.activity.record.record`, like the next two.
     """
     return _recorded(
         file,
@@ -207,6 +209,7 @@ def as_download(file: Found, detail: str = "", linked: str | None = None) -> Han
         csp="default-src 'none'; sandbox",
         detail=detail,
         linked=linked,
+        via=via,
     )
 
 

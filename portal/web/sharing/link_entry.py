@@ -112,8 +112,8 @@ def accept_terms(kind: type[Share] | type[FileRequest], public_id: str) -> Respo
             refuse(link)
         if not form.validate_on_submit():
             return _terms_page(link, form)
-        detail = f"{current_app.config['TERMS_URL']}, {links.via(link)}"
-        record("accept terms", links.target(link), detail=detail)
+        detail = ", ".join(filter(None, (current_app.config["TERMS_URL"], links.hint(link))))
+        record("accept terms", links.target(link), detail=detail, via=links.via(link))
         visitor.accept(link)
     return redirect(url_for(".show", public_id=public_id), 303)
 

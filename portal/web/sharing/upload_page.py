@@ -129,7 +129,7 @@ def _accept(wanted: FileRequest) -> None:
 
 def _store(wanted: FileRequest, name: str, incoming: IncomingFile) -> None:
     """Store a file if the limits allow it."""
-    note = Note(detail=links.via(wanted), linked=wanted.folder.public_id)
+    note = Note(detail=links.hint(wanted), linked=wanted.folder.public_id, via=links.via(wanted))
     with room.counted(wanted, incoming.size):
         add_file(wanted.folder, incoming, name, note)
 

@@ -84,7 +84,7 @@ def unlock(public_id: str) -> ResponseReturnValue:
         attempt.take_back()
         return redirect(url_for("share_page.show", public_id=public_id))
     attempt.log_failure()
-    record("wrong password", share.entry, detail=links.via(share))
+    record("wrong password", share.entry, detail=links.hint(share), via=links.via(share))
     form.password.errors = form.password.errors or ["Wrong password."]
     return form_page(_LOCKED, form, share=share)
 
@@ -117,12 +117,16 @@ def find_shared(public_id: str, entry_id: str) -> Handoff:
         visited, shared_id, found = granted
         may_go_on = visitor.has_accepted(visited) and visitor.is_unlocked(visited)
         if visitor.has_entered(visited) and may_go_on:
-            return as_download(found, links.via(visited), shared_id)
+            return _shared_file(found, visited, shared_id)
     share = entered_link(Share, public_id)
     file = _entry_or_404(StoredFile, share, entry_id)
     if not limits.may_download(share, file, visitor.visitor_id()):
         abort(redirect(url_for("share_page.show", public_id=public_id)))
-    return as_download(Found.of(file), links.via(share), share.entry.public_id)
+    return _shared_file(Found.of(file), share, share.entry.public_id)
+
+
+def _shared_file(found: Found, share: Share | visitor.Visited, shared_id: str) -> Handoff:
+    return as_download(found, links.hint(share), shared_id, links.via(share))
 
 
 @share_page.get("/shared/<public_id>/files/<entry_id>")
@@ -154,7 +158,8 @@ def archive(public_id: str, entry_id: str) -> ResponseReturnValue:
     def begin() -> None:
         if not limits.count_download(share):
             refuse(share)
-        record("archive", entry, detail=links.via(share), linked=share.entry.public_id)
+        hint, linked = links.hint(share), share.entry.public_id
+        record("archive", entry, detail=hint, linked=linked, via=links.via(share))
 
     page = url_for("share_page.show", public_id=public_id)
     return send_zip([entry], entry.name, page, VISITORS, begin)

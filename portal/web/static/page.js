@@ -21,7 +21,8 @@ function localTimes() {
 
 /** Copy a link, and say so. */
 async function copy(button) {
-  const [link, said] = [document.getElementById(button.dataset.copy), button.nextElementSibling];
+  const link = document.getElementById(button.dataset.copy);
+  const said = button.parentElement.querySelector("[role=status]");
   try {
     await navigator.clipboard.writeText(link.value);
     said.textContent = "Copied.";

@@ -119,7 +119,7 @@ VISITOR = "1" * 64
 def test_begun_download_is_found_with_its_share(app: Flask) -> None:
     with app.app_context():
         folder, file, share = begun()
-        visited = Visited(share.public_id, share.token_hash, None, "As promised")
+        visited = Visited(share.public_id, share.token_hash, None, "", "As promised")
         wanted = (visited, folder.public_id, Found.of(file))
         assert downloads.find_granted(share.public_id, file.public_id, VISITOR) == wanted
 

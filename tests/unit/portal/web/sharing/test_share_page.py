@@ -614,7 +614,7 @@ def test_every_problem_is_shown_beside_what_was_entered(alice: FlaskClient) -> N
     page = alice.post(address, data={"csrf_token": token(alice), **form})
     assert page.status_code == 422
     for field in form:
-        assert f'id="{field}-problem"' in page.text
+        assert f'id="link-{field}-problem"' in page.text
         assert (f'value="{form[field]}"' in page.text) == (field != "password")
     assert "No links yet" in alice.get("/links").text
 
@@ -736,8 +736,8 @@ def test_folders_page_has_its_links_and_what_visitors_did_with_files_in_it(
     sender.post(found[1], data=form, content_type="multipart/form-data")
 
     details = alice.get(f"/entries/{public_id(folder)}").text
-    assert "To read: open, 1 download ·" in details
-    assert "To fill: open, 1 file received" in details
+    assert re.search(r"<bdi>To read</bdi>: open until [^,]+, <a [^>]+>1 download<", details)
+    assert re.search(r"<bdi>To fill</bdi>: open until [^,]+, <a [^>]+>1 file<", details)
     assert re.search(r"download of <bdi>a\.txt</bdi> by <em>Visitor</em>", details)
     assert re.search(r"upload of <bdi>b\.txt</bdi> by <em>Visitor</em>", details)
     assert f'href="/links/requests/{home_of(sender, asked).rpartition("/")[2]}"' in details
@@ -771,7 +771,7 @@ def test_link_without_a_last_day_never_expires(
     app: Flask, alice: FlaskClient, visit: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upload(alice, "a.txt")
-    link = share(alice, links(alice)["a.txt"], until="")
+    link = share(alice, links(alice)["a.txt"], expires="never")
     monkeypatch.setattr(status, "now", lambda: datetime.max.replace(tzinfo=UTC))
     visitor = visit(link)
     assert visitor.get(home_of(visitor, link)).status_code == 200
