@@ -78,7 +78,7 @@ def test_shared_file_arrives_in_another_profile(portal: Portal) -> None:
     make_folder(page, "Shared by browser")
     upload(page)
     page.get_by_role("link", name=f"Share {NAME}").click()
-    page.get_by_role("button", name="Create link").click()
+    page.get_by_role("button", name="Create and copy link").click()
     page.get_by_role("button", name="Copy link").click()
     page.get_by_text("Copied.").wait_for()
     link = page.evaluate("navigator.clipboard.readText()")
@@ -193,7 +193,7 @@ def test_everything_is_done_by_keyboard_alone(portal: Portal) -> None:
     page.get_by_role("menuitem", name="Download").wait_for()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
-    tab_to(page, "Create link", "button")
+    tab_to(page, "Create and copy link", "button")
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="Link created").wait_for()
 

@@ -14,6 +14,7 @@ from sqlalchemy import event, select
 
 from portal import create_app
 from portal.accounts import accounts, invitations
+from portal.activity.record import record
 from portal.core.database import db, is_sqlite
 from portal.core.models import FileRequest, Folder, Role, Share, StoredFile, now
 from portal.files import entries
@@ -78,7 +79,9 @@ def addresses_of_pages(count: int) -> dict[str, str]:
     assert root
     home = entries.root_folder(root.id)
     folder = entries.place(Folder(name="Many"), home)
+    named, _ = links.create(Share, folder, name="For the auditor")
     for number in range(count):
+        record("archive", folder, actor="", via=links.via(named))
         _place(folder, f"page {number}.pdf")
         trashed = _place(home, f"old {number}.txt")
         trashed.trash_id, trashed.trashed_at = trashed.id, now()
@@ -94,6 +97,8 @@ def addresses_of_pages(count: int) -> dict[str, str]:
         "trash": "/trash",
         "links": "/links",
         "activity": "/activity",
+        "activity of a link": f"/activity?link={named.public_id}",
+        "share": f"/entries/{folder.public_id}/share",
         "everybody's activity": "/accounts/activity",
         "accounts": "/accounts",
         "invitations": "/invitations",

@@ -161,23 +161,45 @@ def _details(portal: Portal, page: Page, _: Links) -> Iterator[Stop]:
     yield Stop("details-of-folder", _open(page, portal.url, "Projects", "Folder details"))
 
 
+def _form(page: Page, *steps: str) -> Page:
+    """Go to a page as :func:`_open`, and to the last one by its address: a click opens a dialog."""
+    _open(page, *steps[:-1])
+    address = page.get_by_role("link", name=steps[-1], exact=True).first.evaluate(
+        "link => link.href"
+    )
+    return _open(page, address)
+
+
 def _links(portal: Portal, page: Page, links: Links) -> Iterator[Stop]:
     def made(name: str) -> Stop:
         _press(page, "Create link")
         links[name] = page.get_by_label("Link", exact=True).input_value()
         return Stop(f"{name}-made", page)
 
-    yield Stop("share", _open(page, portal.url, "Actions for Welcome.txt", "Share…"))
+    yield Stop("share", _form(page, portal.url, "Share Welcome.txt"))
+    page.get_by_label("Name", exact=True).fill("For the auditor")
+    page.get_by_text("Limit and note").click()
     page.get_by_label("Note").fill("As promised")
     yield made("shared-file")
-    _open(page, portal.url, "Projects", "Folder details", "Share")
+    _form(page, portal.url, "Projects", "Folder details", "Share")
     yield made("shared-folder")
-    _open(page, portal.url, "Actions for Letter.pdf", "Share…")
-    page.get_by_label("Password").fill("between us two")
+    _form(page, portal.url, "Share Letter.pdf")
+    page.get_by_label("My own").check()
+    page.get_by_label("On a day").check()
+    page.locator("input[type=password]").fill("between us two")
+    yield Stop("share-choices", page)
     yield made("shared-with-password")
-    yield Stop("ask", _open(page, portal.url, "Projects", "Folder details", "Request files"))
+    yield Stop("ask", _form(page, portal.url, "Projects", "Folder details", "Request files"))
+    page.get_by_text("Limits and note").click()
     page.get_by_label("Note").fill("Your photos, please")
     yield made("asked")
+    _open(page, portal.url, "Share Welcome.txt")
+    page.get_by_label("Generated").check()
+    yield Stop("share-dialog", page)
+    _press(page, "Create and copy link")
+    page.get_by_role("heading", name="Link created").wait_for()
+    yield Stop("share-dialog-made", page)
+    yield Stop("by-link", _open(page, f"{portal.url}/links", "0 downloads by For the auditor"))
     yield Stop("links", _open(page, f"{portal.url}/links"))
     yield Stop("share-change", _open(page, "Change the link to Welcome.txt"))
     _open(page, f"{portal.url}/links", "Change the upload link to Projects")

@@ -33,8 +33,9 @@ INSERT INTO entry (public_id, owner_id, parent_id, is_file, name, name_key, size
 SELECT concat('t', n), :owner, :home, true, concat('O', n), concat('o', n), 1, localtimestamp,
     'text/plain', '', concat('o', n), 1000000 + n, 1000000 + n, localtimestamp - n * interval '1s'
 FROM generate_series(1, :rows) n;
-INSERT INTO activity (at, action, actor, address, owner_id, entry, name, detail, actor_key)
-SELECT localtimestamp, 'upload', 'root', '', :owner, concat('p', n), concat('N', n), '', 'root'
+INSERT INTO activity (at, action, actor, address, owner_id, entry, name, detail, actor_key, link)
+SELECT localtimestamp, 'upload', 'root', '', :owner, concat('p', n), concat('N', n), '', 'root',
+    concat('s', n % 100)
 FROM generate_series(1, :rows) n;
 INSERT INTO upload (public_id, owner_id, folder_id, name, size, client_metadata, part_key, arrived,
     used_at, finished_at)

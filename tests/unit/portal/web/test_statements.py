@@ -28,6 +28,7 @@ def numbers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[list[str
 PAGES = (
     *("list", "search", "trash", "links", "activity", "everybody's activity", "accounts"),
     *("invitations", "account", "move", "seen", "details", "details of a folder", "unfinished"),
+    *("activity of a link", "share"),
     *("shared", "asked for"),
 )
 
