@@ -19,7 +19,7 @@ from portal.sharing.status import status_of
 from portal.web.admin import for_administrators
 
 from .forms import DayField, Query, focus_first_error, name_in_url, page_before, text
-from .loaders import find_mine
+from .loaders import mine_of_any_kind_or_404
 from .marks import end_or_beginning
 from .zone import current_zone, end_of, start_of
 
@@ -87,6 +87,7 @@ def everybody() -> ResponseReturnValue:
 
 def _answer(owner_id: int | None, has_names: bool) -> ResponseReturnValue:
     form, here = FilterQuery(), request.endpoint or ""
+    link = mine_of_any_kind_or_404(form.link.data) if form.link.data else None
     wanted = form.rows(owner_id, has_names)
     if here.endswith("_csv") and not form.is_refused:
         rows = stream_with_context(report.as_csv(wanted, current_zone(), has_names=has_names))
@@ -96,7 +97,6 @@ def _answer(owner_id: int | None, has_names: bool) -> ResponseReturnValue:
     focus_first_error(form)
     shown = report.page(wanted, form.before.data or None, has_names=has_names)
     before = shown.rows[-1].activity.id if shown.has_next else None
-    link = find_mine(form.link.data) if owner_id and form.link.data else None
     page = render_template(
         "activity.html",
         form=form,

@@ -54,9 +54,9 @@ def entry_of(owner_id: int, public_id: str) -> Entry | None:
     return db.session.scalar(mine) if public_id else None
 
 
-def find_mine(public_id: str) -> Share | FileRequest | None:
-    """Find a link of either kind, for whoever created it."""
-    return _find_mine(Share, public_id) or _find_mine(FileRequest, public_id)
+def mine_of_any_kind_or_404(public_id: str) -> Share | FileRequest:
+    """Find a link as :func:`mine_or_404` does, of either kind."""
+    return _find_mine(Share, public_id) or mine_or_404(FileRequest, public_id)
 
 
 def mine_or_404(kind: type[L], public_id: str) -> L:

@@ -86,7 +86,8 @@ def create(kind: str, public_id: str) -> ResponseReturnValue:
     done(of_kind.create, entry, detail=_summary(link), via=links.via(link))
     page = url_for("links.show_created", kind=kind, public_id=link.public_id)
     password = form.generated if isinstance(form, ShareForm) else ""
-    return shown_once.show(page, [token, password])
+    # Another host, of an earlier version, may show it: it knows of the token alone.
+    return shown_once.show(page, [token, password] if password else token)
 
 
 @link_pages.get("/links/shares/<public_id>/created", defaults={"kind": "share"})
@@ -95,7 +96,8 @@ def create(kind: str, public_id: str) -> ResponseReturnValue:
 def show_created(kind: str, public_id: str) -> ResponseReturnValue:
     """Show a new link, once."""
     link = mine_or_404(_KINDS[kind].model, public_id)
-    token, password = shown_once.take("New links", url_for("links.index"))
+    secret = shown_once.take("New links", url_for("links.index"))
+    token, password = (secret, "") if isinstance(secret, str) else secret
     address = url_for(_KINDS[kind].visit, token=token, _external=True)
     return render_template(
         "sharing/link_created.html",

@@ -156,7 +156,7 @@ class Page:
             inside.actions.append(given["formaction"])
             self.addresses[inside.method.upper(), given["formaction"]] = None
         kind = given.get("type", "text")
-        is_sent = kind not in {"checkbox", "file", "submit"} or "checked" in given
+        is_sent = kind not in {"checkbox", "radio", "file", "submit"} or "checked" in given
         if tag == "input" and is_sent and "name" in given:
             inside.fields.append((given["name"], given.get("value", "")))
 

@@ -39,7 +39,8 @@ class Sharing(Pieces):
         password = _PASSWORD.format(self.made) if has_password else ""
         form = browser.get(f"/entries/{item.id}/share").form(".*/share")
         fields = self._last_day(form, days) | {"download_limit": _written(limit)}
-        page = browser.follow(browser.submit(form, password=password, **fields))
+        fields |= {"password": password, "lock": "own" if password else "none"}
+        page = browser.follow(browser.submit(form, **fields))
         link = self._take_link("share", item, page.text, fields["until"])
         link.limit = limit
         link.password, link.lock = password, object() if password else None
@@ -68,9 +69,9 @@ class Sharing(Pieces):
         if days is None:
             return {"until": dict(form.fields)["until"]}
         if days == 20:
-            return {"until": ""}
+            return {"until": "", "expires": "never"}
         today = datetime.fromtimestamp(self.world.clock.now, UTC).date()
-        return {"until": (today + timedelta(days=days)).isoformat()}
+        return {"until": (today + timedelta(days=days)).isoformat(), "expires": "day"}
 
     def _take_link(self, kind: str, item: Item, text: str, until: str) -> Link:
         found = re.search(r">https?://[^/]+(/[sr]/[^<]+)<", text)
