@@ -761,7 +761,7 @@ def test_form_shows_all_that_is_wrong_and_begins_at_the_first(alice: FlaskClient
     wrong = {"until": "2020-01-01", "download_limit": "x", "password": "short", "note": "x" * 256}
     form = {"csrf_token": token(alice), **wrong}
     page = alice.post(f"/entries/{public_id(links(alice)['a.txt'])}/share", data=form).text
-    assert len(re.findall('<p class="problem"', page)) == 4
+    assert len(re.findall('<p class="problem" id=', page)) == 4
     assert page.count("autofocus") == 1
     (first,) = re.findall("<input[^>]*autofocus[^>]*>", page)
     assert 'name="until"' in first
