@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from deploy import cluster as cluster_file
-from deploy import cluster_network, site
+from deploy import cluster_network, prerequisites, site
+from deploy.certificate import Certbot
 from deploy.cluster import Cluster, ClusterError
 from deploy.servers import SERVERS
 from deploy.steps import Installation
 from scripts.lib import machine
 from scripts.lib.jobs import Jobs
-from scripts.lib.messages import Parser, refuse
+from scripts.lib.messages import Parser, refuse, say
 
 HELP = """\
 Install the portal on this machine, to be served as https://HOST/, or update it: accounts, files,
 settings and certificate stay. Only root may do that. SERVER is one of
 
+  nginx            nginx in front of gunicorn: if unsure, this one
   apache-site      Debian's Apache with mod_wsgi
   apache-express   mod_wsgi-express, under systemd
-  nginx            nginx in front of gunicorn
   xsendfile        Debian's Apache with mod_xsendfile in front of gunicorn"""
 MORE = """\
 Exit status: 0 when the portal answers and its doctor finds no failure; 1 when something failed; 2
@@ -32,6 +34,11 @@ _CLIENTS = """how many slow clients to expect at once from then on; docs/portal/
     what follows (default: 1000, or what memory allows)"""
 _CLUSTER = """make this one host of a cluster, as the TOML file says, from then on;
     docs/portal/cluster.md has what stands in it (an empty name: one machine alone again)"""
+_CERTBOT = """have certbot obtain a certificate for HOST, and renew it, from then on. EMAIL is that of the
+    account, or no-email. You agree to the authority's terms (an empty value: the certificate is your
+    affair again)"""
+_ACME = """the authority's directory, if it is not Let's Encrypt's. This machine has to trust the
+    authority already (an empty value: Let's Encrypt again)"""
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 
 
@@ -41,6 +48,8 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument("words", nargs="*", metavar="SERVER HOST")
     parser.add_argument("--clients", metavar="N", help=_CLIENTS)
     parser.add_argument("--cluster", metavar="FILE", help=_CLUSTER)
+    parser.add_argument("--certbot", metavar="EMAIL", help=_CERTBOT)
+    parser.add_argument("--acme-directory", metavar="URL", help=_ACME)
     given = parser.parse_args(words)
     if len(given.words) != 2:
         refuse("it takes two words, SERVER and HOST. See --help.")
@@ -70,9 +79,41 @@ def main(words: Sequence[str]) -> None:
                 " Mend that, or name another FILE."
             )
         refuse(str(error))
+    certbot = _certbot(given, before, in_cluster=cluster is not None)
     sizes = machine.choose_sizes(name, clients)  # before anything is installed
+    _check_machine(host, before, obtains=certbot is not None)
     with site.Changes() as changes, Jobs() as jobs:
-        Installation(jobs, changes, name, host, sizes, cluster, networks, clients).run()
+        Installation(jobs, changes, name, host, sizes, cluster, networks, clients, certbot).run()
+
+
+def _check_machine(host: str, before: Mapping[str, str], *, obtains: bool) -> None:
+    """Refuse a machine that lacks something, before anything is changed on it."""
+    found = list(prerequisites.problems(host, is_new=not before, obtains=obtains))
+    if found:
+        refuse("this machine is not ready:" + "".join(f"\n  - {one}" for one in found))
+    if before.get("HOST") != host and (said := prerequisites.advice(host)):
+        say(said)
+
+
+def _certbot(given: Namespace, before: Mapping[str, str], *, in_cluster: bool) -> Certbot | None:
+    """Return what is said about certbot, now or earlier."""
+    email = before.get("CERTBOT", "") if given.certbot is None else given.certbot
+    directory = given.acme_directory
+    if directory is None:
+        directory = before.get("ACME_DIRECTORY", "") if email else ""
+    if not email:
+        if directory:
+            refuse("--acme-directory goes with --certbot. Name that, too.")
+        return None
+    if in_cluster:
+        refuse(
+            "--certbot is for one machine alone: a balancer may ask another host for what the"
+            " authority wants to see on this one. Obtain the certificate where the balancer is."
+        )
+    certbot = Certbot(email, directory)
+    if certbot.problem:
+        refuse(certbot.problem)
+    return certbot
 
 
 def _read_cluster(file: str, server: str) -> tuple[Cluster | None, Sequence[str]]:

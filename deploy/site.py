@@ -23,7 +23,7 @@ APACHE, NGINX = Path("/etc/apache2"), Path("/etc/nginx")
 APACHE_SIZES = APACHE / "conf-available" / "portal.conf"
 NGINX_SIZES = NGINX / "modules-enabled" / "90-portal.conf"
 UNCHANGED = "What ran before runs on unchanged."
-_CERTIFICATE, _KEY = SETTINGS / "tls.crt", SETTINGS / "tls.key"
+CERTIFICATE, KEY = SETTINGS / "tls.crt", SETTINGS / "tls.key"
 
 
 def installed() -> dict[str, str]:
@@ -35,25 +35,27 @@ def installed() -> dict[str, str]:
 
 def make_certificate(jobs: Jobs, host: str) -> None:
     """Create a self-signed certificate where there is none."""
-    if _CERTIFICATE.exists() or _KEY.exists():
+    if CERTIFICATE.exists() or KEY.exists():
         return
+    for path in (CERTIFICATE, KEY):
+        path.unlink(missing_ok=True)  # a link to what somebody took away
     words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3650"]
     words += ["-subj", f"/CN={host}", "-addext", f"subjectAltName=DNS:{host}"]
-    files = ("-keyout", _KEY, "-out", _CERTIFICATE)
+    files = ("-keyout", KEY, "-out", CERTIFICATE)
     jobs.quietly(*words, *files, umask=0o077, failure="cannot create a certificate.")
     say("created a certificate that no browser trusts; docs/portal/install.md says how to get one.")
 
 
 def check_certificate(host: str) -> None:
     """Look into what Apache looks into when it starts, but not when it checks."""
-    public = _openssl("x509", "-noout", "-pubkey", "-in", _CERTIFICATE)
+    public = _openssl("x509", "-noout", "-pubkey", "-in", CERTIFICATE)
     if not public:
-        fail(f"{_CERTIFICATE} is not a certificate. {UNCHANGED}")
-    if public != _openssl("pkey", "-pubout", "-in", _KEY):
-        fail(f"{_KEY} is not the key of tls.crt. {UNCHANGED}")
-    names = _openssl("x509", "-noout", "-in", _CERTIFICATE, "-checkhost", host)
+        fail(f"{CERTIFICATE} is not a certificate. {UNCHANGED}")
+    if public != _openssl("pkey", "-pubout", "-in", KEY):
+        fail(f"{KEY} is not the key of tls.crt. {UNCHANGED}")
+    names = _openssl("x509", "-noout", "-in", CERTIFICATE, "-checkhost", host)
     if b"does match" not in names:
-        say(f"the certificate in {_CERTIFICATE} is not for {host}; browsers will warn.")
+        say(f"the certificate in {CERTIFICATE} is not for {host}; browsers will warn.")
 
 
 def _openssl(*words: str | Path) -> bytes:

@@ -14,7 +14,7 @@ from pathlib import Path
 from pwd import getpwnam
 from typing import Any, NoReturn
 
-from deploy import health, member, site
+from deploy import certificate, health, member, site
 from deploy.cluster import SECRETS
 from deploy.make_folders import DATA, make_folders
 from deploy.member import UNITS
@@ -34,6 +34,7 @@ class Installation(member.Member):
     """The steps of an installation, in their order."""
 
     clients: str
+    certbot: certificate.Certbot | None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -58,7 +59,13 @@ class Installation(member.Member):
         self.switch_server()
         self.wait_until_healthy()
         self.remove_former_code()
+        problem = self.obtain_certificate()
         self.examine()
+        if problem:
+            fail(
+                f"there is no new certificate: {problem} The portal runs with the certificate that"
+                " it had. Mend that, and run deploy/install again."
+            )
 
     def check_neighbours(self) -> None:
         """Refuse where another web server has the ports.
@@ -87,7 +94,8 @@ class Installation(member.Member):
         (PREFIX / "venv").mkdir(parents=True, exist_ok=True)
         if not hold(PREFIX):
             refuse("another deploy/install is at work. Wait until it has ended.")
-        machine.install_packages(self.jobs, "curl", "npm", "openssl", *self.server.wanted)
+        wanted = (*self.server.wanted, *(("certbot",) if self.certbot else ()))
+        machine.install_packages(self.jobs, "curl", "npm", "openssl", *wanted)
 
     def prepare_account(self) -> None:
         """Create the user and the folders, as the table in docs/portal/install.md has it."""
@@ -157,6 +165,7 @@ class Installation(member.Member):
             "PORTAL_PROXIES": int(behind),
             "RECEIPTS": self.receipts,
             "CLIENTS": self.clients,
+            **(self.certbot.variables() if self.certbot else {}),
             **self.sizes,
         }
         comment = "# Written by deploy/install. The portal's settings stand in settings.toml.\n"
@@ -186,6 +195,17 @@ class Installation(member.Member):
         if read.returncode or done.returncode:
             raise SystemExit(1)
         return done.stdout.decode()
+
+    def write_site(self) -> None:
+        """See :class:`.Site`; and write how the authority of certificates is answered."""
+        if self.certbot:
+            self.install_files("--directory", "--mode=0755", certificate.WEBROOT)
+            kind = "nginx" if self.server.front == "nginx" else "apache"
+            self.more_modules = ("rewrite",)
+            self.changes.put(certificate.ANSWERS, self._filled(f"{kind}/acme.conf"))
+        else:
+            self.changes.remove(certificate.ANSWERS)
+        super().write_site()
 
     def upgrade_database(self) -> None:
         """Upgrade it, as the portal's user."""
@@ -286,6 +306,18 @@ class Installation(member.Member):
             for path in kept.parent.iterdir():
                 if not path.name.startswith(kept.name):
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def obtain_certificate(self) -> str:
+        """Have certbot obtain a certificate, or no more; return what is wrong, in words."""
+        if self.certbot is None:
+            certificate.forget()
+            return ""
+        hook = self.app / "deploy/renewed"
+        self.install_files("-D", "--mode=0755", hook, certificate.HOOK)
+        problem = self.certbot.obtain(self.jobs, self.host)
+        if not problem:
+            self.wait_until_healthy()
+        return problem
 
     def examine(self) -> None:
         """Let the doctor look at it."""
