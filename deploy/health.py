@@ -23,10 +23,11 @@ _MEANINGS = {
 
 
 class Health(NamedTuple):
-    """The status of an answer, 0 without one, and what it says fails."""
+    """The status of an answer, 0 without one, what it says fails, and what it warns of."""
 
     status: int
     failing: tuple[str, ...] = ()
+    warning: tuple[str, ...] = ()
 
     @property
     def is_settled(self) -> bool:
@@ -49,7 +50,8 @@ def ask(url: str, *options: str) -> Health:
     done = subprocess.run(["curl", *usual, *options, url], stdout=subprocess.PIPE, check=False)
     body, _, status = done.stdout.decode(errors="replace").rpartition("\n")
     try:
-        failing = json.loads(body)["failing"]
-    except (ValueError, KeyError, TypeError):
-        failing = []
-    return Health(int(status or 0), tuple(failing))
+        answer = json.loads(body)
+        parts = [tuple(answer.get(name, ())) for name in ("failing", "warning")]
+    except (ValueError, AttributeError, TypeError):
+        parts = []
+    return Health(int(status or 0), *parts)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from deploy import cluster as cluster_file
 from deploy import cluster_network, prerequisites, site
+from deploy.backups import KEPT
 from deploy.certificate import Certbot
 from deploy.cluster import Cluster, ClusterError
 from deploy.servers import SERVERS
@@ -34,11 +35,13 @@ _CLIENTS = """how many slow clients to expect at once from then on; docs/portal/
     what follows (default: 1000, or what memory allows)"""
 _CLUSTER = """make this one host of a cluster, as the TOML file says, from then on;
     docs/portal/cluster.md has what stands in it (an empty name: one machine alone again)"""
-_CERTBOT = """have certbot obtain a certificate for HOST, and renew it, from then on. EMAIL is that of the
-    account, or no-email. You agree to the authority's terms (an empty value: the certificate is your
-    affair again)"""
+_CERTBOT = """have certbot obtain a certificate for HOST, and renew it, from then on. EMAIL is
+    that of your account there, or no-email; you agree to the authority's terms (an empty value: you
+    care for the certificate yourself again)"""
 _ACME = """the authority's directory, if it is not Let's Encrypt's. This machine has to trust the
     authority already (an empty value: Let's Encrypt again)"""
+_BACKUPS = """how many daily backups to keep in /var/backups/portal, from then on; 0 for none
+    (default: 7)"""
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 
 
@@ -50,6 +53,7 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument("--cluster", metavar="FILE", help=_CLUSTER)
     parser.add_argument("--certbot", metavar="EMAIL", help=_CERTBOT)
     parser.add_argument("--acme-directory", metavar="URL", help=_ACME)
+    parser.add_argument("--backups", metavar="N", help=_BACKUPS)
     given = parser.parse_args(words)
     if len(given.words) != 2:
         refuse("it takes two words, SERVER and HOST. See --help.")
@@ -81,9 +85,12 @@ def main(words: Sequence[str]) -> None:
         refuse(str(error))
     certbot = _certbot(given, before, in_cluster=cluster is not None)
     sizes = machine.choose_sizes(name, clients)  # before anything is installed
+    kept = _backups(given, before, in_cluster=cluster is not None)
     _check_machine(host, before, obtains=certbot is not None)
     with site.Changes() as changes, Jobs() as jobs:
-        Installation(jobs, changes, name, host, sizes, cluster, networks, clients, certbot).run()
+        Installation(
+            jobs, changes, name, host, sizes, cluster, networks, clients, certbot, kept
+        ).run()
 
 
 def _check_machine(host: str, before: Mapping[str, str], *, obtains: bool) -> None:
@@ -93,6 +100,19 @@ def _check_machine(host: str, before: Mapping[str, str], *, obtains: bool) -> No
         refuse("this machine is not ready:" + "".join(f"\n  - {one}" for one in found))
     if before.get("HOST") != host and (said := prerequisites.advice(host)):
         say(said)
+
+
+def _backups(given: Namespace, before: Mapping[str, str], *, in_cluster: bool) -> int:
+    """Return how many daily backups to keep; 0: make none."""
+    asked = before.get("BACKUPS", "") if given.backups is None else given.backups
+    if not re.fullmatch("[0-9]{0,3}", asked):
+        refuse(f"'{asked}' is not a number of backups. Use one from 0 to 999.")
+    if in_cluster and given.backups not in (None, "", "0"):
+        refuse(
+            "--backups is for one machine alone. The hosts of a cluster keep nothing of their own:"
+            " back up the database and the store, as docs/portal/cluster.md says."
+        )
+    return 0 if in_cluster else int(asked or KEPT)
 
 
 def _certbot(given: Namespace, before: Mapping[str, str], *, in_cluster: bool) -> Certbot | None:

@@ -1,11 +1,11 @@
-"""What a machine needs before the portal is installed on it, in words; nothing is changed before that.
+"""What a machine needs before the portal is installed on it, in words.
 
-docs/portal/install.md has the list. What an installed portal has already is not asked for again.
+Nothing is changed before that. docs/portal/install.md has the list. What an
+installed portal has already is not asked for again.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import socket
@@ -55,8 +55,8 @@ def advice(host: str) -> str:
     if any(_is_ours(one) for one in found):
         return ""
     return (
-        f"{host} is {' and '.join(found)} in DNS, which is no address of this machine. That is right"
-        " if a router passes the ports 80 and 443 on to it."
+        f"{host} is {' and '.join(found)} in DNS, which is no address of this machine. That is"
+        " right if a router passes the ports 80 and 443 on to it."
     )
 
 
@@ -109,7 +109,7 @@ def listener(port: int) -> str:
                 inodes.add(f"socket:[{words[9]}]")
     for process in Path("/proc").glob("[0-9]*") if inodes else ():
         try:
-            held = {os.readlink(one) for one in (process / "fd").iterdir()}
+            held = {str(one.readlink()) for one in (process / "fd").iterdir()}
             unit = _unit(process)
             name = (process / "comm").read_text().strip()
         except OSError:

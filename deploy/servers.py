@@ -70,4 +70,6 @@ SERVERS = {
         has_stores=False,
     ),
 }
-ALL_UNITS = {unit for server in SERVERS.values() for unit in (*server.units, RECEIPTS)}
+BACKUP = "portal-backup.timer"
+"""The unit that starts the daily backup."""
+ALL_UNITS = {unit for server in SERVERS.values() for unit in (*server.units, RECEIPTS, BACKUP)}

@@ -14,7 +14,7 @@ from pathlib import Path
 from pwd import getpwnam
 from typing import Any, NoReturn
 
-from deploy import certificate, health, member, site
+from deploy import backups, certificate, health, member, site
 from deploy.cluster import SECRETS
 from deploy.make_folders import DATA, make_folders
 from deploy.member import UNITS
@@ -25,6 +25,7 @@ from scripts.lib.environment import BrowserFiles, Environment
 from scripts.lib.jobs import as_user, hold
 from scripts.lib.messages import fail, refuse, say
 
+_STARTED = ("portal-cleanup.service", backups.SERVICE)  # by their timers
 LOGS = Path("/var/log/portal")  # of what writes there as root
 STARTED_WITH = Path("/run/portal-apache.conf")  # the sizes that Apache has read
 
@@ -35,6 +36,7 @@ class Installation(member.Member):
 
     clients: str
     certbot: certificate.Certbot | None
+    kept: int
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -106,6 +108,10 @@ class Installation(member.Member):
         # The web server opens its log there as root, so nobody else may have put a link there.
         own = ("--owner=root", f"--group={ACCOUNT}")
         self.install_files("--directory", "--mode=0750", *own, SETTINGS, LOGS)
+        if self.kept:
+            own = (f"--owner={ACCOUNT}", f"--group={ACCOUNT}")
+            self.install_files("--directory", "--mode=0700", *own, backups.FOLDER)
+            own = ("--owner=root", f"--group={ACCOUNT}")
         for path in LOGS.iterdir():
             found = path.lstat()
             if not path.is_file() or path.is_symlink() or found.st_uid or found.st_nlink != 1:
@@ -166,6 +172,7 @@ class Installation(member.Member):
             "RECEIPTS": self.receipts,
             "CLIENTS": self.clients,
             **(self.certbot.variables() if self.certbot else {}),
+            **backups.variables(self.kept, in_cluster=self.cluster is not None),
             **self.sizes,
         }
         comment = "# Written by deploy/install. The portal's settings stand in settings.toml.\n"
@@ -227,16 +234,16 @@ class Installation(member.Member):
 
     def switch_server(self) -> None:
         """Start the new server."""
-        units = [*self.server.units, "portal-cleanup.timer"]
+        units = [*self.server.units, "portal-cleanup.timer", *backups.timers(self.kept)]
         units += [RECEIPTS] if self.server.has_receipts else []
         self._leave_former(units)
         deploy = self.app / "deploy"
-        found = [deploy / "systemd" / name for name in ["portal-cleanup.service", *units]]
+        found = [deploy / "systemd" / name for name in [*_STARTED, *units]]
         self.install_files("--mode=0644", *found, UNITS)
         self.install_files("--mode=0644", deploy / "logrotate", "/etc/logrotate.d/portal")
         hardening = "portal-.service.d/hardening.conf"
         self.install_files("-D", "--mode=0644", deploy / "systemd" / hardening, UNITS / hardening)
-        self.write_networks(["portal-cleanup.service", *units])
+        self.write_networks([*_STARTED, *units])
         front = self.server.front
         enabled = dict.fromkeys([*units, front])
         self._systemctl("daemon-reload", failure="systemd cannot read the portal's units.")
@@ -279,11 +286,11 @@ class Installation(member.Member):
 
     def wait_until_healthy(self) -> None:
         """Wait until the portal answers by its name that all is well, or what will stay wrong."""
-        url, found = f"https://{self.host}/healthz", health.Health(0)
+        (url, *options), found = self._address(), health.Health(0)
 
         def is_settled() -> bool:
             nonlocal found
-            found = health.ask(url, "--resolve", f"{self.host}:443:127.0.0.1")
+            found = health.ask(url, *options)
             return found.is_settled
 
         if not self.jobs.wait_until(is_settled, 60):
@@ -293,6 +300,10 @@ class Installation(member.Member):
                 f"the portal is installed and runs, but {found.problem} Then run deploy/install"
                 " again."
             )
+
+    def _address(self) -> tuple[str, str, str]:
+        """Return where the portal says how it is, with options of curl that find it here."""
+        return f"https://{self.host}/healthz", "--resolve", f"{self.host}:443:127.0.0.1"
 
     def _fail_with_log(self, message: str) -> NoReturn:
         log = ["journalctl", "--no-pager", "--lines=20", f"--unit={self.server.front}"]
@@ -325,7 +336,8 @@ class Installation(member.Member):
         doctor = [portal, "doctor", "https://127.0.0.1/", "--host", self.host, "--insecure"]
         if subprocess.run(doctor, stdout=sys.stderr, check=False).returncode:
             fail("the doctor found failures; they stand above.")
-        say(f"https://{self.host}/ is ready.")
+        said = backups.advice(health.ask(*self._address()))
+        say(f"https://{self.host}/ is ready.{said and f' But {said}'}")
         if not subprocess.run([portal, "accounts"], stdout=subprocess.PIPE, check=False).stdout:
             say("Next, create the first account: portal create-account NAME --administrator")
 

@@ -14,7 +14,7 @@ from flask import current_app
 from portal.activity import record
 from portal.core import database, settings
 from portal.core.text import counted
-from portal.maintenance import backup, check_database, restore
+from portal.maintenance import archives, backup, check_database, daily, restore
 from portal.storage.content import current_storage
 from portal.web.filters import human_size
 
@@ -23,10 +23,19 @@ from .group import needs_schema, portal, progress, reason_of, show, takes_json
 
 @portal.command("backup")
 @click.argument("target", type=click.Path(path_type=Path))
+@click.option(
+    "--keep",
+    type=click.IntRange(1),
+    metavar="NUMBER",
+    help="Create a backup in the folder TARGET that shares content with the last one there, and"
+    " delete all but so many. None is deleted while a file is damaged.",
+)
 @takes_json
 @needs_schema()
-def create_backup(target: Path, as_json: bool) -> None:
+def create_backup(target: Path, keep: int | None, as_json: bool) -> None:
     """Write the database, all files and the secret key to TARGET, a new file.
+
+    With --keep, TARGET is a folder with a folder for each backup.
 
     The portal may keep running. Exits with status 1 if a file is damaged, or the database so
     that no restore takes it; the backup is still complete, with that as it is.
@@ -44,8 +53,15 @@ def create_backup(target: Path, as_json: bool) -> None:
             f"The last activity is not in this backup, as it waits for the database: {error.orig}.",
             err=True,
         )
+    folder, storage, earlier = target, current_storage(), None
+    if keep:
+        target, earlier = daily.name_in(folder), daily.latest_in(folder)
     with _ends_cleanly():
-        size, needed = backup.space_needed(data / backup.DATABASE)
+        if keep:
+            disk = backup.on_disk(storage)
+            size, needed = daily.space_needed(data / archives.DATABASE, disk, earlier)
+        else:
+            size, needed = backup.space_needed(data / archives.DATABASE)
         free = backup.check_target(target, data, needed)
         click.echo(
             f"The backup needs about {human_size(needed)} in {target.absolute().parent};"
@@ -54,8 +70,10 @@ def create_backup(target: Path, as_json: bool) -> None:
         )
         with progress("Backing up", size) as advance:
             schema = database.revision() or ""
-            report = backup.create(target, data, current_storage(), schema, advance)
-    if refusal := check_database.refusal(data / backup.DATABASE):
+            report = backup.create(
+                *(target, data, storage, schema, advance), as_folder=bool(keep), earlier=earlier
+            )
+    if refusal := check_database.refusal(data / archives.DATABASE):
         report.damaged.append(f"the database, and no restore takes it: {refusal}")
     line = f"{counted(report.files, 'file')}, {human_size(report.size)}: {target}"
     show({"path": str(target.absolute()), **vars(report)}, [line], as_json=as_json)
@@ -63,6 +81,9 @@ def create_backup(target: Path, as_json: bool) -> None:
         click.echo(f"Damaged: {damage}", err=True)
     if report.damaged:
         sys.exit(1)
+    if keep:
+        with _ends_cleanly():
+            daily.remove_old(folder, keep)
 
 
 @portal.command("restore")
@@ -79,10 +100,8 @@ def restore_backup(source: Path) -> None:
         " the files back."
     )
     data = settings.data_folder(current_app)
-    with _ends_cleanly():
-        size = source.stat().st_size if source.exists() else 0
-        with progress("Restoring", size) as advance:
-            restored = restore.restore(source, data, current_storage(), advance)
+    with _ends_cleanly(), progress("Restoring", archives.size_of(source)) as advance:
+        restored = restore.restore(source, data, current_storage(), advance)
     database.db.engine.dispose()
     click.echo(f"{counted(restored.files, 'file')} restored into {data}.")
     if restored.missing or restored.damaged:

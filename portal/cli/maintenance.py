@@ -19,7 +19,7 @@ from portal.activity.record import bring_in
 from portal.core import database, datafolder, settings
 from portal.demo import create
 from portal.maintenance import check_database, check_files, cleanup, snapshot
-from portal.maintenance.backup import DATABASE
+from portal.maintenance.archives import DATABASE
 from portal.maintenance.check_files import Problem
 from portal.storage.ballast import current_ballast
 from portal.storage.content import current_storage

@@ -176,11 +176,11 @@ def check_database(value: object) -> None:
         )
 
 
-def check_key_file(value: object) -> None:
-    """Check the path of the secret key."""
+def check_path(key: str, kind: str, value: object) -> None:
+    """Check the path of a file or folder."""
     if value is not None and not (isinstance(value, str) and value.startswith("/")):
         raise SettingError(
-            f"PORTAL_SECRET_KEY_FILE must be the absolute path of a file, not {shown(value)}."
+            f"PORTAL_{key} must be the absolute path of a {kind}, not {shown(value)}."
         )
 
 

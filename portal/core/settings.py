@@ -20,12 +20,12 @@ from .setting_checks import (
     check_base_url,
     check_colour,
     check_database,
-    check_key_file,
     check_lists,
     check_name,
     check_names,
     check_number,
     check_page_url,
+    check_path,
     check_switch,
     check_texts,
     check_throttle_store,
@@ -50,6 +50,7 @@ SETTINGS = (
     Setting("ARCHIVES_AT_ONCE", 3, 1, None, "ZIPs and other long answers"),
     # Each stands in the directory of the ZIP, which is kept in memory.
     Setting("ARCHIVE_ENTRIES", 10_000, 1, None, "files and folders in one ZIP"),
+    Setting("BACKUPS", None, None, None, "the folder of daily backups"),
     Setting("BASE_URL", None, None, None, "the portal's address"),
     Setting("COLOUR", None, None, None, "the organisation's colour"),
     Setting("DATABASE", None, None, None, "the address of a PostgreSQL database"),
@@ -124,7 +125,8 @@ def load(app: Flask, config: Mapping[str, Any] | None) -> None:
         elif isinstance(default, bool):
             check_switch(key, app.config[key])
     check_database(app.config["DATABASE"])  # first, as a check of all texts may show one
-    check_key_file(app.config["SECRET_KEY_FILE"])
+    check_path("BACKUPS", "folder", app.config["BACKUPS"])
+    check_path("SECRET_KEY_FILE", "file", app.config["SECRET_KEY_FILE"])
     check_texts(app.config)
     check_lists(app.config)
     check_base_url(app.config["BASE_URL"])

@@ -3,23 +3,19 @@
 Stored files never change, they are only deleted, and a backup postpones deletions. So the files
 that a snapshot of the database names can be read at any time after it.
 
-The archive is a tar, uncompressed: ``portal.db``, ``secret_key``, ``files/…`` in the order of their
-keys, and last ``manifest.jsonl``: a line about the backup, and one for each member with its hash.
+See :mod:`.archives` for what a backup consists of.
 """
 
 from __future__ import annotations
 
 import fcntl
-import hashlib
-import json
 import os
 import shutil
 import sqlite3
 import tarfile
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -34,10 +30,9 @@ from portal.storage.base import Storage
 from portal.storage.disk import Disk
 from portal.storage.incoming import is_abandoned, sync_folder
 
-DATABASE, SECRET_KEY, MANIFEST = "portal.db", "secret_key", "manifest.jsonl"
+from .archives import DATABASE, MANIFEST, SECRET_KEY, Advance, Folder, Tar, Uploaded, Writer
+
 FORMAT = "portal backup 1"
-PIECE = 1024**2
-"""Bytes copied at once."""
 
 _STORED = (
     "SELECT storage_key, size, sha256, public_id, entry.name, account.name FROM entry"
@@ -46,13 +41,12 @@ _STORED = (
 _LONGEST_LINE = 256
 """Bytes of a file's line in the manifest, and about the same in its header, at most."""
 
-_DRAFT = ".portal-backup-"
+BLOCK = 512
+"""Bytes of a folder's entry and of a file's line in the manifest, about."""
+DRAFT = ".portal-backup-"
 """The prefix of the folder beside the target that a backup writes to."""
 _YOUNG = 60
 """Seconds in which a draft may not be locked yet."""
-
-Advance = Callable[[int], None]
-"""Called with the number of bytes copied since the last call."""
 
 
 class BackupError(click.ClickException):
@@ -113,9 +107,20 @@ def on_disk(storage: Storage) -> Disk:
     return storage
 
 
-def create(target: Path, data: Path, storage: Storage, schema: str, advance: Advance) -> Report:
+def create(
+    target: Path,
+    data: Path,
+    storage: Storage,
+    schema: str,
+    advance: Advance,
+    *,
+    as_folder: bool = False,
+    earlier: Path | None = None,
+) -> Report:
     """Write a backup of a data folder, whose database has that revision of the schema.
 
+    :param as_folder: whether it is to be a folder, and no tar.
+    :param earlier: a backup that is a folder, whose content this one shares.
     :raises BackupError: if another backup is in progress, or the folder cannot be written.
     :raises OSError: if anything but a file cannot be read, or the backup cannot be written.
     """
@@ -128,16 +133,25 @@ def create(target: Path, data: Path, storage: Storage, schema: str, advance: Adv
         ):
             _remove_killed(target.parent)
             _snapshot(data / DATABASE, draft / DATABASE)
-            report = _write(draft, data, storage, schema, advance)
+            with create_private(draft / MANIFEST) as manifest, ExitStack() as stack:
+                made = draft / ("backup" if as_folder else "backup.tar")
+                archive: Writer
+                if as_folder:
+                    archive = Folder(made, earlier, manifest, advance)
+                else:
+                    file = stack.enter_context(create_private(made))
+                    archive = Tar(file, manifest, advance)
+                report = _write(draft, data, storage, schema, archive)
+                _end(archive, manifest)
             if os.path.lexists(target):
                 raise BackupError(f"Somebody else created {target} meanwhile. Choose another name.")
-            (draft / "backup.tar").rename(target)
+            made.rename(target)
             sync_folder(target.parent)
     except sqlite3.Error as error:
         raise BackupError(f"The database cannot be read: {error}.") from error
     except TimeoutError as error:
         raise BackupError("Another backup is in progress. Wait until it ends.") from error
-    report.size = target.stat().st_size
+    report.size = archive.size
     return report
 
 
@@ -145,7 +159,7 @@ def create(target: Path, data: Path, storage: Storage, schema: str, advance: Adv
 def _draft_in(folder: Path) -> Iterator[Path]:
     """Create a folder for the length of the block; raise BackupError if nothing can be created."""
     try:
-        draft = tempfile.TemporaryDirectory(prefix=_DRAFT, dir=folder)
+        draft = tempfile.TemporaryDirectory(prefix=DRAFT, dir=folder)
     except OSError as error:
         raise BackupError(
             f"User id {os.geteuid()} cannot write to {folder.absolute()}: {error.strerror}. Choose"
@@ -157,7 +171,7 @@ def _draft_in(folder: Path) -> Iterator[Path]:
 
 def _remove_killed(folder: Path) -> None:
     """Delete the drafts of backups that were killed; those that go on are locked."""
-    for left in folder.glob(f"{_DRAFT}*"):
+    for left in folder.glob(f"{DRAFT}*"):
         with suppress(OSError):
             if is_abandoned(left, _YOUNG):
                 with locked(left, fcntl.LOCK_EX | fcntl.LOCK_NB):
@@ -173,14 +187,9 @@ def _snapshot(source: Path, target: Path) -> None:
         copy.execute("PRAGMA journal_mode = DELETE")
 
 
-def _write(draft: Path, data: Path, storage: Disk, schema: str, advance: Advance) -> Report:
+def _write(draft: Path, data: Path, storage: Disk, schema: str, archive: Writer) -> Report:
     report = Report()
-    with (
-        closing(read_only(draft / DATABASE)) as snapshot,
-        create_private(draft / "backup.tar") as file,
-        create_private(draft / MANIFEST) as manifest,
-    ):
-        archive = _Archive(file, manifest, advance)
+    with closing(read_only(draft / DATABASE)) as snapshot:
         archive.note(format=FORMAT, schema=schema, made_at=now().isoformat(timespec="seconds"))
         if (found := snapshot.execute("PRAGMA quick_check").fetchone()[0]) != "ok":
             report.damaged.append(f"the database: {found}")
@@ -194,84 +203,29 @@ def _write(draft: Path, data: Path, storage: Disk, schema: str, advance: Advance
             if problem := _add_stored(archive, storage, key, path, (size, sha256)):
                 named = name_or_reference(public_id, name)
                 report.damaged.append(f"{named!r} of {owner!r}: {problem} ({path})")
-        manifest.flush()
-        manifest.seek(0)
-        archive.add(MANIFEST, manifest)
-        archive.close()
     return report
 
 
+def _end(archive: Writer, manifest: BinaryIO) -> None:
+    manifest.flush()
+    manifest.seek(0)
+    archive.add(MANIFEST, manifest)
+    archive.close()
+
+
 def _add_stored(
-    archive: _Archive, storage: Disk, key: str, name: str, uploaded: tuple[int, str]
+    archive: Writer, storage: Disk, key: str, name: str, uploaded: Uploaded
 ) -> str | None:
-    """Add a file as it is, and return what is wrong with it."""
+    """Add a file as it is, or as an earlier backup has it, and return what is wrong with it."""
     try:
         file = storage.open(key)
     except OSError as error:
-        archive.note(name=name, missing=True)
+        if not archive.add_earlier(name, uploaded):
+            archive.note(name=name, missing=True)
         return f"cannot be read: {error.strerror}"
     with file:
         # What is left of a damaged file may still be of use, so it is in the backup.
-        return None if archive.add(name, file) == uploaded else "is not what was uploaded"
-
-
-class _Archive:
-    """A tar in progress, and the lines of its manifest."""
-
-    def __init__(self, file: BinaryIO, manifest: BinaryIO, advance: Advance) -> None:
-        self._file = file
-        self._manifest = manifest
-        self._advance = advance
-        self._time = int(time.time())
-        self._tar = tarfile.TarFile(
-            fileobj=file, mode="w", format=tarfile.GNU_FORMAT, copybufsize=PIECE
-        )
-
-    def note(self, **values: object) -> None:
-        """Write a line of the manifest."""
-        self._manifest.write(json.dumps(values).encode() + b"\n")
-
-    def add(self, name: str, file: BinaryIO) -> tuple[int, str]:
-        """Add a member and its line, and return its size and hash."""
-        member = tarfile.TarInfo(name)
-        member.size = os.fstat(file.fileno()).st_size
-        member.mode, member.mtime = 0o600, self._time
-        source = _Source(file, self._advance)
-        self._tar.addfile(member, source)  # type: ignore[arg-type]  # it only reads
-        self._tar.members.clear()  # type: ignore[attr-defined]  # there may be millions
-        sha256 = source.sha256.hexdigest()
-        self.note(name=name, size=member.size, sha256=sha256)
-        return member.size, sha256
-
-    def close(self) -> None:
-        """Write the end, through to the disk."""
-        self._tar.close()
-        self._file.flush()
-        os.fsync(self._file.fileno())
-
-
-class _Source:
-    """A file that is read and hashed; zeros stand for what a failing disk cannot read."""
-
-    def __init__(self, file: BinaryIO, advance: Advance) -> None:
-        self.sha256 = hashlib.sha256()
-        self._file = file
-        self._advance = advance
-        self._position = 0
-
-    def read(self, size: int) -> bytes:
-        """Return as many bytes as wanted."""
-        content = b""
-        while missing := size - len(content):
-            try:
-                piece = os.pread(self._file.fileno(), missing, self._position + len(content))
-            except OSError:
-                piece = b""
-            content += piece or bytes(missing)
-        self.sha256.update(content)
-        self._position += size
-        self._advance(size)
-        return content
+        return None if archive.add(name, file, uploaded) == uploaded else "is not what was uploaded"
 
 
 def read_only(path: Path) -> sqlite3.Connection:

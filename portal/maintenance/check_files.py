@@ -24,7 +24,7 @@ from portal.storage import permissions
 from portal.storage.base import Content, Storage
 from portal.storage.disk import Disk
 
-from .backup import Advance
+from .archives import Advance
 
 YOUNG = 60 * 60
 """Seconds for which content may have no row: its upload may still be in progress."""

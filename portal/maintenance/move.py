@@ -33,7 +33,7 @@ from portal.storage.base import DamagedError
 from portal.storage.incoming import check_space, naming_full_disk
 from portal.storage.moving import Moving, alone
 
-from .backup import PIECE, Advance
+from .archives import PIECE, Advance
 from .check_files import check_unclaimed, hash_of
 
 _NOTE = "moving.key"

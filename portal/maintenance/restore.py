@@ -15,7 +15,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import IO, NamedTuple, cast
+from typing import IO, NamedTuple
 
 from sqlalchemy.exc import DBAPIError
 
@@ -25,17 +25,9 @@ from portal.storage import permissions
 from portal.storage.base import Storage
 from portal.storage.disk import Disk
 
-from . import restored_database
-from .backup import (
-    DATABASE,
-    FORMAT,
-    MANIFEST,
-    PIECE,
-    SECRET_KEY,
-    Advance,
-    BackupError,
-    on_disk,
-)
+from . import archives, restored_database
+from .archives import DATABASE, MANIFEST, PIECE, SECRET_KEY, Advance
+from .backup import FORMAT, BackupError, on_disk
 
 DRAFT = "restore-"
 """The prefix of the folder below ``incoming`` that a restore writes to."""
@@ -65,7 +57,7 @@ def restore(source: Path, data: Path, storage: Storage, advance: Advance) -> Res
     :raises OSError: if the backup cannot be read, or the folder cannot be written.
     """
     storage = on_disk(storage)
-    if not source.is_file():
+    if not source.is_file() and not source.is_dir():
         raise BackupError(f"There is no file {source}.")
     with locked(data), _errors_named(source):
         _check_unused(data)
@@ -142,11 +134,11 @@ def _has_no_tables(database: Path) -> bool:
 def _check_members(source: Path) -> int:
     """Check all names and types before anything is written, and return the total size."""
     size, last = 0, ""
-    with tarfile.open(source, "r:") as archive:
-        for number, member in enumerate(_each(archive)):
+    with archives.members(source) as members:
+        for number, member in enumerate(members):
             if not _belongs(member.name, number):
                 raise BackupError(f"{source} has {member.name!r} where no backup has it.")
-            if member.type != tarfile.REGTYPE or member.sparse is not None:
+            if not member.is_file:
                 raise BackupError(f"{source} has {member.name!r}, which is not a regular file.")
             # The rows of the database are copied into a new one.
             size += member.size * (2 if member.name == DATABASE else 1)
@@ -166,9 +158,9 @@ def _belongs(name: str, number: int) -> bool:
 def _extract(source: Path, draft: Path, advance: Advance) -> None:
     """Write the members, checked against the manifest."""
     (draft / "files").mkdir(0o700)
-    with closing(_manifest(source)) as lines, tarfile.open(source, "r:") as archive:
+    with closing(_manifest(source)) as lines, archives.members(source) as members:
         expected = (line for line in lines if not line.missing)
-        for member in _each(archive):
+        for member in members:
             if member.name == MANIFEST:
                 break
             line = next(expected, None)
@@ -176,7 +168,9 @@ def _extract(source: Path, draft: Path, advance: Advance) -> None:
                 raise BackupError(f"{source} has {member.name}, which is not in its manifest.")
             target = draft / member.name
             target.parent.mkdir(0o700, exist_ok=True)
-            if _write(_content(archive, member), target, advance) != line.sha256:
+            with member.open() as content:
+                sha256 = _write(content, target, advance)
+            if sha256 != line.sha256:
                 raise BackupError(f"{source} is damaged: {member.name} is not what was backed up.")
         if line := next(expected, None):
             raise BackupError(f"{source} lacks {line.name}, which is in its manifest.")
@@ -233,9 +227,10 @@ class _Line:
 
 def _manifest(source: Path) -> Generator[_Line]:
     """Yield the manifest's lines about files, if this version can restore the backup."""
-    with tarfile.open(source, "r:") as archive:
-        member = next(member for member in _each(archive) if member.name == MANIFEST)
-        content = _content(archive, member)
+    with (
+        archives.members(source) as members,
+        next(member for member in members if member.name == MANIFEST).open() as content,
+    ):
         head = _parse(content.readline(_LONGEST_LINE))
         if head.format != FORMAT:
             raise BackupError(f"{source} has the format {head.format!r}, not {FORMAT!r}.")
@@ -254,17 +249,6 @@ def _parse(line: bytes) -> _Line:
         return _Line(**json.loads(line))
     except (ValueError, TypeError, RecursionError) as error:
         raise BackupError("The backup's manifest cannot be read.") from error
-
-
-def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
-    return cast("IO[bytes]", archive.extractfile(member))  # all are regular files: see above
-
-
-def _each(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    """Yield the members, of which the archive would keep a list."""
-    while member := archive.next():
-        archive.members.clear()  # type: ignore[attr-defined]
-        yield member
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from pathlib import Path
 from threading import Thread
 
 from flask import Blueprint, Flask, current_app, jsonify
@@ -13,6 +14,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal.core import database, starting
+from portal.maintenance import daily
 from portal.storage.ballast import current_ballast
 from portal.storage.base import StoreAwayError
 from portal.storage.content import current_storage
@@ -37,9 +39,20 @@ def healthz() -> ResponseReturnValue:
         except TimeoutError:
             logger.error("no answer from the %s", part)  # noqa: TRY400  (no traceback)
             failing.append(part)
+    warning = ["backup"] if _backup_is_late() else []
+    said = {"warning": warning} if warning else {}
     if failing:
-        return jsonify(status="failing", failing=failing), 503
-    return jsonify(status="ok")
+        return jsonify(status="failing", failing=failing, **said), 503
+    return jsonify(status="ok", **said)
+
+
+def _backup_is_late() -> bool:
+    """Return whether somebody should look at the backups. The portal works without them."""
+    folder = current_app.config["BACKUPS"]
+    try:
+        return folder is not None and daily.is_late(Path(folder))
+    except OSError:
+        return True
 
 
 def _trial(part: str) -> Future[list[str]]:

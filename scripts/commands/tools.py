@@ -70,7 +70,7 @@ _TESTS = (
     *("varnish:/usr/sbin/varnishd", "xfsprogs:/usr/sbin/mkfs.xfs"),
 )
 _CONTAINERS = (
-    *("mmdebstrap", "podman", "runc"),
+    *("apt-utils:apt-ftparchive", "certbot", "mmdebstrap", "pebble", "podman", "runc"),
     "systemd-container:/usr/bin/systemd-nspawn",
     "systemd:/usr/lib/systemd/systemd",
 )

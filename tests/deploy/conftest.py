@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support import authority
 from tests.support.containers import booted
 from tests.support.installed import SERVERS, Installed, installed_with
 
@@ -19,4 +20,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="module", params=SERVERS)
 def installed(request: pytest.FixtureRequest) -> Iterator[Installed]:
     with booted() as container:
-        yield installed_with(container, request.param)
+        authority.start(container)
+        yield installed_with(container, request.param, *authority.OPTIONS)

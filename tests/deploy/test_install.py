@@ -11,8 +11,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support import authority
 from tests.support.containers import CLONE, HOST
-from tests.support.every_answer import STYLE, Answer
+from tests.support.every_answer import CHALLENGES, STYLE, Answer
 from tests.support.installed import (
     CONTENT,
     FILES,
@@ -36,6 +37,7 @@ import socket, ssl, sys
 import h2.connection, h2.events
 
 context = ssl.create_default_context(cafile="/etc/portal/tls.crt")
+context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
 context.set_alpn_protocols(["h2"])
 plain = socket.create_connection((sys.argv[1], 443), timeout=30)
 with context.wrap_socket(plain, server_hostname=sys.argv[1]) as connection:
@@ -204,7 +206,58 @@ def test_plain_http_leads_to_https(installed: Installed) -> None:
     assert "max-age=" in ask(installed.container, "/sign-in").header("Strict-Transport-Security")
 
 
-def test_every_answer_has_the_headers_of_the_site(installed: Installed) -> None:
+@pytest.fixture
+def challenge(installed: Installed) -> Iterator[str]:
+    """Return the path of an answer to an authority of certificates."""
+    folder = f"/var/lib/portal-acme{CHALLENGES}"
+    installed.container.must("sh", "-c", f"mkdir -p {folder} && echo answer >{folder}/test")
+    yield f"{CHALLENGES}/test"
+    installed.container.must("rm", "-r", folder)
+
+
+def test_an_authority_sees_what_certbot_answers_and_nothing_else(
+    installed: Installed, challenge: str
+) -> None:
+    container = installed.container
+    answered = ask(container, f"http://{HOST}{challenge}")
+    assert (answered.status, answered.body) == (200, "answer\n")
+    assert answered.header("Content-Type") == "text/plain"
+    container.must("ln", "-s", "/etc/passwd", f"/var/lib/portal-acme{challenge}.link")
+    internal = f"/private/{installed.stored.removeprefix(f'{FILES}/')}"
+    paths = ["", "/", "/test/", "/test/x", "/test.link", "/../acme-challenge", "/%2e%2e/%2e%2e/"]
+    paths += [f"/..%2f..%2f..{internal}", f"/../..{internal}", "/test%00", "/test%2f"]
+    for path in (internal, f"{challenge[:-5]}{internal}", *(f"{CHALLENGES}{one}" for one in paths)):
+        reply = ask(container, f"http://{HOST}{path}")
+        assert reply.status in {301, 302, 400, 403, 404}, path
+        assert "answer" not in reply.body
+    # Certbot answers on port 80 alone; what is below it is the portal's.
+    assert ask(container, challenge).status == 404
+    container.must("rm", f"/var/lib/portal-acme{challenge}.link")
+    writable = container.run("test", "-w", "/var/lib/portal-acme", user="portal")
+    assert writable.returncode != 0
+
+
+def test_a_renewed_certificate_is_shown_while_a_download_goes_on(installed: Installed) -> None:
+    container, renew = (
+        installed.container,
+        "certbot renew --force-renewal --no-random-sleep-on-renew",
+    )
+    authority.fetch_root(container)
+    before = authority.serial(container)
+    assert container.must("systemctl", "is-active", "certbot.timer") == "active\n"
+    slow = shlex.join([*installed.asking(installed.url), "--limit-rate", "5k"])
+    # The head of the answer comes before its body.
+    command = f"{slow} >/root/slow-download & {renew} >&2; wait $!; cat /root/slow-download"
+    if installed.server == "apache-express":  # which has to start anew
+        command = f"{renew} >&2"
+    said = container.must("bash", "-ec", command)
+    assert installed.server == "apache-express" or CONTENT in said
+    wait_until_healthy(installed)
+    assert authority.serial(container) != before
+
+
+def test_every_answer_has_the_headers_of_the_site(installed: Installed, challenge: str) -> None:
+    assert challenge == f"{CHALLENGES}/test"
     found = every_answer(installed)
     if len(UNITS[installed.server]) > 1:
         installed.container.must("systemctl", "stop", "portal-gunicorn.socket", "portal-gunicorn")
@@ -241,7 +294,7 @@ def missing(answer: Answer) -> Iterator[str]:
     said = " ".join([*headers.get("server", []), *re.findall("(?:Apache|nginx).*", answer.body)])
     if re.search("[0-9]", said):
         yield f"the server's version: {said}"
-    if answer.name == "plain" and "strict-transport-security" in headers:
+    if answer.name.startswith("plain") and "strict-transport-security" in headers:
         yield "strict-transport-security without TLS"
     for name, value in wanted(answer).items():
         if len(headers.get(name, [])) != 1:
@@ -259,7 +312,9 @@ def wanted(answer: Answer) -> dict[str, str]:
     varies = varies if is_stored else {}
     if answer.status == 304:  # the browser keeps the others from the answer that it has
         return {"cache-control": "", **varies}
-    secure = {} if answer.name == "plain" else {"strict-transport-security": "max-age=31536000"}
+    secure = (
+        {} if answer.name.startswith("plain") else {"strict-transport-security": "max-age=31536000"}
+    )
     stored = {"cache-control": ""} if is_stored else {}
     return {**EVERYWHERE, **secure, **stored, **varies, "content-security-policy": ""}
 
@@ -458,10 +513,10 @@ def test_a_certificate_that_no_server_starts_with_is_refused(
     installed: Installed, broken: str, said: str
 ) -> None:
     container, before = installed.container, files_of(installed)
-    container.must("cp", "-a", f"/etc/portal/{broken}", "/root/good")
+    container.must("mv", f"/etc/portal/{broken}", "/root/good")
     container.must("sh", "-c", f"echo nonsense >/etc/portal/{broken}")
     done = container.install(installed.server, "other.example.org")
-    container.must("cp", "-a", "/root/good", f"/etc/portal/{broken}")
+    container.must("mv", "/root/good", f"/etc/portal/{broken}")
     assert done.returncode == 1
     assert f"{said}. What ran before runs on unchanged" in done.stderr
     assert files_of(installed) == before

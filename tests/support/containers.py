@@ -43,7 +43,7 @@ mount -t overlay -o "$options" none "$folder/root"
 cd "$folder/root"
 rm -rf etc/systemd/system/*.wants
 tr -d - </proc/sys/kernel/random/uuid >etc/machine-id
-printf '127.0.0.1 localhost %s\\n::1 localhost\\n' "$host" >etc/hosts
+printf '127.0.0.1 localhost %s other.example.org\\n::1 localhost\\n' "$host" >etc/hosts
 exec systemd-nspawn --quiet --directory="$folder/root" "$@"
 """
 _NPM_STAND_IN = f"""#!/bin/sh

@@ -107,6 +107,10 @@ class Installed:
         """Ask as alice's browser does, where her cookies are."""
         return ask(self.container, target, *_COOKIES, *options)
 
+    def asking(self, target: str) -> list[str]:
+        """Return the command that asks so."""
+        return asking(target, *_COOKIES)
+
     def send_form(self, page: str, kind: str) -> Reply:
         """Send a page's form with an input of a type, as it is, and return the page it leads to."""
         form = _Page(self.ask(page).body).form(kind)
