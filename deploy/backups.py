@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deploy import health
-from deploy.servers import BACKUP
 
 FOLDER = Path("/var/backups/portal")
 KEPT = 7
@@ -19,11 +18,6 @@ def variables(kept: int, *, in_cluster: bool) -> Mapping[str, object]:
     if in_cluster:
         return {}
     return {"BACKUPS": kept, **({"PORTAL_BACKUPS": FOLDER} if kept else {})}
-
-
-def timers(kept: int) -> list[str]:
-    """Return the unit that starts them, if they are made."""
-    return [BACKUP] if kept else []
 
 
 def advice(found: health.Health) -> str:

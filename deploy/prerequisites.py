@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
+from contextlib import suppress
 from pathlib import Path
 
 from deploy.make_folders import DATA
@@ -108,15 +109,20 @@ def listener(port: int) -> str:
             if words[3] == _LISTENING and int(words[1].rpartition(":")[2], 16) == port:
                 inodes.add(f"socket:[{words[9]}]")
     for process in Path("/proc").glob("[0-9]*") if inodes else ():
-        try:
-            held = {str(one.readlink()) for one in (process / "fd").iterdir()}
-            unit = _unit(process)
-            name = (process / "comm").read_text().strip()
-        except OSError:
-            continue  # it has ended
-        if held & inodes and unit != "init.scope" and unit not in _KNOWN:
-            return f"{name} (process {process.name}{unit and f', {unit}'})"
+        with suppress(OSError):  # it has ended
+            unit, name = _unit(process), (process / "comm").read_text().strip()
+            if unit != "init.scope" and unit not in _KNOWN and _holds(process, inodes):
+                return f"{name} (process {process.name}{unit and f', {unit}'})"
     return ""
+
+
+def _holds(process: Path, inodes: Set[str]) -> bool:
+    """Return whether a process has one of these open."""
+    for descriptor in (process / "fd").iterdir():
+        with suppress(OSError):  # it was closed
+            if str(descriptor.readlink()) in inodes:
+                return True
+    return False
 
 
 def _unit(process: Path) -> str:

@@ -72,4 +72,5 @@ SERVERS = {
 }
 BACKUP = "portal-backup.timer"
 """The unit that starts the daily backup."""
-ALL_UNITS = {unit for server in SERVERS.values() for unit in (*server.units, RECEIPTS, BACKUP)}
+ALL_UNITS = {unit for server in SERVERS.values() for unit in server.units}
+ALL_UNITS |= {RECEIPTS, BACKUP, "portal-backup.service"}

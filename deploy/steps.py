@@ -18,14 +18,13 @@ from deploy import backups, certificate, health, member, site
 from deploy.cluster import SECRETS
 from deploy.make_folders import DATA, make_folders
 from deploy.member import UNITS
-from deploy.servers import ALL_UNITS, GUNICORN, RECEIPTS, SERVERS
+from deploy.servers import ALL_UNITS, BACKUP, GUNICORN, RECEIPTS, SERVERS
 from deploy.site import ACCOUNT, PREFIX, SETTINGS
 from scripts.lib import machine
 from scripts.lib.environment import BrowserFiles, Environment
 from scripts.lib.jobs import as_user, hold
 from scripts.lib.messages import fail, refuse, say
 
-_STARTED = ("portal-cleanup.service", backups.SERVICE)  # by their timers
 LOGS = Path("/var/log/portal")  # of what writes there as root
 STARTED_WITH = Path("/run/portal-apache.conf")  # the sizes that Apache has read
 
@@ -97,7 +96,8 @@ class Installation(member.Member):
         if not hold(PREFIX):
             refuse("another deploy/install is at work. Wait until it has ended.")
         wanted = (*self.server.wanted, *(("certbot",) if self.certbot else ()))
-        machine.install_packages(self.jobs, "curl", "npm", "openssl", *wanted)
+        wanted = ("curl", "logrotate:/usr/sbin/logrotate", "npm", "openssl", *wanted)
+        machine.install_packages(self.jobs, *wanted)
 
     def prepare_account(self) -> None:
         """Create the user and the folders, as the table in docs/portal/install.md has it."""
@@ -234,16 +234,18 @@ class Installation(member.Member):
 
     def switch_server(self) -> None:
         """Start the new server."""
-        units = [*self.server.units, "portal-cleanup.timer", *backups.timers(self.kept)]
+        units, started = [*self.server.units, "portal-cleanup.timer"], ["portal-cleanup.service"]
         units += [RECEIPTS] if self.server.has_receipts else []
-        self._leave_former(units)
+        units += [BACKUP] if self.kept else []
+        started += [backups.SERVICE] if self.kept else []
+        self._leave_former([*units, *started])
         deploy = self.app / "deploy"
-        found = [deploy / "systemd" / name for name in [*_STARTED, *units]]
+        found = [deploy / "systemd" / name for name in [*started, *units]]
         self.install_files("--mode=0644", *found, UNITS)
         self.install_files("--mode=0644", deploy / "logrotate", "/etc/logrotate.d/portal")
         hardening = "portal-.service.d/hardening.conf"
         self.install_files("-D", "--mode=0644", deploy / "systemd" / hardening, UNITS / hardening)
-        self.write_networks([*_STARTED, *units])
+        self.write_networks([*started, *units])
         front = self.server.front
         enabled = dict.fromkeys([*units, front])
         self._systemctl("daemon-reload", failure="systemd cannot read the portal's units.")

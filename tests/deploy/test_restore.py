@@ -15,7 +15,7 @@ pytestmark = pytest.mark.timeout(600)
 
 @pytest.fixture(scope="module")
 def backed_up() -> Iterator[Installed]:
-    """Return a portal of which there is a backup, made as the readme says."""
+    """Return a portal of which there is a daily backup, made as the readme says."""
     with booted() as container:
         made = installed_with(container, "nginx")
         container.must("bash", "-ec", block("## Back up"))

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .paths import PROJECT
-from .roots import Root
+from .roots import OFFERED, Root
 from .tools import tool
 
 NPM_CACHE = Path(os.environ.get("NPM_CACHE", "/not given by scripts/test"))
@@ -102,10 +102,12 @@ def booted(
     system: Root = Root(),  # noqa: B008 -- it cannot change
     *,
     filters: bool = False,
+    clone: Path = CLONE,
 ) -> Iterator[Container]:
     """Boot a container, until the end of the block.
 
     :param filters: whether its systemd can filter what services send, as on a machine of its own.
+    :param clone: where it has the project.
     """
     tool("systemd-nspawn")
     for made in (system.wheels, NPM_CACHE):
@@ -115,7 +117,7 @@ def booted(
     with tempfile.TemporaryDirectory(prefix="flask-delegate-container-") as folder:
         log, root = Path(folder, "console"), Path(folder, "root")
         root.mkdir()
-        started = _start(system, root, log, filters=filters)
+        started = _start(system, root, log, filters=filters, clone=clone)
         leader: int | None = None
         try:
             leader = _wait_for_leader(started, log)
@@ -130,10 +132,14 @@ def booted(
             _end(started, leader)
 
 
-def _start(system: Root, root: Path, log: Path, *, filters: bool) -> subprocess.Popen[bytes]:
+def _start(
+    system: Root, root: Path, log: Path, *, filters: bool, clone: Path
+) -> subprocess.Popen[bytes]:
     options = ["--private-network", "--register=no", "--keep-unit", "--link-journal=no"]
-    options += [f"--bind-ro={PROJECT}:{CLONE}", f"--bind-ro={system.wheels}:{_WHEELS}"]
+    options += [f"--bind-ro={PROJECT}:{clone}", f"--bind-ro={system.wheels}:{_WHEELS}"]
     options += [f"--bind-ro={NPM_CACHE}:{_NPM}"]
+    if system.packages:
+        options.append(f"--bind-ro={system.packages}:{OFFERED}")
     if filters:
         options += ["--system-call-filter=bpf", "--capability=CAP_BPF"]
     options += [f"--bind-ro={NPM_CACHE.parent}/node_modules:{_PACKAGES}"]

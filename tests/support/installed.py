@@ -159,6 +159,12 @@ def installed_with(container: Container, server: str, *options: str) -> Installe
     """Install the portal, make an account, sign in and upload a file."""
     done = container.install(server, HOST, *options)
     assert done.returncode == 0, done.stdout + done.stderr
+    messages, in_store = done.stdout + done.stderr, "--cluster" in options
+    return used(container, server, messages, in_store=in_store)
+
+
+def used(container: Container, server: str, messages: str, *, in_store: bool = False) -> Installed:
+    """Use an installed portal: make an account, sign in and upload a file."""
     password = container.must("portal", "create-account", "alice", "--generate").strip()
     sign_in(container, password)
     container.must("sh", "-c", f'printf %s "$1" >/root/{NAME}', "sh", CONTENT)
@@ -166,9 +172,8 @@ def installed_with(container: Container, server: str, *options: str) -> Installe
     assert reply.status in {302, 303}, reply.head
     page = _Page(ask(container, "/", *_COOKIES, "--location").body)
     stored = container.must("find", str(FILES), "-type", "f").split()
-    assert len(stored) == (0 if "--cluster" in options else 1), stored
-    messages, found = done.stdout + done.stderr, "".join(stored)
-    return Installed(container, server, messages, password, page.links[NAME], found)
+    assert len(stored) == (0 if in_store else 1), stored
+    return Installed(container, server, messages, password, page.links[NAME], "".join(stored))
 
 
 def upload(container: Container, path: str) -> Reply:

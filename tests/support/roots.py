@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,8 @@ from scripts.lib.environment import locked
 from .tools import tool
 
 WHEELS = Path(sys.prefix) / "wheels"
+OFFERED = Path("/usr/local/src/packages")
+"""Where a container has the packages of an empty root."""
 PACKAGES = (
     *("apache2", "ca-certificates", "curl", "libapache2-mod-wsgi-py3", "logrotate", "openssl"),
     *("passwd", "python3-venv", "systemd-sysv"),
@@ -31,11 +33,13 @@ class Root:
 
     :param wheels: the portal's requirements, for the Python in it.
     :param has_npm: npm takes longer to install than all else, and is the same in each release.
+    :param packages: the folder that apt has in it instead of a mirror.
     """
 
     files: Path = Path("/")
     wheels: Path = WHEELS
     has_npm: bool = True
+    packages: Path | None = None
 
 
 @contextmanager
@@ -57,19 +61,54 @@ def root_of(release: str, python: str) -> Iterator[Root]:
         ]
         _run(mmdebstrap, *words, mirror())
         root.files.chmod(0o755)
-        words = [f"--python-version={python}", "--only-binary=:all:", f"--find-links={WHEELS}"]
-        words += ["--quiet", "--no-deps", "--require-hashes", "--dest", str(root.wheels)]
-        requirements = Path(folder, "requirements.txt")
-        requirements.write_text("".join(_requirements(python)))
-        _run(sys.executable, "-m", "pip", "download", *words, f"--requirement={requirements}")
+        _fetch_wheels(root.wheels, python)
         yield root
+
+
+@contextmanager
+def empty_root_of(release: str, python: str, *, first: str, more: Sequence[str]) -> Iterator[Root]:
+    """Create a root with apt and systemd alone, and a folder with packages that apt finds in it.
+
+    :param first: a package that is to be had with all that it recommends.
+    :param more: other packages that are to be had, with what they need.
+    """
+    mmdebstrap, index = tool("mmdebstrap"), tool("apt-ftparchive")
+    with TemporaryDirectory(prefix="flask-delegate-root-", dir="/var/tmp") as folder:
+        Path(folder).chmod(0o755)  # apt reads the packages as a user of its own
+        packages = Path(folder, "packages")
+        packages.mkdir()
+        root = Root(Path(folder, "root"), Path(folder, "wheels"), has_npm=False, packages=packages)
+        fetch = 'APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get --quiet --quiet --yes --download-only'
+        fetch += f" --option Dir::Cache::archives={packages} install"
+        hooks = [f"{fetch} --install-recommends {first}", f"{fetch} {' '.join(more)}"]
+        words = ["--quiet", "--variant=minbase", "--include=systemd-sysv"]
+        words += [f"--customize-hook={hook}" for hook in hooks]
+        _run(mmdebstrap, *words, release, str(root.files), mirror())
+        listed = subprocess.run([index, "packages", "."], cwd=packages, capture_output=True)
+        (packages / "Packages").write_bytes(listed.stdout)
+        for path in packages.iterdir():
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        source = f"deb [trusted=yes] file:{OFFERED} ./\n"
+        (root.files / "etc/apt/sources.list").write_text(source)
+        root.files.chmod(0o755)
+        _fetch_wheels(root.wheels, python)
+        yield root
+
+
+def _fetch_wheels(target: Path, python: str) -> None:
+    """Fetch the portal's requirements for a version of Python."""
+    words = [f"--python-version={python}", "--only-binary=:all:", f"--find-links={WHEELS}"]
+    words += ["--quiet", "--no-deps", "--require-hashes", "--dest", str(target)]
+    requirements = target.with_name("requirements.txt")
+    requirements.write_text("".join(_requirements(python)))
+    _run(sys.executable, "-m", "pip", "download", *words, f"--requirement={requirements}")
 
 
 def _requirements(python: str) -> Iterator[str]:
     """Yield what is locked for a version of Python: pip looks at markers with its own in mind."""
     environment = {"python_version": python, "python_full_version": f"{python}.0"}
     pattern = re.compile(r"^(\S+)(?: ; (.*?))?( \\\n(?: .*\n)+)", re.MULTILINE)
-    for name, marker, hashes in pattern.findall("".join(locked().values())):
+    for name, marker, hashes in pattern.findall("".join(locked("gunicorn").values())):
         if not marker or Marker(marker).evaluate(environment):
             yield name + hashes
 
