@@ -88,9 +88,8 @@ def main(words: Sequence[str]) -> None:
     kept = _backups(given, before, in_cluster=cluster is not None)
     _check_machine(host, before, obtains=certbot is not None)
     with site.Changes() as changes, Jobs() as jobs:
-        Installation(
-            jobs, changes, name, host, sizes, cluster, networks, clients, certbot, kept
-        ).run()
+        place = (jobs, changes, name, host, sizes, cluster, networks)
+        Installation(*place, kept, clients, certbot).run()
 
 
 def _check_machine(host: str, before: Mapping[str, str], *, obtains: bool) -> None:
