@@ -13,6 +13,7 @@ from flask import Flask
 
 from portal.cli import portal
 from portal.core.models import now
+from portal.files import trash
 from portal.maintenance import daily
 from portal.storage.content import current_storage
 from tests.support.stored import contents, path_of, store
@@ -86,6 +87,13 @@ def test_backups_beyond_the_number_are_deleted_the_oldest_first(
 ) -> None:
     with app.app_context():
         store("alice", "a.txt", b"first")
+        going = store("alice", "b.txt", b"going")
+        key = going.storage_key
+        day(-1)
+        assert run(app, "backup", "--keep", "3", str(folder))[0] == 0
+        trash.put([going])
+        trash.purge(going)
+    assert key in copies(folder)
     (folder / "portal-notes.txt").touch()
     (folder / "portal.tar").touch()
     for number in range(5):
@@ -97,6 +105,7 @@ def test_backups_beyond_the_number_are_deleted_the_oldest_first(
     assert len(found) == 3
     others = {path.name for path in folder.iterdir()} - {path.name for path in found}
     assert others == {"portal-notes.txt", "portal.tar"}
+    assert key not in copies(folder)
 
 
 def test_damaged_file_does_not_replace_its_copy_and_no_backup_is_deleted(
