@@ -24,6 +24,7 @@ WEBROOT = Path("/var/lib/portal-acme")
 ANSWERS = SETTINGS / "acme.conf"
 """What each site includes, where it is: how to answer the authority."""
 WITHOUT_EMAIL = "no-email"
+_LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
 LINEAGE = "portal"
 """What certbot calls it, whatever its host."""
 _LIVE = Path("/etc/letsencrypt/live", LINEAGE)
@@ -40,7 +41,7 @@ class Certbot:
     """How certbot is to obtain a certificate.
 
     :param email: of the account, or :data:`WITHOUT_EMAIL`.
-    :param directory: the URL of the authority's directory; empty: certbot's own, Let's Encrypt.
+    :param directory: the URL of the authority's directory; empty: that of Let's Encrypt.
     """
 
     email: str
@@ -70,7 +71,7 @@ class Certbot:
 
         :return: what is wrong, in words; empty if nothing is.
         """
-        say(f"asking {self._authority} for a certificate ...")
+        say(f"certbot looks for a certificate of {self._authority} for {host} ...")
         before = _content(site.CERTIFICATE)
         with tempfile.TemporaryFile() as output:
             failed = jobs.run(*self._words(host), stdout=output, stderr=output)
@@ -86,7 +87,10 @@ class Certbot:
             jobs.quietly(*words, env=variables, failure=failure)
         _start_timer(jobs)
         if "staging" in self.directory:
-            say("it is of a staging authority: browsers do not trust it. Leave --acme-directory=")
+            say(
+                "the certificate is of a staging authority, so browsers do not trust it. For a real"
+                " one, run this again with --acme-directory="
+            )
         return ""
 
     @property
@@ -97,7 +101,7 @@ class Certbot:
         words = ["certbot", "certonly", "--non-interactive", "--agree-tos", "--webroot"]
         words += ["--webroot-path", str(WEBROOT), "--cert-name", LINEAGE, "--domain", host]
         words.append("--renew-with-new-domains")
-        words += ["--server", self.directory] if self.directory else []
+        words += ["--server", self.directory or _LETS_ENCRYPT]
         if self.email == WITHOUT_EMAIL:
             words.append("--register-unsafely-without-email")
         else:
@@ -108,8 +112,7 @@ class Certbot:
     def _is_anothers(self) -> bool:
         """Return whether the certificate that is there is of another authority."""
         found = re.search(r"^server = (.*)$", _content(_RENEWAL).decode(), re.MULTILINE)
-        wanted = self.directory or "https://acme-v02.api.letsencrypt.org/directory"
-        return found is not None and found[1] != wanted
+        return found is not None and found[1] != (self.directory or _LETS_ENCRYPT)
 
 
 def forget() -> None:

@@ -224,7 +224,7 @@ def test_certificate_of_another_authority_is_replaced_and_a_good_one_kept(machin
     assert "--email a@example.org --keep-until-expiring" in first
     assert "--register-unsafely-without-email --keep-until-expiring" in again
     assert other.endswith("--force-renewal")
-    assert "--server" not in other
+    assert "--server https://acme-v02.api.letsencrypt.org/directory " in other
 
 
 def test_given_up_certificate_stays_as_a_file(machine: Path) -> None:
