@@ -237,3 +237,12 @@ def test_given_up_certificate_stays_as_a_file(machine: Path) -> None:
     assert (machine / "tls.key").stat().st_mode & 0o077 == 0
     assert not (machine / "hook").exists()
     assert "delete --non-interactive --cert-name portal" in (machine / "asked").read_text()
+
+
+def test_certificate_of_a_staging_authority_is_told(
+    machine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Jobs() as jobs:
+        assert Certbot("no-email", "https://ca-staging/dir").obtain(jobs, HOST) == ""
+    assert (machine / "tls.crt").is_symlink()
+    assert "browsers do not trust it" in capsys.readouterr().err
