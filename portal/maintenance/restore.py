@@ -57,7 +57,13 @@ def restore(source: Path, data: Path, storage: Storage, advance: Advance) -> Res
     :raises OSError: if the backup cannot be read, or the folder cannot be written.
     """
     storage = on_disk(storage)
-    if not source.is_file() and not source.is_dir():
+    if source.is_dir():
+        if not (source / MANIFEST).is_file():
+            raise BackupError(
+                f"The folder {source} is no backup. Name a file, or one of the folders that"
+                " backup --keep writes, such as portal-20260503T021542Z."
+            )
+    elif not source.is_file():
         raise BackupError(f"There is no file {source}.")
     with locked(data), _errors_named(source):
         _check_unused(data)

@@ -808,9 +808,13 @@ def test_flipped_bit_is_found(made: Path, new: Flask, tmp_path: Path) -> None:
 
 
 def test_missing_backup_is_told(new: Flask, tmp_path: Path) -> None:
-    for path in (tmp_path / "none.tar", tmp_path):
+    for path, expected in (
+        (tmp_path / "none.tar", f"There is no file {tmp_path / 'none.tar'}."),
+        (tmp_path, f"The folder {tmp_path} is no backup. Name a file, or one of"),
+    ):
         code, _, err = run(new, "restore", str(path))
-        assert (code, err) == (1, f"Error: There is no file {path}.\n")
+        assert (code, err.count("\n")) == (1, 1)
+        assert err.startswith(f"Error: {expected}")
 
 
 def test_restore_needs_room(made: Path, new: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
