@@ -124,7 +124,7 @@ document.addEventListener("click", (event) => {
   if (link && isPlain) {
     event.preventDefault();
     open(link);
-  } else if (event.target.closest("dialog [data-close]")) {
+  } else if (event.target.closest("#dialog [data-close]")) {
     event.preventDefault();
     dialog.close();
   } else if (event.target.dataset.send) {

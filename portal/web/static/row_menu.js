@@ -12,7 +12,8 @@ let row;
 
 const canShow = "showPopover" in HTMLElement.prototype;
 const template = () => document.getElementById("row-menu");
-const items = (menu) => [...menu.querySelectorAll("[role=menuitem]")];
+const all = (menu) => [...menu.querySelectorAll("[role=menuitem]")];
+const items = (menu) => all(menu).filter((item) => !item.hidden);
 
 /** Say of each row's buttons what they are: with a script, that is more than without one. */
 function nameButtons() {
@@ -44,15 +45,17 @@ function fill() {
   const [id, name] = [idOf(row), nameOf(row)];
   menu.ariaLabel = `Actions for ${name}`;
   menu.querySelector("p").textContent = name;
-  for (const [at, item] of items(menu).entries()) {
-    const href = items(model)[at].getAttribute("href");
+  for (const [at, item] of all(menu).entries()) {
+    const href = all(model)[at].getAttribute("href");
     if (href) item.href = href.replace("ENTRY", id);
     if (item.dataset.share) item.dataset.share = id;
   }
   const first = menu.querySelector("[data-does=open]");
   first.href = linkOf(row).href;
-  const { file, folder } = first.dataset;
-  first.querySelector("span").textContent = isFolder(row) ? folder : file;
+  const isShown = isFolder(row) || Boolean(linkOf(row).dataset.viewType);
+  const { download, open: opens } = first.dataset;
+  first.querySelector("span").textContent = isShown ? opens : download;
+  menu.querySelector("[data-does=download]").hidden = isFolder(row) || !isShown;
   return menu;
 }
 
@@ -104,8 +107,8 @@ document.addEventListener("contextmenu", (event) => {
 
 /** In the menu. */
 function keyInMenu(event, menu) {
-  const all = items(menu);
-  const at = all.indexOf(document.activeElement);
+  const shown = items(menu);
+  const at = shown.indexOf(document.activeElement);
   const to = {
     ArrowDown: at + 1,
     ArrowUp: at - 1,
@@ -114,7 +117,7 @@ function keyInMenu(event, menu) {
   }[event.key];
   if (to !== undefined) {
     event.preventDefault();
-    all.at(to % all.length).focus();
+    shown.at(to % shown.length).focus();
   } else if (event.key === "Tab") {
     menu.hidePopover();
   } else if (event.key === " ") {
@@ -122,7 +125,7 @@ function keyInMenu(event, menu) {
     document.activeElement.click();
   } else if (event.key.length === 1 && !event.ctrlKey && !event.metaKey && !event.altKey) {
     const isIt = (item) => item.textContent.trim().toLowerCase().startsWith(event.key.toLowerCase());
-    [...all.slice(at + 1), ...all].find(isIt)?.focus();
+    [...shown.slice(at + 1), ...shown].find(isIt)?.focus();
   }
 }
 
