@@ -54,7 +54,7 @@ from portal.web.account import account, one_time_links, sign_in
 from portal.web.edge import Edge, Request, Room
 from portal.web.files import entries, files, list_look, thumbnails, trash, unfinished, viewer
 from portal.web.forms import csrf
-from portal.web.sharing import links, upload_page, visitors
+from portal.web.sharing import links, received, upload_page, visitors
 from portal.web.uploads import groups, tus
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ _BLUEPRINTS = (
     *(thumbnails.thumbnails, viewer.viewer_pages),
     *(trash.trash_pages, unfinished.unfinished_pages, tus.tus),
     groups.group_uploads,
-    *(links.link_pages, visitors.share_page, upload_page.upload_page),
+    *(links.link_pages, visitors.share_page, upload_page.upload_page, received.received),
 )
 
 

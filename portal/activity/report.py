@@ -280,7 +280,7 @@ def as_csv(rows: Select[Activity, Receipt], zone: tzinfo, *, has_names: bool) ->
     :param zone: of the times, which say how far that is from UTC.
     """
     yield "\ufeff"  # tells spreadsheets that this is UTF-8
-    yield _csv_row(f"time ({zone})", *_HEADINGS)
+    yield csv_row(f"time ({zone})", *_HEADINGS)
     after = 0
     rows = rows.order_by(Activity.id).limit(1000)
     while found := _read(rows.where(Activity.id > after)):
@@ -289,7 +289,7 @@ def as_csv(rows: Select[Activity, Receipt], zone: tzinfo, *, has_names: bool) ->
         db.session.rollback()
         for line in (Line(*row, has_names) for row in found):
             activity, receipt = line.activity, line.receipt
-            yield _csv_row(
+            yield csv_row(
                 activity.at.astimezone(zone).isoformat(timespec="seconds"),
                 *(activity.action, line.by, activity.address, line.name, line.detail),
                 line.outcome,
@@ -309,7 +309,8 @@ def _read(
     return db.session.execute(rows).all()
 
 
-def _csv_row(*cells: str) -> str:
+def csv_row(*cells: str) -> str:
+    """Return a row of CSV, of which no cell is a formula."""
     # A spreadsheet would run a cell that begins like a formula, and anybody can choose a name.
     safe = [f"'{cell}" if cell.lstrip().startswith(_FORMULA) else cell for cell in cells]
     row = io.StringIO()

@@ -100,6 +100,13 @@ def one_line(text: str, longest: int = LONGEST_NOTE) -> str:
     return "".join(one for one in words if one.isprintable())[:longest]
 
 
+def several_lines(text: str) -> str:
+    """Return the printable characters of lines, without blanks at their ends."""
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").expandtabs(4).split("\n")
+    plain = ("".join(one for one in line if one.isprintable()).rstrip() for line in lines)
+    return "\n".join(plain).strip()
+
+
 def counted(number: int, noun: str, most: int | None = None) -> str:
     """Return a number of things in words, such as ``1 file``, ``2 files`` or ``1 of 3 files``.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -61,10 +61,17 @@ def id_of(entry: Entry) -> int:
     return int(entry_id)
 
 
-def place(entry: E, folder: Folder, note: Note = NOTHING_MORE) -> E:
+def place(
+    entry: E,
+    folder: Folder,
+    note: Note = NOTHING_MORE,
+    also: Callable[[E], None] | None = None,
+) -> E:
     """Put a new entry into a folder, under its name or, if that is taken, the next that is free.
 
     It is recorded as an upload, or as a folder that was created.
+
+    :param also: what else to write in the transaction, of the entry that is in its place.
 
     :raises GoneError: if the folder is not there any more.
     :raises QuotaExceededError: if its owner may not have that many bytes more.
@@ -75,6 +82,9 @@ def place(entry: E, folder: Folder, note: Note = NOTHING_MORE) -> E:
         add(entry, current(folder))
         if entry.size:
             quota.charge(entry.owner_id, entry.size)
+        if also:
+            db.session.flush()
+            also(entry)
         commit_recorded("upload" if entry.is_file else "create folder", entry, note=note)
     return entry
 

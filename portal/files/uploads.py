@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, Any, cast
 
@@ -111,11 +111,16 @@ def received_files(field: str) -> Iterator[tuple[str, IncomingFile]]:
 
 
 def add_file(
-    folder: Folder, incoming: IncomingFile, client_name: str, note: Note = NOTHING_MORE
+    folder: Folder,
+    incoming: IncomingFile,
+    client_name: str,
+    note: Note = NOTHING_MORE,
+    also: Callable[[StoredFile], None] | None = None,
 ) -> StoredFile:
     """Keep an incoming file: on disk, in the database and in the record, or not at all.
 
     :param client_name: the name that the client gave it.
+    :param also: as for :func:`portal.files.entries.place`.
     :raises GoneError: if the folder is not there any more.
     :raises QuotaExceededError: if the folder's owner may not have that many bytes more.
     :raises StorageFullError: if the disk is full.
@@ -123,7 +128,7 @@ def add_file(
     """
     key = current_storage().keep(incoming)
     with unless_kept(key):
-        return entries.place(file_of(incoming, client_name, key), folder, note)
+        return entries.place(file_of(incoming, client_name, key), folder, note, also)
 
 
 @contextmanager

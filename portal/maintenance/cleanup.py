@@ -12,6 +12,7 @@ from portal.activity import record
 from portal.core.database import once
 from portal.files import thumbnail_maker, trash
 from portal.identity import sessions
+from portal.sharing import arrivals
 from portal.storage.ballast import with_room_to_delete
 from portal.storage.base import Storage
 from portal.storage.incoming import is_abandoned
@@ -47,6 +48,7 @@ def _delete_expired() -> dict[str, int]:
         "sessions": sessions.delete_ended(),
         "links": invitations.forget_expired(),
         "records of activity": record.forget_old(),
+        "records of arrivals": arrivals.forget_old(),
         "unfinished uploads": unfinished,
         "records of finished uploads": finished,
     }

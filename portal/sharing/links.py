@@ -45,6 +45,8 @@ class Terms(TypedDict, total=False):
     password: str | None  # of a share; None: visitors need no password
     file_limit: int | None  # of a file request; None: unlimited
     size_limit: int | None  # of a file request, in bytes; None: only the owner's quota limits it
+    asks_name: bool  # of a file request
+    asks_message: bool  # of a file request
 
 
 def create(kind: type[L], entry: Entry, **terms: Unpack[Terms]) -> tuple[L, str]:

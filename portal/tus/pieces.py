@@ -9,16 +9,16 @@ from typing import BinaryIO
 
 from sqlalchemy import case, delete, insert, or_, select, update
 
-from portal.activity.record import NOTHING_MORE, Note
 from portal.core.database import AWAY, change, commit_change, db, lock
 from portal.core.models import Account, StoredFile, Upload, UploadPiece, now
 from portal.files import entries, quota
 from portal.files.uploads import file_of, unless_kept
-from portal.sharing import links, room
+from portal.sharing import room
 from portal.storage.content import current_storage
 from portal.storage.incoming import OverAllowanceError
 from portal.storage.parts import PartFile, PartLockedError, Piece, current_parts
 
+from . import visits
 from .headers import Checksum, folders_of
 
 _CHUNK = 256 * 1024
@@ -145,7 +145,8 @@ def finish(upload: Upload, part: PartFile) -> StoredFile:
     if part.size != upload.size:
         raise AssertionError("only what is complete is finished")
     part_key, name, path = upload.part_key, upload.name, folders_of(upload.client_metadata)
-    link, size, note = upload.request, upload.size, _note_of(upload)
+    link, size = upload.request, upload.size
+    note, also = visits.note_of(upload), visits.arrival_of(upload)
     upload_id, owner_id = upload.id, upload.owner_id
     check_room(upload)  # before folders are created for it
     try:
@@ -170,7 +171,7 @@ def finish(upload: Upload, part: PartFile) -> StoredFile:
         _mark_finished(upload_id)
         if link:
             room.reserve(link, size, has_begun=True)
-        finished = entries.place(file_of(part, name, key), folder, note)
+        finished = entries.place(file_of(part, name, key), folder, note, also)
     current_parts().forget(part_key)
     if finished.name != name:  # for a client that missed the answer
         commit_change(update(Upload).where(Upload.id == upload_id).values(name=finished.name))
@@ -188,13 +189,6 @@ def _dropped_if_over(key: str) -> Iterator[None]:
     except (CancelledError, FinishedError):
         current_parts().drop(key)
         raise
-
-
-def _note_of(upload: Upload) -> Note:
-    link = upload.request
-    if not link:
-        return NOTHING_MORE
-    return Note(detail=links.hint(link), linked=link.folder.public_id, via=links.via(link))
 
 
 def _read(part: PartFile, stream: BinaryIO, checksum: Checksum | None, upload_id: int) -> None:

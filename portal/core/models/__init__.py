@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .account import Account, OneTimeLink, RecoveryCode, Role, SignIn
 from .activity import Activity, LogPosition, Receipt, Via
+from .arrival import Arrival, Sender
 from .base import Base, hash_token, new_token, now
 from .entry import Entry, Folder, StoredFile
 from .fact import Fact
@@ -15,6 +16,7 @@ from .upload import CancelledUpload, Upload, UploadPiece
 __all__ = [
     "Account",
     "Activity",
+    "Arrival",
     "Base",
     "CancelledUpload",
     "Entry",
@@ -27,6 +29,7 @@ __all__ = [
     "RecoveryCode",
     "Role",
     "SeenDay",
+    "Sender",
     "Share",
     "ShareDownload",
     "SignIn",

@@ -83,6 +83,9 @@ class FileRequest(PublicLink, Base):
     size_limit: Mapped[Limit | None]
     files: Mapped[int] = mapped_column(default=0)
     size: Mapped[Bytes] = mapped_column(default=0)
+    # Whether visitors are asked for a name, and for a message, before they send files.
+    asks_name: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    asks_message: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
 
     owner: Mapped[Account] = relationship(lazy="joined", innerjoin=True)
     folder: Mapped[Folder] = relationship(lazy="joined", innerjoin=True)

@@ -46,6 +46,7 @@ _PAGES = {
     "second_factor.qr_code": "second_factor.index",
     "activity.index_csv": "activity.index",
     "activity.everybody_csv": "activity.everybody",
+    "received.download": "received.show",
 }
 """By the endpoint of what is no page, the page to go on to: a browser that gets a file stays on the
 form for signing in."""

@@ -32,7 +32,7 @@ from portal.core.models import FileRequest, Share
 from portal.files.entries import GoneError
 from portal.files.unfinished import has_finished
 from portal.identity import throttle
-from portal.sharing import limits, links, visitor
+from portal.sharing import arrivals, limits, links, visitor
 from portal.sharing.status import Status, status_of
 from portal.web.forms import Form, form_page
 
@@ -136,9 +136,23 @@ def refuse(link: Share | FileRequest | None) -> NoReturn:
     abort(_unavailable(link))
 
 
+def arrived_from_here(link: FileRequest, before: int | None = None) -> dict[str, object]:
+    """Return what a template shows of what this visitor has sent by a link.
+
+    :param before: as for :func:`portal.sharing.arrivals.of_visitor`.
+    """
+    who = visitor.visitor_id()
+    page = arrivals.of_visitor(link, who, before)
+    in_all = arrivals.sum_of_visitor(link, who) if page.rows else arrivals.Sum()
+    return {"arrived": page, "arrived_in_all": in_all}
+
+
 def _unavailable(link: Share | FileRequest | None, *, anonymous: bool = False) -> Response:
     status = status_of(link).value if link else "unknown"
-    page = render_template("sharing/link_unavailable.html", status=status, anonymous=anonymous)
+    sent = arrived_from_here(link) if isinstance(link, FileRequest) else {}
+    page = render_template(
+        "sharing/link_unavailable.html", status=status, anonymous=anonymous, **sent
+    )
     return current_app.make_response((page, 410 if link else 404))
 
 
@@ -158,4 +172,5 @@ def _has_used(link: Share | FileRequest) -> bool:
     """Return whether this visitor downloaded or uploaded by a link, or is yet to hear of it."""
     if isinstance(link, Share):
         return limits.has_begun(link, visitor.visitor_id())
-    return bool(get_flashed_messages()) or has_finished(link, visitor.visitor_id())
+    who = visitor.visitor_id()
+    return bool(get_flashed_messages()) or arrivals.has_sent(link, who) or has_finished(link, who)

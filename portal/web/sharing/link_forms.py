@@ -195,3 +195,5 @@ class FileRequestForm(LinkForm):
 
     file_limit = OptionalField("File limit", _read_count)
     size_limit = OptionalField("Size limit of all files (MiB)", _read_mebibytes, _write_mebibytes)
+    asks_name = BooleanField("Ask for a name")
+    asks_message = BooleanField("Ask for a message")

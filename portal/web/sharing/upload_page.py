@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import cast
+
 from flask import Blueprint, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -11,16 +14,25 @@ from portal.core.models import FileRequest
 from portal.core.text import counted
 from portal.files import names, quota, unfinished
 from portal.files.quota import QuotaExceededError
-from portal.files.uploads import accept_up_to, add_file, received_files
-from portal.sharing import links, room, visitor
+from portal.files.uploads import UploadRequest, accept_up_to, add_file, received_files
+from portal.sharing import arrivals, links, room, visitor
+from portal.sharing.arrivals import NameMissingError
 from portal.sharing.room import LimitReachedError
 from portal.sharing.status import Status, status_of
 from portal.storage.incoming import IncomingFile, OverAllowanceError
 from portal.web.filters import human_limit
 from portal.web.flashes import list_names, tell
-from portal.web.forms import csrf
+from portal.web.forms import Query, csrf, focus_first_error, page_before
 
-from .link_entry import accept_terms, enter, explain_missing, open_link
+from .introduction import IntroductionForm
+from .link_entry import accept_terms, arrived_from_here, enter, explain_missing, open_link
+
+
+class PlaceQuery(Query):
+    """Before which arrival the list of what was sent begins."""
+
+    before = page_before()
+
 
 upload_page = Blueprint("upload_page", __name__)
 explain_missing(upload_page, FileRequest)
@@ -34,28 +46,62 @@ def enter_request(token: str) -> ResponseReturnValue:
 
 @upload_page.get("/requested/<public_id>")
 def show(public_id: str) -> ResponseReturnValue:
-    """Show who requests files, and the form to send them; after the last one, only thanks.
+    """Show who requests files, the form to send them, and what this visitor has sent.
 
-    First of all it asks for the terms.
+    First of all it asks for the terms, and then for a name or a message, where the link does.
     """
-    wanted = open_link(FileRequest, public_id)
+    return _page(open_link(FileRequest, public_id))
+
+
+def _page(wanted: FileRequest, form: IntroductionForm | None = None) -> ResponseReturnValue:
+    """Return the page of a link.
+
+    :param form: what a visitor said of themselves, which has errors, or is to be changed.
+    """
+    who, before = visitor.visitor_id(), PlaceQuery().before.data or None
+    is_open = status_of(wanted) is Status.OPEN
+    if form is None and is_open and not arrivals.has_answered(wanted, who):
+        form = IntroductionForm(wanted)
     files, size = room.of(wanted)
-    return render_template(
+    page = render_template(
         "sharing/upload_page.html",
         file_request=wanted,
+        form=form,
+        sender=arrivals.sender_of(wanted, who) if arrivals.is_asked(wanted) else None,
+        **arrived_from_here(wanted, before),
+        has_later=before is not None,
         files=files,
         size=size,
         at_once=_most_bytes() if size is None else min(_most_bytes(), size),
         most_files=_most_files(),
-        is_open=status_of(wanted) is Status.OPEN,
-        unfinished=unfinished.of_visitor(wanted, visitor.visitor_id()),
+        is_open=is_open,
+        unfinished=unfinished.of_visitor(wanted, who),
     )
+    return page, 422 if form and form.errors else 200
 
 
 @upload_page.post("/requested/<public_id>/terms")
 def accept(public_id: str) -> ResponseReturnValue:
     """Accept the organisation's terms."""
     return accept_terms(FileRequest, public_id)
+
+
+@upload_page.route("/requested/<public_id>/sender", methods=["GET", "POST"])
+def introduce(public_id: str) -> ResponseReturnValue:
+    """Ask visitors who they are, and for a message, if the link does; or note what they say."""
+    wanted = open_link(FileRequest, public_id)
+    if not arrivals.is_asked(wanted) or status_of(wanted) is not Status.OPEN:
+        return redirect(url_for("upload_page.show", public_id=public_id), 303)
+    who = visitor.visitor_id()
+    form = IntroductionForm(wanted, arrivals.sender_of(wanted, who))
+    if not form.validate_on_submit():
+        focus_first_error(form)
+        return _page(wanted, form)
+    try:
+        arrivals.introduce(wanted, who, *form.said())
+    except arrivals.TooManyWaitingError:
+        tell("Too many others are about to send files by this link. Try again later.", "error")
+    return redirect(url_for("upload_page.show", public_id=public_id), 303)
 
 
 # As in files.upload: the view checks the form's token, once it knows who sends the form.
@@ -75,6 +121,8 @@ def upload(public_id: str) -> ResponseReturnValue:
             stored.append(names.clean(name))
     except (LimitReachedError, QuotaExceededError) as error:
         problem = explain(wanted, error)
+    except NameMissingError:
+        problem = f"{wanted.owner.name} asks for your name. Enter it, and send the files again."
     except OverAllowanceError:
         problem = _explain_size(wanted)
     except RequestEntityTooLarge:
@@ -118,6 +166,8 @@ def explain(wanted: FileRequest, error: LimitReachedError | QuotaExceededError) 
 
 def _accept(wanted: FileRequest) -> None:
     """Accept as many bytes and files as the limits allow, or raise the error of the one reached."""
+    cast("UploadRequest", request).read_to_the_end()
+    arrivals.check_name(wanted, visitor.visitor_id())
     room.check(wanted, 1, 0)
     files, size = room.of(wanted)
     if files is not None:
@@ -129,9 +179,13 @@ def _accept(wanted: FileRequest) -> None:
 
 def _store(wanted: FileRequest, name: str, incoming: IncomingFile) -> None:
     """Store a file if the limits allow it."""
-    note = Note(detail=links.hint(wanted), linked=wanted.folder.public_id, via=links.via(wanted))
+    who = visitor.visitor_id()
+    note = Note(
+        detail=arrivals.told_of(wanted, who), linked=wanted.folder.public_id, via=links.via(wanted)
+    )
+    also = partial(arrivals.add, wanted, who, [names.clean(name)])
     with room.counted(wanted, incoming.size):
-        add_file(wanted.folder, incoming, name, note)
+        add_file(wanted.folder, incoming, name, note, also)
 
 
 def _explain_size(wanted: FileRequest) -> str:

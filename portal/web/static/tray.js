@@ -124,7 +124,7 @@ function add(files, form) {
 }
 
 /** The parts of a page that uploads change; all but the last are of the form's own page. */
-const CHANGING = ["entries", "whole", "unfinished", "limit", "storage-used"];
+const CHANGING = ["entries", "whole", "unfinished", "limit", "arrived", "storage-used"];
 let isRefreshing = false;
 let isStale = false;
 

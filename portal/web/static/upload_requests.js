@@ -147,6 +147,7 @@ export function problemOf(error, account, signedIn) {
   const said = responseOf(error).getBody()?.trim();
   // An answer to HEAD has no words.
   if (status === 403 && !said) {
+    if (!account) return "Open the link again, do what its page asks for, and then retry.";
     return "The folder is in the trash. Restore it, and then retry: what has arrived is kept.";
   }
   return said && !said.startsWith("<") ? said : `The server answered ${status}. Retry later.`;

@@ -14,7 +14,7 @@ from portal.files.entries import GoneError
 from portal.files.policy import may
 from portal.files.quota import QuotaExceededError
 from portal.identity.current_user import current_account, signed_in_account
-from portal.sharing import visitor
+from portal.sharing import arrivals, visitor
 from portal.sharing.room import LimitReachedError, TooManyError
 from portal.sharing.status import Status, status_of
 from portal.tus import uploads
@@ -27,6 +27,7 @@ GONE = "This upload does not exist any more. Start it again."
 IN_TRASH = "The folder is in the trash. Restore it, and then retry: what has arrived is kept."
 _NOT_ENTERED = "Open the link that you were sent again, and then retry."
 _NOT_ACCEPTED = "Open the link again and accept the terms, and then retry."
+_NO_NAME = "Open the link again and enter your name, and then retry."
 _ENDED = "This link does not work any more. Ask {} for another one."
 
 
@@ -128,6 +129,10 @@ def _check_visit(link: FileRequest) -> None:
     _check_open(link)
     if not visitor.has_accepted(link):
         abort(403, _NOT_ACCEPTED)
+    try:
+        arrivals.check_name(link, visitor.visitor_id())
+    except arrivals.NameMissingError:
+        abort(403, _NO_NAME)
 
 
 def _check_open(link: FileRequest) -> None:

@@ -162,6 +162,8 @@ LINKS: dict[tuple[str, str], Answers] = {
     ("GET", "/links/requests/<public_id>/created"): Answers(SIGN_IN, REDIRECT, 404, 404),
     ("GET", "/links/requests/<public_id>"): Answers(SIGN_IN, 200, 404, 404),
     ("POST", "/links/requests/<public_id>"): Answers(SIGN_IN, REDIRECT, 404, 404),
+    ("GET", "/links/requests/<public_id>/received"): Answers(SIGN_IN, 200, 404, 404),
+    ("GET", "/links/requests/<public_id>/received.csv"): Answers(SIGN_IN, 200, 404, 404),
     ("POST", "/links/requests/<public_id>/revoke"): Answers(SIGN_IN, REDIRECT, 404, 404),
     # What a visitor sees, who came by a link. Nobody else does, the owner included.
     ("GET", "/s/<token>"): Answers(404, 404, 404, 404),
@@ -176,6 +178,8 @@ LINKS: dict[tuple[str, str], Answers] = {
     ("GET", "/r/<token>"): Answers(404, 404, 404, 404),
     ("GET", "/requested/<public_id>"): Answers(404, 404, 404, 404, visitor=200),
     ("POST", "/requested/<public_id>/terms"): Answers(404, 404, 404, 404, visitor=303),
+    ("GET", "/requested/<public_id>/sender"): Answers(404, 404, 404, 404, visitor=303),
+    ("POST", "/requested/<public_id>/sender"): Answers(404, 404, 404, 404, visitor=303),
     ("POST", "/uploads/requested/<public_id>"): Answers(404, 404, 404, 404, visitor=REDIRECT),
     ("GET", "/activity"): Answers(SIGN_IN, 200, 200, 200),
     ("GET", "/activity.csv"): Answers(SIGN_IN, 200, 200, 200),
