@@ -45,6 +45,7 @@ from portal.web import (
     filters,
     headers,
     health,
+    inviting,
     own_look,
     places,
     static_files,
@@ -62,7 +63,7 @@ if TYPE_CHECKING:
 
 _BLUEPRINTS = (
     *(sign_in.auth, account.account, account.second_factor_pages, one_time_links.invitation_pages),
-    *(activity.activity, admin.admin, health.health),
+    *(activity.activity, admin.admin, inviting.inviting, health.health),
     *(files.files, files.folders, list_look.lists, entries.entry_pages, entries.zip_downloads),
     *(thumbnails.thumbnails, viewer.viewer_pages),
     *(trash.trash_pages, unfinished.unfinished_pages, tus.tus),

@@ -105,13 +105,7 @@ def prepare(name: str, password: str, role: Role, quota: int | None) -> Account:
 
     :raises AccountError: for a name that is taken or unusable, or a password that is not good.
     """
-    name = unicodedata.normalize("NFC", name.strip())
-    if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
-        raise UnusableNameError(f"Choose a name of 1 to {LONGEST_NAME} printable characters.")
-    if text.has_invisible(name) or not text.can_be_seen(name):
-        raise UnusableNameError(
-            "A name cannot contain invisible characters, and needs a letter, digit or symbol."
-        )
+    name = check_name(name)
     refuse_taken(name)  # before the hash, which keeps the server busy
     return Account(
         name=name,
@@ -121,6 +115,30 @@ def prepare(name: str, password: str, role: Role, quota: int | None) -> Account:
         role=role,
         quota=quota,
     )
+
+
+def check_name(name: str) -> str:
+    """Return a name as an account has it; raise :exc:`UnusableNameError` if none can."""
+    name = unicodedata.normalize("NFC", name.strip())
+    if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
+        raise UnusableNameError(f"Choose a name of 1 to {LONGEST_NAME} printable characters.")
+    if text.has_invisible(name) or not text.can_be_seen(name):
+        raise UnusableNameError(
+            "A name cannot contain invisible characters, and needs a letter, digit or symbol."
+        )
+    return name
+
+
+def taken_of(names: Sequence[str]) -> set[str]:
+    """Return those of some names that are taken, or look like one."""
+    keys = {name: (text.fold(name), usernames.skeleton(name)) for name in names}
+    alike = sa.or_(
+        Account.name_key.in_([key for key, _ in keys.values()]),
+        Account.skeleton.in_([skeleton for _, skeleton in keys.values()]),
+    )
+    found = db.session.execute(select(Account.name_key, Account.skeleton).where(alike)).all()
+    there = {key for key, _ in found}, {skeleton for _, skeleton in found}
+    return {name for name, (key, like) in keys.items() if key in there[0] or like in there[1]}
 
 
 def refuse_taken(name: str) -> None:

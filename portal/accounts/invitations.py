@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hmac
+from base64 import urlsafe_b64encode
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from flask import current_app, has_request_context, request
@@ -56,6 +59,43 @@ def create_invitation(
     if actor:
         accounts.lock_administrator(actor.id)
     return _create(token, timedelta(days=days), role=role, quota=quota, note=text.one_line(note))
+
+
+def create_invitations(
+    names: Sequence[str], role: Role, quota: int | None, days: int, actor: Account
+) -> str:
+    """Create an invitation for each of some people, all or none; return what :func:`invited` needs.
+
+    :param names: what each invitation proposes as the account's name.
+    :param actor: as for :func:`create_invitation`, which raises the same.
+    """
+    accounts.lock_administrator(actor.id)
+    seed, expires_at = new_token(), now() + timedelta(days=days)
+    for token, name in zip(_tokens(seed, len(names)), names, strict=True):
+        link = OneTimeLink(token_hash=hash_token(token), expires_at=expires_at)
+        link.role, link.quota, link.note, link.proposed_name = role, quota, name, name
+        db.session.add(link)
+    db.session.commit()
+    forget_expired()
+    return seed
+
+
+def invited(seed: str, number: int) -> Sequence[tuple[OneTimeLink, str]]:
+    """Return the first invitations that were created together, each with its token.
+
+    Those that were used or revoked since are left out.
+    """
+    tokens = {hash_token(token): token for token in _tokens(seed, number)}
+    mine = select(OneTimeLink).where(OneTimeLink.token_hash.in_(tokens), _IS_INVITATION)
+    found = db.session.scalars(mine.order_by(OneTimeLink.id)).all()
+    return [(link, tokens[link.token_hash]) for link in found]
+
+
+def _tokens(seed: str, number: int) -> Iterator[str]:
+    """Yield tokens that nobody guesses who does not know the seed, which fits into a cookie."""
+    for count in range(number):
+        digest = hmac.digest(seed.encode(), str(count).encode(), "sha256")
+        yield urlsafe_b64encode(digest[:24]).decode()
 
 
 def create_reset_link(

@@ -170,6 +170,17 @@ def record(
     _insert(rows)
 
 
+def record_each(action: Action, details: Sequence[str]) -> None:
+    """Record and log something that was done several times, each with more in a few words.
+
+    It concerns no file, and no account; for the rest, it is as :func:`record`.
+    """
+    rows = [row for detail in details for row in _rows(action, (), Note(detail=detail))]
+    if rows:
+        _log(rows, [0] * len(rows))
+        _insert(rows)
+
+
 def commit_recorded(action: Action, *entries: Recorded, note: Note = NOTHING_MORE) -> None:
     """Commit what the session's transaction has changed together with its rows in the record.
 

@@ -102,3 +102,36 @@ def test_visitor_resumes_in_another_tab_what_one_had_begun(portal: Portal, tmp_p
     assert rows(portal.run, "SELECT count(*) FROM upload WHERE name = 'large.bin'") == begun
     digest = hashlib.sha256(content).hexdigest()
     assert stored_in(portal.run, "Resumed") == {"large.bin": digest}
+
+
+def test_twelve_colleagues_are_invited_by_three_clicks(portal: Portal) -> None:
+    page = portal.sign_in("admin", permissions=["clipboard-read", "clipboard-write"])
+    page.goto(f"{portal.url}/accounts")
+    clicks: list[str] = []
+    page.expose_function("counted", lambda what: clicks.append(what))
+    page.evaluate("document.addEventListener('click', (one) => counted(one.target.textContent))")
+    page.add_init_script(
+        "document.addEventListener('click', (one) => counted(one.target.textContent))"
+    )
+    names = [f"Colleague {number}" for number in range(1, 13)]
+    page.get_by_role("link", name="Invite people").click()
+    expect(page.get_by_label("Names, one a line")).to_be_focused()
+    page.evaluate("text => navigator.clipboard.writeText(text)", "\n".join(names))
+    page.keyboard.press("Control+v")
+    page.get_by_role("button", name="Create links").click()
+    page.get_by_role("button", name="Copy all").click()
+    expect(page.get_by_role("status").filter(has_text="Copied.")).to_be_visible()
+    lines = page.evaluate("navigator.clipboard.readText()").split("\n")
+    assert [line.split("\t")[0] for line in lines] == names
+    assert len(clicks) <= 3
+    assert all("@" not in line and "/invitation/" in line for line in lines)
+    found = rows(portal.run, "SELECT proposed_name FROM one_time_link WHERE note LIKE 'Coll%'")
+    assert sorted(found) == sorted((name,) for name in names)
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download as CSV").click()
+    assert download.value.suggested_filename == "invitations.csv"
+    assert Path(download.value.path()).read_text(encoding="utf-8-sig").count("/invitation/") == 12
+
+    guest = portal.context().new_page()
+    guest.goto(lines[4].split("\t")[1])
+    expect(guest.get_by_label("Name", exact=True)).to_have_value("Colleague 5")

@@ -86,6 +86,8 @@ class OneTimeLink(Base):
     role: Mapped[Role] = mapped_column(sa.Enum(Role, native_enum=False, length=16))
     quota: Mapped[Limit | None]
     note: Mapped[Note]
+    # What the page of an invitation proposes as the account's name; empty: nothing.
+    proposed_name: Mapped[str] = mapped_column(sa.String(64), default="", server_default="")
     created_at: Mapped[Moment]
     expires_at: Mapped[datetime]
 

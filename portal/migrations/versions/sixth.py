@@ -1,4 +1,4 @@
-"""What visitors sent by links to upload, and what they said of themselves."""
+"""What visitors sent by links to upload, and said of themselves; names of people invited."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ def upgrade() -> None:
             asked, sa.Boolean(), nullable=False, server_default=sa.false()
         )
         op.add_column("file_request", column)
+    name = sa.Column("proposed_name", schema.text(64), nullable=False, server_default=sa.text("''"))
+    op.add_column("one_time_link", name)
     request = sa.ForeignKey("file_request.id", ondelete="CASCADE")
     op.create_table(
         "sender",

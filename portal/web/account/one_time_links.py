@@ -57,7 +57,9 @@ def open_link(token: str) -> ResponseReturnValue:
 def invitation() -> ResponseReturnValue:
     """Ask for a name and a password, and create the account."""
     token, form = session.get("invitation", ""), InvitationForm()
-    _find(invitations.find_invitation, token)
+    link = _find(invitations.find_invitation, token)
+    if request.method != "POST":
+        form.username.data = link.proposed_name
     proof = _submit(
         form,
         lambda: invitations.accept_invitation(token, form.username.data, form.new_password.data),

@@ -147,6 +147,9 @@ EXPECTED: dict[tuple[str, str], Answers] = {
     ("GET", "/invitations"): Answers(SIGN_IN, 403, 403, 200),
     ("POST", "/invitations"): Answers(SIGN_IN, 403, 403, REDIRECT),
     ("GET", "/invitations/created"): Answers(SIGN_IN, 403, 403, REDIRECT),
+    ("GET", "/invitations/several"): Answers(SIGN_IN, 403, 403, 200),
+    ("POST", "/invitations/several"): Answers(SIGN_IN, 403, 403, 422),
+    ("GET", "/invitations/several/created"): Answers(SIGN_IN, 403, 403, REDIRECT),
     ("POST", "/invitations/<public_id>/revoke"): Answers(SIGN_IN, 403, 403, REDIRECT),
 }
 LINKS: dict[tuple[str, str], Answers] = {
