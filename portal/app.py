@@ -48,6 +48,7 @@ from portal.web import (
     inviting,
     own_look,
     places,
+    receiving,
     static_files,
     zone,
 )
@@ -67,7 +68,7 @@ _BLUEPRINTS = (
     *(files.files, files.folders, list_look.lists, entries.entry_pages, entries.zip_downloads),
     *(thumbnails.thumbnails, viewer.viewer_pages),
     *(trash.trash_pages, unfinished.unfinished_pages, tus.tus),
-    groups.group_uploads,
+    *(groups.group_uploads, receiving.receiving),
     *(links.link_pages, visitors.share_page, upload_page.upload_page, received.received),
 )
 

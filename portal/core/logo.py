@@ -27,13 +27,18 @@ class Logo(NamedTuple):
 
     :param kind: its media type.
     :param suffix: of a file's name.
-    :param ratio: its width divided by its height.
+    :param size: its width and height; of an SVG, only their ratio means something.
     """
 
     content: bytes
     kind: str
     suffix: str
-    ratio: float
+    size: Size
+
+    @property
+    def ratio(self) -> float:
+        """Its width divided by its height."""
+        return self.size[0] / self.size[1]
 
 
 def read(value: object) -> Logo:
@@ -48,7 +53,7 @@ def read(value: object) -> Logo:
     content = _content(Path(value))
     for kind, (suffix, size_of) in _READERS.items():
         if size := _size(size_of, content):
-            return Logo(content, kind, suffix, size[0] / size[1])
+            return Logo(content, kind, suffix, size)
     raise SettingError(
         f"PORTAL_LOGO is {shown(value)}, which is not {_KINDS} with a width and a height. In an"
         " SVG, these are its viewBox."

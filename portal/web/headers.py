@@ -25,8 +25,8 @@ HSTS = MappingProxyType({"Strict-Transport-Security": "max-age=31536000"})
 _NOT_STORED = ("Cache-Control", "no-store")
 _PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self';"
-    " media-src 'self'; frame-src 'self'; form-action 'self'; frame-ancestors 'none';"
-    " base-uri 'none'"
+    " media-src 'self'; frame-src 'self'; manifest-src 'self'; worker-src 'self';"
+    " form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 
 

@@ -13,9 +13,12 @@ from portal.core import logo
 from portal.core.colours import Shades, shades
 from portal.core.logo import Logo
 
+from . import app_icons
+
 _ICON = Path(__file__).with_name("static") / "icon.svg"
 _COLOURS_OF_ICON = ("#1f5f6b", "#fff")
 _SVG = "image/svg+xml"
+_MANIFEST = "portal.webmanifest"
 _MOST_OF_A_SQUARE = 1.34
 """How much wider than high, or higher, a logo is that can be read in a browser's tab."""
 
@@ -60,12 +63,16 @@ class Look(NamedTuple):
     :param icon: of the browser's tab.
     :param logo: beside the portal's name.
     :param style: the sheet with the organisation's colour, or none.
+    :param manifest: what says how the portal is installed on a phone.
+    :param app_icon: of the portal that is installed there.
     :param files: those that are the organisation's own.
     """
 
     icon: Picture
     logo: Picture
     style: str
+    manifest: str
+    app_icon: str
     files: Mapping[str, OwnFile]
 
 
@@ -76,19 +83,26 @@ def look(config: Mapping[str, Any]) -> Look:
     """
     files: dict[str, OwnFile] = {}
     shown = icon = Picture("icon.svg", _SVG, 28, 28)
-    style = ""
+    style, folder, theme, square = "", "", app_icons.COLOURS[0], None
     if config["COLOUR"]:
         style, colours = "own/colour.css", shades(config["COLOUR"])
         files[style] = OwnFile(_STYLE.format(**colours._asdict()).encode(), "text/css")
         shown = icon = icon._replace(filename="own/icon.svg")
         files[icon.filename] = OwnFile(_icon(colours), _SVG)
+        folder, theme = "own/", colours.fill
+        for name in app_icons.FILES:
+            content = app_icons.coloured(name, colours.fill, colours.text)
+            files[f"{folder}{name}"] = OwnFile(content, "image/png")
     if config["LOGO"] is not None:
         picture = logo.read(config["LOGO"])
         shown = _picture(picture)
         files[shown.filename] = OwnFile(picture.content, picture.kind)
         if 1 / _MOST_OF_A_SQUARE < picture.ratio < _MOST_OF_A_SQUARE:
-            icon = shown
-    return Look(icon, shown, style, files)
+            icon, square = shown, picture
+    installed = app_icons.icons(folder, square, shown.filename)
+    content = app_icons.manifest(config["NAME"], theme, installed)
+    files[_MANIFEST] = OwnFile(content, "application/manifest+json")
+    return Look(icon, shown, style, _MANIFEST, installed[0].filename, files)
 
 
 def _picture(picture: Logo) -> Picture:

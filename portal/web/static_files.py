@@ -19,6 +19,8 @@ from flask import Flask, Response, abort, request, send_from_directory
 from .own_look import OwnFile
 
 _FOLDER = Path(__file__).with_name("static")
+_WORKER, _SCOPE = "share_worker.js", "/receive/"
+"""The one service worker, and the only pages that it may answer for."""
 _YEAR = 365 * 24 * 60 * 60
 # Somebody may open a logo by itself, and an SVG can have scripts.
 _OWN_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox"
@@ -41,6 +43,8 @@ def init_app(app: Flask, own: Mapping[str, OwnFile]) -> None:
         else:
             response = send_from_directory(_FOLDER, filename, conditional=False, max_age=max_age)
         response.cache_control.immutable = is_current
+        if filename == _WORKER:
+            response.headers["Service-Worker-Allowed"] = _SCOPE
         response.make_conditional(request)
         if response.status_code == HTTPStatus.PRECONDITION_FAILED:
             response.close()

@@ -118,7 +118,7 @@ def enter_code() -> ResponseReturnValue:
 def sign_out() -> ResponseReturnValue:
     """End this session, so that no copy of its cookie goes on working."""
     _end_session()
-    flash("You are signed out.")
+    flash("You are signed out.", "signed-out")  # see static/signed_out.js
     return redirect(url_for("auth.sign_in"))
 
 

@@ -38,14 +38,20 @@ class Portal:
         return page
 
 
+def chromium_options() -> list[str]:
+    """Return what Chromium is started with."""
+    options = ["--disable-gpu", "--disable-quic", "--disable-dev-shm-usage"]
+    # Its sandbox does not work for root.
+    return [*options, "--no-sandbox"] if os.geteuid() == 0 else options
+
+
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """Start Debian's Chromium."""
-    options = ["--disable-gpu", "--disable-quic", "--disable-dev-shm-usage"]
-    # Its sandbox does not work for root.
-    options += ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=tool("chromium"), args=options)
+        browser = playwright.chromium.launch(
+            executable_path=tool("chromium"), args=chromium_options()
+        )
         yield browser
         browser.close()
 

@@ -31,8 +31,8 @@ from tests.support.portal import (
 
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self';"
-    " media-src 'self'; frame-src 'self'; form-action 'self'; frame-ancestors 'none';"
-    " base-uri 'none'"
+    " media-src 'self'; frame-src 'self'; manifest-src 'self'; worker-src 'self';"
+    " form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 
 
