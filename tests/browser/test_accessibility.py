@@ -42,6 +42,7 @@ NO_PAGES = {
     "entries.show_in_folder",
     "files.preview",
     "health.healthz",
+    "received.download",
     "second_factor.qr_code",
     "static",
     "share_page.download",

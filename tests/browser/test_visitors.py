@@ -69,7 +69,7 @@ def test_visitor_says_who_they_are_sends_and_sees_what_arrived(portal: Portal) -
     expect(plain.get_by_text("Jane")).to_have_count(0)
 
     owner.goto(f"{portal.url}/links")
-    owner.get_by_role("link", name="received by the link to Asked").click()
+    owner.get_by_role("link", name="See what arrived by the link to Asked").click()
     for text in ("Jane Doe", "Two files,", "Joe", "nobody has checked them"):
         expect(owner.get_by_text(text).first).to_be_visible()
     with owner.expect_download() as download:

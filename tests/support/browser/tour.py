@@ -126,6 +126,18 @@ def _files(portal: Portal, page: Page, _: Links) -> Iterator[Stop]:
     yield Stop("folder-unfinished", _open(page, portal.url))
     yield Stop("unfinished", _open(page, f"{portal.url}/unfinished"))
     yield Stop("unfinished-none", _press(page, "Cancel all"))
+    yield Stop("receive-none", _open(page, f"{portal.url}/receive/"))
+    page.evaluate(KEEP)
+    yield Stop("receive", _open(page, f"{portal.url}/receive/"))
+    _press(page, "Discard")
+
+
+KEEP = """async () => {
+  const script = document.querySelector("[src$='/phone.js']").src;
+  const { keep } = await import(script.replace("phone", "waiting"));
+  await keep([new File(["x"], "IMG_20260712_183355.jpg"), new File(["y"], "Invoice.pdf")]);
+}"""
+"""Have files wait as if another app had sent them."""
 
 
 def seen_on(page: Page, name: str) -> str:
@@ -200,7 +212,13 @@ def _links(portal: Portal, page: Page, links: Links) -> Iterator[Stop]:
     page.get_by_role("heading", name="Link created").wait_for()
     yield Stop("share-dialog-made", page)
     yield Stop("by-link", _open(page, f"{portal.url}/links", "0 downloads by For the auditor"))
+    _form(page, portal.url, "Music", "Folder details", "Request files")
+    page.get_by_label("Ask for a name").check()
+    page.get_by_label("Ask for a message").check()
+    yield made("asked-who")
     yield Stop("links", _open(page, f"{portal.url}/links"))
+    yield Stop("received-none", _open(page, "See what arrived by the link to Music"))
+    _open(page, f"{portal.url}/links")
     yield Stop("share-change", _open(page, "Change the link to Welcome.txt"))
     _open(page, f"{portal.url}/links", "Change the upload link to Projects")
     yield Stop("ask-change", page)
@@ -252,6 +270,11 @@ def _accounts(portal: Portal, page: Page, links: Links) -> Iterator[Stop]:
     _press(page, "Create link")
     links["invitation"] = page.get_by_label("Link", exact=True).input_value()
     yield Stop("invitation-made", page)
+    _open(page, f"{portal.url}/accounts", "Invite people")
+    page.get_by_label("Names, one a line").fill("Erik\nbob\nErik")
+    yield Stop("several-refused", _press(page, "Create links"))
+    page.get_by_label("Names, one a line").fill("Erik\nFay Lee\nGus")
+    yield Stop("several-made", _press(page, "Create links"))
 
 
 def _visits(portal: Portal, links: Links) -> Iterator[Stop]:
@@ -260,4 +283,14 @@ def _visits(portal: Portal, links: Links) -> Iterator[Stop]:
         yield Stop(name, page)
         if name == "shared-folder":
             yield Stop("shared-subfolder", _open(page, "Meetings"))
+        if name == "asked-who":
+            page.get_by_label("Your name").fill("Jane Doe")
+            page.get_by_label("Message (optional)").fill("Two songs,\nas promised.")
+            _press(page, "Continue")
+            choose_files(page, {"name": "Song.mp3", "mimeType": "a/b", "buffer": b"la"})
+            page.locator("#arrived li").wait_for()
+            yield Stop("arrived", page)
+            yield Stop("asked-again", _open(page, "Change"))
+    owner = _open(portal.sign_in("alice"), f"{portal.url}/links")
+    yield Stop("received", _open(owner, "See what arrived by the link to Music"))
     yield Stop("dead-link", _open(portal.context().new_page(), links["reset"] + "x"))
