@@ -36,7 +36,7 @@ def send(client: FlaskClient, address: str, **terms: str) -> str:
 
 
 def change_of(client: FlaskClient) -> str:
-    found = re.search(r'href="(/links/(?:shares|requests)/[^"]+)"', client.get("/links").text)
+    found = re.search(r'href="(/links/(?:shares|requests)/[^"/]+)"', client.get("/links").text)
     assert found
     return found[1]
 

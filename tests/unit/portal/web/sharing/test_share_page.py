@@ -374,14 +374,6 @@ def send(client: FlaskClient, home: str, name: str, content: bytes) -> TestRespo
     return client.post(f"/uploads{home}", data=form, follow_redirects=True)
 
 
-def test_form_says_all_that_is_wrong_at_once(alice: FlaskClient) -> None:
-    upload(alice, "a.txt")
-    address = f"/entries/{links(alice)['a.txt'].rpartition('/')[2]}/share"
-    wrong = {"until": "2020-01-01", "download_limit": "x", "password": "short"}
-    page = alice.post(address, data={"csrf_token": token(alice), **wrong}).text
-    assert page.count('class="problem"') == len(wrong)
-
-
 def test_details_of_a_folder_list_links_to_upload(alice: FlaskClient) -> None:
     folder = make_folder(alice, "Inbox")
     ask(alice, folder)
