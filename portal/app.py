@@ -54,10 +54,19 @@ from portal.web import (
 )
 from portal.web.account import account, one_time_links, sign_in
 from portal.web.edge import Edge, Request, Room
-from portal.web.files import entries, files, list_look, thumbnails, trash, unfinished, viewer
+from portal.web.files import (
+    entries,
+    files,
+    list_look,
+    thumbnails,
+    trash,
+    unfinished,
+    versions,
+    viewer,
+)
 from portal.web.forms import csrf
 from portal.web.sharing import links, received, upload_page, visitors
-from portal.web.uploads import groups, tus
+from portal.web.uploads import groups, taken, tus
 
 if TYPE_CHECKING:
     from portal.storage.bucket import Bucket
@@ -68,7 +77,7 @@ _BLUEPRINTS = (
     *(files.files, files.folders, list_look.lists, entries.entry_pages, entries.zip_downloads),
     *(thumbnails.thumbnails, viewer.viewer_pages),
     *(trash.trash_pages, unfinished.unfinished_pages, tus.tus),
-    *(groups.group_uploads, receiving.receiving),
+    *(versions.version_pages, groups.group_uploads, taken.taken_names, receiving.receiving),
     *(links.link_pages, visitors.share_page, upload_page.upload_page, received.received),
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -39,6 +39,7 @@ from .spool import Spool, Waiting
 
 Action = Literal[
     "upload",
+    "replace",
     "download",
     "resume",
     "view",
@@ -49,6 +50,8 @@ Action = Literal[
     "trash",
     "restore",
     "delete",
+    "restore version",
+    "delete version",
     "share",
     "change share",
     "revoke share",
@@ -189,8 +192,18 @@ def commit_recorded(action: Action, *entries: Recorded, note: Note = NOTHING_MOR
     :param entries: one or more, as for :func:`record`; those that are new get their ids here.
     :raises sqlalchemy.exc.OperationalError: if the database cannot be written.
     """
+    commit_all_recorded([(action, entries)], note=note)
+
+
+def commit_all_recorded(
+    done: Iterable[tuple[Action, Sequence[Recorded]]], note: Note = NOTHING_MORE
+) -> None:
+    """Do as :func:`commit_recorded` does, with several actions and the things of each."""
     db.session.flush()
-    rows, sizes = _rows(action, entries, note), _sizes(entries)
+    rows, sizes = [], []
+    for action, entries in done:
+        rows += _rows(action, entries, note) if entries else []
+        sizes += _sizes(entries) if entries else []
     connection = db.session.connection()
     with _after_what_waits(connection):
         connection.execute(_INSERT, rows)
@@ -233,7 +246,7 @@ def _rows(
     ]
 
 
-def _sizes(entries: Sequence[Recorded]) -> Sequence[int]:
+def _sizes(entries: Sequence[Recorded]) -> list[int]:
     return [entry.size for entry in entries] or [0]
 
 

@@ -227,7 +227,7 @@ def list_trash(name: str | None, as_json: bool) -> None:
             total(Entry.size).label("bytes"),
         )
         .join(Account, Account.id == Entry.owner_id)
-        .where(Entry.trash_id.is_not(None))
+        .where(Entry.trash_id.is_not(None), Entry.version_of.is_(None))
         .group_by(Account.id)
         .order_by(Account.name_key)
     )

@@ -140,14 +140,22 @@ def subfolder(folder: Folder, name: str) -> Folder:
 
 def names_on(folder: Folder, path: Sequence[str]) -> Sequence[str]:
     """Return the names of the folders that :func:`make_path` returned, as far as they are there."""
-    found: list[str] = []
+    return [inner.name for inner in _folders_on(folder, path)]
+
+
+def folder_at(folder: Folder, path: Sequence[str]) -> Folder | None:
+    """Return the folder that :func:`make_path` would return, if it is there."""
+    found = [folder, *_folders_on(folder, path)]
+    return found[-1] if len(found) > len(path) else None
+
+
+def _folders_on(folder: Folder, path: Sequence[str]) -> Iterator[Folder]:
     for name in path:
         _, inner = _find_subfolder(folder, names.clean(name))
         if inner is None:
             break
-        found.append(inner.name)
+        yield inner
         folder = inner
-    return found
 
 
 def _find_subfolder(folder: Folder, name: str) -> tuple[str, Folder | None]:

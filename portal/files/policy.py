@@ -6,7 +6,7 @@ from typing import Literal
 
 from sqlalchemy import ColumnElement, and_
 
-from portal.core.models import Account, Entry, Share
+from portal.core.models import Account, Entry, Share, StoredFile
 from portal.sharing.status import Status, status_of
 
 from . import tree
@@ -27,7 +27,12 @@ def may(account: Account, action: Action, entry: Entry) -> bool:
             # The root folder stays where it is, and with its owner.
             return entry.trash_id is None and entry.parent_id is not None
         case "restore":
-            return entry.trash_id == entry.id
+            return entry.trash_id == entry.id and entry.version_of is None
+
+
+def may_have(account: Account, version: StoredFile, file: StoredFile) -> bool:
+    """Return whether an account may download, restore or delete a version of a file."""
+    return version.version_of == file.id and may(account, "change", file)
 
 
 def may_read() -> ColumnElement[bool]:

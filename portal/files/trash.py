@@ -14,7 +14,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import aliased
 
-from portal.activity.record import NOTHING_MORE, Note, Thing, commit_recorded
+from portal.activity.record import NOTHING_MORE, Action, Note, Thing, commit_recorded
 from portal.core import paging
 from portal.core.clock import believed, correct, days_ago
 from portal.core.database import change, db, take_time, total
@@ -64,10 +64,15 @@ def put(selected: Iterable[Entry]) -> datetime:
 def page(
     owner_id: int, before: Entry | None = None, size: int = 100
 ) -> paging.Page[tuple[Entry, int]]:
-    """Return what was put into the trash before an entry, the last first, and the bytes of each."""
-    inside = aliased(Entry)
-    held = select(total(inside.size)).where(inside.trash_id == Entry.id)
-    tops = select(Entry, held.scalar_subquery()).where(*_tops(owner_id))
+    """Return what was put into the trash before an entry, the last first, and the bytes of each.
+
+    Among them are those of versions.
+    """
+    inside, version = aliased(Entry), aliased(Entry)
+    held = select(total(inside.size)).where(inside.trash_id == Entry.id).scalar_subquery()
+    replaced = select(total(version.size)).join(inside, inside.id == version.version_of)
+    replaced = replaced.where(inside.trash_id == Entry.id)
+    tops = select(Entry, held + replaced.scalar_subquery()).where(*_tops(owner_id))
     place = (before.trashed_at, before.id) if before else None
     return paging.newest_first(tops, (Entry.trashed_at, Entry.id), place, size)
 
@@ -96,6 +101,8 @@ def restore(entry: Entry) -> Folder:
     with entries.changing(entry.owner_id):
         take_time()
         entry = _in_trash(entries.id_of(entry))
+        if entry.version_of is not None:
+            raise GoneError
         folder = _home(entry)
         entry_id = entry.id
         entries.give_name(entry, folder.id, entry.name)
@@ -109,7 +116,7 @@ def restore(entry: Entry) -> Folder:
 
 @with_room_to_delete
 def purge(entry: Entry, note: Note = NOTHING_MORE) -> Purged:
-    """Delete an entry in the trash permanently, with all that was put there with it.
+    """Delete an entry in the trash permanently, with all that was put there with it; or a version.
 
     What lies in it, but was put into the trash on its own before, stays in the trash.
 
@@ -118,9 +125,10 @@ def purge(entry: Entry, note: Note = NOTHING_MORE) -> Purged:
     entry_id, owner_id = entry.id, entry.owner_id
     with entries.changing(owner_id):
         take_time()
-        thing = Thing.of(_keep_others(_in_trash(entry_id)))
-        keys, purged = _forget(owner_id, Entry.trash_id == entry_id)
-        commit_recorded("delete", thing._replace(size=purged.bytes), note=note)
+        entry = _keep_others(_in_trash(entry_id))
+        thing, action = Thing.of(_named(entry)), _deletion(entry)
+        keys, purged = forget(owner_id, Entry.trash_id == entry_id)
+        commit_recorded(action, thing._replace(size=purged.bytes), note=note)
     # After the rows: without them, nobody reaches what a crash might leave on disk.
     remove_content(*keys)
     return purged
@@ -128,11 +136,12 @@ def purge(entry: Entry, note: Note = NOTHING_MORE) -> Purged:
 
 @with_room_to_delete
 def empty(owner_id: int) -> Purged:
-    """Delete permanently all that an account has in the trash."""
+    """Delete permanently all that an account has in the trash; versions stay with their files."""
     with entries.changing(owner_id):
         take_time()
         things = [Thing.of(entry) for entry in all_trashed(owner_id)]
-        keys, purged = _forget(owner_id, Entry.trash_id.is_not(None))
+        trashed = sa.and_(Entry.trash_id.is_not(None), Entry.version_of.is_(None))
+        keys, purged = forget(owner_id, trashed)
         if things:
             commit_recorded("delete", *things, note=Note(detail="with the trash"))
     remove_content(*keys)
@@ -140,7 +149,10 @@ def empty(owner_id: int) -> Purged:
 
 
 def purge_expired(most: int | None = None) -> Purged:
-    """Delete permanently what expired in the trash, of all accounts, the oldest first."""
+    """Delete permanently what expired in the trash, of all accounts, the oldest first.
+
+    A version expires as what was put into the trash when it was replaced.
+    """
     files = size = 0
     correct(Entry.trashed_at)
     for entry_id in _expired(most):
@@ -177,7 +189,7 @@ def expiry(entry: Entry) -> datetime:
 
 def _tops(owner_id: int) -> tuple[sa.ColumnElement[bool], ...]:
     """Return the conditions of :func:`all_trashed`."""
-    return Entry.owner_id == owner_id, Entry.trash_id == Entry.id
+    return Entry.owner_id == owner_id, Entry.trash_id == Entry.id, Entry.version_of.is_(None)
 
 
 def _put(entry_id: int, moment: datetime) -> None:
@@ -193,6 +205,15 @@ def _in_trash(entry_id: int) -> Entry:
     if found is None or found.trash_id != found.id:
         raise GoneError
     return found
+
+
+def _named(entry: Entry) -> Entry:
+    """Return what the record names an entry by: a version by its file."""
+    return db.session.get(Entry, entry.version_of) or entry if entry.version_of else entry
+
+
+def _deletion(entry: Entry) -> Action:
+    return "delete" if entry.version_of is None else "delete version"
 
 
 def _home(entry: Entry) -> Folder:
@@ -213,12 +234,14 @@ def _keep_others(top: Entry) -> Entry:
     return top
 
 
-def _forget(owner_id: int, which: sa.ColumnElement[bool]) -> tuple[Sequence[str], Purged]:
+def forget(owner_id: int, which: sa.ColumnElement[bool]) -> tuple[Sequence[str], Purged]:
     """Delete rows, release what they took of the quota, and return the keys of their content.
 
-    Among the keys are those of thumbnails, and of unfinished uploads into the folders.
+    Versions go with their files. Among the keys are those of thumbnails, and of unfinished uploads
+    into the folders.
     """
-    mine = sa.and_(Entry.owner_id == owner_id, which)
+    going = select(Entry.id).where(Entry.owner_id == owner_id, which)
+    mine = sa.or_(Entry.id.in_(going), Entry.version_of.in_(going))
     keys = db.session.scalars(
         select(StoredFile.storage_key).where(mine, StoredFile.is_file.is_(True))
     ).all()

@@ -19,7 +19,8 @@ from portal.storage.content import current_storage
 from portal.storage.incoming import Allowance, IncomingFile
 from portal.storage.parts import current_parts
 
-from . import entries, quota
+from . import quota, replacing
+from .replacing import Placed
 
 logger = logging.getLogger(__name__)
 
@@ -126,9 +127,26 @@ def add_file(
     :raises StorageFullError: if the disk is full.
     :raises sqlalchemy.exc.OperationalError: if the database cannot be written.
     """
+    return put_file(folder, incoming, client_name, note, also=also).file
+
+
+def put_file(
+    folder: Folder,
+    incoming: IncomingFile,
+    client_name: str,
+    note: Note = NOTHING_MORE,
+    *,
+    replaces: bool = False,
+    also: Callable[[StoredFile], None] | None = None,
+) -> Placed:
+    """Do as :func:`add_file` does, and say whether it has replaced another one.
+
+    :param replaces: as for :func:`replacing.place`, like the last one.
+    """
     key = current_storage().keep(incoming)
     with unless_kept(key):
-        return entries.place(file_of(incoming, client_name, key), folder, note, also)
+        file = file_of(incoming, client_name, key)
+        return replacing.place(file, folder, note, replaces=replaces, also=also)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from portal.accounts import usernames
 from portal.core import text
 from portal.core.database import change, commit_change, db, is_sqlite, total
-from portal.core.models import Account, Entry, Folder
+from portal.core.models import Account, Entry, Folder, now
 from portal.core.references import name_or_reference
 from portal.files import entries, tree
 
@@ -173,6 +173,14 @@ def _bring_back(entry_id: int) -> str | None:
         return None
 
 
+def _leave_in_trash(entry_id: int) -> str:
+    """Make a version something in the trash, where its owner sees it."""
+    version = update(Entry).where(Entry.id == entry_id)
+    with entries.changing(db.session.get_one(Entry, entry_id).owner_id):
+        change(version.values(trash_id=Entry.id, trashed_at=now(), version_of=None))
+    return "left in the trash"
+
+
 def _take_from_trash(entry: Entry) -> None:
     """Take an entry from the trash, with what lies in it and was put there with it."""
     inside = tree.descendants([entry.id], Entry.trash_id == entry.trash_id)
@@ -184,6 +192,7 @@ def _take_from_trash(entry: Entry) -> None:
 _MENDS: Mapping[tuple[str, str], Callable[[int], str | None]] = {
     ("folder", "account"): _create_root,
     ("folder", "entry"): _bring_back,
+    ("version", "entry"): _leave_in_trash,
     ("key", "account"): _compute_account_keys,
     ("key", "entry"): _compute_entry_keys,
     ("used", "account"): _count_again,

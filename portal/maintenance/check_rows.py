@@ -90,6 +90,14 @@ RULES = (
         "counts other bytes than its files have",
         "used",
     ),
+    Rule(
+        "entry",
+        "version_of IS NOT NULL AND (NOT is_file OR trash_id IS NOT id OR NOT EXISTS (SELECT 1 FROM"
+        " entry held WHERE held.id = entry.version_of AND held.is_file AND held.version_of IS NULL"
+        " AND held.owner_id = entry.owner_id))",
+        "is a version of what is no file of its owner, or not in the trash by itself",
+        "version",
+    ),
     *(
         Rule("entry", broken, words, "folder")
         for broken, words in (

@@ -6,17 +6,18 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from portal.activity.record import commit_recorded
+from portal.activity.record import Action, commit_all_recorded
 from portal.core.database import db
-from portal.core.models import Account, Folder, StoredFile, now
-from portal.files import entries, quota, tree
+from portal.core.models import Account, Folder, now
+from portal.files import entries, quota, replacing, tree
+from portal.files.replacing import Placed
 from portal.files.uploads import file_of, remove_content, unless_kept
 from portal.storage.content import current_storage
 from portal.storage.incoming import IncomingFile
 
 from . import uploads
 from .announced import Announced, begun, check_not_cancelled
-from .headers import folders_of
+from .headers import folders_of, replaces
 
 
 class Sent(NamedTuple):
@@ -27,10 +28,10 @@ class Sent(NamedTuple):
 
 
 class _Kept(NamedTuple):
-    """The name that a file got, and the file; none, if it was kept before."""
+    """The name that a file got, and where it is; nowhere, if it was kept before."""
 
     name: str
-    file: StoredFile | None
+    placed: Placed | None
 
 
 class UnfinishedError(Exception):
@@ -55,9 +56,12 @@ def keep(account: Account, folder: Folder, sent: Sequence[Sent]) -> Sequence[str
     keys = current_storage().keep_all([one.content for one in sent])
     with unless_kept(*keys), entries.changing(account.id):
         kept = _add_all(account, entries.current(folder), sent, keys)
-        if new := [one.file for one in kept if one.file]:
-            commit_recorded("upload", *new)
-    remove_content(*(key for key, one in zip(keys, kept, strict=True) if one.file is None))
+        if new := [one.placed for one in kept if one.placed]:
+            actions: Sequence[Action] = ("upload", "replace")
+            commit_all_recorded(
+                (action, [one.file for one in new if one.action == action]) for action in actions
+            )
+    remove_content(*(key for key, one in zip(keys, kept, strict=True) if one.placed is None))
     return [one.name for one in kept]
 
 
@@ -89,9 +93,10 @@ def _kept_before(account: Account, announced: Sequence[Announced]) -> Mapping[An
 
 def _add(sent: Sent, key: str, target: Folder, folder: Folder) -> _Kept:
     file = file_of(sent.content, sent.announced.name, key)
-    entries.add(file, folder)
+    placed = replacing.add(file, folder, replaces=replaces(sent.announced.metadata))
     upload = uploads.new(target, sent.announced, None, secrets.token_hex(16))
-    upload.name, upload.arrived, upload.finished_at = file.name, file.size, now()
+    upload.name, upload.arrived = placed.file.name, sent.content.size
+    upload.finished_at = now()
     db.session.add(upload)
     db.session.flush()
-    return _Kept(file.name, file)
+    return _Kept(placed.file.name, placed)

@@ -14,7 +14,7 @@ CONTENT_TYPE = "application/offset+octet-stream"
 
 _NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 _LONGEST_METADATA = 16 * 1024
-_LONGEST_PATH = 64
+LONGEST_PATH = 64
 """Folders that one upload may name; deeper ones are refused by their depth."""
 _VISIBLE = re.compile(r"[\t -~]*", re.ASCII)
 _KEY = re.compile(r"[!-+\x2d-~]*", re.ASCII)
@@ -79,7 +79,15 @@ def folders_of(metadata: str) -> Sequence[str]:
     path = parse_metadata(metadata).get("relativePath", "")
     names = [name for name in re.split(r"[/\\]", path) if name]
     # After a separator at the end, there is no file.
-    return (names if re.search(r"[/\\]$", path) else names[:-1])[:_LONGEST_PATH]
+    return (names if re.search(r"[/\\]$", path) else names[:-1])[:LONGEST_PATH]
+
+
+def replaces(metadata: str) -> bool:
+    """Return whether a client wants to replace the file that has the name.
+
+    :raises HeaderError: as :func:`parse_metadata`.
+    """
+    return "replace" in parse_metadata(metadata)
 
 
 def parse_checksum(value: str) -> Checksum:

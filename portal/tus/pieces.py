@@ -11,14 +11,14 @@ from sqlalchemy import case, delete, insert, or_, select, update
 
 from portal.core.database import AWAY, change, commit_change, db, lock
 from portal.core.models import Account, StoredFile, Upload, UploadPiece, now
-from portal.files import entries, quota
+from portal.files import entries, quota, replacing
 from portal.files.uploads import file_of, unless_kept
 from portal.sharing import room
 from portal.storage.content import current_storage
 from portal.storage.incoming import OverAllowanceError
 from portal.storage.parts import PartFile, PartLockedError, Piece, current_parts
 
-from . import visits
+from . import headers, visits
 from .headers import Checksum, folders_of
 
 _CHUNK = 256 * 1024
@@ -148,6 +148,8 @@ def finish(upload: Upload, part: PartFile) -> StoredFile:
     link, size = upload.request, upload.size
     note, also = visits.note_of(upload), visits.arrival_of(upload)
     upload_id, owner_id = upload.id, upload.owner_id
+    # What a visitor sends never replaces anything, whatever they say.
+    replaces = upload.request_id is None and headers.replaces(upload.client_metadata)
     check_room(upload)  # before folders are created for it
     try:
         _ = part.sha256  # hashed and written down to the disk before the database is locked
@@ -171,7 +173,8 @@ def finish(upload: Upload, part: PartFile) -> StoredFile:
         _mark_finished(upload_id)
         if link:
             room.reserve(link, size, has_begun=True)
-        finished = entries.place(file_of(part, name, key), folder, note, also)
+        file = file_of(part, name, key)
+        finished = replacing.place(file, folder, note, replaces=replaces, also=also).file
     current_parts().forget(part_key)
     if finished.name != name:  # for a client that missed the answer
         commit_change(update(Upload).where(Upload.id == upload_id).values(name=finished.name))

@@ -17,7 +17,7 @@ from portal.storage.ballast import with_room_to_delete
 from portal.storage.parts import PartLockedError, current_parts
 
 from .announced import Announced, begun, check_not_cancelled, note_cancelled
-from .headers import folders_of
+from .headers import HeaderError, folders_of, replaces
 
 
 class Visit(NamedTuple):
@@ -49,6 +49,8 @@ def create(
     :raises TooManyError: if the account, or visitors by the link, have begun too many.
     """
     depth = len(folders_of(announced.metadata))
+    if visit and replaces(announced.metadata):
+        raise HeaderError("By a link, nothing is replaced. Send it without 'replace'.")
     visitor = visit and visit.visitor
     if before := begun(account.id, [announced], visitor).get(announced):
         return before

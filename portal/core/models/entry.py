@@ -36,7 +36,19 @@ class Entry(Base):
             for order, column in (("name", "sort_key"), ("size", "size"), ("time", "created_at"))
         ),
         # A page of the trash.
-        partial_index("ix_entry_trash", "owner_id", "trashed_at", "id", where="trash_id = id"),
+        partial_index(
+            *("ix_entry_trash", "owner_id", "trashed_at", "id"),
+            where="trash_id = id AND version_of IS NULL",
+        ),
+        # A file's versions, and what an account's take.
+        partial_index("ix_entry_version_of", "version_of", where="version_of IS NOT NULL"),
+        partial_index(
+            "ix_entry_versions", "owner_id", "version_of", where="version_of IS NOT NULL"
+        ),
+        # Code that takes a version for something in the trash cannot restore it as that.
+        sa.CheckConstraint(
+            "version_of IS NULL OR (is_file AND trash_id IS NOT NULL)", name="ck_entry_version_of"
+        ),
         # What is in the trash, too.
         sa.Index("ix_entry_parent_id", "parent_id"),
         sa.Index("ix_entry_owner_id_trash_id", "owner_id", "trash_id"),
@@ -59,6 +71,9 @@ class Entry(Base):
     # The entry with which it was moved to the trash: itself, or a folder around it.
     trash_id: Mapped[int | None] = mapped_column(sa.ForeignKey("entry.id"))
     trashed_at: Mapped[datetime | None]
+    # Content that was replaced is a row of its own, in the trash by itself since then, so that it
+    # is counted, kept, moved, backed up and purged as all that is there.
+    version_of: Mapped[int | None] = mapped_column(sa.ForeignKey("entry.id", ondelete="SET NULL"))
 
     __mapper_args__ = {"polymorphic_on": "is_file"}  # noqa: RUF012  (SQLAlchemy's way)
 

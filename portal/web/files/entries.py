@@ -13,7 +13,7 @@ from flask_delegate.delivery import clean_name, content_disposition
 from portal.activity import report
 from portal.core.database import db
 from portal.core.models import Entry, Folder, StoredFile
-from portal.files import entries, listing, trash, tree, zips
+from portal.files import entries, listing, trash, tree, versions, zips
 from portal.files.policy import Action
 from portal.identity.current_user import current_account, login_required
 from portal.sharing import links
@@ -54,6 +54,7 @@ def details(public_id: str) -> ResponseReturnValue:
     entry, (*path, _) = entry_and_path_or_404(Entry, public_id, "change")
     file = entry if isinstance(entry, StoredFile) else None
     preview = preview_of(file.name) if file else None
+    replaced = versions.of_file(file) if file else []
     return render_template(
         "files/details.html",
         entry=entry,
@@ -63,6 +64,10 @@ def details(public_id: str) -> ResponseReturnValue:
         history=report.history(entry, [step.public_id for step in path]),
         shares=links.shares_of(entry),
         requests=links.requests_into(entry),
+        versions=replaced,
+        senders=versions.senders(file, replaced) if file and replaced else [],
+        expiry=trash.expiry,
+        most_versions=versions.MOST,
         status_of=status_of,
     )
 

@@ -19,7 +19,7 @@ from portal.files import entries, listing, names, tree, unfinished
 from portal.files.downloads import Found, find_own
 from portal.files.listing import SORTS, Direction, Order
 from portal.files.quota import QuotaExceededError, usage_of
-from portal.files.uploads import accept_files, add_file, received_files
+from portal.files.uploads import accept_files, put_file, received_files
 from portal.identity.current_user import (
     current_account,
     login_required,
@@ -28,7 +28,7 @@ from portal.identity.current_user import (
 )
 from portal.storage.content import current_storage
 from portal.web import marks
-from portal.web.flashes import done, list_placed, shorten, taken_hint, tell
+from portal.web.flashes import done, list_names, list_placed, shorten, taken_hint, tell
 from portal.web.forms import Form, Query, csrf, name_in_url, text
 from portal.web.loaders import entry_and_path_or_404, entry_or_404, find_entry
 from portal.web.previews import preview_of, type_to_save
@@ -148,18 +148,26 @@ def upload(public_id: str) -> ResponseReturnValue:
     accept_files(current_account())
     csrf.protect()
     placed: list[tuple[str, str]] = []
+    replaced: list[str] = []
     try:
+        replaces = request.form.get("taken") == "replace"
         for client_name, incoming in received_files("file"):
-            stored = add_file(folder, incoming, client_name)
-            placed.append((names.clean(client_name), stored.name))
+            stored = put_file(folder, incoming, client_name, replaces=replaces)
+            if stored.has_replaced:
+                replaced.append(stored.file.name)
+            else:
+                placed.append((names.clean(client_name), stored.file.name))
     except QuotaExceededError as error:
-        error.stored = len(placed)
+        error.stored = len(placed) + len(replaced)
         raise
     finally:
         # Where it ended early, the next page says what was kept nevertheless.
-        if placed:
-            tell(f"Uploaded: {list_placed(placed)}")
-    if not placed:
+        uploaded = [f"Uploaded: {list_placed(placed)}"] if placed else []
+        if replaced:
+            uploaded.append(f"Replaced: {list_names(replaced)}")
+        if uploaded:
+            tell(". ".join(uploaded))
+    if not uploaded:
         tell("Select a file, then upload it.", "error")
     return redirect(folder_url(folder))
 

@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from portal.core.database import db
 from portal.core.models import Entry, Folder
-from portal.files import listing, trash, tree
+from portal.files import listing, trash, tree, versions
 from portal.identity.current_user import current_account, login_required
 from portal.web import marks
 from portal.web.flashes import list_placed, shorten, tell
@@ -35,6 +35,7 @@ def show() -> ResponseReturnValue:
         page=page,
         locations=places,
         expiry=trash.expiry,
+        versions=versions.kept(owner_id),
         days=current_app.config["TRASH_DAYS"],
         has_previous=before is not None,
         after=marks.of_entries((entry for entry, _ in reversed(page.rows)), _place_of),

@@ -193,7 +193,7 @@ def test_what_was_kept_before_the_rest_failed_is_told(
             raise quota.QuotaExceededError(db.session.get_one(Account, folder.owner_id))
         return really(folder, incoming, client_name)
 
-    monkeypatch.setattr("portal.web.files.files.add_file", fail)
+    monkeypatch.setattr("portal.web.files.files.put_file", fail)
     files = [(io.BytesIO(b"1"), "a.txt"), (io.BytesIO(b"2"), "b.txt")]
     form = {"csrf_token": token(alice), "file": files}
     response = alice.post(upload_url(alice), data=form)
