@@ -45,6 +45,7 @@ NO_PAGES = {
     "received.download",
     "second_factor.qr_code",
     "static",
+    "versions.download",
     "share_page.download",
     # It only redirects to where its page is, which keeps the link's secret out of the address.
     "invitations.open_invitation",

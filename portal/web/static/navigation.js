@@ -4,7 +4,8 @@
  */
 
 /** Addresses that answer with a file, or end the session. */
-const NO_PAGE = /^\/files\/[^/]+(\/preview)?$|^\/(receive|static)\/|\/zip$|\.csv$|^\/sign-out$/;
+const NO_PAGE =
+  /^\/files\/[^/]+(\/preview)?$|^\/(receive|static)\/|\/zip$|\/versions\/[\w-]+$|\.csv$|^\/sign-out$/;
 
 /** @param {() => boolean} isNeeded whether this page has to stay */
 export function keepOnNavigation(isNeeded) {

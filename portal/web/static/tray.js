@@ -7,6 +7,7 @@ import { filesOf } from "./dropped.js";
 import { keepOnNavigation, noteVersion } from "./navigation.js";
 import { replaceParts, signedIn } from "./parts.js";
 import { pastedFiles } from "./pasted.js";
+import { decide } from "./taken.js";
 import { TrayItem } from "./tray_item.js";
 import { Group, firstGroup } from "./upload_groups.js";
 import { cancelUpload, renewToken } from "./upload_requests.js";
@@ -96,15 +97,18 @@ function remove(upload) {
 }
 
 /**
- * Upload files, and create folders that hold none.
- * @param {{file: File | null, path: string}[]} files with where each lies in a folder that was dropped
- * @param {DOMStringMap} form target and account
+ * Upload files, and create folders that hold none. It is asked first about names that are taken.
+ * @param {{file: File | null, path: string}[]} chosen with where each lies in a folder that was dropped
+ * @param {DOMStringMap} from target and account
  */
-function add(files, form) {
+async function add(chosen, from) {
+  if (!chosen.length) return;
+  const form = { ...from }; // the page may be another one by then
+  const files = form.account ? await decide(chosen, form, tray.dataset) : chosen;
   if (!files.length) return;
   const lines = document.createDocumentFragment();
-  for (const { file, path } of files) {
-    const upload = new Upload(file, path, form, tray.dataset);
+  for (const { file, path, replaces = false } of files) {
+    const upload = new Upload(file, path, form, tray.dataset, replaces);
     upload.item = new TrayItem(upload, tray.dataset.signIn);
     upload.onchange = (previous) => changed(upload, previous);
     upload.oncancelled = (isStored) => {

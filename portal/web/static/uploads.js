@@ -74,9 +74,10 @@ export class Upload {
    * @param {{target: string, account: string}} form "folder/" or "request/" and the public id; whose
    *   folder it is, which no visitor is told
    * @param {DOMStringMap} settings endpoint, token, chunk (bytes), library
+   * @param {boolean} replaces whether it goes in the place of the file that has its name
    */
-  constructor(file, path, { target, account = "" }, settings) {
-    Object.assign(this, { file, path, target, account, settings });
+  constructor(file, path, { target, account = "" }, settings, replaces = false) {
+    Object.assign(this, { file, path, target, account, settings, replaces });
     this.name = path || file.name;
     this.size = file?.size ?? 0;
   }
@@ -106,6 +107,7 @@ export class Upload {
       filename: this.file.name,
       nonce: this.#nonce,
       ...(this.path && { relativePath: this.path }),
+      ...(this.replaces && { replace: "yes" }),
     };
   }
 
@@ -118,6 +120,7 @@ export class Upload {
   get fingerprint() {
     const { target, path, file } = this;
     const parts = [target, path || file.name, file.size, file.lastModified];
+    if (this.replaces) parts.push("replaces");
     return [PREFIX, ...parts.map((part) => encodeURIComponent(part))].join("/");
   }
 
