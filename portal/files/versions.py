@@ -67,6 +67,7 @@ def senders(file: StoredFile, contents: Sequence[StoredFile]) -> Sequence[Activi
     return [next((one for one in lines if one.at >= held.created_at), None) for held in contents]
 
 
+@with_room_to_delete
 def restore(version: StoredFile) -> StoredFile:
     """Give a file what it held before, keep the present content as a version, and return the file.
 

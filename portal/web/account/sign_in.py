@@ -42,6 +42,7 @@ _PAGES = {
     "files.download": "entries.show_in_folder",
     "files.preview": "entries.show_in_folder",
     "thumbnails.show": "entries.show_in_folder",
+    "versions.download": "entries.details",
     "zips.download_folder": "folders.show",
     "second_factor.qr_code": "second_factor.index",
     "activity.index_csv": "activity.index",

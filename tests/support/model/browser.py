@@ -136,7 +136,9 @@ class Page:
         inside: Form | None = None
         for closing, tag, rest in _TAG.findall(self.text):
             if tag == "form":
-                inside = None if closing else self._open_form(_attributes(rest))
+                given = _attributes(rest)
+                is_sent = not closing and given.get("method") != "dialog"
+                inside = self._open_form(given) if is_sent else None
             elif not closing and tag in {"a", "input", "button", "img"}:
                 self._read_tag(tag, _attributes(rest), inside)
 

@@ -57,9 +57,10 @@ class Clocks(ByLink):
         self.portal.clean_up()
         self.world.see_day()
         tops = [one for one in self.world.items.values() if one.trashed == one.id]
-        for top in tops:
-            if self.world.is_old(top.trashed_at, TRASH_DAYS):
-                self.note("delete", "", top.owner, top)
+        for top in sorted(tops, key=lambda one: one.trashed_at):
+            if top.id in self.world.items and self.world.is_old(top.trashed_at, TRASH_DAYS):
+                action = "delete version" if top.version_of else "delete"
+                self.note(action, "", top.owner, self.world.items.get(top.version_of, top))
                 self.world.forget(self.world.with_it(top))
         self.world.forget_sessions()
         self.forget_links()

@@ -81,7 +81,8 @@ class Compare(Attack):
     def _entry(self, item: Item) -> tuple[object, ...]:
         digest = None if item.content is None else hashlib.sha256(item.content).hexdigest()
         place = item.owner, item.parent or None, item.name
-        return (*place, int(item.is_file), item.size, item.trashed or None, digest)
+        state = item.trashed or None, digest, item.version_of or None
+        return (*place, int(item.is_file), item.size, *state)
 
     # What each person sees
 
@@ -108,7 +109,9 @@ class Compare(Attack):
         assert set(shown) == {one.id for one in mine_now if self.world.is_valid(one)}
         self.compare_unfinished(seat, person)
         if files := [one for one in self.world.of(name) if one.is_file]:
-            self._compare_content(seat, person, pick(files, self.turn))
+            file = pick(files, self.turn)
+            self._compare_content(seat, person, file)
+            self._compare_versions(seat, person, file)
         trashed = [one for top in self.world.trash(name) for one in self.world.with_it(top)]
         if lost := [one for one in trashed if one.is_file]:
             page = browser.ask("GET", f"/files/{pick(lost, self.turn).id}")
@@ -125,6 +128,13 @@ class Compare(Attack):
         is_text = page.headers["content-type"].startswith("text/plain")
         assert is_text == item.name.lower().endswith(".txt")
         self.note("download", person.name, person.name, item)
+
+    def _compare_versions(self, seat: Seat, person: Person, file: Item) -> None:
+        """Compare what the page of a file lists of what it held before."""
+        page = seat.browser.get(f"/entries/{file.id}")
+        shown = re.findall(rf'/entries/{file.id}/versions/([\w-]{{32}})"', page.text)
+        mine = [one for one in self.world.versions(person.name) if one.version_of == file.id]
+        assert Counter(shown) == Counter(one.id for one in mine)
 
     # What each visitor sees
 

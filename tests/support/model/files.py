@@ -58,21 +58,69 @@ class Files(Management):
         who=NUMBER,
         where=NUMBER,
         files=st.lists(st.tuples(NAMES, SIZES), max_size=3),
+        replaces=st.booleans(),
     )
-    def upload(self, who: int, where: int, files: list[tuple[str, int]]) -> None:
+    def upload(
+        self, who: int, where: int, files: list[tuple[str, int]], replaces: bool = False
+    ) -> None:
         browser, person = self.somebody(who)
         folder = self._folder(person, where)
         form = browser.get(page_of(folder)).form("/uploads/folders/[^/]+")
         free = self.world.free(person.name)
         sent = [(name, self.content(size, free)) for name, size in files]
-        page = browser.submit(form, sent)
+        page = browser.submit(form, sent, taken="replace" if replaces else "keep")
         if sum(len(content) for _, content in sent) > free:
             assert page.status == 413
             return
         assert page.is_redirect
         for name, content in sent:
-            item = self.take_in(folder, SENT[name], content)
-            self.note("upload", person.name, person.name, item)
+            self.place(folder, SENT[name], content, person.name, replaces=replaces)
+
+    def place(self, folder: Item, name: str, content: bytes, by: str, *, replaces: bool) -> Item:
+        """Take what somebody has uploaded into the model: a file, or what one holds by now."""
+        if replaces and (item := self.world.replaced(folder, name)):
+            self.replace(item, content)
+            self.note("replace", by, by, item)
+            return item
+        item = self.take_in(folder, name, content)
+        self.note("upload", by, by, item)
+        return item
+
+    @precondition(lambda self: self.signed_in())
+    @rule(who=NUMBER, what=NUMBER, is_kept=st.booleans())
+    def use_version(self, who: int, what: int, is_kept: bool) -> None:
+        """Download what a file held before, and restore it or delete it permanently."""
+        browser, person = self.somebody(who)
+        if not (found := self.world.versions(person.name)):
+            return
+        version = pick(found, what)
+        file = self.world.items[version.version_of]
+        address = f"/entries/{file.id}/versions/{version.id}"
+        page = browser.ask("GET", address)
+        assert (page.status, page.body) == (200, version.content)
+        self.note("download", person.name, person.name, file)
+        if is_kept:
+            details = browser.get(f"/entries/{file.id}")
+            browser.submit(details.form(f"{address}/restore"))
+            del self.world.items[version.id]
+            self.replace(file, version.content or b"")
+            self.note("restore version", person.name, person.name, file)
+        else:
+            browser.submit(browser.get(f"{address}/delete").form(f"{address}/delete"))
+            self.note("delete version", person.name, person.name, file)
+            self.world.forget([version])
+
+    @precondition(lambda self: self.signed_in() and self.turn % 4 == 3)
+    @rule(who=NUMBER)
+    def delete_versions(self, who: int) -> None:
+        """Delete all versions of somebody's files, and seldom, so that there are many."""
+        browser, person = self.somebody(who)
+        if found := self.world.versions(person.name):
+            address = "/trash/versions/delete"
+            browser.submit(browser.get(address).form(address))
+            files = dict.fromkeys(self.world.items[one.version_of] for one in found)
+            self.note("delete version", person.name, person.name, *files)
+            self.world.forget(found)
 
     @precondition(lambda self: self.signed_in())
     @rule(who=NUMBER, what=NUMBER, name=st.sampled_from(list(TYPED)))
@@ -180,8 +228,8 @@ class Files(Management):
         if tops := self.world.trash(person.name):
             browser.submit(browser.get("/trash/empty").form("/trash/empty"))
             self.note("delete", person.name, person.name, *tops)
-            mine = self.world.items.values()
-            self.world.forget([one for one in mine if one.owner == person.name and one.trashed])
+            mine = [one for one in self.world.items.values() if one.owner == person.name]
+            self.world.forget([one for one in mine if one.trashed and not one.version_of])
 
     @precondition(lambda self: self.signed_in())
     @rule(who=NUMBER, what=NUMBER)

@@ -27,17 +27,30 @@ class Pieces(Files):
     """People with their unfinished uploads; and what a visitor's have in common with them."""
 
     @precondition(lambda self: self.signed_in())
-    @rule(who=NUMBER, where=NUMBER, name=NAMES, size=SIZES, inside=INSIDE, piece=FIRST)
+    @rule(
+        who=NUMBER,
+        where=NUMBER,
+        name=NAMES,
+        size=SIZES,
+        inside=INSIDE,
+        piece=FIRST,
+        replaces=st.booleans(),
+    )
     def begin_upload(
-        self, who: int, where: int, name: str, size: int, inside: str, piece: int
+        self,
+        who: int,
+        where: int,
+        name: str,
+        size: int,
+        inside: str,
+        piece: int,
+        replaces: bool = False,
     ) -> None:
         seat, person = pick(self.at_seats(), who)
         folder, free = self._folder(person, where), self.world.free(person.name)
-        self.begin_as(
-            seat,
-            self.announced(folder, name, self.content(size, free), inside, folder=folder.id),
-            piece,
-        )
+        said = {"folder": folder.id} | ({"replace": "yes"} if replaces else {})
+        upload = self.announced(folder, name, self.content(size, free), inside, **said)
+        self.begin_as(seat, upload, piece)
 
     def announced(
         self, folder: Item, name: str, content: bytes, inside: str, /, **where: str
@@ -49,7 +62,9 @@ class Pieces(Files):
         written = ",".join(f"{one} {_encoded(value)}" for one, value in said.items())
         path = inside.split("/") if inside else []
         name = SENT[name]
-        return Upload("", folder.owner, folder.id, name, content, 0, written, path)
+        upload = Upload("", folder.owner, folder.id, name, content, 0, written, path)
+        upload.replaces = "replace" in where
+        return upload
 
     def begin_as(self, seat: Seat, upload: Upload, piece: int) -> None:
         """Begin an upload, with its first piece if there is to be one."""
@@ -214,15 +229,17 @@ class Pieces(Files):
         folder = self.world.items[upload.folder]
         for part in upload.path:  # created now, and not before
             folder = self._subfolder(folder, part)
-        item = self.take_in(folder, upload.name, upload.content)
+        if upload.link:
+            item = self.take_in(folder, upload.name, upload.content)
+        else:
+            by, how = upload.owner, upload.replaces
+            item = self.place(folder, upload.name, upload.content, by, replaces=how)
         upload.given, upload.used_at = item.name, self.world.clock.now
         self.world.finished[upload.id] = self.world.uploads.pop(upload.id)
         if link := upload.link:
             link.used += 1
             link.size += item.size
             self.note("upload", "", link.owner, item, linked=link.item)
-        else:
-            self.note("upload", upload.owner, upload.owner, item)
 
     def _subfolder(self, folder: Item, wanted: str) -> Item:
         """Return the folder of a name; it is new unless it was there."""

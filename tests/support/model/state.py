@@ -198,6 +198,16 @@ class State(RuleBasedStateMachine):
         self.world.items[item.id] = item
         return item
 
+    def replace(self, item: Item, content: bytes) -> None:
+        """Give a file other content, and take what it held into the model, as a version of it."""
+        person, root = self.world.people[item.owner], self.world.root(item.owner)
+        version_id, _, parent, name = self.stored.newest_entries(self.world.items, person.number)[0]
+        assert (parent, name) == (root.id, item.name)
+        version = Item(version_id, item.owner, root.id, name, item.content, version_id)
+        version.trashed_at, version.version_of = self.world.clock.now, item.id
+        self.world.items[version_id] = version
+        item.content = content
+
     def note(
         self, action: str, actor: str, owner: str = "", *items: Item, linked: str = ""
     ) -> None:

@@ -67,10 +67,11 @@ class Stored:
     def entries(self) -> dict[str, Row]:
         found = self.rows(
             "SELECT entry.public_id, account.name, folder.public_id, entry.name, entry.is_file,"
-            " entry.size, trash.public_id, entry.sha256 FROM entry"
+            " entry.size, trash.public_id, entry.sha256, held.public_id FROM entry"
             " JOIN account ON account.id = entry.owner_id"
             " LEFT JOIN entry folder ON folder.id = entry.parent_id"
             " LEFT JOIN entry trash ON trash.id = entry.trash_id"
+            " LEFT JOIN entry held ON held.id = entry.version_of"
         )
         return {row[0]: row[1:] for row in found}
 

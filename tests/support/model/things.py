@@ -41,6 +41,7 @@ class Item:
     """A file, or a folder where there is no content.
 
     :param trashed: the id of what it was put into the trash with; empty: it is in its folder.
+    :param version_of: the id of the file that held this content before; empty: it is no version.
     """
 
     id: str
@@ -50,6 +51,7 @@ class Item:
     content: bytes | None = None
     trashed: str = ""
     trashed_at: float = 0
+    version_of: str = ""
 
     @property
     def is_file(self) -> bool:
@@ -93,6 +95,7 @@ class Upload:
     :param path: the folders that are created at its end.
     :param link: the link that a visitor sends it by; none for a member.
     :param given: the name that its file got; empty: it is not finished.
+    :param replaces: whether it goes in the place of the file that has its name.
     """
 
     id: str
@@ -107,6 +110,7 @@ class Upload:
     visitor: object = None
     arrived: int = 0
     given: str = ""
+    replaces: bool = False
 
 
 @dataclass(eq=False)

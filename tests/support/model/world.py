@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from .attempts import Attempts
 from .clock import Clock
@@ -117,8 +117,19 @@ class World:
 
     def trash(self, owner: str) -> list[Item]:
         """Return what an account put into the trash, without what lay in it."""
-        mine = self.items.values()
-        return [one for one in mine if one.owner == owner and one.trashed == one.id]
+        mine: Iterable[Item] = self.items.values()
+        mine = [one for one in mine if one.owner == owner and not one.version_of]
+        return [one for one in mine if one.trashed == one.id]
+
+    def versions(self, owner: str) -> list[Item]:
+        """Return what an account's files held before, but for files in the trash."""
+        found = [one for one in self.items.values() if one.owner == owner and one.version_of]
+        return [one for one in found if not self.items[one.version_of].trashed]
+
+    def replaced(self, folder: Item, name: str) -> Item | None:
+        """Return the file that an upload of that name would replace."""
+        here = (one for one in self.inside(folder) if one.is_file)
+        return next((one for one in here if key(one.name) == key(name)), None)
 
     def with_it(self, top: Item) -> list[Item]:
         return [one for one in self.items.values() if one.trashed == top.id]
@@ -151,6 +162,7 @@ class World:
     def forget(self, gone: Sequence[Item]) -> None:
         """Delete items permanently, and what cannot be without them."""
         ids = {one.id for one in gone}
+        ids |= {one.id for one in self.items.values() if one.version_of in ids}
         for one in self.items.values():
             if one.parent in ids and one.id not in ids:
                 one.parent = self.root(one.owner).id

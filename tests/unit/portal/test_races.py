@@ -12,6 +12,8 @@ import pyotp
 import pytest
 from flask import Flask
 from sqlalchemy import delete, func, select, update
+from sqlalchemy.exc import NoResultFound
+from sqlalchemy.orm.exc import ObjectDeletedError
 
 from portal.accounts import accounts, invitations
 from portal.accounts.accounts import AccountError
@@ -32,7 +34,8 @@ from portal.core.models import (
     new_token,
     now,
 )
-from portal.files import entries
+from portal.files import entries, replacing, trash, versions
+from portal.files.entries import GoneError
 from portal.files.quota import QuotaExceededError
 from portal.identity import second_factor
 from portal.sharing import limits, links, room
@@ -43,7 +46,10 @@ from tests.support.stored import root, store
 T = TypeVar("T")
 ROUNDS = 5
 AT_ONCE = 4
-REFUSED = (AccountError, LinkError, QuotaExceededError, room.LimitReachedError)
+REFUSED = (
+    *(AccountError, LinkError, QuotaExceededError, room.LimitReachedError, GoneError),
+    *(NoResultFound, ObjectDeletedError),
+)
 
 
 def at_once(app: Flask, *things: Callable[[], T]) -> list[T | None]:
@@ -113,6 +119,103 @@ def test_files_of_one_name_get_numbers(app: Flask) -> None:
     with fresh(app):
         stored = db.session.scalars(select(Entry.name).where(Entry.is_file)).all()
         assert sorted(stored) == sorted(names)
+
+
+def replacing_file(name: str = "a.txt") -> StoredFile:
+    file = new_file(name, 100)
+    file.storage_key = hash_token(new_token())[:32]
+    return file
+
+
+@contextmanager
+def held(app: Flask) -> Iterator[Sequence[StoredFile]]:
+    """Look at all rows of files, and check that each key is there once and counted."""
+    with fresh(app):
+        rows = db.session.scalars(select(StoredFile).where(StoredFile.is_file)).all()
+        assert find("alice").used == sum(row.size for row in rows)
+        assert len({row.storage_key for row in rows}) == len(rows)
+        yield rows
+
+
+@pytest.mark.parametrize("_round", range(ROUNDS))
+def test_uploads_that_replace_one_file_at_once_lose_nothing(_round: int, app: Flask) -> None:
+    with fresh(app):
+        entries.place(new_file("a.txt", 100), root("alice"))
+
+    def replace() -> str:
+        file = replacing_file()
+        key = file.storage_key
+        assert replacing.place(file, root("alice"), replaces=True).has_replaced
+        return key
+
+    keys = at_once(app, *[replace] * AT_ONCE)
+    with held(app) as rows:
+        assert {row.storage_key for row in rows} == {*keys, hash_token("a.txt")[:32]}
+        (live,) = (row for row in rows if row.trash_id is None)
+        assert live.name == "a.txt"
+        assert {row.version_of for row in rows if row is not live} == {live.id}
+
+
+@pytest.mark.parametrize("_round", range(ROUNDS))
+def test_file_is_replaced_while_it_is_moved_renamed_trashed_and_deleted(
+    _round: int, app: Flask
+) -> None:
+    with fresh(app):
+        folder = entries.place(Folder(name="Elsewhere"), root("alice"))
+        file = entries.place(new_file("a.txt", 100), root("alice"))
+        file_id, folder_id = file.id, folder.id
+        for _ in range(2):
+            replacing.place(replacing_file(), root("alice"), replaces=True)
+        first, second = (one.id for one in versions.of_file(file))
+
+    def replace() -> object:
+        return replacing.place(replacing_file(), root("alice"), replaces=True).file.id
+
+    def of(model: Any, row: int, do: Callable[[Any], object]) -> Callable[[], object]:
+        return lambda: do(db.session.get_one(model, row))
+
+    def move(file: StoredFile) -> object:
+        return entries.move([file], db.session.get_one(Folder, folder_id))
+
+    def put_into_trash(file: StoredFile) -> object:
+        trash.put([file])
+        return trash.purge(file)
+
+    at_once(
+        app,
+        *(replace, of(StoredFile, file_id, move), replace),
+        of(StoredFile, file_id, lambda file: entries.rename(file, "b.txt")),
+        of(StoredFile, file_id, put_into_trash),
+        *(of(StoredFile, first, versions.restore), of(StoredFile, second, versions.restore)),
+        *(of(StoredFile, first, trash.purge), replace),
+    )
+    with held(app) as rows:
+        live = {row.id for row in rows if row.version_of is None}
+        assert all(
+            row.version_of in live and row.trash_id == row.id for row in rows if row.version_of
+        )
+
+
+@pytest.mark.parametrize("_round", range(ROUNDS))
+def test_one_of_two_restores_of_a_version_is_done(_round: int, app: Flask) -> None:
+    with fresh(app):
+        file = entries.place(new_file("a.txt", 100), root("alice"))
+        replacing.place(replacing_file(), root("alice"), replaces=True)
+        (version,) = versions.of_file(file)
+        version_id, key = version.id, version.storage_key
+
+    def restore() -> int:
+        return versions.restore(db.session.get_one(StoredFile, version_id)).id
+
+    def delete_it() -> int:
+        return trash.purge(db.session.get_one(StoredFile, version_id)).files
+
+    done = at_once(app, restore, delete_it, restore)
+    assert sum(one is not None for one in done) == 1
+    with held(app) as rows:
+        assert len(rows) == (1 if done[1] else 2)
+        (live,) = (row for row in rows if row.trash_id is None)
+        assert (live.storage_key == key) == (done[1] is None)
 
 
 def test_folders_of_one_path_are_created_once(app: Flask) -> None:

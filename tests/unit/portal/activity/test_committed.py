@@ -31,7 +31,7 @@ from tests.support.portal import (
     token,
     upload,
 )
-from tests.support.tus import Sender, Tus
+from tests.support.tus import Sender, Tus, words
 
 Change = Callable[[Flask, FlaskClient], None]
 
@@ -44,6 +44,41 @@ def upload_in_pieces(_app: Flask, alice: FlaskClient) -> None:
     tus = Tus(alice)
     url = tus.begin(4, filename="new.txt", folder=folder_id(alice))
     tus.add(url, 0, b"news")
+
+
+def replace_by_form(_app: Flask, alice: FlaskClient) -> None:
+    upload(alice, "old.txt", taken="replace")
+
+
+def replace_in_pieces(_app: Flask, alice: FlaskClient) -> None:
+    tus = Tus(alice)
+    url = tus.begin(4, filename="old.txt", folder=folder_id(alice), replace="yes")
+    tus.add(url, 0, b"news")
+
+
+def replace_in_a_group(_app: Flask, alice: FlaskClient) -> None:
+    said = words(filename="old.txt", folder=folder_id(alice), replace="yes")
+    form = {"metadata": said, "file": (io.BytesIO(b"news"), "file")}
+    alice.post("/uploads/groups/", data=form, headers={"X-CSRFToken": token(alice)})
+
+
+def version(alice: FlaskClient) -> str:
+    page = f"/entries/{public_id(links(alice)['old.txt'])}"
+    found = re.search(rf'"({page}/versions/[^/"]+)"', alice.get(page).text)
+    assert found
+    return found[1]
+
+
+def restore_a_version(_app: Flask, alice: FlaskClient) -> None:
+    alice.post(f"{version(alice)}/restore", data={"csrf_token": token(alice)})
+
+
+def delete_a_version(_app: Flask, alice: FlaskClient) -> None:
+    alice.post(f"{version(alice)}/delete", data={"csrf_token": token(alice)})
+
+
+def delete_all_versions(_app: Flask, alice: FlaskClient) -> None:
+    alice.post("/trash/versions/delete", data={"csrf_token": token(alice)})
 
 
 def visitor(app: Flask, alice: FlaskClient) -> Sender:
@@ -107,6 +142,9 @@ CHANGES: dict[str, tuple[Change, ...]] = {
         *(upload_by_form, upload_in_pieces),
         *(upload_by_a_link, upload_in_pieces_by_a_link),
     ),
+    "replace": (replace_by_form, replace_in_pieces, replace_in_a_group),
+    "restore version": (restore_a_version,),
+    "delete version": (delete_a_version, delete_all_versions),
     "create folder": (create_a_folder,),
     "rename": (rename,),
     "move": (move,),
@@ -120,7 +158,7 @@ def state(app: Flask, data: Path) -> object:
     """Return what is stored of files: rows, content and what uploads are finished."""
     with app.app_context():
         said = (
-            "SELECT name, parent_id, trash_id FROM entry ORDER BY id",
+            "SELECT name, parent_id, trash_id, version_of, storage_key FROM entry ORDER BY id",
             "SELECT used FROM account ORDER BY id",
             "SELECT coalesce(sum(files), 0) FROM file_request",
             "SELECT finished_at FROM upload WHERE finished_at IS NOT NULL",
@@ -161,7 +199,8 @@ def test_change_is_recorded_or_was_not_made(
     action: str, change: Change, app: Flask, alice: FlaskClient, data: Path
 ) -> None:
     app.config["PROPAGATE_EXCEPTIONS"] = False
-    upload(alice, "old.txt")
+    for _ in range(2):
+        upload(alice, "old.txt", taken="replace")
     upload(alice, "older.txt")
     make_folder(alice, "Folder")
     choose(alice, "trash", links(alice)["older.txt"])

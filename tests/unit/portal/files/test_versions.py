@@ -449,7 +449,7 @@ def test_lists_searches_and_zips_have_no_versions(
     assert list(links(alice, "/search?q=a.txt")) == ["a.txt"]
     assert alice.get("/search?q=a.txt").text.count('<th scope="row">') == 1
     assert "The trash is empty" in alice.get("/trash").text
-    assert "2 versions of your files: 15 bytes." in alice.get("/trash").text
+    assert "Your files have 2 versions: 15 bytes." in alice.get("/trash").text
     with app.app_context():
         assert [member.size for member in zips.members([root("alice")])] == [5]
     del replaced

@@ -45,6 +45,7 @@ from tests.support.portal import (
 from tests.support.tus import words
 
 SIGN_IN = "-> /sign-in"
+VERSION = "/entries/<public_id>/versions/<version_id>"
 Answer = int | str
 
 
@@ -81,6 +82,7 @@ EXPECTED: dict[tuple[str, str], Answers] = {
     ("POST", "/uploads/"): Answers(401, 201, 404, 404),
     ("POST", "/uploads/folders/"): Answers(401, 201, 404, 404),
     ("POST", "/uploads/groups/"): Answers(401, 200, 404, 404),
+    ("POST", "/uploads/taken/"): Answers(401, 200, 404, 404),
     ("GET", "/unfinished"): Answers(SIGN_IN, 200, 200, 200),
     ("POST", "/unfinished/cancel"): Answers(SIGN_IN, REDIRECT, REDIRECT, REDIRECT),
     ("POST", "/unfinished/<public_id>/cancel"): Answers(SIGN_IN, REDIRECT, 404, 404),
@@ -92,6 +94,10 @@ EXPECTED: dict[tuple[str, str], Answers] = {
     ("GET", "/entries/<public_id>"): Answers(SIGN_IN, 200, 404, 404),
     ("GET", "/entries/<public_id>/folder"): Answers(SIGN_IN, REDIRECT, 404, 404),
     ("POST", "/entries/<public_id>/rename"): Answers(SIGN_IN, REDIRECT, 404, 404),
+    ("GET", f"{VERSION}"): Answers(SIGN_IN, 200, 404, 404),
+    ("POST", f"{VERSION}/restore"): Answers(SIGN_IN, REDIRECT, 404, 404),
+    ("GET", f"{VERSION}/delete"): Answers(SIGN_IN, 200, 404, 404),
+    ("POST", f"{VERSION}/delete"): Answers(SIGN_IN, REDIRECT, 404, 404),
     ("GET", "/search"): Answers(SIGN_IN, 200, 200, 200),
     ("POST", "/view"): Answers(SIGN_IN, REDIRECT, REDIRECT, REDIRECT),
     ("POST", "/selection/trash"): Answers(SIGN_IN, REDIRECT, 404, 404),
@@ -106,6 +112,8 @@ EXPECTED: dict[tuple[str, str], Answers] = {
     ("POST", "/trash/<public_id>/delete"): Answers(SIGN_IN, REDIRECT, 404, 404),
     ("GET", "/trash/empty"): Answers(SIGN_IN, REDIRECT, REDIRECT, REDIRECT),
     ("POST", "/trash/empty"): Answers(SIGN_IN, REDIRECT, REDIRECT, REDIRECT),
+    ("GET", "/trash/versions/delete"): Answers(SIGN_IN, 200, REDIRECT, REDIRECT),
+    ("POST", "/trash/versions/delete"): Answers(SIGN_IN, REDIRECT, REDIRECT, REDIRECT),
     # The second factor, and the links that an administrator hands over.
     ("GET", "/sign-in/code"): Answers(SIGN_IN, SIGN_IN, SIGN_IN, SIGN_IN),
     ("POST", "/sign-in/code"): Answers(SIGN_IN, SIGN_IN, SIGN_IN, SIGN_IN),
@@ -207,7 +215,10 @@ class People:
         self.owner = signed_in(app, "alice")
         self.other = signed_in(app, "bob")
         self.administrator = signed_in(app, "root")
-        upload(self.owner, "a.txt")
+        for content in (b"before\n", b"content\n"):
+            upload(self.owner, "a.txt", content, taken="replace")
+        page = self.owner.get(f"/entries/{public_id(links(self.owner)['a.txt'])}").text
+        (self.version,) = re.findall(r'/versions/([\w-]+)"', page)
         self.share, self.file_request, self.shared_folder, self.shared_file = self._share()
 
     def _share(self) -> tuple[str, str, str, str]:
@@ -217,7 +228,7 @@ class People:
             assert alice
             root = entries.root_folder(alice.id)
             folder = entries.place(Folder(name="Shared"), root)
-            file = db.session.query(StoredFile).filter_by(name="a.txt").one()
+            file = db.session.query(StoredFile).filter_by(name="a.txt", trash_id=None).one()
             copy = StoredFile(name="b.txt", size=file.size, mimetype="text/plain", sha256="")
             # The same content: for the matrix, only the place in the folder matters.
             copy.storage_key = "zz" + file.storage_key[2:]
@@ -340,6 +351,7 @@ FIELDS: dict[str, tuple[str, Callable[[People], str]]] = {
     "/uploads/": ("folder", root_id),
     "/uploads/folders/": ("folder", root_id),
     "/uploads/groups/": ("folder", root_id),
+    "/uploads/taken/": ("folder", root_id),
 }
 
 
@@ -401,7 +413,7 @@ def url_of(rule: str, people: People) -> str:
         return rule
     beginning = max((one for one in PARAMETERS if rule.startswith(one)), key=len)
     inner = people.shared_folder if "/folders/<entry_id>" in rule else people.shared_file
-    rule = rule.replace("<entry_id>", inner)
+    rule = rule.replace("<entry_id>", inner).replace("<version_id>", people.version)
     return re.sub("<[^>]+>", PARAMETERS[beginning](people), rule)
 
 
@@ -463,10 +475,13 @@ EMPTIED = {"/trash/empty": trashed_id, "/unfinished/cancel": begin_upload}
 DELETING = {
     "/account/sessions/<public_id>/end",
     "/accounts/<int:account_id>/delete",
+    f"{VERSION}/delete",
+    f"{VERSION}/restore",
     "/selection/trash",
     "/sign-out",
     "/trash/<public_id>/delete",
     "/trash/empty",
+    "/trash/versions/delete",
     "/unfinished/<public_id>/cancel",
     "/unfinished/cancel",
     "/uploads/<public_id>",
