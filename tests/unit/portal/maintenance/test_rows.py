@@ -26,15 +26,16 @@ Make = Callable[..., Flask]
 MORE = """
     UPDATE upload SET finished_at = used_at, arrived = size, recorded = NULL;
     INSERT INTO entry SELECT 7, 'folder-07', 1, 4, 0, 'Inner', 'inner', 0, created_at, NULL, NULL,
-        NULL, NULL, NULL, 'inner', 'inner' || char(9) || 'inner' FROM entry WHERE id = 4;
+        NULL, NULL, NULL, 'inner', 'inner' || char(9) || 'inner', NULL FROM entry WHERE id = 4;
+    UPDATE entry SET version_of = NULL, parent_id = 4 WHERE id = 6;
     UPDATE sqlite_sequence SET seq = 7 WHERE name = 'entry';
 """
 """A folder in alice's folder 4, beside the file 6 in the trash; all uploads are finished."""
 DEEP = """
     WITH RECURSIVE deeper(id) AS (SELECT 8 UNION ALL SELECT id + 1 FROM deeper WHERE id < 56)
     INSERT INTO entry SELECT id, 'folder-' || id, 1, id - 1, 0, 'f', 'f', 0, created_at, NULL, NULL,
-        NULL, NULL, NULL, 'f', 'f' || char(9) || 'f' FROM deeper JOIN (SELECT created_at FROM entry
-        WHERE id = 4)
+        NULL, NULL, NULL, 'f', 'f' || char(9) || 'f', NULL FROM deeper JOIN (SELECT created_at FROM
+        entry WHERE id = 4)
 """
 CASES = {
     "UPDATE entry SET trashed_at = NULL WHERE id = 6": "entry, row 6, is in the trash without",
@@ -51,6 +52,10 @@ CASES = {
     "UPDATE entry SET parent_id = 7 WHERE id = 4": "entry, row 4, is in folders that contain each",
     "UPDATE entry SET trash_id = 4, trashed_at = created_at WHERE id IN (4, 7);"
     "UPDATE entry SET parent_id = 7 WHERE id = 4": "entry, row 4, is in folders that contain each",
+    "UPDATE entry SET version_of = 4 WHERE id = 6": "entry, row 6, is a version of what is no file",
+    "UPDATE entry SET version_of = 5, trash_id = 5 WHERE id = 6": (
+        "entry, row 6, is a version of what is no file of its owner, or not in the trash by itself"
+    ),
     DEEP: "entry, row 56, is in more than 50 folders",
     "DELETE FROM entry WHERE id = 3": "account, row 3, has no root folder",
     "UPDATE account SET used = 35 WHERE id = 1": "account, row 1, counts other bytes than",

@@ -188,7 +188,7 @@ def test_pages_have_the_same_frame(path: str, alice: FlaskClient, anonymous: Fla
             script,
         )
     assert not re.search(r" (style|on[a-z]+)=", page)
-    tags = [tag for tag in re.findall("<input [^>]*>", page) if "aria-label=" not in tag]
+    tags = [tag for tag in re.findall("<(?:input|select) [^>]*>", page) if "aria-label=" not in tag]
     inputs = {found[1] for tag in tags if (found := re.search(' id="([^"]+)"', tag))}
     assert inputs == set(re.findall(r'<label[^>]* for="([^"]+)"', page))
 
