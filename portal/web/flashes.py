@@ -72,6 +72,12 @@ def list_placed(placed: Sequence[tuple[str, str]], noun: str = "files") -> str:
     return f"{len(placed)} {noun}: {listed}{more}"
 
 
+def list_uploaded(placed: Sequence[tuple[str, str]], replaced: Sequence[str]) -> str:
+    """Return what was uploaded, as :func:`list_placed`, and what was replaced by that."""
+    new = [f"Uploaded: {list_placed(placed)}"] if placed else []
+    return ". ".join([*new, *([f"Replaced: {list_names(replaced)}"] if replaced else [])])
+
+
 def taken_hint(wanted: str, given: str) -> str:
     """Return a hint, where an entry did not get the name that was wanted."""
     return "" if wanted == given else f" ({shorten(wanted)} is taken)"

@@ -28,7 +28,7 @@ from portal.identity.current_user import (
 )
 from portal.storage.content import current_storage
 from portal.web import marks
-from portal.web.flashes import done, list_names, list_placed, shorten, taken_hint, tell
+from portal.web.flashes import done, list_uploaded, shorten, taken_hint, tell
 from portal.web.forms import Form, Query, csrf, name_in_url, text
 from portal.web.loaders import entry_and_path_or_404, entry_or_404, find_entry
 from portal.web.previews import preview_of, type_to_save
@@ -162,11 +162,8 @@ def upload(public_id: str) -> ResponseReturnValue:
         raise
     finally:
         # Where it ended early, the next page says what was kept nevertheless.
-        uploaded = [f"Uploaded: {list_placed(placed)}"] if placed else []
-        if replaced:
-            uploaded.append(f"Replaced: {list_names(replaced)}")
-        if uploaded:
-            tell(". ".join(uploaded))
+        if uploaded := list_uploaded(placed, replaced):
+            tell(uploaded)
     if not uploaded:
         tell("Select a file, then upload it.", "error")
     return redirect(folder_url(folder))
