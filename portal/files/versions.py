@@ -12,6 +12,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import aliased
 
 from portal.activity.record import Note, Thing, commit_recorded
+from portal.activity.report import Line
 from portal.core.database import change, db, take_time, total
 from portal.core.models import Activity, StoredFile
 from portal.storage.ballast import with_room_to_delete
@@ -55,7 +56,7 @@ def kept(owner_id: int) -> Kept:
     return Kept(*db.session.execute(found.where(*mine, file.trash_id.is_(None))).one())
 
 
-def senders(file: StoredFile, contents: Sequence[StoredFile]) -> Sequence[Activity | None]:
+def senders(file: StoredFile, contents: Sequence[StoredFile]) -> Sequence[Line | None]:
     """Return by whom each of a file's contents was uploaded, as far as the record still says it."""
     uploads = select(Activity).where(
         Activity.entry == file.public_id,
@@ -64,7 +65,8 @@ def senders(file: StoredFile, contents: Sequence[StoredFile]) -> Sequence[Activi
     )
     lines = db.session.scalars(uploads.order_by(Activity.id)).all()
     # A line is written right after the moment that its content has.
-    return [next((one for one in lines if one.at >= held.created_at), None) for held in contents]
+    found = (next((one for one in lines if one.at >= held.created_at), None) for held in contents)
+    return [Line(one, None, has_names=True) if one else None for one in found]
 
 
 @with_room_to_delete

@@ -42,7 +42,8 @@ def answer(page: Page, button: str, *, is_for_all: bool = True) -> None:
 
 
 def wait_until_done(page: Page, count: int) -> None:
-    expect(page.locator("#tray h2")).to_have_text(f"Uploaded {count} of {count}")
+    said = f"Uploaded {count} of {count}"
+    expect(page.locator("#tray h2")).to_have_text(said, timeout=30_000)
     page.wait_for_load_state("networkidle")
 
 

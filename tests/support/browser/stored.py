@@ -52,9 +52,11 @@ def assert_consistent(run: Run) -> None:
         " LEFT JOIN entry ON entry.owner_id = account.id AND is_file GROUP BY account.id",
     ):
         assert used == size, name
-    keys = [key for (key,) in rows(run, "SELECT storage_key FROM entry WHERE is_file")]
-    made = "SELECT own_key FROM thumbnail WHERE own_key IS NOT NULL"
-    keys += [key for (key,) in rows(run, made)]
+    kept = (
+        "SELECT storage_key FROM entry WHERE is_file"
+        " UNION ALL SELECT own_key FROM thumbnail WHERE own_key IS NOT NULL"
+    )
+    keys = [key for (key,) in rows(run, kept)]
     on_disk = [path.name for path in (run.data / "files").glob("[0-9a-f][0-9a-f]/*")]
     assert Counter(on_disk) == Counter(keys)
     begun = rows(run, "SELECT part_key FROM upload WHERE finished_at IS NULL")

@@ -386,8 +386,8 @@ def test_version_says_who_has_sent_it(app: Flask, alice: FlaskClient, sender: Se
         theirs, mine = versions.senders(file, held)
         assert theirs
         assert mine
-        assert (theirs.actor, theirs.action) == ("", "upload")
-        assert (mine.actor, mine.action) == ("alice", "replace")
+        assert (theirs.activity.actor, theirs.activity.action) == ("", "upload")
+        assert (mine.activity.actor, mine.activity.action) == ("alice", "replace")
 
 
 def test_restored_version_changes_places_with_the_present_content(
