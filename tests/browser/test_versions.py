@@ -99,7 +99,9 @@ def test_each_taken_name_is_asked_about_or_all_at_once(portal: Portal) -> None:
     wait_until_done(page, 3)
     choose(NEW, "1.txt", "2.txt", "3.txt", "new.txt")
     answer(page, "Keep both", is_for_all=False)
+    expect(page.get_by_role("dialog").get_by_text("2.txt")).to_be_visible()
     answer(page, "Replace", is_for_all=False)
+    expect(page.get_by_role("dialog").get_by_text("3.txt")).to_be_visible()
     expect(page.get_by_role("checkbox", name="Do the same")).to_be_hidden()
     page.keyboard.press("Escape")  # which skips it
     wait_until_done(page, 6)
