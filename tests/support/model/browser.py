@@ -120,12 +120,15 @@ class Page:
 
     def names(self, kind: str) -> dict[str, str]:
         """Return the ids by the names of the files, or folders, that a list links to."""
-        listed = re.findall(rf'<a href="/{kind}/([^"/]+)"><bdi>([^<]*)</bdi></a>', self.listed)
+        link = rf'<a href="/{kind}/([^"/]+)(?:/view[^"]*)?"[^>]*><bdi[^>]*>(.*?)</bdi></a>'
+        # A long name is in two parts, of which the first is shortened.
+        listed = [(one, re.sub("<[^>]*>", "", name)) for one, name in re.findall(link, self.listed)]
         return {unescape(name): public_id for public_id, name in listed}
 
     def ids(self) -> set[str]:
         """Return the ids of all files and folders that a list links to."""
-        return set(re.findall(r'<a href="/(?:files|folders)/([^"/]+)"><bdi>', self.listed))
+        link = r'<a href="/(?:files|folders)/([^"/]+)(?:/view[^"]*)?"[^>]*><bdi'
+        return set(re.findall(link, self.listed))
 
     @property
     def listed(self) -> str:

@@ -152,7 +152,7 @@ class Files(Management):
             return
         chosen = "&".join(f"entry={one.id}" for one in selected)
         page = browser.get(f"/move?{chosen}&folder={target.id}")
-        assert browser.submit(page.form("/move")).is_redirect
+        assert browser.submit(page.form("/move"), folder=target.id).is_redirect
         if any(target in self.world.below(one) for one in selected):
             return
         for item in sorted(selected, key=lambda one: (one.is_file, key(one.name))):
