@@ -16,6 +16,7 @@ from portal.web.forms import Form, text
 class IntroductionForm(Form):
     """A visitor's name, which is needed where it is asked for, and a message, which may be empty.
 
+    :param link: what it asks is asked; without one, all.
     :param said: what the same visitor said before, if anything.
     """
 
@@ -28,11 +29,11 @@ class IntroductionForm(Form):
         render_kw={"rows": 4, "maxlength": LONGEST_MESSAGE},
     )
 
-    def __init__(self, link: FileRequest, said: Sender | None = None) -> None:
+    def __init__(self, link: FileRequest | None = None, said: Sender | None = None) -> None:
         super().__init__(sender=said.name if said else "", message=said.message if said else "")
-        if not link.asks_name:
+        if link and not link.asks_name:
             del self.sender
-        if not link.asks_message:
+        if link and not link.asks_message:
             del self.message
 
     def validate_sender(self, field: Any) -> None:
