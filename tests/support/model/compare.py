@@ -100,7 +100,7 @@ class Compare(Attack):
         shown = re.findall(r"/trash/([\w-]{32})/restore", page.listed)
         same(Counter(shown), Counter(one.id for one in self.world.trash(name)))
         page = browser.get("/links")
-        shown = re.findall(r"/links/(?:share|request)s/([\w-]{32})", page.text)
+        shown = re.findall(r'/links/(?:share|request)s/([\w-]{32})"', page.text)
         mine = [one for one in self.world.links if one.owner == name and not one.is_revoked]
         assert set(shown) == {one.id for one in mine}
         page = browser.get("/account")

@@ -59,7 +59,7 @@ def pages(app: Flask) -> dict[str, str]:
         found = addresses_of_pages(5)
         folder = db.session.scalars(sa.select(Folder).where(Folder.name == "Many")).one()
         home = entries.root_folder(folder.owner_id)
-        file = db.session.scalars(sa.select(Entry.id).where(Entry.name == "page 4.txt")).one()
+        file = db.session.scalars(sa.select(Entry.id).where(Entry.name == "page 4.pdf")).one()
         take_time()
         values = {"owner": folder.owner_id, "folder": folder.id, "home": home.id, "file": file}
         for statement in _MANY.split(";"):
