@@ -53,6 +53,7 @@ class ByLink(Sharing):
             room.make(self.world, link, len(content))
             item = self.take_in(folder, SENT[name], content)
             link.used += 1
+            link.senders.append(seat.visitor)
             link.size += len(content)
             self.note("upload", "", link.owner, item, linked=link.item)
 

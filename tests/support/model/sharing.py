@@ -139,7 +139,8 @@ class Sharing(Pieces):
             return self.world.has_begun(link, seat.visitor)
         if status == "used up":
             sent = (one for one in self.world.finished.values() if one.link is link)
-            return any(one.visitor is seat.visitor for one in sent)
+            senders = [*(one.visitor for one in sent), *link.senders]
+            return any(one is seat.visitor for one in senders)
         return status == "open"
 
     @precondition(lambda self: any(seat.entered for seat in self.visitors))

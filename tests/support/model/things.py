@@ -68,6 +68,7 @@ class Link:
 
     :param lock: stands for the password as it was set last.
     :param used: downloads, or files that came.
+    :param senders: the visitors who sent what came by a form.
     :param begun: the downloads that were counted, by visitor and file, and when.
     """
 
@@ -84,6 +85,7 @@ class Link:
     used: int = 0
     size: int = 0
     is_revoked: bool = False
+    senders: list[object] = field(default_factory=list)
     begun: dict[tuple[object, str], float] = field(default_factory=dict)
 
 
