@@ -87,7 +87,9 @@ class OneTimeLink(Base):
     quota: Mapped[Limit | None]
     note: Mapped[Note]
     # What the page of an invitation proposes as the account's name; empty: nothing.
-    proposed_name: Mapped[str] = mapped_column(sa.String(64), default="", server_default="")
+    proposed_name: Mapped[str] = mapped_column(
+        sa.String(64), default="", server_default=sa.text("''")
+    )
     created_at: Mapped[Moment]
     expires_at: Mapped[datetime]
 

@@ -493,8 +493,8 @@ def test_account_that_is_deleted_meanwhile_fails_no_request(
     link = links(alice)["a.txt"]
     really = entries.rename
 
-    def deleted_then(entry: Entry, wanted: str) -> str:
-        name = really(entry, wanted)
+    def deleted_then(entry: Entry, wanted: str, exactly: bool = False) -> str:
+        name = really(entry, wanted, exactly)
         without_references = (
             "PRAGMA foreign_keys = OFF" if is_sqlite() else "SET session_replication_role = replica"
         )

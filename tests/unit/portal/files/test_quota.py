@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -186,12 +187,12 @@ def test_two_uploads_at_once_cannot_both_take_the_last_of_it(app: Flask, data: P
 def test_what_was_kept_before_the_rest_failed_is_told(
     alice: FlaskClient, monkeypatch: pytest.MonkeyPatch, data: Path
 ) -> None:
-    really = uploads.add_file
+    really = uploads.put_file
 
-    def fail(folder: Folder, incoming: IncomingFile, client_name: str) -> object:
+    def fail(folder: Folder, incoming: IncomingFile, client_name: str, **how: Any) -> object:
         if client_name == "b.txt":
             raise quota.QuotaExceededError(db.session.get_one(Account, folder.owner_id))
-        return really(folder, incoming, client_name)
+        return really(folder, incoming, client_name, **how)
 
     monkeypatch.setattr("portal.web.files.files.put_file", fail)
     files = [(io.BytesIO(b"1"), "a.txt"), (io.BytesIO(b"2"), "b.txt")]
