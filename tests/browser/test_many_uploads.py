@@ -58,12 +58,16 @@ def wait_until_ended(page: Page) -> None:
     expect(page.locator("#tray h2")).to_have_text(re.compile("^Uploaded "), timeout=120_000)
 
 
+_UPLOAD = re.compile("/uploads/(?!taken/)")
+"""Of what uploads; before it, a page asks which names are taken."""
+
+
 def requests_of(page: Page) -> Counter[str]:
     """Count the requests to upload that a page sends from now on, by their methods."""
     found: Counter[str] = Counter()
 
     def note(request: Request) -> None:
-        if "/uploads/" in request.url:
+        if _UPLOAD.search(request.url):
             found[request.method] += 1
 
     page.on("request", note)
@@ -235,6 +239,7 @@ def test_upload_waits_while_somebody_else_is_signed_in(portal: Portal, slow: Pro
     for name in ("bob", "alice"):
         other.goto(url)
         other.get_by_role("button", name="Sign out").click()
+        other.get_by_text("You are signed out.").wait_for()
         sign_in(other, url, name, portal.run.password(name))
         if name == "bob":
             drop_tree(page, {"Empty": {}})
@@ -281,7 +286,7 @@ def test_a_small_file_that_was_stored_before_it_was_cancelled_is_told(
     folder = f"{count} answered late, {'paused' if is_paused else 'running'}"
     make_folder(page, folder)
     files = some_files(count, 300)
-    page.route("**/uploads/**", lambda route: route.fetch() and None, times=1)
+    page.route(_UPLOAD, lambda route: route.fetch() and None, times=1)
     choose(page, files)
     while stored_in(portal.run, folder) != hashes(files):
         page.wait_for_timeout(50)  # in which the request is handed on

@@ -151,7 +151,7 @@ def long_film(path: Path) -> Path:
 def tab_to(page: Page, name: str, role: str = "") -> None:
     """Press the tabulator until what has this name has the focus, which has to be seen."""
     wanted = page.get_by_role(role, name=name) if role else page.get_by_label(name)  # type: ignore[arg-type]
-    for _ in range(80):
+    for _ in range(400):  # other tests have filled the list
         page.keyboard.press("Tab")
         handle = wanted.first.element_handle()  # the list may have been renewed meanwhile
         if page.evaluate("element => element === document.activeElement", handle):

@@ -68,6 +68,7 @@ function build(link) {
   said.className = "hidden said";
   said.role = "status";
   dialog.append(template.content.cloneNode(true), said);
+  for (const one of dialog.querySelectorAll("a[data-part]")) one.dataset.of = one.getAttribute("href");
   // Its keys are nobody else's.
   dialog.addEventListener("keydown", (event) => {
     pressed(event);
@@ -91,6 +92,8 @@ async function show(id) {
   const link = linkOf(id);
   if (!build(link)) return;
   shown = id;
+  // Before the file is there: what is pressed now is for this one.
+  for (const one of dialog.querySelectorAll("a[data-part]")) one.href = one.dataset.of.replace("FILE", id);
   if (link) {
     inDialog("[data-part=name]").textContent = link.textContent;
     inDialog(".viewer").dataset.type = link.dataset.viewType;

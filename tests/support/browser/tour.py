@@ -127,7 +127,7 @@ def _files(portal: Portal, page: Page, _: Links) -> Iterator[Stop]:
     yield Stop("name-taken", page)
     _press(page, "Replace")
     page.locator("#tray li[data-state=done]").nth(1).wait_for()
-    _open(page, page.url, f"Details of {small['name']}")
+    _open(page, page.url, f"Actions for {small['name']}", "Details")
     yield Stop("details-with-versions", page)
     page.locator("#versions .bad").click()
     page.get_by_role("heading", name="Delete this version?").wait_for()
