@@ -43,6 +43,8 @@ NO_PAGES = {
     "files.preview",
     "health.healthz",
     "received.download",
+    "share_page.thumbnail",
+    "thumbnails.show",
     "second_factor.qr_code",
     "static",
     "versions.download",

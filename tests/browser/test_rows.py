@@ -256,7 +256,7 @@ def test_rows_open_and_are_selected_by_pointer_and_keys(portal: Portal) -> None:
         page.keyboard.press("u")
     link(page, "Inner 0").focus()
     page.keyboard.press("s")
-    page.wait_for_url("**/share")
+    page.get_by_role("dialog").get_by_role("heading", name="Share a file").wait_for()
     assert names_in(portal, "Pointed at") == {"Inner 0/", *names}
 
 

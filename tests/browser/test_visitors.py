@@ -92,7 +92,9 @@ def test_visitor_resumes_in_another_tab_what_one_had_begun(portal: Portal, tmp_p
     page.route(
         "**/uploads/*", lambda one: one.abort() if one.request.method == "PATCH" else one.fallback()
     )
-    choose_files(page, large)
+    # Not before the browser has noted where the upload is.
+    with page.expect_event("requestfailed", lambda one: one.method == "PATCH"):
+        choose_files(page, large)
     page.get_by_role("button", name="Pause large.bin").click()
     page.close(run_before_unload=False)
     again = context.new_page()
