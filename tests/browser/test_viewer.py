@@ -157,7 +157,7 @@ def test_address_is_that_of_what_is_seen(portal: Portal, folder: dict[str, str])
     at.sees("2 letter", "iframe")
     page.get_by_role("dialog").get_by_role("link", name="Close").click()
     at.has_closed()
-    # A click that asks for a tab of its own gets the page of the file; with Ctrl, it selects the row.
+    # A click that asks for a tab of its own gets the page of the file. With Ctrl, it selects.
     with page.context.expect_page() as tab:
         at.link("3 second").click(button="middle")
     tab.value.wait_for_url("**/view")

@@ -19,7 +19,7 @@ from .journal import Change, File, MaybeState, Piecemeal, State, content_of
 _NUMBER = re.compile(r"([a-z]+-\d{6})\b")
 _FORM = "application/x-www-form-urlencoded"
 _BOUNDARY = "boundary-of-a-person"
-_LISTED = re.compile(r'href="/files/([^"/]+)"[^>]*><bdi[^>]*>([^<]*)</bdi>')
+_LISTED = re.compile(r'href="/files/([^"/]+)[^"]*"[^>]*><bdi[^>]*>([^<]*)</bdi>')
 _TRASHED = re.compile(
     r'class="name"><bdi>([^<]*)</bdi>.*?<bdi>([^<]*)</bdi>.*?action="/trash/([^"/]+)/restore"',
     re.DOTALL,

@@ -84,7 +84,7 @@ class Visitor:
     def files(self) -> set[str]:
         """List the files' URLs that the start page links to."""
         _, page = self.ask("/")
-        return set(re.findall(r'href="(/files/[^"/?#]+)(?:/view)?"', page.decode()))
+        return set(re.findall(r'href="(/files/[\w-]{20,})(?:/view)?"', page.decode()))
 
     def upload(self, name: str, content: bytes) -> str:
         """Upload by the form and return the new file's URL."""

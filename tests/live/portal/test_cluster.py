@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 NAMES = ("alice", "bob", "admin", "alice")
 HOSTS = (1, 2)
 _DONE = (204, 302, 303)
-_LISTED = re.compile(r'<a href="(/files/[^"/]+)(?:/view)?"[^>]*><bdi>([^<]*)</bdi></a>')
+_LISTED = re.compile(r'<a href="(/files/[^"/]+)(?:/view[^"]*)?"[^>]*><bdi>([^<]*)</bdi></a>')
 
 
 @pytest.fixture(scope="module")
