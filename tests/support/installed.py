@@ -56,6 +56,8 @@ class _Page(HTMLParser):
         given = {name: value or "" for name, value in attrs}
         if tag == "form":
             self.forms.append(_Form(given.get("action", "")))
+        elif given.get("type") in {"checkbox", "radio"} and "checked" not in given:
+            pass  # which nobody sends
         elif tag == "input" and self.forms and "name" in given:
             self.forms[-1].fields[given["name"]] = given.get("value", "")
             self.forms[-1].types[given.get("type", "text")] = given["name"]
@@ -173,7 +175,8 @@ def used(container: Container, server: str, messages: str, *, in_store: bool = F
     page = _Page(ask(container, "/", *_COOKIES, "--location").body)
     stored = container.must("find", str(FILES), "-type", "f").split()
     assert len(stored) == (0 if in_store else 1), stored
-    return Installed(container, server, messages, password, page.links[NAME], "".join(stored))
+    url = page.links[NAME].removesuffix("/view")
+    return Installed(container, server, messages, password, url, "".join(stored))
 
 
 def upload(container: Container, path: str) -> Reply:
