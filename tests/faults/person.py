@@ -19,7 +19,7 @@ from .journal import Change, File, MaybeState, Piecemeal, State, content_of
 _NUMBER = re.compile(r"([a-z]+-\d{6})\b")
 _FORM = "application/x-www-form-urlencoded"
 _BOUNDARY = "boundary-of-a-person"
-_LISTED = re.compile(r'href="/files/([^"/]+)[^"]*"[^>]*><bdi[^>]*>([^<]*)</bdi>')
+_LISTED = re.compile(r'href="/files/([^"/]+)[^"]*"[^>]*><bdi[^>]*>(.*?)</bdi>')
 _TRASHED = re.compile(
     r'class="name"><bdi>([^<]*)</bdi>.*?<bdi>([^<]*)</bdi>.*?action="/trash/([^"/]+)/restore"',
     re.DOTALL,
@@ -223,8 +223,9 @@ class Person:
         shown: dict[str, tuple[State, str]] = {}
         for folder, folder_id in self.folders.items():
             path = "/" if not folder else f"/folders/{folder_id}"
-            for entry, name in self._pages(path, _LISTED):
-                _add(shown, State(folder, name), entry)
+            for entry, written in self._pages(path, _LISTED):
+                # A long name has two parts.
+                _add(shown, State(folder, re.sub("</?span>", "", written)), entry)
         for name, folder, entry in self._pages("/trash", _TRASHED):
             folder = "" if folder == "My files" else folder
             _add(shown, State(folder, name, is_trashed=True), entry)

@@ -202,7 +202,7 @@ class Work:
         answer, _ = visitor.ask(action[1].decode(), body, content_type=kind)
         assert answer.status in (302, 303), answer.status
         _, page = visitor.ask(f"/?{urlencode({'sort': 'time', 'direction': 'descending'})}")
-        found = re.search(rf'href="/files/([^"/]+)[^"]*"[^>]*><bdi>{name}<'.encode(), page)
+        found = re.search(rf'href="/files/([^"/]+)[^"]*"[^>]* title="{name}"'.encode(), page)
         with self.lock:
             self.wanted[name] = content
             if found:
