@@ -75,7 +75,7 @@ def url_of(uploader: Uploader) -> str:
 def sha256_of(visitor: Visitor) -> str:
     """Read the hash of the latest upload from its page."""
     page = visitor.ask("/?sort=date&order=descending")[1].decode()
-    found = re.search(r'href="/files/([^"/]+)[^"]*"[^>]*><bdi>Übersicht 概要', page)
+    found = re.search(r'href="/files/([^"/]+)[^>]*(?: title="|><bdi>)Übersicht 概要', page)
     assert found, page
     details = visitor.ask(f"/entries/{found[1]}")[1].decode()
     shown = re.search(r"<code>([0-9a-f]{64})</code>", details)
