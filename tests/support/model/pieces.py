@@ -73,15 +73,15 @@ class Pieces(Files):
         if refused := self._refuses_target(upload):
             assert page.status == refused
             return
+        if self.world.is_cancelled(upload):  # whether or not there is room
+            assert page.status == 404
+            return
         fits = upload.link is None or room.now(self.world, upload.link).holds(size)
         if not fits or size > self.world.free(upload.owner):
             assert page.status == 413
             return
-        if upload.link:  # also for one that does not begin after all
+        if upload.link:
             room.make(self.world, upload.link, size)
-        if self.world.is_cancelled(upload):
-            assert page.status == 404
-            return
         assert page.status == 201
         upload.id = page.headers["location"].rpartition("/")[2]
         upload.used_at = self.world.clock.now

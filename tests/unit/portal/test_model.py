@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import ClassVar
 
 import pytest
@@ -107,6 +108,20 @@ def test_visitors_upload_in_pieces_does_what_its_model_does(machine: Machine) ->
     machine.revoke_link(0)
     go_on()
     machine.ask_for_upload(0, is_cancelled=True)
+    machine.compare()
+
+
+def test_cancelled_upload_is_told_as_that_where_there_is_no_room(machine: Machine) -> None:
+    """Nothing is given up for it, and no limit is told that is not why it does not begin."""
+    machine.request_files(0, 0, limit=3, days=None, most=1024)
+    machine.visit(0, 0)
+    machine.begin_by_link(0, [("b", 700, 50)], "new")
+    begun = [one for one in machine.world.uploads.values() if one.link is machine.world.links[-1]]
+    assert len(begun) == 1
+    machine.ask_for_upload(0, is_cancelled=True)
+    assert begun[0] in machine.world.cancelled
+    machine.begin_by_link(0, [("b", 700, 0)], "new")  # which leaves no room for it
+    machine.begin_as(machine.senders(begun[0])[0], replace(begun[0], arrived=0), 50)
     machine.compare()
 
 
