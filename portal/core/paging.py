@@ -14,7 +14,7 @@ from .database import db
 
 R = TypeVar("R")
 T = TypeVar("T")
-_ROOM = 24 * 1024
+_ROOM = 32 * 1024
 """Bytes of what people wrote on a page, as HTML: it stands there up to three times."""
 
 

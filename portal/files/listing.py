@@ -42,6 +42,8 @@ class Listed(NamedTuple):
     storage_key: str | None
 
 
+_OF_A_PICTURE = 120
+"""Letters of a name that take as much of a page as the addresses of a picture."""
 _COLUMNS = Entry.__table__.c
 _LISTED = [_COLUMNS[name] for name in Listed._fields]
 
@@ -126,8 +128,17 @@ def beside(file: Entry, order: Order, direction: Direction) -> Sequence[Listed]:
 
 def _fitting(found: Sequence[Listed]) -> tuple[Sequence[Listed], bool]:
     """Return what a page has room for, and whether something is left over."""
-    kept = paging.fitting(found[:PAGE], lambda entry: entry.name)
+    kept = paging.fitting(found[:PAGE], written)
     return kept, len(kept) < len(found)
+
+
+def written(entry: Listed) -> str:
+    """Return what a row has of an entry, for :func:`portal.core.paging.fitting`.
+
+    A row of a picture has addresses of its thumbnail and to see it, too, with what is around them.
+    """
+    is_picture = (entry.mimetype or "").startswith("image/")
+    return entry.name + " " * (_OF_A_PICTURE if is_picture else 0)
 
 
 def search(account: Account, words: str) -> Sequence[Listed]:

@@ -131,7 +131,7 @@ def search() -> ResponseReturnValue:
     found = listing.search(current_account(), words)
     places = tree.locations([one.parent_id for one in found])
     shown = found[: listing.MOST_FOUND]
-    shown = paging.fitting(shown, lambda entry: entry.name + places[entry.parent_id])
+    shown = paging.fitting(shown, lambda entry: listing.written(entry) + places[entry.parent_id])
     more = len(shown) < len(found)
     values = {"words": words, "found": shown, "more": more, "locations": places}
     return render_template("files/search.html", **values)

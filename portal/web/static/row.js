@@ -14,7 +14,7 @@ export const shareOf = (row) => row.querySelector(".action [data-share]");
 
 /** What opens a row's menu and, without a script, its details. */
 export const actionsOf = (row) => row.querySelector(".actions");
-export const idOf = (row) => shareOf(row).dataset.share;
+export const idOf = (row) => actionsOf(row).pathname.split("/").at(-1);
 export const isFolder = (row) => row.querySelector(".icon")?.classList.contains("folder");
 
 export function nameOf(row) {

@@ -48,7 +48,6 @@ function fill() {
   for (const [at, item] of all(menu).entries()) {
     const href = all(model)[at].getAttribute("href");
     if (href) item.href = href.replace("ENTRY", id);
-    if (item.dataset.share) item.dataset.share = id;
   }
   const first = menu.querySelector("[data-does=open]");
   first.href = linkOf(row).href;
