@@ -25,7 +25,7 @@ from tests.support.browser.portal import Portal
 from tests.support.browser.tour import SIZES, Look, Stop, looks, tour
 from tests.support.tools import tool
 
-MOST = 150 * 1000
+MOST = 100 * 1000
 """Bytes of a page with all that it loads, before content."""
 
 WIDTHS = (320, 390, 769, 850, 925, 961, 1440)

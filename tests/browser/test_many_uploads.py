@@ -58,16 +58,15 @@ def wait_until_ended(page: Page) -> None:
     expect(page.locator("#tray h2")).to_have_text(re.compile("^Uploaded "), timeout=120_000)
 
 
-_UPLOAD = re.compile("/uploads/(?!taken/)")
-"""Of what uploads; before it, a page asks which names are taken."""
+_UPLOAD, _TAKEN = re.compile("/uploads/(?!taken/)"), re.compile("/uploads/taken/")
 
 
-def requests_of(page: Page) -> Counter[str]:
-    """Count the requests to upload that a page sends from now on, by their methods."""
+def requests_of(page: Page, kind: re.Pattern[str] = _UPLOAD) -> Counter[str]:
+    """Count the requests of a kind that a page sends from now on, by their methods."""
     found: Counter[str] = Counter()
 
     def note(request: Request) -> None:
-        if _UPLOAD.search(request.url):
+        if kind.search(request.url):
             found[request.method] += 1
 
     page.on("request", note)
@@ -78,12 +77,13 @@ def requests_of(page: Page) -> Counter[str]:
 def test_each_of_many_files_is_stored_once(count: int, portal: Portal) -> None:
     page = portal.sign_in()
     make_folder(page, f"{count} at once")
-    files, sent = some_files(count), requests_of(page)
+    files, sent, asked = some_files(count), requests_of(page), requests_of(page, _TAKEN)
     choose(page, files)
     wait_until_ended(page)
     assert stored_in(portal.run, f"{count} at once") == hashes(files)
     # Small files go together, and are complete with one request.
     assert sent == Counter({"POST": -(-count // 64)})
+    assert asked == Counter({"POST": 1})  # before that, which of their names are taken
     expect(page.locator("#entries tbody tr")).to_have_count(min(count, 100))
     expect(page.get_by_role("link", name="Download all as ZIP")).to_be_visible()
     assert_consistent(portal.run)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from flask import Flask
 from playwright.sync_api import Browser, Page
 from sqlalchemy import select
 from werkzeug.serving import make_server
+from werkzeug.wrappers import Response
 
 from portal import create_app
 from portal.core import database
@@ -23,14 +26,33 @@ from tests.browser.test_accessibility import axe, problems
 from tests.support.browser.portal import sign_in
 from tests.support.browser.tour import Stop
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
 __all__ = ["axe"]
 
 WIDE = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 230 46"><path d="M0 0h230v46z"/></svg>'
 
 
+def compressed(app: Flask) -> WSGIApplication:
+    """Return an application that compresses its texts, as each web server in front of it does."""
+
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        response = Response.from_app(app, environ, buffered=True)
+        is_text = (response.mimetype or "").startswith(
+            "text/"
+        ) or response.mimetype == "image/svg+xml"
+        if is_text and response.get_data() and "Content-Encoding" not in response.headers:
+            response.set_data(gzip.compress(response.get_data()))
+            response.headers["Content-Encoding"] = "gzip"
+        return response(environ, start_response)
+
+    return answer
+
+
 @contextmanager
 def served(folder: Path, **settings: Any) -> Iterator[tuple[str, str, list[str]]]:
-    """Serve a portal without Apache; return its address, alice's password and two links."""
+    """Serve a portal without a web server; return its address, alice's password and two links."""
     (folder / "logo").write_text(WIDE)
     look = {"LOGO": str(folder / "logo"), "TERMS_URL": "/terms", "IMPRINT_URL": "/imprint"}
     own = {"DATA": str(folder.resolve() / "data"), "SESSION_COOKIE_SECURE": False}
@@ -42,7 +64,7 @@ def served(folder: Path, **settings: Any) -> Iterator[tuple[str, str, list[str]]
         entry = database.db.session.scalars(projects).one()
         paths = [f"/s/{links.create(Share, entry)[1]}", f"/r/{links.create(FileRequest, entry)[1]}"]
         database.db.session.close()
-    server = make_server("127.0.0.1", 0, app, threaded=True)
+    server = make_server("127.0.0.1", 0, compressed(app), threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:

@@ -151,7 +151,7 @@ def long_film(path: Path) -> Path:
 def tab_to(page: Page, name: str, role: str = "") -> None:
     """Press the tabulator until what has this name has the focus, which has to be seen."""
     wanted = page.get_by_role(role, name=name) if role else page.get_by_label(name)  # type: ignore[arg-type]
-    for _ in range(400):  # other tests have filled the list
+    for _ in range(80):
         page.keyboard.press("Tab")
         handle = wanted.first.element_handle()  # the list may have been renewed meanwhile
         if page.evaluate("element => element === document.activeElement", handle):
@@ -172,6 +172,15 @@ def test_everything_is_done_by_keyboard_alone(portal: Portal) -> None:
     page.keyboard.type(portal.run.password("alice"))
     page.keyboard.press("Enter")
     page.locator("form[data-taken]").wait_for()
+    page.keyboard.press("n")
+    expect(page.get_by_label("Name of the new folder")).to_be_focused()
+    page.keyboard.type("0 by keyboard")  # the first of all that tests create here
+    page.keyboard.press("Enter")
+    tab_to(page, "0 by keyboard", "link")
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="0 by keyboard", level=1).wait_for()
+    page.locator("form[data-taken]").wait_for()
+    folder = page.url
 
     tab_to(page, "Upload files", "button")
     with page.expect_file_chooser() as chooser:
@@ -197,7 +206,7 @@ def test_everything_is_done_by_keyboard_alone(portal: Portal) -> None:
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="Link created").wait_for()
 
-    page.goto(portal.url)
+    page.goto(folder)
     tab_to(page, f"Select {name}")
     page.keyboard.press("Space")
     page.keyboard.press("Delete")
