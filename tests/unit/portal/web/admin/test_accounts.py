@@ -18,7 +18,7 @@ from werkzeug.test import TestResponse
 from portal.accounts import accounts
 from portal.accounts.accounts import AccountError
 from portal.core.database import db
-from portal.core.models import Account, Activity, OneTimeLink, Role
+from portal.core.models import Account, Activity, OneTimeLink, Role, SignIn, StoredFile
 from portal.files import entries
 from portal.files.quota import usage_of
 from portal.identity import second_factor
@@ -165,6 +165,13 @@ def test_deactivation_ends_sessions_at_once_and_keeps_the_files(
     upload(alice, "a.txt")
     answer = send(app, root, "alice", "deactivate")
     assert "cannot sign in" in answer.text
+    with app.app_context():
+        account = accounts.find("alice")
+        assert account
+        assert not account.is_active
+        assert db.session.scalars(select(SignIn).where(SignIn.account_id == account.id)).all() == []
+        (kept,) = db.session.scalars(select(StoredFile).where(StoredFile.owner_id == account.id))
+        assert (kept.name, kept.trash_id) == ("a.txt", None)
     assert alice.get("/").status_code == REDIRECT
     assert sign_in(app.test_client(), "alice").status_code == 422
     send(app, root, "alice", "activate")

@@ -244,15 +244,20 @@ def test_folder_that_has_gone_takes_nothing(app: Flask, alice: FlaskClient) -> N
         folder = db.session.scalars(select(Folder).where(Folder.name == "Gone")).one()
         with pytest.raises(entries.GoneError):
             entries.place(Folder(name="x"), folder)
+        db.session.rollback()
+        assert db.session.scalars(select(Folder).where(Folder.name == "x")).all() == []
 
 
-def test_root_folder_stays_as_it_is(alice: FlaskClient) -> None:
+def test_root_folder_stays_as_it_is(app: Flask, alice: FlaskClient) -> None:
     root = folder_id(alice)
+    with app.app_context():
+        before = db.session.execute(select(Entry.__table__)).all()
     form = {"csrf_token": token(alice), "name": "x", "entry": root}
     assert alice.post(f"/entries/{root}/rename", data=form).status_code == 404
     assert alice.post("/selection/trash", data=form).status_code == 404
     assert alice.post("/move", data=form).status_code == 404
-    assert alice.get("/").status_code == 200
+    with app.app_context():
+        assert db.session.execute(select(Entry.__table__)).all() == before
 
 
 @pytest.mark.parametrize("action", ["trash", "move", "zip"])

@@ -187,11 +187,3 @@ def test_lost_text_is_told(app: Flask, alice: FlaskClient) -> None:
     assert response.status_code == 500
     assert "missing or damaged" in response.text
     assert actions(app) == before
-
-
-def test_view_of_a_list_is_kept_in_a_cookie(alice: FlaskClient) -> None:
-    upload(alice, "a.png")
-    assert 'data-view="list"' in alice.get("/").text
-    for value, view in (("grid", "grid"), ('"><b>', "list")):
-        alice.set_cookie("view", value)
-        assert f'data-view="{view}"' in alice.get("/").text
