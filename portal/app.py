@@ -25,6 +25,7 @@ from portal.core import (
     starting,
     stores,
 )
+from portal.core.language import load as load_languages
 from portal.core.setting_checks import SettingError
 from portal.files import thumbnail_maker
 from portal.files.quota import quota_of, usage_of
@@ -46,6 +47,7 @@ from portal.web import (
     headers,
     health,
     inviting,
+    language,
     own_look,
     places,
     receiving,
@@ -93,8 +95,9 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.request_class = Request
     settings.load(app, config)
     logs.init_app(app)
-    look = own_look.look(app.config)
-    static_files.init_app(app, look.files)
+    look, languages = own_look.look(app.config), load_languages()
+    static_files.init_app(app, {**look.files, **language.files(languages)})
+    language.init_app(app, languages)
     app.jinja_env.globals["look"] = look
     overridden = MethodOverride(app.wsgi_app)
     app.wsgi_app = Edge(overridden, app.config["PROXIES"])  # type: ignore[method-assign]

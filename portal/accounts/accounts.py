@@ -15,6 +15,7 @@ from sqlalchemy.orm import aliased
 
 from portal.core import text
 from portal.core.database import change, db, is_sqlite, lock, take_time
+from portal.core.language import gettext
 from portal.core.models import Account, Folder, OneTimeLink, RecoveryCode, Role, SignIn, StoredFile
 from portal.core.paging import Page
 from portal.files import entries
@@ -121,10 +122,14 @@ def check_name(name: str) -> str:
     """Return a name as an account has it; raise :exc:`UnusableNameError` if none can."""
     name = unicodedata.normalize("NFC", name.strip())
     if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
-        raise UnusableNameError(f"Choose a name of 1 to {LONGEST_NAME} printable characters.")
+        raise UnusableNameError(
+            gettext("Choose a name of 1 to %(longest)s printable characters.", longest=LONGEST_NAME)
+        )
     if text.has_invisible(name) or not text.can_be_seen(name):
         raise UnusableNameError(
-            "A name cannot contain invisible characters, and needs a letter, digit or symbol."
+            gettext(
+                "A name cannot contain invisible characters, and needs a letter, digit or symbol."
+            )
         )
     return name
 
@@ -181,7 +186,7 @@ def replace_hash(account: Account, password_hash: str, seen: str | None = None) 
     expected = Account.password_hash == seen if seen else sa.true()
     if not _update(account.id, expected, password_hash=password_hash):
         db.session.rollback()
-        raise AccountError("The account was changed meanwhile. Your change was not made.")
+        raise AccountError(gettext("The account was changed meanwhile. Your change was not made."))
     db.session.refresh(account)
     proof = Proof.of(account)
     change(sa.delete(OneTimeLink).where(OneTimeLink.account_id == proof.account_id))
@@ -199,7 +204,7 @@ def hash_new(password: str, name: str, present: str | None = None) -> str:
     except passwords.PasswordError as error:
         raise AccountError(str(error)) from error
     if present and passwords.verify(present, password):
-        raise AccountError("This is the current password. Choose another one.")
+        raise AccountError(gettext("This is the current password. Choose another one."))
     return passwords.hash_password(password)
 
 
@@ -274,7 +279,7 @@ def lock_administrator(account_id: int) -> None:
     """
     if not _update(account_id, _MANAGES, role=Role.ADMINISTRATOR):
         db.session.rollback()
-        raise NotAdministratorError("You are no longer an administrator.")
+        raise NotAdministratorError(gettext("You are no longer an administrator."))
 
 
 def _update(account_id: int, expected: sa.ColumnElement[bool], **values: object) -> bool:
@@ -284,7 +289,11 @@ def _update(account_id: int, expected: sa.ColumnElement[bool], **values: object)
 
 def _taken(name: str) -> UnusableNameError:
     return UnusableNameError(
-        f"There is already an account {name!r}, or one that looks like it. Choose another name."
+        gettext(
+            "There is already an account '%(name)s', or one that looks like it. Choose another"
+            " name.",
+            name=name,
+        )
     )
 
 
@@ -305,7 +314,10 @@ def _remove_rights(account: Account, **values: object) -> None:
     if not _update(account.id, sa.or_(sa.not_(_MANAGES), others), **values):
         db.session.rollback()
         raise AccountError(
-            "This is the only active administrator. Make another account an administrator first."
+            gettext(
+                "This is the only active administrator. Make another account an administrator"
+                " first."
+            )
         )
     if managed:
         change(sa.delete(OneTimeLink))

@@ -13,6 +13,7 @@ from sqlalchemy import delete, select
 from portal.core import text
 from portal.core.clock import days_ago, latest
 from portal.core.database import change, commit_change, db, lock
+from portal.core.language import gettext
 from portal.core.models import Account, OneTimeLink, Role, hash_token, new_token, now
 from portal.core.paging import Page, newest_first
 from portal.identity.sessions import Proof
@@ -39,7 +40,7 @@ class LinkUnknownError(LinkError):
     """There is no such link: used, revoked, or guessed."""
 
     def __init__(self) -> None:
-        super().__init__("It has been used, has been revoked, or is incomplete.")
+        super().__init__(gettext("It has been used, has been revoked, or is incomplete."))
 
 
 def create_invitation(
@@ -107,7 +108,9 @@ def create_reset_link(
     :raises AccountError: if the account is deactivated, or as for :func:`create_invitation`.
     """
     if not account.is_active:
-        raise AccountError(f"The account {account.name!r} is deactivated. Activate it first.")
+        raise AccountError(
+            gettext("The account '%(name)s' is deactivated. Activate it first.", name=account.name)
+        )
     # Of two links at once, the second one replaces the first.
     lock(Account, Account.id.in_([account.id, *([actor.id] if actor else [])]))
     if actor:
@@ -204,7 +207,7 @@ def find(token: str) -> OneTimeLink:
     if link is None:
         raise LinkUnknownError
     if not (link.expires_at > now() and link.created_at < latest()):
-        raise LinkError("It has expired.")
+        raise LinkError(gettext("It has expired."))
     return link
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
 import flask_login  # type: ignore[import-untyped]
-from flask import Response, abort, after_this_request, request, session
+from flask import Response, abort, after_this_request, g, request, session
 from flask_login import current_user, login_user, logout_user
 
 from flask_delegate.servers import signing
@@ -34,6 +34,7 @@ class BrowserSession(flask_login.UserMixin):  # type: ignore[misc]
     def __init__(self, found: sessions.Session, key: str) -> None:
         self.sign_in_id = found.id
         self.account = found.account
+        self.language: str | None = None
         self._key = key
 
     def get_id(self) -> str:
@@ -69,6 +70,15 @@ def session_key() -> str:
 def signed_in_account() -> Account | None:
     """Return the account that this request is signed in to, if any."""
     return cast("Account", current_user.account) if current_user.is_authenticated else None
+
+
+def chosen_language() -> str | None:
+    """Return the language that the account has chosen, if this request has asked who is signed in.
+
+    It asks nothing of the database, which an error page may have to do without.
+    """
+    user = g.get("_login_user")
+    return user.language if isinstance(user, BrowserSession) else None
 
 
 def current_account() -> Account:

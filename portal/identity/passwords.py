@@ -12,6 +12,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from zxcvbn import zxcvbn  # type: ignore[import-untyped]
 
+from portal.core.language import gettext
 from portal.core.text import is_text, search_key
 
 SHORTEST = 10
@@ -50,15 +51,26 @@ def check_new(password: str, name: str) -> None:
     """
     password = unicodedata.normalize("NFC", password[: LONGEST + 1])
     if len(password) < SHORTEST:
-        raise PasswordError(f"The password is too short. Use at least {SHORTEST} characters.")
+        raise PasswordError(
+            gettext(
+                "The password is too short. Use at least %(shortest)s characters.",
+                shortest=SHORTEST,
+            )
+        )
     if len(password) > LONGEST:
-        raise PasswordError(f"The password is too long. Use at most {LONGEST} characters.")
+        raise PasswordError(
+            gettext(
+                "The password is too long. Use at most %(longest)s characters.", longest=LONGEST
+            )
+        )
     if not is_text(password):
-        raise PasswordError("The password has control characters. Choose another one.")
+        raise PasswordError(gettext("The password has control characters. Choose another one."))
     if _guesses(password[:_ESTIMATED], name) < _FEWEST_GUESSES:
         raise PasswordError(
-            "This password is too easy to guess: it is common, or contains the name. Choose another"
-            " one."
+            gettext(
+                "This password is too easy to guess: it is common, or contains the name. Choose"
+                " another one."
+            )
         )
 
 

@@ -15,6 +15,8 @@ from flask import Flask, current_app, g, request
 from flask_wtf import CSRFProtect  # type: ignore[import-untyped]
 from flask_wtf.csrf import CSRFError, generate_csrf  # type: ignore[import-untyped]
 
+from portal.core.language import gettext
+
 OWN_SITES = {"same-origin", "none"}
 """What ``Sec-Fetch-Site`` says of the portal's own pages, and of what a person opens."""
 
@@ -52,7 +54,13 @@ class Protection(CSRFProtect):  # type: ignore[misc]
             return
         if (site := request.headers.get("Sec-Fetch-Site")) is not None:
             if site not in OWN_SITES:
-                raise ForeignOriginError(_explain(f"a page that is {site}"))
+                raise ForeignOriginError(
+                    _explain(
+                        gettext("a page of another site")
+                        if site == "cross-site"
+                        else f"Sec-Fetch-Site: {site}"
+                    )
+                )
             return
         origin = request.headers.get("Origin") or request.referrer
         if origin and _origin(origin) not in _own_origins():
@@ -90,11 +98,13 @@ def lacks_cookie() -> bool:
 
 
 def _explain(origin: str) -> str:
-    return (
-        f"The browser sent this form from {origin}, and the portal believes that it is at"
-        f" {_origin(request.host_url)}. Nothing was changed. If that is not the address that you"
-        " see, the proxy in front of the portal hides it: have it pass on Host with the port, or"
-        " X-Forwarded-Host and X-Forwarded-Proto, and set PORTAL_PROXIES or PORTAL_BASE_URL."
+    return gettext(
+        "The browser sent this form from %(origin)s, and the portal believes that it is at"
+        " %(own)s. Nothing was changed. If that is not the address that you see, the proxy in front"
+        " of the portal hides it: have it pass on Host with the port, or X-Forwarded-Host and"
+        " X-Forwarded-Proto, and set PORTAL_PROXIES or PORTAL_BASE_URL.",
+        origin=origin,
+        own=_origin(request.host_url),
     )
 
 

@@ -16,6 +16,7 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from portal.core.language import gettext
 from portal.core.text import is_text
 from portal.files.uploads import LONGEST_FORM, UploadRequest
 from portal.storage.ballast import current_ballast
@@ -41,6 +42,7 @@ _LONGEST_HEADER = 32 * 1024
 _LONGEST_FIELD = 8 * 1024
 """Characters of a form's field, and of its name. What a form has in mind for it is less."""
 _MOST_FIELDS = 1000
+# What is refused before the application is asked is not translated.
 _UNUSABLE = "has control characters, or is not UTF-8. Remove them and try again."
 
 
@@ -65,14 +67,24 @@ class Request(UploadRequest):
 
 def _check_fields(fields: MultiDict[str, str]) -> None:
     if sum(1 for _ in fields.items(multi=True)) > _MOST_FIELDS:
-        raise FieldTooLongError(f"A form can have at most {_MOST_FIELDS} fields. Send fewer.")
+        raise FieldTooLongError(
+            gettext("A form can have at most %(most)s fields. Send fewer.", most=_MOST_FIELDS)
+        )
     for name, value in fields.items(multi=True):
         if len(name) > _LONGEST_FIELD or len(value) > _LONGEST_FIELD:
             raise FieldTooLongError(
-                f"A field can have at most {_LONGEST_FIELD} characters. Enter a shorter text."
+                gettext(
+                    "A field can have at most %(longest)s characters. Enter a shorter text.",
+                    longest=_LONGEST_FIELD,
+                )
             )
         if not is_text(name) or not is_text(value):
-            raise UnusableTextError(f"What was entered {_UNUSABLE}")
+            raise UnusableTextError(
+                gettext(
+                    "What was entered has control characters, or is not UTF-8. Remove them and try"
+                    " again."
+                )
+            )
 
 
 class Edge:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from math import ceil
 from typing import Any
 
@@ -22,7 +22,7 @@ from werkzeug.exceptions import (
 from flask_delegate import FileRefused, StoreUnavailable
 from portal.activity.record import NotRecordedError
 from portal.core import database, starting
-from portal.core.text import counted
+from portal.core.language import gettext, lazy_gettext, ngettext
 from portal.files import unfinished
 from portal.files.entries import GoneError
 from portal.files.quota import QuotaExceededError
@@ -41,28 +41,50 @@ from .filters import human_limit, human_need, human_size
 from .flashes import list_names
 from .places import BusyError
 
+_TOO_LARGE, _DISK_FULL = lazy_gettext("Too large"), lazy_gettext("Disk full")
 _WORDS = {
-    400: ("Bad request", "The portal could not read the request. Go back and try again."),
-    403: ("Not allowed", "Only administrators can open this page."),
-    404: ("Not found", "There is nothing at this address, or it is not yours."),
-    405: ("Method not allowed", "This address does not accept this kind of request."),
-    413: ("Too large", "The request is larger than this form accepts. Nothing was changed."),
+    400: (
+        lazy_gettext("Bad request"),
+        lazy_gettext("The portal could not read the request. Go back and try again."),
+    ),
+    403: (lazy_gettext("Not allowed"), lazy_gettext("Only administrators can open this page.")),
+    404: (
+        lazy_gettext("Not found"),
+        lazy_gettext("There is nothing at this address, or it is not yours."),
+    ),
+    405: (
+        lazy_gettext("Method not allowed"),
+        lazy_gettext("This address does not accept this kind of request."),
+    ),
+    413: (
+        _TOO_LARGE,
+        lazy_gettext("The request is larger than this form accepts. Nothing was changed."),
+    ),
     500: (
-        "Something went wrong",
-        "The error was logged. Try again later. If it happens again, tell whoever runs the portal.",
+        lazy_gettext("Something went wrong"),
+        lazy_gettext(
+            "The error was logged. Try again later. If it happens again, tell whoever runs the"
+            " portal."
+        ),
     ),
     507: (
-        "Disk full",
-        "The portal's disk is full. Delete files that you no longer need and empty the trash, or"
-        " tell whoever runs the portal.",
+        _DISK_FULL,
+        lazy_gettext(
+            "The portal's disk is full. Delete files that you no longer need and empty the trash,"
+            " or tell whoever runs the portal."
+        ),
     ),
 }
-_FULL_FOR_VISITORS = "The portal's disk is full. Tell whoever sent you the link. Try again later."
+_FULL_FOR_VISITORS = lazy_gettext(
+    "The portal's disk is full. Tell whoever sent you the link. Try again later."
+)
 _FOR_VISITORS = {"upload_page", "share_page"}
 _SIGN_IN = {"auth.sign_in", "auth.enter_code"}
 """Forms that are shown anew where they have expired."""
-_BUSY = "The portal is busy with something else. Nothing was changed. Try again in a minute."
-_IN_DOUBT = (
+_BUSY = lazy_gettext(
+    "The portal is busy with something else. Nothing was changed. Try again in a minute."
+)
+_IN_DOUBT = lazy_gettext(
     "The database has not answered, so the portal does not know whether this was done. Look in a"
     " minute before you try again."
 )
@@ -98,44 +120,66 @@ def _too_large(error: RequestEntityTooLarge) -> ResponseReturnValue:
         return _http_error(error)
     limit = human_limit(current_app.config["MAX_CONTENT_LENGTH"])
     files = current_app.config["MAX_FORM_PARTS"] - 1  # one is the form's token
-    text = (
-        f"The limit is {limit} and {counted(files, 'file')} at once. No file was stored."
-        " Upload fewer or smaller files."
+    text = ngettext(
+        "The limit is %(limit)s and %(num)s file at once. No file was stored. Upload fewer or"
+        " smaller files.",
+        "The limit is %(limit)s and %(num)s files at once. No file was stored. Upload fewer or"
+        " smaller files.",
+        files,
+        limit=limit,
     )
-    return _page(413, "Too large", text)
+    return _page(413, _TOO_LARGE, text)
 
 
 def _over_quota(error: QuotaExceededError) -> ResponseReturnValue:
-    return _page(413, "Quota exceeded", f"{_sent(error)}{_cure(error)}")
+    return _page(413, gettext("Quota exceeded"), " ".join([*_sent(error), *_cure(error)]))
 
 
-def _cure(error: QuotaExceededError) -> str:
+def _cure(error: QuotaExceededError) -> Iterator[str]:
     """Return which limit refused an upload, and what makes room; to delete is not always enough."""
-    usage, others, cancel = error.usage, "", ""
+    usage = error.usage
+    used, quota = human_size(usage.used), human_limit(usage.quota)
     if error.is_beyond_all:
-        return (
-            "This needs more than all the space that your account has:"
-            f" {human_limit(usage.quota)}. Send less, or ask an administrator for more."
+        yield gettext(
+            "This needs more than all the space that your account has: %(quota)s. Send less, or"
+            " ask an administrator for more.",
+            quota=quota,
         )
-    if usage.waiting:
-        names = list_names([one.name for one in unfinished.of_owner(error.account)], "uploads")
-        others = f" and {human_size(usage.waiting)} for what is not uploaded completely ({names})"
-        cancel = " cancel unfinished uploads,"
-    return (
-        f"You have used {human_size(usage.used)} of your {human_limit(usage.quota)}, including the"
-        f" trash{others}. Delete files that you no longer need and empty the trash,{cancel} or ask"
-        " an administrator for more."
-    )
+    elif usage.waiting:
+        names = list_names([one.name for one in unfinished.of_owner(error.account)])
+        yield gettext(
+            "You have used %(used)s of your %(quota)s, including the trash and %(waiting)s for what"
+            " is not uploaded completely (%(names)s).",
+            used=used,
+            quota=quota,
+            waiting=human_size(usage.waiting),
+            names=names,
+        )
+        yield gettext(
+            "Delete files that you no longer need and empty the trash, cancel unfinished uploads,"
+            " or ask an administrator for more."
+        )
+    else:
+        yield gettext(
+            "You have used %(used)s of your %(quota)s, including the trash.", used=used, quota=quota
+        )
+        yield gettext(
+            "Delete files that you no longer need and empty the trash, or ask an administrator for"
+            " more."
+        )
 
 
-def _sent(error: QuotaExceededError) -> str:
+def _sent(error: QuotaExceededError) -> Iterator[str]:
     """Return what a plain form sent and what became of it, which the tray shows by itself."""
     if _is_for_program():
-        return ""
+        return
     size, room = request.content_length, human_limit(error.usage.free)
-    sent = f"You sent {human_need(size)}, and there is" if size else "There is"
-    kept = "The rest was not stored." if error.stored else "Nothing was stored."
-    return f"{sent} room for {room}. {kept} "
+    if size:
+        sent = human_need(size)
+        yield gettext("You sent %(sent)s, and there is room for %(room)s.", sent=sent, room=room)
+    else:
+        yield gettext("There is room for %(room)s.", room=room)
+    yield gettext("The rest was not stored.") if error.stored else gettext("Nothing was stored.")
 
 
 def _not_written(error: DBAPIError) -> ResponseReturnValue:
@@ -157,23 +201,28 @@ def _disk_full(error: StorageFullError | DBAPIError) -> ResponseReturnValue:
     cause = getattr(error, "orig", None) or error.__cause__ or error
     current_app.logger.error("the disk is full: %s", cause)
     if request.blueprint in _FOR_VISITORS or (_is_for_program() and "_user_id" not in session):
-        return _page(507, "Disk full", _FULL_FOR_VISITORS)
+        return _page(507, _DISK_FULL, _FULL_FOR_VISITORS)
     return _page(507)
 
 
 def _too_many_attempts(error: TooManyAttemptsError) -> ResponseReturnValue:
     minutes = ceil(error.retry_after / 60)
-    text = (
-        "Too many attempts have failed for this name or from your network."
-        f" Try again in {counted(minutes, 'minute')}."
+    text = ngettext(
+        "Too many attempts have failed for this name or from your network. Try again in %(num)s"
+        " minute.",
+        "Too many attempts have failed for this name or from your network. Try again in %(num)s"
+        " minutes.",
+        minutes,
     )
-    return _page(429, "Too many attempts", text, headers={"Retry-After": str(error.retry_after)})
+    return _page(
+        429, gettext("Too many attempts"), text, headers={"Retry-After": str(error.retry_after)}
+    )
 
 
 def _attempts_not_counted(error: StorageError) -> ResponseReturnValue:
     # Attempts that are not counted would let anybody guess any password.
     current_app.logger.error("attempts to sign in cannot be counted: %s", error.storage_error)
-    text = (
+    text = gettext(
         "The portal cannot limit attempts to sign in, so it accepts none. Try again later. If it"
         " happens again, tell whoever runs the portal."
     )
@@ -181,12 +230,14 @@ def _attempts_not_counted(error: StorageError) -> ResponseReturnValue:
 
 
 def _try_later(text: str, *, anonymous: bool = True) -> ResponseReturnValue:
-    return _page(503, "Try again later", text, anonymous=anonymous, headers={"Retry-After": "60"})
+    return _page(
+        503, gettext("Try again later"), text, anonymous=anonymous, headers={"Retry-After": "60"}
+    )
 
 
 def _store_away(error: StoreAwayError | StoreUnavailable) -> ResponseReturnValue:
     current_app.logger.error("the store of the files: %s", error)
-    text = (
+    text = gettext(
         "The portal cannot reach the store of its files now. Nothing was changed. Try again in a"
         " minute. If it happens again, tell whoever runs the portal."
     )
@@ -197,29 +248,31 @@ def _content_lost(error: ContentLostError | FileRefused) -> ResponseReturnValue:
     # Only who may read the file gets here, so the page may say that it existed.
     public_id = (request.view_args or {}).get("public_id")
     current_app.logger.error("the content of %.100r is lost: %r", public_id, error)
-    text = "Its content is missing or damaged. Tell whoever runs the portal."
-    return _page(500, "File lost", text)
+    text = gettext("Its content is missing or damaged. Tell whoever runs the portal.")
+    return _page(500, gettext("File lost"), text)
 
 
 def _expired(_error: CSRFError) -> ResponseReturnValue:
     if lacks_cookie():
-        text = (
+        text = gettext(
             "The portal's cookie is for HTTPS only, and this form came by HTTP, so nothing was"
             " changed. Open the portal by https://. If you did, the proxy in front of it hides"
             " that: have it send X-Forwarded-Proto, and set PORTAL_PROXIES."
         )
-        return _page(400, "No session", text)
+        return _page(400, gettext("No session"), text)
     if _is_for_program():
-        text = "The token belongs to another session. Ask for the present one, and try again."
-        return _page(400, "Another session", text)
+        text = gettext(
+            "The token belongs to another session. Ask for the present one, and try again."
+        )
+        return _page(400, gettext("Another session"), text)
     if request.endpoint not in _SIGN_IN:
         return stale_forms.answer()
     if current_app.config["SESSION_COOKIE_NAME"] not in request.cookies:
-        text = (
+        text = gettext(
             "The browser sent no cookie of the portal, so you are not signed in. Go back and reload"
             " the page. If it happens again, allow cookies for this address."
         )
-        return _page(400, "No session", text)
+        return _page(400, gettext("No session"), text)
     return sign_in.show_anew()
 
 
@@ -234,12 +287,12 @@ _HANDLERS: dict[type[Exception], Callable[[Any], ResponseReturnValue]] = {
     # Nobody is there to read a page, and a thousand may hang up at the same moment.
     ClientDisconnected: lambda _: Response(status=400),
     ForeignOriginError: lambda error: _page(
-        400, "The form comes from elsewhere", error.description
+        400, gettext("The form comes from elsewhere"), error.description
     ),
     CSRFError: _expired,
     SecurityError: _unknown_host,
-    UnusableTextError: lambda error: _page(400, "Bad request", error.description),
-    FieldTooLongError: lambda error: _page(413, "Too large", error.description),
+    UnusableTextError: lambda error: _page(400, gettext("Bad request"), error.description),
+    FieldTooLongError: lambda error: _page(413, _TOO_LARGE, error.description),
     RequestEntityTooLarge: _too_large,
     QuotaExceededError: _over_quota,
     OverAllowanceError: lambda _: _over_quota(
@@ -249,14 +302,18 @@ _HANDLERS: dict[type[Exception], Callable[[Any], ResponseReturnValue]] = {
     # It may be the account of this session, so the page must not look for it.
     ObjectDeletedError: lambda _: _page(404, anonymous=True),
     BusyError: lambda _: _try_later(
-        "The portal is sending as many ZIPs and other long answers as it can, or as many of yours"
-        " as it may. Try again in a minute, or when one of yours has ended. Files can be downloaded"
-        " one by one meanwhile.",
+        gettext(
+            "The portal is sending as many ZIPs and other long answers as it can, or as many of"
+            " yours as it may. Try again in a minute, or when one of yours has ended. Files can be"
+            " downloaded one by one meanwhile."
+        ),
         anonymous=False,
     ),
     NotRecordedError: lambda _: _try_later(
-        "The portal cannot record downloads now, so it allows none. Try again in a minute. If it"
-        " happens again, tell whoever runs the portal."
+        gettext(
+            "The portal cannot record downloads now, so it allows none. Try again in a minute. If"
+            " it happens again, tell whoever runs the portal."
+        )
     ),
     StorageFullError: _disk_full,
     **dict.fromkeys(database.AWAY, _not_written),

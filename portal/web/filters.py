@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from flask import Flask
 from markupsafe import Markup
 
+from portal.core import language
+from portal.core.language import lazy_gettext, ngettext
+from portal.core.models import Role
 from portal.core.text import counted
 
 from .name_links import name_link
 from .previews import view_type
 from .zone import local
 
+_ROLES = {
+    Role.MEMBER: lazy_gettext("Member"),
+    Role.ADMINISTRATOR: lazy_gettext("Administrator"),
+}
 _UNITS = ("KiB", "MiB", "GiB", "TiB")
 _ICONS = {
     part: name
@@ -52,7 +59,8 @@ _SYSTEMS = (
 
 def init_app(app: Flask) -> None:
     """Register the template filters."""
-    for template_filter in (counted, human_size, human_limit, moment, day, icon, device, view_type):
+    filters = (counted, human_size, human_limit, moment, day, icon, device, role, view_type)
+    for template_filter in filters:
         app.add_template_filter(template_filter)
     app.add_template_global(name_link)
 
@@ -77,19 +85,22 @@ def human_need(size: int) -> str:
 
 def _human(size: int, tenths_of: Callable[[int], int]) -> str:
     if size < 1024:
-        return counted(size, "byte")
+        return ngettext("%(num)s byte", "%(num)s bytes", size)
     for power, name in enumerate(_UNITS, 1):
         tenths = tenths_of(1024**power)
         # Rounding must not write almost a MiB as '1024 KiB'.
         if tenths < 10 * 1024 or name == _UNITS[-1]:
             break
-    return f"{tenths // 10}.{tenths % 10}".removesuffix(".0") + f" {name}"
+    whole, rest = divmod(tenths, 10)
+    tenth = f"{language.current().decimal_point}{rest}" if rest else ""
+    return f"{whole}{tenth} {name}"
 
 
 def human_time(time: datetime) -> str:
     """Return a time, such as ``3 May 2026, 14:05 UTC``, in the zone of whoever reads it."""
     there = local(time)
-    return f"{there.day} {there:%b %Y, %H:%M %Z}"
+    text = language.gettext("%(day)s %(month)s %(year)s, %(time)s %(zone)s")
+    return text % {**_day(there), "time": f"{there:%H:%M}", "zone": f"{there:%Z}"}
 
 
 def moment(time: datetime) -> Markup:
@@ -99,8 +110,12 @@ def moment(time: datetime) -> Markup:
 
 def day(time: datetime) -> Markup:
     """Return a day, such as ``3 May 2026``, in the zone of whoever reads it, as HTML."""
-    there = local(time)
-    return _as_html(time, f"{there.day} {there:%b %Y}")
+    return _as_html(time, language.gettext("%(day)s %(month)s %(year)s") % _day(local(time)))
+
+
+def _day(there: datetime) -> Mapping[str, object]:
+    month = language.current().months[there.month]
+    return {"day": there.day, "month": month, "year": f"{there.year:04}"}
 
 
 def _as_html(time: datetime, written: str) -> Markup:
@@ -116,11 +131,19 @@ def icon(mimetype: str) -> str:
     return next((name for part, name in _ICONS.items() if part in subtype), "file")
 
 
+def role(held: Role) -> str:
+    """Return what an account's role is called."""
+    return str(_ROLES[held])
+
+
 def device(user_agent: str) -> str:
     """Return ``Firefox on Linux`` or the like: a hint only, as clients can send anything.
 
     :param user_agent: the header that the browser sent.
     """
-    browser = next((name for mark, name in _BROWSERS if mark in user_agent), "Unknown browser")
-    system = next((f" on {name}" for mark, name in _SYSTEMS if mark in user_agent), "")
-    return browser + system
+    browser = next((name for mark, name in _BROWSERS if mark in user_agent), None)
+    browser = browser or language.gettext("Unknown browser")
+    system = next((name for mark, name in _SYSTEMS if mark in user_agent), "")
+    if not system:
+        return browser
+    return language.gettext("%(browser)s on %(system)s", browser=browser, system=system)

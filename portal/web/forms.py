@@ -16,6 +16,7 @@ from wtforms import (  # type: ignore[import-untyped]
 )
 from wtforms.validators import Length, NumberRange, Optional  # type: ignore[import-untyped]
 
+from portal.core.language import lazy_gettext
 from portal.identity import passwords
 
 from .csrf import Protection
@@ -23,13 +24,13 @@ from .zone import read_day
 
 _SENT = object()
 _WORDS = {
-    "Not a valid integer value.": "Enter a whole number, such as 7.",
-    "Not a valid choice.": "Select one of the choices.",
+    "Not a valid integer value.": lazy_gettext("Enter a whole number, such as 7."),
+    "Not a valid choice.": lazy_gettext("Select one of the choices."),
 }
 """What WTForms says by itself, in the portal's words."""
 
 _LARGEST_ID = 2**63 - 1
-_NO_PAGE = "There is no such page. Go back to the first one."
+_NO_PAGE = lazy_gettext("There is no such page. Go back to the first one.")
 
 csrf = Protection()
 """Checks the token of each form before its view; one that is exempt calls ``csrf.protect()``."""
@@ -39,7 +40,7 @@ class _Words:
     """Translations, for WTForms."""
 
     def gettext(self, string: str) -> str:
-        return _WORDS.get(string, string)
+        return str(_WORDS.get(string, string))
 
     def ngettext(self, singular: str, plural: str, number: int) -> str:
         return singular if number == 1 else plural
@@ -182,4 +183,7 @@ def password(label: str, *validators: Any, **options: Any) -> PasswordField:
 
 
 def _at_most(longest: int) -> Length:
-    return Length(max=longest, message=f"Use at most {longest} characters.")
+    return Length(
+        max=longest,
+        message=lazy_gettext("Use at most %(longest)s characters.", longest=longest),
+    )

@@ -13,6 +13,8 @@ from typing import Any
 from flask import abort, redirect, request, session
 from flask.typing import ResponseReturnValue
 
+from portal.core.language import gettext
+
 from . import compression
 from .flashes import tell
 
@@ -50,6 +52,11 @@ def take(what: str, otherwise: str) -> Any:
     if mine:  # a HEAD saves no session
         session[_KEY] = [one for one in kept if one is not mine]
     if not mine or time.time() >= mine["until"]:
-        tell(f"{what} are shown only once. If you have lost yours, create new ones.", "error")
+        tell(
+            gettext(
+                "%(what)s are shown only once. If you have lost yours, create new ones.", what=what
+            ),
+            "error",
+        )
         abort(redirect(otherwise))
     return mine["secret"]

@@ -10,43 +10,54 @@ from collections.abc import Mapping
 from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from portal.core.language import gettext, lazy_gettext
 from portal.core.models import Account
 from portal.identity.current_user import signed_in_account
 
 from .flashes import tell
 from .next_page import page_of_form
 
-_TYPED = {"name": "Name", "note": "Note"}
+_TYPED = {"name": lazy_gettext("Name"), "note": lazy_gettext("Note")}
 """Labels of what takes a while to type: an answer to it shows it again."""
 _BY_LINK = {"share_page", "upload_page", "invitations"}
 """Pages that a link opens, whoever is signed in."""
-_ENDED = "Your session has ended, so nothing was changed. Sign in, and send the form again."
+_ENDED = lazy_gettext(
+    "Your session has ended, so nothing was changed. Sign in, and send the form again."
+)
 
 
 def answer() -> ResponseReturnValue:
     """Say that a form changed nothing, who is signed in, and what to do; show what was typed."""
     account, typed, page = signed_in_account(), _typed(), page_of_form()
     if account or request.blueprint in _BY_LINK:
-        return _page("Another session", _explain(account), typed, "Open the page again", page)
+        again = gettext("Open the page again")
+        return _page(gettext("Another session"), _explain(account), typed, again, page)
     if request.endpoint == "auth.sign_out":
-        tell("You are signed out.")
+        tell(gettext("You are signed out."))
         return redirect(url_for("auth.sign_in"))
     sign_in = url_for("auth.sign_in", next=page)
     if typed:
-        return _page("Session ended", _ENDED, typed, "Sign in", sign_in)
-    tell(_ENDED, "error")
+        return _page(gettext("Session ended"), _ENDED, typed, gettext("Sign in"), sign_in)
+    tell(str(_ENDED), "error")
     return redirect(sign_in)
 
 
 def _explain(account: Account | None) -> str:
-    text = "The form belongs to another session, so nothing was changed."
     if request.blueprint == "invitations":
-        return f"{text} Open the link that you were sent again."
+        return gettext(
+            "The form belongs to another session, so nothing was changed. Open the link that you"
+            " were sent again."
+        )
     if account is None or request.blueprint in _BY_LINK:
-        return f"{text} Open the page again, and send the form again."
-    return (
-        f"You are signed in as {account.name} now. {text} To go on as {account.name}, open the page"
-        " again. To go on as somebody else, sign out first."
+        return gettext(
+            "The form belongs to another session, so nothing was changed. Open the page again, and"
+            " send the form again."
+        )
+    return gettext(
+        "You are signed in as %(name)s now. The form belongs to another session, so nothing was"
+        " changed. To go on as %(name)s, open the page again. To go on as somebody else, sign out"
+        " first.",
+        name=account.name,
     )
 
 
@@ -62,4 +73,6 @@ def _typed() -> Mapping[str, str]:
     is_own = request.headers.get("Sec-Fetch-Site") == "same-origin"
     if not is_own or request.mimetype != "application/x-www-form-urlencoded":
         return {}  # to read a form with files would store them
-    return {label: request.form[name] for name, label in _TYPED.items() if request.form.get(name)}
+    return {
+        str(label): request.form[name] for name, label in _TYPED.items() if request.form.get(name)
+    }

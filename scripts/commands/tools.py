@@ -1,4 +1,4 @@
-"""The scripts for developers: test, check, mutate, bench, screenshots, docs and lock."""
+"""The scripts for developers: test, check, mutate, bench, screenshots, translate, docs, lock."""
 
 from __future__ import annotations
 
@@ -168,6 +168,12 @@ def screenshots(words: Sequence[str]) -> int:
     words = words or ["docs/images", *sorted(set(shown))]
     variables = _prepare("chromium", _FONT, servers=True)
     return _run(variables, "python", "-m", "tests.support.browser.pictures", *words)
+
+
+def translate(words: Sequence[str]) -> int:
+    """Bring the portal's catalogues up to date with the texts of the code."""
+    Parser("Update portal/languages, and say what has no translation.").parse_args(words)
+    return _run(_prepare(), "python", "-m", "tests.support.catalogues")
 
 
 def docs(words: Sequence[str]) -> int:

@@ -8,6 +8,7 @@ from wtforms import PasswordField  # type: ignore[import-untyped]
 
 from portal.accounts import accounts
 from portal.accounts.accounts import AccountError
+from portal.core.language import gettext
 from portal.core.references import shows_names
 from portal.files.quota import usage_of
 from portal.identity import passwords, second_factor, sessions, throttle
@@ -62,8 +63,8 @@ def change_password() -> ResponseReturnValue:
     try:
         start_session(proof)
     except OutdatedProofError:
-        return _signed_out("Password changed. Sign in with the new one.")
-    tell("Password changed. All other devices are signed out.")
+        return _signed_out(gettext("Password changed. Sign in with the new one."))
+    tell(gettext("Password changed. All other devices are signed out."))
     return redirect(url_for("account.index"))
 
 
@@ -76,9 +77,9 @@ def end_one_session(public_id: str) -> ResponseReturnValue:
     found = next((one for one in mine if one.public_id == public_id), None) or abort(404)
     if found.id == current_sign_in_id():
         end_session()
-        return _signed_out("You are signed out.")
+        return _signed_out(gettext("You are signed out."))
     sessions.end(found.id)
-    tell("Device signed out.")
+    tell(gettext("Device signed out."))
     return redirect(url_for("account.index"))
 
 
@@ -90,7 +91,7 @@ def end_all_sessions() -> ResponseReturnValue:
     mine = current_account()
     sessions.end_all(mine)
     done("sign out", owner_id=mine.id, detail="everywhere", actor=mine.name)
-    return _signed_out("You are signed out everywhere.")
+    return _signed_out(gettext("You are signed out everywhere."))
 
 
 @second_factor_pages.get("", endpoint="index")
@@ -134,7 +135,9 @@ def confirm() -> ResponseReturnValue:
     if codes is None:
         attempt.log_failure()
         form.code.errors = [
-            "This is not the current code. Wait for the next one, and check the device's clock."
+            gettext(
+                "This is not the current code. Wait for the next one, and check the device's clock."
+            )
         ]
         return _second_factor_page(code_form=form)
     attempt.succeeded()
@@ -146,7 +149,7 @@ def confirm() -> ResponseReturnValue:
 @login_required
 def show_recovery_codes() -> ResponseReturnValue:
     """Show new recovery codes, once."""
-    codes = shown_once.take("Recovery codes", url_for("second_factor.index"))
+    codes = shown_once.take(gettext("Recovery codes"), url_for("second_factor.index"))
     return render_template("account/recovery_codes.html", codes=codes)
 
 
@@ -172,7 +175,7 @@ def switch_off() -> ResponseReturnValue:
     if not is_my_password(form.password):
         return _second_factor_page(off_form=form)
     second_factor.switch_off(mine)
-    say = "Second factor switched off. You sign in with your password alone."
+    say = gettext("Second factor switched off. You sign in with your password alone.")
     done("change account", say=say, owner_id=mine.id, detail="second factor off")
     return redirect(url_for("account.index"))
 
@@ -205,7 +208,7 @@ def is_my_password(field: PasswordField) -> bool:
         attempt.succeeded()
         return True
     attempt.log_failure()
-    field.errors = ["This is not your current password."]
+    field.errors = [gettext("This is not your current password.")]
     return False
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from wtforms.validators import EqualTo  # type: ignore[import-untyped]
 
 from portal.accounts.accounts import LONGEST_NAME
+from portal.core.language import lazy_gettext
 from portal.identity import passwords
 from portal.web.forms import Form, password, text
 
@@ -23,30 +24,32 @@ _NEW = {"required": True, "autocomplete": "new-password"}
 class SignInForm(Form):
     """The name and the password."""
 
-    username = text("Name", _LONGEST_TYPED, render_kw=_NAME)
-    password = password("Password", render_kw=_PRESENT)
+    username = text(lazy_gettext("Name"), _LONGEST_TYPED, render_kw=_NAME)
+    password = password(lazy_gettext("Password"), render_kw=_PRESENT)
 
 
 class CodeForm(Form):
     """A code of the second factor, or one that stands in for it."""
 
-    code = text("6-digit code", 16)
-    recovery_code = text("Recovery code", 64)
+    code = text(lazy_gettext("6-digit code"), 16)
+    recovery_code = text(lazy_gettext("Recovery code"), 64)
 
 
 class PresentPasswordForm(Form):
     """The present password: whoever finds an open browser does not know it."""
 
-    password = password("Current password", render_kw=_PRESENT)
+    password = password(lazy_gettext("Current password"), render_kw=_PRESENT)
 
 
 class NewPasswordForm(Form):
     """A new password, twice."""
 
-    new_password = password("New password", render_kw=_NEW | {"minlength": passwords.SHORTEST})
+    new_password = password(
+        lazy_gettext("New password"), render_kw=_NEW | {"minlength": passwords.SHORTEST}
+    )
     again = password(
-        "Repeat the new password",
-        EqualTo("new_password", message="The two passwords are not the same."),
+        lazy_gettext("Repeat the new password"),
+        EqualTo("new_password", message=lazy_gettext("The two passwords are not the same.")),
         render_kw=_NEW,
     )
 
@@ -58,4 +61,6 @@ class ChangePasswordForm(NewPasswordForm, PresentPasswordForm):
 class InvitationForm(NewPasswordForm):
     """The name and the password of a new account."""
 
-    username = text("Name", _LONGEST_TYPED, render_kw=_NAME | {"maxlength": LONGEST_NAME})
+    username = text(
+        lazy_gettext("Name"), _LONGEST_TYPED, render_kw=_NAME | {"maxlength": LONGEST_NAME}
+    )

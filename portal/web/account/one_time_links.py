@@ -11,6 +11,7 @@ from flask.typing import ResponseReturnValue
 from portal.accounts import invitations
 from portal.accounts.accounts import AccountError, UnusableNameError
 from portal.accounts.invitations import LinkError, LinkUnknownError
+from portal.core.language import gettext
 from portal.identity import throttle
 from portal.identity.current_user import start_session
 from portal.identity.sessions import OutdatedProofError, Proof
@@ -69,7 +70,9 @@ def invitation() -> ResponseReturnValue:
     done("change account", owner_id=proof.account_id, actor=proof.name, detail="by an invitation")
     before = leave_session(proof)
     start_session(proof)
-    tell(f"Account created. {before}You are signed in as {proof.name}.")
+    created = gettext("Account created.")
+    signed_in = gettext("You are signed in as %(name)s.", name=proof.name)
+    tell(" ".join(said for said in (created, before, signed_in) if said))
     return redirect(url_for("files.index"))
 
 
@@ -85,7 +88,7 @@ def reset() -> ResponseReturnValue:
     detail = "password, by a link"
     done("change account", owner_id=proof.account_id, actor=proof.name, detail=detail)
     session.pop("reset", None)
-    flash("Password changed. Sign in with the new one.")
+    flash(gettext("Password changed. Sign in with the new one."))
     return redirect(url_for("auth.sign_in"))
 
 

@@ -11,8 +11,9 @@ from flask.typing import ResponseReturnValue
 from portal.accounts import accounts
 from portal.activity.record import record
 from portal.core.database import db
+from portal.core.language import gettext, ngettext
 from portal.core.models import Account, hash_token
-from portal.core.text import counted, fold
+from portal.core.text import fold
 from portal.files.policy import may_manage_accounts
 from portal.identity import second_factor, throttle
 from portal.identity.current_user import (
@@ -102,14 +103,19 @@ def enter_code() -> ResponseReturnValue:
     if not form.validate() or not check(account, field.data):
         attempt.log_failure()
         _record_failure(proof, "second factor")
-        field.errors = ["This code is wrong or has been used already."]
+        field.errors = [gettext("This code is wrong or has been used already.")]
         return form_page("account/code.html", form)
     attempt.succeeded()
     response = _signed_in(proof, target)
     if by_recovery:
         left = second_factor.recovery_codes_left(proof.account_id)
-        codes = counted(left, "recovery code")
-        flash(f"You have {codes} left. You can create new ones under Account.")
+        flash(
+            ngettext(
+                "You have %(num)s recovery code left. You can create new ones under Account.",
+                "You have %(num)s recovery codes left. You can create new ones under Account.",
+                left,
+            )
+        )
     return response
 
 
@@ -119,14 +125,14 @@ def enter_code() -> ResponseReturnValue:
 def sign_out() -> ResponseReturnValue:
     """End this session, so that no copy of its cookie goes on working."""
     _end_session()
-    flash("You are signed out.", "signed-out")  # see static/signed_out.js
+    flash(gettext("You are signed out."), "signed-out")  # see static/signed_out.js
     return redirect(url_for("auth.sign_in"))
 
 
 @auth.errorhandler(OutdatedProofError)
 def ask_for_password(_error: OutdatedProofError | None = None) -> ResponseReturnValue:
     """Go back to the form for the password, where the account was changed since it was entered."""
-    flash("Sign in with your password first.")
+    flash(gettext("Sign in with your password first."))
     return redirect(url_for("auth.sign_in"))
 
 
@@ -137,7 +143,7 @@ def show_anew() -> ResponseReturnValue:
     """
     account, form = signed_in_account(), SignInForm()
     if account is None:
-        tell("The form had expired, so you are not signed in yet. Try again.", "error")
+        tell(gettext("The form had expired, so you are not signed in yet. Try again."), "error")
         return redirect(url_for(request.endpoint or "", next=request.values.get("next")))
     if request.endpoint == "auth.enter_code" or _is_there(form):
         return redirect(next_page())
@@ -158,7 +164,7 @@ def _signed_in(proof: Proof, target: str) -> ResponseReturnValue:
     start_session(proof)
     done("sign in", owner_id=proof.account_id, actor=proof.name)
     if before:
-        tell(f"{before}You are signed in as {proof.name}.")
+        tell(f"{before} " + gettext("You are signed in as %(name)s.", name=proof.name))
     return redirect(target)
 
 
@@ -170,9 +176,9 @@ def leave_session(proof: Proof) -> str:
     account = signed_in_account()
     if account is None:
         return ""
-    said = f"{account.name} is signed out. " if account.id != proof.account_id else ""
+    name, is_another = account.name, account.id != proof.account_id
     _end_session()
-    return said
+    return gettext("%(name)s is signed out.", name=name) if is_another else ""
 
 
 def _end_session() -> None:

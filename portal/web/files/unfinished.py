@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, abort, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from portal.core.text import counted
+from portal.core.language import gettext, ngettext
 from portal.files import tree, unfinished
 from portal.identity.current_user import current_account, login_required
 from portal.tus import uploads
@@ -38,7 +38,7 @@ def cancel(public_id: str) -> ResponseReturnValue:
         abort(404)
     name = shorten(upload.name)
     uploads.cancel(upload)
-    tell(f"Upload of {name} cancelled.")
+    tell(gettext("Upload of %(name)s cancelled.", name=name))
     return redirect(next_page())
 
 
@@ -49,5 +49,9 @@ def cancel_all() -> ResponseReturnValue:
     found = unfinished.of_owner(current_account())
     for upload in found:
         uploads.cancel(upload)
-    tell(f"{counted(len(found), 'unfinished upload')} cancelled.")
+    tell(
+        ngettext(
+            "%(num)s unfinished upload cancelled.", "%(num)s unfinished uploads cancelled.", len(found)
+        )
+    )
     return redirect(url_for("unfinished.show"))

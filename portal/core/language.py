@@ -1,0 +1,162 @@
+"""The language of whoever reads: the English texts of the code are looked up in catalogues.
+
+The catalogues lie in ``portal/languages``, and ``scripts/translate`` keeps them up to date. They
+are read once, as they are: nothing has to be compiled before the portal starts.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Mapping
+from functools import cached_property, lru_cache
+from gettext import GNUTranslations, NullTranslations
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, cast
+
+from babel import Locale
+from babel.messages.catalog import Catalog, Message
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.support import LazyProxy
+from flask import current_app, has_app_context
+
+DEFAULT = "en"
+"""The language of the code itself, of logs and of commands."""
+CODES: tuple[str, ...] = (DEFAULT,)
+"""Languages that pages are written in (RFC 5646)."""
+
+FOLDER = Path(__file__).parents[1] / "languages"
+_EXTENSION = "portal.languages"
+_OF_SCRIPTS = ".js"
+
+
+class Language:
+    """A language, with how it writes numbers and dates.
+
+    :param code: as in ``<html lang>``.
+    :param translations: of the texts in the code.
+    :param of_scripts: what scripts say: the texts of one form, or of two, by the English singular.
+    """
+
+    def __init__(
+        self, code: str, translations: NullTranslations, of_scripts: Mapping[str, Any]
+    ) -> None:
+        self.code = code
+        self.translations = translations
+        self.of_scripts = of_scripts
+        self._locale = Locale.parse(code, sep="-")
+
+    @cached_property
+    def name(self) -> str:
+        """The language's name in itself, such as ``Deutsch``."""
+        return str(self._locale.get_language_name(self.code.partition("-")[0])).capitalize()
+
+    @cached_property
+    def decimal_point(self) -> str:
+        """What stands before the tenths of a number."""
+        return str(self._locale.number_symbols["latn"]["decimal"])
+
+    @cached_property
+    def _group(self) -> str:
+        return str(self._locale.number_symbols["latn"]["group"])
+
+    @cached_property
+    def months(self) -> Mapping[int, str]:
+        """The short names of the months, from 1."""
+        return cast("Mapping[int, str]", self._locale.months["format"]["abbreviated"])
+
+    def number(self, number: int) -> str:
+        """Return a whole number, in groups of three digits."""
+        return f"{number:,}".replace(",", self._group) if number >= 10_000 else str(number)
+
+
+def load() -> Mapping[str, Language]:
+    """Read the catalogues of all languages."""
+    languages = {DEFAULT: Language(DEFAULT, NullTranslations(), {})}
+    for code in CODES[1:]:
+        languages[code] = _read(code)
+    return MappingProxyType(languages)
+
+
+@lru_cache
+def _read(code: str) -> Language:
+    with (FOLDER / f"{code}.po").open("rb") as file:
+        catalogue = read_po(file, locale=code)
+    compiled = io.BytesIO()
+    write_mo(compiled, catalogue)
+    compiled.seek(0)
+    return Language(code, GNUTranslations(compiled), _of_scripts(catalogue))
+
+
+def _of_scripts(catalogue: Catalog) -> Mapping[str, Any]:
+    return {
+        (message.id if isinstance(message.id, str) else message.id[0]): message.string
+        for message in catalogue
+        if is_of_scripts(message)
+    }
+
+
+def is_of_scripts(message: Message) -> bool:
+    """Return whether a text stands in a script, so that browsers need it."""
+    return any(place.endswith(_OF_SCRIPTS) for place, _ in message.locations)
+
+
+def as_script(language: Language) -> bytes:
+    """Return what scripts say in a language, as a module."""
+    texts = json.dumps(dict(language.of_scripts), ensure_ascii=False, separators=(",", ":"))
+    return f"export default {texts};\n".encode()
+
+
+def register(
+    extensions: dict[str, Any], languages: Mapping[str, Language], choose: Callable[[], str]
+) -> None:
+    """Let an application speak languages.
+
+    :param extensions: those of the application.
+    :param choose: returns the code of the one that this request is answered in.
+    """
+    extensions[_EXTENSION] = (languages, choose)
+
+
+def languages() -> Mapping[str, Language]:
+    """Return the languages of this application, by their codes."""
+    return cast("Mapping[str, Language]", current_app.extensions[_EXTENSION][0])
+
+
+def current() -> Language:
+    """Return the language of whoever reads what is being written."""
+    if not has_app_context() or _EXTENSION not in current_app.extensions:
+        return _english()
+    known, choose = current_app.extensions[_EXTENSION]
+    return cast("Language", known[choose()])
+
+
+@lru_cache
+def _english() -> Language:
+    return Language(DEFAULT, NullTranslations(), {})
+
+
+def gettext(text: str, **values: object) -> str:
+    """Return a text in the current language.
+
+    :param text: in English, with ``%(name)s`` for each value.
+    """
+    said = current().translations.gettext(text)
+    return said % values if values else said
+
+
+def ngettext(singular: str, plural: str, num: int, **values: object) -> str:
+    """Return the text for a number of things in the current language.
+
+    :param num: also the value ``%(num)s`` of the text, as the language writes it.
+    """
+    language = current()
+    said = language.translations.ngettext(singular, plural, num)
+    return said % {"num": language.number(num), **values}
+
+
+def lazy_gettext(text: str, **values: object) -> str:
+    """Return a text that is looked up each time when it is written: for labels and tables."""
+    return cast("str", LazyProxy(gettext, text, enable_cache=False, **values))

@@ -1,0 +1,66 @@
+"""Which language a page is in: the one that the account has chosen, or the browser asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from flask import Flask, g, has_request_context, request
+from jinja2 import pass_eval_context
+from jinja2.nodes import EvalContext
+from markupsafe import Markup
+
+from portal.core import language
+from portal.core.language import DEFAULT, Language
+from portal.identity.current_user import chosen_language
+
+from .own_look import OwnFile
+
+_JAVASCRIPT = "text/javascript"
+
+
+def init_app(app: Flask, languages: Mapping[str, Language]) -> None:
+    """Let templates, and what else writes for people, speak the language of whoever reads."""
+    language.register(app.extensions, languages, current_code)
+    app.jinja_env.add_extension("jinja2.ext.i18n")
+    app.jinja_env.policies["ext.i18n.trimmed"] = True
+    app.jinja_env.newstyle_gettext = True  # type: ignore[attr-defined]
+    app.jinja_env.globals.update(
+        {"_": _gettext, "gettext": _gettext, "ngettext": _ngettext, "language": language.current}
+    )
+
+
+def files(languages: Mapping[str, Language]) -> Mapping[str, OwnFile]:
+    """Return what scripts say, in each language but that of the scripts themselves."""
+    return {
+        f"languages/{code}.js": OwnFile(language.as_script(one), _JAVASCRIPT)
+        for code, one in languages.items()
+        if code != DEFAULT
+    }
+
+
+def current_code() -> str:
+    """Return the code of this request's language."""
+    if not has_request_context():
+        return DEFAULT
+    if chosen := chosen_language():
+        return chosen
+    if "language" not in g:
+        g.language = request.accept_languages.best_match(list(language.languages()), DEFAULT)
+    return str(g.language)
+
+
+@pass_eval_context
+def _gettext(context: EvalContext, text: str, **values: object) -> str:
+    return _filled(context, language.current().translations.gettext(text), values)
+
+
+@pass_eval_context
+def _ngettext(context: EvalContext, singular: str, plural: str, num: int, **values: object) -> str:
+    current = language.current()
+    said = current.translations.ngettext(singular, plural, num)
+    return _filled(context, said, {**values, "num": current.number(num)})
+
+
+def _filled(context: EvalContext, said: str, values: Mapping[str, object]) -> str:
+    """Return a text with its values, which are escaped where a page is written."""
+    return (Markup(said) if context.autoescape else said) % values  # noqa: S704 - a text of the code
