@@ -51,7 +51,9 @@ def cancel_all() -> ResponseReturnValue:
         uploads.cancel(upload)
     tell(
         ngettext(
-            "%(num)s unfinished upload cancelled.", "%(num)s unfinished uploads cancelled.", len(found)
+            "%(num)s unfinished upload cancelled.",
+            "%(num)s unfinished uploads cancelled.",
+            len(found),
         )
     )
     return redirect(url_for("unfinished.show"))
