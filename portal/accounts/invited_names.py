@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from portal.core import text
+from portal.core.language import gettext
 
 from . import accounts, usernames
 from .accounts import UnusableNameError
@@ -51,22 +52,35 @@ def _names_in(part: str) -> Iterator[str]:
 def problems(named: Sequence[Named]) -> Sequence[str]:
     """Return what is wrong with names, each with its line; nothing, if all can be invited."""
     if not named:
-        return ["Enter the names of the people to invite, one a line."]
+        return [gettext("Enter the names of the people to invite, one a line.")]
     if len(named) > MOST:
-        return [f"These are {len(named)} names. Invite at most {MOST} at once."]
+        return [
+            gettext(
+                "These are %(number)s names. Invite at most %(most)s at once.",
+                number=len(named),
+                most=MOST,
+            )
+        ]
     found, first = [], dict[str, int]()
     taken = accounts.taken_of([one.name for one in named])
     for line, name in named:
-        key = usernames.skeleton(name)
+        key, at = usernames.skeleton(name), {"line": line, "name": _short(name)}
         try:
             accounts.check_name(name)
         except UnusableNameError as error:
-            found.append(f"Line {line}: “{_short(name)}” is no name. {error}")
+            said = gettext("Line %(line)s: “%(name)s” is no name. %(problem)s", problem=error, **at)
+            found.append(said)
             continue
         if name in taken:
-            found.append(f"Line {line}: there is an account “{_short(name)}”, or one like it.")
+            said = gettext("Line %(line)s: there is an account “%(name)s”, or one like it.", **at)
+            found.append(said)
         elif key in first:
-            found.append(f"Line {line}: “{_short(name)}” is in line {first[key]}, too, or like it.")
+            said = gettext(
+                "Line %(line)s: “%(name)s” is in line %(other)s, too, or like it.",
+                other=first[key],
+                **at,
+            )
+            found.append(said)
         first.setdefault(key, line)
     return found
 

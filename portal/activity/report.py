@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from http import HTTPStatus
 from typing import NamedTuple
@@ -20,6 +19,7 @@ from portal.core.paging import Page, newest_first
 from portal.core.references import reference
 
 from . import archives
+from .downloads import Downloads
 from .record import bring_in
 
 _MOST_COUNTED = 1000
@@ -34,7 +34,8 @@ _OWNERS = frozenset(
 )
 """What is done with a link, and not by it."""
 _CONFIRMED_WITHIN = timedelta(hours=1)
-_PENDING = "still being confirmed"
+PENDING = "still being confirmed"
+"""The outcome of a download whose end may still be told."""
 PAGE = 100
 """Rows of a page."""
 _HEADINGS = ("action", "by", "address", "name", "detail", "outcome", "bytes sent")
@@ -78,56 +79,19 @@ class Line(NamedTuple):
 
     @property
     def by(self) -> str:
-        """Who did it, in words; empty for whom the address tells."""
+        """Who did it, in English words; empty for whom the address tells."""
         if not self.via:
             return self.activity.actor
         return f"{self.activity.actor or 'Visitor'} via “{self.via}”"
 
     @property
     def outcome(self) -> str:
-        """How a download ended, in a word or a few; empty for anything else."""
+        """How a download ended, in a word or a few in English; empty for anything else."""
         if not self.activity.handoff:
             return ""
         if self.receipt:
             return self.receipt.outcome
-        return _PENDING if _is_pending(self.activity) else "unknown"
-
-
-@dataclass(frozen=True)
-class Downloads:
-    """Counts of a file's downloads.
-
-    :param completed: the server sent all of it.
-    :param incomplete: the server sent a part, and not the rest.
-    :param pending: the download goes on, or the server's log was not read that far.
-    :param unknown: the server was killed, or its log did not say within an hour.
-    :param last: the time of the last request.
-    """
-
-    completed: int = 0
-    incomplete: int = 0
-    pending: int = 0
-    unknown: int = 0
-    last: datetime | None = None
-
-    @property
-    def summary(self) -> str:
-        """The counts in words, such as ``3 downloads: 2 complete, 1 still being confirmed``."""
-        counts = {
-            "complete": self.completed,
-            "incomplete": self.incomplete,
-            _PENDING: self.pending,
-            "with an unknown end": self.unknown,
-        }
-        total = sum(counts.values())
-        words = text.counted(total, "download")
-        kinds = {kind: count for kind, count in counts.items() if count}
-        if not kinds:
-            return "No complete download"
-        if len(kinds) == 1:
-            kind = next(iter(kinds))
-            return words if kind == "complete" else f"{words}, {kind}"
-        return f"{words}: {', '.join(f'{count} {kind}' for kind, count in kinds.items())}"
+        return PENDING if _is_pending(self.activity) else "unknown"
 
 
 class History(NamedTuple):

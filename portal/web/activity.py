@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from collections.abc import Mapping
+from typing import Any
 
 from flask import Blueprint, Response, render_template, request, stream_with_context, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import Select
-from wtforms import SelectField, ValidationError  # type: ignore[import-untyped]
+from wtforms import SelectChoice, SelectField, ValidationError  # type: ignore[import-untyped]
 from wtforms.validators import Optional  # type: ignore[import-untyped]
 
-from portal.activity import report
-from portal.activity.record import Action
+from portal.activity import report, words
 from portal.core import references
+from portal.core.language import gettext, lazy_gettext
 from portal.core.models import Activity, Receipt
 from portal.identity.current_user import current_account, login_required
 from portal.sharing.status import status_of
@@ -26,22 +27,29 @@ from .zone import current_zone, end_of, start_of
 activity = Blueprint("activity", __name__)
 
 
+def _choices(labels: Mapping[Any, str]) -> list[SelectChoice]:
+    """Return the choices of a filter: none, and each of some with its label."""
+    return [SelectChoice("", ""), *(SelectChoice(*one) for one in labels.items())]
+
+
 class FilterQuery(Query):
     """Which rows to show."""
 
-    action = SelectField("Action", choices=["", *get_args(Action)], default="")
-    name = text("File or folder", 255)
-    by = SelectField("By", choices=["", *report.BY], default="")
-    actor = text("Account", 64)
-    since = DayField("From", [Optional()])
-    until = DayField("To", [Optional()])
-    link = name_in_url("Link")
+    action = SelectField(lazy_gettext("Action"), choices=_choices(words.ACTIONS), default="")
+    name = text(lazy_gettext("File or folder"), 255)
+    by = SelectField(lazy_gettext("By"), choices=_choices(words.BY), default="")
+    actor = text(lazy_gettext("Account"), 64)
+    since = DayField(lazy_gettext("From"), [Optional()])
+    until = DayField(lazy_gettext("To"), [Optional()])
+    link = name_in_url(lazy_gettext("Link"))
     before = page_before()
 
     def validate_until(self, field: Any) -> None:
         """Refuse days of which there are none."""
         if self.since.data and field.data and self.since.data > field.data:
-            raise ValidationError("The first day is after the last one. Enter a later one here.")
+            raise ValidationError(
+                gettext("The first day is after the last one. Enter a later one here.")
+            )
 
     @property
     def given(self) -> dict[str, Any]:
@@ -101,7 +109,7 @@ def _answer(owner_id: int | None, has_names: bool) -> ResponseReturnValue:
         "activity.html",
         form=form,
         link=link,
-        link_status=link and status_of(link).value,
+        status_of=status_of,
         lines=shown.rows,
         changed=end_or_beginning(shown.is_end),
         here=here,

@@ -16,6 +16,7 @@ from portal.accounts.accounts import AccountError, NotAdministratorError
 from portal.accounts.invitations import LinkError
 from portal.core import sizes
 from portal.core.database import db
+from portal.core.language import gettext, lazy_gettext
 from portal.core.models import Account, OneTimeLink, Role
 from portal.core.text import LONGEST_NOTE, fold
 from portal.files.policy import may_manage_accounts
@@ -34,6 +35,7 @@ _LARGEST_ID = 2**63 - 1
 """The database's largest number."""
 _LONGEST_VALIDITY = 90
 """Days that an invitation created here may last."""
+_UNUSABLE_DAYS = lazy_gettext("Use 1 to %(most)s days.", most=_LONGEST_VALIDITY)
 
 
 def _read_gibibytes(typed: str, _before: int | None) -> int:
@@ -42,8 +44,11 @@ def _read_gibibytes(typed: str, _before: int | None) -> int:
     except ValueError as error:
         most = sizes.LARGEST // sizes.GIB
         raise ValueError(
-            f"Enter a number of GiB, such as 5 or 0.5: at most {most}, and at least 0.000000001 if"
-            " it is not 0."
+            gettext(
+                "Enter a number of GiB, such as 5 or 0.5: at most %(most)s, and at least"
+                " 0.000000001 if it is not 0.",
+                most=most,
+            )
         ) from error
 
 
@@ -61,25 +66,25 @@ class PlaceQuery(Query):
 class QuotaForm(Form):
     """How much an account may keep."""
 
-    quota = OptionalField("Quota (GiB)", _read_gibibytes, _write_gibibytes)
+    quota = OptionalField(lazy_gettext("Quota (GiB)"), _read_gibibytes, _write_gibibytes)
 
 
 class DeleteForm(Form):
     """The name of an account to delete, typed to confirm."""
 
-    name = text("Type the account's name to confirm", 255)
+    name = text(lazy_gettext("Type the account's name to confirm"), 255)
 
 
 class InvitationForm(QuotaForm):
     """Who may create an account, and which."""
 
-    note = text("Who is it for?", LONGEST_NOTE)
+    note = text(lazy_gettext("Who is it for?"), LONGEST_NOTE)
     days = IntegerField(
-        "Link expires after (days)",
-        [Optional(), NumberRange(1, _LONGEST_VALIDITY, f"Use 1 to {_LONGEST_VALIDITY} days.")],
+        lazy_gettext("Link expires after (days)"),
+        [Optional(), NumberRange(1, _LONGEST_VALIDITY, _UNUSABLE_DAYS)],
         default=invitations.INVITATION_DAYS,
     )
-    administrator = BooleanField("Administrator, who manages all accounts")
+    administrator = BooleanField(lazy_gettext("Administrator, who manages all accounts"))
 
 
 def for_administrators(view: Callable[P, ResponseReturnValue]) -> Callable[P, ResponseReturnValue]:
@@ -147,8 +152,11 @@ def set_quota(account: Account) -> ResponseReturnValue:
     if not form.validate():
         return form_page("admin/account.html", form, managed=account)
     accounts.set_quota(account, form.quota.data)
-    usual = " (the default)" if account.quota is None else ""
-    say = f"Quota of {account.name} set to {human_size(quota_of(account))}{usual}."
+    values = {"name": account.name, "quota": human_size(quota_of(account))}
+    if account.quota is None:
+        say = gettext("Quota of %(name)s set to %(quota)s (the default).", **values)
+    else:
+        say = gettext("Quota of %(name)s set to %(quota)s.", **values)
     return _done(account, "quota", say)
 
 
@@ -158,8 +166,11 @@ def set_role(account: Account) -> ResponseReturnValue:
     """Make an account an administrator or a member."""
     role = request.form.get("role", type=Role) or abort(400)
     accounts.set_role(account, role)
-    kind = "an administrator" if role is Role.ADMINISTRATOR else "a member"
-    return _done(account, f"role {role.value}", f"{account.name} is now {kind}.")
+    if role is Role.ADMINISTRATOR:
+        say = gettext("%(name)s is now an administrator.", name=account.name)
+    else:
+        say = gettext("%(name)s is now a member.", name=account.name)
+    return _done(account, f"role {role.value}", say)
 
 
 @admin.post("/accounts/<int:account_id>/deactivate")
@@ -167,7 +178,9 @@ def set_role(account: Account) -> ResponseReturnValue:
 def deactivate(account: Account) -> ResponseReturnValue:
     """Sign an account out everywhere, and refuse sign-ins."""
     accounts.deactivate(account)
-    say = f"{account.name} deactivated: signed out everywhere, and cannot sign in."
+    say = gettext(
+        "%(name)s deactivated: signed out everywhere, and cannot sign in.", name=account.name
+    )
     return _done(account, "deactivated", say)
 
 
@@ -176,7 +189,8 @@ def deactivate(account: Account) -> ResponseReturnValue:
 def activate(account: Account) -> ResponseReturnValue:
     """Let somebody sign in again."""
     accounts.activate(account)
-    return _done(account, "activated", f"{account.name} activated. They can sign in again.")
+    say = gettext("%(name)s activated. They can sign in again.", name=account.name)
+    return _done(account, "activated", say)
 
 
 @admin.post("/accounts/<int:account_id>/second-factor-off")
@@ -185,7 +199,10 @@ def second_factor_off(account: Account) -> ResponseReturnValue:
     """Let somebody who lost the second factor sign in with the password alone."""
     _refuse_own(account)
     second_factor.reset_lost(account)
-    say = f"Second factor of {account.name} switched off. The password alone is enough now."
+    say = gettext(
+        "Second factor of %(name)s switched off. The password alone is enough now.",
+        name=account.name,
+    )
     return _done(account, "second factor off", say)
 
 
@@ -203,7 +220,7 @@ def reset_link(account: Account) -> ResponseReturnValue:
 @with_account
 def show_reset_link(account: Account) -> ResponseReturnValue:
     """Show a new password reset link, once."""
-    token = shown_once.take("Reset links", url_for("admin.show", account_id=account.id))
+    token = shown_once.take(gettext("Reset links"), url_for("admin.show", account_id=account.id))
     return _link_page("reset", token, lambda: invitations.find_reset(token)[0], managed=account)
 
 
@@ -213,14 +230,14 @@ def delete(account: Account) -> ResponseReturnValue:
     """Ask for an account's name, and delete the account and its files permanently."""
     form = DeleteForm()
     if form.validate_on_submit() and fold(form.name.data) != account.name_key:
-        form.name.errors = ["This is not the account's name."]
+        form.name.errors = [gettext("This is not the account's name.")]
     if form.errors or not form.is_submitted():
         number, size = accounts.count_files(account)
         return form_page("admin/delete.html", form, managed=account, number=number, size=size)
     # Noted before: the account may be the administrator's own.
     name, account_id, actor = account.name, account.id, current_account().name
     accounts.delete(account)
-    say = f"Account {shorten(name)} and its files deleted."
+    say = gettext("Account %(name)s and its files deleted.", name=shorten(name))
     done("change account", say=say, owner_id=account_id, actor=actor, detail=f"{name}: deleted")
     return redirect(url_for("admin.index"))
 
@@ -256,7 +273,7 @@ def invite() -> ResponseReturnValue:
 @for_administrators
 def show_invitation() -> ResponseReturnValue:
     """Show a new invitation's link, once."""
-    token = shown_once.take("Invitation links", url_for("admin.invite"))
+    token = shown_once.take(gettext("Invitation links"), url_for("admin.invite"))
     return _link_page("invitation", token, lambda: invitations.find_invitation(token))
 
 
@@ -266,7 +283,7 @@ def revoke_invitation(public_id: str) -> ResponseReturnValue:
     """Revoke an invitation."""
     if not invitations.revoke_invitation(public_id):
         abort(404)
-    say = "Invitation revoked. Its link no longer works."
+    say = gettext("Invitation revoked. Its link no longer works.")
     done("change account", say=say, detail="an invitation revoked")
     return redirect(url_for("admin.invite"))
 
@@ -294,8 +311,10 @@ def _refuse_own(account: Account) -> None:
     """
     if account.id == current_account().id:
         raise AccountError(
-            "This is your own account. Change your password and your second factor under Account,"
-            " with your current password."
+            gettext(
+                "This is your own account. Change your password and your second factor under"
+                " Account, with your current password."
+            )
         )
 
 

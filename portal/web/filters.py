@@ -8,6 +8,7 @@ from datetime import datetime
 from flask import Flask
 from markupsafe import Markup
 
+from portal.activity import words
 from portal.core import language
 from portal.core.language import lazy_gettext, ngettext
 from portal.core.models import Role
@@ -60,7 +61,7 @@ _SYSTEMS = (
 def init_app(app: Flask) -> None:
     """Register the template filters."""
     filters = (counted, human_size, human_limit, moment, day, icon, device, role, view_type)
-    for template_filter in filters:
+    for template_filter in (*filters, words.action, words.detail, words.outcome):
         app.add_template_filter(template_filter)
     app.add_template_global(name_link)
 

@@ -10,6 +10,7 @@ from portal.accounts import invitations, invited_names
 from portal.accounts.accounts import NotAdministratorError
 from portal.activity.record import record_each
 from portal.activity.report import csv_row
+from portal.core.language import gettext, lazy_gettext
 from portal.core.models import Role
 from portal.identity.current_user import current_account
 from portal.web import shown_once
@@ -26,7 +27,7 @@ class SeveralForm(InvitationForm):
 
     note = None
     names = TextAreaField(
-        "Names, one a line",
+        lazy_gettext("Names, one a line"),
         filters=[lambda value: value or ""],
         render_kw={"rows": 8, "required": True, "autofocus": True, "spellcheck": "false"},
     )
@@ -35,7 +36,7 @@ class SeveralForm(InvitationForm):
         """Check each name, and say all that is wrong."""
         if found := invited_names.problems(invited_names.read(field.data)):
             more = len(found) - _MOST_SHOWN
-            rest = [f"{more} more."] if more > 0 else []
+            rest = [gettext("%(number)s more.", number=more)] if more > 0 else []
             raise ValidationError("\n".join([*found[:_MOST_SHOWN], *rest]))
 
 
@@ -61,7 +62,7 @@ def invite() -> ResponseReturnValue:
 @for_administrators
 def show() -> ResponseReturnValue:
     """Show the links of new invitations, once."""
-    seed, number = shown_once.take("Invitation links", url_for("inviting.invite"))
+    seed, number = shown_once.take(gettext("Invitation links"), url_for("inviting.invite"))
     found = invitations.invited(seed, number) or abort(404)
     invited = [
         (link.proposed_name, invitations.link_url("invitation", token)) for link, token in found

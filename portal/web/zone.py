@@ -12,6 +12,8 @@ from zoneinfo import ZoneInfo
 
 from flask import Flask, g, has_request_context, request
 
+from portal.core.language import gettext
+
 COOKIE = "zone"
 """Its value is a name of the IANA database: see ``static/page.js``."""
 
@@ -51,7 +53,7 @@ def read_day(written: str) -> date:
             return date.fromisoformat(written)
     except ValueError:  # there is no such day
         pass
-    raise ValueError("Enter a day as year-month-day, such as 2027-01-31.")
+    raise ValueError(gettext("Enter a day as year-month-day, such as 2027-01-31."))
 
 
 def start_of(day: date) -> datetime:

@@ -8,9 +8,12 @@ from wtforms import TextAreaField, ValidationError  # type: ignore[import-untype
 from wtforms.validators import Length  # type: ignore[import-untyped]
 
 from portal.core import text as texts
+from portal.core.language import gettext, lazy_gettext
 from portal.core.models import FileRequest, Sender
 from portal.core.models.arrival import LONGEST_MESSAGE, LONGEST_SENDER
 from portal.web.forms import Form, text
+
+_TOO_LONG = lazy_gettext("Use at most %(longest)s characters.", longest=LONGEST_MESSAGE)
 
 
 class IntroductionForm(Form):
@@ -21,10 +24,10 @@ class IntroductionForm(Form):
     """
 
     # Not "name", which browsers would take for that of an account.
-    sender = text("Your name", LONGEST_SENDER, render_kw={"autocomplete": "name"})
+    sender = text(lazy_gettext("Your name"), LONGEST_SENDER, render_kw={"autocomplete": "name"})
     message = TextAreaField(
-        "Message (optional)",
-        [Length(max=LONGEST_MESSAGE, message=f"Use at most {LONGEST_MESSAGE} characters.")],
+        lazy_gettext("Message (optional)"),
+        [Length(max=LONGEST_MESSAGE, message=_TOO_LONG)],
         filters=[lambda value: texts.several_lines(value or "")],
         render_kw={"rows": 4, "maxlength": LONGEST_MESSAGE},
     )
@@ -39,7 +42,7 @@ class IntroductionForm(Form):
     def validate_sender(self, field: Any) -> None:
         """Check that there is a name that can be seen."""
         if not texts.can_be_seen(texts.one_line(field.data)):
-            raise ValidationError("Enter your name.")
+            raise ValidationError(gettext("Enter your name."))
 
     def said(self) -> tuple[str, str]:
         """Return the name and the message."""

@@ -28,6 +28,7 @@ from wtforms.validators import InputRequired  # type: ignore[import-untyped]
 
 from portal.activity.record import record
 from portal.core.database import db
+from portal.core.language import lazy_gettext
 from portal.core.models import FileRequest, Share
 from portal.files.entries import GoneError
 from portal.files.unfinished import has_finished
@@ -42,7 +43,10 @@ L = TypeVar("L", bound=Share | FileRequest)
 class TermsForm(Form):
     """The terms of the organisation, which a visitor accepts before anything else."""
 
-    accepted = BooleanField("I accept the terms", [InputRequired("Accept the terms to go on.")])
+    accepted = BooleanField(
+        lazy_gettext("I accept the terms"),
+        [InputRequired(lazy_gettext("Accept the terms to go on."))],
+    )
 
 
 def explain_missing(blueprint: Blueprint, kind: type[Share] | type[FileRequest]) -> None:

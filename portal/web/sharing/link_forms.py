@@ -10,6 +10,7 @@ from typing import Any, cast
 from wtforms import BooleanField, RadioField, ValidationError  # type: ignore[import-untyped]
 
 from portal.core import sizes
+from portal.core.language import gettext, lazy_gettext
 from portal.core.models import FileRequest, Share, now
 from portal.core.models.values import LAST_YEAR
 from portal.core.text import LONGEST_LINK_NAME, LONGEST_NOTE, one_line
@@ -32,9 +33,11 @@ def _read_last_day(written: str, before: datetime | None) -> datetime:
         return before
     end = end_of(read_day(written))
     if end.year > LAST_YEAR:
-        raise ValueError(f"This day is too far away. Choose one until {LAST_YEAR}-12-30.")
+        raise ValueError(
+            gettext("This day is too far away. Choose one until %(year)s-12-30.", year=LAST_YEAR)
+        )
     if end <= now():
-        raise ValueError("This day is in the past. Choose a later one.")
+        raise ValueError(gettext("This day is in the past. Choose a later one."))
     return end
 
 
@@ -49,7 +52,7 @@ def _in_days(days: int) -> datetime:
 
 def _read_count(written: str, _before: int | None) -> int:
     if not _COUNT.fullmatch(written):
-        raise ValueError("Enter a whole number from 1 to 999999999, or leave this empty.")
+        raise ValueError(gettext("Enter a whole number from 1 to 999999999, or leave this empty."))
     return int(written)
 
 
@@ -58,8 +61,11 @@ def _read_mebibytes(written: str, _before: int | None) -> int:
         if size := sizes.read(written, sizes.MIB):
             return size
     raise ValueError(
-        f"Enter a size in MiB, such as 500: at most {sizes.LARGEST // sizes.MIB}, and at least"
-        " 0.000001. Leave this empty for no limit."
+        gettext(
+            "Enter a size in MiB, such as 500: at most %(most)s, and at least 0.000001. Leave this"
+            " empty for no limit.",
+            most=sizes.LARGEST // sizes.MIB,
+        )
     )
 
 
@@ -73,20 +79,20 @@ class LinkForm(Form):
     :param obj: the link; none for a new one.
     """
 
-    name = text("Name", LONGEST_LINK_NAME)
+    name = text(lazy_gettext("Name"), LONGEST_LINK_NAME)
     expires = RadioField(
-        "Expires",
+        lazy_gettext("Expires"),
         choices=[*map(str, _PRESETS), _ON_A_DAY, _NEVER],
         default=str(DEFAULT_DAYS),
     )
     expires_at = OptionalField(
-        "Last day",
+        lazy_gettext("Last day"),
         _read_last_day,
         write_day,
         name="until",
         default=lambda: _in_days(DEFAULT_DAYS),
     )
-    note = text("Note", LONGEST_NOTE)
+    note = text(lazy_gettext("Note"), LONGEST_NOTE)
 
     def __init__(self, obj: Share | FileRequest | None = None) -> None:
         present = {}
@@ -116,7 +122,7 @@ class LinkForm(Form):
     def validate_expires_at(self, field: Any) -> None:
         """Refuse no day: that a link never expires is a choice of its own."""
         if self.has_day and field.data is None and not field.process_errors:
-            raise ValidationError("Enter the last day, or select another choice.")
+            raise ValidationError(gettext("Enter the last day, or select another choice."))
 
     def terms(self) -> Terms:
         """Return the terms that were entered."""
@@ -142,13 +148,13 @@ class ShareForm(LinkForm):
     """
 
     lock = RadioField(
-        "Password",
+        lazy_gettext("Password"),
         choices=[_NONE, _GENERATED, _OWN],
         default=_NONE,
     )
-    password = password("Password")
-    no_password = BooleanField("Remove the password")
-    download_limit = OptionalField("Download limit", _read_count)
+    password = password(lazy_gettext("Password"))
+    no_password = BooleanField(lazy_gettext("Remove the password"))
+    download_limit = OptionalField(lazy_gettext("Download limit"), _read_count)
 
     def __init__(self, obj: Share | None = None) -> None:
         super().__init__(obj)
@@ -162,7 +168,9 @@ class ShareForm(LinkForm):
         """Refuse a choice that contradicts the password."""
         # Who knows the password alone sends no choice.
         if field.raw_data and field.data == _NONE and self.password.data:
-            raise ValidationError("You entered a password. Select My own, or empty its field.")
+            raise ValidationError(
+                gettext("You entered a password. Select My own, or empty its field.")
+            )
 
     def validate_password(self, field: Any) -> None:
         """Check a new password, unless there is to be none."""
@@ -170,7 +178,7 @@ class ShareForm(LinkForm):
         if self.lock and not self.lock.raw_data and field.data:
             lock = self.lock.data = _OWN
         if lock == _OWN and not field.data:
-            raise ValidationError("Enter a password, or select another choice.")
+            raise ValidationError(gettext("Enter a password, or select another choice."))
         if not field.data or self.data.get("no_password") or lock == _GENERATED:
             return
         try:
@@ -193,7 +201,9 @@ class ShareForm(LinkForm):
 class FileRequestForm(LinkForm):
     """The terms of a file request."""
 
-    file_limit = OptionalField("File limit", _read_count)
-    size_limit = OptionalField("Size limit of all files (MiB)", _read_mebibytes, _write_mebibytes)
-    asks_name = BooleanField("Ask for a name")
-    asks_message = BooleanField("Ask for a message")
+    file_limit = OptionalField(lazy_gettext("File limit"), _read_count)
+    size_limit = OptionalField(
+        lazy_gettext("Size limit of all files (MiB)"), _read_mebibytes, _write_mebibytes
+    )
+    asks_name = BooleanField(lazy_gettext("Ask for a name"))
+    asks_message = BooleanField(lazy_gettext("Ask for a message"))

@@ -8,6 +8,7 @@ from flask import Blueprint, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from portal.activity.record import Action
+from portal.core.language import gettext
 from portal.core.models import Entry, FileRequest, Folder, Share
 from portal.core.text import counted
 from portal.identity.current_user import current_account, login_required
@@ -96,7 +97,7 @@ def create(kind: str, public_id: str) -> ResponseReturnValue:
 def show_created(kind: str, public_id: str) -> ResponseReturnValue:
     """Show a new link, once."""
     link = mine_or_404(_KINDS[kind].model, public_id)
-    secret = shown_once.take("New links", url_for("links.index"))
+    secret = shown_once.take(gettext("New links"), url_for("links.index"))
     token, password = (secret, "") if isinstance(secret, str) else secret
     address = url_for(_KINDS[kind].visit, token=token, _external=True)
     return render_template(
@@ -122,7 +123,7 @@ def change(kind: str, public_id: str) -> ResponseReturnValue:
     if not form.validate_on_submit():
         return form_page(_FORM, form, kind=kind, entry=entry, link=link)
     links.change(link, **form.terms())
-    say = f"Link to {shorten(entry.name)} changed."
+    say = gettext("Link to %(name)s changed.", name=shorten(entry.name))
     action = cast("Action", f"change {kind}")
     done(action, entry, detail=_summary(link), via=links.via(link), say=say)
     return redirect(url_for("links.index"))
@@ -136,13 +137,13 @@ def revoke(kind: str, public_id: str) -> ResponseReturnValue:
     link = mine_or_404(_KINDS[kind].model, public_id)
     entry = links.target(link)
     links.revoke(link)
-    say = f"Link to {shorten(entry.name)} revoked."
+    say = gettext("Link to %(name)s revoked.", name=shorten(entry.name))
     done(cast("Action", f"revoke {kind}"), entry, detail=_name(link), via=links.via(link), say=say)
     return redirect(url_for("links.index"))
 
 
 def _summary(link: Share | FileRequest) -> str:
-    """Return a link's name and a share's terms in a few words, for the record."""
+    """Return a link's name and a share's terms in a few words, for the record: in English."""
     words = [_name(link)]
     if isinstance(link, Share):
         words.append("no expiry")

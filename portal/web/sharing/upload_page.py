@@ -10,8 +10,8 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from portal.activity.record import Note
+from portal.core.language import gettext, ngettext
 from portal.core.models import FileRequest
-from portal.core.text import counted
 from portal.files import names, quota, unfinished
 from portal.files.quota import QuotaExceededError
 from portal.files.uploads import UploadRequest, accept_up_to, add_file, received_files
@@ -100,7 +100,8 @@ def introduce(public_id: str) -> ResponseReturnValue:
     try:
         arrivals.introduce(wanted, who, *form.said())
     except arrivals.TooManyWaitingError:
-        tell("Too many others are about to send files by this link. Try again later.", "error")
+        problem = gettext("Too many others are about to send files by this link. Try again later.")
+        tell(problem, "error")
     return redirect(url_for("upload_page.show", public_id=public_id), 303)
 
 
@@ -122,7 +123,10 @@ def upload(public_id: str) -> ResponseReturnValue:
     except (LimitReachedError, QuotaExceededError) as error:
         problem = explain(wanted, error)
     except NameMissingError:
-        problem = f"{wanted.owner.name} asks for your name. Enter it, and send the files again."
+        problem = gettext(
+            "%(owner)s asks for your name. Enter it, and send the files again.",
+            owner=wanted.owner.name,
+        )
     except OverAllowanceError:
         problem = _explain_size(wanted)
     except RequestEntityTooLarge:
@@ -143,24 +147,36 @@ def explain(wanted: FileRequest, error: LimitReachedError | QuotaExceededError) 
     """
     owner = wanted.owner.name
     if isinstance(error, QuotaExceededError):
-        return (
-            f"{owner} does not have enough space for this. Send smaller files, or ask {owner} for"
-            " more space."
+        return gettext(
+            "%(owner)s does not have enough space for this. Send smaller files, or ask %(owner)s"
+            " for more space.",
+            owner=owner,
         )
     if error.files == 0 or error.size == 0:
         if room.is_held(wanted):
-            return (
-                "All that this link accepts has been sent or is being sent. Ask"
-                f" {owner} for another link, or try again in an hour: an upload may have stopped."
+            return gettext(
+                "All that this link accepts has been sent or is being sent. Ask %(owner)s for"
+                " another link, or try again in an hour: an upload may have stopped.",
+                owner=owner,
             )
-        return f"This link accepts no more files. Ask {owner} for another one."
+        return gettext(
+            "This link accepts no more files. Ask %(owner)s for another one.", owner=owner
+        )
     # Others may have sent more until this is read.
     if error.files is not None:
-        files = counted(error.files, "more file")
-        return f"This link had room for {files}. Send fewer, or ask {owner} for another link."
-    return (
-        f"This link had room for {human_limit(error.size or 0)} more. Send smaller files, or ask"
-        f" {owner} for another link."
+        return ngettext(
+            "This link had room for %(num)s more file. Send fewer, or ask %(owner)s for another"
+            " link.",
+            "This link had room for %(num)s more files. Send fewer, or ask %(owner)s for another"
+            " link.",
+            error.files,
+            owner=owner,
+        )
+    return gettext(
+        "This link had room for %(size)s more. Send smaller files, or ask %(owner)s for another"
+        " link.",
+        size=human_limit(error.size or 0),
+        owner=owner,
     )
 
 
@@ -199,12 +215,18 @@ def _explain_size(wanted: FileRequest) -> str:
 def _explain_form(wanted: FileRequest) -> str:
     """Return which limit refused a form while it was read: its length, or its number of files."""
     if (request.content_length or 0) > _most_bytes():
-        most = human_limit(_most_bytes())
-        return f"A form can have at most {most} at once. Send fewer or smaller files at once."
+        return gettext(
+            "A form can have at most %(most)s at once. Send fewer or smaller files at once.",
+            most=human_limit(_most_bytes()),
+        )
     files = room.of(wanted)[0]
     if files is not None and files <= _most_files():
         return explain(wanted, LimitReachedError(wanted, files, None))
-    return f"A form can have at most {counted(_most_files(), 'file')} at once. Send fewer at once."
+    return ngettext(
+        "A form can have at most %(num)s file at once. Send fewer at once.",
+        "A form can have at most %(num)s files at once. Send fewer at once.",
+        _most_files(),
+    )
 
 
 def _most_bytes() -> int:
@@ -217,11 +239,15 @@ def _most_files() -> int:
 
 def _report(stored: list[str], problem: str) -> None:
     """Say what was stored, and what was not and why."""
-    received = f"Received: {list_names(stored)}." if stored else ""
-    if problem:
-        rest = " The rest was not:" if stored else "Nothing was received:"
-        tell(f"{received}{rest} {problem}", "error")
+    received = list_names(stored) if stored else ""
+    if problem and stored:
+        say = gettext(
+            "Received: %(names)s. The rest was not: %(problem)s", names=received, problem=problem
+        )
+        tell(say, "error")
+    elif problem:
+        tell(gettext("Nothing was received: %(problem)s", problem=problem), "error")
     elif stored:
-        tell(f"{received} Thank you.")
+        tell(gettext("Received: %(names)s. Thank you.", names=received))
     else:
-        tell("Select a file first.", "error")
+        tell(gettext("Select a file first."), "error")

@@ -13,6 +13,7 @@ from wtforms.validators import InputRequired  # type: ignore[import-untyped]
 from flask_delegate import Handoff, delegated
 from portal.activity.record import record
 from portal.core.database import db
+from portal.core.language import gettext, lazy_gettext
 from portal.core.models import Entry, Folder, Share, StoredFile
 from portal.files import downloads, listing, tree
 from portal.files.downloads import Found
@@ -49,7 +50,9 @@ E = TypeVar("E", bound=Entry)
 class UnlockForm(Form):
     """The password of a share."""
 
-    password = password("Password", InputRequired("Enter the password."))
+    password = password(
+        lazy_gettext("Password"), InputRequired(lazy_gettext("Enter the password."))
+    )
 
 
 @share_page.get("/s/<token>", endpoint="enter")
@@ -85,7 +88,7 @@ def unlock(public_id: str) -> ResponseReturnValue:
         return redirect(url_for("share_page.show", public_id=public_id))
     attempt.log_failure()
     record("wrong password", share.entry, detail=links.hint(share), via=links.via(share))
-    form.password.errors = form.password.errors or ["Wrong password."]
+    form.password.errors = form.password.errors or [gettext("Wrong password.")]
     return form_page(_LOCKED, form, share=share)
 
 

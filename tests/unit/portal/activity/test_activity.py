@@ -22,6 +22,7 @@ from flask_delegate.receipts import Outcome, parse
 from flask_delegate.receipts import Receipt as LogLine
 from portal.accounts import accounts
 from portal.activity import receipts, report
+from portal.activity.downloads import Downloads
 from portal.activity.record import forget_old, record
 from portal.core import clock
 from portal.core.database import db, is_sqlite
@@ -148,7 +149,7 @@ def test_command_reads_one_file_any_number_of_times(
         assert db.session.query(Receipt).count() == 3
 
 
-def counted(file: StoredFile) -> report.Downloads:
+def counted(file: StoredFile) -> Downloads:
     found = report.history(file, []).downloads
     assert found
     return found
@@ -161,7 +162,7 @@ def test_several_ranges_at_once_do_not_make_up_a_download(file: StoredFile) -> N
 
 
 def test_downloads_are_counted_by_how_they_ended(file: StoredFile) -> None:
-    assert counted(file) == report.Downloads()
+    assert counted(file) == Downloads()
     download(file, "1", "completed")
     download(file, "2", "cut short", actor="bob")
     download(file, "3", None, actor="carol")
@@ -187,7 +188,7 @@ def test_downloads_are_counted_by_how_they_ended(file: StoredFile) -> None:
     ],
 )
 def test_downloads_are_summed_up_in_words(counts: tuple[int, int, int, int], words: str) -> None:
-    assert report.Downloads(*counts).summary == words
+    assert Downloads(*counts).summary == words
 
 
 def test_download_is_being_confirmed_for_an_hour(
