@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, delete, exists, inspect, select, update
 from portal.activity.record import NOTHING_MORE, Note, commit_recorded
 from portal.core import text
 from portal.core.database import change, db
+from portal.core.language import gettext
 from portal.core.models import Account, Entry, Folder, StoredFile
 
 from . import names, quota, thumbnails, tree, unfinished
@@ -178,7 +179,7 @@ def rename(entry: Entry, wanted: str, exactly: bool = False) -> str:
             raise GoneError
         before = entry.name
         if exactly and _exists(entry.parent_id, wanted, Entry.id != entry.id):
-            raise tree.RefusedError("This name is taken. Enter another one.")
+            raise tree.RefusedError(gettext("This name is taken. Enter another one."))
         give_name(entry, entry.parent_id, wanted)
         if isinstance(entry, StoredFile):
             entry.mimetype = names.guess_mimetype(entry.name)
@@ -208,7 +209,9 @@ def _move(entry: Entry, folder: Folder) -> tuple[str, str]:
     if not isinstance(entry, StoredFile):
         path = tree.path_to(folder.id)
         if any(step.id == entry.id for step in path):
-            raise tree.RefusedError("A folder cannot be moved into itself. Select another folder.")
+            raise tree.RefusedError(
+                gettext("A folder cannot be moved into itself. Select another folder.")
+            )
         tree.check_depth(len(path) - 1 + tree.height(entry.id))
     give_name(entry, folder.id, before)
     entry.parent_id = folder.id

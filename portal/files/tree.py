@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import aliased
 
 from portal.core.database import db
+from portal.core.language import gettext
 from portal.core.models import Entry
 
 DEEPEST = 50
@@ -157,5 +158,8 @@ def check_depth(wanted: int) -> None:
     """Raise :exc:`TooDeepError` for a folder that would lie too deep."""
     if wanted > DEEPEST:
         raise TooDeepError(
-            f"Folders can be nested at most {DEEPEST} deep. Select a folder further up."
+            gettext(
+                "Folders can be nested at most %(deepest)s deep. Select a folder further up.",
+                deepest=DEEPEST,
+            )
         )

@@ -14,6 +14,7 @@ from zipstream import ZipStream, ZipStreamInfo  # type: ignore[import-untyped]
 
 from portal.core import text
 from portal.core.database import db
+from portal.core.language import ngettext
 from portal.core.models import Entry, StoredFile
 from portal.files import names
 from portal.storage.base import ContentLostError, Storage
@@ -50,8 +51,13 @@ def members(selected: Sequence[Entry]) -> Sequence[Member]:
     rows = _rows([entry.id for entry in selected], most + 1)
     if len(rows) > most:
         raise TooManyEntriesError(
-            f"A ZIP can hold at most {text.counted(most, 'item')}: files and folders together."
-            " Select fewer, or download folder by folder."
+            ngettext(
+                "A ZIP can hold at most %(num)s item: files and folders together. Select fewer, or"
+                " download folder by folder.",
+                "A ZIP can hold at most %(num)s items: files and folders together. Select fewer, or"
+                " download folder by folder.",
+                most,
+            )
         )
     listed = list(_named(rows))
     storage = current_storage()

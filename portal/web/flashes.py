@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from flask import flash, get_flashed_messages
 
 from portal.activity.record import Action, Recorded, record
+from portal.core.language import gettext, ngettext
 from portal.core.models import Via
 
 _NAMED = 3
@@ -51,36 +52,70 @@ def done(
         tell(say, undo=undo)
 
 
-def list_names(names: Sequence[str], noun: str = "files") -> str:
-    """Return ``a.txt``, ``2 files: a.txt, b.txt`` or ``4 files: a, b, c and 1 more``."""
-    return list_placed([(name, name) for name in names], noun)
+def count_files(number: int) -> str:
+    """Return ``2 files``."""
+    return ngettext("%(num)s file", "%(num)s files", number)
 
 
-def list_placed(placed: Sequence[tuple[str, str]], noun: str = "files") -> str:
+def count_items(number: int) -> str:
+    """Return ``2 items``: files and folders alike."""
+    return ngettext("%(num)s item", "%(num)s items", number)
+
+
+def list_names(names: Sequence[str], count: Callable[[int], str] = count_files) -> str:
+    """Return ``a.txt``, ``2 files: a.txt, b.txt`` or ``4 files: a, b, c and 1 more``.
+
+    :param count: returns a number of such things in words.
+    """
+    return list_placed([(name, name) for name in names], count)
+
+
+def list_placed(
+    placed: Sequence[tuple[str, str]], count: Callable[[int], str] = count_files
+) -> str:
     """Return names as :func:`list_names`, first those that were taken, each with a hint.
 
     :param placed: for each entry, the name that was wanted, and the one that it got.
     """
     taken_first = sorted(placed, key=lambda names: names[0] == names[1])
     shown, rest = taken_first[:_NAMED], taken_first[_NAMED:]
-    listed = ", ".join(f"{shorten(given)}{taken_hint(wanted, given)}" for wanted, given in shown)
+    listed = ", ".join(name_placed(wanted, given) for wanted, given in shown)
     if len(placed) == 1:
         return listed
+    return f"{count(len(placed))}: {_and_more(listed, rest) if rest else listed}"
+
+
+def _and_more(listed: str, rest: Sequence[tuple[str, str]]) -> str:
     taken = sum(wanted != given for wanted, given in rest)
-    hint = f" ({taken} of them under other names)" if taken else ""
-    more = f" and {len(rest)} more{hint}" if rest else ""
-    return f"{len(placed)} {noun}: {listed}{more}"
+    if not taken:
+        return ngettext(
+            "%(names)s and %(num)s more", "%(names)s and %(num)s more", len(rest), names=listed
+        )
+    return ngettext(
+        "%(names)s and %(num)s more (%(taken)s of them under other names)",
+        "%(names)s and %(num)s more (%(taken)s of them under other names)",
+        len(rest),
+        names=listed,
+        taken=taken,
+    )
 
 
 def list_uploaded(placed: Sequence[tuple[str, str]], replaced: Sequence[str]) -> str:
     """Return what was uploaded, as :func:`list_placed`, and what was replaced by that."""
-    new = [f"Uploaded: {list_placed(placed)}"] if placed else []
-    return ". ".join([*new, *([f"Replaced: {list_names(replaced)}"] if replaced else [])])
+    said = []
+    if placed:
+        said.append(gettext("Uploaded: %(files)s", files=list_placed(placed)))
+    if replaced:
+        said.append(gettext("Replaced: %(files)s", files=list_names(replaced)))
+    return ". ".join(said)
 
 
-def taken_hint(wanted: str, given: str) -> str:
-    """Return a hint, where an entry did not get the name that was wanted."""
-    return "" if wanted == given else f" ({shorten(wanted)} is taken)"
+def name_placed(wanted: str, given: str) -> str:
+    """Return the name that an entry got, with a hint where another one was wanted."""
+    name = shorten(given)
+    if wanted == given:
+        return name
+    return gettext("%(name)s (%(wanted)s is taken)", name=name, wanted=shorten(wanted))
 
 
 def shorten(name: str) -> str:

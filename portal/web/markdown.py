@@ -17,6 +17,8 @@ from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 from markupsafe import Markup, escape
 
+from portal.core.language import gettext
+
 _LINK = re.compile("(https?://|mailto:)", re.IGNORECASE)
 _LOWEST = 6
 
@@ -55,7 +57,7 @@ def _describe_picture(
 ) -> str:
     renderer: Any = self
     described = renderer.renderInlineAsText(tokens[index].children or [], options, env)
-    return f'<span class="left-out">{escape(described or "Picture")}</span>'
+    return f'<span class="left-out">{escape(described or gettext("Picture"))}</span>'
 
 
 def _parser() -> MarkdownIt:

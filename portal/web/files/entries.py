@@ -12,6 +12,7 @@ from wtforms import BooleanField  # type: ignore[import-untyped]
 from flask_delegate.delivery import clean_name, content_disposition
 from portal.activity import report
 from portal.core.database import db
+from portal.core.language import gettext
 from portal.core.models import Entry, Folder, StoredFile
 from portal.files import entries, listing, trash, tree, versions, zips
 from portal.files.policy import Action
@@ -21,7 +22,15 @@ from portal.sharing.status import status_of
 from portal.storage.base import ContentLostError
 from portal.storage.content import current_storage
 from portal.web import marks, places
-from portal.web.flashes import done, list_names, list_placed, shorten, taken_hint, tell
+from portal.web.flashes import (
+    count_items,
+    done,
+    list_names,
+    list_placed,
+    name_placed,
+    shorten,
+    tell,
+)
 from portal.web.loaders import entry_and_path_or_404, entry_or_404, selected_or_404
 from portal.web.next_page import next_page
 from portal.web.previews import preview_of
@@ -95,7 +104,7 @@ def rename(public_id: str) -> ResponseReturnValue:
     except tree.RefusedError as error:
         tell(str(error), "error")
     else:
-        tell(f"Renamed to {shorten(name)}{taken_hint(wanted, name)}")
+        tell(gettext("Renamed to %(name)s", name=name_placed(wanted, name)))
     return redirect(next_page(url_for("entries.details", public_id=public_id)))
 
 
@@ -104,9 +113,9 @@ def rename(public_id: str) -> ResponseReturnValue:
 def put_into_trash() -> ResponseReturnValue:
     """Move the selection to the trash."""
     selected = _selection(SelectionQuery(), "change")
-    listed = list_names([entry.name for entry in selected], "items")
+    listed = list_names([entry.name for entry in selected], count_items)
     moment = trash.put(selected)
-    tell(f"Moved to the trash: {listed}", undo=moment.isoformat())
+    tell(gettext("Moved to the trash: %(items)s", items=listed), undo=moment.isoformat())
     trash.purge_now_and_then()
     return redirect(next_page())
 
@@ -154,8 +163,13 @@ def move() -> ResponseReturnValue:
     except tree.RefusedError as error:
         tell(str(error), "error")
         return redirect(page or _move_url(selected, folder.public_id))
-    where = f"to {shorten(folder.name or 'My files')}" if page else "here"
-    tell(f"Moved {where}: {list_placed(moved, 'items')}", move_back=back)
+    items = list_placed(moved, count_items)
+    if page:
+        where = shorten(folder.name or gettext("My files"))
+        said = gettext("Moved to %(folder)s: %(items)s", folder=where, items=items)
+    else:
+        said = gettext("Moved here: %(items)s", items=items)
+    tell(said, move_back=back)
     return redirect(page or folder_url(folder))
 
 
@@ -165,7 +179,7 @@ def download_folder(public_id: str) -> ResponseReturnValue:
     """Send a folder, with all that is in it."""
     folder = entry_or_404(Folder, public_id, "read")
     begin = partial(done, "archive", folder)
-    name, page = folder.name or "My files", folder_url(folder)
+    name, page = folder.name or gettext("My files"), folder_url(folder)
     return send_zip([folder], name, page, current_account().id, begin)
 
 
@@ -175,7 +189,7 @@ def download_selection() -> ResponseReturnValue:
     """Send the selection."""
     selected = _selection(SelectionQuery(), "read")
     begin = partial(done, "archive", *selected)
-    name = selected[0].name if len(selected) == 1 else "Files"
+    name = selected[0].name if len(selected) == 1 else gettext("Files")
     return send_zip(selected, name, next_page(), current_account().id, begin)
 
 
@@ -208,8 +222,11 @@ def send_zip(
 def _reason(error: Exception) -> str:
     if not isinstance(error, ContentLostError):
         return str(error)
-    lost = f"The content of {shorten(str(error))} is missing or damaged, so there is no ZIP."
-    return f"{lost} Tell whoever runs the portal."
+    return gettext(
+        "The content of %(name)s is missing or damaged, so there is no ZIP. Tell whoever runs the"
+        " portal.",
+        name=shorten(str(error)),
+    )
 
 
 def _way_back(selected: Sequence[Entry], target: Folder) -> Sequence[str]:
@@ -225,7 +242,10 @@ def _selection(query: SelectionQuery, action: Action) -> Sequence[Entry]:
     """Return what was selected; if nothing was, say so on the page that the form was on."""
     selected = selected_or_404(action, query.entry.data)
     if not selected:
-        tell("Select files or folders first, with the checkboxes before their names.", "error")
+        tell(
+            gettext("Select files or folders first, with the checkboxes before their names."),
+            "error",
+        )
         abort(redirect(next_page()))
     return selected
 

@@ -14,6 +14,7 @@ from wtforms.validators import DataRequired  # type: ignore[import-untyped]
 from flask_delegate import FileRefused, Handoff, HandoffUnavailable, delegated, signed_url
 from portal.activity.record import RecordedHandoff
 from portal.core import paging
+from portal.core.language import gettext, lazy_gettext
 from portal.core.models import Folder, StoredFile, Via
 from portal.files import entries, listing, names, tree, unfinished
 from portal.files.downloads import Found, find_own
@@ -28,7 +29,7 @@ from portal.identity.current_user import (
 )
 from portal.storage.content import current_storage
 from portal.web import marks
-from portal.web.flashes import done, list_uploaded, shorten, taken_hint, tell
+from portal.web.flashes import done, list_uploaded, name_placed, tell
 from portal.web.forms import Form, Query, csrf, name_in_url, text
 from portal.web.loaders import entry_and_path_or_404, entry_or_404, find_entry
 from portal.web.previews import preview_of, type_to_save
@@ -44,7 +45,7 @@ _SHOWN = 6 * 60 * 60
 class NameForm(Form):
     """A name for a file or folder."""
 
-    name = text("Name", 255, DataRequired("Enter a name."))
+    name = text(lazy_gettext("Name"), 255, DataRequired(lazy_gettext("Enter a name.")))
 
     def wanted(self) -> str:
         """Return the name, without what no name can have.
@@ -54,7 +55,7 @@ class NameForm(Form):
         if not self.validate():
             raise tree.RefusedError(self.name.errors[0])
         if {"/", "\\"} & set(self.name.data):
-            raise tree.RefusedError("A name cannot contain / or \\. Enter another one.")
+            raise tree.RefusedError(gettext("A name cannot contain / or \\. Enter another one."))
         return names.clean(self.name.data)
 
 
@@ -118,8 +119,7 @@ def create(public_id: str) -> ResponseReturnValue:
     except tree.RefusedError as error:
         tell(str(error), "error")
     else:
-        hint = taken_hint(wanted, created.name)
-        tell(f"Folder created: {shorten(created.name)}{hint}")
+        tell(gettext("Folder created: %(name)s", name=name_placed(wanted, created.name)))
     return redirect(folder_url(parent))
 
 
@@ -165,7 +165,7 @@ def upload(public_id: str) -> ResponseReturnValue:
         if uploaded := list_uploaded(placed, replaced):
             tell(uploaded)
     if not uploaded:
-        tell("Select a file, then upload it.", "error")
+        tell(gettext("Select a file, then upload it."), "error")
     return redirect(folder_url(folder))
 
 

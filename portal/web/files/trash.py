@@ -8,11 +8,12 @@ from flask import Blueprint, abort, current_app, redirect, render_template, requ
 from flask.typing import ResponseReturnValue
 
 from portal.core.database import db
+from portal.core.language import gettext
 from portal.core.models import Entry, Folder
 from portal.files import listing, trash, tree, versions
 from portal.identity.current_user import current_account, login_required
 from portal.web import marks
-from portal.web.flashes import list_placed, shorten, tell
+from portal.web.flashes import count_items, list_placed, shorten, tell
 from portal.web.loaders import entry_or_404
 from portal.web.next_page import next_page
 
@@ -71,7 +72,7 @@ def delete(public_id: str) -> ResponseReturnValue:
         return render_template("files/delete.html", entry=entry)
     name = entry.name
     trash.purge(entry)
-    tell(f"Deleted: {shorten(name)}")
+    tell(gettext("Deleted: %(name)s", name=shorten(name)))
     return redirect(url_for("trash.show"))
 
 
@@ -83,7 +84,7 @@ def empty() -> ResponseReturnValue:
     if request.method != "POST" and trash.page(owner_id, size=1).rows:
         return render_template("files/delete.html", entry=None)
     trash.empty(owner_id)
-    tell("The trash is empty.")
+    tell(gettext("The trash is empty."))
     return redirect(url_for("trash.show"))
 
 
@@ -100,8 +101,9 @@ def _restore(first: Entry, *others: Entry) -> ResponseReturnValue:
         restored.append((wanted, entry.name))
         if folder.id != home:
             hints += f" ({shorten(wanted)}: {_why_elsewhere(home)})"
-    where = shorten(folder.name) if folder.parent_id else "My files"
-    tell(f"Restored to {where}: {list_placed(restored, 'items')}{hints[:200]}")
+    where = shorten(folder.name) if folder.parent_id else gettext("My files")
+    items = list_placed(restored, count_items)
+    tell(gettext("Restored to %(folder)s: %(items)s", folder=where, items=items) + hints[:200])
     return redirect(next_page(folder_url(folder)))
 
 
@@ -109,7 +111,7 @@ def _why_elsewhere(home: int | None) -> str:
     """Return why an entry is not restored to its folder."""
     folder = db.session.get(Folder, home)
     if folder is None:
-        return "its folder is deleted"
+        return gettext("its folder is deleted")
     if folder.trash_id is not None:
-        return f"its folder {shorten(folder.name)} is in the trash"
-    return f"at most {tree.DEEPEST} folders can be nested"
+        return gettext("its folder %(folder)s is in the trash", folder=shorten(folder.name))
+    return gettext("at most %(deepest)s folders can be nested", deepest=tree.DEEPEST)

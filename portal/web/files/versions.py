@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from flask_delegate import Handoff, delegated
 from portal.activity.record import Thing
+from portal.core.language import gettext
 from portal.core.models import StoredFile
 from portal.files import trash, versions
 from portal.files.downloads import Found
@@ -44,7 +45,12 @@ def restore(public_id: str, version_id: str) -> ResponseReturnValue:
     """Give a file what it held before."""
     file, version = _file_and_version(public_id, version_id)
     versions.restore(version)
-    tell(f"Version of {shorten(file.name)} restored. What it replaced is a version now.")
+    tell(
+        gettext(
+            "Version of %(name)s restored. What it replaced is a version now.",
+            name=shorten(file.name),
+        )
+    )
     return redirect(_address(public_id))
 
 
@@ -57,7 +63,7 @@ def delete(public_id: str, version_id: str) -> ResponseReturnValue:
         return render_template("files/delete_version.html", file=file, version=version)
     name = file.name
     trash.purge(version)
-    tell(f"Version of {shorten(name)} deleted.")
+    tell(gettext("Version of %(name)s deleted.", name=shorten(name)))
     return redirect(_address(public_id))
 
 
@@ -70,7 +76,7 @@ def delete_all() -> ResponseReturnValue:
     if request.method != "POST" and kept.number:
         return render_template("files/delete_version.html", file=None, kept=kept)
     versions.delete_all(owner_id)
-    tell("There are no versions any more.")
+    tell(gettext("There are no versions any more."))
     return redirect(url_for("trash.show"))
 
 

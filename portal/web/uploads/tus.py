@@ -4,7 +4,7 @@ checksum and termination. Errors are a sentence of plain text, for the program t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import BinaryIO, cast
 from urllib.parse import quote
@@ -13,14 +13,14 @@ from flask import Blueprint, Response, abort, current_app, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.http import http_date
 
+from portal.core.language import gettext
 from portal.core.models import FileRequest, Upload
 from portal.files import entries, quota, unfinished
-from portal.files.tree import TooDeepError
 from portal.files.uploads import LONGEST_FORM, UploadRequest
 from portal.identity.current_user import signed_in_account
 from portal.sharing import room, visitor
 from portal.storage.incoming import OverAllowanceError
-from portal.storage.parts import PartFile, PartLockedError
+from portal.storage.parts import PartFile
 from portal.tus import headers, pieces, uploads
 from portal.tus.announced import Announced
 from portal.tus.headers import Checksum
@@ -28,29 +28,11 @@ from portal.web.csrf import masked_token
 from portal.web.filters import human_limit
 from portal.web.forms import csrf
 
-from .uploader import GONE, IN_TRASH, other_path, refuse_visitor, target_of, upload_or_404
+from . import answers
+from .uploader import GONE, other_path, refuse_visitor, target_of, upload_or_404
 
 tus = Blueprint("tus", __name__)
 
-_COMPLETE = "This upload is complete."
-_ANSWERS: Mapping[type[Exception], tuple[int, str]] = {
-    entries.GoneError: (403, IN_TRASH),
-    headers.HeaderError: (400, ""),
-    TooDeepError: (400, ""),
-    pieces.CancelledError: (404, "This upload was cancelled. Choose the file again to send it."),
-    pieces.FinishedError: (409, _COMPLETE),
-    PartLockedError: (423, "Another request is adding to this upload. Try again in a moment."),
-    room.TooManyError: (
-        429,
-        f"There are {room.MOST_UNFINISHED} unfinished uploads. Finish or cancel some first.",
-    ),
-    pieces.WrongChecksumError: (460, "The piece did not arrive as it was sent. Send it again."),
-    pieces.WrongOffsetError: (
-        409,
-        "The piece does not begin where the upload ends. Ask for its offset first.",
-    ),
-}
-"""The status of each error, and what to say; nothing: the error's own message."""
 _OF_LIMITS = (
     *(room.LimitReachedError, room.TooManyError),
     *(quota.QuotaExceededError, entries.GoneError),
@@ -58,16 +40,10 @@ _OF_LIMITS = (
 """Errors of which a visitor hears something else."""
 _LONGEST_NAME = 4096
 """Bytes of a header: web servers take 8 KiB for each, or for all of a response."""
-_TOO_LONG = "The upload was announced with {} bytes, and more arrived."
 
 
-def _answer(error: Exception) -> ResponseReturnValue:
-    status, text = _ANSWERS[type(error)]
-    return Response(f"{text or error}\n", status, mimetype="text/plain")
-
-
-for _error in _ANSWERS:
-    tus.register_error_handler(_error, _answer)
+for _error in answers.OF_ERRORS:
+    tus.register_error_handler(_error, answers.of_error)
 
 
 @tus.before_request
@@ -158,7 +134,7 @@ def add(public_id: str) -> ResponseReturnValue:
     _admit()
     start = headers.parse_number("Upload-Offset", request.headers.get("Upload-Offset"))
     if upload.finished_at:
-        abort(409, _COMPLETE)
+        abort(409, answers.COMPLETE)
     said = {"Upload-Offset": _take_piece(upload, start)}
     return "", 204, said | _expiry(upload) | _other_name(upload)
 
@@ -193,9 +169,11 @@ def _admit() -> None:
         abort(415, f"Uploads in pieces need the header Content-Type: {headers.CONTENT_TYPE}.")
     most = int(current_app.config["MAX_CONTENT_LENGTH"])
     if (request.content_length or 0) > most:
-        abort(
-            413, f"A piece can have at most {human_limit(most)}. Send the file in smaller pieces."
+        said = gettext(
+            "A piece can have at most %(most)s. Send the file in smaller pieces.",
+            most=human_limit(most),
         )
+        abort(413, said)
     request.max_content_length = most + LONGEST_FORM
     csrf.protect()
 
@@ -270,7 +248,7 @@ def _arrived(upload: Upload) -> int:
 def _check_piece(size: int, start: int = 0) -> Checksum | None:
     """Check what the headers say of a piece, and return its checksum, if it has one."""
     if (request.content_length or 0) > size - start:
-        abort(413, _TOO_LONG.format(size))
+        answers.refuse_more(size)
     written = request.headers.get("Upload-Checksum")
     return headers.parse_checksum(written) if written else None
 
@@ -289,7 +267,7 @@ def _take_piece(upload: Upload, start: int) -> str:
                 pieces.check_room(upload, request.content_length or 0)  # much may have come since
                 pieces.append(upload, part, cast("BinaryIO", request.stream), checksum)
         except OverAllowanceError:
-            abort(413, _TOO_LONG.format(size))
+            answers.refuse_more(size)
         there = part.size
         if there == upload.size:
             _finish(upload, part)

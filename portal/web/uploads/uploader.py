@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 from flask import abort, request
 
+from portal.core.language import gettext, lazy_gettext
 from portal.core.models import Account, FileRequest, Folder, Upload
 from portal.files import entries, names
 from portal.files.entries import GoneError
@@ -23,12 +24,13 @@ from portal.web.loaders import entry_of, find_entry
 from portal.web.sharing.link_entry import find_entered
 from portal.web.sharing.upload_page import explain
 
-GONE = "This upload does not exist any more. Start it again."
-IN_TRASH = "The folder is in the trash. Restore it, and then retry: what has arrived is kept."
-_NOT_ENTERED = "Open the link that you were sent again, and then retry."
-_NOT_ACCEPTED = "Open the link again and accept the terms, and then retry."
-_NO_NAME = "Open the link again and enter your name, and then retry."
-_ENDED = "This link does not work any more. Ask {} for another one."
+GONE = lazy_gettext("This upload does not exist any more. Start it again.")
+IN_TRASH = lazy_gettext(
+    "The folder is in the trash. Restore it, and then retry: what has arrived is kept."
+)
+_NOT_ENTERED = lazy_gettext("Open the link that you were sent again, and then retry.")
+_NOT_ACCEPTED = lazy_gettext("Open the link again and accept the terms, and then retry.")
+_NO_NAME = lazy_gettext("Open the link again and enter your name, and then retry.")
 
 
 class Target(NamedTuple):
@@ -81,9 +83,14 @@ def check_signed_in() -> None:
     """
     account, page_of = signed_in_account(), unquote(request.headers.get("X-Account", ""))
     if account is None:
-        abort(401, "You are signed out. Sign in again, and then resume the upload.")
+        abort(401, gettext("You are signed out. Sign in again, and then resume the upload."))
     if page_of not in {"", account.name}:
-        abort(401, f"{account.name} is signed in now. Sign in as {page_of}, and then resume.")
+        said = gettext(
+            "%(name)s is signed in now. Sign in as %(other)s, and then resume.",
+            name=account.name,
+            other=page_of,
+        )
+        abort(401, said)
 
 
 def refuse_visitor(
@@ -94,7 +101,8 @@ def refuse_visitor(
     if isinstance(error, GoneError):  # the folder is back by now
         raise error
     if isinstance(error, TooManyError):
-        abort(429, "Too many others are sending by this link now. Try again in an hour.")
+        said = gettext("Too many others are sending by this link now. Try again in an hour.")
+        abort(429, said)
     abort(413, explain(link, error))
 
 
@@ -137,4 +145,8 @@ def _check_visit(link: FileRequest) -> None:
 
 def _check_open(link: FileRequest) -> None:
     if status_of(link) not in {Status.OPEN, Status.USED_UP}:
-        abort(410, _ENDED.format(link.owner.name))
+        said = gettext(
+            "This link does not work any more. Ask %(owner)s for another one.",
+            owner=link.owner.name,
+        )
+        abort(410, said)

@@ -17,6 +17,7 @@ from portal.core.models import Account, FileRequest, Folder, RecoveryCode, Role,
 from portal.core.text import counted
 from portal.files import entries, trash
 from portal.sharing import limits, links
+from tests.support import catalogues
 from tests.support.portal import PASSWORD, prepare, signed_in
 from tests.support.stored import root, store
 from tests.support.tus import Tus
@@ -101,7 +102,18 @@ def test_no_page_has_a_plural_after_one(app: Flask) -> None:
         assert words in said, said
 
 
-def test_only_one_function_forms_plurals() -> None:
+def test_texts_have_a_form_for_one() -> None:
+    texts = [message.id for message in catalogues.in_code() if message.id]
+    for text in texts:
+        if isinstance(text, str):
+            assert "%(num)s" not in text, "use ngettext"
+        else:
+            singular = text[0].replace("%(num)s", "1")
+            assert set(ONE.findall(singular)) <= NO_PLURAL, text
+    assert ("%(num)s file", "%(num)s files") in texts
+
+
+def test_nothing_forms_plurals_by_hand() -> None:
     for path in [*SOURCES.rglob("*.py"), *SOURCES.rglob("templates/**/*.html")]:
-        if path != SOURCES / "core" / "text.py":
+        if path != SOURCES / "core" / "text.py":  # for commands and logs, which are in English
             assert not BY_HAND.findall(path.read_text()), path

@@ -378,7 +378,7 @@ def test_details_tell_what_is_known(alice: FlaskClient) -> None:
     page = alice.get(f"/entries/{public_id(links(alice)['a.txt'])}").text
     digest = hashlib.sha256(b"x" * 2000).hexdigest()
     assert "2 KiB" in page
-    assert "(2,000 bytes)" in page
+    assert "(2000 bytes)" in page
     assert "text/plain" in page
     assert f"<code>{digest}</code>" in page
 
