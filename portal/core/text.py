@@ -107,15 +107,12 @@ def several_lines(text: str) -> str:
     return "\n".join(plain).strip()
 
 
-def counted(number: int, noun: str, most: int | None = None) -> str:
-    """Return a number of things in words, such as ``1 file``, ``2 files`` or ``1 of 3 files``.
+def counted(number: int, noun: str) -> str:
+    """Return a number of things in English words, for commands, logs and the record: ``2 files``.
 
     :param noun: the singular, whose plural has an s more.
-    :param most: of how many, if there is a limit.
     """
-    amount = number if most is None else most
-    limit = "" if most is None else f" of {most}"
-    return f"{number}{limit} {noun}{'' if amount == 1 else 's'}"
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def has_invisible(name: str) -> bool:

@@ -12,7 +12,6 @@ from portal.activity import words
 from portal.core import language
 from portal.core.language import lazy_gettext, ngettext
 from portal.core.models import Role
-from portal.core.text import counted
 
 from .name_links import name_link
 from .previews import view_type
@@ -60,7 +59,7 @@ _SYSTEMS = (
 
 def init_app(app: Flask) -> None:
     """Register the template filters."""
-    filters = (counted, human_size, human_limit, moment, day, icon, device, role, view_type)
+    filters = (human_size, human_limit, moment, day, icon, device, role, view_type)
     for template_filter in (*filters, words.action, words.detail, words.outcome):
         app.add_template_filter(template_filter)
     app.add_template_global(name_link)
