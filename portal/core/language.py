@@ -30,6 +30,8 @@ CODES: tuple[str, ...] = (DEFAULT,)
 FOLDER = Path(__file__).parents[1] / "languages"
 _EXTENSION = "portal.languages"
 _OF_SCRIPTS = ".js"
+_PLURAL = "(n != 1)"
+"""Which form English has for a number."""
 
 
 class Language:
@@ -37,15 +39,22 @@ class Language:
 
     :param code: as in ``<html lang>``.
     :param translations: of the texts in the code.
-    :param of_scripts: what scripts say: the texts of one form, or of two, by the English singular.
+    :param of_scripts: what scripts say: the texts of one form, or of several, by the English
+        singular.
+    :param plural: which form is for ``n`` things, as catalogues say it.
     """
 
     def __init__(
-        self, code: str, translations: NullTranslations, of_scripts: Mapping[str, Any]
+        self,
+        code: str,
+        translations: NullTranslations,
+        of_scripts: Mapping[str, Any],
+        plural: str = _PLURAL,
     ) -> None:
         self.code = code
         self.translations = translations
         self.of_scripts = of_scripts
+        self.plural = plural
         self._locale = Locale.parse(code, sep="-")
 
     @cached_property
@@ -87,15 +96,22 @@ def _read(code: str) -> Language:
     compiled = io.BytesIO()
     write_mo(compiled, catalogue)
     compiled.seek(0)
-    return Language(code, GNUTranslations(compiled), _of_scripts(catalogue))
+    plural = catalogue.plural_expr
+    return Language(code, GNUTranslations(compiled), _of_scripts(catalogue), plural)
 
 
 def _of_scripts(catalogue: Catalog) -> Mapping[str, Any]:
     return {
         (message.id if isinstance(message.id, str) else message.id[0]): message.string
         for message in catalogue
-        if is_of_scripts(message)
+        if is_of_scripts(message) and is_translated(message)
     }
+
+
+def is_translated(message: Message) -> bool:
+    """Return whether a text has a translation, in each of its forms."""
+    string = message.string or ""
+    return all([string] if isinstance(string, str) else string)
 
 
 def is_of_scripts(message: Message) -> bool:
@@ -104,9 +120,11 @@ def is_of_scripts(message: Message) -> bool:
 
 
 def as_script(language: Language) -> bytes:
-    """Return what scripts say in a language, as a module."""
+    """Return what scripts say in a language, as a script that a page names before all others."""
     texts = json.dumps(dict(language.of_scripts), ensure_ascii=False, separators=(",", ":"))
-    return f"export default {texts};\n".encode()
+    # JavaScript writes such an expression as C does.
+    speaks = f"speak({texts}, (n) => {language.plural});"
+    return f'import {{ speak }} from "../text.js";\n{speaks}\n'.encode()
 
 
 def register(

@@ -10,11 +10,11 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from babel.messages.catalog import Catalog, Message
+from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po, write_po
 
-from portal.core.language import CODES, DEFAULT, FOLDER
+from portal.core.language import CODES, DEFAULT, FOLDER, is_translated
 
 ROOT = Path(__file__).parents[2]
 _WIDTH = 100
@@ -84,12 +84,7 @@ def updated(code: str) -> bytes:
 
 def missing(code: str) -> list[str]:
     """Return the texts that have no translation, or not for each of their forms."""
-    return [str(one.id) for one in read(code) if one.id and not all(_forms(one))]
-
-
-def _forms(message: Message) -> tuple[str, ...]:
-    string = message.string or ""
-    return (string,) if isinstance(string, str) else tuple(string)
+    return [str(one.id) for one in read(code) if one.id and not is_translated(one)]
 
 
 def main() -> None:

@@ -3,6 +3,8 @@
  * comes after them: what the dialog shows of a page is marked there, by data-dialog.
  */
 
+import { gettext } from "./text.js";
+
 const dialog = document.getElementById("dialog");
 const [close, failure, place] = dialog.children;
 let hasChanged = false;
@@ -93,7 +95,10 @@ async function writeText(text) {
 
 function say(isCopied) {
   const said = place.querySelector(".copying [role=status]");
-  if (said) said.textContent = isCopied ? "Copied." : "It is selected: copy it with the keyboard.";
+  if (!said) return;
+  said.textContent = isCopied
+    ? gettext("Copied.")
+    : gettext("It is selected: copy it with the keyboard.");
 }
 
 /** Show, in place of the form, what the page after it says of what was done. */

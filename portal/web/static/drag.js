@@ -2,6 +2,7 @@
 
 import { idOf, isFolder, nameOf, rowOf } from "./row.js";
 import { moveTo, together } from "./row_actions.js";
+import { ngettext } from "./text.js";
 
 const KIND = "application/x-portal-entries";
 let dragged = [];
@@ -24,7 +25,8 @@ function aimAt(folder) {
 
 /** What moves with the pointer: how many, or the name of the one. */
 function picture() {
-  const text = dragged.length === 1 ? nameOf(dragged[0]) : `${dragged.length} items`;
+  const count = dragged.length;
+  const text = count === 1 ? nameOf(dragged[0]) : ngettext("%(num)s item", "%(num)s items", count);
   const made = Object.assign(document.createElement("div"), { className: "dragged", textContent: text });
   document.body.append(made);
   setTimeout(() => made.remove());

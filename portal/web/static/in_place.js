@@ -5,9 +5,10 @@
 
 import { replaceParts, signedIn } from "./parts.js";
 import { rowOf, rows } from "./row.js";
+import { gettext } from "./text.js";
 
 const CHANGING = ["entries", "whole", "storage-used"];
-const UNREACHABLE = "The portal cannot be reached. Check the connection, and try again.";
+const UNREACHABLE = gettext("The portal cannot be reached. Check the connection, and try again.");
 
 /** The address of this page, without what it has selected at its beginning. */
 function here() {
@@ -85,7 +86,7 @@ function toast() {
     className: "quiet close",
     type: "button",
     textContent: "×",
-    ariaLabel: "Close the message",
+    ariaLabel: gettext("Close the message"),
   });
   close.addEventListener("click", () => made.remove());
   made.append(close);

@@ -7,6 +7,9 @@
 const NO_PAGE =
   /^\/files\/[^/]+(\/preview)?$|^\/(receive|static)\/|\/zip$|\/versions\/[\w-]+$|\.csv$|^\/sign-out$/;
 
+/** Part of every page; its address changes with each version of the portal. */
+const MAIN_SCRIPT = "head script[src$='/page.js']";
+
 /** @param {() => boolean} isNeeded whether this page has to stay */
 export function keepOnNavigation(isNeeded) {
   window.navigation?.addEventListener("navigate", (event) => {
@@ -42,7 +45,7 @@ function listOf(address) {
  * styles that are loaded are not made for it. What the tray has would be lost without asking.
  */
 export function noteVersion(page) {
-  const [loaded, other] = [document, page].map((one) => one.querySelector("head script")?.src);
+  const [loaded, other] = [document, page].map((one) => one.querySelector(MAIN_SCRIPT)?.src);
   if (other && other !== loaded) document.querySelector("#tray .updated").hidden = false;
 }
 
@@ -58,6 +61,7 @@ async function show(event) {
   if (response.redirected) history.replaceState(null, "", response.url);
   for (const part of ["header.bar", "main", "footer.storage"]) {
     const [old, fresh] = [document.querySelector(part), page.querySelector(part)];
+    if (fresh) fresh.lang = page.documentElement.lang; // the tray goes on in that of this page
     if (old) old.replaceWith(fresh ?? "");
     else if (fresh) document.body.append(fresh); // nobody was signed in on the page before
   }

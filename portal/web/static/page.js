@@ -1,7 +1,9 @@
 /** Small comforts of every page. What they improve works without them. */
 
-const MOMENT = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
-const DAY = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
+import { gettext, locale, ngettext } from "./text.js";
+
+const MOMENT = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });
+const DAY = new Intl.DateTimeFormat(locale, { dateStyle: "medium" });
 
 /** Tell the server the reader's zone: in forms and filters, a day is a day there. */
 function tellZone() {
@@ -10,7 +12,7 @@ function tellZone() {
   if (zone) document.cookie = `zone=${zone}; path=/; max-age=31536000; samesite=lax${secure}`;
 }
 
-/** Show times in the reader's language and zone, with the server's words as their title. */
+/** Show times in the page's language and the reader's zone, with the server's words as their title. */
 function localTimes() {
   for (const time of document.querySelectorAll("time[datetime]:not([title])")) {
     time.title = time.textContent;
@@ -25,10 +27,10 @@ async function copy(button) {
   const said = button.parentElement.querySelector("[role=status]");
   try {
     await navigator.clipboard.writeText(link.value);
-    said.textContent = "Copied.";
+    said.textContent = gettext("Copied.");
   } catch {
     link.select();
-    said.textContent = "It is selected: copy it with the keyboard.";
+    said.textContent = gettext("It is selected: copy it with the keyboard.");
   }
 }
 
@@ -37,7 +39,9 @@ function selection() {
   const group = document.querySelector("[data-selected]");
   if (!group) return;
   const count = document.querySelectorAll("[name=entry]:checked").length;
-  group.querySelector("output").textContent = count ? `${count} selected` : "Nothing selected";
+  group.querySelector("output").textContent = count
+    ? ngettext("%(num)s selected", "%(num)s selected", count)
+    : gettext("Nothing selected");
   for (const button of group.querySelectorAll("button")) button.disabled = count === 0;
 }
 

@@ -1,7 +1,7 @@
 /** Parts of a page that a newer copy of it replaces. */
 
-/** Who is signed in as a page says it. */
-export const signedIn = (page) => page.querySelector(".who .name")?.textContent;
+/** Who is signed in as a page says it, in whatever language. */
+export const signedIn = (page) => page.querySelector("form.who")?.dataset.account;
 
 /** Replace a part by that of a page that is newer, and keep the focus. */
 export function replacePart(id, page) {

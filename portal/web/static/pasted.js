@@ -1,5 +1,7 @@
 /** What somebody pastes on a page. */
 
+import { gettext } from "./text.js";
+
 const FIELDS = "input, textarea, [contenteditable]";
 /** What browsers call a picture that has no name, such as a screenshot. */
 const UNNAMED = /^image\.(\w+)$/;
@@ -22,6 +24,7 @@ function named(file) {
   const two = (number) => String(number).padStart(2, "0");
   const now = new Date();
   const day = [now.getFullYear(), two(now.getMonth() + 1), two(now.getDate())].join("-");
-  const name = `Screenshot ${day} ${two(now.getHours())}.${two(now.getMinutes())}.${type}`;
-  return new File([file], name, { type: file.type, lastModified: now.getTime() });
+  const time = `${two(now.getHours())}.${two(now.getMinutes())}`;
+  const name = gettext("Screenshot %(day)s %(time)s", { day, time });
+  return new File([file], `${name}.${type}`, { type: file.type, lastModified: now.getTime() });
 }

@@ -1,5 +1,6 @@
 /** The page that asks where to save what an app has sent: nothing is uploaded before a tap. */
 
+import { ngettext } from "./text.js";
 import { forget, waiting } from "./waiting.js";
 
 const part = (name) => document.querySelector(`[data-part=${name}]`);
@@ -9,7 +10,7 @@ const input = form.querySelector("input[type=file]");
 function show(files) {
   part("waiting").hidden = files.length === 0;
   part("nothing").hidden = files.length > 0;
-  part("number").textContent = files.length === 1 ? "1 file" : `${files.length} files`;
+  part("number").textContent = ngettext("%(num)s file", "%(num)s files", files.length);
   const lines = files.map((file) => {
     const line = document.createElement("li");
     line.append(Object.assign(document.createElement("bdi"), { textContent: file.name }));

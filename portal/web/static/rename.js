@@ -3,6 +3,7 @@
 import { post } from "./in_place.js";
 import { renameAddress } from "./row_actions.js";
 import { idOf, isFolder, linkOf, nameOf, rows } from "./row.js";
+import { gettext } from "./text.js";
 
 /** Have a row ask for its new name. */
 export function rename(row) {
@@ -34,7 +35,7 @@ export function rename(row) {
     if (event.key === "Escape") close();
   });
   form.querySelector("[type=button]").addEventListener("click", close);
-  input.setAttribute("aria-label", `New name of ${name}`);
+  input.setAttribute("aria-label", gettext("New name of %(name)s", { name }));
   input.value = name;
   link.hidden = true;
   link.after(form);

@@ -6,6 +6,7 @@
 import { rename } from "./rename.js";
 import { actionsOf, idOf, isFolder, linkOf, nameOf, rowOf, rows, shareOf } from "./row.js";
 import { open, trash } from "./row_actions.js";
+import { gettext } from "./text.js";
 
 const EDGE = 8;
 let row;
@@ -22,8 +23,8 @@ function nameButtons() {
     const [share, actions] = [shareOf(one), actionsOf(one)];
     if (!actions || actions.role) continue;
     const name = nameOf(one);
-    share.ariaLabel = `Share ${name}`;
-    actions.ariaLabel = `Actions for ${name}`;
+    share.ariaLabel = gettext("Share %(name)s", { name });
+    actions.ariaLabel = gettext("Actions for %(name)s", { name });
     actions.replaceChildren(); // the words of a link to the details
     actions.role = "button";
     actions.ariaHasPopup = "menu";
@@ -43,7 +44,7 @@ function fill() {
     template().after(menu);
   }
   const [id, name] = [idOf(row), nameOf(row)];
-  menu.ariaLabel = `Actions for ${name}`;
+  menu.ariaLabel = gettext("Actions for %(name)s", { name });
   menu.querySelector("p").textContent = name;
   for (const [at, item] of all(menu).entries()) {
     const href = all(model)[at].getAttribute("href");

@@ -1,5 +1,6 @@
 /** Asks what to do with files whose names are taken, before they are uploaded. */
 
+import { ngettext } from "./text.js";
 import { STRANGE, renewToken, sessionHeaders } from "./upload_requests.js";
 
 /** Characters of names in one request, and how many: it is a form, which has limits for both. */
@@ -84,8 +85,11 @@ function askAbout(file, others) {
   const [asking, all] = [dialog(), dialog().querySelector("[data-all]")];
   asking.querySelector("[data-name]").textContent = pathOf(file);
   all.hidden = others === 0;
-  const said = others === 1 ? "the other file" : `the other ${others} files`;
-  all.querySelector("span").textContent = `Do the same for ${said} whose names are taken`;
+  all.querySelector("span").textContent = ngettext(
+    "Do the same for the other file whose name is taken",
+    "Do the same for the other %(num)s files whose names are taken",
+    others,
+  );
   all.querySelector("input").checked = true;
   asking.returnValue = "";
   asking.showModal();

@@ -8,7 +8,9 @@ import { keepOnNavigation, noteVersion } from "./navigation.js";
 import { replaceParts, signedIn } from "./parts.js";
 import { pastedFiles } from "./pasted.js";
 import { decide } from "./taken.js";
+import { gettext } from "./text.js";
 import { TrayItem } from "./tray_item.js";
+import { added, cancelled, ended, totals } from "./tray_words.js";
 import { Group, firstGroup } from "./upload_groups.js";
 import { cancelUpload, renewToken } from "./upload_requests.js";
 import { Upload } from "./uploads.js";
@@ -41,15 +43,7 @@ function startNext() {
 }
 
 function showTotals() {
-  const count = (state) => uploads.filter((upload) => upload.state === state).length;
-  const [done, failed] = [count("done"), count("failed")];
-  const all = uploads.length;
-  let now = `Uploaded ${done} of ${all}`;
-  if (active().length) now = `Paused, ${done} of ${all} uploaded`;
-  if (uploads.some((upload) => upload.isUnderWay)) {
-    now = `Uploading ${Math.min(done + 1, all)} of ${all}`;
-  }
-  heading.textContent = failed ? `${now}, ${failed} failed` : now;
+  heading.textContent = totals(uploads);
   const bar = tray.querySelector("progress.all");
   // A byte for each, so that empty files count, too.
   bar.max = uploads.reduce((sum, upload) => sum + upload.size + 1, 0) || 1;
@@ -61,21 +55,19 @@ function showTotals() {
 function foldTray(isFolded) {
   tray.toggleAttribute("data-folded", isFolded);
   fold.setAttribute("aria-expanded", !isFolded);
-  fold.textContent = isFolded ? "Show" : "Hide";
-  fold.setAttribute("aria-label", isFolded ? "Show the list of uploads" : "Hide the list of uploads");
+  fold.textContent = isFolded ? gettext("Show") : gettext("Hide");
+  const label = isFolded ? gettext("Show the list of uploads") : gettext("Hide the list of uploads");
+  fold.setAttribute("aria-label", label);
 }
 
 /** @param {Upload} upload what has changed */
 function changed(upload, previous) {
   upload.item.show();
   if (previous !== upload.state) {
-    if (upload.state === "done") {
-      const as = upload.storedAs && `, and stored as ${upload.storedAs}`;
-      announce(`${upload.name} is ${upload.file ? "uploaded" : "created"}${as}.`);
-    }
+    if (upload.state === "done") announce(ended(upload));
     if (upload.state === "failed") announce(`${upload.name}: ${upload.problem}`, true);
     if (upload.state === "cancelled") {
-      announce(`The upload of ${upload.name} was cancelled.`);
+      announce(cancelled(upload.name));
       remove(upload);
     }
     startNext();
@@ -112,7 +104,8 @@ async function add(chosen, from) {
     upload.item = new TrayItem(upload, tray.dataset.signIn);
     upload.onchange = (previous) => changed(upload, previous);
     upload.oncancelled = (isStored) => {
-      if (isStored) announce(`${upload.name} was uploaded before it was cancelled.`, true);
+      const { name } = upload;
+      if (isStored) announce(gettext("%(name)s was uploaded before it was cancelled.", { name }), true);
       refreshIfIdle();
     };
     uploads.push(upload);
@@ -122,7 +115,7 @@ async function add(chosen, from) {
   // A phone has little room beside it.
   if (tray.hidden) foldTray(matchMedia("(max-width: 48rem)").matches);
   tray.hidden = false;
-  announce(`${files.length} ${files.length === 1 ? "item" : "items"} added to the uploads.`);
+  announce(added(files.length));
   startNext();
   showTotals();
 }
@@ -180,7 +173,7 @@ function hideOwn() {
 async function cancelUnfinished(button) {
   const line = button.closest("[data-upload]");
   await cancelUpload(button.dataset.cancel, tray.dataset);
-  announce(`The upload of ${line.querySelector("bdi").textContent} was cancelled.`);
+  announce(cancelled(line.querySelector("bdi").textContent));
   await refresh();
   document.getElementById("main").focus();
 }

@@ -1,26 +1,40 @@
 /** One line of the upload tray. */
 
-const NUMBER = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 });
+import { gettext, ngettext, number } from "./text.js";
+
+const TENTHS = { maximumFractionDigits: 1 };
 
 /** Write a number of bytes, as the server does: 1.5 MiB. */
 function humanSize(bytes) {
-  const units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
-  let unit = 0;
+  const units = ["KiB", "MiB", "GiB", "TiB"];
+  let unit = -1;
   while (bytes >= 1024 && unit < units.length - 1) {
     bytes /= 1024;
     unit += 1;
   }
-  return bytes === 1 && unit === 0 ? "1 byte" : `${NUMBER.format(bytes)} ${units[unit]}`;
+  if (unit < 0) return ngettext("%(num)s byte", "%(num)s bytes", Math.round(bytes));
+  return `${number(bytes, TENTHS)} ${units[unit]}`;
 }
 
 /** Write a length of time for people, who need no seconds where it is long. */
 function humanTime(seconds) {
-  if (seconds < 60) return `${Math.ceil(seconds)} s left`;
-  if (seconds < 3600) return `${Math.ceil(seconds / 60)} min left`;
-  return `${NUMBER.format(seconds / 3600)} h left`;
+  if (seconds < 60) return gettext("%(time)s s left", { time: number(Math.ceil(seconds)) });
+  if (seconds < 3600) return gettext("%(time)s min left", { time: number(Math.ceil(seconds / 60)) });
+  return gettext("%(time)s h left", { time: number(seconds / 3600, TENTHS) });
 }
 
-const SAID = { queued: "Waiting", paused: "Paused", cancelled: "Cancelled" };
+/** What is said of an upload that does not run, and of what a button does with it. */
+const SAID = {
+  queued: (values) => gettext("Waiting, %(sent)s of %(size)s", values),
+  paused: (values) => gettext("Paused, %(sent)s of %(size)s", values),
+  cancelled: (values) => gettext("Cancelled, %(sent)s of %(size)s", values),
+};
+const ACTIONS = {
+  pause: (name) => gettext("Pause %(name)s", { name }),
+  resume: (name) => gettext("Resume %(name)s", { name }),
+  retry: (name) => gettext("Retry %(name)s", { name }),
+  cancel: (name) => gettext("Cancel %(name)s", { name }),
+};
 
 /** Return where the page of a target is. */
 function pageOf(target) {
@@ -40,7 +54,8 @@ export class TrayItem {
     this.element.querySelector(".name").textContent = upload.name;
     this.progress = this.element.querySelector("progress");
     this.progress.max = Math.max(upload.size, 1);
-    this.progress.setAttribute("aria-label", `Upload of ${upload.name}`);
+    const { name } = upload;
+    this.progress.setAttribute("aria-label", gettext("Upload of %(name)s", { name }));
     const next = new URLSearchParams({ next: pageOf(upload.target) });
     this.signIn = this.element.querySelector("a");
     this.signIn.href = `${signIn}?${next}`;
@@ -48,7 +63,7 @@ export class TrayItem {
     for (const button of this.element.querySelectorAll("button")) {
       const action = button.dataset.action;
       this.buttons[action] = button;
-      button.setAttribute("aria-label", `${button.textContent} ${upload.name}`);
+      button.setAttribute("aria-label", ACTIONS[action](name));
       button.addEventListener("click", () => this.press(action));
     }
     this.show();
@@ -76,20 +91,27 @@ export class TrayItem {
 
   #done() {
     const { file, size, storedAs } = this.upload;
-    if (!file) return storedAs ? `Folder created as ${storedAs}` : "Folder created";
-    const done = `Done, ${humanSize(size)}`;
-    return storedAs ? `${done}. Stored as ${storedAs}` : done;
+    const values = { size: humanSize(size), stored: storedAs };
+    if (!file) {
+      return storedAs
+        ? gettext("Folder created as %(stored)s", values)
+        : gettext("Folder created");
+    }
+    return storedAs
+      ? gettext("Done, %(size)s. Stored as %(stored)s", values)
+      : gettext("Done, %(size)s", values);
   }
 
   #said() {
     const { upload } = this;
     if (upload.state === "failed") return upload.problem;
     if (upload.state === "done") return this.#done();
-    const there = `${humanSize(upload.sent)} of ${humanSize(upload.size)}`;
-    if (upload.state !== "running") return `${SAID[upload.state]}, ${there}`;
-    if (upload.size && upload.sent === upload.size) return "Checking what arrived …";
-    if (!upload.speed) return there;
+    const values = { sent: humanSize(upload.sent), size: humanSize(upload.size) };
+    if (upload.state !== "running") return SAID[upload.state](values);
+    if (upload.size && upload.sent === upload.size) return gettext("Checking what arrived …");
+    if (!upload.speed) return gettext("%(sent)s of %(size)s", values);
     const left = humanTime((upload.size - upload.sent) / upload.speed);
-    return `${there}, ${humanSize(upload.speed)}/s, ${left}`;
+    const going = { ...values, speed: humanSize(upload.speed), left };
+    return gettext("%(sent)s of %(size)s, %(speed)s/s, %(left)s", going);
   }
 }

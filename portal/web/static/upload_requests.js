@@ -1,5 +1,7 @@
 /** What pages ask of the server besides tus-js-client's own requests, and what refusals mean. */
 
+import { gettext } from "./text.js";
+
 const VERSION = { "Tus-Resumable": "1.0.0" };
 /** What may be better in a moment: no answer, another request at work, a server that starts again. */
 export const PASSING = new Set([0, 409, 423, 500, 502, 503, 504]);
@@ -136,19 +138,22 @@ export function problemOf(error, account, signedIn) {
   if (status === 0) {
     const isOurs = !error.originalRequest && !responseOf(error);
     if (isOurs) return error.message;
-    return "The connection was lost, and trying again did not help. Retry when it is back.";
+    return gettext("The connection was lost, and trying again did not help. Retry when it is back.");
   }
   if (status === 401) {
-    if (!account) return "Open the link that you were sent again, and then retry.";
-    return signedIn
-      ? `${signedIn} is signed in now. Sign out, sign in as ${account}, and the upload resumes.`
-      : "You are signed out. Sign in again, and the upload resumes.";
+    if (!account) return gettext("Open the link that you were sent again, and then retry.");
+    if (!signedIn) return gettext("You are signed out. Sign in again, and the upload resumes.");
+    return gettext(
+      "%(other)s is signed in now. Sign out, sign in as %(account)s, and the upload resumes.",
+      { account, other: signedIn },
+    );
   }
   const said = responseOf(error).getBody()?.trim();
   // An answer to HEAD has no words.
   if (status === 403 && !said) {
-    if (!account) return "Open the link again, do what its page asks for, and then retry.";
-    return "The folder is in the trash. Restore it, and then retry: what has arrived is kept.";
+    if (!account) return gettext("Open the link again, do what its page asks for, and then retry.");
+    return gettext("The folder is in the trash. Restore it, and then retry: what has arrived is kept.");
   }
-  return said && !said.startsWith("<") ? said : `The server answered ${status}. Retry later.`;
+  if (said && !said.startsWith("<")) return said;
+  return gettext("The server answered %(status)s. Retry later.", { status });
 }

@@ -1,5 +1,6 @@
 /** One upload in pieces, by tus-js-client, which goes on where it was whatever came between. */
 
+import { gettext } from "./text.js";
 import {
   PASSING,
   Refusal,
@@ -35,7 +36,7 @@ function loadLibrary(address) {
     script.src = address;
     script.onload = () => resolve(window.tus);
     script.onerror = () =>
-      reject(new Error("The portal cannot be reached. Check the connection, and retry."));
+      reject(new Error(gettext("The portal cannot be reached. Check the connection, and retry.")));
     document.head.append(script);
   });
   library.catch(() => (library = undefined));
@@ -45,7 +46,7 @@ function loadLibrary(address) {
 /** Find out now what the library would take for a lost connection. */
 async function assertReadable(file) {
   await file.slice(0, 1).arrayBuffer().catch(() => {
-    throw new Error("The file was changed or removed since it was chosen. Choose it again.");
+    throw new Error(gettext("The file was changed or removed since it was chosen. Choose it again."));
   });
 }
 

@@ -1,5 +1,7 @@
 /** The files that the viewer goes through: those of the list on the page, and of the pages beside it. */
 
+import { gettext, number } from "./text.js";
+
 const LINKS = "main a[data-view-type]";
 
 /** Pages of the list that were fetched, on each side the nearest first. */
@@ -42,7 +44,9 @@ export function placeOf(id) {
     next: links[at + 1],
     first: links[0],
     last: links.at(-1),
-    position: isWhole ? `${at + 1} of ${links.length}` : "",
+    position: isWhole
+      ? gettext("%(at)s of %(all)s", { at: number(at + 1), all: number(links.length) })
+      : "",
   };
 }
 
@@ -101,5 +105,5 @@ function partsOf(article) {
 
 const parse = (text) => new DOMParser().parseFromString(text, "text/html");
 
-export const GONE = "This file is not there any more.";
-export const FAILED = "The file cannot be loaded now. Check the connection, and try again.";
+export const GONE = gettext("This file is not there any more.");
+export const FAILED = gettext("The file cannot be loaded now. Check the connection, and try again.");

@@ -1,5 +1,7 @@
 /** What is seen of a file: a picture in two sizes, and swipes from one file to the next. */
 
+import { gettext } from "./text.js";
+
 const FAR = 48; // pixels that a finger moves at least
 
 /** Say so where the browser cannot show what it got. */
@@ -20,7 +22,9 @@ export function improveStage(viewer) {
 function replace(media) {
   const said = document.createElement("p");
   said.className = "instead";
-  said.textContent = "This browser cannot show the file. Download it to open it in another program.";
+  said.textContent = gettext(
+    "This browser cannot show the file. Download it to open it in another program.",
+  );
   media.replaceWith(said);
 }
 
