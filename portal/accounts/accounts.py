@@ -214,6 +214,12 @@ def set_quota(account: Account, quota: int | None) -> None:
     db.session.commit()
 
 
+def set_language(account: Account, language: str | None) -> None:
+    """Change which language an account reads; none for the browser's."""
+    account.language = language
+    db.session.commit()
+
+
 def set_role(account: Account, role: Role) -> None:
     """Change an account's role, or raise :exc:`AccountError` if it is the last administrator."""
     if role is Role.ADMINISTRATOR:

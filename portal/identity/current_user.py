@@ -34,7 +34,8 @@ class BrowserSession(flask_login.UserMixin):  # type: ignore[misc]
     def __init__(self, found: sessions.Session, key: str) -> None:
         self.sign_in_id = found.id
         self.account = found.account
-        self.language: str | None = None
+        # Kept here: the account may have to be read again, which a page of an error must not need.
+        self.language = found.account.language
         self._key = key
 
     def get_id(self) -> str:
@@ -79,6 +80,11 @@ def chosen_language() -> str | None:
     """
     user = g.get("_login_user")
     return user.language if isinstance(user, BrowserSession) else None
+
+
+def choose_language(code: str | None) -> None:
+    """Go on in a language that the account has chosen by this request, or in the browser's."""
+    _current_session().language = code
 
 
 def current_account() -> Account:

@@ -27,7 +27,7 @@ from portal.files import unfinished
 from portal.files.entries import GoneError
 from portal.files.quota import QuotaExceededError
 from portal.files.uploads import announced_size, takes_files
-from portal.identity.current_user import current_account
+from portal.identity.current_user import current_account, signed_in_account
 from portal.identity.throttle import TooManyAttemptsError
 from portal.sharing.visitor import has_entered_any
 from portal.storage.base import ContentLostError, StoreAwayError
@@ -346,6 +346,8 @@ def _page(
         return Response(f"{text}\n", mimetype="text/plain"), code, headers or {}
     # After a server error, the database may not be there to ask who is signed in.
     anonymous = code >= 500 if anonymous is None else anonymous
+    if not anonymous:
+        signed_in_account()  # who decides which language the page is in
     values = {"title": title, "text": text, "anonymous": anonymous, "has_files": not _is_visitor()}
     return render_template("error.html", **values), code, headers or {}
 

@@ -11,16 +11,22 @@ from markupsafe import Markup
 
 from portal.core import language
 from portal.core.language import DEFAULT, Language
-from portal.identity.current_user import chosen_language
+from portal.identity.current_user import chosen_language, signed_in_account
 
 from .own_look import OwnFile
 
 _JAVASCRIPT = "text/javascript"
+_SILENT = {
+    *("static", "health.healthz", "files.download", "files.preview", "thumbnails.show"),
+    *("share_page.download", "share_page.thumbnail"),
+}
+"""Endpoints that say nothing: they send files, and find out by themselves who may have them."""
 
 
 def init_app(app: Flask, languages: Mapping[str, Language]) -> None:
     """Let templates, and what else writes for people, speak the language of whoever reads."""
     language.register(app.extensions, languages, current_code)
+    app.before_request(_know_reader)
     app.jinja_env.add_extension("jinja2.ext.i18n")
     app.jinja_env.policies["ext.i18n.trimmed"] = True
     app.jinja_env.newstyle_gettext = True  # type: ignore[attr-defined]
@@ -38,11 +44,18 @@ def files(languages: Mapping[str, Language]) -> Mapping[str, OwnFile]:
     }
 
 
+def _know_reader() -> None:
+    """Find out who is signed in before anything is said: a page is in one language."""
+    if request.endpoint not in _SILENT:
+        signed_in_account()
+
+
 def current_code() -> str:
     """Return the code of this request's language."""
     if not has_request_context():
         return DEFAULT
-    if chosen := chosen_language():
+    chosen = chosen_language()
+    if chosen and chosen in language.languages():
         return chosen
     if "language" not in g:
         g.language = request.accept_languages.best_match(list(language.languages()), DEFAULT)

@@ -42,6 +42,8 @@ class Account(Base):
     # The time step of the last code accepted, so that none is accepted twice. None with a
     # secret: the first code is still to come, and signing in needs none yet.
     totp_step: Mapped[int | None] = mapped_column(sa.BigInteger)
+    # That of its pages. None: the browser's.
+    language: Mapped[str | None] = mapped_column(values.Text(35, values.LANGUAGE))
     created_at: Mapped[Moment]
 
     @property

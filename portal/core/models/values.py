@@ -35,6 +35,7 @@ ARGON2 = (
 BASE32 = "(?:[A-Z2-7]{8}){2,8}"
 MEDIA_TYPE = "[0-9A-Za-z!#$&^_.+-]+/[0-9A-Za-z!#$&^_.+-]+"
 URL_SAFE = "[0-9A-Za-z_-]+"
+LANGUAGE = "[a-z]{2,3}(?:-[0-9A-Za-z]{2,8})*"
 _NO_CONTROLS = r"\x00-\x1f\x7f-\x9f\ud800-\udfff"
 ONE_LINE = f"[^{_NO_CONTROLS}]+"
 FILE_NAME = rf"(?!\.{{1,2}}\Z)[^/\\{_NO_CONTROLS}]*"

@@ -8,11 +8,12 @@ from wtforms import PasswordField  # type: ignore[import-untyped]
 
 from portal.accounts import accounts
 from portal.accounts.accounts import AccountError
-from portal.core.language import gettext
+from portal.core.language import gettext, languages
 from portal.core.references import shows_names
 from portal.files.quota import usage_of
 from portal.identity import passwords, second_factor, sessions, throttle
 from portal.identity.current_user import (
+    choose_language,
     current_account,
     current_sign_in_id,
     end_session,
@@ -26,7 +27,7 @@ from portal.web import compression, shown_once
 from portal.web.flashes import done, tell
 from portal.web.forms import Form, focus_first_error, form_page
 
-from .forms import ChangePasswordForm, CodeForm, PresentPasswordForm
+from .forms import ChangePasswordForm, CodeForm, LanguageForm, PresentPasswordForm
 
 account = Blueprint("account", __name__)
 second_factor_pages = Blueprint("second_factor", __name__, url_prefix="/account/second-factor")
@@ -65,6 +66,20 @@ def change_password() -> ResponseReturnValue:
     except OutdatedProofError:
         return _signed_out(gettext("Password changed. Sign in with the new one."))
     tell(gettext("Password changed. All other devices are signed out."))
+    return redirect(url_for("account.index"))
+
+
+@account.post("/account/language")
+@login_required
+def change_language() -> ResponseReturnValue:
+    """Choose the language of the pages that I see, wherever I am signed in."""
+    form = LanguageForm()
+    if not form.validate():
+        abort(400)  # no page offers another one
+    language = form.language.data or None
+    accounts.set_language(current_account(), language)
+    choose_language(language)
+    tell(gettext("Language changed."))
     return redirect(url_for("account.index"))
 
 
@@ -214,9 +229,11 @@ def is_my_password(field: PasswordField) -> bool:
 
 def _page(form: ChangePasswordForm) -> ResponseReturnValue:
     mine = current_account()
+    form_of_language = LanguageForm(formdata=None, language=mine.language or "")
     return form_page(
         "account/account.html",
         form,
+        language_field=form_of_language.language if len(languages()) > 1 else None,
         sessions=sessions.list_sessions(mine),
         this_session=current_sign_in_id(),
         usage=usage_of(mine),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from wtforms import SelectField  # type: ignore[import-untyped]
 from wtforms.validators import EqualTo  # type: ignore[import-untyped]
 
 from portal.accounts.accounts import LONGEST_NAME
-from portal.core.language import lazy_gettext
+from portal.core.language import gettext, languages, lazy_gettext
 from portal.identity import passwords
 from portal.web.forms import Form, password, text
 
@@ -56,6 +57,17 @@ class NewPasswordForm(Form):
 
 class ChangePasswordForm(NewPasswordForm, PresentPasswordForm):
     """The present password and a new one."""
+
+
+class LanguageForm(Form):
+    """The language of pages; empty for the browser's."""
+
+    language = SelectField(lazy_gettext("Language"), choices=lambda: _languages())
+
+
+def _languages() -> list[tuple[str, str, dict[str, str]]]:
+    own = [(one.code, one.name, {"lang": one.code}) for one in languages().values()]
+    return [("", gettext("As the browser"), {}), *own]
 
 
 class InvitationForm(NewPasswordForm):

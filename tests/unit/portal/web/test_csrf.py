@@ -98,7 +98,7 @@ def test_cookie_that_is_kept_back_is_no_expired_form(make_app: Callable[..., Fla
     answer = app.test_client(use_cookies=False).post("/sign-in", data=form)
     assert answer.status_code == 400
     assert "for HTTPS only" in answer.text
-    assert "reload" not in answer.text
+    assert "reload the page" not in answer.text
 
 
 def test_sign_in_from_before_a_sign_in_elsewhere_goes_on(app: Flask) -> None:
