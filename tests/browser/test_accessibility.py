@@ -1,6 +1,7 @@
 """Every page that there is, in both colour schemes, wide and on a phone.
 
-axe and an HTML validator find nothing, nothing is wider than the screen, and borders can be seen.
+axe and an HTML validator find nothing, nothing is wider than the screen, also with texts of another
+language, which are longer, and borders can be seen.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ MOST = 100 * 1000
 
 WIDTHS = (320, 390, 769, 850, 925, 961, 1440)
 """Of screens, in CSS pixels: small phones, where tables begin to have columns, and wide ones."""
+
+WIDTHS_OF_LONGER_TEXTS = (320, 390, 1280)
 
 RULES = {"root": True, "extends": ["html-validate:standard"]}
 """What the standard says, and nothing of style."""
@@ -161,7 +164,20 @@ def problems(stop: Stop, axe: str) -> list[str]:
         page.set_viewport_size({"width": width, "height": 800})
         if wide := world.run(WIDER):
             found.append(f"{stop.name} is wider than {width} pixels: {wide}")
+    found += longer(stop, world)
     page.set_viewport_size(SIZES["wide"])
+    return found
+
+
+def longer(stop: Stop, world: World) -> list[str]:
+    """Look at a page with words that are 40 % longer, and say what does not fit then."""
+    found: list[str] = []
+    world.run(LENGTHEN)
+    for width in WIDTHS_OF_LONGER_TEXTS:
+        stop.page.set_viewport_size({"width": width, "height": 800})
+        if wide := world.run(WIDER) or world.run(WIDER_WITHIN):
+            found.append(f"{stop.name} with longer texts does not fit in {width} pixels: {wide}")
+    world.run(SHORTEN)
     return found
 
 
@@ -183,6 +199,29 @@ WIDER = """(() => {
   return page.scrollWidth <= innerWidth ? null : [...document.querySelectorAll("body *")]
     .filter(one => one.getBoundingClientRect().right > innerWidth + 0.5)
     .map(one => one.outerHTML.slice(0, 120)).slice(0, 3);
+})()"""
+WIDER_WITHIN = """(() => {
+  const found = [...document.querySelectorAll("dialog[open], #tray:not([hidden]), :popover-open")]
+    .filter(one => one.checkVisibility() && one.scrollWidth > one.clientWidth + 1)
+    .map(one => one.outerHTML.slice(0, 120));
+  return found.length ? found : null;
+})()"""
+# Names, sizes and times are as long in each language, and what is typed is nobody's text.
+LENGTHEN = """(() => {
+  const kept = "bdi, code, kbd, time, textarea, script, style, .sheet";
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  globalThis.lengthened = [];
+  while (walker.nextNode()) {
+    const node = walker.currentNode;
+    if (!node.parentElement.closest(kept)) lengthened.push([node, node.data]);
+  }
+  for (const [node, data] of lengthened) {
+    const more = (word) => "o".repeat(Math.ceil(word.length * 0.4));
+    node.data = data.replace(/\\p{L}{2,}/gu, (word) => word + more(word));
+  }
+})()"""
+SHORTEN = """(() => {
+  for (const [node, data] of lengthened) node.data = data;
 })()"""
 # WCAG 2.2, 1.4.11: what shows where a control is has a contrast of 3 to 1.
 FAINT = """(() => {
