@@ -126,6 +126,7 @@ EXPECTED: dict[tuple[str, str], Answers] = {
     # One's own account.
     ("GET", "/account"): Answers(SIGN_IN, 200, 200, 200),
     ("POST", "/account/password"): Answers(SIGN_IN, 422, 422, 422),
+    ("POST", "/account/language"): Answers(SIGN_IN, 400, 400, 400),
     ("POST", "/account/sessions/<public_id>/end"): Answers(SIGN_IN, REDIRECT, 404, 404),
     ("POST", "/account/sessions/end"): Answers(SIGN_IN, SIGN_IN, SIGN_IN, SIGN_IN),
     ("GET", "/account/second-factor"): Answers(SIGN_IN, 200, 200, 200),
