@@ -106,5 +106,5 @@ def test_each_error_is_in_the_portals_words(
                 made.validate()
             for name, errors in made.errors.items():
                 for error in errors if name != "csrf_token" else ():
-                    assert not WORDS_OF_WTFORMS.match(error), (name, value, error)
+                    assert not WORDS_OF_WTFORMS.match(str(error)), (name, value, error)
                     assert error.endswith("."), (name, value, error)
