@@ -24,7 +24,7 @@ from flask import current_app, has_app_context
 
 DEFAULT = "en"
 """The language of the code itself, of logs and of commands."""
-CODES: tuple[str, ...] = (DEFAULT,)
+CODES: tuple[str, ...] = (DEFAULT, "de")
 """Languages that pages are written in (RFC 5646)."""
 
 FOLDER = Path(__file__).parents[1] / "languages"
