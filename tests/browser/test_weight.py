@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from playwright.sync_api import Page
+from playwright.sync_api import FilePayload, Page
 
 from tests.support.browser.portal import Portal, make_folder
+from tests.support.pictures import encoded, photo
 
 MOST = 12 * 1000
 """Bytes of the page of a hundred files, with its headers."""
+
+PHOTOS, MOST_OF_PHOTOS = 60, 400 * 1000
+"""Photos of a folder, and bytes of its page with all that it loads, in a browser that is new."""
 
 SEND = """async (names) => {
   const form = document.getElementById("upload"), sent = new FormData(form);
@@ -48,3 +52,44 @@ def test_list_of_a_hundred_files_is_light_and_what_it_loads_is_kept(portal: Port
     del others[first.url]
     assert len(others) > 4
     assert not {address: sizes for address, sizes in others.items() if sizes[0]}
+
+
+MOVED = """() => new Promise(resolve => {
+  let sum = 0;
+  new PerformanceObserver(list => {
+    for (const entry of list.getEntries()) if (!entry.hadRecentInput) sum += entry.value;
+  }).observe({ type: "layout-shift", buffered: true });
+  setTimeout(() => resolve(sum), 300);
+})"""
+SEEN_TO_THE_END = """(number) => {
+  const images = [...document.querySelectorAll("#entries .thumb img")];
+  const missing = images.find(image => !image.complete || image.naturalWidth < 2);
+  missing?.scrollIntoView({ block: "center" });
+  return images.length === number && !missing;
+}"""
+
+
+def test_sixty_photos_are_seen_for_400_kb_and_nothing_moves(portal: Portal) -> None:
+    page = portal.sign_in()
+    make_folder(page, "Sixty photos")
+    # What is rough in them is so coarse that it is seen in thumbnails, too.
+    photos = [photo(320, 240, rough=40 + number).resize((800, 600)) for number in range(PHOTOS)]
+    files = [
+        FilePayload(name=f"IMG_{number:04}.jpg", mimeType="image/jpeg", buffer=encoded(one))
+        for number, one in enumerate(photos)
+    ]
+    page.get_by_label("Files from this device").set_input_files(files)
+    page.locator(f"#entries tbody tr >> nth={PHOTOS - 1}").wait_for(timeout=60_000)
+    page.context.add_cookies([{"name": "view", "value": "grid", "url": portal.url}])
+    page.goto(page.url)
+    page.wait_for_function(SEEN_TO_THE_END, arg=PHOTOS, timeout=120_000)
+    new = portal.sign_in()  # in a browser that has seen nothing yet
+    new.context.add_cookies([{"name": "view", "value": "grid", "url": portal.url}])
+    new.goto(page.url)
+    new.wait_for_function(SEEN_TO_THE_END, arg=PHOTOS, timeout=60_000)
+    seen = came(new)
+    assert new.evaluate(MOVED) == 0
+    pictures = [body for address, (_, body, _) in seen.items() if "/thumbnail?" in address]
+    assert len(pictures) == PHOTOS
+    assert min(pictures) > 2000
+    assert sum(body for _, body, _ in seen.values()) <= MOST_OF_PHOTOS
