@@ -33,7 +33,11 @@ def thumbnails(*, rounds: int, photos: int) -> Iterator[Table]:
         baseline="JPEG",
         ours="JPEG",
     )
-    pictures = [photo(4000, 3000, rough=20 + 10 * number) for number in range(_DIFFERENT)]
+    # What is rough in them is so coarse that it is seen in thumbnails, too.
+    pictures = [
+        photo(1000, 750, rough=60 + 10 * number).resize((4000, 3000))
+        for number in range(_DIFFERENT)
+    ]
     kinds = {
         "JPEG": [encoded(one, quality=88) for one in pictures],
         "JPEG, progressive": [encoded(one, quality=88, progressive=True) for one in pictures],

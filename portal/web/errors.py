@@ -70,8 +70,8 @@ _WORDS = {
     507: (
         _DISK_FULL,
         lazy_gettext(
-            "The portal's disk is full. Delete files that you no longer need and empty the trash,"
-            " or tell whoever runs the portal."
+            "The portal's disk is full. Delete files that you no longer need, empty the trash and"
+            " delete versions there, or tell whoever runs the portal."
         ),
     ),
 }
@@ -148,32 +148,38 @@ def _cure(error: QuotaExceededError) -> Iterator[str]:
     elif usage.waiting:
         names = list_names([one.name for one in unfinished.of_owner(error.account)])
         yield gettext(
-            "You have used %(used)s of your %(quota)s, including the trash and %(waiting)s for what"
-            " is not uploaded completely (%(names)s).",
+            "You have used %(used)s of your %(quota)s, including the trash, versions and %(waiting)s"
+            " for what is not uploaded completely (%(names)s).",
             used=used,
             quota=quota,
             waiting=human_size(usage.waiting),
             names=names,
         )
         yield gettext(
-            "Delete files that you no longer need and empty the trash, cancel unfinished uploads,"
-            " or ask an administrator for more."
+            "Delete files that you no longer need, empty the trash and delete versions there, cancel"
+            " unfinished uploads, or ask an administrator for more."
         )
     else:
         yield gettext(
-            "You have used %(used)s of your %(quota)s, including the trash.", used=used, quota=quota
+            "You have used %(used)s of your %(quota)s, including the trash and versions.",
+            used=used,
+            quota=quota,
         )
         yield gettext(
-            "Delete files that you no longer need and empty the trash, or ask an administrator for"
-            " more."
+            "Delete files that you no longer need, empty the trash and delete versions there, or ask"
+            " an administrator for more."
         )
 
 
 def _sent(error: QuotaExceededError) -> Iterator[str]:
-    """Return what a plain form sent and what became of it, which the tray shows by itself."""
-    if _is_for_program():
-        return
+    """Return how much room there is, and what became of what a plain form sent.
+
+    The tray shows that by itself.
+    """
     size, room = request.content_length, human_limit(error.usage.free)
+    if _is_for_program():
+        yield gettext("There is room for %(room)s.", room=room)
+        return
     if size:
         sent = human_need(size)
         yield gettext("You sent %(sent)s, and there is room for %(room)s.", sent=sent, room=room)

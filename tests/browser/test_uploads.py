@@ -110,6 +110,42 @@ def test_upload_goes_on_in_another_tab_after_its_own_was_closed(
     assert min(offsets) > 4 * MIB
 
 
+def test_another_content_of_the_same_size_and_time_does_not_go_on(
+    page: Page, slow: Proxy, file: Path
+) -> None:
+    choose_files(page, file)
+    wait_until_half_sent(slow)
+    address, context, time = page.url, page.context, file.stat().st_mtime_ns
+    page.close()
+    with file.open("r+b") as changed:
+        changed.write(b"changed")
+    os.utime(file, ns=(time, time))
+    again = context.new_page()
+    again.goto(address)
+    offsets = offsets_of(again)
+    choose_files(again, file)
+    assert_is_whole(again, file)
+    assert offsets[0] == 0
+
+
+def test_file_that_changes_while_it_is_sent_is_to_be_chosen_again(
+    page: Page, slow: Proxy, file: Path, portal: Portal
+) -> None:
+    choose_files(page, file)
+    wait_until_half_sent(slow)
+    file.write_bytes(os.urandom(24 * MIB))
+    slow.cut()
+    slow.restore()
+    said = page.locator("#tray li .said")
+    changed = said.get_by_text("The file was changed or removed since it was chosen.")
+    changed.wait_for(timeout=10_000)
+    page.get_by_role("button", name=f"Retry {NAME}").click()
+    changed.wait_for(timeout=10_000)
+    assert stored_in(portal.run, page.locator("h1").inner_text()) == {}
+    choose_files(page, file)
+    assert_is_whole(page, file)
+
+
 def test_upload_that_a_closed_tab_has_left_can_be_cancelled(
     page: Page, slow: Proxy, file: Path, portal: Portal
 ) -> None:

@@ -1,5 +1,6 @@
 /** One upload in pieces, by tus-js-client, which goes on where it was whatever came between. */
 
+import { areOf, forget, note } from "./sent_pieces.js";
 import { gettext } from "./text.js";
 import {
   PASSING,
@@ -43,10 +44,14 @@ function loadLibrary(address) {
   return library;
 }
 
-/** Find out now what the library would take for a lost connection. */
+class UnreadableError extends Error {}
+
+/** Find out what the library takes for a lost connection. */
 async function assertReadable(file) {
   await file.slice(0, 1).arrayBuffer().catch(() => {
-    throw new Error(gettext("The file was changed or removed since it was chosen. Choose it again."));
+    throw new UnreadableError(
+      gettext("The file was changed or removed since it was chosen. Choose it again."),
+    );
   });
 }
 
@@ -184,7 +189,7 @@ export class Upload {
     if (this.group) {
       this.group.stop(); // and then it leaves
     } else if (this.#isCreating || this.#wasSent) {
-      this.#tus?.abort();
+      this.#stop();
       this.#isCreating = false;
       this.oncancelled(await cancelUnanswered(this, this.settings));
     } else {
@@ -198,6 +203,8 @@ export class Upload {
   /** Whether it was sent with others, and may have been stored though nobody heard of it. */
   #wasSent = false;
   #turn = 0;
+  /** How often it was stopped: what was being prepared to be sent before is not. */
+  #stops = 0;
   /** With this, a request to create the upload can be repeated that was not answered. */
   #nonce = crypto.getRandomValues(new Uint32Array(4)).join("-");
   #prepared;
@@ -215,7 +222,11 @@ export class Upload {
       this.#tus = new tus.Upload(this.file, this.#options());
       // The tab may have been closed in the middle of this very file.
       const [before] = await this.#tus.findPreviousUploads();
-      if (before) this.#tus.resumeFromPreviousUpload(before);
+      if (before && (await areOf(before.uploadUrl, this.file))) {
+        this.#tus.resumeFromPreviousUpload(before);
+      } else if (before) {
+        this.#tus.options.urlStorage.removeUpload(before.urlStorageKey);
+      }
     });
     this.#prepared.catch(() => (this.#prepared = undefined));
     return this.#prepared;
@@ -238,7 +249,12 @@ export class Upload {
 
   /** Stop sending; a request that creates the upload is waited for, or nobody knew its address. */
   #abort() {
-    if (!this.#isCreating) this.#tus?.abort();
+    if (!this.#isCreating) this.#stop();
+  }
+
+  #stop(isCancelled = false) {
+    this.#stops++;
+    return this.#tus?.abort(isCancelled);
   }
 
   /** Begin anew on a connection that is dead. */
@@ -252,7 +268,7 @@ export class Upload {
       this.#heard = performance.now();
       this.speed = 0;
       this.#isCreating = false;
-      await this.#tus.abort();
+      await this.#stop();
       if (this.state === "running") this.#go();
     }, 1000);
   }
@@ -271,8 +287,9 @@ export class Upload {
       retryDelays: RETRY_DELAYS,
       removeFingerprintOnSuccess: true,
       fingerprint: async () => this.fingerprint,
-      // The token may have been renewed since.
-      onBeforeRequest: (request) => {
+      onBeforeRequest: async (request) => {
+        if (request.getMethod() === "PATCH") await this.#notePiece(request);
+        // The token may have been renewed since.
         const headers = sessionHeaders(this.settings, this.account);
         for (const [name, value] of Object.entries(headers)) request.setHeader(name, value);
       },
@@ -286,11 +303,12 @@ export class Upload {
       },
       onUploadUrlAvailable: () => {
         this.#isCreating = false;
-        if (this.state === "paused" || this.state === "queued") this.#tus.abort();
+        if (this.state === "paused" || this.state === "queued") this.#stop();
         if (this.state === "cancelled") this.#discard();
       },
       onShouldRetry: (error) => {
         this.#heard = performance.now();
+        if (statusOf(error) === 0) assertReadable(this.file).catch((found) => this.#giveUp(found));
         return PASSING.has(statusOf(error));
       },
       onProgress: (sent) => this.#progress(sent),
@@ -299,15 +317,31 @@ export class Upload {
         if (this.state === "cancelled") return;
         this.#isCreating = false;
         this.sent = this.size;
+        forget(this.#tus.url);
         this.#become("done");
       },
       onError: (error) => this.#fail(error),
     };
   }
 
+  async #notePiece(request) {
+    const stops = this.#stops;
+    const offset = Number(request.getHeader("Upload-Offset"));
+    await note(request.getURL(), this.file, offset, Number(this.settings.chunk));
+    if (stops !== this.#stops) await new Promise(() => {}); // the library has no request to stop yet
+  }
+
   async #discard() {
-    await this.#tus?.abort(true).catch(() => {});
+    const url = this.#tus?.url;
+    await this.#stop(true)?.catch(() => {});
+    if (url) forget(url);
     this.oncancelled();
+  }
+
+  /** Have the library not try again. */
+  #giveUp(error) {
+    this.#stop();
+    this.#fail(error);
   }
 
   async #fail(error) {
@@ -321,7 +355,7 @@ export class Upload {
       return;
     }
     this.problem = problemOf(error, this.account, this.signedIn);
-    this.isCutOff = status === 0;
+    this.isCutOff = status === 0 && !(error instanceof UnreadableError);
     this.isSignedOut = status === 401 && this.account !== "";
     this.speed = 0;
     this.#become("failed");

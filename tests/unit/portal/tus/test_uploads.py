@@ -504,7 +504,7 @@ def test_quota_is_looked_at_on_the_way(app: Flask, alice: FlaskClient, tus: Tus)
     set_quota(app, 90)
     refused = tus.add(url, 30, b"x" * 30)
     assert refused.status_code == 413
-    assert "Delete files that you no longer need and empty the trash" in refused.text
+    assert "empty the trash and delete versions there" in refused.text
     set_quota(app, 200)
     assert tus.add(url, 30, b"x" * 30).status_code == 204
     assert set(links(alice)) == {"a", "other"}

@@ -122,29 +122,56 @@ def test_hostile_text_is_text(alice: FlaskClient) -> None:
         ("# A", "<h2>A</h2>"),
         ("###### A", "<h6>A</h6>"),
         ("| a | b |\n|---|---|\n| 1 | 2 |", "<td>1</td>"),
+        ("| a |\n|--:|\n| 1 |", '<td class="to-right">1</td>'),
         ("~~old~~", "<s>old</s>"),
         ("<b onclick=x>", "&lt;b onclick=x&gt;"),
         ("<!-- a -->", "&lt;!-- a --&gt;"),
         ("![a](https://elsewhere.test/a.png)", '<span class="left-out">a</span>'),
-        ("![<b>](data:image/png;base64,AAAA)", "![&lt;b&gt;](data:image/png;base64,AAAA)"),
-        ("![](//elsewhere.test/a.png)", "![](//elsewhere.test/a.png)"),
+        ("![<b>](data:image/png;base64,AAAA)", '<span class="left-out">&lt;b&gt;</span>'),
+        ("![](//elsewhere.test/a.png)", '<span class="left-out">Picture</span>'),
+        ("![a](beside.png)", '<span class="left-out">a</span>'),
         (
             "[a](https://elsewhere.test)",
             '<a href="https://elsewhere.test" rel="noopener noreferrer nofollow" target="_blank">',
         ),
-        ("[a](javascript:alert(1))", "[a](javascript:alert(1))"),
-        ("[a](JaVaScRiPt:alert(1))", "[a](JaVaScRiPt:alert(1))"),
-        ("[a](&#106;avascript:alert(1))", "avascript:alert(1))"),
-        ("[a](/sign-out)", "[a](/sign-out)"),
-        ("<javascript:alert(1)>", "&lt;javascript:alert(1)&gt;"),
-        ("[a]: /sign-out\n\n[a]", "[a]"),
+        ("[a](javascript:alert(1))", "<p>a</p>"),
+        ("[a](JaVaScRiPt:alert(1))", "<p>a</p>"),
+        ("[a](&#106;avascript:alert(1))", "<p>a</p>"),
+        ("[a](<data:text/html,x>)", "<p>a</p>"),
+        ("[**a**](/sign-out) [b](#c)", "<p><strong>a</strong> b</p>"),
+        ("[![a](b.png)](/sign-out)", '<p><span class="left-out">a</span></p>'),
+        ("<javascript:alert(1)>", "<p>javascript:alert(1)</p>"),
+        ("[a]: /sign-out\n\n[a]", "<p>a</p>"),
     ],
 )
 def test_markdown_is_safe(source: str, html: str) -> None:
     rendered = markdown.as_html(source)
+    assert rendered is not None
     assert html in rendered
-    assert not re.search(r"<(img|script|iframe|b)\b|<[^>]* on\w+=", rendered)
+    assert not re.search(r"<(img|script|iframe|b)\b|<[^>]* (on\w+|style)=", rendered)
     assert all(url.startswith("https:") for url in re.findall(r'(?:href|src)="([^"]*)"', rendered))
+
+
+@pytest.mark.parametrize("mark", ["- ", "> ", "1. ", "> - "])
+def test_nothing_is_left_out_of_nested_markdown(mark: str) -> None:
+    for depth in range(1, 60):
+        rendered = markdown.as_html(mark * depth + "said\n")
+        assert rendered is None or "said" in rendered
+        assert rendered is not None or depth > 4
+
+
+def test_markdown_is_shown_as_it_is_written_while_others_take_too_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(markdown, "_PATIENCE", 0)
+    with markdown._ONE:
+        assert markdown.as_html("# A") is None
+    assert markdown.as_html("# A") == "<h2>A</h2>\n"
+
+
+def test_long_markdown_is_shown_as_it_is_written(alice: FlaskClient) -> None:
+    upload(alice, "a.md", b"# A\n" * 20_000)
+    assert "# A\n# A" in viewed(alice, "a.md")
 
 
 @pytest.mark.parametrize(
