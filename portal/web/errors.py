@@ -148,16 +148,16 @@ def _cure(error: QuotaExceededError) -> Iterator[str]:
     elif usage.waiting:
         names = list_names([one.name for one in unfinished.of_owner(error.account)])
         yield gettext(
-            "You have used %(used)s of your %(quota)s, including the trash, versions and %(waiting)s"
-            " for what is not uploaded completely (%(names)s).",
+            "You have used %(used)s of your %(quota)s, including the trash, versions and"
+            " %(waiting)s for what is not uploaded completely (%(names)s).",
             used=used,
             quota=quota,
             waiting=human_size(usage.waiting),
             names=names,
         )
         yield gettext(
-            "Delete files that you no longer need, empty the trash and delete versions there, cancel"
-            " unfinished uploads, or ask an administrator for more."
+            "Delete files that you no longer need, empty the trash and delete versions there,"
+            " cancel unfinished uploads, or ask an administrator for more."
         )
     else:
         yield gettext(
@@ -166,8 +166,8 @@ def _cure(error: QuotaExceededError) -> Iterator[str]:
             quota=quota,
         )
         yield gettext(
-            "Delete files that you no longer need, empty the trash and delete versions there, or ask"
-            " an administrator for more."
+            "Delete files that you no longer need, empty the trash and delete versions there, or"
+            " ask an administrator for more."
         )
 
 

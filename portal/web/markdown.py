@@ -112,7 +112,7 @@ def _describe_picture(
 def _parser() -> MarkdownIt:
     options = {"html": False, "maxNesting": _DEEPEST}
     parser = MarkdownIt("commonmark", options).enable(["table", "strikethrough"])
-    parser.validateLink = lambda _url: True  # type: ignore[method-assign]  # _unlink asks more
+    parser.validateLink = lambda url: True  # type: ignore[method-assign]  # noqa: ARG005
     parser.core.ruler.push("lower_headings", _lower_headings)
     parser.core.ruler.push("align_by_class", _align_by_class)
     parser.core.ruler.push("unlink", _unlink)
