@@ -246,11 +246,15 @@ def test_dropped_files_and_folders_are_uploaded(portal: Portal, tmp_path: Path) 
     folder.mkdir(parents=True)
     (folder / "c.txt").write_text("c")
     page.get_by_label("Folder from this device").set_input_files(tmp_path / "Trip")
-    page.locator("#entries").get_by_role("link", name="Trip", exact=True).click()
+    trip = page.locator("#entries").get_by_role("link", name="Trip", exact=True)
+    trip.wait_for()
+    drop_files(page, tmp_path / "b.txt", onto="#entries .icon.folder")  # into it, not beside it
+    page.locator("#tray li[data-state=done]").nth(3).wait_for()
+    trip.click()
     page.get_by_role("link", name="day 1", exact=True).click()
     page.get_by_role("link", name="c.txt", exact=True).wait_for()
     stored = {path for path, sha256 in stored_in(portal.run, "Dropped").items() if sha256}
-    assert stored == {"a.txt", "b.txt", "Trip/day 1/c.txt"}  # and no second of another name
+    assert stored == {"a.txt", "b.txt", "Trip/b.txt", "Trip/day 1/c.txt"}  # each once
 
 
 def test_tray_says_the_other_name_that_a_file_got(portal: Portal, tmp_path: Path) -> None:

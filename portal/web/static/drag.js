@@ -1,4 +1,4 @@
-/** Rows that are dragged onto folders of the list, or of the path to it, move there. */
+/** Rows that are dragged onto folders of the list, or of the path to it, move there; see tray.js for files. */
 
 import { idOf, isFolder, nameOf, rowOf } from "./row.js";
 import { moveTo, together } from "./row_actions.js";
@@ -9,7 +9,7 @@ let dragged = [];
 let target;
 
 /** Return the folder that an element stands for: what is shown as its place, and its id. */
-function folderAt(element) {
+export function folderAt(element) {
   const step = element.closest?.(".way [data-folder]");
   if (step) return { place: step, id: step.dataset.folder };
   const row = rowOf(element);
@@ -17,7 +17,8 @@ function folderAt(element) {
   return { place: row, id: idOf(row) };
 }
 
-function aimAt(folder) {
+/** Show which folder gets what is dropped now, if any. */
+export function aimAt(folder) {
   target?.classList.remove("target");
   target = folder?.place;
   target?.classList.add("target");

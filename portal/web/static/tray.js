@@ -3,6 +3,7 @@
  * and shows how far each is. Without it, the page's form uploads by itself.
  */
 
+import { aimAt, folderAt } from "./drag.js";
 import { filesOf } from "./dropped.js";
 import { keepOnNavigation, noteVersion } from "./navigation.js";
 import { replaceParts, signedIn } from "./parts.js";
@@ -210,20 +211,31 @@ async function goOn() {
   }
 }
 
+/** Show which folder gets files that are dropped now: one of the list or of the path, or the page's. */
+function aimFiles(folder, isOver = true) {
+  aimAt(folder);
+  document.documentElement.classList.toggle("dropping", isOver && !folder);
+}
+
+/** Return the folder below a pointer with files, if whoever sees it may upload there. */
+const folderBelow = (event) => (uploadForm().dataset.account ? folderAt(event.target) : null);
+const hasFiles = (event) => uploadForm() && event.dataTransfer.types.includes("Files");
+
 document.addEventListener("dragover", (event) => {
-  if (!uploadForm() || !event.dataTransfer.types.includes("Files")) return;
+  if (!hasFiles(event)) return;
   event.preventDefault();
-  document.documentElement.classList.add("dropping");
+  aimFiles(folderBelow(event));
 });
 document.addEventListener("dragleave", (event) => {
-  if (event.relatedTarget === null) document.documentElement.classList.remove("dropping");
+  if (event.relatedTarget === null) aimFiles(null, false);
 });
 document.addEventListener("drop", async (event) => {
-  document.documentElement.classList.remove("dropping");
-  const form = uploadForm();
-  if (!form || !event.dataTransfer.types.includes("Files")) return;
+  if (!hasFiles(event)) return;
   event.preventDefault();
-  add(await filesOf(event.dataTransfer), form.dataset);
+  const [folder, form] = [folderBelow(event), { ...uploadForm().dataset }];
+  aimFiles(null, false);
+  if (folder) form.target = `folder/${folder.id}`;
+  add(await filesOf(event.dataTransfer), form);
 });
 document.addEventListener("paste", (event) => {
   const form = uploadForm();

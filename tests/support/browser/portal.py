@@ -98,8 +98,8 @@ def choose_files(page: Page, *files: Any) -> None:
     page.get_by_label("Files from this device").set_input_files(list(files))
 
 
-def drop_files(page: Page, *files: Path) -> None:
-    """Drop files on the page, as a browser tells it of that."""
+def drop_files(page: Page, *files: Path, onto: str = "body") -> None:
+    """Drop files on an element of the page, as a browser tells it of that."""
     page.evaluate(
         """() => {
           const carrier = document.createElement("input");
@@ -109,14 +109,16 @@ def drop_files(page: Page, *files: Path) -> None:
     )
     page.set_input_files("#carrier", list(files))
     page.evaluate(
-        """() => {
+        """(onto) => {
           const [dropped, carrier] = [new DataTransfer(), document.getElementById("carrier")];
           for (const file of carrier.files) dropped.items.add(file);
           carrier.remove();
           const event = { dataTransfer: dropped, bubbles: true, cancelable: true };
-          document.body.dispatchEvent(new DragEvent("dragover", event));
-          document.body.dispatchEvent(new DragEvent("drop", event));
-        }"""
+          const place = document.querySelector(onto);
+          place.dispatchEvent(new DragEvent("dragover", event));
+          place.dispatchEvent(new DragEvent("drop", event));
+        }""",
+        onto,
     )
 
 
