@@ -58,8 +58,19 @@ def current_code() -> str:
     if chosen and chosen in language.languages():
         return chosen
     if "language" not in g:
-        g.language = request.accept_languages.best_match(list(language.languages()), DEFAULT)
+        g.language = _asked_for()
     return str(g.language)
+
+
+def _asked_for() -> str:
+    """Return the language that the browser wants most (RFC 9110, 12.5.4), as ``de`` for ``de-AT``."""
+    for asked, quality in request.accept_languages:
+        code = asked.lower().partition("-")[0]
+        if quality and code in language.languages():
+            return code
+        if quality and code == "*":
+            break
+    return DEFAULT
 
 
 @pass_eval_context

@@ -114,7 +114,7 @@ def test_every_page_of_an_administrator_is_without_names(
         assert not WORD.search(answer.text), page
     shown = root.get("/accounts/activity").text
     for row in rows:
-        assert row.entry is None or f"<bdi>{references.reference(row.entry)}</bdi>" in shown
+        assert row.entry is None or f"<code>{references.reference(row.entry)}</code>" in shown
         assert row.entry is None or row.entry not in shown  # what opens it is not for them, either
 
 

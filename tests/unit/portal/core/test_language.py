@@ -147,6 +147,24 @@ def test_browser_asks_for_a_language(asked: str, got: str, anonymous: FlaskClien
     assert language_of(anonymous, "/sign-in", **{"Accept-Language": asked}) == got
 
 
+@pytest.mark.parametrize(
+    ("asked", "code", "said"),
+    [
+        ("de", "de", "Anmelden"),
+        ("de-AT,en;q=0.8", "de", "Anmelden"),
+        ("fr,de;q=0.5,en;q=0.4", "de", "Anmelden"),
+        ("en,de;q=0.9", "en", "Sign in"),
+        ("fr", "en", "Sign in"),
+    ],
+)
+def test_page_is_german_or_english_as_the_browser_asks(
+    asked: str, code: str, said: str, make_app: Callable[..., Flask]
+) -> None:
+    page = make_app().test_client().get("/sign-in", headers={"Accept-Language": asked}).text
+    assert f'<html lang="{code}">' in page
+    assert f">{said}</button>" in page
+
+
 def test_who_asks_for_nothing_gets_english(anonymous: FlaskClient) -> None:
     assert language_of(anonymous, "/sign-in") == DEFAULT
 

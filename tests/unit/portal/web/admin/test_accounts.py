@@ -130,7 +130,7 @@ def test_administrators_see_all_that_counts_against_a_quota(
     shown = [*re.findall(r"[0-9.]+ [KM]iB of 10 GiB", root.get("/accounts").text)]
     assert shown == ["1 MiB of 10 GiB"]
     page = root.get(f"/accounts/{id_of(app, 'alice')}").text
-    said = "including the trash and versions, and 1 unfinished upload (1 MiB)"
+    said = "including the trash, versions and 1 unfinished upload (1 MiB)"
     assert f"1 MiB of 10 GiB used, {said}" in page
     for command in ("quota", "accounts"):
         rows = json.loads(run(command, "--json")[1])
