@@ -63,8 +63,9 @@ def current_code() -> str:
 
 
 def _asked_for() -> str:
-    """Return the language that the browser wants most (RFC 9110, 12.5.4), as ``de`` for ``de-AT``."""
-    for asked, quality in request.accept_languages:
+    """Return the language that the browser wants most (RFC 9110, 12.5.4): ``de`` for ``de-AT``."""
+    # Werkzeug has what is special before what is wanted more.
+    for asked, quality in sorted(request.accept_languages, key=lambda one: -one[1]):
         code = asked.lower().partition("-")[0]
         if quality and code in language.languages():
             return code
