@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 
 from flask_delegate.testing.apache import free_port
 from tests.support.portal_process import Run, shared_folder
-from tests.support.servers import process
+from tests.support.processes import process
 from tests.support.visitors import Visitor
 
 from .load import bytes_per_second, requests_per_second

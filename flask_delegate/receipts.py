@@ -58,7 +58,7 @@ class Receipt:
     """How the server's answer to one hand-off ended.
 
     :param id: the hand-off's: ``delivery.id`` in the signal ``file_delegated``.
-    :param time: when it began (Apache) or ended (nginx), in UTC, to the second.
+    :param time: when it began (Apache) or ended (Caddy, nginx), in UTC, to the second.
     :param method: the request's method; nothing is sent for ``HEAD``.
     :param status: 200 for the whole file, 206 for a part, 304 for none, since the browser had it.
     :param sent: bytes of the file that the server passed to the network: an upper bound of what
@@ -82,6 +82,10 @@ def parse(line: str) -> Receipt | None:
 
     :raises ValueError: if it is one that cannot be read.
     """
+    if line.startswith("{"):  # whatever a client wrote into it is no receipt
+        from .caddy_log import as_text
+
+        line = as_text(line)
     found = _LINE.search(line)
     if not found:
         if _BEGINNING.search(line):

@@ -67,7 +67,8 @@ class Choices:
 class Server:
     """All that the extension knows of one server. It has no policy: what it gets is authorised.
 
-    A new server is a module with a subclass, and a line in :mod:`flask_delegate.servers`.
+    A new server is a module with its name and a subclass, and a line in
+    :mod:`flask_delegate.servers`.
     """
 
     name: ClassVar[str]

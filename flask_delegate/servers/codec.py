@@ -61,13 +61,13 @@ FIELDS = (ID, *DESCRIBED)
 _UNSAFE = re.compile(r"[^A-Za-z0-9._~/-]")
 
 
-def internal_url(delivery: Delivery, query: str) -> str:
+def internal_url(delivery: Delivery, query: str = "") -> str:
     """Return a file's internal URL.
 
     :raises HandoffUnavailable: if it does not fit in a header.
     """
     relative = delivery.file.relative.encode("utf-8", "surrogateescape")
-    url = f"{delivery.area.url}{quoted(relative)}?{query}"
+    url = f"{delivery.area.url}{quoted(relative)}{query and f'?{query}'}"
     check_length(delivery, url)
     return url
 

@@ -11,6 +11,7 @@ import pytest
 
 from flask_delegate.testing.apache import free_port
 from tests.support.application import APPLICATION
+from tests.support.caddies import ENCODED, caddy_in_front
 from tests.support.clients import get
 from tests.support.patients import Patient, Plant, apache, doctor, write_application
 from tests.support.servers import (
@@ -57,6 +58,18 @@ def healthy_nginx(site: Site) -> Iterator[Patient]:
 
 
 @contextmanager
+def healthy_caddy(site: Site, around: str = ENCODED) -> Iterator[Patient]:
+    site.settings["DELEGATE_BACKEND"] = "caddy"
+    with (
+        python_server(site, *GUNICORN) as upstream,
+        caddy_in_front(site, upstream, around=around) as port,
+    ):
+        configuration = site.folder / f"caddy-{port}" / "delegate.caddy"
+        configuration.chmod(0o600)
+        yield Patient(f"http://127.0.0.1:{port}", ["--config", str(configuration)])
+
+
+@contextmanager
 def healthy_xsendfile(site: Site) -> Iterator[Patient]:
     site.settings["DELEGATE_BACKEND"] = "xsendfile"
     with apache(site, site.apache_config()) as patient:
@@ -70,6 +83,7 @@ def healthy_xsendfile(site: Site) -> Iterator[Patient]:
         healthy_with_signed_urls,
         healthy_under_a_path,
         healthy_nginx,
+        healthy_caddy,
         healthy_xsendfile,
     ],
 )
@@ -432,6 +446,19 @@ def proxy_that_does_not_say_so(site: Site) -> Iterator[Patient]:
             yield Patient(f"http://127.0.0.1:{server.port}")
 
 
+@contextmanager
+def caddy_that_reads_templates(site: Site) -> Iterator[Patient]:
+    with healthy_caddy(site, "templates\nheader >Cache-Control public") as patient:
+        yield patient
+
+
+@contextmanager
+def caddy_without_the_import(site: Site) -> Iterator[Patient]:
+    site.settings["DELEGATE_BACKEND"] = "caddy"
+    with python_server(site, *GUNICORN) as upstream, caddy_in_front(site, upstream, "") as port:
+        yield Patient(f"http://127.0.0.1:{port}")
+
+
 def with_signed_urls(site: Site, before: str, after: str) -> str:
     """Write the configuration with signed URLs, and alter it."""
     site.settings["DELEGATE_SIGNED_URL"] = "/signed/"
@@ -521,6 +548,14 @@ FAULTS: dict[str, tuple[Plant, set[tuple[str, str]]]] = {
     ),
     "a redirect to another host": (a_redirect_to_another_host, {("probe", FAILURE)}),
     "an nginx location that is open": (nginx_that_is_not_internal, {("attack-plain", FAILURE)}),
+    "Caddy with templates and a later header": (
+        caddy_that_reads_templates,
+        {("filters", FAILURE), ("policies", FAILURE)},
+    ),
+    "Caddy without the import": (
+        caddy_without_the_import,
+        {("guard", FAILURE), ("handoff", FAILURE)},
+    ),
     "a proxy that does not say so": (
         proxy_that_does_not_say_so,
         {("guard", FAILURE), ("handoff", FAILURE)},

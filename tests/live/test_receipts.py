@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -11,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from flask_delegate.receipts import Receipt, follow, read
+from flask_delegate.servers.caddy import log_block
 from tests.support.application import APPLICATION
+from tests.support.caddies import caddy_in_front
 from tests.support.clients import connect, file_url, get, over_http2, request_over_http2
 from tests.support.servers import GUNICORN, nginx_in_front, python_server
-from tests.support.sites import Site, express
+from tests.support.sites import DAEMON_USER, Site, express
 
 LARGE = 40 * 2**20  # more than the sockets' buffers hold
 
@@ -37,7 +40,7 @@ class Logging:
         return found
 
 
-@pytest.fixture(params=["apache", "nginx"])
+@pytest.fixture(params=["apache", "nginx", "caddy"])
 def server(request: pytest.FixtureRequest, site: Site) -> Iterator[Logging]:
     site.write("report.txt")
     with site.write("large.bin").open("r+b") as file:
@@ -48,6 +51,20 @@ def server(request: pytest.FixtureRequest, site: Site) -> Iterator[Logging]:
         options = ("--enable-sendfile", "--http2")
         with express(site, APPLICATION, *options, include=include) as running:
             yield Logging(running.port, log)
+    elif request.param == "caddy":
+        site.settings["DELEGATE_BACKEND"] = "caddy"
+        log.touch()
+        if DAEMON_USER:
+            shutil.chown(log, DAEMON_USER)
+        include, around = (
+            site.config("caddy", "--receipts", str(log)),
+            "\n".join(log_block(str(log))),
+        )
+        with (
+            python_server(site, *GUNICORN) as upstream,
+            caddy_in_front(site, upstream, include, around=around) as port,
+        ):
+            yield Logging(port, log)
     else:
         site.settings["DELEGATE_BACKEND"] = "nginx"
         include = site.nginx_config("--receipts", str(log))

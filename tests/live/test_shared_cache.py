@@ -124,7 +124,11 @@ number = itertools.count()
 
 
 @pytest.fixture(
-    scope="module", params=["mod_wsgi-daemon", "nginx-gunicorn", "xsendfile-mod_wsgi", "gunicorn"]
+    scope="module",
+    params=[
+        *("mod_wsgi-daemon", "nginx-gunicorn", "caddy-gunicorn", "xsendfile-mod_wsgi"),
+        "gunicorn",
+    ],
 )
 def caches(request: pytest.FixtureRequest) -> Iterator[dict[str, int]]:
     """Yield the ports of caches in front of one server."""

@@ -14,6 +14,7 @@ from flask_delegate.servers.codec import LONGEST, RESPONSE_HEAD
 from flask_delegate.servers.signing import LONGEST_URL
 from tests.support import doctor
 from tests.support.application import APPLICATION
+from tests.support.caddies import caddy_in_front
 from tests.support.clients import get
 from tests.support.servers import (
     GUNICORN,
@@ -103,6 +104,15 @@ def behind_nginx(site: Site, source: str) -> Iterator[tuple[int, Path]]:
         yield port, site.folder
 
 
+@contextmanager
+def behind_caddy(site: Site, source: str) -> Iterator[tuple[int, Path]]:
+    with (
+        python_server(site, *GUNICORN, application=source) as upstream,
+        caddy_in_front(site, upstream) as port,
+    ):
+        yield port, site.folder
+
+
 Start = Callable[[Site, str], AbstractContextManager[tuple[int, Path]]]
 
 
@@ -129,8 +139,9 @@ def logged(folder: Path) -> str:
         ("xsendfile", apache),
         ("xsendfile", behind_apache),
         ("nginx", behind_nginx),
+        ("caddy", behind_caddy),
     ],
-    ids=["mod_wsgi", "xsendfile under mod_wsgi", "xsendfile behind Apache", "nginx"],
+    ids=["mod_wsgi", "xsendfile under mod_wsgi", "xsendfile behind Apache", "nginx", "caddy"],
 )
 def test_the_longest_path_arrives_and_a_longer_one_is_refused(
     site: Site, backend: str, start: Start
@@ -144,7 +155,7 @@ def test_the_longest_path_arrives_and_a_longer_one_is_refused(
     assert whole["Content-Security-Policy"] == "x;" * 1000
     assert whole["Content-Disposition"].endswith("%E9%95%B7.odd")
     assert MARK not in longer.body
-    if backend == "nginx":  # there cannot be one
+    if backend in {"nginx", "caddy"}:  # there cannot be one
         assert (longer.status, "File name too long" in log) == (404, True)
     else:
         assert longer.status == 500

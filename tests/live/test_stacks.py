@@ -32,6 +32,7 @@ STREAMING = ("gunicorn", "waitress", "uwsgi")
     params=[
         "mod_wsgi-daemon",
         "nginx-gunicorn",
+        "caddy-gunicorn",
         "xsendfile-mod_wsgi",
         *STREAMING,
     ],

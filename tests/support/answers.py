@@ -109,7 +109,8 @@ def _check_content(answer: Answer, file: File) -> None:
 
 
 def _filled(value: str, known: Answer) -> str:
-    etag, modified = known.etag or "", parsedate_to_datetime(known.modified or "").timestamp()
+    etag = known.etag or ""
+    modified = parsedate_to_datetime(known.modified).timestamp() if known.modified else 0
 
     def date(place: re.Match[str]) -> str:
         base = modified if place[1] == "modified" else time.time()
@@ -138,7 +139,11 @@ def _seen(response: HTTPResponse, body: bytes, *, whole: bool) -> Answer:
 
 
 def _parts(body: bytes, boundary: str) -> tuple[tuple[str, bytes], ...]:
+    """Split a body; a server may leave out the empty line before it, and order headers."""
+    if body.startswith(b"--"):
+        body = b"\r\n" + body
     before, *parts, after = body.split(f"\r\n--{boundary}".encode())
     assert (before, after) == (b"", b"--\r\n")
     split = [part.removeprefix(b"\r\n").partition(b"\r\n\r\n") for part in parts]
-    return tuple((head.decode().lower(), content[:_SHOWN]) for head, _, content in split)
+    heads = ("\r\n".join(sorted(head.decode().lower().split("\r\n"))) for head, *_ in split)
+    return tuple(zip(heads, (content[:_SHOWN] for *_, content in split), strict=True))

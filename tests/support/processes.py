@@ -1,11 +1,48 @@
-"""A server's processes, and the memory that they have."""
+"""A server's processes: how they start and end, and the memory that they have."""
 
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from flask_delegate.testing.apache import end
+
+
+@contextmanager
+def process(
+    command: list[str],
+    port: int,
+    folder: Path,
+    output: Path,
+    environment: dict[str, str] | None = None,
+) -> Iterator[None]:
+    """Run a server until the end of the block; it has to accept connections within a minute."""
+    with output.open("wb") as log:
+        started = subprocess.Popen(
+            command, stdout=log, stderr=log, cwd=folder, env=environment, start_new_session=True
+        )
+    try:
+        _wait(started, port, output)
+        yield
+    finally:
+        end(started)
+
+
+def _wait(started: subprocess.Popen[bytes], port: int, output: Path) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and started.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=10).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise RuntimeError(f"{started.args!r} did not start:\n{output.read_text(errors='replace')}")
 
 
 def memory_of(processes: Iterable[int]) -> int:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
@@ -18,9 +16,11 @@ from typing import Any
 from flask_delegate.receipts import NGINX_FORMAT
 from flask_delegate.servers import SERVERS as BACKENDS
 from flask_delegate.servers.base import Keeps
-from flask_delegate.testing.apache import end, free_port
+from flask_delegate.testing.apache import free_port
 
+from .caddies import caddy_in_front
 from .clients import Reply, get
+from .processes import process
 from .sites import DAEMON_USER, Site, express
 from .tools import tool
 
@@ -61,38 +61,6 @@ class Running:
 
 HOST = "delegate.test"
 Start = Callable[[Site], AbstractContextManager[Running]]
-
-
-@contextmanager
-def process(
-    command: list[str],
-    port: int,
-    folder: Path,
-    output: Path,
-    environment: dict[str, str] | None = None,
-) -> Iterator[None]:
-    """Run a server until the end of the block; it has to accept connections within a minute."""
-    with output.open("wb") as log:
-        started = subprocess.Popen(
-            command, stdout=log, stderr=log, cwd=folder, env=environment, start_new_session=True
-        )
-    try:
-        _wait(started, port, output)
-        yield
-    finally:
-        end(started)
-
-
-def _wait(started: subprocess.Popen[bytes], port: int, output: Path) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and started.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=10).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise RuntimeError(f"{started.args!r} did not start:\n{output.read_text(errors='replace')}")
 
 
 @contextmanager
@@ -288,6 +256,14 @@ def nginx(site: Site) -> Iterator[Running]:
         yield Running(port, BACKENDS["nginx"].keeps)
 
 
+@contextmanager
+def caddy(site: Site) -> Iterator[Running]:
+    """Serve with Caddy in front of gunicorn."""
+    site.settings["DELEGATE_BACKEND"] = "caddy"
+    with python_server(site, *GUNICORN) as upstream, caddy_in_front(site, upstream) as port:
+        yield Running(port, BACKENDS["caddy"].keeps)
+
+
 _NGINX = """
 daemon off;
 pid {base}/pid;
@@ -364,6 +340,7 @@ SERVERS: dict[str, Start] = {
     "xsendfile-mod_wsgi": xsendfile,
     "xsendfile-proxy": xsendfile_proxy,
     "nginx-gunicorn": nginx,
+    "caddy-gunicorn": caddy,
     "gunicorn": streaming(*GUNICORN),
     "waitress": streaming(*WAITRESS),
     "flask-run": streaming(*FLASK),

@@ -73,8 +73,12 @@ class Site:
 
     def nginx_config(self, *options: str) -> str:
         """Run ``flask delegate nginx-config`` for the site's settings."""
+        return self.config("nginx", *options)
+
+    def config(self, server: str, *options: str) -> str:
+        """Run ``flask delegate SERVER-config`` for the site's settings."""
         runner = self.configure().test_cli_runner()
-        result = runner.invoke(args=["delegate", "nginx-config", *options])
+        result = runner.invoke(args=["delegate", f"{server}-config", *options])
         assert result.exit_code == 0, result.output
         return result.output
 

@@ -31,6 +31,7 @@ _SUBSTITUTION = "substitution or insertion (sub_filter, SUBSTITUTE, mod_pagespee
 _LINES = {
     "<html><head>": _SUBSTITUTION,
     '<!--#echo var="DATE_GMT" -->': "server-side includes (ssi, INCLUDES)",
+    "{{now}}": "templates (Caddy)",
     "</head><body>": _SUBSTITUTION,
     "größe: 1 €, 日本": "a conversion of characters (charset, mod_charset_lite)",
     "http://localhost/": "a substitution of addresses (sub_filter, SUBSTITUTE, mod_proxy_html)",
@@ -154,7 +155,8 @@ _FAMILIES = (
         "Whoever may store a file may run what a filter obeys, such as includes of other files;"
         " and downloads are not what was stored.",
         f"{_AGAIN}ssi, sub_filter, addition, charset; SetOutputFilter, AddOutputFilter,"
-        " AddOutputFilterByType, FilterChain. In front of the server, except the area.",
+        " AddOutputFilterByType, FilterChain. In front of the server, except the area. In Caddy no"
+        " generated rule can undo templates: keep them from what the application answers.",
     ),
     _Family(
         "siblings",
@@ -180,7 +182,7 @@ _FAMILIES = (
         "Public or doubled policies let caches keep private files; a wrong type, or no sandbox,"
         " lets a stored page run in the site's name.",
         f"{_AGAIN}expires, add_header, more_set_headers, charset; Header, ExpiresActive,"
-        " ForceType, AddDefaultCharset.",
+        " ForceType, AddDefaultCharset; in Caddy, a deferred header (>).",
     ),
     _Family(
         "length",

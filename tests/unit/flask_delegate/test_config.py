@@ -185,7 +185,7 @@ def test_a_command_prints_the_sentence_alone(tmp_path: Path, command: list[str])
 
 def test_an_unknown_backend_is_refused(root: Path) -> None:
     error = refused(SECRET_KEY=SECRET, DELEGATE_ROOT=root, DELEGATE_BACKEND="sendfile")
-    assert "auto, mod_wsgi, nginx, xsendfile, stream" in error.cure
+    assert "auto, mod_wsgi, nginx, caddy, xsendfile, stream" in error.cure
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ def test_what_is_kept_of_an_application_does_not_show_its_secrets(make_app: Fact
     [
         ({"root": "relative"}, "root"),
         ({"url": "/no-slash"}, "url"),
-        ({"backend": "lighttpd"}, "backend"),
+        ({"backend": "cherokee"}, "backend"),
         ({"signed_url": "/no-slash"}, "signed_url"),
         ({"signed_url": "/signed/", "backend": "nginx"}, "signed_url"),
     ],

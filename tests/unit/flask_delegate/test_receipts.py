@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -155,6 +156,75 @@ def test_a_receipt_may_stand_inside_a_longer_line() -> None:
     receipt = parse(f"host web1: {line()} trailing")
     assert receipt
     assert receipt.id == "0123456789abcdef"
+
+
+def entry(**changed: Any) -> str:
+    """Write an entry of Caddy's access log."""
+    headers = {"Content-Length": ["16"], "Server": ["Caddy"]}
+    values = {
+        "level": "info",
+        "ts": 1700000000.25,
+        "logger": "http.log.access.flask_delegate",
+        "msg": "handled request",
+        "request": {"proto": "HTTP/2.0", "method": "GET", "host": "x"},
+        "size": 16,
+        "status": 200,
+        "resp_headers": headers,
+        "flask_delegate": "0123456789abcdef",
+    }
+    return json.dumps({**values, **changed})
+
+
+RANGE = {"Content-Length": ["8"], "Content-Range": ["bytes 8-15/16"]}
+HEAD = {"request": {"method": "HEAD"}, "size": 0}
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({}, {}),
+        ({"size": 9}, {"body": "9"}),
+        ({"size": 0}, {"body": "0", "sent": "1"}),
+        (
+            {"status": 206, "size": 8, "resp_headers": RANGE},
+            {"status": "206", "body": "8", "length": "8", "range": '"bytes 8-15/16"'},
+        ),
+        ({"status": 304, "size": 0, "resp_headers": {}}, {"status": "304"}),
+        (HEAD, {"method": "HEAD"}),
+        ({"resp_headers": {}}, {"length": "-"}),
+        ({"status": 404, "size": 0}, {"status": "404", "body": "0"}),
+        ({"status": 416, "resp_headers": {"Content-Range": ["bytes */16"]}}, {"status": "416"}),
+    ],
+)
+def test_what_caddy_writes_is_read(changed: dict[str, Any], expected: dict[str, str]) -> None:
+    assert parse(entry(**changed)) == parsed(**{"end": "OK", **expected})
+
+
+def test_what_a_client_wrote_into_caddys_log_is_no_receipt() -> None:
+    request = {"method": "GET", "host": line(), "headers": {"X": [line()]}, "flask_delegate": "x"}
+    forged = json.loads(entry(request=request))
+    assert parse(json.dumps(forged)) == parse(entry())
+    del forged["flask_delegate"]
+    assert parse(json.dumps(forged)) is None
+    for other in ("{", "{}", "{" + line(), '{"flask_delegate"', "[" * 9):
+        assert parse(other) is None
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"flask_delegate": "a/b"},
+        {"flask_delegate": None},
+        {"ts": "yesterday"},
+        {"size": "16"},
+        {"status": None},
+        {"request": None},
+        {"resp_headers": {"Content-Length": ["x"]}},
+    ],
+)
+def test_a_receipt_of_caddys_that_cannot_be_read_is_said_to_be_so(bad: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="not a readable receipt: 'flask-delegate id="):
+        parse(entry(**bad))
 
 
 def test_a_log_is_read_to_its_last_whole_line(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What nginx and mod_xsendfile get to include, and what their hand-offs say."""
+"""What nginx, Caddy and mod_xsendfile get to include, and what their hand-offs say."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from flask import Flask
 
 from flask_delegate import file_refused
 from flask_delegate.servers import SERVERS, nginx_resets
+from flask_delegate.servers.caddy import log_block
 from flask_delegate.servers.nginx import PASSING_ON
 from flask_delegate.servers.nginx_resets import NOTHING
 from tests.support.extension import Factory, serve
@@ -95,6 +96,49 @@ def test_nginx_is_handed_a_file(make_app: Factory, rate: int | None) -> None:
     assert response.headers["Content-Security-Policy"] == "sandbox"
     assert response.headers["Vary"] == "Cookie"
     assert response.data == b""
+
+
+def test_caddy_shows_the_fingerprints_of_all_areas(make_app: Factory, tmp_path: Path) -> None:
+    app = two_areas(make_app, tmp_path, DELEGATE_BACKEND="caddy", DELEGATE_HEADERS={"X-A": "1"})
+    prints = " ".join(keys[0].fingerprint for keys in app.extensions["delegate"].keys.values())
+    text = written(app, "caddy-config")
+    assert f'\nheader_up X-Flask-Delegate "{prints}"\n' in text
+    for name, (keys,) in app.extensions["delegate"].keys.items():
+        assert f"\n    header X-Flask-Delegate-Token {keys.token}\n" in text
+        assert f"\nhandle_response @delegate_{name} {{\n" in text
+    assert text.count("\n        header X-A {rp.header.X-A}\n") == 2
+    assert "log_" not in text
+    assert text.index("@delegate_photos") < text.index("@delegate_refused")
+
+
+def test_caddy_writes_receipts_where_asked(make_app: Factory) -> None:
+    app = make_app(DELEGATE_BACKEND="caddy")
+    text = written(app, "caddy-config", "--receipts", "/var/log/x")
+    for text_line in log_block("/var/log/x"):
+        assert f"\n#     {text_line}\n" in text
+    for directive in ("log_append flask_delegate {rp.header.X-Flask-Delegate-Id}", "log_name"):
+        assert f"\n        {directive}" in text
+
+
+def test_caddy_is_looked_for(
+    make_app: Factory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del make_app
+    monkeypatch.setattr("flask_delegate.servers.caddy._FOLDERS", "/nowhere")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert not SERVERS["caddy"].is_installed()
+    (tmp_path / "caddy").touch(0o755)
+    assert SERVERS["caddy"].is_installed()
+
+
+def test_caddy_gets_the_token_beside_the_url(make_app: Factory) -> None:
+    app = make_app(DELEGATE_BACKEND="caddy")
+    serve(app, "report.txt")
+    headers = app.test_client().get("/file", headers=shown(app)).headers
+    (keys,) = app.extensions["delegate"].keys["default"]
+    assert headers["X-Accel-Redirect"] == "/private/report.txt"
+    assert headers["X-Flask-Delegate-Token"] == keys.token
+    assert len(headers["X-Flask-Delegate-Id"]) == 16
 
 
 @pytest.mark.parametrize("options", [(), ("--site",)])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import subprocess
+import sys
 
 import pytest
 
@@ -50,6 +52,13 @@ def rules(server: str, choices: Choices) -> str:
             "0beadc30e2a89ec2819ecb7d21410550",
         ),
         (
+            "caddy",
+            "b1b762064a6365d293412120c831ef82",
+            "cce0971714e784fe2824aa3c97b0e9d7",
+            "",
+            "5bb1dd2c55982a8bf59cfa17de1b8f52",
+        ),
+        (
             "xsendfile",
             "1eaf317ad20e5f7fa4690ba63c6b14dc",
             "cce0971714e784fe2824aa3c97b0e9d7",
@@ -73,6 +82,20 @@ def test_the_doctor_knows_the_lines_about_sendfile(server: str) -> None:
     for is_on, line in zip((True, False), lines, strict=True):
         written = [one.strip() for one in rules(server, Choices(sendfile=is_on)).splitlines()]
         assert written.count(line) == 1
+
+
+def test_a_server_is_found_by_its_name() -> None:
+    assert [server.name for server in SERVERS.values()] == [*SERVERS]
+    assert len(SERVERS) == len({*SERVERS})
+    with pytest.raises(KeyError):
+        SERVERS["another"]
+
+
+def test_the_module_of_a_server_that_nobody_configured_is_not_imported() -> None:
+    ask = "import sys, flask_delegate; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", ask], capture_output=True, check=True, text=True)
+    names = {name for name in SERVERS if f"flask_delegate.servers.{name}" in loaded.stdout.split()}
+    assert names == {"mod_wsgi", "stream"}
 
 
 def test_servers_heed_choices_that_there_are() -> None:
@@ -99,7 +122,12 @@ def test_a_module_that_is_missing_is_loaded_or_named() -> None:
 
 @pytest.mark.parametrize(
     ("server", "software"),
-    [("mod_wsgi", "mod_wsgi"), ("nginx", "nginx"), ("xsendfile", "mod_xsendfile")],
+    [
+        ("mod_wsgi", "mod_wsgi"),
+        ("nginx", "nginx"),
+        ("caddy", "Caddy"),
+        ("xsendfile", "mod_xsendfile"),
+    ],
 )
 def test_the_doctor_names_what_is_to_be_installed(
     make_app: Factory, monkeypatch: pytest.MonkeyPatch, server: str, software: str

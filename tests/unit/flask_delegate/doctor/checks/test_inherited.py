@@ -21,6 +21,7 @@ OTHER = b"another file, which lies beside the page"
 PAGE = """
 <html><head>
 <!--#echo var="DATE_GMT" -->
+{{now}}
 </head><body>
 größe: 1 €, 日本
 http://localhost/
@@ -96,6 +97,7 @@ FAULTS = [
         "filters",
         ["by server-side includes (ssi, INCLUDES)"],
     ),
+    (replaced("{{now}}", "2026"), "filters", ["by templates (Caddy)", "undo templates"]),
     (replaced("</head><body>", "</head>"), "filters", ["sub_filter", "AddOutputFilterByType"]),
     (replaced("größe: 1 €, 日本", "x"), "filters", ["mod_charset_lite", "SetOutputFilter"]),
     (replaced("http://localhost/", "x"), "filters", ["mod_proxy_html", "FilterChain"]),

@@ -14,7 +14,7 @@ from tests.support.doctor import findings, generated, level, run
 from tests.support.extension import SECRET, Factory
 
 
-@pytest.mark.parametrize("backend", ["mod_wsgi", "nginx", "xsendfile", "auto"])
+@pytest.mark.parametrize("backend", ["mod_wsgi", "nginx", "caddy", "xsendfile", "auto"])
 def test_a_backend_that_is_not_there(
     make_app: Factory, monkeypatch: pytest.MonkeyPatch, backend: str
 ) -> None:
@@ -24,7 +24,8 @@ def test_a_backend_that_is_not_there(
     monkeypatch.setattr("importlib.util.find_spec", lambda *_: None)
     found = findings(app)["backend"]
     assert found["level"] == "warning"
-    product = {"nginx": "nginx", "xsendfile": "mod_xsendfile"}.get(backend, "mod_wsgi")
+    products = {"nginx": "nginx", "caddy": "Caddy", "xsendfile": "mod_xsendfile"}
+    product = products.get(backend, "mod_wsgi")
     assert f"the backend is {backend}, and {product} was not found" in found["seen"]
     assert f"Install {product}," in found["fix"]
     assert "DELEGATE_BACKEND" in found["fix"]
@@ -125,7 +126,8 @@ def test_what_was_generated_now_is_current(
 
 
 @pytest.mark.parametrize(
-    ("backend", "command"), [("nginx", "nginx-config"), ("xsendfile", "apache-config")]
+    ("backend", "command"),
+    [("nginx", "nginx-config"), ("caddy", "caddy-config"), ("xsendfile", "apache-config")],
 )
 def test_other_backends_configurations(
     make_app: Factory, tmp_path: Path, backend: str, command: str
