@@ -36,6 +36,12 @@ NGINX_FORMAT = (
 )
 """For nginx's ``log_format``."""
 
+LIGHTTPD_FORMAT = (
+    "flask-delegate id=%{X-Flask-Delegate-Id}o time=%{sec}t method=%m status=%s"
+    ' end=%X body=%B length=%{Content-Length}o sent=%O range="%{Content-Range}o"'
+)
+"""For lighttpd's ``accesslog.format``, which other requests write as well."""
+
 # An id of "-" is that of a hand-off that the server refused.
 _BEGINNING = re.compile(r"flask-delegate id=(?!- )\S")
 _N = "[0-9]{1,18}"  # what a database's integers hold
@@ -49,7 +55,7 @@ _LINE = re.compile(
     rf"(?P<shrunk>{APACHE_SHRUNK})?"
 )
 _DELIVERED = frozenset({"200", "206", "304"})
-# Apache's %X, and nginx's $request_completion.
+# %X of Apache and lighttpd, and nginx's $request_completion.
 _COMPLETED, _CUT_SHORT = ("+", "-", "OK"), ("X", "")
 
 
@@ -58,7 +64,7 @@ class Receipt:
     """How the server's answer to one hand-off ended.
 
     :param id: the hand-off's: ``delivery.id`` in the signal ``file_delegated``.
-    :param time: when it began (Apache) or ended (Caddy, nginx), in UTC, to the second.
+    :param time: when it began (Apache, lighttpd) or ended (Caddy, nginx), in UTC, to the second.
     :param method: the request's method; nothing is sent for ``HEAD``.
     :param status: 200 for the whole file, 206 for a part, 304 for none, since the browser had it.
     :param sent: bytes of the file that the server passed to the network: an upper bound of what

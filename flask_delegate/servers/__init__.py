@@ -23,6 +23,7 @@ _CLASSES = {
     "mod_wsgi": "ModWsgi",
     "nginx": "Nginx",
     "caddy": "Caddy",
+    "lighttpd": "Lighttpd",
     "xsendfile": "XSendfile",
     "stream": "Stream",
 }

@@ -65,6 +65,7 @@ _TESTS = (
     *("chromium", "curl", "nginx", "openssl", "slowhttptest", "strace", "unzip", _XSENDFILE),
     *("apache2:/usr/sbin/a2ensite", "fail2ban:/usr/bin/fail2ban-regex"),
     *("logrotate:/usr/sbin/logrotate", f"libapache2-mod-wsgi-py3:{_MODULES}/mod_wsgi.so"),
+    *("lighttpd:/usr/sbin/lighttpd", "lighttpd-mod-deflate:/usr/lib/lighttpd/mod_deflate.so"),
     *("uwsgi-core", "uwsgi-plugin-python3:/usr/lib/uwsgi/plugins/python3_plugin.so"),
     _POSTGRESQL,
     *("varnish:/usr/sbin/varnishd", "xfsprogs:/usr/sbin/mkfs.xfs"),

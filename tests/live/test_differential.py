@@ -44,6 +44,7 @@ BACKENDS = {
     "mod_wsgi": "mod_wsgi-daemon",
     "nginx": "nginx-gunicorn",
     "caddy": "caddy-gunicorn",
+    "lighttpd": "lighttpd-gunicorn",
     "xsendfile": "xsendfile-mod_wsgi",
     "stream": "gunicorn",
 }
@@ -108,6 +109,38 @@ DIFFERENCES = (
         lambda question: question.method == "POST" and is_conditional(question),
     ),
     Difference(
+        "`If-Match`",
+        asks('If-Match: "other"'),
+        {"apache": 412, "lighttpd": 200},
+        lambda question: question.has("If-Match"),
+    ),
+    Difference(
+        "`If-Unmodified-Since`",
+        asks("If-Unmodified-Since: {modified-1}"),
+        {"apache": 412, "lighttpd": 200},
+        lambda question: question.has("If-Unmodified-Since"),
+    ),
+    Difference(
+        "`POST` or `HEAD` with a `Range`",
+        asks("Range: bytes=0-1", method="POST"),
+        {"apache": 206, "lighttpd": 200},
+        lambda question: question.method != "GET" and question.has("Range"),
+    ),
+    Difference(
+        "`POST`",
+        asks("", method="POST"),
+        {"apache": "bytes", "lighttpd": None},
+        lambda question: question.method == "POST",
+        "accepts",
+    ),
+    Difference(
+        "several parts that are near each other, or more than ten",
+        asks("Range: bytes=0-1,20-21"),
+        {"apache": "multipart", "lighttpd": "application/pdf"},
+        lambda question: "," in question.headers.get("Range", ""),
+        "type",
+    ),
+    Difference(
         "a part behind the end",
         asks("Range: bytes=12000-"),
         {"apache": None} | dict.fromkeys(["nginx", "caddy", "stream"], "bytes */12000"),
@@ -117,7 +150,7 @@ DIFFERENCES = (
     Difference(
         "`HEAD` of an empty file",
         asks("", EMPTY, "HEAD"),
-        {"apache": None, "nginx": "0", "caddy": "0", "stream": "0"},
+        {"apache": None} | dict.fromkeys(["nginx", "caddy", "lighttpd", "stream"], "0"),
         lambda question: question.method == "HEAD" and question.file is EMPTY,
         "length",
     ),
@@ -131,7 +164,7 @@ DIFFERENCES = (
     Difference(
         "a malformed `Range`",
         asks("Range: bytes=2-1"),
-        {"apache": 200, "nginx": 416, "caddy": 416},
+        {"apache": 200, "nginx": 416, "caddy": 416, "lighttpd": 416},
         lambda question: in_bytes(question) and question.parts() is None,
     ),
     Difference(
@@ -162,7 +195,7 @@ DIFFERENCES = (
     Difference(
         "`If-Unmodified-Since` or `If-Range` beside a condition for a 304",
         asks("If-Unmodified-Since: {modified}; If-None-Match: {etag}"),
-        {"apache": 200, "nginx": 304, "caddy": 304},
+        {"apache": 200, "nginx": 304, "caddy": 304, "lighttpd": 304},
         lambda question: (
             question.has("If-Unmodified-Since", "If-Range")
             and question.has("If-None-Match", "If-Modified-Since")
@@ -171,7 +204,7 @@ DIFFERENCES = (
     Difference(
         "a date beside the tags that make it superfluous",
         asks("If-Match: {etag}; If-Unmodified-Since: {modified-1}"),
-        {"apache": 412, "caddy": 200},
+        {"apache": 412, "caddy": 200, "lighttpd": 200},
         lambda question: (
             (question.has("If-Match") and question.has("If-Unmodified-Since"))
             or (question.has("If-None-Match") and question.has("If-Modified-Since"))
@@ -180,19 +213,25 @@ DIFFERENCES = (
     Difference(
         "a condition without a value",
         asks("If-Match: "),
-        {"apache": 412, "caddy": 200},
+        {"apache": 412, "caddy": 200, "lighttpd": 200},
         lambda question: "" in question.values("If-Match", "If-None-Match", "If-Range"),
     ),
     Difference(
         "a date whose day has one digit",
         asks("If-Unmodified-Since: Sun, 6 Nov 1994 08:49:37 GMT"),
-        {"apache": 412, "caddy": 200},
+        {"apache": 412, "caddy": 200, "lighttpd": 200},
         lambda question: "Sun, 6 Nov 1994 08:49:37 GMT" in question.headers.values(),
+    ),
+    Difference(
+        "a date of the year 70, in two digits",
+        asks("If-Modified-Since: Sunday, 06-Nov-70 08:49:37 GMT"),
+        {"apache": 200, "lighttpd": 304},
+        lambda question: "Sunday, 06-Nov-70 08:49:37 GMT" in question.headers.values(),
     ),
     Difference(
         "a malformed date, or one in the future",
         asks("If-Modified-Since: {now+100000}"),
-        {"apache": 200, "nginx": 304, "caddy": 304},
+        {"apache": 200, "nginx": 304, "caddy": 304, "lighttpd": 304},
         lambda question: bool(
             question.values("If-Modified-Since", "If-Unmodified-Since") & {*ODD_DATES}
         ),
@@ -200,13 +239,13 @@ DIFFERENCES = (
     Difference(
         "weak or malformed tags in `If-Match` or `If-None-Match`",
         asks('If-Match: W/"other", {opaque}'),
-        {"apache": 412, "nginx": 200, "caddy": 200},
+        {"apache": 412, "nginx": 200, "caddy": 200, "lighttpd": 200},
         lambda question: bool(question.values("If-Match", "If-None-Match") & {*ODD_TAGS}),
     ),
     Difference(
         "a condition on a file of the last minute, or without a date",
         asks("If-Match: {etag}", FRESH),
-        {"apache": 412, "nginx": 200, "caddy": 200},
+        {"apache": 412, "nginx": 200, "caddy": 200, "lighttpd": 200},
         lambda question: (
             question.file in {YOUNG, FRESH, FUTURE, EPOCH}
             and (is_conditional(question) or question.has("If-Range"))

@@ -13,6 +13,7 @@ from flask_delegate.testing.apache import free_port
 from tests.support.application import APPLICATION
 from tests.support.caddies import ENCODED, caddy_in_front
 from tests.support.clients import get
+from tests.support.lighttpds import lighttpd_in_front
 from tests.support.patients import Patient, Plant, apache, doctor, write_application
 from tests.support.servers import (
     GUNICORN,
@@ -70,6 +71,18 @@ def healthy_caddy(site: Site, around: str = ENCODED) -> Iterator[Patient]:
 
 
 @contextmanager
+def healthy_lighttpd(site: Site, after: str = "") -> Iterator[Patient]:
+    site.settings["DELEGATE_BACKEND"] = "lighttpd"
+    with (
+        python_server(site, *GUNICORN) as upstream,
+        lighttpd_in_front(site, upstream, after=after) as port,
+    ):
+        configuration = site.folder / f"lighttpd-{port}" / "delegate.conf"
+        configuration.chmod(0o600)
+        yield Patient(f"http://127.0.0.1:{port}", ["--config", str(configuration)])
+
+
+@contextmanager
 def healthy_xsendfile(site: Site) -> Iterator[Patient]:
     site.settings["DELEGATE_BACKEND"] = "xsendfile"
     with apache(site, site.apache_config()) as patient:
@@ -84,6 +97,7 @@ def healthy_xsendfile(site: Site) -> Iterator[Patient]:
         healthy_under_a_path,
         healthy_nginx,
         healthy_caddy,
+        healthy_lighttpd,
         healthy_xsendfile,
     ],
 )
@@ -453,6 +467,14 @@ def caddy_that_reads_templates(site: Site) -> Iterator[Patient]:
 
 
 @contextmanager
+def lighttpd_with_more_around(site: Site) -> Iterator[Patient]:
+    around = 'setenv.add-response-header = ( "Cache-Control" => "public" )\n'
+    around += 'deflate.mimetypes = ( "" )\ndeflate.min-compress-size = 1'
+    with healthy_lighttpd(site, f'$HTTP["host"] =~ "" {{\n{around}\n}}') as patient:
+        yield patient
+
+
+@contextmanager
 def caddy_without_the_import(site: Site) -> Iterator[Patient]:
     site.settings["DELEGATE_BACKEND"] = "caddy"
     with python_server(site, *GUNICORN) as upstream, caddy_in_front(site, upstream, "") as port:
@@ -551,6 +573,10 @@ FAULTS: dict[str, tuple[Plant, set[tuple[str, str]]]] = {
     "Caddy with templates and a later header": (
         caddy_that_reads_templates,
         {("filters", FAILURE), ("policies", FAILURE)},
+    ),
+    "lighttpd with a header and compression": (
+        lighttpd_with_more_around,
+        {("policies", FAILURE), ("codings", WARNING)},
     ),
     "Caddy without the import": (
         caddy_without_the_import,

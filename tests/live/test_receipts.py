@@ -16,6 +16,7 @@ from flask_delegate.servers.caddy import log_block
 from tests.support.application import APPLICATION
 from tests.support.caddies import caddy_in_front
 from tests.support.clients import connect, file_url, get, over_http2, request_over_http2
+from tests.support.lighttpds import lighttpd_in_front
 from tests.support.servers import GUNICORN, nginx_in_front, python_server
 from tests.support.sites import DAEMON_USER, Site, express
 
@@ -28,6 +29,7 @@ class Logging:
 
     port: int
     log: Path
+    forgets_errors: bool = False
 
     def receipts(self, count: int) -> list[Receipt]:
         """Wait for so many lines: a server writes one when a connection is done with."""
@@ -40,7 +42,14 @@ class Logging:
         return found
 
 
-@pytest.fixture(params=["apache", "nginx", "caddy"])
+def give_to_server(log: Path) -> None:
+    """Create a log that a server without root's rights can write to."""
+    log.touch()
+    if DAEMON_USER:
+        shutil.chown(log, DAEMON_USER)
+
+
+@pytest.fixture(params=["apache", "nginx", "caddy", "lighttpd"])
 def server(request: pytest.FixtureRequest, site: Site) -> Iterator[Logging]:
     site.write("report.txt")
     with site.write("large.bin").open("r+b") as file:
@@ -53,9 +62,7 @@ def server(request: pytest.FixtureRequest, site: Site) -> Iterator[Logging]:
             yield Logging(running.port, log)
     elif request.param == "caddy":
         site.settings["DELEGATE_BACKEND"] = "caddy"
-        log.touch()
-        if DAEMON_USER:
-            shutil.chown(log, DAEMON_USER)
+        give_to_server(log)
         include, around = (
             site.config("caddy", "--receipts", str(log)),
             "\n".join(log_block(str(log))),
@@ -65,6 +72,15 @@ def server(request: pytest.FixtureRequest, site: Site) -> Iterator[Logging]:
             caddy_in_front(site, upstream, include, around=around) as port,
         ):
             yield Logging(port, log)
+    elif request.param == "lighttpd":
+        site.settings["DELEGATE_BACKEND"] = "lighttpd"
+        give_to_server(log)
+        include = site.config("lighttpd", "--receipts", str(log))
+        with (
+            python_server(site, *GUNICORN) as upstream,
+            lighttpd_in_front(site, upstream, include) as port,
+        ):
+            yield Logging(port, log, forgets_errors=True)
     else:
         site.settings["DELEGATE_BACKEND"] = "nginx"
         include = site.nginx_config("--receipts", str(log))
@@ -96,7 +112,9 @@ def test_each_end_of_a_download_is_told(server: Logging) -> None:
     get(server.port, url, headers={"Range": "bytes=99-"})
     get(server.port, "/")
     get(server.port, file_url("missing.txt"))
-    found = server.receipts(5)
+    # lighttpd has forgotten which download it was when it answers with an error.
+    count = 4 if server.forgets_errors else 5
+    found = server.receipts(count)
     facts = [(one.status, one.sent, one.part, one.outcome) for one in found]
     assert facts[:4] == [
         (200, 16, None, "completed"),
@@ -104,9 +122,9 @@ def test_each_end_of_a_download_is_told(server: Logging) -> None:
         (304, 0, None, "completed"),
         (200, 0, None, "completed"),
     ]
-    assert (facts[4][0], facts[4][3]) == (416, "failed")
-    assert [one.method for one in found] == ["GET", "GET", "GET", "HEAD", "GET"]
-    assert len({one.id for one in found}) == 5
+    assert [(one[0], one[3]) for one in facts[4:]] == [(416, "failed")][: count - 4]
+    assert [one.method for one in found] == ["GET", "GET", "GET", "HEAD", "GET"][:count]
+    assert len({one.id for one in found}) == count
     assert abs(found[0].time.timestamp() - time.time()) < 60
 
 

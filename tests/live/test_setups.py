@@ -103,7 +103,7 @@ def machine(prepared: Container) -> Iterator[Container]:
     cover = f"mkdir -p /run/$one/upper /run/$one/work; mount -t overlay -o {layers} none /$one"
     prepared.must("sh", "-ec", f"for one in etc srv; do {cover}; done")
     yield prepared
-    stop = "for one in hello nginx caddy; do systemctl disable --quiet --now $one; done;"
+    stop = "for one in hello nginx caddy lighttpd; do systemctl disable --quiet --now $one; done;"
     stop += " systemctl stop apache2"
     uncover = "umount --lazy /etc /srv; rm -r /run/etc /run/srv; systemctl daemon-reload"
     prepared.must("sh", "-c", f"{stop}; {uncover}")
@@ -121,6 +121,7 @@ URL = "http://files.example.org"
         ("nginx", ["nginx", "With gunicorn"], "nginx"),
         ("nginx", ["nginx", "With uWSGI"], "nginx"),
         ("caddy", ["Caddy"], "Caddy"),
+        ("lighttpd", ["lighttpd"], "gunicorn"),
         ("xsendfile", ["X-Sendfile"], "gunicorn"),
     ],
 )

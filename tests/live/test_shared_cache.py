@@ -127,7 +127,7 @@ number = itertools.count()
     scope="module",
     params=[
         *("mod_wsgi-daemon", "nginx-gunicorn", "caddy-gunicorn", "xsendfile-mod_wsgi"),
-        "gunicorn",
+        *("lighttpd-gunicorn", "gunicorn"),
     ],
 )
 def caches(request: pytest.FixtureRequest) -> Iterator[dict[str, int]]:

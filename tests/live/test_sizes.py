@@ -16,6 +16,7 @@ from tests.support import doctor
 from tests.support.application import APPLICATION
 from tests.support.caddies import caddy_in_front
 from tests.support.clients import get
+from tests.support.lighttpds import lighttpd_in_front
 from tests.support.servers import (
     GUNICORN,
     PASSED_ON,
@@ -113,6 +114,15 @@ def behind_caddy(site: Site, source: str) -> Iterator[tuple[int, Path]]:
         yield port, site.folder
 
 
+@contextmanager
+def behind_lighttpd(site: Site, source: str) -> Iterator[tuple[int, Path]]:
+    with (
+        python_server(site, *GUNICORN, application=source) as upstream,
+        lighttpd_in_front(site, upstream) as port,
+    ):
+        yield port, site.folder
+
+
 Start = Callable[[Site, str], AbstractContextManager[tuple[int, Path]]]
 
 
@@ -140,8 +150,16 @@ def logged(folder: Path) -> str:
         ("xsendfile", behind_apache),
         ("nginx", behind_nginx),
         ("caddy", behind_caddy),
+        ("lighttpd", behind_lighttpd),
     ],
-    ids=["mod_wsgi", "xsendfile under mod_wsgi", "xsendfile behind Apache", "nginx", "caddy"],
+    ids=[
+        "mod_wsgi",
+        "xsendfile under mod_wsgi",
+        "xsendfile behind Apache",
+        "nginx",
+        "caddy",
+        "lighttpd",
+    ],
 )
 def test_the_longest_path_arrives_and_a_longer_one_is_refused(
     site: Site, backend: str, start: Start
@@ -155,7 +173,7 @@ def test_the_longest_path_arrives_and_a_longer_one_is_refused(
     assert whole["Content-Security-Policy"] == "x;" * 1000
     assert whole["Content-Disposition"].endswith("%E9%95%B7.odd")
     assert MARK not in longer.body
-    if backend in {"nginx", "caddy"}:  # there cannot be one
+    if backend in {"nginx", "caddy", "lighttpd"}:  # there cannot be one
         assert (longer.status, "File name too long" in log) == (404, True)
     else:
         assert longer.status == 500

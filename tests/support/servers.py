@@ -20,6 +20,7 @@ from flask_delegate.testing.apache import free_port
 
 from .caddies import caddy_in_front
 from .clients import Reply, get
+from .lighttpds import lighttpd_in_front
 from .processes import process
 from .sites import DAEMON_USER, Site, express
 from .tools import tool
@@ -39,6 +40,7 @@ class Running:
     :param keeps: what its backend says of itself.
     :param host: what it wants to be called.
     :param mount: where the application is mounted.
+    :param heeds_if_match: whether it answers with 412 where no tag matches.
     """
 
     port: int
@@ -46,6 +48,7 @@ class Running:
     host: str = "127.0.0.1"
     mount: str = ""
     tls: bool = False
+    heeds_if_match: bool = True
 
     def get(self, target: str, **request: Any) -> Reply:
         """Ask for a URL of the application; the rest is :func:`.client.get`'s."""
@@ -264,6 +267,14 @@ def caddy(site: Site) -> Iterator[Running]:
         yield Running(port, BACKENDS["caddy"].keeps)
 
 
+@contextmanager
+def lighttpd(site: Site) -> Iterator[Running]:
+    """Serve with lighttpd in front of gunicorn."""
+    site.settings["DELEGATE_BACKEND"] = "lighttpd"
+    with python_server(site, *GUNICORN) as upstream, lighttpd_in_front(site, upstream) as port:
+        yield Running(port, BACKENDS["lighttpd"].keeps, heeds_if_match=False)
+
+
 _NGINX = """
 daemon off;
 pid {base}/pid;
@@ -341,6 +352,7 @@ SERVERS: dict[str, Start] = {
     "xsendfile-proxy": xsendfile_proxy,
     "nginx-gunicorn": nginx,
     "caddy-gunicorn": caddy,
+    "lighttpd-gunicorn": lighttpd,
     "gunicorn": streaming(*GUNICORN),
     "waitress": streaming(*WAITRESS),
     "flask-run": streaming(*FLASK),

@@ -182,7 +182,8 @@ _FAMILIES = (
         "Public or doubled policies let caches keep private files; a wrong type, or no sandbox,"
         " lets a stored page run in the site's name.",
         f"{_AGAIN}expires, add_header, more_set_headers, charset; Header, ExpiresActive,"
-        " ForceType, AddDefaultCharset; in Caddy, a deferred header (>).",
+        " ForceType, AddDefaultCharset; in Caddy, a deferred header (>); in lighttpd,"
+        " setenv.add-response-header.",
     ),
     _Family(
         "length",
@@ -197,6 +198,6 @@ _FAMILIES = (
         "a file that replaces it is sent at once",
         "Old content is sent, even of a file that was deleted; a cache may send it to others.",
         f"{_AGAIN}open_file_cache; proxy_cache, CacheEnable, and caches in front that ignore"
-        " 'Cache-Control: private'.",
+        " 'Cache-Control: private'; in lighttpd, server.stat-cache-engine outside of any block.",
     ),
 )

@@ -191,7 +191,8 @@ class Attack:
             return http2.request(self.target, host, scheme, headers)
         head = f"{self.method} ".encode() + self.target
         if self.version == "HTTP/0.9":
-            return head + b"\r\n"
+            # Who does not know it waits for the end of a head, and then refuses.
+            return head + b"\r\n\r\n"
         lines = {"Host": host, "Connection": "close", **headers, **self.headers}
         fields = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
         return head + f" {self.version}\r\n{fields}\r\n".encode("latin-1")

@@ -110,7 +110,14 @@ def test_there_is_a_command_for_each_product_and_no_other(app: Flask) -> None:
     assert code == 0
     assert "Set up the web server that sends private files." in text
     listed = re.findall(r"^  ([a-z-]+)", text.partition("Commands:\n")[2], re.MULTILINE)
-    assert listed == ["apache-config", "caddy-config", "doctor", "nginx-config", "receipts"]
+    assert listed == [
+        "apache-config",
+        "caddy-config",
+        "doctor",
+        "lighttpd-config",
+        "nginx-config",
+        "receipts",
+    ]
     for name in listed:
         assert invoke(app, name, "--help")[0] == 0
     code, text = invoke(app, "cherokee-config")
@@ -124,6 +131,7 @@ def test_a_command_has_the_options_that_its_servers_heed(app: Flask) -> None:
 
     shared = {"--output", "--receipts", "--sendfile", "--help"}
     assert options("nginx-config") == {*shared, "--resolver"}
+    assert options("lighttpd-config") == shared - {"--sendfile"}
     assert options("caddy-config") == shared - {"--sendfile"}
     apache = {"--site", "--process-group", "--store-connections"}
     assert options("apache-config") == shared | apache

@@ -64,7 +64,10 @@ def test_what_is_configured_wins_over_the_defaults(make_app: Factory) -> None:
 
 @pytest.mark.parametrize(
     ("backend", "header"),
-    [("nginx", "X-Accel-Redirect"), ("caddy", "X-Accel-Redirect"), ("xsendfile", "X-Sendfile")],
+    [
+        *(("nginx", "X-Accel-Redirect"), ("caddy", "X-Accel-Redirect")),
+        *(("xsendfile", "X-Sendfile"), ("lighttpd", "X-Sendfile")),
+    ],
 )
 def test_a_hand_off_that_nobody_made_is_stopped_and_logged(
     make_app: Factory, caplog: pytest.LogCaptureFixture, backend: str, header: str

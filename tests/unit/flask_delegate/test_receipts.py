@@ -10,6 +10,7 @@ from flask import Flask
 
 from flask_delegate.receipts import (
     APACHE_FORMAT,
+    LIGHTTPD_FORMAT,
     NGINX_FORMAT,
     Receipt,
     follow,
@@ -62,7 +63,23 @@ $bytes_sent 400
 """
 
 
-@pytest.mark.parametrize(("log_format", "values"), [(APACHE_FORMAT, APACHE), (NGINX_FORMAT, NGINX)])
+LIGHTTPD = """\
+%{X-Flask-Delegate-Id}o 0123456789abcdef
+%{sec}t 1700000000
+%m GET
+%s 206
+%X +
+%B 8
+%O 400
+%{Content-Length}o 8
+"%{Content-Range}o" "bytes 8-15/16"
+"""
+
+
+@pytest.mark.parametrize(
+    ("log_format", "values"),
+    [(APACHE_FORMAT, APACHE), (NGINX_FORMAT, NGINX), (LIGHTTPD_FORMAT, LIGHTTPD)],
+)
 def test_what_a_server_is_told_to_write_can_be_read(log_format: str, values: str) -> None:
     for variable, _, value in (one.partition(" ") for one in values.splitlines()):
         assert log_format.count(variable) == 1

@@ -160,7 +160,7 @@ def test_each_option_of_send_via_apache_arrives(make_app: Factory, tmp_path: Pat
     )
 
 
-@pytest.mark.parametrize("backend", ["nginx", "caddy", "xsendfile"])
+@pytest.mark.parametrize("backend", ["nginx", "caddy", "lighttpd", "xsendfile"])
 def test_a_proxy_has_to_show_the_fingerprint(make_app: Factory, backend: str) -> None:
     app = make_app(DELEGATE_BACKEND=backend)
     serve(app, "report.txt")

@@ -166,7 +166,7 @@ def test_a_cookie_that_nginx_keeps_is_not_lost(
     assert "seen" not in caplog.text
 
 
-@pytest.mark.parametrize("backend", ["caddy", "xsendfile", "stream"])
+@pytest.mark.parametrize("backend", ["caddy", "lighttpd", "xsendfile", "stream"])
 def test_a_server_that_keeps_all_headers_loses_none(
     make_app: Factory, caplog: pytest.LogCaptureFixture, backend: str
 ) -> None:

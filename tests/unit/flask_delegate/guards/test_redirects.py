@@ -169,7 +169,7 @@ def test_a_hand_off_header_passes_with_its_own_value_and_200_only(name: str) -> 
         assert caught.value.header == name
 
 
-@pytest.mark.parametrize("backend", ["nginx", "caddy", "xsendfile"])
+@pytest.mark.parametrize("backend", ["nginx", "caddy", "lighttpd", "xsendfile"])
 def test_a_hand_off_with_another_status_is_a_500(make_app: Factory, backend: str) -> None:
     app = make_app(DELEGATE_BACKEND=backend)
     fingerprint = app.extensions["delegate"].keys["default"][0].fingerprint
@@ -187,7 +187,7 @@ def test_a_hand_off_with_another_status_is_a_500(make_app: Factory, backend: str
 
 
 @pytest.mark.parametrize("status", [200, 304])
-@pytest.mark.parametrize("backend", ["mod_wsgi", "nginx", "caddy", "xsendfile"])
+@pytest.mark.parametrize("backend", ["mod_wsgi", "nginx", "caddy", "lighttpd", "xsendfile"])
 def test_a_hand_off_from_a_cache_is_stopped_and_called_so(
     make_app: Factory, caplog: pytest.LogCaptureFixture, backend: str, status: int
 ) -> None:

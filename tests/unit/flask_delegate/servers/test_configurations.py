@@ -1,4 +1,4 @@
-"""What nginx, Caddy and mod_xsendfile get to include, and what their hand-offs say."""
+"""What nginx, Caddy, lighttpd and mod_xsendfile get to include, and what their hand-offs say."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from flask import Flask
 
 from flask_delegate import file_refused
+from flask_delegate.receipts import LIGHTTPD_FORMAT
 from flask_delegate.servers import SERVERS, nginx_resets
 from flask_delegate.servers.caddy import log_block
 from flask_delegate.servers.nginx import PASSING_ON
@@ -139,6 +140,57 @@ def test_caddy_gets_the_token_beside_the_url(make_app: Factory) -> None:
     assert headers["X-Accel-Redirect"] == "/private/report.txt"
     assert headers["X-Flask-Delegate-Token"] == keys.token
     assert len(headers["X-Flask-Delegate-Id"]) == 16
+
+
+def test_lighttpd_is_told_the_folders_and_shows_the_fingerprints(
+    make_app: Factory, tmp_path: Path, root: Path
+) -> None:
+    app = two_areas(make_app, tmp_path, DELEGATE_BACKEND="lighttpd")
+    prints = " ".join(keys[0].fingerprint for keys in app.extensions["delegate"].keys.values())
+    text = written(app, "lighttpd-config")
+    assert f'"X-Flask-Delegate" => "{prints}"' in text
+    folders = f'( "{root}/", "{tmp_path.resolve() / "photos"}/" )'
+    assert f'"x-sendfile-docroot" => {folders}\n' in text
+    assert 'setenv.set-response-header = ( "X-Flask-Delegate-Id" => "" )' in text
+    assert "accesslog" not in text
+
+
+def test_lighttpd_writes_receipts_where_asked(make_app: Factory) -> None:
+    app = make_app(DELEGATE_BACKEND="lighttpd")
+    text = written(app, "lighttpd-config", "--receipts", "/var/log/x")
+    assert '\n    accesslog.filename = "/var/log/x"\n' in text
+    escaped = LIGHTTPD_FORMAT.replace('"', '\\"')
+    assert f'\n    accesslog.format = "{escaped}"\n' in text
+    assert "set-response-header" not in text
+
+
+@pytest.mark.parametrize(
+    ("name", "sent"),
+    [
+        ("größe 1%.txt", "gr%C3%B6%C3%9Fe%201%25.txt"),
+        ("raw\udcff.txt", None),
+        ("a\tb", None),
+        ("a\x7fb", None),
+    ],
+)
+def test_lighttpd_is_handed_a_path_that_it_reads_as_meant(
+    make_app: Factory, root: Path, name: str, sent: str | None
+) -> None:
+    (root / name).touch()
+    app = make_app(DELEGATE_BACKEND="lighttpd")
+    serve(app, name)
+    errors: list[Exception] = []
+    with file_refused.connected_to(lambda _, error: errors.append(error)):
+        response = app.test_client().get("/file", headers=shown(app))
+    if sent:
+        assert response.headers["X-Sendfile"] == f"{root}/{sent}"
+        assert len(response.headers["X-Flask-Delegate-Id"]) == 16
+        assert response.headers["ETag"]
+        assert response.headers["Last-Modified"]
+    else:
+        assert response.status_code == 500
+        assert f"lighttpd cannot send {str(root / name)!r}: it reads UTF-8" in str(errors[0])
+        assert "Rename the file" in str(errors[0])
 
 
 @pytest.mark.parametrize("options", [(), ("--site",)])

@@ -59,6 +59,13 @@ def rules(server: str, choices: Choices) -> str:
             "5bb1dd2c55982a8bf59cfa17de1b8f52",
         ),
         (
+            "lighttpd",
+            "1448fbacbf3186136086fa596d3c11f5",
+            "cce0971714e784fe2824aa3c97b0e9d7",
+            "",
+            "f25a028e540dd8e27a59d4a6ce36f2ac",
+        ),
+        (
             "xsendfile",
             "1eaf317ad20e5f7fa4690ba63c6b14dc",
             "cce0971714e784fe2824aa3c97b0e9d7",
@@ -126,6 +133,7 @@ def test_a_module_that_is_missing_is_loaded_or_named() -> None:
         ("mod_wsgi", "mod_wsgi"),
         ("nginx", "nginx"),
         ("caddy", "Caddy"),
+        ("lighttpd", "lighttpd"),
         ("xsendfile", "mod_xsendfile"),
     ],
 )

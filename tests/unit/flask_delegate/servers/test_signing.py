@@ -137,7 +137,7 @@ def test_switching_them_on_needs_a_new_configuration(make_app: Factory) -> None:
     assert len(prints) == 3
 
 
-@pytest.mark.parametrize("backend", ["nginx", "caddy", "xsendfile", "stream"])
+@pytest.mark.parametrize("backend", ["nginx", "caddy", "lighttpd", "xsendfile", "stream"])
 def test_a_server_that_cannot_verify_them_is_refused(backend: str, root: Path) -> None:
     error = refused(SECRET_KEY=SECRET, DELEGATE_ROOT=root, DELEGATE_BACKEND=backend, **SIGNED)
     assert error.key == "DELEGATE_SIGNED_URL"

@@ -124,7 +124,7 @@ def test_backends_that_can_ask_a_store(make_app: Factory, backend: str) -> None:
     assert parsed(make_app, backend=backend).backend == backend
 
 
-@pytest.mark.parametrize("backend", ["caddy", "xsendfile"])
+@pytest.mark.parametrize("backend", ["caddy", "lighttpd", "xsendfile"])
 def test_what_no_server_can_do_with_a_store_is_refused(backend: str) -> None:
     error = refused(**settings(backend=backend))
     assert error.key == "DELEGATE_AREAS['media'] backend"

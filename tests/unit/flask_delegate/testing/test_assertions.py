@@ -96,7 +96,7 @@ def test_defaults_can_be_asserted(app: Flask) -> None:
     assert "max_age: expected 1, delivered None" in failure(response, max_age=1)
 
 
-@pytest.mark.parametrize("backend", ["nginx", "caddy", "xsendfile", "stream"])
+@pytest.mark.parametrize("backend", ["nginx", "caddy", "lighttpd", "xsendfile", "stream"])
 def test_every_backend_is_recognised(make_app: Factory, backend: str) -> None:
     app = make_app(DELEGATE_BACKEND=backend, TESTING=True)
     serve(app, Handoff("report.txt", max_age=7))

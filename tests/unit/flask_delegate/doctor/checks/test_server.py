@@ -14,7 +14,7 @@ from tests.support.doctor import findings, generated, level, run
 from tests.support.extension import SECRET, Factory
 
 
-@pytest.mark.parametrize("backend", ["mod_wsgi", "nginx", "caddy", "xsendfile", "auto"])
+@pytest.mark.parametrize("backend", ["mod_wsgi", "nginx", "caddy", "lighttpd", "xsendfile", "auto"])
 def test_a_backend_that_is_not_there(
     make_app: Factory, monkeypatch: pytest.MonkeyPatch, backend: str
 ) -> None:
@@ -25,6 +25,7 @@ def test_a_backend_that_is_not_there(
     found = findings(app)["backend"]
     assert found["level"] == "warning"
     products = {"nginx": "nginx", "caddy": "Caddy", "xsendfile": "mod_xsendfile"}
+    products["lighttpd"] = "lighttpd"
     product = products.get(backend, "mod_wsgi")
     assert f"the backend is {backend}, and {product} was not found" in found["seen"]
     assert f"Install {product}," in found["fix"]
@@ -127,7 +128,12 @@ def test_what_was_generated_now_is_current(
 
 @pytest.mark.parametrize(
     ("backend", "command"),
-    [("nginx", "nginx-config"), ("caddy", "caddy-config"), ("xsendfile", "apache-config")],
+    [
+        ("nginx", "nginx-config"),
+        ("caddy", "caddy-config"),
+        ("lighttpd", "lighttpd-config"),
+        ("xsendfile", "apache-config"),
+    ],
 )
 def test_other_backends_configurations(
     make_app: Factory, tmp_path: Path, backend: str, command: str

@@ -102,4 +102,4 @@ def test_a_request_on_the_wire() -> None:
         b"GET /app/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\nCookie: a\r\nX-One: 1\r\n\r\n"
     )
     assert Attack(b"/x", headers={"Host": "other"}).to("h").count(b"Host: other\r\n") == 1
-    assert Attack(b"/x", version="HTTP/0.9").to("h", headers={"Cookie": "a"}) == b"GET /x\r\n"
+    assert Attack(b"/x", version="HTTP/0.9").to("h", headers={"Cookie": "a"}) == b"GET /x\r\n\r\n"
