@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.sizing import EXPECTED, Machine, sizes
+from flask_delegate.servers import SERVERS
 from flask_delegate.testing.apache import free_port
+from tests.support.caddies import caddy_in_front
 from tests.support.clients import get
+from tests.support.lighttpds import lighttpd_in_front
 from tests.support.paths import PROJECT
 from tests.support.servers import GUNICORN, HOST, make_certificate, nginx_in_front, python_server
 from tests.support.sites import Site, express, new_site
@@ -28,6 +31,11 @@ Alias "/static/" "{root}/"
 </Location>
 """
 _GUNICORN = (*GUNICORN, "--workers", "2", "--threads", "5")
+_FRONTS: dict[str, Callable[[Site, int], AbstractContextManager[int]]] = {
+    "nginx": nginx_in_front,
+    "caddy": caddy_in_front,
+    "lighttpd": lighttpd_in_front,
+}
 _MANUALS_GUARD = """
 Alias "/private/" "{root}/"
 <Directory "{root}/">
@@ -181,7 +189,9 @@ def _xsendfile(stack: ExitStack, site: Site) -> Alternative:
 def _gunicorns(stack: ExitStack, site: Site) -> Iterator[Alternative]:
     port = stack.enter_context(python_server(site, *_GUNICORN, application=applications.SEND_FILE))
     yield Alternative("gunicorn, send_file", f"http://127.0.0.1:{port}/file/{{name}}")
-    site.settings["DELEGATE_BACKEND"] = "nginx"
-    upstream = stack.enter_context(python_server(site, *_GUNICORN, application=applications.OURS))
-    front = stack.enter_context(nginx_in_front(site, upstream))
-    yield Alternative("nginx, gunicorn", f"http://127.0.0.1:{front}/handoff/{{name}}")
+    for backend, in_front in _FRONTS.items():
+        site.settings["DELEGATE_BACKEND"] = backend
+        started = python_server(site, *_GUNICORN, application=applications.OURS)
+        front = stack.enter_context(in_front(site, stack.enter_context(started)))
+        name = f"{SERVERS[backend].product}, gunicorn"
+        yield Alternative(name, f"http://127.0.0.1:{front}/handoff/{{name}}")

@@ -61,11 +61,15 @@ _EXTRAS = ("mod-wsgi", "gunicorn", "postgresql", "store")
 _POSTGRESQL = "postgresql:pg_createcluster"
 _MODULES = "/usr/lib/apache2/modules"
 _XSENDFILE = f"libapache2-mod-xsendfile:{_MODULES}/mod_xsendfile.so"
+_LIGHTTPD = (
+    "lighttpd:/usr/sbin/lighttpd",
+    "lighttpd-mod-deflate:/usr/lib/lighttpd/mod_deflate.so",
+)
 _TESTS = (
     *("chromium", "curl", "nginx", "openssl", "slowhttptest", "strace", "unzip", _XSENDFILE),
     *("apache2:/usr/sbin/a2ensite", "fail2ban:/usr/bin/fail2ban-regex"),
     *("logrotate:/usr/sbin/logrotate", f"libapache2-mod-wsgi-py3:{_MODULES}/mod_wsgi.so"),
-    *("lighttpd:/usr/sbin/lighttpd", "lighttpd-mod-deflate:/usr/lib/lighttpd/mod_deflate.so"),
+    *_LIGHTTPD,
     *("uwsgi-core", "uwsgi-plugin-python3:/usr/lib/uwsgi/plugins/python3_plugin.so"),
     _POSTGRESQL,
     *("varnish:/usr/sbin/varnishd", "xfsprogs:/usr/sbin/mkfs.xfs"),
@@ -157,7 +161,7 @@ def bench(words: Sequence[str]) -> int:
     """Measure ours and the alternatives side by side."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    packages = ("nginx", "wrk", "chromium", _XSENDFILE)
+    packages = ("nginx", "wrk", "chromium", _XSENDFILE, *_LIGHTTPD)
     variables = _prepare(*packages, servers=True, groups=("dev", "bench"))
     return _run(variables, "python", "-m", "benchmarks", *words)
 
