@@ -167,6 +167,22 @@ def test_each_area_has_its_folder(site: Site) -> None:
         assert get(port, file_url("a b#?%.png", area="photos")).body == b"png"
 
 
+def test_it_can_be_for_one_host_of_several(site: Site) -> None:
+    site.write(NAME, MARK)
+    site.settings["DELEGATE_BACKEND"] = "lighttpd"
+    before = 'server.stat-cache-engine = "disable"\n$HTTP["host"] == "a.test" {'
+    with (
+        python_server(site, *GUNICORN) as upstream,
+        lighttpd_in_front(site, upstream, before=before, after="}") as port,
+    ):
+        for content in (MARK, b"another\n"):
+            (site.root / "new").write_bytes(content)
+            (site.root / "new").replace(site.root / NAME)
+            reply = get(port, file_url(NAME), headers={"Host": "a.test", "Accept-Encoding": "gzip"})
+            assert (reply.status, reply.body) == (200, content)
+        assert get(port, file_url(NAME), headers={"Host": "b.test"}).status == 404
+
+
 def test_it_does_not_start_without_the_application_or_send_without_its_header(site: Site) -> None:
     site.write(NAME, MARK)
     site.settings["DELEGATE_BACKEND"] = "lighttpd"

@@ -13,7 +13,9 @@ import pytest
 
 from tests.support import doctor
 from tests.support.application import APPLICATION
+from tests.support.caddies import caddy_in_front
 from tests.support.clients import get
+from tests.support.lighttpds import lighttpd_in_front
 from tests.support.paths import PROJECT
 from tests.support.servers import (
     GUNICORN,
@@ -68,6 +70,20 @@ location /outer/ {{ proxy_pass http://127.0.0.1:{upstream}/; }}
 REMOVED_SILENTLY = "location /app/ {{ proxy_pass http://127.0.0.1:{upstream}/; }}"
 KEPT = "location /app/ {{ proxy_pass http://127.0.0.1:{upstream}; }}"
 KEPT_AND_SIGNED = KEPT + "location /signed/ {{ proxy_pass http://127.0.0.1:{upstream}; }}"
+HANDLED = """
+handle_path /app/* {{
+    reverse_proxy 127.0.0.1:{upstream} {{
+        import delegate.caddy
+        header_up X-Forwarded-Prefix /app
+    }}
+}}
+"""
+MAPPED = """
+server.stat-cache-engine = "disable"
+$HTTP["url"] =~ "^/app/" {
+    proxy.header = ( "map-urlpath" => ( "/app/" => "/" ) )
+    setenv.add-request-header = ( "X-Forwarded-Prefix" => "/app" )
+"""
 BELOW_APACHE = PROXY.replace('"/"', '"/app/"') + 'RequestHeader set X-Forwarded-Prefix "/app"\n'
 
 
@@ -143,6 +159,26 @@ def apache_behind_nginx(
 
 
 @contextmanager
+def behind_caddy(site: Site) -> Iterator[Below]:
+    site.settings["DELEGATE_BACKEND"] = "caddy"
+    with (
+        python_server(site, *GUNICORN, application=LINKING + PROXY_FIX) as upstream,
+        caddy_in_front(site, upstream, around=HANDLED.format(upstream=upstream)) as port,
+    ):
+        yield Below(port)
+
+
+@contextmanager
+def behind_lighttpd(site: Site) -> Iterator[Below]:
+    site.settings["DELEGATE_BACKEND"] = "lighttpd"
+    with (
+        python_server(site, *GUNICORN, application=LINKING + PROXY_FIX) as upstream,
+        lighttpd_in_front(site, upstream, before=MAPPED, after="}") as port,
+    ):
+        yield Below(port)
+
+
+@contextmanager
 def xsendfile(site: Site) -> Iterator[Below]:
     """Serve with gunicorn behind an Apache that is a proxy."""
     site.settings["DELEGATE_BACKEND"] = "xsendfile"
@@ -184,6 +220,8 @@ ROWS: dict[str, tuple[str | None, Start]] = {
         None,
         lambda site: behind_nginx(site, KEPT, "--env", "SCRIPT_NAME=/app"),
     ),
+    "Caddy, `handle_path /app/*` → gunicorn": (None, behind_caddy),
+    "lighttpd, `map-urlpath` → gunicorn": (None, behind_lighttpd),
     "Apache, `ProxyPass /app/`, X-Sendfile → gunicorn": (None, xsendfile),
     "nginx, path removed → gunicorn, `stream`": (
         None,
