@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -140,6 +142,43 @@ def test_a_large_download_that_arrived_is_completed(server: Logging) -> None:
     assert len(get(server.port, file_url("large.bin")).body) == LARGE
     (found,) = server.receipts(1)
     assert (found.sent, found.outcome) == (LARGE, "completed")
+
+
+@pytest.mark.parametrize("server", ["caddy", "lighttpd"], indirect=True)
+def test_a_file_that_becomes_shorter_is_cut_short(server: Logging) -> None:
+    file = server.log.parent / "files/large.bin"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
+        connection.sendall(f"GET {file_url('large.bin')} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        received = len(connection.recv(65536))
+        os.truncate(file, 2**20)
+        with suppress(ConnectionError):
+            while chunk := connection.recv(2**20):
+                received += len(chunk)
+    (found,) = server.receipts(1)
+    assert (found.status, found.outcome) == (200, "cut short")
+    assert received - 1000 < found.sent < LARGE
+
+
+@pytest.mark.parametrize("server", ["caddy"], indirect=True)
+def test_caddys_log_may_be_copied_and_truncated(server: Logging) -> None:
+    ask: list[Callable[[], object]] = [
+        lambda: get(server.port, file_url("report.txt")),
+        lambda: shutil.copyfile(server.log, f"{server.log}.1"),
+        lambda: os.truncate(server.log, 0),
+        lambda: get(server.port, file_url("report.txt")),
+    ]
+
+    def wait() -> None:
+        if ask:
+            ask.pop(0)()
+        time.sleep(0.2)
+
+    followed = follow(server.log, wait=wait)
+    (first,), _ = next(followed)
+    (second,), _ = next(followed)
+    assert first.id != second.id
+    assert server.log.read_bytes().startswith(b"{")
+    followed.close()  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("server", ["apache"], indirect=True)
