@@ -17,6 +17,7 @@ from .exceptions import UnmintedRedirect as UnmintedRedirect
 from .extension import Delegate as Delegate
 from .handoff import Handoff as Handoff
 from .sending import send_via_apache as send_via_apache
+from .sending import signed_cookie as signed_cookie
 from .sending import signed_url as signed_url
 from .signals import file_delegated as file_delegated
 from .signals import file_refused as file_refused

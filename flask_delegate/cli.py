@@ -21,7 +21,7 @@ from flask.cli import AppGroup, with_appcontext
 
 from . import receipts
 from .servers import SERVERS, server_of
-from .servers.base import Choices, Server
+from .servers.base import Choices, Keyed, Server
 from .state import state_of
 
 _HEAD = """\
@@ -33,11 +33,12 @@ _HEAD = """\
 
 _NOT_PRINTED = {errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC}
 """Why what is printed may not arrive, apart from a reader that has ended, such as ``head``."""
+_PLAIN_PATH = re.compile(r"/[\w./@+ -]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def _checked_log(_context: click.Context, _parameter: object, path: str | None) -> str | None:
-    if path is not None and not re.fullmatch(r"/[\w./@+ -]+", path):
+    if path is not None and not _PLAIN_PATH.fullmatch(path):
         raise click.BadParameter("use an absolute path of letters, digits and . _ - + @ / only.")
     return path
 
@@ -160,10 +161,14 @@ def _configuration_command(name: str) -> click.Command:
     @with_appcontext
     def write(output: Path | None, **choices: Any) -> None:
         text = _HEAD.format(product=product, name=current_app.import_name, command=name)
-        text += _configuration(servers, Choices(**choices))
+        beside, script = _script(servers, output)
+        text += _configuration(servers, Choices(script=str(beside or ""), **choices))
         if output is None:
             click.echo(text, nl=False)
         else:
+            # First what the configuration needs.
+            if beside is not None:
+                _write_private(beside, script)
             _write_private(output, text)
 
     return click.Command(
@@ -174,14 +179,33 @@ def _configuration_command(name: str) -> click.Command:
     )
 
 
-def _configuration(servers: list[Server], choices: Choices) -> str:
+def _keyed(server: Server) -> list[Keyed]:
     state = state_of(current_app)
-    parts = []
-    for server in servers:
-        areas = [area for area in state.settings.areas.values() if server_of(area) is server]
-        if areas:
-            keyed = [(area, state.keys[area.name]) for area in areas]
-            parts.append(server.configuration(keyed, choices))
+    areas = [area for area in state.settings.areas.values() if server_of(area) is server]
+    return [(area, state.keys[area.name]) for area in areas]
+
+
+def _script(servers: list[Server], output: Path | None) -> tuple[Path | None, str]:
+    """Return the path and the text of what has to be beside the configuration, if anything."""
+    script = "".join(server.script(_keyed(server)) for server in servers)
+    if not script:
+        return None, ""
+    if output is None:
+        problem = (
+            "DELEGATE_SIGNED_URL: nginx verifies signed URLs by a script in a file of its own."
+        )
+        raise click.ClickException(f"{problem} Use --output: the script is written beside FILE.")
+    path = output.absolute().with_suffix(".js")
+    if path == output.absolute() or not _PLAIN_PATH.fullmatch(str(path)):
+        problem = f"--output: nginx cannot be told of a script {path}."
+        raise click.ClickException(f"{problem} Use a name of letters, digits and . _ - + @ /.")
+    return path, script
+
+
+def _configuration(servers: list[Server], choices: Choices) -> str:
+    parts = [
+        server.configuration(keyed, choices) for server in servers if (keyed := _keyed(server))
+    ]
     if not parts:
         names = " or ".join(server.name for server in servers)
         problem = f"DELEGATE_BACKEND: {servers[0].product} sends the files of no area."

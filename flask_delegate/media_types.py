@@ -16,11 +16,12 @@ def guess(name: str) -> str | None:
 
     A compressed file is one, whatever it holds: ``page.html.gz`` is ``application/gzip``.
     """
-    return _types().get(splitext(name)[1][1:].lower())
+    return types_by_extension().get(splitext(name)[1][1:].lower())
 
 
 @cache
-def _types() -> dict[str, str]:
+def types_by_extension() -> dict[str, str]:
+    """Return the table: extensions are in lower case, and without a dot."""
     text = Path(__file__).with_name("mime.types").read_text("utf-8")
     lines = (line.split() for line in text.splitlines() if not line.startswith("#"))
     return {extension: words[0] for words in lines for extension in words[1:]}

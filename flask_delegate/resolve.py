@@ -85,6 +85,28 @@ def resolve(root: str, requested: str | os.PathLike[str]) -> PrivateFile:
     return PrivateFile(root, relative, parts[-1], info.st_size, info.st_mtime_ns, identity)
 
 
+def resolve_folder(root: str, requested: str | os.PathLike[str]) -> str:
+    """Return the real path of a folder below the root, without symbolic links.
+
+    :param root: the area's folder: absolute, without symbolic links.
+    :param requested: relative to the root, with a slash at the end or without.
+    :raises PathRefused: as :func:`resolve` does, and for the root itself.
+    :raises FileMissing: no such folder.
+    :raises FileUnreadable: no right to enter it, or a folder on the way.
+    """
+    name = os.fspath(requested)
+    if not isinstance(name, str):
+        raise TypeError(f"a path must be str or os.PathLike[str], not {type(name).__name__}")
+    if not [part for part in name.split("/") if part not in ("", ".")]:
+        raise PathRefused(name, root, "the whole area; name a folder in it.")
+    relative, info = _walk(root, _components(name.rstrip("/"), root), name)
+    if not stat.S_ISDIR(info.st_mode):
+        raise FileMissing(name, root, "it is not a folder.")
+    if not os.access(f"{root}/{relative}", os.X_OK):
+        raise FileUnreadable(name, root, f"user id {os.geteuid()} may not enter it.")
+    return relative
+
+
 def _components(name: str, root: str) -> list[str]:
     if name.startswith("/"):
         raise PathRefused(name, root, "an absolute path; give it relative to the area's root.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import Unpack
 from wsgiref.types import WSGIEnvironment
 
@@ -15,6 +16,7 @@ from .guards.lost_headers import Sent
 from .guards.promises import UNCODED
 from .guards.redirects import MINTED, PRIVATE, SENT
 from .handoff import Handoff, Options
+from .resolve import resolve_folder
 from .servers import AUTO, SERVERS, STREAM, server_of, signing
 from .servers.base import Server
 from .servers.handshake import Keys
@@ -71,7 +73,7 @@ def signed_url(
     bind_to_browser: bool = False,
     **options: Unpack[Options],
 ) -> str:
-    """Return a URL by which Apache sends a private file without asking the application again.
+    """Return a URL by which the server sends a private file without asking the application again.
 
     The caller has decided that whoever gets it may have the file until then; nobody can revoke it,
     except by a new ``SECRET_KEY``. Within a request, the server has to show that it verifies such
@@ -92,22 +94,13 @@ def signed_url(
     :raises UnknownArea: if there is no such area.
     :raises ValueError: if an argument is out of its range.
     """
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
-    state = state_of(app)
     handoff = Handoff(path, **options)
-    area = state.settings.area(handoff.area)
-    if not area.signed_url:
-        cure = "Set DELEGATE_SIGNED_URL to a prefix such as /signed/, or the area's 'signed_url'."
-        raise HandoffUnavailable(area.name, "it has no signed URLs.", cure)
-    keys, prefix = state.keys[area.name][0], ""
-    if has_request_context():
-        keys = _loaded_keys(app, state, area, request.environ)
-        prefix = signing.outer_prefix(request.environ)
+    area, mac, prefix = _signer(handoff.area)
     expires = signing.expiry(expires_in)
     delivery = describe(handoff, area, find(handoff, area))
     _check_length(server_of(area), delivery)
     browser = signing.browser_value() if bind_to_browser else ""
-    url = prefix + signing.sign(delivery, keys.signing_key, expires, browser)
+    url = prefix + signing.sign(delivery, mac, expires, browser)
     if len(url) > signing.LONGEST_URL:
         reason = (
             f"a signed URL would have {len(url)} bytes, and {signing.LONGEST_URL} are the limit."
@@ -115,6 +108,66 @@ def signed_url(
         cure = "Choose a shorter path, policy (csp) or media type, or hand the file off."
         raise HandoffUnavailable(area.name, reason, cure)
     return url
+
+
+def signed_cookie(
+    folder: str | os.PathLike[str], *, expires_in: int, area: str | None = None
+) -> str:
+    """Let the browser that makes this request fetch every file below a folder of an area.
+
+    The response of this request sets the cookie; the server verifies it without asking the
+    application again. The caller has decided that this person may have all that is in the folder,
+    and is put there until then. For a film in segments, or a page of pictures.
+
+    :param folder: relative to the area's root, at most eight names deep. Not the root itself.
+    :param expires_in: seconds, 31 days at most.
+    :param area: the area's name; none: the default area. It needs ``DELEGATE_SIGNED_URL`` or its
+        own ``signed_url``.
+    :returns: the folder's URL, with a slash at the end: a path, for a page of the same host. Append
+        a file's quoted name, such as ``index.m3u8``.
+    :raises FileRefused: if it is not a folder below the root.
+    :raises HandoffUnavailable: if the area has no signed URLs, the server does not verify them, or
+        the folder is too deep or its URL too long for a cookie.
+    :raises UnknownArea: if there is no such area.
+    :raises ValueError: if ``expires_in`` is out of its range.
+    """
+    from .servers.signed import folders  # most applications do without
+
+    its_area, mac, prefix = _signer(area)
+    expires = signing.latest_expiry(expires_in)
+    relative = resolve_folder(its_area.root, folder)
+    depth = folders.depth_of(relative)
+    path = folders.unquoted(f"{its_area.signed_url}", relative)
+    url = prefix + folders.quoted(path)
+    if depth > folders.DEEPEST or len(url) > folders.LONGEST_PATH:
+        reason = (
+            f"the folder has {depth} names and its URL {len(url)} bytes;"
+            f" {folders.DEEPEST} and {folders.LONGEST_PATH} are the limits."
+        )
+        raise HandoffUnavailable(its_area.name, reason, "Choose a folder above it.")
+    # No shared cache may keep the cookie.
+    request.environ.setdefault(PRIVATE, []).append(True)
+    content = folders.value(path, mac, expires, signing.browser_value())
+    folders.set_cookie(url, depth, content, expires)
+    return url
+
+
+def _signer(name: str | None) -> tuple[Area, signing.Mac, str]:
+    """Return an area, what signs for it, and what a proxy has in front of its signed URLs.
+
+    :raises HandoffUnavailable: if it has none, or the server does not verify them.
+    """
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    state = state_of(app)
+    area = state.settings.area(name)
+    if not area.signed_url:
+        cure = "Set DELEGATE_SIGNED_URL to a prefix such as /signed/, or the area's 'signed_url'."
+        raise HandoffUnavailable(area.name, "it has no signed URLs.", cure)
+    keys, prefix = state.keys[area.name][0], ""
+    if has_request_context():
+        keys = _loaded_keys(app, state, area, request.environ)
+        prefix = signing.outer_prefix(request.environ)
+    return area, partial(server_of(area).mac, keys.signing_key), prefix
 
 
 def _choose(app: Flask, state: State, area: Area, environ: WSGIEnvironment) -> tuple[Server, Keys]:

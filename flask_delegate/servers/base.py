@@ -51,6 +51,8 @@ class Choices:
         each of which holds a thread.
     :param resolver: the address of the name server that nginx asks for a store's address; none: it
         asks the system's as it starts, and never again.
+    :param script: the path of the script by which nginx verifies signed URLs; not the operator's
+        choice, but beside the configuration.
     :param resets: lines that undo what the server's other configuration would do to a file; not
         the operator's choice, but what this machine's server understands.
     """
@@ -61,6 +63,7 @@ class Choices:
     receipts: str | None = None
     store_connections: int = 5
     resolver: str | None = None
+    script: str = ""
     resets: Sequence[str] = ()
 
 
@@ -79,7 +82,7 @@ class Server:
     longest_path: ClassVar[int] = 4095
     """Bytes of a path that it can open; usually Linux's ``PATH_MAX``, without the NUL."""
     verifies: ClassVar[bool] = False
-    """Whether it verifies signed URLs by itself."""
+    """Whether it verifies signed URLs by itself: see :meth:`mac`."""
 
     # The configuration, written by a command that servers of one product share.
     product: ClassVar[str] = ""
@@ -128,6 +131,14 @@ class Server:
 
     def rules(self, area: Area, keys: Sequence[Keys], choices: Choices) -> str:  # noqa: ARG002
         """Return the rules for one area; the fingerprint is derived from them."""
+        return ""
+
+    def mac(self, key: str, message: bytes) -> str:
+        """Return the keyed hash, in hexadecimal, that the server computes of what was signed."""
+        raise NotImplementedError
+
+    def script(self, areas: Sequence[Keyed]) -> str:  # noqa: ARG002
+        """Return what has to be in a file of its own beside the configuration, or nothing."""
         return ""
 
     def configuration(self, areas: Sequence[Keyed], choices: Choices) -> str:

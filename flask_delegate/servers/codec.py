@@ -98,7 +98,7 @@ def encode(delivery: Delivery, token: str) -> str:
 
 def described(delivery: Delivery) -> list[str]:
     """Return what a query says of a file: each field of :data:`DESCRIBED` that has a value."""
-    return [f"{field.key}={_escape(value)}" for field, value in values(delivery)]
+    return [f"{field.key}={escape(value)}" for field, value in values(delivery)]
 
 
 def values(delivery: Delivery) -> Iterator[tuple[Field, str]]:
@@ -125,7 +125,8 @@ def values(delivery: Delivery) -> Iterator[tuple[Field, str]]:
 
 
 @lru_cache(maxsize=1024)
-def _escape(value: str) -> str:
+def escape(value: str) -> str:
+    """Return a value as a query carries it."""
     return _UNSAFE.sub(lambda found: f"%{ord(found[0]):02X}", value)
 
 

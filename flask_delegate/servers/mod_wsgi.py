@@ -101,6 +101,7 @@ _URL = (
     <IfModule proxy_module>
         ProxyPass "!"
     </IfModule>
+{types}\
     <If "!({condition})">
 """
     + apache.DENIED
@@ -151,6 +152,10 @@ class ModWsgi(Server):
         query = codec.encode(delivery, keys.token)
         return apache.handed_off(delivery, codec.internal_url(delivery, query))
 
+    def mac(self, key: str, message: bytes) -> str:
+        """See :class:`.Server`."""
+        return signing.nested_sha1(key, message)
+
     def rules(self, area: Area, keys: Sequence[Keys], choices: Choices) -> str:
         """Return the rules for one area.
 
@@ -161,9 +166,14 @@ class ModWsgi(Server):
             return stored.rules(area, area.store, keys[0], origin, choices)
         pattern = codec.query_pattern(keys[0].token)
         handoff = f"{origin} && %{{QUERY_STRING}} =~ m#{pattern}#"
-        opened_by, ways = {area.url: handoff}, [handoff]
+        opened_by, ways, types = {area.url: handoff}, [handoff], {area.url: ""}
         if area.signed_url:
-            opened_by[area.signed_url] = signing.condition(one.signing_key for one in keys)
+            from .signed import apache as signed  # most applications do without
+
+            signing_keys = [one.signing_key for one in keys]
+            by_cookie = signed.condition(area.signed_url, signing_keys)
+            opened_by[area.signed_url] = f"{signing.condition(signing_keys)} || {by_cookie}"
+            types[area.signed_url] = signed.type_rules()
             # The signature is checked once, by the URL's own guard below.
             ways.append(f"%{{REQUEST_URI}} =~ m#^{re.escape(area.signed_url)}#")
         condition = " || ".join(f"({one})" for one in ways)
@@ -180,7 +190,9 @@ class ModWsgi(Server):
             text=_TEXT,
             metadata=indent("\n".join(metadata), " " * 8),
         )
-        urls = (_URL.format(url=url, condition=one) for url, one in opened_by.items())
+        urls = (
+            _URL.format(url=url, condition=one, types=types[url]) for url, one in opened_by.items()
+        )
         return "".join([aliases, folder, *urls])
 
     def configuration(self, areas: Sequence[Keyed], choices: Choices) -> str:

@@ -49,6 +49,7 @@ class Nginx(Server):
         " likewise fastcgi_param or scgi_param."
     )
     software = "nginx"
+    verifies = True
     sendfile_lines: ClassVar[tuple[str, str]] = ("sendfile on;", "sendfile off;")
 
     def why_unable(self, store: Store | None) -> str:
@@ -89,35 +90,51 @@ class Nginx(Server):
             "    # From here on no variable that a file could print holds the token.",
             '    set $args "id=$arg_id";',
             f'    alias "{area.root}/";',
-            # nginx reads quotes where a parameter begins, and nowhere else.
-            f'    disable_symlinks on "from={area.root}/";',
-            "    autoindex off;",
-            "    gzip off;",
-            "    types { }",
-            "    default_type application/octet-stream;",
-            f"    sendfile {'on' if choices.sendfile else 'off'};",
-            "    etag on;",
+            *(f"    {line}" for line in _as_bytes(area, choices)),
             "    # nginx keeps the application's name, type and cache policy, and drops the rest.",
             f"    add_header Content-Security-Policy ${stored.variable(_POLICY)};",
-            "    add_header X-Content-Type-Options nosniff;",
-            "    add_header Vary Cookie;",
-            *(f"    {line}" for line in _constant(area.headers)),
-            *(f"    {line}" for line in choices.resets),
+            *(f"    {line}" for line in _told(area, choices)),
             *_logged(choices),
             "}",
         ]
-        return "\n".join(lines) + "\n"
+        rules = "\n".join(lines) + "\n"
+        if area.signed_url:
+            from .signed import nginx as signed  # most applications do without
+
+            rest = [*_as_bytes(area, choices), *_told(area, choices)]
+            signing_keys = (one.signing_key for one in keys)
+            rules += signed.location(area, signing_keys, choices.script, rest)
+        return rules
+
+    def script(self, areas: Sequence[Keyed]) -> str:
+        """See :class:`.Server`."""
+        if not any(area.signed_url for area, _ in areas):
+            return ""
+        from .signed.nginx import script
+
+        return script()
+
+    def mac(self, key: str, message: bytes) -> str:
+        """See :class:`.Server`."""
+        from .signed.nginx import mac
+
+        return mac(key, message)
 
     def configuration(self, areas: Sequence[Keyed], choices: Choices) -> str:
         """Return what to include in a ``server`` block."""
         # Only the command gets here; requests need not load what asks nginx.
-        from .nginx_resets import NOTHING, has_headers_more, resets
+        from .nginx_resets import NOTHING, check_script, has_headers_more, resets
 
         # The variable that the proxied request has to show.
         fingerprints = " ".join(keys[0].fingerprint for _, keys in areas)
         shown = f'set $flask_delegate "{fingerprints}";\n'
         shown += f'set {NOTHING} "";\nset $flask_delegate_logged "";\n'
-        undone = resets(self._program())
+        program = self._program()
+        undone = resets(program)
+        if program and (script := self.script(areas)):
+            from .signed.nginx import script_lines
+
+            check_script(program, script, script_lines)
         needed = "".join(f"#     {line}\n" for line in PASSING_ON)
         parts = [f"# Where requests are passed on to the application, write:\n{needed}", shown]
         for area, keys in areas:
@@ -133,6 +150,26 @@ class Nginx(Server):
 
     def _program(self) -> str | None:
         return shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin:/usr/local/sbin")
+
+
+def _as_bytes(area: Area, choices: Choices) -> Iterator[str]:
+    """Yield the lines by which a file leaves as it is."""
+    # nginx reads quotes where a parameter begins, and nowhere else.
+    yield f'disable_symlinks on "from={area.root}/";'
+    yield "autoindex off;"
+    yield "gzip off;"
+    yield "types { }"
+    yield "default_type application/octet-stream;"
+    yield f"sendfile {'on' if choices.sendfile else 'off'};"
+    yield "etag on;"
+
+
+def _told(area: Area, choices: Choices) -> Iterator[str]:
+    """Yield the lines for what each file carries, and those that undo other configuration."""
+    yield "add_header X-Content-Type-Options nosniff;"
+    yield "add_header Vary Cookie;"
+    yield from _constant(area.headers)
+    yield from choices.resets
 
 
 def _logged(choices: Choices) -> Iterator[str]:

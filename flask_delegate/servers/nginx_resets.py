@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from glob import glob
 from pathlib import Path
 
@@ -49,6 +49,7 @@ _OPTIONAL = (
     'more_set_headers "Content-Disposition: $upstream_http_content_disposition";',
     "more_clear_headers Content-Security-Policy X-Content-Type-Options Vary Expires;",
 )
+_UNKNOWN = re.compile(r'unknown directive "(\w+)"')
 _PATIENCE = 10
 """Seconds that nginx may take to answer."""
 _TRIAL = """{modules}
@@ -83,21 +84,48 @@ def resets(nginx: str | None) -> list[str]:
     if nginx is None:
         return lines
     lines += _OPTIONAL
+    while (said := _complaint(nginx, lines)) is not None:
+        # It stops at the first directive that it does not know.
+        unknown = _UNKNOWN.search(said)
+        left = [line for line in lines if unknown and not line.startswith(f"{unknown[1]} ")]
+        if unknown is None or left == lines:
+            raise _cannot_ask(nginx, _last_line(said))
+        lines = left
+    return lines
+
+
+def check_script(nginx: str, script: str, lines: Callable[[str], Sequence[str]]) -> None:
+    """Check that nginx runs a script of njs.
+
+    :param lines: returns the directives that use it; called with its path.
+    :raises ConfigurationError: if nginx does not have the module, or an old one.
+    """
+    with tempfile.NamedTemporaryFile("w", suffix=".js", encoding="utf-8") as file:
+        file.write(script)
+        file.flush()
+        said = _complaint(nginx, list(lines(file.name)))
+    if said is not None:
+        problem = f"of nginx needs njs 0.7.7 or newer: {_last_line(said)}."
+        cure = (
+            "On Debian and Ubuntu: apt-get install libnginx-mod-http-js. With nginx's own packages:"
+            " install nginx-module-njs, and load ngx_http_js_module in the main configuration."
+        )
+        raise ConfigurationError("DELEGATE_SIGNED_URL", problem, cure)
+
+
+def _complaint(nginx: str, lines: Sequence[str]) -> str | None:
+    """Return what nginx says of lines in a location, or nothing if it takes them."""
     modules = "\n".join(_load_module_lines(_main_configuration(nginx)))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "nginx.conf")
-        while True:
-            trial = {"modules": modules, "folder": folder, "nothing": NOTHING}
-            path.write_text(_TRIAL.format(lines="\n".join(lines), **trial), "utf-8")
-            status, said = _ask(nginx, "-t", "-c", str(path))
-            if status == 0:
-                return lines
-            # It stops at the first directive that it does not know.
-            unknown = re.search(r'unknown directive "(\w+)"', said)
-            left = [line for line in lines if unknown and not line.startswith(f"{unknown[1]} ")]
-            if unknown is None or left == lines:
-                raise _cannot_ask(nginx, said.strip().rpartition("\n")[2] or "it said nothing")
-            lines = left
+        trial = {"modules": modules, "folder": folder, "nothing": NOTHING}
+        path.write_text(_TRIAL.format(lines="\n".join(lines), **trial), "utf-8")
+        status, said = _ask(nginx, "-t", "-c", str(path))
+    return None if status == 0 else said
+
+
+def _last_line(said: str) -> str:
+    return said.strip().rpartition("\n")[2] or "it said nothing"
 
 
 def has_headers_more(lines: Sequence[str]) -> bool:

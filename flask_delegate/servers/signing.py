@@ -1,10 +1,12 @@
-"""URLs that Apache verifies by itself: no request for one wakes Python.
+"""URLs that the web server verifies by itself: no request for one wakes Python.
 
 A URL names a file of an area, the second in which it expires, and all that a hand-off would say of
-the file. Its last field is a nested hash over these and the path (and a cookie of the browser, if
-it is bound to one), with a key from the area's configuration. The hash is SHA-1, the one that
-Apache's expressions have; an outer hash with the same key prevents length extension. Both sides
-are hashed once more before they are compared, so that the time of the comparison reveals nothing.
+the file. Its last field is a keyed hash over these and the path (and a cookie of the browser, if
+it is bound to one), with a key from the area's configuration: the one that the area's server can
+compute. Apache's expressions have SHA-1, nested here: an outer hash with the same key prevents
+length extension. Both sides are hashed once more before they are compared, so that the time of the
+comparison reveals nothing. For nginx see :mod:`.signed.nginx`; for a folder,
+:mod:`.signed.folders`.
 """
 
 from __future__ import annotations
@@ -13,12 +15,15 @@ import hashlib
 import re
 import secrets
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from flask import Response, after_this_request, g, request
 
 from ..delivery import Delivery
 from . import codec
+
+Mac = Callable[[bytes], str]
+"""What computes a keyed hash: :meth:`.base.Server.mac` with a key."""
 
 LONGEST = 31 * 24 * 3600
 """Seconds that a URL may be valid: nobody can revoke it."""
@@ -36,7 +41,8 @@ TIME_HEADER = "X-Flask-Delegate-Time"
 _OUTER = 15
 """Characters of the key in front of a hash: they fill one block of SHA-1 with it, which takes
 Apache a fortieth of a request. All of the key is in front of what is signed."""
-_COOKIE_VALUE = "[0-9a-f]{32}"
+COOKIE_VALUE = "[0-9a-f]{32}"
+"""A pattern."""
 _STEPS = 10
 
 
@@ -48,19 +54,28 @@ def expiry(expires_in: int) -> int:
 
     :raises ValueError: if it is not between a second and :data:`LONGEST`.
     """
+    end = latest_expiry(expires_in)
+    step = max(1, expires_in // _STEPS)
+    return end // step * step
+
+
+def latest_expiry(expires_in: int) -> int:
+    """Return the very second.
+
+    :raises ValueError: if it is not between a second and :data:`LONGEST`.
+    """
     if isinstance(expires_in, bool) or not isinstance(expires_in, int):
         raise TypeError("expires_in is a number of seconds")
     if not 1 <= expires_in <= LONGEST:
         raise ValueError(f"expires_in must be between 1 and {LONGEST} seconds, not {expires_in}")
-    step = max(1, expires_in // _STEPS)
-    return (int(time.time()) + expires_in) // step * step
+    return int(time.time()) + expires_in
 
 
-def sign(delivery: Delivery, key: str, expires: int, browser: str = "") -> str:
+def sign(delivery: Delivery, mac: Mac, expires: int, browser: str = "") -> str:
     """Return a signed URL: a path and a query, without a host.
 
     :param delivery: in an area with a ``signed_url``.
-    :param key: the area's.
+    :param mac: that of the area's server, with the area's key.
     :param expires: seconds since the epoch.
     :param browser: the cookie's value that it is bound to, if any.
     """
@@ -69,7 +84,7 @@ def sign(delivery: Delivery, key: str, expires: int, browser: str = "") -> str:
     bound = ["b=1"] if browser else []
     query = "&".join([f"e={expires}", *bound, *codec.described(delivery)])
     signed = " ".join([query, *([browser] if browser else [])]).encode()
-    return f"{codec.quoted(path)}?{query}&s={_hash(key, signed + b' ' + path)}"
+    return f"{codec.quoted(path)}?{query}&s={mac(signed + b' ' + path)}"
 
 
 def outer_prefix(environ: Mapping[str, object]) -> str:
@@ -90,14 +105,15 @@ def outer_prefix(environ: Mapping[str, object]) -> str:
     return f"/{codec.quoted(path.encode('latin-1'))}" if path else ""
 
 
-def _hash(key: str, message: bytes) -> str:
+def nested_sha1(key: str, message: bytes) -> str:
+    """Return the keyed hash that Apache computes, in hexadecimal."""
     inner = hashlib.sha1(key.encode() + message, usedforsecurity=False).hexdigest()
     return hashlib.sha1((key[:_OUTER] + inner).encode(), usedforsecurity=False).hexdigest()
 
 
 def proof(key: str, text: str) -> str:
     """Return what shows that whoever made it has a key, and does not show the key."""
-    return _hash(key, text.encode())
+    return nested_sha1(key, text.encode())
 
 
 def proof_expression(key: str, text: str) -> str:
@@ -118,26 +134,32 @@ def condition(keys: Iterable[str]) -> str:
 
 def _form(key: str, *, bound: bool) -> str:
     fields = "".join(f"(?:&{one.key}={one.pattern})?" for one in codec.DESCRIBED)
-    text = f"%{{REQUEST_METHOD}} %{{req:{TIME_HEADER}}} %{{QUERY_STRING}}"
+    text = f"%{{REQUEST_METHOD}} %{{req_novary:{TIME_HEADER}}} %{{QUERY_STRING}}"
     query = f"(e=([0-9]{{10}}){'&b=1' if bound else ''}{fields})&s=([0-9a-f]{{40}})"
     pattern = f"^(?:GET|HEAD) t=([0-9]{{10}})[0-9]{{6}} {query}"
     signed = "$2 %{REQUEST_URI}"
     if bound:
         text += " ;%{req:Cookie};"
-        pattern += f" .*;[ ]*{COOKIE}=({_COOKIE_VALUE});"
+        pattern += f" .*;[ ]*{COOKIE}=({COOKIE_VALUE});"
         signed = "$2 $5 %{REQUEST_URI}"
     else:
         pattern += "$"
+    return f"('{text}' =~ m#{pattern}# && $3 -gt $1 && {same_expression(key, signed, '$4')})"
+
+
+def same_expression(key: str, text: str, given: str) -> str:
+    """Return Apache's condition that a hash that was given is that of a text.
+
+    :param text: as expressions of Apache write it.
+    """
     outer = key[:_OUTER]
-    mac = proof_expression(key, signed)
-    same = f"%{{sha1:{outer}$4}} == %{{sha1:{outer}{mac}}}"
-    return f"('{text}' =~ m#{pattern}# && $3 -gt $1 && {same})"
+    return f"%{{sha1:{outer}{given}}} == %{{sha1:{outer}{proof_expression(key, text)}}}"
 
 
 def browser_value() -> str:
     """Return this browser's value of the cookie; set the cookie if it has none."""
     value = request.cookies.get(COOKIE, "")
-    if re.fullmatch(_COOKIE_VALUE, value):
+    if re.fullmatch(COOKIE_VALUE, value):
         return value
     if "flask_delegate_browser" not in g:
         g.flask_delegate_browser = secrets.token_hex(16)

@@ -60,6 +60,7 @@ _AROUND = {"postgresql": "tests.support.postgresql", "store": "tests.support.buc
 _EXTRAS = ("mod-wsgi", "gunicorn", "postgresql", "store")
 _POSTGRESQL = "postgresql:pg_createcluster"
 _MODULES = "/usr/lib/apache2/modules"
+_NJS = "libnginx-mod-http-js:/usr/lib/nginx/modules/ngx_http_js_module.so"
 _XSENDFILE = f"libapache2-mod-xsendfile:{_MODULES}/mod_xsendfile.so"
 _LIGHTTPD = (
     "lighttpd:/usr/sbin/lighttpd",
@@ -67,7 +68,7 @@ _LIGHTTPD = (
 )
 _TESTS = (
     *("chromium", "curl", "nginx", "openssl", "slowhttptest", "strace", "unzip", _XSENDFILE),
-    *("apache2:/usr/sbin/a2ensite", "fail2ban:/usr/bin/fail2ban-regex"),
+    *(_NJS, "apache2:/usr/sbin/a2ensite", "fail2ban:/usr/bin/fail2ban-regex"),
     *("logrotate:/usr/sbin/logrotate", f"libapache2-mod-wsgi-py3:{_MODULES}/mod_wsgi.so"),
     *_LIGHTTPD,
     *("uwsgi-core", "uwsgi-plugin-python3:/usr/lib/uwsgi/plugins/python3_plugin.so"),

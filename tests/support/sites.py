@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import tempfile
 import time
@@ -81,6 +82,14 @@ class Site:
         result = runner.invoke(args=["delegate", f"{server}-config", *options])
         assert result.exit_code == 0, result.output
         return result.output
+
+    def nginx_config_with_script(self, **settings: Any) -> str:
+        """Run it where it has to write a script, too; that is in the site's folder."""
+        path = self.folder / f"signed-{secrets.token_hex(4)}.conf"
+        runner = self.configure(**settings).test_cli_runner()
+        result = runner.invoke(args=["delegate", "nginx-config", "--output", str(path)])
+        assert result.exit_code == 0, result.output
+        return path.read_text()
 
     def source(self, application: str) -> str:
         """Put the site's constants before an application's source."""

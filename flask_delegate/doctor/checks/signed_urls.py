@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
-from ...servers import signing
+from ...servers import server_of, signing
 from ..finding import Finding, failure, ok, skipped
 from ..probe import Visit
 from ..requests.client import fetch
@@ -65,7 +66,8 @@ def signed_urls(visit: Visit, report: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _url(visit: Visit, end: int, key: str | None = None, browser: str = "") -> str:
     own = visit.case.state.keys[visit.area.name][0].signing_key
-    return signing.sign(visit.delivery(), key or own, end, browser)
+    mac = partial(server_of(visit.area).mac, key or own)
+    return signing.sign(visit.delivery(), mac, end, browser)
 
 
 def _forgeries(visit: Visit, root: str, good: str, bound: str) -> Finding:

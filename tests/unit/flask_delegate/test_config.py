@@ -254,7 +254,7 @@ def test_what_is_kept_of_an_application_does_not_show_its_secrets(make_app: Fact
         ({"url": "/no-slash"}, "url"),
         ({"backend": "cherokee"}, "backend"),
         ({"signed_url": "/no-slash"}, "signed_url"),
-        ({"signed_url": "/signed/", "backend": "nginx"}, "signed_url"),
+        ({"signed_url": "/signed/", "backend": "xsendfile"}, "signed_url"),
     ],
 )
 def test_an_error_names_the_area_and_its_setting(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -137,7 +138,7 @@ def test_switching_them_on_needs_a_new_configuration(make_app: Factory) -> None:
     assert len(prints) == 3
 
 
-@pytest.mark.parametrize("backend", ["nginx", "caddy", "lighttpd", "xsendfile", "stream"])
+@pytest.mark.parametrize("backend", ["caddy", "lighttpd", "xsendfile", "stream"])
 def test_a_server_that_cannot_verify_them_is_refused(backend: str, root: Path) -> None:
     error = refused(SECRET_KEY=SECRET, DELEGATE_ROOT=root, DELEGATE_BACKEND=backend, **SIGNED)
     assert error.key == "DELEGATE_SIGNED_URL"
@@ -197,12 +198,13 @@ def test_two_bound_urls_of_one_request_have_one_cookie(app: Flask) -> None:
 def test_the_signature_is_a_nested_hash_of_query_browser_and_path(app: Flask, browser: str) -> None:
     area = app.extensions["delegate"].settings.areas["default"]
     delivery = describe(Handoff("report.txt"), area, resolve(area.root, "report.txt"))
-    url = signing.sign(delivery, "key", 1_700_000_000, browser)
+    mac = partial(signing.nested_sha1, "key")
+    url = signing.sign(delivery, mac, 1_700_000_000, browser)
     path, _, rest = url.partition("?")
-    signed, _, mac = rest.partition("&s=")
+    signed, _, given = rest.partition("&s=")
     subject = " ".join(filter(None, [signed, browser, path]))
     inner = hashlib.sha1(f"key{subject}".encode(), usedforsecurity=False).hexdigest()
-    assert mac == hashlib.sha1(f"key{inner}".encode(), usedforsecurity=False).hexdigest()
+    assert given == hashlib.sha1(f"key{inner}".encode(), usedforsecurity=False).hexdigest()
 
 
 def test_nothing_may_follow_a_signature() -> None:

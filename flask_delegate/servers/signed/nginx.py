@@ -1,0 +1,120 @@
+"""What nginx verifies by njs: HMAC with SHA-256 (RFC 2104), over what :mod:`..signing` signs.
+
+The script is a file of its own, the same for each application: nginx reads scripts from nowhere
+else. Sources: the reference of ngx_http_js_module and of njs's ``crypto``; ``js_import`` and
+``js_set`` stand in a location since njs 0.7.7.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+
+from ...areas import Area
+from ...delivery import UNKNOWN
+from .. import codec, signing
+from . import folders
+
+MODULE = "libnginx-mod-http-js"
+"""Debian's package."""
+_PREFIX = "$flask_delegate_"
+# What the script says of the file, and what it is before that.
+_TOLD = {
+    "type": "",
+    "disposition": "",
+    "cache": "private, no-cache",
+    "policy": "",
+    "rate": "0",
+    "verified": "",
+}
+# What the lines that undo other configuration say of a hand-off, and of a signed URL.
+_RENAMED = {
+    "$upstream_http_cache_control": f"{_PREFIX}cache",
+    "$upstream_http_content_disposition": f"{_PREFIX}disposition",
+}
+
+
+def mac(key: str, message: bytes) -> str:
+    """Return the keyed hash, in hexadecimal."""
+    return hmac.new(key.encode(), message, "sha256").hexdigest()
+
+
+@cache
+def script() -> str:
+    """Return the script for njs."""
+    fields = "".join(f"(?:&{one.key}=({one.pattern}))?" for one in codec.DESCRIBED)
+    browser = f".*;[ ]*{signing.COOKIE}=({signing.COOKIE_VALUE});"
+    kinds = {
+        f".{extension}": [one.content_type, "inline", one.policy or ""]
+        for one in folders.kinds()
+        for extension in one.extensions
+    }
+    values = {
+        "QUERY": f"^(e=([0-9]{{10}})(&b=1)?{fields})&s=([0-9a-f]{{64}})$",
+        "BROWSER": browser,
+        "FOLDERS": [
+            f";[ ]*{folders.COOKIE}{depth}=([0-9]{{10}})[.]([0-9a-f]{{64}});"
+            for depth in range(1, folders.DEEPEST + 1)
+        ],
+        "KINDS": kinds,
+        "UNKNOWN": [UNKNOWN, "attachment", ""],
+    }
+    text = Path(__file__).with_name("verify.js").read_text("utf-8")
+    for name, value in values.items():
+        text = text.replace(f"@{name}@", json.dumps(value))
+    return text
+
+
+def script_lines(path: str) -> list[str]:
+    """Return the directives that need njs.
+
+    :param path: of the script.
+    """
+    return [
+        f'js_import flask_delegate from "{path}";',
+        f"js_set {_PREFIX}verify flask_delegate.verify;",
+        "js_header_filter flask_delegate.describe;",
+    ]
+
+
+def location(area: Area, keys: Iterable[str], path: str, rest: Sequence[str]) -> str:
+    """Return the location of an area's signed URLs.
+
+    :param keys: the one in use, and those that it has replaced.
+    :param path: of the script.
+    :param rest: lines that the area's other location has as well.
+    """
+    lines = [
+        f"location ^~ {area.signed_url} {{",
+        f"    # Script {hashlib.sha256(script().encode()).hexdigest()[:16]}.",
+        *(f"    {line}" for line in script_lines(path)),
+        *(f'    set {_PREFIX}{name} "{value}";' for name, value in _TOLD.items()),
+        f'    set {_PREFIX}prefix "{area.signed_url}";',
+        f'    set {_PREFIX}keys "{" ".join(keys)}";',
+        f"    set {_PREFIX}ran {_PREFIX}verify;",
+        "    # From here on no variable that a file could print holds a key.",
+        f'    set {_PREFIX}keys "";',
+        f'    if ({_PREFIX}verified != "yes") {{',
+        "        return 403;",
+        "    }",
+        f'    alias "{area.root}/";',
+        "    # A folder is no file, and is not redirected to.",
+        "    try_files $uri =404;",
+        f"    add_header Cache-Control {_PREFIX}cache;",
+        f"    add_header Content-Disposition {_PREFIX}disposition;",
+        f"    add_header Content-Security-Policy {_PREFIX}policy;",
+        f"    limit_rate {_PREFIX}rate;",
+        *(f"    {_renamed(line)}" for line in rest),
+        "}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _renamed(line: str) -> str:
+    for name, own in _RENAMED.items():
+        line = line.replace(name, own)
+    return line
