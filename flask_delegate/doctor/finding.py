@@ -35,7 +35,8 @@ CHECKS = frozenset(
         *("store-versioning",),
         *("daemon-mode", "guard", "handoff", "head", "range", "conditional"),
         *("names", "filters", "siblings", "codings", "policies", "length", "fresh"),
-        *("signed-url", "signed-url-forged", "listing", "other-paths"),
+        *("signed-url", "signed-url-forged", "signed-folder", "signed-folder-forged"),
+        *("listing", "other-paths"),
         *(f"attack-{family.name}" for family in FAMILIES),
     ]
 )

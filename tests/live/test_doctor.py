@@ -59,6 +59,13 @@ def healthy_nginx(site: Site) -> Iterator[Patient]:
 
 
 @contextmanager
+def healthy_nginx_with_signed_urls(site: Site) -> Iterator[Patient]:
+    site.settings["DELEGATE_SIGNED_URL"] = "/signed/"
+    with healthy_nginx(site) as patient:
+        yield patient
+
+
+@contextmanager
 def healthy_caddy(site: Site, around: str = ENCODED) -> Iterator[Patient]:
     site.settings["DELEGATE_BACKEND"] = "caddy"
     with (
@@ -98,6 +105,7 @@ def healthy_xsendfile(site: Site) -> Iterator[Patient]:
         healthy_nginx,
         healthy_caddy,
         healthy_lighttpd,
+        healthy_nginx_with_signed_urls,
         healthy_xsendfile,
     ],
 )
@@ -110,8 +118,8 @@ def test_nothing_is_wrong_with_a_healthy_server(site: Site, plant: Plant) -> Non
     assert (code, report["ok"]) == (0, True)
     seen = {item["check"] for item in report["findings"] if item["level"] == "ok"}
     assert "attack-http2" in seen or plant is not healthy
-    signed = {"signed-url", "signed-url-forged"} & seen
-    assert len(signed) == (2 if plant is healthy_with_signed_urls else 0)
+    signed = {check for check in seen if check.startswith("signed-")}
+    assert len(signed) == (4 if "DELEGATE_SIGNED_URL" in site.settings else 0)
     assert {"probe", "agreement", "guard", "handoff", "head", "range", "conditional"} <= seen
     assert len([check for check in seen if check.startswith("attack-")]) >= 10
     assert [path.name for path in site.root.iterdir()] == ["report.txt"]
@@ -503,6 +511,26 @@ def no_time_for_signed_urls(site: Site) -> Iterator[Patient]:
         yield patient
 
 
+@contextmanager
+def signed_folders_for_ever(site: Site) -> Iterator[Patient]:
+    with apache(site, with_signed_urls(site, "$4 -gt $1", "true")) as patient:
+        yield patient
+
+
+@contextmanager
+def nginx_that_does_not_verify(site: Site) -> Iterator[Patient]:
+    site.settings |= {"DELEGATE_SIGNED_URL": "/signed/", "DELEGATE_BACKEND": "nginx"}
+    rules = site.nginx_config()
+    check = 'if ($flask_delegate_verified != "yes") {'
+    assert check in rules
+    rules = rules.replace(check, 'if ($flask_delegate_verified = "no") {')
+    with (
+        python_server(site, *GUNICORN) as upstream,
+        nginx_in_front(site, upstream, rules) as port,
+    ):
+        yield Patient(f"http://127.0.0.1:{port}")
+
+
 FAULTS: dict[str, tuple[Plant, set[tuple[str, str]]]] = {
     "mod_wsgi's manual's guard": (
         manuals_guard,
@@ -517,7 +545,15 @@ FAULTS: dict[str, tuple[Plant, set[tuple[str, str]]]] = {
         {("guard", FAILURE), ("attack-plain", FAILURE), ("apache-paths", FAILURE)},
     ),
     "signed URLs for ever": (signed_urls_for_ever, {("signed-url-forged", FAILURE)}),
-    "no time for signed URLs": (no_time_for_signed_urls, {("signed-url", FAILURE)}),
+    "signed folders for ever": (signed_folders_for_ever, {("signed-folder-forged", FAILURE)}),
+    "no time for signed URLs": (
+        no_time_for_signed_urls,
+        {("signed-url", FAILURE), ("signed-folder", FAILURE)},
+    ),
+    "nginx that does not verify": (
+        nginx_that_does_not_verify,
+        {("signed-url-forged", FAILURE), ("signed-folder-forged", FAILURE)},
+    ),
     "no configuration": (no_configuration, {("guard", FAILURE), ("config", FAILURE)}),
     "a stale fingerprint": (stale_fingerprint, {("guard", FAILURE), ("config", FAILURE)}),
     "altered rules": (altered_rules, {("attack-plain", FAILURE), ("config", FAILURE)}),

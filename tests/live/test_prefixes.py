@@ -134,6 +134,8 @@ def behind_nginx(
 ) -> Iterator[Below]:
     """Serve with gunicorn behind nginx."""
     site.settings["DELEGATE_BACKEND"] = backend
+    if backend == "nginx":
+        site.settings["DELEGATE_SIGNED_URL"] = "/signed/"
     include = site.nginx_config() if backend == "nginx" else NO_RULES
     with (
         python_server(site, *GUNICORN, *options, application=source) as upstream,
@@ -213,11 +215,11 @@ ROWS: dict[str, tuple[str | None, Start]] = {
         ),
     ),
     "nginx, path removed → gunicorn": (
-        None,
+        "/signed/",
         partial(behind_nginx, locations=REMOVED, source=LINKING + PROXY_FIX),
     ),
     "nginx, path kept → gunicorn, `SCRIPT_NAME=/app`": (
-        None,
+        "/signed/",
         lambda site: behind_nginx(site, KEPT, "--env", "SCRIPT_NAME=/app"),
     ),
     "Caddy, `handle_path /app/*` → gunicorn": (None, behind_caddy),

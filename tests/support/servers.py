@@ -275,6 +275,7 @@ def lighttpd(site: Site) -> Iterator[Running]:
         yield Running(port, BACKENDS["lighttpd"].keeps, heeds_if_match=False)
 
 
+NJS = 'load_module "/usr/lib/nginx/modules/ngx_http_js_module.so";'
 _NGINX = """
 daemon off;
 pid {base}/pid;
@@ -320,14 +321,17 @@ def nginx_in_front(
 
     :param upstream: that server's port.
     :param include: rules for the server; none: those that the extension generates.
-    :param main: directives outside of every block.
+    :param main: directives outside of every block; njs is loaded where the rules need it.
     :param listen: options of the directive ``listen``.
     :param locations: what to do with requests, ``{upstream}`` being replaced.
     """
     port = free_port()
     base = site.folder / f"nginx-{port}"
     base.mkdir(mode=0o755)
-    (base / "delegate.conf").write_text(site.nginx_config() if include is None else include)
+    rules = site.nginx_config() if include is None else include
+    if "js_import" in rules:
+        main = f"{NJS} {main}"
+    (base / "delegate.conf").write_text(rules)
     temporary = "".join(
         f"{kind}_temp_path {base}/{kind};\n"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")

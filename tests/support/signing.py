@@ -56,7 +56,6 @@ def open_folder(folder):
     return signed_cookie(folder, expires_in=int(request.args.get("expires_in", "60")))
 """
 )
-NJS = 'load_module "/usr/lib/nginx/modules/ngx_http_js_module.so";'
 
 
 @dataclass(frozen=True)
@@ -133,8 +132,7 @@ def nginx(
         nginx_in_front(
             site,
             upstream,
-            before + site.nginx_config_with_script(**settings),
-            main=f"{NJS} worker_processes 1;",
+            before + site.nginx_config(**settings),
             http=http,
             locations=rules,
         ) as port,

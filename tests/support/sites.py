@@ -72,22 +72,19 @@ class Site:
         assert result.exit_code == 0, result.output
         return result.output
 
-    def nginx_config(self, *options: str) -> str:
+    def nginx_config(self, *options: str, **settings: Any) -> str:
         """Run ``flask delegate nginx-config`` for the site's settings."""
-        return self.config("nginx", *options)
+        return self.config("nginx", *options, **settings)
 
-    def config(self, server: str, *options: str) -> str:
-        """Run ``flask delegate SERVER-config`` for the site's settings."""
-        runner = self.configure().test_cli_runner()
-        result = runner.invoke(args=["delegate", f"{server}-config", *options])
-        assert result.exit_code == 0, result.output
-        return result.output
+    def config(self, server: str, *options: str, **settings: Any) -> str:
+        """Run ``flask delegate SERVER-config`` for the site's settings.
 
-    def nginx_config_with_script(self, **settings: Any) -> str:
-        """Run it where it has to write a script, too; that is in the site's folder."""
-        path = self.folder / f"signed-{secrets.token_hex(4)}.conf"
+        What it writes is in the site's folder: a script may have to be.
+        """
+        path = self.folder / f"{server}-{secrets.token_hex(4)}.conf"
         runner = self.configure(**settings).test_cli_runner()
-        result = runner.invoke(args=["delegate", "nginx-config", "--output", str(path)])
+        words = ["delegate", f"{server}-config", "--output", str(path), *options]
+        result = runner.invoke(args=words)
         assert result.exit_code == 0, result.output
         return path.read_text()
 

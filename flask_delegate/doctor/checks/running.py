@@ -21,6 +21,7 @@ from .delivery import delivery
 from .inherited import inherited
 from .refusals import FIREWALL, IN_FRONT, SAME_KEY, described, reason
 from .server import OLD_KEY, WHILE_OLD_KEY
+from .signed_folders import signed_folders
 from .signed_urls import signed_urls
 
 
@@ -91,6 +92,7 @@ def _application(visit: Visit, root: Reply) -> Iterator[Finding]:
     if (yield from delivery(visit, report["probe"])):
         yield from inherited(visit, report.get("encoding", "utf-8"))
     yield from signed_urls(visit, report)
+    yield from signed_folders(visit, report)
 
 
 def _read_report(reply: Reply) -> dict[str, Any] | None:

@@ -16,13 +16,13 @@ from .refusals import described
 
 _LIFE = 60  # seconds
 _BROWSER = "0" * 32
-_WRITE = (
+WRITE = (
     "Write the server's configuration again and restart it; look for rules that change the query,"
-    f" or the header {signing.TIME_HEADER}."
+    f" or, with Apache, the header {signing.TIME_HEADER}."
 )
-_FORWARD = (
-    "Have what stands in front of Apache pass this URL on to it. If it shows all of Apache's URLs"
-    " below a path, it has to send that path as X-Forwarded-Prefix, and the application needs"
+FORWARD = (
+    "Have what stands in front of the server pass this URL on to it. If that shows all of Apache's"
+    " URLs below a path, it has to send that path as X-Forwarded-Prefix, and the application needs"
     " app.wsgi_app = ProxyFix(app.wsgi_app, x_prefix=1)."
 )
 
@@ -50,14 +50,14 @@ def signed_urls(visit: Visit, report: Mapping[str, Any]) -> Iterator[Finding]:
         if reply.status != 200 or reply.body != visit.probe.content
     }
     if wrong:
-        # Apache's own rules answer with 403, if they are there.
+        # The server's own rules answer with 403, if they are there.
         is_refused = report["problem"] or 403 in {reply.status for reply in wrong.values()}
         said = "; ".join(f"{name}: {described(reply)}" for name, reply in wrong.items())
         yield failure(
             "signed-url",
             f"the server does not serve what was signed. {said}.",
             "Pages show broken pictures.",
-            _WRITE if is_refused else _FORWARD,
+            WRITE if is_refused else FORWARD,
         )
     else:
         yield ok("signed-url", "the server serves what was signed")
