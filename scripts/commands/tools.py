@@ -228,6 +228,7 @@ def _prepare(
             browser.make(jobs)
             browser.put(machine.CLONE)
             variables["AXE_CORE"] = str(browser.modules / "axe-core/axe.min.js")
+            variables["HLS_JS"] = str(browser.modules / "hls.js/dist/hls.min.js")
             validator = browser.modules / "html-validate/bin/html-validate.mjs"
             variables["HTML_VALIDATE"] = str(validator)
             variables["NPM_CACHE"] = str(browser.cache)
