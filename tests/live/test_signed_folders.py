@@ -11,6 +11,7 @@ import pytest
 from flask_delegate.doctor.requests.families import Attack, targets
 from flask_delegate.servers import signing
 from flask_delegate.servers.signed import folders
+from flask_delegate.testing.apache import free_port
 from tests.support.clients import everything, get, over_http2
 from tests.support.extension import SECRET
 from tests.support.signing import (
@@ -309,7 +310,7 @@ def test_a_replaced_key_is_good_until_it_is_forgotten(backend: str, site: Site) 
 
 
 @pytest.mark.parametrize("value", ["On", "NoDecode"])
-def test_slashes_that_apache_decodes_late_lead_nowhere(value: str, shared_site: Site) -> None:
+def test_slashes_that_apache_decodes_lead_nowhere(value: str, shared_site: Site) -> None:
     shared_site.settings.update(SETTINGS)
     for name in (FILE, NEIGHBOURS[0]):
         shared_site.write(name, MARK)
@@ -327,13 +328,41 @@ def test_slashes_that_apache_decodes_late_lead_nowhere(value: str, shared_site: 
                 assert reply.status in {400, 403, 404}, target
 
 
-def test_nginx_refuses_a_path_that_rules_of_its_site_made(shared_site: Site) -> None:
+REWRITTEN = """
+Listen 127.0.0.1:{port}
+<VirtualHost 127.0.0.1:{port}>
+    RewriteEngine On
+    RewriteRule "^/to/(.*)_(.*)$" "/signed/$1/../$2" [PT]
+</VirtualHost>
+"""
+
+
+def test_a_path_that_rules_of_apaches_site_made_is_refused(shared_site: Site) -> None:
+    shared_site.settings.update(SETTINGS)
+    for name in (FILE, NEIGHBOURS[0]):
+        shared_site.write(name, MARK)
+    cookies = {"Cookie": cookies_for(shared_site)}
+    port = free_port()
+    with apache(shared_site, after=REWRITTEN.format(port=port)):
+        assert get(port, f"/signed/{FILE}", headers=cookies).status == 200
+        assert get(port, f"/to/{FOLDER}_4/index.m3u8", headers=cookies).status == 403
+        assert get(port, f"/to/{FOLDER}/720p_../4/index.m3u8", headers=cookies).status == 403
+
+
+def test_a_path_that_rules_of_nginxs_site_made_is_refused(shared_site: Site) -> None:
     shared_site.settings.update(SETTINGS | {"DELEGATE_BACKEND": "nginx"})
     for name in (FILE, NEIGHBOURS[0]):
         shared_site.write(name, MARK)
     cookies = cookies_for(shared_site)
-    before = "merge_slashes off; location /to/ { rewrite ^/to/(.*)_(.*)$ /signed/$1/../$2 last; }"
+    before = "merge_slashes off; dav_methods PUT DELETE MOVE COPY;"
+    before += " location /to/ { rewrite ^/to/(.*)_(.*)$ /signed/$1/../$2 last; }"
     with nginx(shared_site, before=before) as running:
         assert ask(running, f"/signed/{FILE}", cookies) == 200
         assert ask(running, f"/to/{FOLDER}_4/index.m3u8", cookies) == 403
         assert ask(running, "/signed/films//42/index.m3u8", cookies) == 403
+        # nginx can write files, too, where somebody lets it do so for the whole server.
+        for method in ("PUT", "DELETE", "MOVE", "COPY"):
+            assert ask(running, f"/signed/{FILE}", cookies, method) in {403, 405}
+            signed = forge(shared_site, FILE)
+            assert ask(running, signed, cookies, method) in {403, 405}
+        assert (shared_site.root / FILE).read_bytes() == MARK
