@@ -12,13 +12,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flask_delegate.servers import nginx_resets
+from flask_delegate.servers import nginx_resets, signing
 from tests.support import nginx_modules
 from tests.support.clients import file_url, get
-from tests.support.servers import GUNICORN, nginx_in_front, python_server
+from tests.support.servers import GUNICORN, NJS, nginx_in_front, python_server
+from tests.support.signing import SETTINGS, forge, forge_cookie
 from tests.support.sites import Site, new_site
 
 HTML = b"""<html><head></head><body>secret
+<!--# echo var="flask_delegate_keys" -->
 <!--# echo var="arg_k" --><!--# echo var="args" --><!--# include virtual="/private/other.txt" -->
 <!--# set var="a" value="b" --></body></html>
 """
@@ -50,7 +52,9 @@ LOADED = {
     "subs-filter": "subs_filter secret public; subs_filter_types *;",
 }
 ALL = BUILT_IN | LOADED
-NAMES = ("page.html", "page.txt")
+FOLDER = "folder"
+NAMES = (f"{FOLDER}/page.html", f"{FOLDER}/page.txt")
+BROWSER = "0" * 32
 REQUESTS: tuple[dict[str, str], ...] = (
     {"Accept-Encoding": "gzip, br"},
     {"Range": "bytes=2-5"},
@@ -70,17 +74,28 @@ class Servers:
 
     def __init__(self, site: Site, upstream: int, modules: dict[str, Path]) -> None:
         self.site, self.upstream, self.modules = site, upstream, modules
+        self._signed = {name: (forge(site, name), f"/signed/{name}") for name in NAMES}
+        self._cookies = f"{signing.COOKIE}={BROWSER}; "
+        self._cookies += forge_cookie(site, FOLDER, browser=BROWSER)
 
     def answers(self, *names: str) -> Answers:
-        """Ask for the files while all that is named stands in the configuration."""
+        """Ask for the files while all that is named stands in the configuration.
+
+        Each is handed off, then asked for by a signed URL, then by the cookie of its folder.
+        """
         with self.running(*names) as port:
-            return [self._seen(port, name, request) for name in NAMES for request in REQUESTS]
+            return [
+                self._seen(port, target, request)
+                for name in NAMES
+                for target in (file_url(name), *self._signed[name])
+                for request in REQUESTS
+            ]
 
     @contextmanager
     def running(self, *names: str) -> Iterator[int]:
         load = "".join(f'load_module "{self.modules[name]}";\n' for name in names if name in LOADED)
         main = self.site.folder / "main.conf"
-        main.write_text(f"{load}events {{ }}\n")
+        main.write_text(f"{NJS}{load}events {{ }}\n")
         with patch.object(nginx_resets, "_main_configuration", lambda _: main):
             include = self.site.nginx_config()
         include += 'location /banner { internal; return 200 "BANNER"; }\n'
@@ -93,9 +108,9 @@ class Servers:
         ) as port:
             yield port
 
-    @staticmethod
-    def _seen(port: int, name: str, request: dict[str, str]) -> tuple[object, ...]:
-        reply = get(port, file_url(name), headers=request)
+    def _seen(self, port: int, target: str, request: dict[str, str]) -> tuple[object, ...]:
+        cookies = {} if target.startswith("/file/") else {"Cookie": self._cookies}
+        reply = get(port, target, headers={**request, **cookies})
         # What stands between several parts is drawn for each answer.
         boundary = reply.headers.get("Content-Type", "").partition("boundary=")[2]
         body = reply.body.replace(boundary.encode(), b"") if boundary else reply.body
@@ -107,8 +122,8 @@ class Servers:
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     modules = nginx_modules.fetch(tmp_path_factory.mktemp("modules"), *LOADED)
-    headers = {"X-Frame-Options": "DENY"}
-    with new_site(DELEGATE_BACKEND="nginx", DELEGATE_HEADERS=headers) as site:
+    settings = {"DELEGATE_HEADERS": {"X-Frame-Options": "DENY"}, "DELEGATE_BACKEND": "nginx"}
+    with new_site(**settings, **SETTINGS) as site:
         for name in NAMES:
             site.write(name, HTML)
             site.write(f"{name}.gz", gzip.compress(b"another file"))
@@ -121,8 +136,8 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 @pytest.fixture(scope="module")
 def usual(servers: Servers) -> Answers:
     answers = servers.answers()
-    assert [answer[0] for answer in answers] == [200, 206, 206, 304] * 2
-    assert answers[0][1] == HTML
+    assert [answer[0] for answer in answers] == [200, 206, 206, 304] * 6
+    assert all(answer[1] == HTML for answer in answers[::4])
     return answers
 
 
@@ -153,10 +168,11 @@ def test_a_replaced_file_is_not_remembered(servers: Servers) -> None:
 def test_what_prints_variables_prints_no_token(
     servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # As if the location had been left open for server-side includes.
+    # As if the locations had been left open for server-side includes.
     usual = tuple(line for line in nginx_resets._USUAL if not line.startswith("ssi"))
     monkeypatch.setattr(nginx_resets, "_USUAL", usual)
-    with servers.running("ssi") as port:
-        page = get(port, file_url("page.txt")).body
-    assert b"echo var" not in page
-    assert servers.site.token().encode() not in page
+    pages = b"".join(body for _, body, *_ in servers.answers("ssi") if isinstance(body, bytes))
+    assert b"echo var" not in pages
+    key = servers.site.configure().extensions["delegate"].keys["default"][0].signing_key
+    assert servers.site.token().encode() not in pages
+    assert key.encode() not in pages

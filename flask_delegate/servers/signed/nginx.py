@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
@@ -31,11 +32,9 @@ _TOLD = {
     "rate": "0",
     "verified": "",
 }
-# What the lines that undo other configuration say of a hand-off, and of a signed URL.
-_RENAMED = {
-    "$upstream_http_cache_control": f"{_PREFIX}cache",
-    "$upstream_http_content_disposition": f"{_PREFIX}disposition",
-}
+# A hand-off's own header, which headers-more restores there; here add_header adds it afterwards.
+_RESTORED = re.compile(r'more_set_headers "([A-Za-z-]+): \$upstream_http_\w+";')
+_CLEARED = r"more_clear_headers \1;"
 
 
 def mac(key: str, message: bytes) -> str:
@@ -108,13 +107,7 @@ def location(area: Area, keys: Iterable[str], path: str, rest: Sequence[str]) ->
         f"    add_header Content-Disposition {_PREFIX}disposition;",
         f"    add_header Content-Security-Policy {_PREFIX}policy;",
         f"    limit_rate {_PREFIX}rate;",
-        *(f"    {_renamed(line)}" for line in rest),
+        *(f"    {_RESTORED.sub(_CLEARED, line)}" for line in rest),
         "}",
     ]
     return "\n".join(lines) + "\n"
-
-
-def _renamed(line: str) -> str:
-    for name, own in _RENAMED.items():
-        line = line.replace(name, own)
-    return line
