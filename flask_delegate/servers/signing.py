@@ -139,7 +139,7 @@ def _form(key: str, *, bound: bool) -> str:
     pattern = f"^(?:GET|HEAD) t=([0-9]{{10}})[0-9]{{6}} {query}"
     signed = "$2 %{REQUEST_URI}"
     if bound:
-        text += " ;%{req:Cookie};"
+        text += " ;%{req_novary:Cookie};"
         pattern += f" .*;[ ]*{COOKIE}=({COOKIE_VALUE});"
         signed = "$2 $5 %{REQUEST_URI}"
     else:

@@ -7,14 +7,19 @@ from contextlib import ExitStack
 
 import pytest
 
+from flask_delegate.servers import signing
 from tests.support.application import APPLICATION
 from tests.support.clients import file_url, get
 from tests.support.servers import GUNICORN, PROXY, python_server
+from tests.support.signing import SETTINGS, forge, forge_cookie
 from tests.support.sites import Site, express, new_site
 
 HTML = b"""<html><head></head><body>secret
 <!--#echo var="QUERY_STRING" --><!--#printenv --></body></html>
 """
+FOLDER = "folder"
+NAMES = (f"{FOLDER}/page.html", f"{FOLDER}/page.txt")
+BROWSER = "0" * 32
 TYPES = "text/html text/plain application/octet-stream"
 AROUND = {
     "compression": f"AddOutputFilterByType DEFLATE;BROTLI_COMPRESS {TYPES}",
@@ -37,7 +42,7 @@ AROUND = {
     "AddCharset koi8-r .html\nDefaultLanguage fr\nAddHandler type-map .html",
     "ranges": "MaxRanges none\n<Location />\nMaxRanges none\n</Location>",
     "validators": "FileETag None\n<Location />\nFileETag None\n</Location>",
-    "rewriting": "RewriteEngine On\nRewriteRule ^/private/(.*)$ /nope [L]",
+    "rewriting": "RewriteEngine On\nRewriteRule ^/(?:private|signed)/(.*)$ /nope [L]",
     "listings": "<Location />\nOptions +Indexes +MultiViews +FollowSymLinks\n</Location>",
     "error pages": "ErrorDocument 416 /\nErrorDocument 412 /\n<Location />\n"
     "ErrorDocument 416 /\nErrorDocument 412 /\n</Location>",
@@ -71,25 +76,36 @@ Answers = list[tuple[object, ...]]
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
-    with new_site() as site:
-        site.write("page.html", HTML)
-        site.write("page.txt", HTML)
+    with new_site(**SETTINGS) as site:
+        for name in NAMES:
+            site.write(name, HTML)
         yield site
 
 
 def answers(site: Site, *names: str) -> Answers:
-    """Ask for the files while all that is named stands in the configuration."""
+    """Ask for the files while all that is named stands in the configuration.
+
+    Each is handed off, then asked for by a signed URL, then by the cookie of its folder.
+    """
     around = LOAD + "\n".join(AROUND[name] for name in names) + "\n"
     with express(site, APPLICATION, include=around + site.apache_config()) as server:
         return [
-            _seen(server.port, name, request)
-            for name in ("page.html", "page.txt")
+            _seen(server.port, target, {**request, **cookies})
+            for name in NAMES
+            for target, cookies in _ways(site, name)
             for request in REQUESTS
         ]
 
 
-def _seen(port: int, name: str, request: dict[str, str]) -> tuple[object, ...]:
-    reply = get(port, file_url(name), headers=request)
+def _ways(site: Site, name: str) -> Iterator[tuple[str, dict[str, str]]]:
+    yield file_url(name), {}
+    yield forge(site, name), {}
+    cookie = forge_cookie(site, FOLDER, browser=BROWSER)
+    yield f"/signed/{name}", {"Cookie": f"{signing.COOKIE}={BROWSER}; {cookie}"}
+
+
+def _seen(port: int, target: str, request: dict[str, str]) -> tuple[object, ...]:
+    reply = get(port, target, headers=request)
     kind, _, boundary = reply.headers.get("Content-Type", "").partition("boundary=")
     # What stands between several parts is drawn for each answer.
     body = reply.body.replace(boundary.encode(), b"") if boundary else reply.body
@@ -99,8 +115,8 @@ def _seen(port: int, name: str, request: dict[str, str]) -> tuple[object, ...]:
 @pytest.fixture(scope="module")
 def usual(site: Site) -> Answers:
     found = answers(site)
-    assert [answer[0] for answer in found] == [200, 206, 206, 416, 412] * 2
-    assert found[0][1] == HTML
+    assert [answer[0] for answer in found] == [200, 206, 206, 416, 412] * 6
+    assert all(answer[1] == HTML for answer in found[::5])
     return found
 
 
@@ -119,7 +135,7 @@ def test_a_view_sees_head_as_head_among_filters(site: Site) -> None:
     with express(site, APPLICATION, include=around + site.apache_config()) as server:
         assert get(server.port, "/method", method="HEAD")["X-Method"] == "HEAD"
         assert get(server.port, "/method")["X-Method"] == "GET"
-        head = get(server.port, file_url("page.html"), method="HEAD")
+        head = get(server.port, file_url(NAMES[0]), method="HEAD")
     assert (head.status, head.body, head["Content-Length"]) == (200, b"", str(len(HTML)))
 
 

@@ -39,10 +39,10 @@ def rules(server: str, choices: Choices) -> str:
     [
         (
             "mod_wsgi",
-            "d00dbd6d606cf0fdbd77c5bcaeeae920",
+            "7571743864bac3999799f60299ffc39b",
             "cce0971714e784fe2824aa3c97b0e9d7",
             "3709e396589a276fcaff0a50a9291cdb",
-            "e6406bb0c96540e797a1b4656ee55d0c",
+            "1ca665aa9b22ddadb265e7c738c05698",
         ),
         (
             "nginx",
