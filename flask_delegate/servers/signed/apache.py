@@ -10,7 +10,10 @@ from ...delivery import UNKNOWN
 from .. import codec, signing
 from . import folders
 
-_ASKED = f"%{{REQUEST_METHOD}} %{{req_novary:{signing.TIME_HEADER}}} %{{REQUEST_URI}} ;%{{req_novary:Cookie}};"
+_ASKED = (
+    f"%{{REQUEST_METHOD}} %{{req_novary:{signing.TIME_HEADER}}} %{{REQUEST_URI}}"
+    " ;%{req_novary:Cookie};"
+)
 # Without a query there is nothing that a client could say of the file.
 _WITHOUT_QUERY = "-z %{QUERY_STRING}"
 # Apache removes them, but for those that AllowEncodedSlashes shows only after that.
