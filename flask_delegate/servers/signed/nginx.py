@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -46,26 +46,29 @@ def mac(key: str, message: bytes) -> str:
 def script() -> str:
     """Return the script for njs."""
     fields = "".join(f"(?:&{one.key}=({one.pattern}))?" for one in codec.DESCRIBED)
-    browser = f".*;[ ]*{signing.COOKIE}=({signing.COOKIE_VALUE});"
-    kinds = {
-        f".{extension}": [one.content_type, "inline", one.policy or ""]
-        for one in folders.kinds()
-        for extension in one.extensions
-    }
+    folder = f"{folders.COOKIE}([1-{folders.DEEPEST}])=([0-9]{{10}})[.]([0-9a-f]{{64}})"
     values = {
-        "QUERY": f"^(e=([0-9]{{10}})(&b=1)?{fields})&s=([0-9a-f]{{64}})$",
-        "BROWSER": browser,
-        "FOLDERS": [
-            f";[ ]*{folders.COOKIE}{depth}=([0-9]{{10}})[.]([0-9a-f]{{64}});"
-            for depth in range(1, folders.DEEPEST + 1)
-        ],
-        "KINDS": kinds,
-        "UNKNOWN": [UNKNOWN, "attachment", ""],
+        "QUERY": _literal(f"^(e=([0-9]{{10}})(&b=1)?{fields})&s=([0-9a-f]{{64}})$"),
+        "BROWSER": _literal(f".*;[ ]*{signing.COOKIE}=({signing.COOKIE_VALUE});"),
+        "FOLDER": _literal(f";[ ]*{folder}(?=;)"),
+        "KINDS": "\n".join(_cases()),
+        "UNKNOWN": json.dumps([UNKNOWN, "attachment", ""]),
     }
     text = Path(__file__).with_name("verify.js").read_text("utf-8")
     for name, value in values.items():
-        text = text.replace(f"@{name}@", json.dumps(value))
+        text = text.replace(f"@{name}@", value)
     return text
+
+
+def _literal(pattern: str) -> str:
+    return pattern.replace("/", "\\/")
+
+
+def _cases() -> Iterator[str]:
+    for kind in folders.kinds():
+        told = json.dumps([kind.content_type, "inline", kind.policy or ""])
+        names = " ".join(f"case {json.dumps(one)}:" for one in kind.extensions)
+        yield f"        {names} return {told};"
 
 
 def script_lines(path: str) -> list[str]:

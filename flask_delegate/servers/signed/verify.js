@@ -1,15 +1,10 @@
 // Verifies signed URLs and the cookies that open folders. Made by 'flask delegate nginx-config', for
 // njs 0.7.7 and newer. It holds no key: the location that calls it has them. It refuses what it does
 // not understand; each regular expression comes from the module that signs.
+//
+// njs runs a module's top level for each request, but compiles literals once: values stand where
+// they are used.
 import crypto from 'crypto';
-
-const QUERY = new RegExp(@QUERY@);
-const BROWSER = new RegExp(@BROWSER@);
-const FOLDERS = @FOLDERS@.map((pattern) => new RegExp(pattern));
-const KINDS = @KINDS@;
-const UNKNOWN = @UNKNOWN@;
-const DOTS = new RegExp('/[.][.]?(?:/|$)');
-const SLASH = 47;
 
 // Runs once for each request: nginx keeps what js_set returned. Another pass through a location, as
 // for an error page or X-Accel-Redirect, is not verified by it, and so refused.
@@ -41,17 +36,17 @@ function verify(r) {
 }
 
 function by_url(asked, query) {
-    const found = QUERY.exec(query);
+    const found = /@QUERY@/.exec(query);
     if (!found || Number(found[2]) <= asked.now) {
         return null;
     }
     let signed = found[1];
     if (found[3]) {
-        const browser = BROWSER.exec(asked.cookies);
+        const browser = browser_of(asked);
         if (!browser) {
             return null;
         }
-        signed += ` ${browser[1]}`;
+        signed += ` ${browser}`;
     }
     if (!is_signed(asked, `${signed} `, asked.path, found[9])) {
         return null;
@@ -66,12 +61,12 @@ function by_url(asked, query) {
 }
 
 function by_folder(asked) {
-    const browser = BROWSER.exec(asked.cookies);
-    if (!browser || DOTS.test(asked.text) || !is_opened(asked, browser[1])) {
+    const browser = browser_of(asked);
+    if (!browser || /\/[.][.]?(?:\/|$)/.test(asked.text) || !is_opened(asked, browser)) {
         return null;
     }
     const ending = /[.]([A-Za-z0-9]+)$/.exec(asked.text);
-    const kind = (ending && KINDS[`.${ending[1].toLowerCase()}`]) || UNKNOWN;
+    const kind = kind_of(ending ? ending[1].toLowerCase() : '');
     return {
         type: kind[0],
         disposition: kind[1],
@@ -81,21 +76,39 @@ function by_folder(asked) {
     };
 }
 
+function browser_of(asked) {
+    const found = /@BROWSER@/.exec(asked.cookies);
+    return found ? found[1] : '';
+}
+
 function is_opened(asked, browser) {
-    let depth = 0;
-    for (let end = asked.start; end < asked.path.length && depth < FOLDERS.length; end++) {
-        if (asked.path[end] != SLASH) {
-            continue;
-        }
-        const cookie = FOLDERS[depth++].exec(asked.cookies);
-        if (cookie && Number(cookie[1]) > asked.now) {
-            const folder = asked.path.slice(0, end + 1);
-            if (is_signed(asked, `folder ${cookie[1]} ${browser} `, folder, cookie[2])) {
-                return true;
-            }
+    const cookies = /@FOLDER@/g;
+    let cookie;
+    while ((cookie = cookies.exec(asked.cookies)) !== null) {
+        const folder = folder_of(asked, Number(cookie[1]));
+        const text = `folder ${cookie[2]} ${browser} `;
+        if (folder && Number(cookie[2]) > asked.now && is_signed(asked, text, folder, cookie[3])) {
+            return true;
         }
     }
     return false;
+}
+
+// The path up to the slash behind so many names below the prefix, if it has as many.
+function folder_of(asked, depth) {
+    for (let end = asked.start; end < asked.path.length; end++) {
+        if (asked.path[end] == 47 && --depth == 0) {
+            return asked.path.slice(0, end + 1);
+        }
+    }
+    return null;
+}
+
+function kind_of(extension) {
+    switch (extension) {
+@KINDS@
+        default: return @UNKNOWN@;
+    }
 }
 
 function is_signed(asked, text, path, given) {
