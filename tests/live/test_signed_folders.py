@@ -14,6 +14,8 @@ from flask_delegate.servers.signed import folders
 from flask_delegate.testing.apache import free_port
 from tests.support.clients import everything, get, over_http2
 from tests.support.extension import SECRET
+from tests.support.http2 import Client
+from tests.support.http2 import get as http2_get
 from tests.support.signing import (
     APPLICATION_THAT_SIGNS,
     SETTINGS,
@@ -111,6 +113,26 @@ def test_any_folder_can_be_opened(folder: str, server: Signing) -> None:
     url, cookies = server.open(folder)
     assert ask(server, f"{url}x", cookies) == 200
     assert ask(server, "/signed/films/42/index.m3u8", cookies) == 403
+
+
+def test_a_name_that_is_no_text_is_a_name(site: Site, server: Signing) -> None:
+    site.write(b"films/\xff/\xfe.ts", MARK)
+    cookies = cookies_for(site, "films/\udcff")
+    assert ask(server, "/signed/films/%ff/%fe.ts", cookies) == 200
+    assert ask(server, "/signed/films/%fe/%fe.ts", cookies) == 403
+    assert ask(server, f"/signed/{FILE}", cookies) == 403
+
+
+def test_a_hundred_cookies_and_a_long_path_hold_nobody_up(site: Site, server: Signing) -> None:
+    longest = 64 if "nginx" in site.settings.values() else 40
+    one = f"{folders.COOKIE}8={'9' * 10}.{'0' * longest}"
+    many = "; ".join([COOKIE, *[one] * (8000 // (len(one) + 2) - 1)])
+    for cookies in (many, f"{COOKIE};" + " " * 7900, "; " * 3950, f"{COOKIE}; " * 120):
+        for path in ("/".join("x" * 3500), "x" * 7900, "/".join(["x" * 600] * 13)):
+            started = time.monotonic()
+            assert ask(server, f"/signed/{path}", cookies) in {403, 404}
+            assert time.monotonic() - started < 1
+    assert ask(server, f"/signed/{FILE}", cookies_for(site)) == 200
 
 
 def test_folders_are_opened_down_to_eight_names(site: Site, server: Signing) -> None:
@@ -270,6 +292,14 @@ def test_other_cookies_beside_it_do_not_matter(site: Site, server: Signing) -> N
         f"{good}; {cookies_for(site, 'films', end=-9).split('; ')[1]}",
     ):
         assert ask(server, f"/signed/{FILE}", cookies) == 200, cookies
+    # Other applications of the host may set cookies that are no text, and browsers split them.
+    strange = f"x=\xff; {good}; y=\xe4\xf6"
+    assert ask(server, f"/signed/{FILE}", strange) == 200
+    fields = [("cookie", one) for one in good.split("; ")]
+    with Client(server.http2) as client:
+        stream = client.ask(http2_get(f"/signed/{FILE}", *fields))
+        client.receive_answers(1)
+        assert client.bodies[stream] == MARK
     # The folder above it opens it as well, also beside one that has expired.
     above = f"{COOKIE}; {forge_cookie(site, FOLDER, end=-1, browser=BROWSER)}"
     above += f"; {forge_cookie(site, 'films', browser=BROWSER)}"

@@ -29,7 +29,6 @@ _TOLD = {
     "disposition": "",
     "cache": "private, no-cache",
     "policy": "",
-    "rate": "0",
     "verified": "",
 }
 # A hand-off's own header, which headers-more restores there; here add_header adds it afterwards.
@@ -49,8 +48,9 @@ def script() -> str:
     folder = f"{folders.COOKIE}([1-{folders.DEEPEST}])=([0-9]{{10}})[.]([0-9a-f]{{64}})"
     values = {
         "QUERY": _literal(f"^(e=([0-9]{{10}})(&b=1)?{fields})&s=([0-9a-f]{{64}})$"),
-        "BROWSER": _literal(f".*;[ ]*{signing.COOKIE}=({signing.COOKIE_VALUE});"),
+        "BROWSER": _literal(f"^.*;[ ]*{signing.COOKIE}=({signing.COOKIE_VALUE});"),
         "FOLDER": _literal(f";[ ]*{folder}(?=;)"),
+        "DEEPEST": str(folders.DEEPEST),
         "KINDS": "\n".join(_cases()),
         "UNKNOWN": json.dumps([UNKNOWN, "attachment", ""]),
     }
@@ -109,7 +109,6 @@ def location(area: Area, keys: Iterable[str], path: str, rest: Sequence[str]) ->
         f"    add_header Cache-Control {_PREFIX}cache;",
         f"    add_header Content-Disposition {_PREFIX}disposition;",
         f"    add_header Content-Security-Policy {_PREFIX}policy;",
-        f"    limit_rate {_PREFIX}rate;",
         *(f"    {_RESTORED.sub(_CLEARED, line)}" for line in rest),
         "}",
     ]

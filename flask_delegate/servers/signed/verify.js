@@ -29,7 +29,9 @@ function verify(r) {
         r.variables.flask_delegate_disposition = told.disposition;
         r.variables.flask_delegate_cache = told.cache;
         r.variables.flask_delegate_policy = told.policy;
-        r.variables.flask_delegate_rate = told.rate;
+        if (told.rate) {
+            r.variables.limit_rate = told.rate;
+        }
         r.variables.flask_delegate_verified = 'yes';
     }
     return '';
@@ -56,7 +58,7 @@ function by_url(asked, query) {
         disposition: decoded(found[5]),
         cache: found[6] ? `private, max-age=${found[6]}` : 'private, no-cache',
         policy: decoded(found[7]),
-        rate: found[8] ? `${found[8]}k` : '0',
+        rate: found[8] ? `${found[8]}k` : '',
     };
 }
 
@@ -72,7 +74,7 @@ function by_folder(asked) {
         disposition: kind[1],
         cache: 'private, no-cache',
         policy: kind[2],
-        rate: '0',
+        rate: '',
     };
 }
 
@@ -83,25 +85,29 @@ function browser_of(asked) {
 
 function is_opened(asked, browser) {
     const cookies = /@FOLDER@/g;
-    let cookie;
+    let ends = null, cookie;
     while ((cookie = cookies.exec(asked.cookies)) !== null) {
-        const folder = folder_of(asked, Number(cookie[1]));
+        // Once, as a client may send a hundred cookies, and a path of 8 KiB.
+        ends = ends || ends_of_folders(asked);
+        const end = ends[Number(cookie[1]) - 1];
         const text = `folder ${cookie[2]} ${browser} `;
-        if (folder && Number(cookie[2]) > asked.now && is_signed(asked, text, folder, cookie[3])) {
+        if (end && Number(cookie[2]) > asked.now
+            && is_signed(asked, text, asked.path.slice(0, end), cookie[3])) {
             return true;
         }
     }
     return false;
 }
 
-// The path up to the slash behind so many names below the prefix, if it has as many.
-function folder_of(asked, depth) {
-    for (let end = asked.start; end < asked.path.length; end++) {
-        if (asked.path[end] == 47 && --depth == 0) {
-            return asked.path.slice(0, end + 1);
+// Where the path of each folder ends that the path leads through, from the first below the prefix.
+function ends_of_folders(asked) {
+    const ends = [];
+    for (let end = asked.start; end < asked.path.length && ends.length < @DEEPEST@; end++) {
+        if (asked.path[end] == 47) {
+            ends.push(end + 1);
         }
     }
-    return null;
+    return ends;
 }
 
 function kind_of(extension) {

@@ -46,10 +46,10 @@ def rules(server: str, choices: Choices) -> str:
         ),
         (
             "nginx",
-            "95ae9105e2c6808f81b755345b8e1d05",
+            "14e76cf8be2e50f6bb8be77e1a5179ab",
             "cce0971714e784fe2824aa3c97b0e9d7",
             "3709e396589a276fcaff0a50a9291cdb",
-            "2cd8e206fd6f76882475e08bb4ce2bd7",
+            "593fe2952b7d9878d7e47e38663d9bb8",
         ),
         (
             "caddy",

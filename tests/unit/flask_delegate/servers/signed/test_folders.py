@@ -68,6 +68,15 @@ def test_it_returns_the_folders_url_and_sets_two_cookies(
     assert response.headers["Vary"] == "Cookie"
 
 
+def test_a_cookies_path_is_spelled_as_browsers_ask_for_it(app: Flask, root: Path) -> None:
+    (root / "größe 1%; Path=").mkdir()
+    response = behind_apache(app).get("/open/größe 1%25; Path=")
+    assert response.text == "/signed/gr%C3%B6%C3%9Fe%201%25%3B%20Path%3D/"
+    cookie = sorted(response.headers.getlist("Set-Cookie"))[1]
+    assert f"; Path={response.text}; " in cookie
+    assert cookie.count("Path=") == 1
+
+
 def test_nginx_verifies_hmac_with_sha_256() -> None:
     expected = hmac.new(b"key", b"message", hashlib.sha256).hexdigest()
     assert SERVERS["nginx"].mac("key", b"message") == expected
