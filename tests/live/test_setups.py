@@ -119,7 +119,7 @@ URL = "http://files.example.org"
         ("apache", ["A site in Apache"], "Apache"),
         ("apache", ["A site in Apache", "With another Python than Debian's"], "Apache"),
         ("nginx", ["nginx", "With gunicorn"], "nginx"),
-        ("nginx", ["nginx", "With uWSGI"], "nginx"),
+        ("nginx", ["nginx", "With uWSGI", "Signed URLs and folders"], "nginx"),
         ("caddy", ["Caddy"], "Caddy"),
         ("lighttpd", ["lighttpd"], "gunicorn"),
         ("xsendfile", ["X-Sendfile"], "gunicorn"),
