@@ -114,6 +114,14 @@ class Nginx(Server):
 
         return script()
 
+    def fault(self, text: str, area: Area, keys: Keys) -> str:
+        """Return what is wrong with a configuration file, or with the script that it names."""
+        if (problem := super().fault(text, area, keys)) or not area.signed_url:
+            return problem
+        from .signed.nginx import fault
+
+        return fault(text)
+
     def mac(self, key: str, message: bytes) -> str:
         """See :class:`.Server`."""
         from .signed.nginx import mac

@@ -12,6 +12,7 @@ import pytest
 
 from flask_delegate.doctor.requests.families import Attack, targets
 from flask_delegate.servers import signing
+from flask_delegate.testing.apache import free_port
 from tests.support.clients import everything, get, over_http2
 from tests.support.extension import SECRET
 from tests.support.signing import (
@@ -292,3 +293,22 @@ def test_nginx_verifies_each_pass_of_a_request_by_itself(shared_site: Site) -> N
         assert get(port, f"/rewritten?{query}").status == 403
         assert get(port, f"/same/?{query}").status == 200
         assert get(port, f"/signed//{NAME}?{query}").status == 403
+
+
+def test_nginx_has_several_areas_and_servers_with_keys_of_their_own() -> None:
+    with new_site(**SETTINGS, DELEGATE_BACKEND="nginx") as site:
+        other = site.folder / "other"
+        other.mkdir()
+        (other / NAME).write_bytes(b"another file")
+        area = {"root": str(other), "url": "/inside/", "signed_url": "/also-signed/"}
+        site.settings["DELEGATE_AREAS"] = {"other": area}
+        site.write(NAME, MARK)
+        port = free_port()
+        second = f"server {{ listen 127.0.0.1:{port};\n{site.nginx_config()}}}\n"
+        with nginx(site, http=second) as running:
+            urls = running.sign(NAME), running.sign(NAME, area="other")
+            for one in (running.port, port):
+                assert [get(one, url).body for url in urls] == [MARK, b"another file"]
+                swapped = urls[0].replace("/signed/", "/also-signed/")
+                assert get(one, swapped).status == 403
+                assert get(one, urls[1].replace("/also-signed/", "/signed/")).status == 403

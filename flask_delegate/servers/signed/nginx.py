@@ -33,6 +33,7 @@ _TOLD = {
 }
 # A hand-off's own header, which headers-more restores there; here add_header adds it afterwards.
 _RESTORED = re.compile(r'more_set_headers "([A-Za-z-]+): \$upstream_http_\w+";')
+_IMPORTED = re.compile(r'^ *js_import flask_delegate from "(.+)";$', re.MULTILINE)
 _CLEARED = r"more_clear_headers \1;"
 
 
@@ -81,6 +82,18 @@ def script_lines(path: str) -> list[str]:
         f"js_set {_PREFIX}verify flask_delegate.verify;",
         "js_header_filter flask_delegate.describe;",
     ]
+
+
+def fault(text: str) -> str:
+    """Return what is wrong with the script that a configuration names, or nothing."""
+    found = _IMPORTED.search(text)
+    if not found:
+        return "names no script for signed URLs"
+    try:
+        is_ours = Path(found[1]).read_text("utf-8") == script()
+    except (OSError, UnicodeDecodeError) as error:
+        return f"names the script {found[1]}, which cannot be read: {error}"
+    return "" if is_ours else f"names the script {found[1]}, which is altered or of another version"
 
 
 def location(area: Area, keys: Iterable[str], path: str, rest: Sequence[str]) -> str:

@@ -195,7 +195,7 @@ def test_apache_has_a_condition_for_each_depth_and_key() -> None:
         assert not re.search(pattern, altered), altered
 
 
-def test_nobody_else_may_read_what_the_command_writes(
+def test_nobody_else_may_read_what_the_command_writes_and_the_doctor_knows_it(
     make_app: Factory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -210,6 +210,19 @@ def test_nobody_else_may_read_what_the_command_writes(
     assert keys.signing_key in text
     assert keys.signing_key not in script
     assert "@" not in re.sub(r"//.*", "", script)
+    # The doctor compares both with what would be written now.
+    nginx, area = SERVERS["nginx"], app.extensions["delegate"].settings.areas["default"]
+    assert nginx.fault(text, area, keys) == ""
+    assert "names no script" in nginx.fault(text.replace("js_import", "#"), area, keys)
+    assert "other settings" in nginx.fault("", area, keys)
+    Path("delegate.js").write_text(f"{script} ")
+    assert "altered" in nginx.fault(text, area, keys)
+    Path("delegate.js").write_bytes(b"\xff")
+    assert "cannot be read" in nginx.fault(text, area, keys)
+    Path("delegate.js").unlink()
+    assert "cannot be read" in nginx.fault(text, area, keys)
+    done = invoke(args=["delegate", "nginx-config", "--output", "delegate.conf"])
+    assert done.exit_code == 0
     for name in ("delegate.conf", "delegate.js"):
         assert Path(name).stat().st_mode & 0o777 == 0o600
 
