@@ -2,7 +2,7 @@
 
 :mod:`.base` says what a module has to have. :mod:`.handshake` shows the application that the right
 configuration is loaded, :mod:`.codec` carries a file's description through Apache, and
-:mod:`.signing` makes URLs that Apache verifies.
+:mod:`.signing` makes URLs that the server verifies, and :mod:`.signed` what it verifies them by.
 """
 
 from __future__ import annotations
