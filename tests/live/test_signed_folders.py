@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from flask_delegate.doctor.requests.families import Attack, targets
 from flask_delegate.servers import signing
@@ -45,6 +47,9 @@ NEIGHBOURS = [
     "42/index.m3u8",
 ]
 UPWARDS = ("%2e%2e/", "..%2f", "%2e%2e%2f", ".%2e/", "..//", "..;/", "..\\", "..%5c")
+BESIDE = b"which is beside the folder"
+# What is in front of a name in a path, and leads nowhere.
+DETOURS = ("films/../", "./", "x/y/../../", "42/../", "/", "%2e/", "films/..%2f", "..;/../")
 BROWSER = "0123456789abcdef" * 2
 COOKIE = f"{signing.COOKIE}={BROWSER}"
 
@@ -59,9 +64,11 @@ def site(backend: str) -> Iterator[Site]:
     with new_site(**SETTINGS) as made:
         if backend == "nginx":
             made.settings["DELEGATE_BACKEND"] = "nginx"
-        files = [FILE, f"{FOLDER}/720p/seg 1.ts", *NEIGHBOURS]
+        files = [FILE, f"{FOLDER}/720p/seg 1.ts"]
         for name in [*files, *(f"{folder}/x" for folder in ODD_FOLDERS)]:
             made.write(name, MARK)
+        for name in NEIGHBOURS:
+            made.write(name, MARK + BESIDE)
         yield made
 
 
@@ -216,6 +223,32 @@ def test_neighbours_are_refused_however_they_are_spelled(site: Site, server: Sig
             if MARK in everything(server.port, Attack(target, headers={"Cookie": cookies}).to())
         ]
     assert got == []
+
+
+@st.composite
+def paths(draw: st.DrawFn) -> str:
+    """Draw a path to the folder's file or a neighbour, by detours and with characters escaped."""
+    name = draw(st.sampled_from([FILE, *NEIGHBOURS]))
+    through = draw(st.sampled_from(["", f"{FOLDER}/../../", f"{FOLDER}/720p/../../../"]))
+    parts = [
+        "".join(draw(st.lists(st.sampled_from(DETOURS), max_size=2))) + part
+        for part in f"{through}{name}".split("/")
+    ]
+    path = f"/signed/{'/'.join(parts)}"
+    escaped = draw(st.sets(st.integers(1, len(path) - 1), max_size=len(path)))
+    return "".join(
+        f"%{ord(one):02x}" if index in escaped and one != "%" else one
+        for index, one in enumerate(path)
+    )
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(path=paths(), method=st.sampled_from(["GET", "GET", "POST"]))
+def test_no_path_leads_beside_the_folder(
+    path: str, method: str, site: Site, server: Signing
+) -> None:
+    attack = Attack(path.encode(), method, headers={"Cookie": cookies_for(site)})
+    assert BESIDE not in everything(server.port, attack.to())
 
 
 @pytest.mark.parametrize(
