@@ -207,7 +207,8 @@ def _configuration(servers: list[Server], choices: Choices) -> str:
         server.configuration(keyed, choices) for server in servers if (keyed := _keyed(server))
     ]
     if not parts:
-        names = " or ".join(server.name for server in servers)
+        *others, last = (server.name for server in servers)
+        names = " or ".join(filter(None, [", ".join(others), last]))
         problem = f"DELEGATE_BACKEND: {servers[0].product} sends the files of no area."
         raise click.ClickException(f"{problem} Set it to {names}.")
     return "\n".join(parts)

@@ -5,7 +5,7 @@ Sources: RFC 9111, 3.5 (``private``), 4.1 (``Vary``) and 4.3.4 (what a 304 updat
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from wsgiref.types import WSGIEnvironment
 
 from flask import Flask, request
@@ -48,11 +48,12 @@ def keep_promises(
         headers.remove(UNCODED)
     if sent is not None and sent.handoff in headers:
         is_undone = status[:3] in {"304", "412"}
-        if sent.handoff[0] != "Location":  # where Apache sets them all
+        # mod_wsgi drops what else the response has, and sets them all.
+        if sent.handoff[0] != "Location" or sent.keeps.headers:
             others = {sent.handoff[0], UNCODED[0], "Vary"}
             made = [one for one in sent.headers if one[0] not in others]
-            _delete(headers, sent.delivery.headers().keys() - dict(made).keys())
-            changes = _restore(headers, made)
+            changes = _delete(headers, sent.delivery.headers(), dict(made))
+            changes += _restore(headers, made)
             _report(app, sent, [] if is_undone else changes)
             _vary(headers)
         return "200 OK" if is_undone else None
@@ -79,10 +80,16 @@ def _delivers(sent: Sent, status: str, headers: Headers) -> bool:
     return status.startswith(("2", "304")) and any(header in made for header in headers)
 
 
-def _delete(headers: Headers, names: Iterable[str]) -> None:
-    """Delete headers that the server gets by other names."""
-    lower = {name.lower() for name in names}
-    headers[:] = [header for header in headers if header[0].lower() not in lower]
+def _delete(
+    headers: Headers, described: Mapping[str, str], made: Mapping[str, str]
+) -> list[tuple[str, list[str]]]:
+    """Delete headers that the server gets in another way; return those that others have set."""
+    changes = []
+    for name, value in described.items():
+        if name not in made and (found := _values(headers, name.lower())):
+            headers[:] = [header for header in headers if header[0].lower() != name.lower()]
+            changes += [(name, found)] if found != [value] else []
+    return changes
 
 
 def _restore(headers: Headers, made: Headers) -> list[tuple[str, list[str]]]:

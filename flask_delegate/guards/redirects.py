@@ -1,7 +1,8 @@
 """Check each response for hand-offs that this package did not make.
 
-mod_wsgi in daemon mode follows a local ``Location`` in a 200 to wherever it points, inside the
-application or outside. Only the one that this package made may pass. Nothing here knows Flask.
+Apache with mod_wsgi in daemon mode or with mod_proxy_scgi follows a local ``Location`` in a 200 to
+wherever it points, inside the application or outside. Only the one that this package made may pass.
+Nothing here knows Flask.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterable
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from ..exceptions import UnmintedRedirect
-from ..servers.handshake import PROCESS_GROUP
+from ..servers.handshake import PROCESS_GROUP, SCGI
 
 Headers = list[tuple[str, str]]
 Check = Callable[[WSGIEnvironment, str, Headers], str | None]
@@ -78,13 +79,13 @@ def guarded(
 def stop_unminted(
     places: tuple[str, ...], environ: WSGIEnvironment, status: str, headers: Headers
 ) -> None:
-    """Refuse each local redirect of a daemon-mode application but the request's own hand-off.
+    """Refuse each local redirect that Apache would follow but the request's own hand-off.
 
     :param places: the URLs and folders of hand-offs, by which one from a cache is known.
     :raises UnmintedRedirect: for any other, and for a hand-off that was altered, which would show
         the internal URL to the client.
     """
-    if not environ.get(PROCESS_GROUP):
+    if not (environ.get(PROCESS_GROUP) or environ.get(SCGI)):
         return
     locations = _values(headers, "location")
     if not locations:

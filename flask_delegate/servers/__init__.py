@@ -21,6 +21,7 @@ STREAM = Stream.name
 
 _CLASSES = {
     "mod_wsgi": "ModWsgi",
+    "scgi": "Scgi",
     "nginx": "Nginx",
     "caddy": "Caddy",
     "lighttpd": "Lighttpd",

@@ -61,24 +61,26 @@ FIELDS = (ID, *DESCRIBED)
 _UNSAFE = re.compile(r"[^A-Za-z0-9._~/-]")
 
 
-def internal_url(delivery: Delivery, query: str = "") -> str:
+def internal_url(delivery: Delivery, query: str = "", most: int = LONGEST) -> str:
     """Return a file's internal URL.
 
+    :param most: bytes of a header that the server reads.
     :raises HandoffUnavailable: if it does not fit in a header.
     """
     relative = delivery.file.relative.encode("utf-8", "surrogateescape")
     url = f"{delivery.area.url}{quoted(relative)}{query and f'?{query}'}"
-    check_length(delivery, url)
+    check_length(delivery, url, most)
     return url
 
 
-def check_length(delivery: Delivery, url: str) -> None:
+def check_length(delivery: Delivery, url: str, most: int = LONGEST) -> None:
     """Check that the server reads all of a hand-off's header.
 
+    :param most: bytes of a header that it reads.
     :raises HandoffUnavailable: if it does not.
     """
-    if len(url) > LONGEST:
-        reason = f"the hand-off's header would have {len(url)} bytes, and {LONGEST} are the limit."
+    if len(url) > most:
+        reason = f"the hand-off's header would have {len(url)} bytes, and {most} are the limit."
         cure = "Choose a shorter policy (csp), media type, path or DELEGATE_URL."
         raise HandoffUnavailable(delivery.area.name, reason, cure)
 

@@ -18,6 +18,8 @@ PROXY_HEADER = "X-Flask-Delegate"
 """The request header in which a proxy shows fingerprints, separated by blanks or commas."""
 PROCESS_GROUP = "mod_wsgi.process_group"
 """The environ variable of mod_wsgi: empty in embedded mode; no request header can set it."""
+SCGI = "SCGI"
+"""The environ variable of a request that came by SCGI: ``1``; no request header can set it."""
 
 _ENVIRON_PREFIX = "flask_delegate."
 

@@ -1,288 +1,80 @@
-"""mod_wsgi in daemon mode: an empty 200 whose ``Location`` Apache serves in its place.
+"""mod_wsgi in daemon mode: see :mod:`.apache_redirect`.
 
-See "Delegating File Serving To Apache" in mod_wsgi's documentation; RFC 3875, 6.2.2. The rules for
-an area are the alias that makes its files addressable, the guard that grants them to a hand-off of
-this application only, and what turns the hand-off's query into headers. Sources: Apache 2.4's
-manual on sections (``<If>`` is merged last), ``Header``, ``SetEnvIfExpr`` and expressions.
+Source: "Delegating File Serving To Apache" in mod_wsgi's documentation.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from textwrap import indent
-from typing import ClassVar
-from wsgiref.types import WSGIEnvironment
-
-from werkzeug.wrappers import Response
+from collections.abc import Mapping
 
 from ..areas import Area
-from ..delivery import Delivery
-from ..exceptions import ConfigurationError, HandoffUnavailable
-from ..stores.objects import StoredObject
-from ..stores.store import Store
-from . import apache, codec, signing
-from .base import Choices, Keeps, Keyed, Server
-from .handshake import PROCESS_GROUP, Keys, environ_key, is_claimed_by_others
-from .stored import apache as stored
+from ..exceptions import ConfigurationError
+from . import apache
+from .apache_redirect import ApacheRedirect
+from .base import Choices, Keeps
+from .handshake import PROCESS_GROUP
 
-_REGENERATE = (
-    "Write the Apache configuration with 'flask delegate apache-config --output FILE', load it"
-    " with 'mod_wsgi-express start-server --include-file FILE' or an Include directive, and"
-    " restart Apache."
-)
-_TIME_RULE = (
-    "# The time of a request, which limits signed URLs, and which no client can send.\n"
-    f'RequestHeader set {signing.TIME_HEADER} "%t" early\n'
-)
-# Extensions that a server may map to a Content-Encoding, which no rule on headers could remove.
-_CODED = ".Z .br .bz2 .deflate .gz .lz .lzma .svgz .taz .tbz .tbz2 .tgz .txz .tz .xz .zst"
-# And those that a server may filter by: no rule switches off AddOutputFilter for all.
-_TEXT = ".css .csv .htm .html .js .json .md .shtml .stm .svg .txt .xht .xhtml .xml"
 _PROCESS_GROUP = re.compile(r"[A-Za-z0-9._:@/-]+")
-# The folder's guard covers the files through any alias. Sections for a URL are merged after those
-# for a folder, so the URL's guard also outlives an .htaccess file that somebody switched on.
-_FOLDER = (
-    """\
-<Directory "{root}/">
-    # No listings, no symbolic links, no .htaccess, no redirects that show this URL.
-    Options None
-    AllowOverride None
-    <IfModule dir_module>
-        DirectorySlash Off
-        DirectoryIndex disabled
-    </IfModule>
-    <IfModule speling_module>
-        CheckSpelling Off
-    </IfModule>
-    EnableSendfile {sendfile}
-    # A file that becomes shorter would end the process, and with it every download there.
-    EnableMMAP Off
-    <If "{condition}">
-        # A hand-off by a daemon process of this server, with the token.
-"""
-    + apache.GRANTED
-    + """\
-        # Whatever the name, the file is bytes: no scripts, type maps, codings or compression.
-        # And whatever the server's configuration says for all files or types: it is merged first.
-        Options None
-        FileETag MTime Size
-        MaxRanges default
-        ContentDigest Off
-        # Not the site's page: sent with 200, it would end up in a download that is resumed.
-        ErrorDocument 416 default
-        SetHandler default-handler
-        ForceType application/octet-stream
-        <IfModule mime_module>
-            RemoveEncoding {coded}
-            RemoveOutputFilter {text}
-        </IfModule>
-"""
-    + apache.UNTOUCHED
-    + """\
-{metadata}
-    </If>
-    <Else>
-"""
-    + apache.DENIED
-    + """\
-    </Else>
-</Directory>
-"""
-)
-# A cache of this server answers before the guard does.
-_URL = (
-    """\
-<IfModule cache_module>
-    CacheDisable "{url}"
-</IfModule>
-<Location "{url}">
-    <IfModule proxy_module>
-        ProxyPass "!"
-    </IfModule>
-{types}\
-    <If "!({condition})">
-"""
-    + apache.DENIED
-    + """\
-    </If>
-</Location>
-"""
-)
 
 
-class ModWsgi(Server):
+class ModWsgi(ApacheRedirect):
     """See the module."""
 
     name = "mod_wsgi"
     keeps = Keeps(cookies=False, headers=False, rate_limit=True)
-    header: ClassVar[str] = "Location"
-    verifies = True
-    longest_path = apache.LONGEST_PATH
-    product = apache.PRODUCT
-    command: ClassVar[str] = apache.COMMAND
     choices = ("site", "process_group", "sendfile", "receipts", "store_connections")
     software = "mod_wsgi"
     modules = ("alias", "authz_core", "env", "headers", "ratelimit", "setenvif", "wsgi")
     runs_python = True
     needs_daemon_mode = True
-    sendfile_lines: ClassVar[tuple[str, str]] = ("EnableSendfile On", "EnableSendfile Off")
-
-    def check(self, environ: Mapping[str, object], area: Area, keys: Keys) -> None:
-        """Check that mod_wsgi follows a ``Location``, and that the area's guard is loaded.
-
-        :raises HandoffUnavailable: saying what was seen and what to do.
-        """
-        if obstacle := _obstacle(environ, area, keys):
-            raise HandoffUnavailable(area.name, *obstacle)
-
-    def why_unable(self, store: Store | None) -> str:
-        """See :class:`.Server`."""
-        return stored.why_unable(store) if store else ""
-
-    def respond(self, delivery: Delivery, keys: Keys, environ: WSGIEnvironment) -> Response:
-        """Return the hand-off.
-
-        :raises HandoffUnavailable: if path and metadata do not fit in a header.
-        """
-        file = delivery.file
-        if isinstance(file, StoredObject):
-            return stored.respond(file, delivery, keys, environ)
-        query = codec.encode(delivery, keys.token)
-        return apache.handed_off(delivery, codec.internal_url(delivery, query))
-
-    def mac(self, key: str, message: bytes) -> str:
-        """See :class:`.Server`."""
-        return signing.nested_sha1(key, message)
-
-    def rules(self, area: Area, keys: Sequence[Keys], choices: Choices) -> str:
-        """Return the rules for one area.
-
-        :raises ConfigurationError: for a process group that cannot be one.
-        """
-        origin = _origin(choices.process_group)
-        if area.store is not None:
-            return stored.rules(area, area.store, keys[0], origin, choices)
-        pattern = codec.query_pattern(keys[0].token)
-        handoff = f"{origin} && %{{QUERY_STRING}} =~ m#{pattern}#"
-        opened_by, ways, types = {area.url: handoff}, [handoff], {area.url: ""}
-        if area.signed_url:
-            from .signed import apache as signed  # most applications do without
-
-            signing_keys = [one.signing_key for one in keys]
-            by_cookie = signed.condition(area.signed_url, signing_keys)
-            opened_by[area.signed_url] = f"{signing.condition(signing_keys)} || {by_cookie}"
-            types[area.signed_url] = signed.type_rules()
-            # The signature is checked once, by the URL's own guard below.
-            ways.append(f"%{{REQUEST_URI}} =~ m#^{re.escape(area.signed_url)}#")
-        condition = " || ".join(f"({one})" for one in ways)
-        aliases = "".join(f'Alias "{url}" "{area.root}/"\n' for url in opened_by)
-        metadata = [
-            *apache.metadata(area.headers, codec.captures()),
-            *(apache.LOGGED_RULES if choices.receipts else ()),
-        ]
-        folder = _FOLDER.format(
-            root=area.root,
-            sendfile="On" if choices.sendfile else "Off",
-            condition=condition,
-            coded=_CODED,
-            text=_TEXT,
-            metadata=indent("\n".join(metadata), " " * 8),
-        )
-        urls = (
-            _URL.format(url=url, condition=one, types=types[url]) for url, one in opened_by.items()
-        )
-        return "".join([aliases, folder, *urls])
-
-    def configuration(self, areas: Sequence[Keyed], choices: Choices) -> str:
-        """See :class:`.Server`."""
-        needed = {name for area, _ in areas for name in self.modules_for(area)} - {"wsgi"}
-        needed |= {"log_config", "logio"} if choices.receipts else set()
-        parts = [apache.module_rules(needed, load=not choices.site), apache.METHOD_RULE]
-        if any(area.signed_url for area, _ in areas):
-            parts.append(_TIME_RULE)
-        for area, keys in areas:
-            group = f" {choices.process_group}" if choices.process_group else ""
-            parts.append(f'SetEnv {environ_key(keys[0].fingerprint)} "{area.url}{group}"\n')
-            parts += [_rewrite_rules(area)] if choices.site else []
-            parts.append(self.rules(area, keys, choices))
-        if choices.receipts:
-            urls = (re.escape(area.url) for area, _ in areas)
-            parts.append(apache.receipt_rules(choices.receipts, urls))
-        return "\n".join(parts)
-
-    def modules_for(self, area: Area) -> tuple[str, ...]:
-        """See :class:`.Server`."""
-        return self.modules + (stored.modules(area.store) if area.store else ())
+    _by = "a daemon process of this server"
 
     def is_installed(self) -> bool:
         """See :class:`.Server`."""
         return apache.has_module("wsgi") or bool(importlib.util.find_spec("mod_wsgi"))
 
-    def fault(self, text: str, area: Area, keys: Keys) -> str:
-        """Return what is wrong with a configuration file, or nothing."""
-        if problem := super().fault(text, area, keys):
-            return problem
-        return "" if _has_guard(text, area) else "shows the right fingerprint, but altered rules"
+    def _stranger(self, environ: Mapping[str, object]) -> tuple[str, str] | None:
+        ours = environ.get(PROCESS_GROUP)
+        if ours is None:
+            return "this server is not Apache with mod_wsgi.", "Nothing to do in development."
+        if not ours:
+            cure = (
+                "Use daemon mode (WSGIDaemonProcess and WSGIProcessGroup; mod_wsgi-express does)."
+            )
+            return "mod_wsgi runs in embedded mode, where it does not follow a Location.", cure
+        return None
 
-
-def _obstacle(environ: Mapping[str, object], area: Area, keys: Keys) -> tuple[str, str] | None:
-    """Return why this request cannot be handed off, and the cure."""
-    ours = environ.get(PROCESS_GROUP)
-    if ours is None:
-        return "this server is not Apache with mod_wsgi.", "Nothing to do in development."
-    if not ours:
-        cure = "Use daemon mode (WSGIDaemonProcess and WSGIProcessGroup; mod_wsgi-express does)."
-        return "mod_wsgi runs in embedded mode, where it does not follow a Location.", cure
-    url, _, group = str(environ.get(environ_key(keys.fingerprint), "")).partition(" ")
-    is_claimed = is_claimed_by_others(environ, area, keys)
-    if url != area.url and is_claimed:
-        return f"the configuration loaded for {area.url} was made for other settings.", _REGENERATE
-    if url != area.url:
-        return f"Apache did not load the configuration that guards {area.url}.", _REGENERATE
-    # Two guards on one URL would each refuse what the other one's token opens.
-    if is_claimed:
-        cure = "Remove the old one, or choose another DELEGATE_URL for the other application."
-        return f"two configurations on this server claim {area.url}.", cure
-    if group and group != ours:
+    def _other_group(self, environ: Mapping[str, object], group: str) -> tuple[str, str] | None:
+        ours = environ[PROCESS_GROUP]
+        if group == ours:
+            return None
         cure = "Write the configuration with the right --process-group, or without."
         return f"only the process group {group!r} may hand off, and this one is {ours!r}.", cure
-    return None
 
+    def _regenerate(self) -> str:
+        return (
+            "Write the Apache configuration with 'flask delegate apache-config --output FILE', load"
+            " it with 'mod_wsgi-express start-server --include-file FILE' or an Include directive,"
+            " and restart Apache."
+        )
 
-def _has_guard(text: str, area: Area) -> bool:
-    """Look for the parts without which the files lie open, outside of comments."""
-    lines = [line.strip() for line in text.splitlines()]
-    places = [("Directory", f"{area.root}/"), ("Location", area.url)]
-    if area.store is not None:
-        places = [("Location", stored.place(area))]
-    found = [list(_section(lines, kind, place)) for kind, place in places]
-    grants = sum(one.count("Require all granted") for one in found)
-    return grants == 1 and all("Require all denied" in one for one in found)
+    def _origin(self, choices: Choices) -> str:
+        group, name = "reqenv('REDIRECT_mod_wsgi.process_group')", choices.process_group
+        if name is None:
+            return f"-n {group}"
+        if _PROCESS_GROUP.fullmatch(name):
+            return f"{group} == '{name}'"
+        problem = f"{name!r} is not a process group's name."
+        cure = "Give the name that WSGIDaemonProcess has."
+        raise ConfigurationError("--process-group", problem, cure)
 
+    def _modules(self, needed: set[str], choices: Choices) -> str:
+        return super()._modules(needed - {"wsgi"}, choices)
 
-def _section(lines: Sequence[str], kind: str, place: str) -> Iterator[str]:
-    """Yield what the first section for a place has, unless it has no end."""
-    opening, closing = f'<{kind} "{place}">', f"</{kind}>"
-    if opening in lines:
-        rest = lines[lines.index(opening) :]
-        yield from rest[: rest.index(closing)] if closing in rest else ()
+    def _preamble(self) -> str:
+        return apache.METHOD_RULE
 
-
-def _rewrite_rules(area: Area) -> str:
-    """Keep later rewrite rules from redirecting a hand-off, with its token, elsewhere."""
-    rules = "".join(f'    RewriteRule "^{re.escape(url)}" - [END]\n' for url in area.urls)
-    return f"<IfModule rewrite_module>\n    RewriteEngine On\n{rules}</IfModule>\n"
-
-
-def _origin(process_group: str | None) -> str:
-    """Return the condition for a hand-off by a daemon process of this server."""
-    group = "reqenv('REDIRECT_mod_wsgi.process_group')"
-    if process_group is None:
-        return f"-n {group}"
-    if _PROCESS_GROUP.fullmatch(process_group):
-        return f"{group} == '{process_group}'"
-    problem = f"{process_group!r} is not a process group's name."
-    cure = "Give the name that WSGIDaemonProcess has."
-    raise ConfigurationError("--process-group", problem, cure)
+    def _value(self, area: Area, choices: Choices) -> str:
+        return " ".join([area.url, *filter(None, [choices.process_group])])

@@ -96,7 +96,9 @@ def outer_prefix(environ: Mapping[str, object]) -> str:
     """
     mount = str(environ.get("SCRIPT_NAME", ""))
     asked = f"{mount}{environ.get('PATH_INFO', '')}"
-    received = f"{environ.get('mod_wsgi.script_name', '')}{environ.get('mod_wsgi.path_info', '')}"
+    server = "scgi" if "scgi.script_name" in environ else "mod_wsgi"
+    places = (environ.get(f"{server}.{name}", "") for name in ("script_name", "path_info"))
+    received = "".join(map(str, places))
     if not received or not asked.endswith(received):
         return ""
     prefix = asked.removesuffix(received)

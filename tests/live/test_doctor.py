@@ -142,7 +142,7 @@ def test_a_server_without_handoff_has_warnings_only(site: Site) -> None:
     assert (code, levels["daemon-mode"], levels["guard"]) == (0, WARNING, "skipped")
 
 
-@pytest.mark.parametrize("name", ["mod_wsgi-tls", "site-debians-mod_wsgi"])
+@pytest.mark.parametrize("name", ["mod_wsgi-tls", "site-debians-mod_wsgi", "scgi"])
 def test_other_healthy_servers(site: Site, name: str) -> None:
     with SERVERS[name](site) as running:
         scheme = "https" if running.tls else "http"

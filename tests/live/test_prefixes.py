@@ -21,10 +21,13 @@ from tests.support.servers import (
     GUNICORN,
     PASSED_ON,
     PROXY,
+    SCGI,
+    SCGI_PASSED_ON,
     debian_site,
     nginx_in_front,
     pips_module,
     python_server,
+    scgi,
 )
 from tests.support.sites import Site, express
 from tests.support.spellings import MARK
@@ -190,6 +193,27 @@ def xsendfile(site: Site) -> Iterator[Below]:
             yield Below(running.port)
 
 
+@contextmanager
+def scgi_below(site: Site) -> Iterator[Below]:
+    """Serve with stock Apache in front of our server that speaks SCGI."""
+    site.settings["DELEGATE_SIGNED_URL"] = "/signed/"
+    with scgi(site, mount="/app", application=LINKING) as running:
+        yield Below(running.port)
+
+
+@contextmanager
+def nginx_scgi_below(site: Site) -> Iterator[Below]:
+    """Serve with nginx in front of it."""
+    site.settings["DELEGATE_BACKEND"] = "nginx"
+    locations = SCGI_PASSED_ON.replace("location / {{", "location /app/ {{")
+    locations = locations.replace("scgi_pass", "scgi_param SCRIPT_NAME /app; scgi_pass")
+    with (
+        python_server(site, *SCGI, application=LINKING) as upstream,
+        nginx_in_front(site, upstream, locations=locations) as port,
+    ):
+        yield Below(port)
+
+
 MOUNTED = ("--mount-point", "/app")
 # What clients see in front of signed URLs, if there are any, and the server.
 ROWS: dict[str, tuple[str | None, Start]] = {
@@ -225,6 +249,8 @@ ROWS: dict[str, tuple[str | None, Start]] = {
     "Caddy, `handle_path /app/*` → gunicorn": (None, behind_caddy),
     "lighttpd, `map-urlpath` → gunicorn": (None, behind_lighttpd),
     "Apache, `ProxyPass /app/`, X-Sendfile → gunicorn": (None, xsendfile),
+    "Apache, `ProxyPass /app/` → SCGI": ("/signed/", scgi_below),
+    "nginx, path kept → SCGI, `scgi_param SCRIPT_NAME /app`": (None, nginx_scgi_below),
     "nginx, path removed → gunicorn, `stream`": (
         None,
         partial(behind_nginx, locations=REMOVED, source=LINKING + PROXY_FIX, backend="stream"),

@@ -103,8 +103,8 @@ def machine(prepared: Container) -> Iterator[Container]:
     cover = f"mkdir -p /run/$one/upper /run/$one/work; mount -t overlay -o {layers} none /$one"
     prepared.must("sh", "-ec", f"for one in etc srv; do {cover}; done")
     yield prepared
-    stop = "for one in hello nginx caddy lighttpd; do systemctl disable --quiet --now $one; done;"
-    stop += " systemctl stop apache2"
+    stop = "for one in hello.socket hello nginx caddy lighttpd; do"
+    stop += " systemctl disable --quiet --now $one; done; systemctl stop apache2"
     uncover = "umount --lazy /etc /srv; rm -r /run/etc /run/srv; systemctl daemon-reload"
     prepared.must("sh", "-c", f"{stop}; {uncover}")
 
@@ -120,6 +120,8 @@ URL = "http://files.example.org"
         ("apache", ["A site in Apache", "With another Python than Debian's"], "Apache"),
         ("nginx", ["nginx", "With gunicorn"], "nginx"),
         ("nginx", ["nginx", "With uWSGI", "Signed URLs and folders"], "nginx"),
+        ("nginx", ["nginx", "With SCGI"], "nginx"),
+        ("scgi", ["Stock Apache"], "Apache"),
         ("caddy", ["Caddy"], "Caddy"),
         ("lighttpd", ["lighttpd"], "gunicorn"),
         ("xsendfile", ["X-Sendfile"], "gunicorn"),

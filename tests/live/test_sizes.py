@@ -11,6 +11,7 @@ import pytest
 
 from flask_delegate.servers import SERVERS
 from flask_delegate.servers.codec import LONGEST, RESPONSE_HEAD
+from flask_delegate.servers.scgi import Scgi
 from flask_delegate.servers.signing import LONGEST_URL
 from tests.support import doctor
 from tests.support.application import APPLICATION
@@ -25,10 +26,12 @@ from tests.support.servers import (
     debians_module,
     nginx_in_front,
     python_server,
+    scgi,
 )
 from tests.support.sites import Site, express
 from tests.support.spellings import MARK
 
+POLICY, SHORT_POLICY = '"x;" * 1000', '"x;" * 200'
 # 255 bytes, each of which is quoted in a URL.
 FOLDER = "長%" * 63 + "=;?"
 SIZED = (
@@ -63,7 +66,7 @@ def sized(size):
     state = app.extensions["delegate"]
     area = state.settings.area(None)
     delivery = describe(handoff(1), area, resolve(area.root, PATH))
-    made = SERVERS["mod_wsgi"].respond(delivery, state.keys["default"][0], {})
+    made = SERVERS[area.backend].respond(delivery, state.keys["default"][0], {})
     return handoff(1 + size - len(made.headers["Location"]))
 
 
@@ -123,6 +126,12 @@ def behind_lighttpd(site: Site, source: str) -> Iterator[tuple[int, Path]]:
         yield port, site.folder
 
 
+@contextmanager
+def behind_scgi(site: Site, source: str) -> Iterator[tuple[int, Path]]:
+    with scgi(site, application=source.replace(POLICY, SHORT_POLICY)) as running:
+        yield running.port, site.folder
+
+
 Start = Callable[[Site, str], AbstractContextManager[tuple[int, Path]]]
 
 
@@ -148,6 +157,7 @@ def logged(folder: Path) -> str:
         ("mod_wsgi", apache),
         ("xsendfile", apache),
         ("xsendfile", behind_apache),
+        ("scgi", behind_scgi),
         ("nginx", behind_nginx),
         ("caddy", behind_caddy),
         ("lighttpd", behind_lighttpd),
@@ -156,6 +166,7 @@ def logged(folder: Path) -> str:
         "mod_wsgi",
         "xsendfile under mod_wsgi",
         "xsendfile behind Apache",
+        "scgi",
         "nginx",
         "caddy",
         "lighttpd",
@@ -170,7 +181,8 @@ def test_the_longest_path_arrives_and_a_longer_one_is_refused(
         whole, longer = (get(port, f"/longest/{more}") for more in (0, 1))
         log = logged(folder)
     assert (whole.status, whole.body) == (200, MARK)
-    assert whole["Content-Security-Policy"] == "x;" * 1000
+    policy = SHORT_POLICY if backend == "scgi" else POLICY
+    assert whole["Content-Security-Policy"] == "x;" * int(policy.split()[-1])
     assert whole["Content-Disposition"].endswith("%E9%95%B7.odd")
     assert MARK not in longer.body
     if backend in {"nginx", "caddy", "lighttpd"}:  # there cannot be one
@@ -180,14 +192,21 @@ def test_the_longest_path_arrives_and_a_longer_one_is_refused(
         assert f"path has {limit + 1} bytes, and {limit} are the limit. Choose shorter" in log
 
 
-def test_the_longest_header_of_a_hand_off_is_read_and_a_longer_one_refused(site: Site) -> None:
-    source = source_with(site, SERVERS["mod_wsgi"].longest_path)
-    with apache(site, source) as (port, folder):
-        whole, longer = (get(port, f"/sized/{size}") for size in (LONGEST, LONGEST + 1))
+@pytest.mark.parametrize(
+    ("backend", "start", "limit"),
+    [("mod_wsgi", apache, LONGEST), ("scgi", behind_scgi, Scgi.longest_header)],
+    ids=["mod_wsgi", "scgi"],
+)
+def test_the_longest_header_of_a_hand_off_is_read_and_a_longer_one_refused(
+    site: Site, backend: str, start: Start, limit: int
+) -> None:
+    site.settings["DELEGATE_BACKEND"] = backend
+    with start(site, source_with(site, SERVERS[backend].longest_path)) as (port, folder):
+        whole, longer = (get(port, f"/sized/{size}") for size in (limit, limit + 1))
         log = logged(folder)
     assert (whole.status, whole.body) == (200, MARK)
     assert (longer.status, MARK in longer.body) == (500, False)
-    assert f"would have {LONGEST + 1} bytes, and {LONGEST} are the limit. Choose a shorter" in log
+    assert f"would have {limit + 1} bytes, and {limit} are the limit. Choose a shorter" in log
 
 
 def test_nginx_reads_as_long_a_header_and_others(site: Site) -> None:

@@ -35,6 +35,7 @@ STREAMING = ("gunicorn", "waitress", "uwsgi")
         "caddy-gunicorn",
         "lighttpd-gunicorn",
         "xsendfile-mod_wsgi",
+        "scgi",
         *STREAMING,
     ],
 )

@@ -16,33 +16,44 @@ from flask_delegate.testing.apache import end
 @contextmanager
 def process(
     command: list[str],
-    port: int,
+    place: int | Path,
     folder: Path,
     output: Path,
     environment: dict[str, str] | None = None,
 ) -> Iterator[None]:
-    """Run a server until the end of the block; it has to accept connections within a minute."""
+    """Run a server until the end of the block; it has to accept connections within a minute.
+
+    :param place: its port, or its UNIX socket.
+    """
     with output.open("wb") as log:
         started = subprocess.Popen(
             command, stdout=log, stderr=log, cwd=folder, env=environment, start_new_session=True
         )
     try:
-        _wait(started, port, output)
+        _wait(started, place, output)
         yield
     finally:
         end(started)
 
 
-def _wait(started: subprocess.Popen[bytes], port: int, output: Path) -> None:
+def _wait(started: subprocess.Popen[bytes], place: int | Path, output: Path) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and started.poll() is None:
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=10).close()
+            _connect(place)
         except OSError:
             time.sleep(0.05)
         else:
             return
     raise RuntimeError(f"{started.args!r} did not start:\n{output.read_text(errors='replace')}")
+
+
+def _connect(place: int | Path) -> None:
+    if isinstance(place, int):
+        socket.create_connection(("127.0.0.1", place), timeout=10).close()
+    else:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(place))
 
 
 def memory_of(processes: Iterable[int]) -> int:
@@ -81,3 +92,9 @@ def daemons_on(port: int) -> list[int]:
 
 def _command(pid: int) -> str:
     return Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
+
+
+def children_of(process: int) -> list[int]:
+    """List the processes that a process has started and that run."""
+    text = Path(f"/proc/{process}/task/{process}/children").read_text()
+    return [int(word) for word in text.split()]

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -83,7 +83,8 @@ def python_server(site: Site, *command: str, application: str = "") -> Iterator[
     start = (
         [str(Path(sys.prefix, "bin", words[0]))] if is_program else [sys.executable, "-m", words[0]]
     )
-    with process([*start, *words[1:]], port, site.app, log):
+    place = site.app / str(port) if f"unix:{port}" in words else port
+    with process([*start, *words[1:]], place, site.app, log):
         yield port
 
 
@@ -93,6 +94,8 @@ UWSGI = (
     *("uwsgi", "--http-socket", "127.0.0.1:{port}", "--module", "{module}:app", "--need-app"),
     *("--home", sys.prefix, "--die-on-term", "--threads", "2"),
 )
+SCGI = ("flask_delegate.scgi", "--processes", "1", "--bind", "127.0.0.1:{port}", "{module}:app")
+SCGI_SOCKET = (*SCGI[:4], "unix:{port}", "--mode", "666", "{module}:app")
 FLASK = ("flask", "--app", "{module}:app", "run", "--port", "{port}")
 
 
@@ -180,6 +183,68 @@ def debian_site(
     :param daemon: options of WSGIDaemonProcess.
     :param locale: another one; Apache itself runs with ``LANG=C``.
     """
+
+    def text(base: Path, port: int) -> str:
+        (base / "etc/mods-available/wsgi.load").write_text(module())
+        (base / "etc/mods-available/wsgi.conf").write_text(f"WSGISocketPrefix {base}/run/wsgi\n")
+        (base / "served.wsgi").write_text(site.source(site.application))
+        user = f"user={DAEMON_USER}" if DAEMON_USER else ""
+        values = {"user": user, "home": sys.prefix, "app": site.app, "base": base, "host": HOST}
+        return SITE.format(**values, daemon=daemon, locale=locale, port=port)
+
+    with debian_apache(site, "headers", "ratelimit", "rewrite", "wsgi", text=text) as port:
+        yield Running(port, BACKENDS["mod_wsgi"].keeps, host=HOST)
+
+
+SCGI_SITE = """
+<VirtualHost 127.0.0.1:{port}>
+    ServerName {host}
+    Include {base}/delegate.conf
+    ProxyPass {mount}/ {upstream} retry=0
+</VirtualHost>
+"""
+
+
+@contextmanager
+def scgi(
+    site: Site,
+    *options: str,
+    receipts: str = "",
+    more: str = "",
+    mount: str = "",
+    application: str = "",
+) -> Iterator[Running]:
+    """Serve with a system-wide Apache in Debian's layout, and our server that speaks SCGI.
+
+    :param options: of the server.
+    :param receipts: the path of a log.
+    :param more: directives of the virtual host.
+    :param application: the source of another application than the site's.
+    """
+    site.settings["DELEGATE_BACKEND"] = "scgi"
+    with python_server(site, *SCGI_SOCKET, *options, application=application) as upstream:
+        url = f"unix:{site.app}/{upstream}|scgi://localhost/"
+
+        def text(base: Path, port: int) -> str:
+            made = SCGI_SITE.format(port=port, host=HOST, base=base, mount=mount, upstream=url)
+            return made.replace("</VirtualHost>", f"{more}</VirtualHost>")
+
+        modules = ("headers", "proxy_scgi", "proxy_http", "ratelimit", "rewrite")
+        given = ("--receipts", receipts) if receipts else ()
+        with debian_apache(site, *modules, text=text, options=given) as port:
+            yield Running(port, BACKENDS["scgi"].keeps, host=HOST, mount=mount)
+
+
+@contextmanager
+def debian_apache(
+    site: Site, *modules: str, text: Callable[[Path, int], str], options: Sequence[str] = ()
+) -> Iterator[int]:
+    """Run a system-wide Apache in Debian's layout, with a site; yield its port.
+
+    :param modules: for a2enmod.
+    :param text: gives the site's text, for the folder of a copy of the configuration and the port.
+    :param options: of ``flask delegate apache-config``.
+    """
     port = free_port()
     base = site.folder / f"apache-{port}"
     base.mkdir(mode=0o755)
@@ -187,23 +252,17 @@ def debian_site(
     shutil.copytree("/etc/apache2", base / "etc", symlinks=True)
     environment = debian_environment(base)
     (base / "etc/ports.conf").write_text(f"Listen 127.0.0.1:{port}\nServerName {HOST}\n")
-    (base / "etc/mods-available/wsgi.load").write_text(module())
-    (base / "etc/mods-available/wsgi.conf").write_text(f"WSGISocketPrefix {base}/run/wsgi\n")
-    (base / "delegate.conf").write_text(site.apache_config("--site"))
-    (base / "served.wsgi").write_text(site.source(site.application))
-    user = f"user={DAEMON_USER}" if DAEMON_USER else ""
-    values = {"user": user, "home": sys.prefix, "app": site.app, "base": base, "host": HOST}
-    values |= {"daemon": daemon, "locale": locale, "port": port}
-    (base / "etc/sites-available/hello.conf").write_text(SITE.format(**values))
+    (base / "delegate.conf").write_text(site.apache_config("--site", *options))
+    (base / "etc/sites-available/hello.conf").write_text(text(base, port))
     for command in (
         [tool("a2dissite"), "--quiet", "000-default"],
-        [tool("a2enmod"), "--quiet", "headers", "ratelimit", "rewrite", "wsgi"],
+        [tool("a2enmod"), "--quiet", *modules],
         [tool("a2ensite"), "--quiet", "hello"],
     ):
         subprocess.run(command, check=True, capture_output=True, env=environment)
     command = [tool("apache2"), "-d", str(base / "etc"), "-DFOREGROUND"]
     with process(command, port, base, base / "output", environment):
-        yield Running(port, BACKENDS["mod_wsgi"].keeps, host=HOST)
+        yield port
 
 
 def debian_environment(base: Path) -> dict[str, str]:
@@ -276,6 +335,31 @@ def lighttpd(site: Site) -> Iterator[Running]:
 
 
 NJS = 'load_module "/usr/lib/nginx/modules/ngx_http_js_module.so";'
+SCGI_PASSED_ON = """
+    location / {{
+        scgi_pass 127.0.0.1:{upstream};
+        include /etc/nginx/scgi_params;
+        scgi_param HTTP_X_FLASK_DELEGATE $flask_delegate;
+        scgi_buffer_size 32k;
+        scgi_buffers 8 32k;
+    }}
+"""
+
+
+@contextmanager
+def nginx_scgi(site: Site, *, more: str = "") -> Iterator[Running]:
+    """Serve with nginx in front of our server that speaks SCGI.
+
+    :param more: more locations, ``{upstream}`` being replaced.
+    """
+    site.settings["DELEGATE_BACKEND"] = "nginx"
+    with (
+        python_server(site, *SCGI) as upstream,
+        nginx_in_front(site, upstream, locations=SCGI_PASSED_ON + more) as port,
+    ):
+        yield Running(port, BACKENDS["nginx"].keeps)
+
+
 _NGINX = """
 daemon off;
 pid {base}/pid;
@@ -354,9 +438,11 @@ SERVERS: dict[str, Start] = {
     "mod_wsgi-embedded": embedded,
     "xsendfile-mod_wsgi": xsendfile,
     "xsendfile-proxy": xsendfile_proxy,
+    "scgi": scgi,
     "nginx-gunicorn": nginx,
     "caddy-gunicorn": caddy,
     "lighttpd-gunicorn": lighttpd,
+    "nginx-scgi": nginx_scgi,
     "gunicorn": streaming(*GUNICORN),
     "waitress": streaming(*WAITRESS),
     "flask-run": streaming(*FLASK),

@@ -19,6 +19,7 @@ from flask_delegate.cli import delegate
 from flask_delegate.config import DEFAULTS
 from flask_delegate.handoff import Options
 from flask_delegate.receipts import NGINX_FORMAT
+from flask_delegate.scgi import options as scgi_options
 from flask_delegate.servers import AUTO, SERVERS
 from flask_delegate.servers.codec import LONGEST
 from flask_delegate.servers.nginx import PASSING_ON
@@ -89,6 +90,15 @@ def test_the_longest_paths_and_headers_are_documented() -> None:
     for first, second in (("mod_wsgi", "xsendfile"), ("nginx", "stream")):
         assert SERVERS[first].longest_path == SERVERS[second].longest_path
         assert f"| `{first}`, `{second}` | {SERVERS[first].longest_path} |" in page
+    assert f"| `scgi` | {SERVERS['scgi'].longest_path} |" in page
+
+
+def test_the_options_of_the_scgi_server_are_documented() -> None:
+    page = (PROJECT / "docs/extension/scgi.md").read_text()
+    for action in scgi_options.parser()._actions:
+        if action.option_strings and action.dest != "help":
+            usual = {"place": "systemd's socket"}.get(action.dest, action.default)
+            assert f"| `{action.option_strings[0]} {action.metavar}` | {usual} |" in page
 
 
 def _public_names() -> set[str]:

@@ -126,7 +126,8 @@ IGNORED = (
     "The server sent the application's empty answer, and ignored its header that hands the file"
     " off.",
     "nginx: take X-Accel-Redirect out of proxy_ignore_headers and proxy_hide_header. Apache:"
-    " XSendFile On, where the application is. Caddy: import the generated file into reverse_proxy."
+    " XSendFile On, or ProxySCGIInternalRedirect On, where the application is. Caddy: import the"
+    " generated file into reverse_proxy."
     " lighttpd: include it after other lines about proxy.server.",
 )
 """Why nothing of it arrived."""

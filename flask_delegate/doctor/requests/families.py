@@ -106,6 +106,7 @@ SPELLINGS: tuple[Family, ...] = (
 SPOOFED: tuple[Mapping[str, str], ...] = (
     {"REDIRECT_mod_wsgi.process_group": "localhost:8000"},
     {"mod_wsgi.process_group": "localhost:8000"},
+    {"REDIRECT_SCRIPT_FILENAME": "proxy:scgi://localhost/", "REDIRECT_STATUS": "200"},
     {"Mod-Wsgi.Process-Group": "x"},
     {"REDIRECT_STATUS": "200", "Redirect-Status": "200"},
     {"X-Accel-Redirect": "/private/x", "X-Sendfile": "/private/x"},

@@ -1,9 +1,9 @@
-"""Apache with mod_wsgi: the hand-off leads to a location that is a proxy of the store.
+"""Apache: the hand-off leads to a location that is a proxy of the store.
 
 Sources: Apache 2.4's manual on mod_proxy (``ProxyPass`` with ``nocanon``, in a ``<Location>``;
 ``ProxyErrorOverride``) and mod_ssl (``SSLProxy…`` in a ``<Proxy>`` section).
 
-mod_wsgi performs a hand-off as a ``GET``, for which a request that is signed as ``HEAD`` does not
+Apache performs a hand-off as a ``GET``, for which a request that is signed as ``HEAD`` does not
 pass: ``HEAD`` is answered by the application.
 """
 
@@ -60,7 +60,7 @@ _LOCATION = (
     # "max" for each process, the next one is answered with 503.
     ProxyPass "{store}" nocanon max={most} acquire=50 retry=0 ttl=3 {times}
     <If "{condition}">
-        # A hand-off by a daemon process of this server, with a proof that it has the token.
+        # A hand-off by {by}, with a proof that it has the token.
 """
     + apache.GRANTED
     + """\
@@ -104,16 +104,17 @@ _FAILED = "The file cannot be sent at the moment. Try again later."
 
 
 def respond(
-    file: StoredObject, delivery: Delivery, keys: Keys, environ: WSGIEnvironment
+    file: StoredObject, delivery: Delivery, keys: Keys, environ: WSGIEnvironment, most: int
 ) -> Response:
     """Return the hand-off, or the answer to a ``HEAD``.
 
+    :param most: bytes of a header that the server reads.
     :raises HandoffUnavailable: if it does not fit in a header.
     :raises StoreUnavailable: if the store has to be asked, and does not answer.
     """
     if environ["REQUEST_METHOD"] == "HEAD":
         return direct.respond(file, delivery, environ)
-    return apache.handed_off(delivery, query.url(delivery, file, keys.token, environ))
+    return apache.handed_off(delivery, query.url(delivery, file, keys.token, environ, most))
 
 
 def place(area: Area) -> str:
@@ -129,11 +130,12 @@ def modules(store: Store) -> tuple[str, ...]:
     return (*MODULES, "ssl") if store.is_encrypted else MODULES
 
 
-def rules(area: Area, store: Store, keys: Keys, origin: str, choices: Choices) -> str:
+def rules(area: Area, store: Store, keys: Keys, origin: tuple[str, str], choices: Choices) -> str:
     """Return the rules for one area.
 
-    :param origin: the condition for a hand-off by this server's daemon processes.
+    :param origin: who hands off, in words, and the condition for that.
     """
+    by, is_theirs = origin
     metadata = [
         "# Nothing of the store's answer but bytes, ranges and validators.",
         *(f"Header unset {name}" for name in direct.NOT_KEPT),
@@ -143,6 +145,7 @@ def rules(area: Area, store: Store, keys: Keys, origin: str, choices: Choices) -
         *([apache.LOGGED_METHOD] if choices.receipts else ()),
     ]
     return _LOCATION.format(
+        by=by,
         url=area.url,
         place=place(area),
         store=store.url.rstrip("/"),
@@ -152,7 +155,7 @@ def rules(area: Area, store: Store, keys: Keys, origin: str, choices: Choices) -
         else "",
         most=choices.store_connections,
         times=f"connectiontimeout={CONNECT} timeout={IDLE}",
-        condition=f"{origin} && {query.condition(keys.token)}",
+        condition=f"{is_theirs} && {query.condition(keys.token)}",
         whole=query.WHOLE.variable,
         same=query.SAME.variable,
         unset=_block(f"RequestHeader unset {name}" for name in _NOT_PASSED),

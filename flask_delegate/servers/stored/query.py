@@ -32,10 +32,13 @@ _FIELDS = sorted(
 )
 
 
-def url(delivery: Delivery, file: StoredObject, token: str, environ: WSGIEnvironment) -> str:
+def url(
+    delivery: Delivery, file: StoredObject, token: str, environ: WSGIEnvironment, most: int
+) -> str:
     """Return the internal URL.
 
     :param token: the area's.
+    :param most: bytes of a header that the server reads.
     :raises HandoffUnavailable: if it does not fit in a header.
     """
     described = [(f"x-{field.key}", value) for field, value in codec.values(delivery)]
@@ -46,7 +49,7 @@ def url(delivery: Delivery, file: StoredObject, token: str, environ: WSGIEnviron
     # Apache's %{unescape:…} refuses %2F.
     query = query.replace("%2F", "/")
     made = f"{delivery.area.url}{path.removeprefix(file.store.path)}?{query}"
-    codec.check_length(delivery, made)
+    codec.check_length(delivery, made, most)
     return made
 
 

@@ -164,7 +164,10 @@ def test_one_command_writes_for_all_servers_of_its_product(
 def test_a_product_that_sends_nothing_names_the_backends_that_it_has(make_app: Factory) -> None:
     app = make_app(DELEGATE_BACKEND="stream")
     for name, said in (
-        ("apache-config", "Apache sends the files of no area. Set it to mod_wsgi or xsendfile."),
+        (
+            "apache-config",
+            "Apache sends the files of no area. Set it to mod_wsgi, scgi or xsendfile.",
+        ),
         ("nginx-config", "nginx sends the files of no area. Set it to nginx."),
     ):
         code, text = invoke(app, name)

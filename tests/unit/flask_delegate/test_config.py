@@ -185,7 +185,7 @@ def test_a_command_prints_the_sentence_alone(tmp_path: Path, command: list[str])
 
 def test_an_unknown_backend_is_refused(root: Path) -> None:
     error = refused(SECRET_KEY=SECRET, DELEGATE_ROOT=root, DELEGATE_BACKEND="sendfile")
-    assert "auto, mod_wsgi, nginx, caddy, lighttpd, xsendfile, stream" in error.cure
+    assert "auto, mod_wsgi, scgi, nginx, caddy, lighttpd, xsendfile, stream" in error.cure
 
 
 @pytest.mark.parametrize(

@@ -44,9 +44,12 @@ LOCATION = "/private/x?k=t"
         ("302 Found", [("Location", "https://example.org" + LOCATION)]),
     ],
 )
-def test_what_was_not_minted_is_stopped(status: str, headers: list[tuple[str, str]]) -> None:
+@pytest.mark.parametrize("server", [DAEMON, {"SCGI": "1"}], ids=["mod_wsgi", "scgi"])
+def test_what_was_not_minted_is_stopped(
+    server: dict[str, Any], status: str, headers: list[tuple[str, str]]
+) -> None:
     with pytest.raises(UnmintedRedirect) as caught:
-        stop_unminted((), {**DAEMON, MINTED: [LOCATION]}, status, headers)
+        stop_unminted((), {**server, MINTED: [LOCATION]}, status, headers)
     assert caught.value.status == status
     found = [value for name, value in headers if "tatus" not in name]
     assert caught.value.location == found[-1].strip()

@@ -45,6 +45,13 @@ def rules(server: str, choices: Choices) -> str:
             "1ca665aa9b22ddadb265e7c738c05698",
         ),
         (
+            "scgi",
+            "eb388ed07200f4f95b37e2b4ff8d2d3b",
+            "cce0971714e784fe2824aa3c97b0e9d7",
+            "3709e396589a276fcaff0a50a9291cdb",
+            "3312cec9c6ee3f9f89b5ec4f59491512",
+        ),
+        (
             "nginx",
             "14e76cf8be2e50f6bb8be77e1a5179ab",
             "cce0971714e784fe2824aa3c97b0e9d7",
@@ -96,14 +103,14 @@ def test_rules_of_an_area_without_signed_urls_are_known(server: str, chosen: str
     assert hashlib.sha256(text.encode()).hexdigest()[:32] == chosen
 
 
-@pytest.mark.parametrize("server", ["mod_wsgi", "nginx"])
+@pytest.mark.parametrize("server", ["mod_wsgi", "scgi", "nginx"])
 def test_the_doctor_knows_the_lines_about_sendfile(server: str) -> None:
     lines = SERVERS[server].sendfile_lines
     assert lines is not None
     for is_on, line in zip((True, False), lines, strict=True):
         written = [one.strip() for one in rules(server, Choices(sendfile=is_on)).splitlines()]
         # nginx has a location for each of the area's two URLs.
-        assert written.count(line) == {"mod_wsgi": 1, "nginx": 2}[server]
+        assert written.count(line) == {"mod_wsgi": 1, "scgi": 1, "nginx": 2}[server]
 
 
 def test_a_server_is_found_by_its_name() -> None:
@@ -146,6 +153,7 @@ def test_a_module_that_is_missing_is_loaded_or_named() -> None:
     ("server", "software"),
     [
         ("mod_wsgi", "mod_wsgi"),
+        ("scgi", "mod_proxy_scgi"),
         ("nginx", "nginx"),
         ("caddy", "Caddy"),
         ("lighttpd", "lighttpd"),

@@ -128,7 +128,7 @@ def test_backends_that_can_ask_a_store(make_app: Factory, backend: str) -> None:
 def test_what_no_server_can_do_with_a_store_is_refused(backend: str) -> None:
     error = refused(**settings(backend=backend))
     assert error.key == "DELEGATE_AREAS['media'] backend"
-    assert "auto, mod_wsgi, nginx, stream" in error.cure
+    assert "auto, mod_wsgi, scgi, nginx, stream" in error.cure
     other = {**STORE, "endpoint": "https://store", "host": "other", "ca_file": __file__}
     error = refused(**settings(other))
     assert error.key == "DELEGATE_AREAS['media'] backend"

@@ -59,6 +59,7 @@ WIRE = """\
 REDIRECT_mod_wsgi.process_group: localhost:8000
 mod_wsgi.process_group: localhost:8000
 Mod-Wsgi.Process-Group: x
+REDIRECT_SCRIPT_FILENAME: proxy:scgi://localhost/
 REDIRECT_STATUS: 200
 Redirect-Status: 200
 X-Accel-Redirect: /private/x
