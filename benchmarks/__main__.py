@@ -19,6 +19,7 @@ from .own_time import own_time
 from .pages import portal_busy, portal_pages
 from .people import portal_download, portal_list
 from .results import Table
+from .scgi import hostile_frames, scgi
 from .slow import WAYS, slow_downloads
 from .stores import slow_from_a_store, stores
 from .thumbnails import thumbnails
@@ -48,6 +49,8 @@ def experiments(*, quick: bool) -> dict[str, Experiment]:
             rounds=rounds, seconds=seconds, large=(100 if quick else 1024) * MIB
         ),
         "signed-urls": lambda: signed_urls(rounds=rounds, seconds=seconds),
+        "scgi": lambda: scgi(rounds=3 * rounds, seconds=seconds / 2, large=100 * MIB),
+        "scgi-frames": lambda: hostile_frames(count=20_000 if quick else 1_000_000, seed=rounds),
         "portal-download": lambda: portal_download(rounds=rounds, seconds=seconds),
         "portal-list": lambda: portal_list(
             rounds=rounds, seconds=seconds, files=10_000 if quick else 100_000

@@ -14,7 +14,14 @@ from tests.support.caddies import caddy_in_front
 from tests.support.clients import get
 from tests.support.lighttpds import lighttpd_in_front
 from tests.support.paths import PROJECT
-from tests.support.servers import GUNICORN, HOST, make_certificate, nginx_in_front, python_server
+from tests.support.servers import (
+    GUNICORN,
+    HOST,
+    make_certificate,
+    nginx_in_front,
+    python_server,
+    scgi,
+)
 from tests.support.sites import Site, express, new_site
 
 from . import applications
@@ -67,7 +74,7 @@ def alternatives(size: int) -> Iterator[dict[str, Alternative]]:
     :param size: bytes of the large file.
     """
     with ExitStack() as stack:
-        sites = [stack.enter_context(new_site()) for _ in range(4)]
+        sites = [stack.enter_context(new_site()) for _ in range(5)]
         for site in sites:
             fill(site, size)
         started = [
@@ -75,6 +82,7 @@ def alternatives(size: int) -> Iterator[dict[str, Alternative]]:
             _django(stack, sites[1]),
             _xsendfile(stack, sites[2]),
             *_gunicorns(stack, sites[3]),
+            _scgi(stack, sites[4]),
         ]
         yield {one.name: one for one in started}
 
@@ -195,3 +203,9 @@ def _gunicorns(stack: ExitStack, site: Site) -> Iterator[Alternative]:
         front = stack.enter_context(in_front(site, stack.enter_context(started)))
         name = f"{SERVERS[backend].product}, gunicorn"
         yield Alternative(name, f"http://127.0.0.1:{front}/handoff/{{name}}")
+
+
+def _scgi(stack: ExitStack, site: Site) -> Alternative:
+    options = ("--processes", "2", "--threads", "5")
+    server = stack.enter_context(scgi(site, *options, application=applications.OURS))
+    return Alternative("mod_proxy_scgi", f"http://127.0.0.1:{server.port}/handoff/{{name}}")
