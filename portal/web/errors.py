@@ -132,7 +132,11 @@ def _too_large(error: RequestEntityTooLarge) -> ResponseReturnValue:
 
 
 def _over_quota(error: QuotaExceededError) -> ResponseReturnValue:
-    return _page(413, gettext("Quota exceeded"), " ".join([*_sent(error), *_cure(error)]))
+    limit, *cure = _cure(error)
+    sent = list(_sent(error))
+    # The tray has shown what was sent, so the limit comes first there.
+    said = [limit, *sent, *cure] if _is_for_program() else [*sent, limit, *cure]
+    return _page(413, gettext("Quota exceeded"), " ".join(said))
 
 
 def _cure(error: QuotaExceededError) -> Iterator[str]:
