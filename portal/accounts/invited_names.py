@@ -1,9 +1,9 @@
-"""Names of people to invite, as they are typed or pasted: one a line, or from a spreadsheet."""
+"""Names of people to invite, as they are typed or pasted: one a line."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from portal.core import text
@@ -14,9 +14,10 @@ from .accounts import UnusableNameError
 
 MOST = 100
 """Names at once."""
-_SEPARATORS = re.compile(r"[,;\t]")
-_WITH_ADDRESS = re.compile(r"\s*\"?([^<>\"]*?)\"?\s*<([^<>@\s]+)@[^<>@\s]+>\s*")
-_ADDRESS = re.compile(r"([^@\s]+)@[^@\s]+")
+_WITH_ADDRESS = re.compile(r"(?P<name>[^<>]*)<(?P<mailbox>[^<>@\s]+)@[^<>@\s]+>")
+_ADDRESS = re.compile(r"(?P<mailbox>[^<>@\s]+)@[^<>@\s]+")
+_BETWEEN = " \t,;"
+_QUOTED = re.compile(r"\"(.*)\"|'(.*)'|[“„](.*)[“”]|«(.*)»")
 
 
 class Named(NamedTuple):
@@ -27,26 +28,55 @@ class Named(NamedTuple):
 
 
 def read(written: str) -> Sequence[Named]:
-    """Return the names in a text: of lines, and in lines between commas, semicolons and tabs.
+    """Return the names in a text: one a line, with its commas; columns are joined by a space.
 
-    Of an e-mail address, it is the name beside it, or the part before the @.
+    An e-mail address beside a name is left out. Where a line holds addresses only, each is for a
+    person, who is named as the address says: by what stands before <...>, or before the @.
     """
     return [
         Named(number, name)
         for number, line in enumerate(written.splitlines(), start=1)
-        for part in _SEPARATORS.split(line)
-        for name in _names_in(part)
-        if name
+        for name in _names_in(line)
     ]
 
 
-def _names_in(part: str) -> Iterator[str]:
-    if found := _WITH_ADDRESS.fullmatch(part):
-        yield " ".join(found[1].split()) or found[2]
-    elif part.split() and all(map(_ADDRESS.fullmatch, part.split())):
-        yield from (address.partition("@")[0] for address in part.split())
-    else:
-        yield " ".join(part.split())
+def _names_in(line: str) -> Sequence[str]:
+    addressees = _addressees(line)
+    if addressees:
+        return addressees
+    addresses = [
+        word for word in re.split(r"[\s,;]+", line) if _ADDRESS.fullmatch(word.strip("<>"))
+    ]
+    if len(addresses) == 1:
+        before, _, after = line.partition(addresses[0])
+        line = f"{before.strip(_BETWEEN)} {after.strip(_BETWEEN)}"
+    name = _plain(line)
+    return [name] if name else []
+
+
+def _addressees(line: str) -> Sequence[str]:
+    """Return whom a line of nothing but addresses names; nothing where it has anything else."""
+    found, kept = [], ""
+    # A comma stands between addresses, but within "Last, First <address>", too.
+    for part in re.split(r"([,;])", line):
+        kept += part
+        words = kept.strip(_BETWEEN).split()
+        alone = [_ADDRESS.fullmatch(word) for word in words]
+        if one := _WITH_ADDRESS.fullmatch(kept.strip(_BETWEEN)):
+            found.append(_plain(one["name"]) or one["mailbox"])
+        elif words and all(alone):
+            found += [one["mailbox"] for one in alone if one]
+        else:
+            continue
+        kept = ""
+    return [] if kept.strip(_BETWEEN) else found
+
+
+def _plain(name: str) -> str:
+    """Return a name without what spreadsheets and mail programs write around it."""
+    name = " ".join(name.strip(_BETWEEN).split())
+    quoted = _QUOTED.fullmatch(name)
+    return _plain(next(filter(None, quoted.groups()), "")) if quoted else name
 
 
 def problems(named: Sequence[Named]) -> Sequence[str]:

@@ -43,7 +43,21 @@ def stored(app: Flask) -> list[OneTimeLink]:
     ("written", "names"),
     [
         ("Dora\nErik\r\n\n  Fay  Lee \n", ["Dora", "Erik", "Fay Lee"]),
-        ("Dora, Erik; Fay Lee\tGus", ["Dora", "Erik", "Fay Lee", "Gus"]),
+        ("Sørensen, Lars\nSammy Davis, Jr.", ["Sørensen, Lars", "Sammy Davis, Jr."]),
+        ("Paul\tSmith\n\tDora\t\t", ["Paul Smith", "Dora"]),
+        (
+            "\"Müller, Jana\"\n'Erik'\n„Fay Lee“\nO'Neill",
+            ["Müller, Jana", "Erik", "Fay Lee", "O'Neill"],
+        ),
+        (
+            'Müller, Jens <jens@a.example>\n"Doe, Dora" <dora@a.example>',
+            ["Müller, Jens", "Doe, Dora"],
+        ),
+        ("Doe, Dora <d@a.example>; Lee, Fay <f@a.example>,", ["Doe, Dora", "Lee, Fay"]),
+        ("Dora Doe\tdora@a.example\nerik@a.example, Erik", ["Dora Doe", "Erik"]),
+        ('Lee\t"Fay"\t<fay@a.example>', ['Lee "Fay"']),
+        ("dora@a.example, Erik, fay@a.example", ["dora@a.example, Erik, fay@a.example"]),
+        ("dora@a.example; erik@b.example,fay@c.example", ["dora", "erik", "fay"]),
         ("dora@a.example erik@b.example", ["dora", "erik"]),
         ('Dora Doe <dora@a.example>; "Erik E." <erik@b.example>', ["Dora Doe", "Erik E."]),
         ("<dora@a.example>,\nerik@b.example", ["dora", "erik"]),
@@ -102,7 +116,7 @@ def test_each_gets_a_link_of_their_own_that_works_once(app: Flask, root: FlaskCl
         ("", "Enter the names"),
         ("Dora\n\nalice", "Line 3: there is an account"),
         ("Dora\n\u0430lice", "Line 2: there is an account"),  # with a Cyrillic letter
-        ("Dora\nErik, DORA", "is in line 1, too"),
+        ("Dora\nErik\nDORA", "is in line 1, too"),
         (f"Dora\n{'x' * 65}", "Line 2: "),
         ("Dora\n\u200b\u2800", "Line 2: "),
         ("\n".join(f"Person {number}" for number in range(101)), "Invite at most 100 at once"),
