@@ -112,6 +112,31 @@ def test_shared_files_wait_for_a_tap_and_are_stored_once(portal: Portal) -> None
     assert waits(page) == 0
     assert rows(portal.run, "SELECT count(*) FROM entry WHERE name LIKE 'IMG%'") == [(2,)]
     assert page.evaluate("caches.keys()") == []
+
+    # About a name that is taken, the page asks; until that is answered, the file waits.
+    share(page, portal, file("IMG 3.jpg", first), file("IMG 4.jpg", first))
+    page.get_by_role("link", name="Pictures", exact=True).click()
+    question = page.get_by_role("dialog", name="This name is taken")
+    for answer in ("Reload", "Escape"):
+        page.get_by_role("button", name="Save in Pictures").click()
+        question.wait_for()
+        assert waits(page) == 2
+        if answer == "Reload":
+            page.reload()
+    page.keyboard.press("Escape")
+    said = page.get_by_text("1 file is being saved in Pictures. 1 file still waits.")
+    expect(said).to_be_visible()
+    expect(page.locator("[data-part=list] li")).to_have_text(["IMG 3.jpg"])
+    expect(page.get_by_role("button", name="Save in Pictures")).to_be_focused()
+    expect(page.locator("#tray h2")).to_have_text("Uploaded 1 of 1")
+    assert waits(page) == 1
+    page.get_by_role("button", name="Save in Pictures").click()
+    question.get_by_role("button", name="Skip").click()
+    expect(page.get_by_text("1 file was skipped.")).to_be_visible()
+    assert waits(page) == 0
+    there = stored_in(portal.run, "Pictures")
+    assert there["IMG 3.jpg"] == hashlib.sha256(second).hexdigest()
+    assert there["IMG 4.jpg"] == hashlib.sha256(first).hexdigest()
     assert_consistent(portal.run)
 
 

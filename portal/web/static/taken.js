@@ -17,7 +17,8 @@ let asked = Promise.resolve();
  * @param {{file: File | null, path: string}[]} files
  * @param {{target: string, account: string}} form
  * @param {DOMStringMap} settings of the tray
- * @returns {Promise<{file: File | null, path: string, replaces?: boolean}[]>} those to upload
+ * @returns {Promise<{file: File | null, path: string, replaces?: boolean}[]>} those to upload; of
+ *   others, isUndecided says that the question was closed without an answer
  */
 export async function decide(files, form, settings) {
   const taken = await takenOf(files, form, settings).catch(() => new Set());
@@ -75,7 +76,8 @@ async function ask(files, taken) {
   for (const [n, one] of [...taken].entries()) {
     if (!isForAll) [answer, isForAll] = await askAbout(one, taken.size - n - 1);
     if (answer === "replace") one.replaces = true;
-    if (answer === "skip") skipped.add(one);
+    if (answer === "skip" || !answer) skipped.add(one);
+    one.isUndecided = !answer;
   }
   return files.filter((one) => !skipped.has(one));
 }
@@ -95,7 +97,7 @@ function askAbout(file, others) {
   asking.showModal();
   return new Promise((resolve) => {
     const answered = () =>
-      resolve([asking.returnValue || "skip", all.querySelector("input").checked]);
+      resolve([asking.returnValue, all.querySelector("input").checked]);
     asking.addEventListener("close", answered, { once: true });
   });
 }

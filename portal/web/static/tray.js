@@ -93,12 +93,13 @@ function remove(upload) {
  * Upload files, and create folders that hold none. It is asked first about names that are taken.
  * @param {{file: File | null, path: string}[]} chosen with where each lies in a folder that was dropped
  * @param {DOMStringMap} from target and account
+ * @returns {Promise<object[]>} those that were added
  */
 async function add(chosen, from) {
-  if (!chosen.length) return;
+  if (!chosen.length) return [];
   const form = { ...from }; // the page may be another one by then
   const files = form.account ? await decide(chosen, form, tray.dataset) : chosen;
-  if (!files.length) return;
+  if (!files.length) return [];
   const lines = document.createDocumentFragment();
   for (const { file, path, replaces = false } of files) {
     const upload = new Upload(file, path, form, tray.dataset, replaces);
@@ -119,6 +120,7 @@ async function add(chosen, from) {
   announce(added(files.length));
   startNext();
   showTotals();
+  return files;
 }
 
 /** The parts of a page that uploads change; all but the last are of the form's own page. */
@@ -179,10 +181,14 @@ async function cancelUnfinished(button) {
   document.getElementById("main").focus();
 }
 
-/** Upload what an input holds, and empty it for more. */
-function addSelected(input, form) {
-  add(Array.from(input.files, (file) => ({ file, path: file.webkitRelativePath })), form);
+/** Upload what an input holds, empty it for more, and tell it what became of each file. */
+async function addSelected(input, form) {
+  const chosen = Array.from(input.files, (file) => ({ file, path: file.webkitRelativePath }));
   input.value = "";
+  const added = (await add(chosen, form)).length;
+  const left = chosen.filter((one) => one.isUndecided).map(({ file }) => file);
+  const detail = { added, left, skipped: chosen.length - added - left.length };
+  input.dispatchEvent(new CustomEvent("portal:added", { detail }));
 }
 
 /** Take over the form and the page, which may be a new one. */

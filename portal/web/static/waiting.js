@@ -40,14 +40,30 @@ export function keep(files) {
   return withStore("readwrite", (store) => done(store.put({ files, at: Date.now() }, "waiting")));
 }
 
-/** @returns {Promise<File[]>} what waits, unless it is too old, and is forgotten now */
+/**
+ * What waits, and since when, unless it is too old, and is forgotten now.
+ * @returns {Promise<{files: File[], at: number}>}
+ */
 export async function waiting() {
+  const nothing = { files: [], at: 0 };
   const found = await withStore("readonly", (store) => done(store.get("waiting")));
-  if (!found) return [];
+  if (!found) return nothing;
   // A clock may have been set back, too.
-  if (Math.abs(Date.now() - found.at) < PATIENCE) return found.files;
+  if (Math.abs(Date.now() - found.at) < PATIENCE) return found;
   await forget();
-  return [];
+  return nothing;
+}
+
+/**
+ * Have only some of the files wait on that have waited since a time; not others that came later.
+ * @param {{files: File[], at: number}} left
+ */
+export function keepOnly({ files, at }) {
+  return withStore("readwrite", async (store) => {
+    const found = await done(store.get("waiting"));
+    if (found?.at !== at) return;
+    await done(files.length ? store.put({ files, at }, "waiting") : store.clear());
+  });
 }
 
 /** Delete what waits. */
