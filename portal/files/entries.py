@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import TypeVar
 
 from sqlalchemy import ColumnElement, delete, exists, inspect, select, update
@@ -187,22 +188,27 @@ def rename(entry: Entry, wanted: str, exactly: bool = False) -> str:
         return entry.name
 
 
-def move(moved: Iterable[Entry], folder: Folder) -> Sequence[tuple[str, str]]:
-    """Put entries into another folder of their owner, and return their names before and after.
+def move(
+    moved: Iterable[Entry], folder: Folder, named: Mapping[str, str] = MappingProxyType({})
+) -> Sequence[tuple[str, str]]:
+    """Put entries into another folder of their owner, and return their names wanted and after.
 
+    :param named: the names wanted there, if not the present ones, by the entries' names in URLs.
     :raises GoneError: if one of them is not there any more.
     :raises RefusedError: for a folder that would lie in itself, or too deep with all that is in it.
     """
     with changing(folder.owner_id):
         there = [current(entry) for entry in moved]
-        placed = [_move(entry, current(folder)) for entry in there]
+        placed = [
+            _move(entry, current(folder), named.get(entry.public_id, entry.name)) for entry in there
+        ]
         if there:
             note = Note(detail=f"to {folder.name or 'My files'}")
             commit_recorded("move", *there, note=note)
     return placed
 
 
-def _move(entry: Entry, folder: Folder) -> tuple[str, str]:
+def _move(entry: Entry, folder: Folder, wanted: str) -> tuple[str, str]:
     before = entry.name
     if entry.parent_id == folder.id:
         return before, before
@@ -213,10 +219,12 @@ def _move(entry: Entry, folder: Folder) -> tuple[str, str]:
                 gettext("A folder cannot be moved into itself. Select another folder.")
             )
         tree.check_depth(len(path) - 1 + tree.height(entry.id))
-    give_name(entry, folder.id, before)
+    give_name(entry, folder.id, wanted)
     entry.parent_id = folder.id
+    if isinstance(entry, StoredFile) and entry.name != before:
+        entry.mimetype = names.guess_mimetype(entry.name)
     db.session.flush()  # so that the next one sees that the name is taken
-    return before, entry.name
+    return wanted, entry.name
 
 
 def give_name(entry: Entry, folder_id: int, wanted: str) -> None:

@@ -14,20 +14,27 @@ _NAMED = 3
 
 
 def tell(
-    text: str, category: str = "message", undo: str | None = None, move_back: Sequence[str] = ()
+    text: str,
+    category: str = "message",
+    undo: str | None = None,
+    move_back: Sequence[tuple[str, str]] = (),
+    place: tuple[str, str] | None = None,
 ) -> None:
     """Show a message on the next page, in place of any that was not shown yet.
 
     :param undo: what a button beside the message sends to undo the action.
     :param move_back: the same for a move: the folder before and what to move there, by their names
-        in URLs.
+        in URLs, each with the name that it had, if it has another one now.
+    :param place: a folder that a link in the message leads to: its name, and its address.
     """
     get_flashed_messages()  # which removes them
     flash(text, category)
     if undo:
         flash(undo, "undo")
     if move_back:
-        flash(" ".join(move_back), "move back")
+        flash([*move_back], "move back")  # type: ignore[arg-type]  # a cookie takes lists, too
+    if place:
+        flash([*place], "place")  # type: ignore[arg-type]
 
 
 def done(

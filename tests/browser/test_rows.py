@@ -119,9 +119,13 @@ def test_files_are_moved_by_one_drag_or_three_keys(portal: Portal) -> None:
     for key in ("m", "i", "Enter"):
         steps.press(key)
         page.wait_for_load_state("networkidle")
-    page.get_by_role("heading", name="Inner 1").wait_for()
-    steps.were(3, pages=3)  # where to, the form, and where it went
+    said = page.get_by_role("status").filter(has_text="Moved to Inner 1: c.txt")
+    said.get_by_role("link", name="Open Inner 1").wait_for()
+    steps.were(3, pages=3)  # where to, the form, and back
     assert "Inner 1/c.txt" in names_in(portal, "Moved")
+    link(page, "Inner 1").click()
+    page.get_by_role("heading", name="Inner 1").wait_for()
+    steps.were(3, pages=1)
     steps.drag(link(page, "c.txt"), page.get_by_role("link", name="Moved", exact=True))
     message(page, "Moved to Moved").wait_for()
     steps.were(1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from flask import Blueprint, abort, redirect, render_template, request, url_for
@@ -14,7 +14,7 @@ from portal.activity import report
 from portal.core.database import db
 from portal.core.language import gettext
 from portal.core.models import Entry, Folder, StoredFile
-from portal.files import entries, listing, trash, tree, versions, zips
+from portal.files import entries, listing, names, trash, tree, versions, zips
 from portal.files.policy import Action
 from portal.identity.current_user import current_account, login_required
 from portal.sharing import links
@@ -45,6 +45,8 @@ zip_downloads = Blueprint("zips", __name__)
 
 _MOST_BACK = 16
 """Entries whose move a button can undo: a cookie holds their names in URLs until then."""
+_LONGEST_BACK = 600
+"""Bytes of those names that the move has changed, which it holds, too."""
 
 
 class NewNameForm(NameForm):
@@ -125,7 +127,8 @@ def put_into_trash() -> ResponseReturnValue:
 def move_selection() -> ResponseReturnValue:
     """Go on to where the selection can be moved to."""
     query = SelectionQuery()
-    return redirect(_move_url(_selection(query, "change"), query.folder.data or None))
+    selected = _selection(query, "change")
+    return redirect(_move_url(selected, query.folder.data or None, next_page("")))
 
 
 @entry_pages.get("/move")
@@ -148,6 +151,7 @@ def select_folder() -> ResponseReturnValue:
         changed=marks.end_or_beginning(page.is_end, is_lost=bool(asked) and mark is None),
         is_here=all(entry.parent_id == folder.id for entry in selected),
         is_inside=bool({entry.id for entry in selected} & {step.id for step in path}),
+        next_page=next_page(""),
     )
 
 
@@ -157,20 +161,26 @@ def move() -> ResponseReturnValue:
     """Move the selection to a folder."""
     query = SelectionQuery()
     selected, folder = _selection(query, "change"), _target(query, "add")
-    page, back = next_page(""), _way_back(selected, folder)
+    page, target = next_page(""), folder_url(folder)
+    home, before = _home_of(selected), {entry.public_id: entry.name for entry in selected}
+    named = {
+        public_id: names.clean(name)
+        for public_id, name in zip(query.entry.data, query.name.data or [], strict=False)
+        if name
+    }
     try:
-        moved = entries.move(selected, folder)
+        moved = entries.move(selected, folder, named)
     except tree.RefusedError as error:
         tell(str(error), "error")
         return redirect(page or _move_url(selected, folder.public_id))
     items = list_placed(moved, count_items)
-    if page:
-        where = shorten(folder.name or gettext("My files"))
-        said = gettext("Moved to %(folder)s: %(items)s", folder=where, items=items)
-    else:
+    where = shorten(folder.name or gettext("My files"))
+    said = gettext("Moved to %(folder)s: %(items)s", folder=where, items=items)
+    if not page:
         said = gettext("Moved here: %(items)s", items=items)
-    tell(said, move_back=back)
-    return redirect(page or folder_url(folder))
+    back = [] if home is None or home.id == folder.id else _way_back(home, selected, before)
+    tell(said, move_back=back, place=(where, target) if page not in {"", target} else None)
+    return redirect(page or target)
 
 
 @zip_downloads.get("/folders/<public_id>/zip")
@@ -229,13 +239,25 @@ def _reason(error: Exception) -> str:
     )
 
 
-def _way_back(selected: Sequence[Entry], target: Folder) -> Sequence[str]:
-    """Return where a selection comes from, and what it is, by their names in URLs; or nothing."""
+def _home_of(selected: Sequence[Entry]) -> Folder | None:
+    """Return the folder in which all of a selection lies."""
     home, *others = {entry.parent_id for entry in selected}
-    if others or home == target.id or len(selected) > _MOST_BACK:
-        return []
-    folder = db.session.get_one(Folder, home)
-    return [folder.public_id, *(entry.public_id for entry in selected)]
+    return None if others else db.session.get_one(Folder, home)
+
+
+def _way_back(
+    home: Folder, moved: Sequence[Entry], before: Mapping[str, str]
+) -> Sequence[tuple[str, str]]:
+    """Return what moves a selection back to a folder, as :func:`tell` takes it; or nothing.
+
+    :param before: the names before, by the entries' names in URLs.
+    """
+    back = [(home.public_id, "")]
+    for entry in moved:
+        name = before[entry.public_id]
+        back.append((entry.public_id, "" if name == entry.name else name))
+    is_long = sum(len(name.encode()) for _, name in back) > _LONGEST_BACK
+    return [] if is_long or len(moved) > _MOST_BACK else back
 
 
 def _selection(query: SelectionQuery, action: Action) -> Sequence[Entry]:
@@ -256,6 +278,6 @@ def _target(query: SelectionQuery, action: Action) -> Folder:
     return entry_or_404(Folder, query.folder.data, action)
 
 
-def _move_url(selected: Sequence[Entry], folder: str | None) -> str:
+def _move_url(selected: Sequence[Entry], folder: str | None, next_page: str = "") -> str:
     ids = [entry.public_id for entry in selected]
-    return url_for("entries.select_folder", entry=ids, folder=folder)
+    return url_for("entries.select_folder", entry=ids, folder=folder, next=next_page or None)

@@ -86,9 +86,13 @@ class ListQuery(Query):
 
 
 class SelectionQuery(Query):
-    """Files and folders that were selected, and where to move them."""
+    """Files and folders that were selected, and where to move them.
+
+    The names are those that they had there before, if they have others now; empty, if not.
+    """
 
     entry = SelectMultipleField(validate_choice=False)
+    name = SelectMultipleField(validate_choice=False)
     folder = name_in_url("Folder")
     after = name_in_url("After", marks.LONGEST)
 
@@ -134,6 +138,7 @@ def search() -> ResponseReturnValue:
     shown = paging.fitting(shown, lambda entry: listing.written(entry) + places[entry.parent_id])
     more = len(shown) < len(found)
     values = {"words": words, "found": shown, "more": more, "locations": places}
+    values["here"] = url_for("folders.search", q=words)
     return render_template("files/search.html", **values)
 
 

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from html import unescape
 
 import pytest
 from flask import Flask
@@ -459,8 +460,8 @@ def undo(client: FlaskClient, page: str) -> TestResponse:
     form = page.partition('<form id="undo"')[2].partition("</form>")[0]
     address = re.search(r'action="([^"]+)"', form)
     assert address
-    fields = re.findall(r'name="([^"]+)" value="([^"]+)"', form)
-    sent = {name: [value for one, value in fields if one == name] for name, _ in fields}
+    fields = re.findall(r'name="([^"]+)" value="([^"]*)"', form)
+    sent = {name: [unescape(value) for one, value in fields if one == name] for name, _ in fields}
     return client.post(address[1], data=sent)
 
 
@@ -483,6 +484,65 @@ def test_move_is_undone(alice: FlaskClient) -> None:
     moved(*links(alice, source))
     assert len(links(alice, target)) == 17
     assert 'id="undo"' not in alice.get(source).text  # more than the cookie takes
+
+
+def test_undone_move_restores_the_names_that_it_changed(alice: FlaskClient) -> None:
+    source, target = make_folder(alice, "From"), make_folder(alice, "To")
+    for page in (source, target):
+        for name in ("f1.txt", "f1 (2).txt", 'Ü "&".txt'):
+            upload(alice, name, page=page)
+        make_folder(alice, "Inner", page)
+    upload(alice, "free.txt", page=source)
+    before = {**links(alice, source), **folders(alice, source)}
+    move(alice, target, *before.values())
+    shown = alice.get(target).text
+    assert {**links(alice, source), **folders(alice, source)} == {}
+    assert {"f1 (3).txt", "f1 (4).txt", "Inner (2)"} < {
+        *links(alice, target),
+        *folders(alice, target),
+    }
+    upload(alice, "F1.txt", page=source)  # taken meanwhile
+    undo(alice, shown)
+    assert "f1 (3).txt (f1.txt is taken)" in messages(alice)
+    assert folders(alice, source) == {"Inner": before["Inner"]}
+    found = links(alice, source)
+    assert found.pop("f1 (3).txt") == before["f1.txt"]
+    del found["F1.txt"]
+    assert found == {name: link for name, link in before.items() if name not in {"f1.txt", "Inner"}}
+    # Names that the cookie cannot hold: there is no half of a way back.
+    for page in (source, target):
+        for letter in "abc":
+            upload(alice, letter * 250 + ".txt", page=page)
+    long = [link for name, link in links(alice, source).items() if len(name) > 200]
+    assert len(long) == 3
+    move(alice, target, *long)
+    assert 'id="undo"' not in alice.get(target).text
+
+
+def test_move_returns_to_the_page_where_it_began(alice: FlaskClient) -> None:
+    target = make_folder(alice, "To & fro")
+    upload(alice, "a.txt")
+    link = links(alice)["a.txt"]
+    found = "/search?q=a.t"
+    begun = re.search(r'href="(/move\?[^"]+)"', alice.get(found).text)
+    assert begun
+    page = alice.get(unescape(begun[1]).replace("ENTRY", public_id(link))).text
+    assert f'href="{found}">Cancel' in page
+    assert all("next=" in one for one in re.findall(r'href="(/move\?[^"]+)"', page))
+    form = page.partition('id="move"')[2].partition("</form>")[0]
+    sent = dict(re.findall(r'name="(csrf_token|entry|next)" value="([^"]*)"', form))
+    moved = alice.post("/move", data=sent | {"folder": public_id(target)})
+    assert moved.location == found
+    shown = alice.get(found).text
+    assert f'<a href="{target}">Open To &amp; fro</a>' in shown
+    assert list(links(alice, target)) == ["a.txt"]
+    assert undo(alice, shown).location == found
+    assert links(alice)["a.txt"] == link
+    # Without a script, from a page of the list.
+    second = f"{target}?after=x"
+    there = choose(alice, "move", link, next=second).location
+    assert "next=" in there
+    assert f'name="next" value="{second}"' in alice.get(there).text
 
 
 def test_undone_deletion_returns_to_the_page_that_asks(alice: FlaskClient) -> None:
