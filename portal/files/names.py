@@ -33,6 +33,11 @@ def clean(name: str) -> str:
 
     What stays is its last component, in NFC, without control characters and direction marks.
     """
+    return clean_or_none(name) or _UNNAMED
+
+
+def clean_or_none(name: str) -> str | None:
+    """Do as :func:`clean` does; none, where nothing stays that could be a name."""
     last = re.split(r"[/\\]", name)[-1]
     if len(last) > _MOST_READ:
         last = last[: _MOST_READ - _LONGEST_EXTENSION] + last[-_LONGEST_EXTENSION:]
@@ -41,7 +46,7 @@ def clean(name: str) -> str:
     plain = re.sub(f"[{_DIRECTION_MARKS}]", "", visible)
     short = _shorten(unicodedata.normalize("NFC", plain).strip())
     seen = "".join(character for character in short if is_visible(character))
-    return _UNNAMED if seen in {"", ".", ".."} else short
+    return None if seen in {"", ".", ".."} else short
 
 
 def is_kept(wanted: str, given: str) -> bool:

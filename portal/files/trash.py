@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 from flask import current_app
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import aliased
 
@@ -33,6 +33,15 @@ _EVERY = 60 * 60
 _EXPIRED = Note(detail="expired in the trash", actor="", address="")
 _AT_ONCE = 20
 """Entries of the trash that a request may delete permanently."""
+
+
+class Held(NamedTuple):
+    """What would be deleted permanently: how many files and versions of them, and their bytes."""
+
+    files: int
+    size: int
+    versions: int
+    versions_size: int
 
 
 class Purged(NamedTuple):
@@ -75,6 +84,17 @@ def page(
     tops = select(Entry, held + replaced.scalar_subquery()).where(*_tops(owner_id))
     place = (before.trashed_at, before.id) if before else None
     return paging.newest_first(tops, (Entry.trashed_at, Entry.id), place, size)
+
+
+def held(owner_id: int, entry: Entry | None = None) -> Held:
+    """Return what is in the trash of an account with an entry; none: with all that is there."""
+    file, version = aliased(StoredFile), aliased(StoredFile)
+    which = file.trash_id == entry.id if entry else file.trash_id.is_not(None)
+    mine = file.owner_id == owner_id, file.version_of.is_(None), which
+    files = select(func.count(), total(file.size)).where(*mine)
+    replaced = select(func.count(), total(version.size)).join(file, file.id == version.version_of)
+    found = [db.session.execute(one).one() for one in (files, replaced.where(*mine))]
+    return Held(*(int(number) for row in found for number in row))
 
 
 def trashed_at(owner_id: int, moment: datetime) -> Sequence[Entry]:

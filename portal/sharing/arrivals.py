@@ -40,10 +40,18 @@ class Received(NamedTuple):
     """A file that arrived, for the owner of the link.
 
     :param entry: its public id, if it is still there.
+    :param name: its name now, likewise.
     """
 
     arrival: Arrival
     entry: str | None
+    name: str | None
+
+    @property
+    def stored_as(self) -> str:
+        """Its name, if that is not the one that it was sent with: that was taken, or changed."""
+        sent = self.arrival.path.rpartition("/")[2]
+        return "" if self.name is None or self.name == sent else self.name
 
 
 class Sum(NamedTuple):
@@ -152,7 +160,9 @@ def of_link(link: FileRequest, before: int | None = None) -> Page[Received]:
     place = None if before is None else (before,)
     page = newest_first(_received(link), (Arrival.id,), place, PAGE).map(lambda row: Received(*row))
     return page.fitting(
-        lambda one: f"{one.arrival.path}{one.arrival.sender.name}{one.arrival.sender.message}"
+        lambda one: (
+            f"{one.arrival.path}{one.stored_as}{one.arrival.sender.name}{one.arrival.sender.message}"
+        )
     )
 
 
@@ -186,7 +196,9 @@ def _sent(link: FileRequest, visitor: str) -> Select[Arrival]:
     return select(Arrival).join(Arrival.sender).where(*mine)
 
 
-def _received(link: FileRequest) -> Select[Arrival, str]:
+def _received(link: FileRequest) -> Select[Arrival, str, str]:
     there = (Entry.public_id == Arrival.entry) & Entry.trash_id.is_(None)
-    found = select(Arrival, Entry.public_id).join(Arrival.sender).outerjoin(Entry, there)
+    found = (
+        select(Arrival, Entry.public_id, Entry.name).join(Arrival.sender).outerjoin(Entry, there)
+    )
     return found.where(Sender.request_id == link.id)

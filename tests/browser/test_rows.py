@@ -160,6 +160,19 @@ def test_renaming_deleting_and_restoring_take_two_clicks(portal: Portal) -> None
     page.keyboard.press("Enter")
     expect(link(page, "Newest.pdf")).to_be_focused()
     steps.were(2)
+    for name, selected in (
+        ("Newest.tar.gz", "Newest"),
+        ("Newest 1.2.pdf", "Newest 1.2"),
+        ("Newest.pdf", "Newest"),
+    ):
+        page.keyboard.press("F2")
+        page.keyboard.press("Control+a")
+        page.keyboard.type(name)
+        page.keyboard.press("Enter")
+        expect(link(page, name)).to_be_focused()
+        page.keyboard.press("F2")
+        assert page.evaluate("getSelection().toString()") == selected
+        page.keyboard.press("Escape")
 
     steps.click(menu(page, "a.txt"))
     steps.click(item(page, "Move to trash"))
@@ -236,6 +249,17 @@ def test_rows_open_and_are_selected_by_pointer_and_keys(portal: Portal) -> None:
     expect(selected).to_have_count(2)
     page.keyboard.press("x")
     expect(selected).to_have_count(1)
+    page.keyboard.press("Space")
+    expect(selected).to_have_count(2)
+    for key in ("s", "F2", "d"):
+        page.keyboard.press(key)
+        message(page, "This is for one item at a time").wait_for()
+        expect(page.locator("#tray-alert")).to_contain_text("one item")
+        page.get_by_role("button", name="Close the message").click()
+        expect(page.locator("#main")).to_be_focused()
+        link(page, "1.txt").focus()
+    page.keyboard.press("Space")
+    expect(selected).to_have_count(1)
     for key in ("Alt+x", "Control+j"):  # somebody else's
         page.keyboard.press(key)
     expect(link(page, "1.txt")).to_be_focused()
@@ -255,10 +279,35 @@ def test_rows_open_and_are_selected_by_pointer_and_keys(portal: Portal) -> None:
     page.keyboard.press("Escape")
     page.keyboard.press("n")
     expect(page.get_by_label("Name of the new folder")).to_be_focused()
+    for name in ("..", "New"):
+        page.keyboard.type(name)
+        page.keyboard.press("Enter")
+        message(page, "cannot be" if name == ".." else "Folder created").wait_for()
+        if name == "..":
+            expect(page.get_by_label("Name of the new folder")).to_be_focused()
+            page.keyboard.press("Control+a")
+    expect(link(page, "New")).to_be_focused()
+    expect(page.get_by_label("Name of the new folder")).to_be_hidden()
+    page.keyboard.press("Escape")
+    expect(selected).to_have_count(0)
+    page.keyboard.press("Delete")
+    message(page, "Moved to the trash: New").wait_for()
+    page.get_by_role("button", name="Undo").focus()
+    page.keyboard.press("Enter")
+    expect(link(page, "New")).to_be_focused()
+    page.keyboard.press("Delete")
+    message(page, "Moved to the trash: New").wait_for()
+    menu(page, "Inner 0").click()
+    item(page, "Request files").click()
+    page.get_by_role("dialog").get_by_role("heading", name="Request files").wait_for()
+    page.keyboard.press("Escape")
+    menu(page, "1.txt").click()
+    expect(item(page, "Request files")).to_be_hidden()
+    page.keyboard.press("Escape")
     page.get_by_role("link", name="My files").focus()
     with page.expect_file_chooser():
         page.keyboard.press("u")
-    link(page, "Inner 0").focus()
+    link(page, "1.txt").focus()
     page.keyboard.press("s")
     page.get_by_role("dialog").get_by_role("heading", name="Share a file").wait_for()
     assert names_in(portal, "Pointed at") == {"Inner 0/", *names}
@@ -324,7 +373,7 @@ def test_phone_shows_files_at_once_and_takes_what_is_pasted(portal: Portal) -> N
     expect(heading).to_be_in_viewport()
     assert tray.bounding_box()["height"] <= 64  # type: ignore[index]
     stored = names_in(portal, "On a phone") - {"a.txt", "Plan.png"}
-    assert re.fullmatch(r"\{'Screenshot \d{4}-\d\d-\d\d \d\d\.\d\d\.png'\}", str(stored))
+    assert re.fullmatch(r"\{'Screenshot \d{4}-\d\d-\d\d \d\d\.\d\d\.\d\d\.png'\}", str(stored))
     page.get_by_label("Search all my files").focus()
     page.evaluate(PASTE, ["file", "image.png"])  # while somebody types
     tray.get_by_role("button", name="Show the list").click()

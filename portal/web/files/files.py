@@ -32,6 +32,7 @@ from portal.web import marks
 from portal.web.flashes import done, list_uploaded, name_placed, tell
 from portal.web.forms import Form, Query, csrf, name_in_url, text
 from portal.web.loaders import entry_and_path_or_404, entry_or_404, find_entry
+from portal.web.next_page import next_page
 from portal.web.previews import preview_of, type_to_save
 
 from . import list_look
@@ -50,13 +51,20 @@ class NameForm(Form):
     def wanted(self) -> str:
         """Return the name, without what no name can have.
 
-        :raises tree.RefusedError: for none, or one that is too long.
+        :raises tree.RefusedError: for none, one that is too long, or one of which nothing stays.
         """
         if not self.validate():
             raise tree.RefusedError(self.name.errors[0])
         if {"/", "\\"} & set(self.name.data):
             raise tree.RefusedError(gettext("A name cannot contain / or \\. Enter another one."))
-        return names.clean(self.name.data)
+        if cleaned := names.clean_or_none(self.name.data):
+            return cleaned
+        raise tree.RefusedError(
+            gettext(
+                "A name cannot be . or .., and needs a character that can be seen. Enter another"
+                " one."
+            )
+        )
 
 
 class SearchQuery(Query):
@@ -124,7 +132,7 @@ def create(public_id: str) -> ResponseReturnValue:
         tell(str(error), "error")
     else:
         tell(gettext("Folder created: %(name)s", name=name_placed(wanted, created.name)))
-    return redirect(folder_url(parent))
+    return redirect(next_page(folder_url(parent)))
 
 
 @folders.get("/search")

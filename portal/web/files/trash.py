@@ -69,7 +69,8 @@ def delete(public_id: str) -> ResponseReturnValue:
     """Ask whether to delete something permanently, or delete it."""
     entry = entry_or_404(Entry, public_id, "restore")
     if request.method != "POST":
-        return render_template("files/delete.html", entry=entry)
+        held = trash.held(entry.owner_id, entry)
+        return render_template("files/delete.html", entry=entry, held=held)
     name = entry.name
     trash.purge(entry)
     tell(gettext("Deleted: %(name)s", name=shorten(name)))
@@ -82,7 +83,7 @@ def empty() -> ResponseReturnValue:
     """Ask whether to delete all that is in the trash permanently, or delete it."""
     owner_id = current_account().id
     if request.method != "POST" and trash.page(owner_id, size=1).rows:
-        return render_template("files/delete.html", entry=None)
+        return render_template("files/delete.html", entry=None, held=trash.held(owner_id))
     trash.empty(owner_id)
     tell(gettext("The trash is empty."))
     return redirect(url_for("trash.show"))

@@ -4,7 +4,7 @@
  */
 
 import { replaceParts, signedIn } from "./parts.js";
-import { rowOf, rows } from "./row.js";
+import { idOf, linkOf, rowOf, rows } from "./row.js";
 import { gettext } from "./text.js";
 
 const CHANGING = ["entries", "whole", "storage-used"];
@@ -88,7 +88,10 @@ function toast() {
     textContent: "×",
     ariaLabel: gettext("Close the message"),
   });
-  close.addEventListener("click", () => made.remove());
+  close.addEventListener("click", () => {
+    made.remove();
+    focusNew([]);
+  });
   made.append(close);
   document.body.append(made);
   return made;
@@ -101,7 +104,8 @@ function tell(page) {
   announce(said[0].firstChild.textContent.trim());
 }
 
-function tellProblem(text) {
+/** Say what went wrong, or cannot be done, where other messages are. */
+export function tellProblem(text) {
   toast().prepend(
     Object.assign(document.createElement("p"), { className: "note error", textContent: text }),
   );
@@ -112,9 +116,21 @@ function announce(text, urgent = false) {
   document.getElementById(urgent ? "tray-alert" : "tray-status").textContent = text;
 }
 
+/** Return what a form sends, besides its token. */
+export const fieldsOf = (form) => [...new FormData(form)].filter(([name]) => name !== "csrf_token");
+
+/** Focus the first row that is not one of those before, if any, unless the focus is on something. */
+export function focusNew(before) {
+  if (document.activeElement !== document.body) return;
+  const fresh = before.length ? rows().find((row) => !before.includes(idOf(row))) : undefined;
+  (fresh ? linkOf(fresh) : document.getElementById("main")).focus();
+}
+
 // What undoes it, is sent likewise.
-document.addEventListener("submit", (event) => {
-  if (!event.target.matches(".toast form")) return;
+document.addEventListener("submit", async (event) => {
+  if (event.target.id !== "undo" || !document.getElementById("entries")) return;
   event.preventDefault();
-  postAndTell(event.target.action, [...new FormData(event.target)].filter(([name]) => name !== "csrf_token"));
+  const before = ["", ...rows().map(idOf)];
+  await postAndTell(event.target.action, fieldsOf(event.target));
+  focusNew(before);
 });

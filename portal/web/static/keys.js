@@ -1,9 +1,11 @@
 /** Keys for rows and pages. They do nothing while somebody types, and none has a modifier of its own. */
 
-import { kindOf } from "./in_place.js";
+import { kindOf, tellProblem } from "./in_place.js";
+import { askForName } from "./new_folder.js";
 import { rename } from "./rename.js";
 import { actionsOf, boxOf, linkOf, rowOf, rows, selectedRows, shareOf, toggle } from "./row.js";
 import { chooseTarget, open, selectAll, trash } from "./row_actions.js";
+import { gettext } from "./text.js";
 
 const FIELDS = "input:not([type=checkbox]), textarea, select, [contenteditable]";
 const LETTERS = "letters";
@@ -16,9 +18,11 @@ function many() {
   return selected.length ? selected : [current()].filter(Boolean);
 }
 
-function single() {
-  const some = many();
-  return some.length === 1 ? some[0] : null;
+/** Do something with the row that a key is for; of several, say that it is for one. */
+function withSingle(act) {
+  const [row, ...others] = many();
+  if (others.length) tellProblem(gettext("This is for one item at a time: select only one."));
+  else if (row) act(row);
 }
 
 /** How many rows lie beside one another: several in a grid. */
@@ -45,14 +49,6 @@ const isGrid = () => document.querySelector("#entries[data-view=grid]");
 const vertical = (sign) => (event) => step(sign * (isGrid() ? columns(rows()) : 1), event);
 const sideways = (sign) => (event) => isGrid() && current() && step(sign, event);
 
-function newFolder() {
-  const details = document.querySelector(".tools details");
-  const more = document.getElementById("more");
-  if (more?.matches("[popover]") && getComputedStyle(more).display === "none") more.showPopover();
-  details.open = true;
-  document.getElementById("name").focus();
-}
-
 function showKeys() {
   let dialog = document.getElementById("keys");
   if (!dialog) {
@@ -71,7 +67,6 @@ function showKeys() {
 
 const hasLetters = () => localStorage.getItem(LETTERS) !== "off";
 const press = (selector) => document.querySelector(selector)?.click();
-const withSingle = (act) => () => single() && act(single());
 
 /** What each key does, where there is a list; one that returns false leaves it to the browser. */
 const KEYS = {
@@ -84,14 +79,14 @@ const KEYS = {
   Enter: () => (document.activeElement.name === "entry" ? open(current()) : false),
   " ": () => (document.activeElement === (current() && linkOf(current())) ? toggle(current()) : false),
   x: () => current() && toggle(current()),
-  s: withSingle((row) => shareOf(row).click()),
-  d: withSingle((row) => location.assign(actionsOf(row).href)),
+  s: () => withSingle((row) => shareOf(row).click()),
+  d: () => withSingle((row) => location.assign(actionsOf(row).href)),
   m: () => many().length && chooseTarget(many()),
-  F2: withSingle(rename),
+  F2: () => withSingle(rename),
   Delete: () => many().length && trash(many()),
   Escape: () => (selectedRows().length ? selectAll(false) : false),
   u: () => press("#upload button.main"),
-  n: newFolder,
+  n: askForName,
   v: () => press(".views [aria-pressed=false]"),
   "?": showKeys,
 };

@@ -24,7 +24,8 @@ function named(file) {
   const two = (number) => String(number).padStart(2, "0");
   const now = new Date();
   const day = [now.getFullYear(), two(now.getMonth() + 1), two(now.getDate())].join("-");
-  const time = `${two(now.getHours())}.${two(now.getMinutes())}`;
+  // With seconds: two in a minute are two screenshots, and not one that replaces the other.
+  const time = [now.getHours(), now.getMinutes(), now.getSeconds()].map(two).join(".");
   const name = gettext("Screenshot %(day)s %(time)s", { day, time });
   return new File([file], `${name}.${type}`, { type: file.type, lastModified: now.getTime() });
 }

@@ -5,6 +5,9 @@ import { renameAddress } from "./row_actions.js";
 import { idOf, isFolder, linkOf, nameOf, rows } from "./row.js";
 import { gettext } from "./text.js";
 
+/** The end of a name that tells its type; of an archive, it has two parts. */
+const ENDING = /(\.tar)?\.[^.]+$/i;
+
 /** Have a row ask for its new name. */
 export function rename(row) {
   document.getElementById("rename")?.dispatchEvent(new Event("close"));
@@ -41,6 +44,6 @@ export function rename(row) {
   link.after(form);
   input.focus();
   // The part that people change: the end tells the type.
-  const dot = isFolder(row) ? -1 : name.lastIndexOf(".");
-  input.setSelectionRange(0, dot > 0 ? dot : name.length);
+  const end = isFolder(row) ? -1 : name.search(ENDING);
+  input.setSelectionRange(0, end > 0 ? end : name.length);
 }

@@ -55,6 +55,7 @@ function fill() {
   const isShown = isFolder(row) || Boolean(linkOf(row).dataset.viewType);
   const { download, open: opens } = first.dataset;
   first.querySelector("span").textContent = isShown ? opens : download;
+  menu.querySelector("[data-does=request]").hidden = !isFolder(row);
   menu.querySelector("[data-does=download]").hidden = isFolder(row) || !isShown;
   return menu;
 }

@@ -491,6 +491,21 @@ def test_versions_go_with_their_file(app: Flask, alice: FlaskClient, data: Path)
     replace(alice, "b.txt", b"new")
     choose(alice, "trash", folder)
     assert '<td class="size">11 bytes</td>' in alice.get("/trash").text
+    upload(alice, "c.txt", b"c")
+    replace(alice, "c.txt", b"cc")
+    replace(alice, "c.txt", b"ccc")
+    single = links(alice)["c.txt"]
+    for link, size, replaced in (
+        (folder, "1 file: 6 bytes.", "1 version is deleted with it: 5 bytes."),
+        (single, "A file of 3 bytes", "2 versions are deleted with it: 3 bytes."),
+        (None, "2 files: 9 bytes.", "3 versions are deleted with it: 8 bytes."),
+    ):
+        if link == single:
+            choose(alice, "trash", single)
+        asked = alice.get(f"/trash/{public_id(link)}/delete" if link else "/trash/empty").text
+        assert size in asked
+        assert replaced in asked
+    press(alice, f"/trash/{public_id(single)}/delete")
     assert state(app, data).used == 19
     press(alice, f"/trash/{public_id(folder)}/delete")
     assert state(app, data) == ({"b.txt": b"new"}, {"b.txt": [b"stays"]}, 8)

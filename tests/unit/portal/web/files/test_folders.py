@@ -78,7 +78,6 @@ def test_folders_come_first_in_the_list(alice: FlaskClient) -> None:
 @pytest.mark.parametrize(
     ("sent", "made"),
     [
-        ("..", "unnamed"),
         ("  x  ", "x"),
         ("A\u202eB", "AB"),
     ],
@@ -86,6 +85,21 @@ def test_folders_come_first_in_the_list(alice: FlaskClient) -> None:
 def test_name_of_a_folder_is_cleaned(sent: str, made: str, alice: FlaskClient) -> None:
     make_folder(alice, sent)
     assert list(folders(alice)) == [made]
+
+
+@pytest.mark.parametrize("name", [".", "..", " .. ", "\u200b", "\u202e", "\u3164", "\u200b."])
+def test_what_can_be_no_name_is_refused_where_somebody_types_it(
+    name: str, alice: FlaskClient
+) -> None:
+    page = make_folder(alice, "Rows")
+    upload(alice, "a.txt", page=page)
+    post_folder(alice, name, page)
+    assert "A name cannot be . or .." in messages(alice)
+    for link in (page, links(alice, page)["a.txt"]):
+        rename(alice, link, name)
+        assert "A name cannot be . or .." in messages(alice)
+    assert (list(folders(alice)), list(links(alice, page))) == (["Rows"], ["a.txt"])
+    assert folders(alice, page) == {}
 
 
 @pytest.mark.parametrize("name", ["", "   "])

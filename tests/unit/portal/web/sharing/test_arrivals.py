@@ -84,6 +84,22 @@ def test_visitor_sees_what_their_browser_sent_and_no_other_does(
     assert Visitor(app, address).client.get(visitor.page).text.count("a.txt") == 0
 
 
+def test_owner_sees_which_of_two_files_of_a_name_is_which(
+    app: Flask, alice: FlaskClient, ask: Ask
+) -> None:
+    address = ask()
+    for _ in range(2):
+        send_pieces(Visitor(app, address), "top.txt", relativePath="trip/top.txt")
+    page = alice.get(f"/links/requests/{link_of(app)}/received").text
+    assert page.count("trip/top.txt") == 2
+    with app.app_context():
+        stored = dict(db.session.execute(select(StoredFile.name, StoredFile.public_id)).all())
+    assert set(stored) == {"top.txt", "top (2).txt"}
+    link = f'/entries/{stored["top (2).txt"]}"><bdi>trip/top.txt</bdi></a>'
+    assert f"{link}<br><small>stored as <bdi>top (2).txt" in page
+    assert page.count("stored as") == 1
+
+
 def test_list_stays_when_files_are_deleted_or_the_link_has_ended(
     app: Flask, alice: FlaskClient, inbox: str, ask: Ask
 ) -> None:
