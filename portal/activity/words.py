@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from functools import cache
 
+from portal.core import language
 from portal.core.language import gettext, lazy_gettext, ngettext
 
 from .record import Action
@@ -123,6 +124,12 @@ _TERMS = re.compile(
     re.DOTALL,
 )
 """What is recorded of a link to download."""
+_REQUEST_TERMS = re.compile(
+    r"(?P<name>“.*”, )?(?:no expiry|until (?P<until>[0-9]{4}-[0-9]{2}-[0-9]{2} \S+))"
+    r"(?:, (?P<limit>[0-9]+) files?)?(?:, (?P<size>[0-9.]+) MiB in all)?",
+    re.DOTALL,
+)
+"""What is recorded of a link to upload."""
 
 
 def action(line: Line) -> str:
@@ -143,18 +150,37 @@ def detail(line: Line) -> str:
     done, written = line.activity.action, line.detail
     if done in {"share", "change share"}:
         return _terms(written)
+    if done in {"request files", "change request"}:
+        return _request_terms(written)
     for text in (*_OF_ACTIONS.get(done, ()), *_BY_LINK):
         if found := _pattern(text).fullmatch(written):
             return gettext(text, **found.groupdict())
     return written
 
 
+def _request_terms(written: str) -> str:
+    found = _REQUEST_TERMS.fullmatch(written)
+    if not found:
+        return written
+    words = [_end(found)]
+    if found["limit"]:
+        words.append(ngettext("%(num)s file", "%(num)s files", int(found["limit"])))
+    if found["size"]:
+        size = found["size"].replace(".", language.current().decimal_point)
+        words.append(gettext("%(size)s MiB in all", size=size))
+    return (found["name"] or "") + ", ".join(words)
+
+
+def _end(found: re.Match[str]) -> str:
+    until = found["until"]
+    return gettext("until %(day)s", day=until) if until else gettext("no expiry")
+
+
 def _terms(written: str) -> str:
     found = _TERMS.fullmatch(written)
     if not found:
         return written
-    until, limit = found["until"], found["limit"]
-    words = [gettext("until %(day)s", day=until) if until else gettext("no expiry")]
+    limit, words = found["limit"], [_end(found)]
     if limit:
         words.append(ngettext("%(num)s download", "%(num)s downloads", int(limit)))
     if found["password"]:

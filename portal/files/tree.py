@@ -124,15 +124,31 @@ def descendants(
     )
 
 
+class Place(NamedTuple):
+    """Where a folder lies, such as ``Projects / 2026``, and what it is called in URLs."""
+
+    location: str
+    public_id: str
+
+
+def places(folder_ids: Collection[int]) -> Mapping[int, Place]:
+    """Return where folders lie, as :func:`locations`, by their ids."""
+    return {
+        folder_id: Place(_location(path), path[-1].public_id)
+        for folder_id, path in paths(set(folder_ids)).items()
+    }
+
+
 def locations(folder_ids: Collection[int]) -> Mapping[int, str]:
     """Return where folders lie, such as ``Projects / 2026``, by their ids.
 
     The root folder is an empty string. What is very long is shortened in the middle.
     """
-    return {
-        folder_id: _shortened(" / ".join(step.name for step in path if not step.is_root))
-        for folder_id, path in paths(set(folder_ids)).items()
-    }
+    return {folder_id: place.location for folder_id, place in places(folder_ids).items()}
+
+
+def _location(path: Sequence[Step]) -> str:
+    return _shortened(" / ".join(step.name for step in path if not step.is_root))
 
 
 def _shortened(path: str) -> str:

@@ -49,8 +49,12 @@ def is_unlocked(share: Share | Visited) -> bool:
 
 
 def unlock(share: Share, password: str) -> bool:
-    """Unlock this share, and no other, if the password is right."""
-    if not passwords.verify(share.password_hash, password):
+    """Unlock this share, and no other, if the password is right.
+
+    It came by another way, such as a chat, from which it may be copied with blanks around it.
+    """
+    tried = dict.fromkeys((password, password.strip()))
+    if not any(passwords.verify(share.password_hash, one) for one in tried):
         return False
     _remember(_UNLOCKED, share.public_id, _fingerprint(share))
     return True

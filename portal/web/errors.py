@@ -217,7 +217,14 @@ def _disk_full(error: StorageFullError | DBAPIError) -> ResponseReturnValue:
 
 def _too_many_attempts(error: TooManyAttemptsError) -> ResponseReturnValue:
     minutes = ceil(error.retry_after / 60)
-    text = ngettext(
+    by_link = ngettext(
+        "Too many attempts have failed for this link or from your network. Try again in %(num)s"
+        " minute.",
+        "Too many attempts have failed for this link or from your network. Try again in %(num)s"
+        " minutes.",
+        minutes,
+    )
+    by_name = ngettext(
         "Too many attempts have failed for this name or from your network. Try again in %(num)s"
         " minute.",
         "Too many attempts have failed for this name or from your network. Try again in %(num)s"
@@ -225,7 +232,10 @@ def _too_many_attempts(error: TooManyAttemptsError) -> ResponseReturnValue:
         minutes,
     )
     return _page(
-        429, gettext("Too many attempts"), text, headers={"Retry-After": str(error.retry_after)}
+        429,
+        gettext("Too many attempts"),
+        by_link if request.blueprint in _FOR_VISITORS else by_name,
+        headers={"Retry-After": str(error.retry_after)},
     )
 
 

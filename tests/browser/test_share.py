@@ -147,6 +147,9 @@ def test_dialog_says_what_is_wrong_and_creates_one_link_with_all_that_was_chosen
     assert is_near(expires, in_two_weeks() - timedelta(days=7))
     assert passwords.verify(hashed, password)
 
+    page.get_by_role("link", name="Revoke link").click()
+    page.get_by_role("heading", name="Revoke this link?").wait_for()
+    assert not share_of(portal, name)[0][5]
     page.get_by_role("button", name="Revoke link").click()
     page.get_by_role("heading", name="Link to Chosen.txt revoked.").wait_for()
     assert share_of(portal, name)[0][5]

@@ -293,6 +293,15 @@ def test_what_does_not_fit_says_the_limit_and_the_cure(portal: Portal, tmp_path:
     limit = "This needs more than all the space that your account has: 20 MiB."
     assert said.inner_text().startswith(limit)
     assert limit in page.get_by_role("alert").inner_text()
+    clear = page.get_by_role("button", name="Clear finished")
+    expect(clear).to_be_hidden()
+    small = tmp_path / "small.txt"
+    small.write_text("small")
+    choose_files(page, small)
+    wait_until_uploaded(page, "small.txt")
+    clear.click()
+    expect(page.locator("#tray li")).to_have_count(1)  # what failed stays
+    expect(clear).to_be_hidden()
     page.get_by_role("button", name="Cancel large.bin").click()
     expect(page.get_by_label("Uploads", exact=True)).to_be_hidden()
 

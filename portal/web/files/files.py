@@ -141,11 +141,13 @@ def search() -> ResponseReturnValue:
     """Find entries by a part of their names."""
     words = SearchQuery().q.data
     found = listing.search(current_account(), words)
-    places = tree.locations([one.parent_id for one in found])
+    places = tree.places([one.parent_id for one in found])
     shown = found[: listing.MOST_FOUND]
-    shown = paging.fitting(shown, lambda entry: listing.written(entry) + places[entry.parent_id])
+    shown = paging.fitting(
+        shown, lambda entry: listing.written(entry) + "".join(places[entry.parent_id])
+    )
     more = len(shown) < len(found)
-    values = {"words": words, "found": shown, "more": more, "locations": places}
+    values = {"words": words, "found": shown, "more": more, "places": places}
     values["here"] = url_for("folders.search", q=words)
     return render_template("files/search.html", **values)
 

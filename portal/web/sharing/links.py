@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple, cast
 
-from flask import Blueprint, redirect, render_template, url_for
+from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from portal.activity.record import Action
+from portal.core import sizes
 from portal.core.language import gettext
 from portal.core.models import Entry, FileRequest, Folder, Share
 from portal.core.text import counted
@@ -129,13 +130,17 @@ def change(kind: str, public_id: str) -> ResponseReturnValue:
     return redirect(url_for("links.index"))
 
 
-@link_pages.post("/links/shares/<public_id>/revoke", defaults={"kind": "share"})
-@link_pages.post("/links/requests/<public_id>/revoke", defaults={"kind": "request"})
+@link_pages.route("/links/shares/<public_id>/revoke", methods=_GET_POST, defaults={"kind": "share"})
+@link_pages.route(
+    "/links/requests/<public_id>/revoke", methods=_GET_POST, defaults={"kind": "request"}
+)
 @login_required
 def revoke(kind: str, public_id: str) -> ResponseReturnValue:
-    """Revoke a link permanently."""
+    """Ask whether to revoke a link permanently, or revoke it."""
     link = mine_or_404(_KINDS[kind].model, public_id)
     entry = links.target(link)
+    if request.method != "POST":
+        return render_template("sharing/revoke.html", kind=kind, entry=entry, link=link)
     links.revoke(link)
     say = gettext("Link to %(name)s revoked.", name=shorten(entry.name))
     done(cast("Action", f"revoke {kind}"), entry, detail=_name(link), via=links.via(link), say=say)
@@ -143,16 +148,20 @@ def revoke(kind: str, public_id: str) -> ResponseReturnValue:
 
 
 def _summary(link: Share | FileRequest) -> str:
-    """Return a link's name and a share's terms in a few words, for the record: in English."""
-    words = [_name(link)]
+    """Return a link's name and its terms in a few words, for the record: in English."""
+    words = [_name(link), "no expiry"]
+    if link.expires_at:
+        words[-1] = f"until {write_day(link.expires_at)} {local(link.expires_at):%Z}"
     if isinstance(link, Share):
-        words.append("no expiry")
-        if link.expires_at:
-            words[-1] = f"until {write_day(link.expires_at)} {local(link.expires_at):%Z}"
         if link.download_limit is not None:
             words.append(counted(link.download_limit, "download"))
         if link.password_hash:
             words.append("password")
+    else:
+        if link.file_limit is not None:
+            words.append(counted(link.file_limit, "file"))
+        if link.size_limit is not None:
+            words.append(f"{sizes.write(link.size_limit, sizes.MIB)} MiB in all")
     return ", ".join(filter(None, words))
 
 

@@ -49,7 +49,7 @@ function showTotals() {
   // A byte for each, so that empty files count, too.
   bar.max = uploads.reduce((sum, upload) => sum + upload.size + 1, 0) || 1;
   bar.value = uploads.reduce((sum, one) => sum + one.sent + (one.state === "done" ? 1 : 0), 0);
-  clear.hidden = !uploads.some((upload) => !upload.isActive);
+  clear.hidden = !uploads.some((upload) => upload.state === "done");
 }
 
 /** Show the list of the tray, or its heading only. */
@@ -257,7 +257,8 @@ document.addEventListener("click", (event) => {
   if (opener) document.getElementById(opener.dataset.opens).click();
 });
 clear.addEventListener("click", () => {
-  for (const upload of uploads.filter((one) => !one.isActive)) remove(upload);
+  // What failed stays: it can be tried again, and is not lost without a word.
+  for (const upload of uploads.filter((one) => one.state === "done")) remove(upload);
   showTotals();
   document.getElementById("main").focus();
 });

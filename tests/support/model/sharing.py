@@ -109,8 +109,8 @@ class Sharing(Pieces):
     @rule(which=NUMBER)
     def revoke_link(self, which: int) -> None:
         for seat, person, link in self._own_link(which):
-            address = f"/links/{link.kind}s/{link.id}"
-            seat.browser.submit(seat.browser.get(address).form(".*/revoke"))
+            address = f"/links/{link.kind}s/{link.id}/revoke"
+            seat.browser.submit(seat.browser.get(address).form(address))
             link.is_revoked = True
             self.note(f"revoke {link.kind}", person.name, person.name, self.world.items[link.item])
 

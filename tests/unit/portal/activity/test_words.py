@@ -43,6 +43,13 @@ DETAILS: dict[str, tuple[str, ...]] = {
         "“{}”, until 2027-01-31 +03, 3 downloads",
     ),
     "change share": ("no expiry, password",),
+    "request files": (
+        "no expiry",
+        "“{}”, until 2027-01-31 CET, 1 file",
+        "“{}”, no expiry, 3 files, 0.5 MiB in all",
+        "until 2027-01-31 +03, 500 MiB in all",
+    ),
+    "change request": ("no expiry, 500 MiB in all",),
     "sign-in failed": ("an unknown name", "password, for {}", "second factor, for {}"),
     "sign out": ("everywhere",),
     "change account": (

@@ -168,6 +168,7 @@ LINKS: dict[tuple[str, str], Answers] = {
     ("GET", "/links/shares/<public_id>/created"): Answers(SIGN_IN, REDIRECT, 404, 404),
     ("GET", "/links/shares/<public_id>"): Answers(SIGN_IN, 200, 404, 404),
     ("POST", "/links/shares/<public_id>"): Answers(SIGN_IN, REDIRECT, 404, 404),
+    ("GET", "/links/shares/<public_id>/revoke"): Answers(SIGN_IN, 200, 404, 404),
     ("POST", "/links/shares/<public_id>/revoke"): Answers(SIGN_IN, REDIRECT, 404, 404),
     ("GET", "/folders/<public_id>/request"): Answers(SIGN_IN, 200, 404, 404),
     ("POST", "/folders/<public_id>/request"): Answers(SIGN_IN, REDIRECT, 404, 404),
@@ -176,6 +177,7 @@ LINKS: dict[tuple[str, str], Answers] = {
     ("POST", "/links/requests/<public_id>"): Answers(SIGN_IN, REDIRECT, 404, 404),
     ("GET", "/links/requests/<public_id>/received"): Answers(SIGN_IN, 200, 404, 404),
     ("GET", "/links/requests/<public_id>/received.csv"): Answers(SIGN_IN, 200, 404, 404),
+    ("GET", "/links/requests/<public_id>/revoke"): Answers(SIGN_IN, 200, 404, 404),
     ("POST", "/links/requests/<public_id>/revoke"): Answers(SIGN_IN, REDIRECT, 404, 404),
     # What a visitor sees, who came by a link. Nobody else does, the owner included.
     ("GET", "/s/<token>"): Answers(404, 404, 404, 404),

@@ -349,7 +349,12 @@ def test_search_finds_parts_of_names(words: str, names: list[str], searched: Fla
 
 
 def test_search_says_in_which_folder(searched: FlaskClient) -> None:
-    assert "<bdi>Outer / Inner</bdi>" in searched.get("/search?q=aXb").text
+    page = searched.get("/search?q=aXb").text
+    place = re.search(r'<td class="place"><bdi><a href="([^"]+)">Outer / Inner</a></bdi>', page)
+    assert place
+    assert "aXb.txt" in links(searched, place[1])
+    page = searched.get("/search?q=outer").text
+    assert '<td class="place"><bdi><a href="/">My files</a></bdi>' in page
 
 
 def test_search_finds_only_ones_own_and_nothing_in_the_trash(

@@ -242,7 +242,9 @@ def test_password_cannot_be_walked_around(app: Flask, alice: FlaskClient, visit:
     wrong = _post(visitor, f"{home}/unlock", page, password="other words in it")
     assert wrong.status_code == 422
     assert "Wrong password." in wrong.text
-    assert _post(visitor, f"{home}/unlock", page, password="four words in it").location == home
+    # As it was copied from a message.
+    copied = " \tfour words in it\u00a0"
+    assert _post(visitor, f"{home}/unlock", page, password=copied).location == home
     assert "Locked plans" in visitor.get(home).text
     assert _post(visitor, f"{home}/files/{file}", page).status_code == 303
 
@@ -271,6 +273,21 @@ def test_password_cannot_be_guessed_at_length(alice: FlaskClient, visit: Visitor
         _post(visitor, f"{home}/unlock", page, password=f"guess {n}").status_code for n in range(12)
     ]
     assert answers == [422] * 10 + [429] * 2
+    said = _post(visitor, f"{home}/unlock", page, password="guess 12").text
+    assert "for this link or from your network" in said
+
+
+def test_password_with_blanks_of_its_own_is_taken_as_it_is(
+    alice: FlaskClient, visit: Visitor
+) -> None:
+    upload(alice, "a.txt")
+    link = share(alice, links(alice)["a.txt"], password=" four words in it ")
+    visitor = visit(link)
+    home = home_of(visitor, link)
+    page = visitor.get(home).text
+    address = f"{home}/unlock"
+    assert _post(visitor, address, page, password="four words in it").status_code == 422
+    assert _post(visitor, address, page, password=" four words in it ").location == home
 
 
 def test_shared_folder_shows_what_is_in_it_and_nothing_above(
@@ -324,6 +341,9 @@ def test_terms_are_changed_without_another_link(
         assert wrong.status_code == 422
         assert words in wrong.text
     revoke = f"{change[1]}/revoke"
+    assert f'href="{revoke}"' in alice.get(change[1]).text
+    assert f'action="{revoke}"' in alice.get(revoke).text  # asked first
+    assert visitor.get(home_of(visitor, link)).status_code == 200
     assert alice.post(revoke, data={"csrf_token": token(alice)}).status_code == REDIRECT
     assert visitor.get(home_of(visitor, link)).status_code == 410
     assert downloads(app) == 0
@@ -362,7 +382,9 @@ def test_asked_for_files_arrive_and_uploaders_see_nothing_else(
     assert visitor.get(folder).status_code == REDIRECT
     assert visitor.get(links(alice, folder)["a (2).txt"]).status_code == REDIRECT
     with app.app_context():
-        row = db.session.scalars(select(Activity).where(Activity.detail != "")).one()
+        row = db.session.scalars(
+            select(Activity).where(Activity.detail != "", Activity.action == "upload")
+        ).one()
         assert (row.action, row.actor, row.name) == ("upload", "", "a (2).txt")
 
 
