@@ -180,7 +180,7 @@ def _details(portal: Portal, page: Page, _: Links) -> Iterator[Stop]:
     yield Stop(
         "details-of-sound", _open(page, portal.url, "Music", "Actions for Chime.wav", "Details")
     )
-    yield Stop("details-of-folder", _open(page, portal.url, "Projects", "Folder details"))
+    yield Stop("details-of-folder", _open(page, portal.url, "Projects", "Folder Details"))
 
 
 def _form(page: Page, *steps: str) -> Page:
@@ -203,7 +203,7 @@ def _links(portal: Portal, page: Page, links: Links) -> Iterator[Stop]:
     page.get_by_text("Limit and note").click()
     page.get_by_label("Note").fill("As promised")
     yield made("shared-file")
-    _form(page, portal.url, "Projects", "Folder details", "Share")
+    _form(page, portal.url, "Projects", "Folder Details", "Share")
     yield made("shared-folder")
     _form(page, portal.url, "Share Letter.pdf")
     page.get_by_label("My own").check()
@@ -211,7 +211,7 @@ def _links(portal: Portal, page: Page, links: Links) -> Iterator[Stop]:
     page.locator("input[type=password]").fill("between us two")
     yield Stop("share-choices", page)
     yield made("shared-with-password")
-    yield Stop("ask", _form(page, portal.url, "Projects", "Folder details", "Request files"))
+    yield Stop("ask", _form(page, portal.url, "Projects", "Folder Details", "Request files"))
     page.get_by_text("Limits and note").click()
     page.get_by_label("Note").fill("Your photos, please")
     yield made("asked")
@@ -222,7 +222,7 @@ def _links(portal: Portal, page: Page, links: Links) -> Iterator[Stop]:
     page.get_by_role("heading", name="Link created").wait_for()
     yield Stop("share-dialog-made", page)
     yield Stop("by-link", _open(page, f"{portal.url}/links", "0 downloads by For the auditor"))
-    _form(page, portal.url, "Music", "Folder details", "Request files")
+    _form(page, portal.url, "Music", "Folder Details", "Request files")
     page.get_by_label("Ask for a name").check()
     page.get_by_label("Ask for a message").check()
     yield made("asked-who")
@@ -232,6 +232,7 @@ def _links(portal: Portal, page: Page, links: Links) -> Iterator[Stop]:
     yield Stop("share-change", _open(page, "Change the link to Welcome.txt"))
     _open(page, f"{portal.url}/links", "Change the upload link to Projects")
     yield Stop("ask-change", page)
+    yield Stop("revoke", _form(page, "Revoke link"))
 
 
 def _trash(portal: Portal, page: Page, _: Links) -> Iterator[Stop]:
