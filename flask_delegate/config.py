@@ -27,6 +27,7 @@ DEFAULTS: Mapping[str, Any] = {
     "DELEGATE_STORE_KEYS": {},
     "DELEGATE_BACKEND": AUTO,
     "DELEGATE_HEADERS": {},
+    "DELEGATE_SEND_FILE": False,
 }
 
 _PLACES = ({"root", "url"}, {"store", "url"})
@@ -48,6 +49,7 @@ class Settings:
     # What tokens and fingerprints are derived from: the key in use, then those that it has
     # replaced. None where nothing is handed off.
     secrets: tuple[bytes, ...] = field(repr=False)
+    send_file: bool = False  # hand off what Flask's own send_file sends
 
     def area(self, name: str | None) -> Area:
         """Return an area; ``None`` is the default one, or the only one.
@@ -77,7 +79,21 @@ def parse(app: Flask) -> Settings:
         _check_not_static(app, area)
     only_streams = all(area.backend == STREAM for area in found.values())
     secrets = (app.secret_key, *_fallbacks(app.config))
-    return Settings(MappingProxyType(found), () if only_streams else tuple(map(_secret, secrets)))
+    return Settings(
+        MappingProxyType(found),
+        () if only_streams else tuple(map(_secret, secrets)),
+        _send_file(app.config),
+    )
+
+
+def _send_file(config: Mapping[str, Any]) -> bool:
+    wanted, key = config["DELEGATE_SEND_FILE"], "DELEGATE_SEND_FILE"
+    if not isinstance(wanted, bool):
+        raise ConfigurationError(key, f"{wanted!r} is not True or False.", "Write True or False.")
+    if wanted and config.get("USE_X_SENDFILE"):
+        problem = "contradicts Flask's USE_X_SENDFILE, by which Flask names the file to the server."
+        raise ConfigurationError(key, problem, "Remove USE_X_SENDFILE.")
+    return wanted
 
 
 def _check_text(config: Mapping[str, Any]) -> None:

@@ -109,11 +109,12 @@ class HandoffUnavailable(DelegateError):
     :param area: the area's name.
     :param reason: what was seen.
     :param cure: what to do about it.
+    :param kind: the reason in one word, for counters; one of a few.
     """
 
-    def __init__(self, area: str, reason: str, cure: str) -> None:
+    def __init__(self, area: str, reason: str, cure: str, kind: str = "unavailable") -> None:
         super().__init__(f"area {area!r} cannot be handed off: {reason} {cure}")
-        self.area, self.reason, self.cure = area, reason, cure
+        self.area, self.reason, self.cure, self.kind = area, reason, cure, kind
 
 
 class UnmintedRedirect(DelegateError):

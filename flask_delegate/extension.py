@@ -53,6 +53,10 @@ class Delegate:
         application: Any = guarded(app.wsgi_app, checks, app.logger.error)
         app.wsgi_app = application  # type: ignore[method-assign]
         app.url_value_preprocessor(partial(mark_private, app))
+        if settings.send_file:
+            from . import transparent
+
+            transparent.watch(app)
         app.register_error_handler(DelegateError, errors.answer)
         app.cli.add_command(commands)
         route.register(app)

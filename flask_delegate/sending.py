@@ -20,7 +20,7 @@ from .resolve import resolve_folder
 from .servers import AUTO, SERVERS, STREAM, server_of, signing
 from .servers.base import Server
 from .servers.handshake import Keys
-from .signals import file_delegated
+from .signals import file_delegated, file_streamed
 from .state import State, state_of, warn_once
 
 
@@ -47,6 +47,16 @@ def send(handoff: Handoff) -> Response:
     area = state.settings.area(handoff.area)
     delivery = describe(handoff, area, find(handoff, area))
     server, keys = _choose(app, state, area, environ)
+    return deliver(app, environ, delivery, server, keys)
+
+
+def deliver(
+    app: Flask, environ: WSGIEnvironment, delivery: Delivery, server: Server, keys: Keys
+) -> Response:
+    """Return the response by which a server that is ready sends what was described.
+
+    :raises HandoffUnavailable: if something does not fit in a header.
+    """
     _check_length(server, delivery)
     response: Response = app.make_response(server.respond(delivery, keys, environ))
     named = response.headers.get(server.header) if server.header else None
@@ -56,7 +66,7 @@ def send(handoff: Handoff) -> Response:
     # An object may have a coding of its own, which hooks leave alone as well.
     response.headers.setdefault(*UNCODED)
     headers = response.headers.to_wsgi_list()
-    sent = Sent(delivery, response, headers, header, server_of(area).keeps)
+    sent = Sent(delivery, response, headers, header, server_of(delivery.area).keeps)
     environ.setdefault(SENT, []).append(sent)
     try:
         file_delegated.send(app, delivery=delivery, backend=server.name)
@@ -165,7 +175,7 @@ def _signer(name: str | None) -> tuple[Area, signing.Mac, str]:
         raise HandoffUnavailable(area.name, "it has no signed URLs.", cure)
     keys, prefix = state.keys[area.name][0], ""
     if has_request_context():
-        keys = _loaded_keys(app, state, area, request.environ)
+        keys = loaded_keys(app, state, area, request.environ)
         prefix = signing.outer_prefix(request.environ)
     return area, partial(server_of(area).mac, keys.signing_key), prefix
 
@@ -173,10 +183,11 @@ def _signer(name: str | None) -> tuple[Area, signing.Mac, str]:
 def _choose(app: Flask, state: State, area: Area, environ: WSGIEnvironment) -> tuple[Server, Keys]:
     """Hand off only where this very request shows that the server is ready."""
     try:
-        return server_of(area), _loaded_keys(app, state, area, environ)
+        return server_of(area), loaded_keys(app, state, area, environ)
     except HandoffUnavailable as unavailable:
         if area.backend != AUTO:
             raise
+        file_streamed.send(app, kind=unavailable.kind, reason=unavailable.reason)
         warn_once(app, f"{unavailable} Until then Python streams the files.")
         return SERVERS[STREAM], Keys()
 
@@ -186,11 +197,14 @@ def _check_length(server: Server, delivery: Delivery) -> None:
     if length > server.longest_path:
         reason = f"the file's path has {length} bytes, and {server.longest_path} are the limit."
         cure = "Choose shorter names for the file and its folders, or another backend."
-        raise HandoffUnavailable(delivery.area.name, reason, cure)
+        raise HandoffUnavailable(delivery.area.name, reason, cure, "too-long")
 
 
-def _loaded_keys(app: Flask, state: State, area: Area, environ: WSGIEnvironment) -> Keys:
-    """Return the keys that the server's configuration has, if it has any of this area's."""
+def loaded_keys(app: Flask, state: State, area: Area, environ: WSGIEnvironment) -> Keys:
+    """Return the keys that the server's configuration has, if it has any of this area's.
+
+    :raises HandoffUnavailable: if it has none.
+    """
     keys, *replaced = state.keys[area.name]
     try:
         server_of(area).check(environ, area, keys)

@@ -15,6 +15,8 @@ from .servers.base import Choices
 from .servers.handshake import Keys, derive
 
 KEY = "delegate"
+HANDED_OFF = "handed-off"
+"""Stands in :attr:`State.routes` beside the kinds of reasons."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +26,14 @@ class State:
     :param keys: by area: the keys in use, then those that they have replaced. Where nothing is
         handed off they are empty.
     :param warned: see :func:`warn_once`.
+    :param routes: what became of the files that views sent by Flask's ``send_file``, as counts and
+        last reasons by endpoint and kind: see :mod:`flask_delegate.transparent`.
     """
 
     settings: Settings
     keys: Mapping[str, tuple[Keys, ...]]
     warned: set[str] = field(default_factory=set)
+    routes: dict[str, dict[str, tuple[int, str]]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, settings: Settings) -> State:

@@ -16,7 +16,7 @@ from ..exceptions import UnknownArea
 from ..state import state_of
 from . import finding
 from .apache_config import Configuration
-from .checks import installation, running, server, stores
+from .checks import installation, routes, running, server, stores
 from .file_access import find_account
 from .finding import Finding, about, without
 from .probe import Case
@@ -92,7 +92,8 @@ def examine(case: Case, target: Target | None) -> Iterator[Finding]:
     general = (installation.settings(case), installation.interpreter(case))
     local = (about(area, _local(case, area)) for area in case.areas)
     live = () if target is None else running.examine(case, target)
-    for found in chain(general, chain.from_iterable(local), live):
+    sent = routes.examine(case, target)
+    for found in chain(general, chain.from_iterable(local), live, sent):
         yield without(secrets, found)
 
 

@@ -36,7 +36,7 @@ CHECKS = frozenset(
         *("daemon-mode", "guard", "handoff", "head", "range", "conditional"),
         *("names", "filters", "siblings", "codings", "policies", "length", "fresh"),
         *("signed-url", "signed-url-forged", "signed-folder", "signed-folder-forged"),
-        *("listing", "other-paths"),
+        *("listing", "other-paths", "send-file"),
         *(f"attack-{family.name}" for family in FAMILIES),
     ]
 )

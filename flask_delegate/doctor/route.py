@@ -7,6 +7,7 @@ wrong with it, the answer is that of a URL that does not exist.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import sys
 from typing import Any
@@ -30,6 +31,9 @@ PAGE = "-größe-日本.html"
 REPORT = "report"
 FILE = "file"
 LONGEST = "longest"
+ROUTES = "routes"
+NOBODY = f"{PREFIX}{0:032}"
+"""A name for what is about no probe file."""
 
 _MAX_AGE = 60  # seconds
 _NAME = re.compile(f"{re.escape(PREFIX)}[0-9a-f]{{32}}(?:{re.escape(PAGE)})?")
@@ -46,7 +50,7 @@ def register(app: Flask) -> None:
 def make_token(app: Flask, kind: str, area: str, name: str) -> str:
     """Return a token.
 
-    :param kind: :data:`REPORT`, :data:`FILE` or :data:`LONGEST`.
+    :param kind: :data:`REPORT`, :data:`ROUTES`, :data:`FILE` or :data:`LONGEST`.
     :param name: the probe file's, or what its longest path begins with.
     """
     return str(_serializer(app).dumps([kind, area, name]))
@@ -82,8 +86,8 @@ def _answer(token: str) -> Response:
     areas = state_of(current_app).settings.areas
     if request.method not in ("GET", "HEAD") or area not in areas or not _NAME.fullmatch(name):
         abort(404)
-    if kind == REPORT:
-        response = jsonify(_report(areas[area], name))
+    if kind in (REPORT, ROUTES):
+        response = jsonify(_report(areas[area], name) if kind == REPORT else _routes())
         response.headers["Cache-Control"] = "no-store"
         return response
     path = place_of(areas[area]).longest(name) if kind == LONGEST else name
@@ -92,6 +96,11 @@ def _answer(token: str) -> Response:
     if kind not in (FILE, LONGEST) or find(handoff, areas[area]).relative != path:
         abort(404)
     return send(handoff)
+
+
+def _routes() -> dict[str, Any]:
+    """Return what this process did with what Flask's ``send_file`` sent, by endpoint."""
+    return {"process": os.getpid(), "routes": state_of(current_app).routes}
 
 
 def _report(area: Area, name: str) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def warn_of_losses(app: Flask, environ: WSGIEnvironment, status: str, headers: H
     ]
     if not added or not _delivers(sent, status, headers):
         return
-    if not sent.keeps.cookies and (cookies := _lost_cookies(app, added)):
+    if not sent.keeps.cookies and (cookies := lost_cookies(app, added)):
         error = LostCookies(cookies)
         if app.debug or app.testing:
             sent.response.close()
@@ -91,7 +91,7 @@ def warn_of_losses(app: Flask, environ: WSGIEnvironment, status: str, headers: H
                 warn_once(app, message, key)
 
 
-def _lost_cookies(app: Flask, headers: Headers) -> tuple[str, ...]:
+def lost_cookies(app: Flask, headers: Headers) -> tuple[str, ...]:
     """Return the cookies whose loss would be noticed: the next page refreshes a session's."""
     cookies = [value.partition("=") for name, value in headers if name.lower() == "set-cookie"]
     return tuple(

@@ -105,6 +105,10 @@ _URL = (
 )
 
 
+Obstacle = tuple[str, str, str]
+"""Why something cannot be handed off, the cure, and the reason in a word."""
+
+
 class ApacheRedirect(Server):
     """What its ways to follow a ``Location`` have in common."""
 
@@ -131,28 +135,31 @@ class ApacheRedirect(Server):
 
     def _other_rules(
         self, environ: Mapping[str, object], area: Area, keys: Keys
-    ) -> tuple[str, str] | None:
+    ) -> Obstacle | None:
         """Return what is wrong with the rules that are loaded, and the cure."""
         shown = str(environ.get(environ_key(keys.fingerprint), ""))
         url, _, group = shown.partition(" ")
         is_claimed = is_claimed_by_others(environ, area, keys)
         if url != area.url:
             reason = f"Apache did not load the configuration that guards {area.url}."
+            kind = "not-loaded"
             if is_claimed:
                 reason = f"the configuration loaded for {area.url} was made for other settings."
-            return reason, self._regenerate()
+                kind = "other-settings"
+            return reason, self._regenerate(), kind
         # Two guards on one URL would each refuse what the other one's token opens.
         if is_claimed:
             cure = "Remove the old one, or choose another DELEGATE_URL for the other application."
-            return f"two configurations on this server claim {area.url}.", cure
+            seen = f"two configurations on this server claim {area.url}."
+            return seen, cure, "two-configurations"
         return self._other_group(environ, group) if group else None
 
-    def _other_group(self, environ: Mapping[str, object], group: str) -> tuple[str, str] | None:
+    def _other_group(self, environ: Mapping[str, object], group: str) -> Obstacle | None:
         """Return why the rules admit others only, and the cure."""
         del environ, group
         return None
 
-    def _stranger(self, environ: Mapping[str, object]) -> tuple[str, str] | None:
+    def _stranger(self, environ: Mapping[str, object]) -> Obstacle | None:
         """Return why what is in front of this request follows no ``Location``, and the cure."""
         raise NotImplementedError
 

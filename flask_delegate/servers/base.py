@@ -119,11 +119,13 @@ class Server:
             " that, and reload the server."
         )
         if shown or is_claimed_by_others(environ, area, keys):
+            kind = "other-settings"
             reason = f"the configuration loaded for {area.url} was made for other settings."
         else:
+            kind = "not-loaded"
             reason = f"the request has no header {PROXY_HEADER}, which {self.product} would add."
             cure = f"{self.adds_header} {cure}".lstrip()
-        raise HandoffUnavailable(area.name, reason, cure)
+        raise HandoffUnavailable(area.name, reason, cure, kind)
 
     def respond(self, delivery: Delivery, keys: Keys, environ: WSGIEnvironment) -> Response:
         """Return the response that has the file sent."""

@@ -82,7 +82,7 @@ def check_length(delivery: Delivery, url: str, most: int = LONGEST) -> None:
     if len(url) > most:
         reason = f"the hand-off's header would have {len(url)} bytes, and {most} are the limit."
         cure = "Choose a shorter policy (csp), media type, path or DELEGATE_URL."
-        raise HandoffUnavailable(delivery.area.name, reason, cure)
+        raise HandoffUnavailable(delivery.area.name, reason, cure, "too-long")
 
 
 def quoted(path: bytes) -> str:

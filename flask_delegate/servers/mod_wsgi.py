@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from ..areas import Area
 from ..exceptions import ConfigurationError
 from . import apache
-from .apache_redirect import ApacheRedirect
+from .apache_redirect import ApacheRedirect, Obstacle
 from .base import Choices, Keeps
 from .handshake import PROCESS_GROUP
 
@@ -35,23 +35,26 @@ class ModWsgi(ApacheRedirect):
         """See :class:`.Server`."""
         return apache.has_module("wsgi") or bool(importlib.util.find_spec("mod_wsgi"))
 
-    def _stranger(self, environ: Mapping[str, object]) -> tuple[str, str] | None:
+    def _stranger(self, environ: Mapping[str, object]) -> Obstacle | None:
         ours = environ.get(PROCESS_GROUP)
         if ours is None:
-            return "this server is not Apache with mod_wsgi.", "Nothing to do in development."
+            cure = "Nothing to do in development."
+            return "this server is not Apache with mod_wsgi.", cure, "other-server"
         if not ours:
             cure = (
                 "Use daemon mode (WSGIDaemonProcess and WSGIProcessGroup; mod_wsgi-express does)."
             )
-            return "mod_wsgi runs in embedded mode, where it does not follow a Location.", cure
+            seen = "mod_wsgi runs in embedded mode, where it does not follow a Location."
+            return seen, cure, "embedded"
         return None
 
-    def _other_group(self, environ: Mapping[str, object], group: str) -> tuple[str, str] | None:
+    def _other_group(self, environ: Mapping[str, object], group: str) -> Obstacle | None:
         ours = environ[PROCESS_GROUP]
         if group == ours:
             return None
         cure = "Write the configuration with the right --process-group, or without."
-        return f"only the process group {group!r} may hand off, and this one is {ours!r}.", cure
+        seen = f"only the process group {group!r} may hand off, and this one is {ours!r}."
+        return seen, cure, "process-group"
 
     def _regenerate(self) -> str:
         return (

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from . import apache
-from .apache_redirect import ApacheRedirect
+from .apache_redirect import ApacheRedirect, Obstacle
 from .base import Choices, Keeps
 from .handshake import SCGI
 
@@ -51,14 +51,14 @@ class Scgi(ApacheRedirect):
         """See :class:`.Server`."""
         return apache.has_module("proxy_scgi")
 
-    def _stranger(self, environ: Mapping[str, object]) -> tuple[str, str] | None:
+    def _stranger(self, environ: Mapping[str, object]) -> Obstacle | None:
         if environ.get(SCGI) == "1":
             return None
         cure = (
             "Serve the application with 'python -m flask_delegate.scgi MODULE:NAME', and let Apache"
             " pass requests on with 'ProxyPass / scgi://…'."
         )
-        return "the request did not come by SCGI.", cure
+        return "the request did not come by SCGI.", cure, "other-server"
 
     def _regenerate(self) -> str:
         return (

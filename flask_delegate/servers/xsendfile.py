@@ -62,7 +62,7 @@ class XSendfile(Server):
         if _UNSENDABLE.search(path):
             reason = f"X-Sendfile cannot carry the name {path!r}."
             cure = "Rename the file, or use another backend."
-            raise HandoffUnavailable(delivery.area.name, reason, cure)
+            raise HandoffUnavailable(delivery.area.name, reason, cure, "name")
         response = describing_response(delivery)
         response.headers.update(Validators.of(file).headers())
         response.headers["Accept-Ranges"] = "bytes"

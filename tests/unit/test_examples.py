@@ -34,9 +34,9 @@ def load(name: str) -> FlaskClient:
     return app.test_client()
 
 
-def test_there_are_three_of_under_60_lines() -> None:
+def test_there_are_four_of_under_60_lines() -> None:
     examples = list(EXAMPLES.glob("*.py"))
-    assert len(examples) == 3
+    assert len(examples) == 4
     for example in examples:
         assert len(example.read_text().splitlines()) < 60
 
@@ -90,3 +90,16 @@ def test_invoices_are_their_customers_alone(root: Path, monkeypatch: pytest.Monk
     assert (response.data, response.mimetype) == (b"%PDF", "application/pdf")
     assert response.headers["X-Frame-Options"] == "DENY"
     assert "Rechnung%20N%C2%BA%201.pdf" in response.headers["Content-Disposition"]
+
+
+def test_a_library_lends_to_readers_as_before(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLASK_DELEGATE_ROOT", str(root))
+    monkeypatch.setenv("FLASK_DELEGATE_SEND_FILE", "true")
+    (root / "1.pdf").write_bytes(b"%PDF")
+    client = load("library")
+    assert client.get("/book/1.pdf").status_code == 403
+    with client.session_transaction() as session:
+        session["reader"] = 1
+    response = client.get("/copy/1", buffered=True)
+    assert (response.data, response.mimetype) == (b"%PDF", "application/pdf")
+    assert client.get("/copy/2").status_code == 404
