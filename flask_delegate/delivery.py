@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import secrets
 import unicodedata
+from binascii import b2a_base64
 from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import quote
@@ -64,6 +65,7 @@ class Delivery:
     max_age: int | None  # seconds
     csp: str | None  # the header Content-Security-Policy
     rate_limit: int | None  # bytes a second
+    digest: str | None = None  # the header Repr-Digest
 
     def headers(self) -> dict[str, str]:
         """Return the response headers that say it. The cache policy (RFC 9111) is never public."""
@@ -77,6 +79,8 @@ class Delivery:
         }
         if self.csp:
             headers["Content-Security-Policy"] = self.csp
+        if self.digest:
+            headers["Repr-Digest"] = self.digest
         return headers
 
 
@@ -108,7 +112,13 @@ def describe(handoff: Handoff, area: Area, file: PrivateFile | StoredObject) -> 
         max_age=handoff.max_age,
         csp=handoff.csp or sandbox_for(mimetype),
         rate_limit=handoff.rate_limit,
+        digest=handoff.sha256 and repr_digest(handoff.sha256),
     )
+
+
+def repr_digest(sha256: str) -> str:
+    """Return the ``Repr-Digest`` header (RFC 9530) of a hash in hexadecimal digits."""
+    return f"sha-256=:{b2a_base64(bytes.fromhex(sha256), newline=False).decode()}:"
 
 
 @lru_cache(maxsize=256)

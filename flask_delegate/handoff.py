@@ -10,6 +10,7 @@ from typing import TypedDict
 
 _POLICY = re.compile(r"[\x20-\x7e]{1,2000}")
 _ETAG = re.compile(r'("?)[\x21\x23-\x7e]{1,200}\1')  # RFC 9110, 8.8.3; a strong one
+_SHA256 = re.compile("[0-9A-Fa-f]{64}")
 _MAX_AGE_LIMIT = 10**9  # seconds; about 31 years, and what the codec has room for
 
 
@@ -25,6 +26,7 @@ class Options(TypedDict, total=False):
     rate_limit: int | None
     size: int | None
     etag: str | None
+    sha256: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +49,10 @@ class Handoff:
     :param size: an object's size in bytes, where the view knows it; not needed for a file.
     :param etag: an object's ETag, as the store gave it, where the view knows it; not needed for a
         file. With both, ``HEAD`` does not wait for the store.
-    :raises ValueError: for a number out of range, or a policy or an ETag that is not one line of
-        ASCII.
+    :param sha256: the SHA-256 of the file's or object's bytes, in 64 hexadecimal digits, where the
+        view knows it. It is sent as ``Repr-Digest`` (RFC 9530). Nothing checks it.
+    :raises ValueError: for a number out of range, a policy or an ETag that is not one line of
+        ASCII, or a hash that is none.
     """
 
     path: str | os.PathLike[str]
@@ -62,6 +66,7 @@ class Handoff:
     rate_limit: int | None = None
     size: int | None = None
     etag: str | None = None
+    sha256: str | None = None
 
     def __post_init__(self) -> None:
         _check_number("max_age", self.max_age, 0, _MAX_AGE_LIMIT, "seconds")
@@ -69,6 +74,9 @@ class Handoff:
         _check_number("size", self.size, 0, 10**18, "bytes")
         if self.etag is not None and not _ETAG.fullmatch(self.etag):
             raise ValueError("etag must be 1 to 200 printable ASCII characters, without blanks")
+        digest = self.sha256
+        if digest is not None and not (isinstance(digest, str) and _SHA256.fullmatch(digest)):
+            raise ValueError("sha256 must be 64 hexadecimal digits")
         if self.csp is not None and not _POLICY.fullmatch(self.csp):
             raise ValueError("csp must be 1 to 2000 printable ASCII characters on one line")
 

@@ -17,7 +17,8 @@ _OF_THE_SERVER = re.compile(
     "accept-ranges|connection|content-length|content-range|date|etag|last-modified"
 )
 _DESCRIBED = re.compile(
-    "cache-control|content-disposition|content-security-policy|content-type|expires|vary"
+    "cache-control|content-disposition|content-security-policy|content-type|expires|repr-digest"
+    "|vary"
 )
 _TEXT = re.compile(r"[\x20-\x7e]{1,2000}")
 _LONGEST_AGE = 10**9  # seconds; as for the option max_age
@@ -60,6 +61,7 @@ def described(app: Flask, response: Response, area: Area, keeps: Keeps) -> Said:
         "disposition": _one(response, "Content-Disposition") or "inline",
         "csp": _one(response, "Content-Security-Policy"),
         "max_age": _max_age(response),
+        "digest": _one(response, "Repr-Digest"),
     }
     if not values["content_type"]:
         raise Loss("header", "the response has no Content-Type.")

@@ -143,6 +143,10 @@ def metadata(headers: Mapping[str, str], captures: Iterable[tuple[str, str]]) ->
         "Header unset Expires",
         f'Header set Content-Security-Policy "{_unescaped(codec.POLICY)}"'
         f" env={codec.POLICY.variable}",
+        f"Header always unset Repr-Digest env={codec.DIGEST.variable}",
+        f'Header set Repr-Digest "{_unescaped(codec.DIGEST)}" env={codec.DIGEST.variable}',
+        "# It would be about the page of the error.",
+        'Header unset Repr-Digest "expr=%{REQUEST_STATUS} -ge 400"',
         'Header set X-Content-Type-Options "nosniff"',
         "Header merge Vary Cookie",
         *(f'Header set {name} "{_quoted(value)}"' for name, value in headers.items()),

@@ -55,7 +55,8 @@ DISPOSITION = Field("cd", "DELEGATE_CD", ESCAPED, required=True)
 MAX_AGE = Field("ma", "DELEGATE_MA", "[0-9]{1,10}")
 POLICY = Field("csp", "DELEGATE_CSP", ESCAPED)
 RATE = Field("rl", "rate-limit", "[0-9]{1,12}")
-DESCRIBED = (CONTENT_TYPE, DISPOSITION, MAX_AGE, POLICY, RATE)
+DIGEST = Field("rd", "DELEGATE_RD", ESCAPED)
+DESCRIBED = (CONTENT_TYPE, DISPOSITION, MAX_AGE, POLICY, RATE, DIGEST)
 FIELDS = (ID, *DESCRIBED)
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._~/-]")
@@ -116,6 +117,7 @@ def values(delivery: Delivery) -> Iterator[tuple[Field, str]]:
         (POLICY, delivery.csp),
         # Rounded down, so that a limit is never exceeded, to no less than mod_ratelimit's unit.
         (RATE, rate and max(1, rate // _KIBIBYTE)),
+        (DIGEST, delivery.digest),
     )
     for field, value in found:
         if value is not None:

@@ -34,7 +34,8 @@ class Validators:
     """What identifies a file's content at the time of a request.
 
     The ETag is made of size and modification time alone: copies on several hosts share it. It is
-    weak for a file that could change again within the second.
+    weak for a file that could change again within the second. Where the view knows a hash of the
+    content, and the server evaluates conditions by what is said here, the ETag is that.
     """
 
     etag: str
@@ -42,12 +43,17 @@ class Validators:
     now: int  # the time of the request, in seconds since the epoch
 
     @classmethod
-    def of(cls, file: PrivateFile) -> Validators:
-        """Return the validators of a file for the current request."""
+    def of(cls, file: PrivateFile, sha256: str | None = None) -> Validators:
+        """Return the validators of a file for the current request.
+
+        :param sha256: of its content, in hexadecimal digits.
+        """
         now = time.time_ns()
         weak = "W/" if now - file.mtime_ns < 10**9 else ""
         microseconds = file.mtime_ns // 1000 % 2**64
-        etag = f'{weak}"{file.size:x}-{microseconds:x}"'
+        etag = (
+            f'{weak}"{file.size:x}-{microseconds:x}"' if sha256 is None else f'"{sha256.lower()}"'
+        )
         return cls(etag, max(min(file.mtime_ns, now), 0) // 10**9, now // 10**9)
 
     @property

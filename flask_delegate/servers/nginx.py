@@ -31,6 +31,7 @@ The site writes them: it may have others of the same name, and nginx refuses two
 """
 
 _POLICY = f"{COPY}Content-Security-Policy"
+_DIGEST = f"{COPY}Repr-Digest"
 
 
 class Nginx(Server):
@@ -71,6 +72,8 @@ class Nginx(Server):
             response.headers[self.header] = internal_url(delivery, handoff)
         if delivery.csp:
             response.headers[_POLICY] = delivery.csp
+        if delivery.digest:
+            response.headers[_DIGEST] = delivery.digest
         if delivery.rate_limit:
             response.headers["X-Accel-Limit-Rate"] = str(delivery.rate_limit)
         return response
@@ -93,6 +96,7 @@ class Nginx(Server):
             *(f"    {line}" for line in _as_bytes(area, choices)),
             "    # nginx keeps the application's name, type and cache policy, and drops the rest.",
             f"    add_header Content-Security-Policy ${stored.variable(_POLICY)};",
+            f"    add_header Repr-Digest ${stored.variable(_DIGEST)};",
             *(f"    {line}" for line in _told(area, choices)),
             *_logged(choices),
             "}",

@@ -29,7 +29,7 @@ _UNSENDABLE = re.compile(r"[\x00-\x1f\x7f]|\s$")
 # not apply to it. Rules that are merged last put it right, from a copy.
 _HEADERS = (
     *("Cache-Control", "Content-Disposition", "Content-Security-Policy", "Content-Type"),
-    "X-Content-Type-Options",
+    *("Repr-Digest", "X-Content-Type-Options"),
 )
 
 # gunicorn believes a proxy's headers of these names, which a client could send through it.
@@ -64,7 +64,7 @@ class XSendfile(Server):
             cure = "Rename the file, or use another backend."
             raise HandoffUnavailable(delivery.area.name, reason, cure, "name")
         response = describing_response(delivery)
-        response.headers.update(Validators.of(file).headers())
+        response.headers.update(Validators.of(file, delivery.handoff.sha256).headers())
         response.headers["Accept-Ranges"] = "bytes"
         response.headers.extend((COPY + name, value) for name, value in delivery.headers().items())
         # WSGI's headers are Latin-1 (PEP 3333); the bytes are those of the file system.

@@ -5,8 +5,10 @@ Where they differ, the difference is one that the backend declares in its ``keep
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 
 import pytest
@@ -17,6 +19,7 @@ from tests.support.sites import new_site
 
 CONTENT = b"private content\n"
 TEXT = b"0123456789\n" * 1000
+ACCEL = "X-Accel-Redirect"
 ODD_NAMES = {
     "two words.txt": "two%20words.txt",
     "50%20 off?.txt": "50%2520%20off%3F.txt",
@@ -97,6 +100,33 @@ def test_options_arrive(server: Running) -> None:
     )
     assert reply["Cache-Control"] == "private, max-age=60"
     assert reply["Content-Security-Policy"] == "default-src 'none'; sandbox"
+
+
+def test_a_hash_arrives_with_the_file_and_nothing_else(server: Running) -> None:
+    digest = f"sha-256=:{b64encode(hashlib.sha256(CONTENT).digest()).decode()}:"
+    url = file_url("report.txt", sha256=hashlib.sha256(CONTENT).hexdigest())
+    whole = server.get(url)
+    assert whole["Repr-Digest"] == server.get(url, method="HEAD")["Repr-Digest"] == digest
+    tag = whole["ETag"]
+    assert (tag.strip('"') in url) == (server.header == "X-Sendfile")
+    for headers, status in (
+        ({"Range": "bytes=8-", "If-Range": tag}, 206),
+        ({"If-Match": tag}, 200),
+        ({"If-None-Match": tag}, 304),
+        ({"If-None-Match": tag[:-2] + '"'}, 200),
+        ({"If-Range": tag[:-2] + '"', "Range": "bytes=8-"}, 200),
+    ):
+        reply = server.get(url, headers=headers)
+        assert (reply.status, reply["ETag"]) == (status, tag)
+        # A 304 may leave out what the client has.
+        assert reply.get("Repr-Digest") in ((digest, None) if status == 304 else (digest,))
+    for headers, status in ((BEHIND_THE_END, 416), ({"If-Match": '"x"'}, 412)):
+        refused = server.get(url, headers=headers)
+        assert refused.status == status
+        # These two add headers before they look at the range or the condition.
+        is_early = (server.header, status) in ((ACCEL, 416), ("X-Sendfile", 412))
+        assert ("Repr-Digest" in refused.headers) == is_early
+    assert "Repr-Digest" not in ask(server).headers
 
 
 def test_what_could_run_is_sandboxed_and_what_is_unknown_is_saved(server: Running) -> None:

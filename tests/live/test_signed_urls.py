@@ -96,8 +96,10 @@ def test_it_carries_what_a_handoff_carries(server: Signing) -> None:
         mimetype="text/x-odd",
         max_age=77,
         csp="default-src 'none'",
+        sha256="0a" * 32,
     )
     reply = get(server.port, url)
+    assert reply["Repr-Digest"] == "sha-256=:CgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgo=:"
     assert reply["Content-Type"] == "text/x-odd; charset=utf-8"
     assert reply["Content-Disposition"].startswith("attachment; filename=")
     assert (

@@ -81,7 +81,7 @@ def served(request: pytest.FixtureRequest, store: tuple[str, RunningStore]) -> I
 
 
 def test_an_object_arrives_as_it_was_described(served: Served) -> None:
-    options = f"download_name={quote(NAME)}&max_age=60&csp=sandbox"
+    options = f"download_name={quote(NAME)}&max_age=60&csp=sandbox&sha256={'0a' * 32}"
     reply = served.ask(options=options)
     assert (reply.status, reply.body) == (200, CONTENT)
     expected = {
@@ -89,6 +89,7 @@ def test_an_object_arrives_as_it_was_described(served: Served) -> None:
         "Content-Disposition": DISPOSITION,
         "Content-Length": str(len(CONTENT)),
         "Content-Security-Policy": "sandbox",
+        "Repr-Digest": "sha-256=:CgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgoKCgo=:",
         "Cache-Control": "private, max-age=60",
         "X-Content-Type-Options": "nosniff",
         "Vary": "Cookie",

@@ -41,6 +41,7 @@ class Running:
     :param host: what it wants to be called.
     :param mount: where the application is mounted.
     :param heeds_if_match: whether it answers with 412 where no tag matches.
+    :param header: the one by which its backend hands off, for some.
     """
 
     port: int
@@ -49,6 +50,7 @@ class Running:
     mount: str = ""
     tls: bool = False
     heeds_if_match: bool = True
+    header: str | None = None
 
     def get(self, target: str, **request: Any) -> Reply:
         """Ask for a URL of the application; the rest is :func:`.client.get`'s."""
@@ -296,7 +298,7 @@ def xsendfile(site: Site) -> Iterator[Running]:
     site.settings["DELEGATE_BACKEND"] = "xsendfile"
     options = ("--compress-responses",)
     with express(site, site.application, *options, include=site.apache_config()) as server:
-        yield Running(server.port, BACKENDS["xsendfile"].keeps)
+        yield Running(server.port, BACKENDS["xsendfile"].keeps, header="X-Sendfile")
 
 
 @contextmanager
@@ -307,7 +309,7 @@ def xsendfile_proxy(site: Site) -> Iterator[Running]:
         upstream = stack.enter_context(python_server(site, *GUNICORN))
         include = site.apache_config() + PROXY.format(upstream=upstream)
         server = stack.enter_context(express(site, site.application, include=include))
-        yield Running(server.port, BACKENDS["xsendfile"].keeps)
+        yield Running(server.port, BACKENDS["xsendfile"].keeps, header="X-Sendfile")
 
 
 @contextmanager
@@ -315,7 +317,7 @@ def nginx(site: Site) -> Iterator[Running]:
     """Serve with nginx in front of gunicorn."""
     site.settings["DELEGATE_BACKEND"] = "nginx"
     with python_server(site, *GUNICORN) as upstream, nginx_in_front(site, upstream) as port:
-        yield Running(port, BACKENDS["nginx"].keeps)
+        yield Running(port, BACKENDS["nginx"].keeps, header="X-Accel-Redirect")
 
 
 @contextmanager

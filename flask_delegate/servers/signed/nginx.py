@@ -29,6 +29,7 @@ _TOLD = {
     "disposition": "",
     "cache": "private, no-cache",
     "policy": "",
+    "digest": "",
     "verified": "",
 }
 # A hand-off's own header, which headers-more restores there; here add_header adds it afterwards.
@@ -122,6 +123,7 @@ def location(area: Area, keys: Iterable[str], path: str, rest: Sequence[str]) ->
         f"    add_header Cache-Control {_PREFIX}cache;",
         f"    add_header Content-Disposition {_PREFIX}disposition;",
         f"    add_header Content-Security-Policy {_PREFIX}policy;",
+        f"    add_header Repr-Digest {_PREFIX}digest;",
         *(f"    {_RESTORED.sub(_CLEARED, line)}" for line in rest),
         "}",
     ]

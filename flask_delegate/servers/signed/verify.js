@@ -29,6 +29,7 @@ function verify(r) {
         r.variables.flask_delegate_disposition = told.disposition;
         r.variables.flask_delegate_cache = told.cache;
         r.variables.flask_delegate_policy = told.policy;
+        r.variables.flask_delegate_digest = told.digest;
         if (told.rate) {
             r.variables.limit_rate = told.rate;
         }
@@ -50,7 +51,7 @@ function by_url(asked, query) {
         }
         signed += ` ${browser}`;
     }
-    if (!is_signed(asked, `${signed} `, asked.path, found[9])) {
+    if (!is_signed(asked, `${signed} `, asked.path, found[10])) {
         return null;
     }
     return {
@@ -59,6 +60,7 @@ function by_url(asked, query) {
         cache: found[6] ? `private, max-age=${found[6]}` : 'private, no-cache',
         policy: decoded(found[7]),
         rate: found[8] ? `${found[8]}k` : '',
+        digest: decoded(found[9]),
     };
 }
 
@@ -75,6 +77,7 @@ function by_folder(asked) {
         cache: 'private, no-cache',
         policy: kind[2],
         rate: '',
+        digest: '',
     };
 }
 

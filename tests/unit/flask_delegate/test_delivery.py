@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 import unicodedata
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flask_delegate import Handoff
@@ -282,3 +285,14 @@ def test_only_what_follows_the_last_dot_is_an_extension() -> None:
 )
 def test_dots_and_blanks_at_the_ends_of_a_name(name: str, cleaned: str) -> None:
     assert clean_name(name) == cleaned
+
+
+@settings(max_examples=50)
+@given(st.binary(max_size=100), st.sampled_from([str.upper, str.lower]))
+def test_a_hash_is_said_as_rfc_9530_does(content: bytes, write: Callable[[str], str]) -> None:
+    made = delivery("x", sha256=write(hashlib.sha256(content).hexdigest()))
+    value = made.headers()["Repr-Digest"]
+    assert base64.b64decode(value.removeprefix("sha-256=:").removesuffix(":"), validate=True) == (
+        hashlib.sha256(content).digest()
+    )
+    assert "Repr-Digest" not in delivery("x").headers()

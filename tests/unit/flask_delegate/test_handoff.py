@@ -20,6 +20,10 @@ from flask_delegate.handoff import Options
         {"csp": ""},
         {"csp": "a\nb"},
         {"csp": "x" * 2001},
+        {"sha256": "0" * 63},
+        {"sha256": b"0" * 64},
+        {"sha256": "g" * 64},
+        {"sha256": "0" * 64 + "\n"},
     ],
 )
 def test_options_out_of_range_are_refused(options: dict[str, Any]) -> None:

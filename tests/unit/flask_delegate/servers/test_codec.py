@@ -123,6 +123,7 @@ def test_the_longest_path_fits_with_all_that_a_view_may_set() -> None:
         csp=";" * 2000,
         max_age=10**9,
         rate_limit=10**15,
+        sha256="f" * 64,
     )
     file = replace(FILE, relative="(" * SERVERS["nginx"].longest_path)
     delivery = describe(most, AREA, file)

@@ -74,10 +74,10 @@ def rules(server: str, choices: Choices) -> str:
         ),
         (
             "xsendfile",
-            "1eaf317ad20e5f7fa4690ba63c6b14dc",
+            "4ebe9870b32e82dcc4d2e891ab416289",
             "cce0971714e784fe2824aa3c97b0e9d7",
             "",
-            "6f35cb55238c965a266ff22b705d4fab",
+            "45bbb0a3041280a32d783235996e324e",
         ),
     ],
 )

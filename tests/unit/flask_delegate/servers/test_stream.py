@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -81,3 +82,19 @@ def test_the_validators_are_the_files(app: Flask, root: Path) -> None:
     os.utime(root / "report.txt", (1_700_000_001, 1_700_000_001))
     assert app.test_client().get("/file").headers["ETag"] != first
     assert response.headers["Vary"] == "Cookie"
+
+
+@pytest.mark.parametrize("backend", ["stream", "auto"])
+def test_a_hash_is_the_etag_where_no_other_server_sends_the_file(
+    make_app: Factory, backend: str
+) -> None:
+    digits = hashlib.sha256(CONTENT).hexdigest()
+    app = make_app(DELEGATE_BACKEND=backend)
+    serve(app, "report.txt", sha256=digits.upper())
+    client = app.test_client()
+    tag = client.get("/file").headers["ETag"]
+    assert (tag == f'"{digits}"') == (backend == "stream")
+    assert client.get("/file", headers={"If-None-Match": tag}).status_code == 304
+    # The file is younger than a second: only a hash makes a strong tag.
+    resumed = client.get("/file", headers={"Range": "bytes=8-", "If-Range": tag})
+    assert resumed.status_code == (206 if backend == "stream" else 200)
