@@ -22,3 +22,4 @@ from .sending import signed_url as signed_url
 from .signals import file_delegated as file_delegated
 from .signals import file_refused as file_refused
 from .signals import file_streamed as file_streamed
+from .signals import receipt_read as receipt_read

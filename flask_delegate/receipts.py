@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from .rotation import Position, RotatedLog, logger, open_log, whole_lines
+from .signals import receipt_read
 
 Outcome = Literal["completed", "cut short", "failed", "unknown"]
 
@@ -145,7 +146,8 @@ def read(path: str | os.PathLike[str]) -> Iterator[Receipt]:
     """
     try:
         with open_log(Path(path)) as log:
-            yield from _receipts(line.decode("utf-8", "replace") for line in whole_lines(log))
+            lines = (line.decode("utf-8", "replace") for line in whole_lines(log))
+            yield from _receipts(os.fspath(path), lines)
     except zlib.error as error:
         raise OSError(errno.EIO, f"it is damaged: {error}", os.fspath(path)) from error
 
@@ -171,11 +173,11 @@ def follow(
     log = RotatedLog(path, position or {})
     while True:
         for lines in log.news():
-            yield list(_receipts(lines)), dict(log.position)
+            yield list(_receipts(os.fspath(path), lines)), dict(log.position)
         wait()
 
 
-def _receipts(lines: Iterable[str]) -> Iterator[Receipt]:
+def _receipts(path: str, lines: Iterable[str]) -> Iterator[Receipt]:
     for line in lines:
         try:
             receipt = parse(line)
@@ -183,4 +185,5 @@ def _receipts(lines: Iterable[str]) -> Iterator[Receipt]:
             logger.warning("skipped a line: %s", error)
         else:
             if receipt:
+                receipt_read.send(path, receipt=receipt)
                 yield receipt

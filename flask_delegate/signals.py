@@ -1,4 +1,4 @@
-"""Signals, sent with the application as their sender (Flask's ``signals`` documentation)."""
+"""Signals (Flask's ``signals`` documentation). Most have the application as their sender."""
 
 from __future__ import annotations
 
@@ -18,4 +18,9 @@ file_streamed: NamedSignal = _signals.signal(
 )
 file_refused: NamedSignal = _signals.signal(
     "file-refused", doc="Sent with the ``error`` that was answered with an error page."
+)
+receipt_read: NamedSignal = _signals.signal(
+    "receipt-read",
+    doc="""Sent by :mod:`flask_delegate.receipts` for each ``receipt`` that it reads. The sender is
+    the log's path, as text.""",
 )
