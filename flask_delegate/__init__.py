@@ -10,6 +10,7 @@ from .exceptions import FileUnreadable as FileUnreadable
 from .exceptions import HandoffUnavailable as HandoffUnavailable
 from .exceptions import LostCookies as LostCookies
 from .exceptions import NotAFile as NotAFile
+from .exceptions import NotGenerated as NotGenerated
 from .exceptions import PathRefused as PathRefused
 from .exceptions import StoreUnavailable as StoreUnavailable
 from .exceptions import UnknownArea as UnknownArea

@@ -118,7 +118,7 @@ class _Commands(AppGroup):
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
         configured = {server.command for server in SERVERS.values() if server.command}
-        return sorted({"doctor", "receipts", *configured})
+        return sorted({"clean-generated", "doctor", "receipts", *configured})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name == "doctor":
@@ -127,6 +127,8 @@ class _Commands(AppGroup):
             return doctor
         if cmd_name == "receipts":
             return show_receipts
+        if cmd_name == "clean-generated":
+            return clean_generated
         return _configuration_command(cmd_name) if cmd_name in self.list_commands(ctx) else None
 
 
@@ -223,6 +225,33 @@ def show_receipts(log: Path, *, follow: bool, as_json: bool) -> None:
     for receipt in _read(log, follow=follow):
         values = {**dataclasses.asdict(receipt), "time": receipt.time.isoformat()}
         click.echo(json.dumps(values) if as_json else _as_line(receipt))
+
+
+@click.command("clean-generated")
+@click.argument("log", type=click.Path(path_type=Path), metavar="[LOGFILE]", required=False)
+@click.option(
+    "--keep",
+    type=click.IntRange(0, 100_000),
+    default=300,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a file stays after it was sent completely, and handed off for the last time.",
+)
+@with_appcontext
+def clean_generated(log: Path | None, *, keep: int) -> None:
+    """Delete generated files that have expired, or that LOGFILE says were sent completely."""
+    from .generated import spool_of
+    from .spool_receipts import clean
+
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    try:
+        for area in state_of(app).settings.areas.values():
+            if area.store is None:
+                deleted = clean(spool_of(app, area), log, keep=keep)
+                size = sum(one.size for one in deleted)
+                click.echo(f"{area.name}: {len(deleted)} files deleted, {size} bytes.")
+    except OSError as error:
+        raise click.ClickException(f"{error.filename}: {error.strerror or error}") from error
 
 
 def _read(log: Path, *, follow: bool) -> Iterator[receipts.Receipt]:

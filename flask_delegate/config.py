@@ -28,6 +28,8 @@ DEFAULTS: Mapping[str, Any] = {
     "DELEGATE_BACKEND": AUTO,
     "DELEGATE_HEADERS": {},
     "DELEGATE_SEND_FILE": False,
+    "DELEGATE_GENERATED_LIMIT": 10 * 1024**3,
+    "DELEGATE_GENERATED_FREE": 1024**3,
 }
 
 _PLACES = ({"root", "url"}, {"store", "url"})
@@ -50,6 +52,8 @@ class Settings:
     # replaced. None where nothing is handed off.
     secrets: tuple[bytes, ...] = field(repr=False)
     send_file: bool = False  # hand off what Flask's own send_file sends
+    generated_limit: int = 0  # bytes that an area's generated files may have
+    generated_free: int = 0  # bytes that they leave free on the disk
 
     def area(self, name: str | None) -> Area:
         """Return an area; ``None`` is the default one, or the only one.
@@ -83,7 +87,16 @@ def parse(app: Flask) -> Settings:
         MappingProxyType(found),
         () if only_streams else tuple(map(_secret, secrets)),
         _send_file(app.config),
+        _bytes(app.config, "DELEGATE_GENERATED_LIMIT"),
+        _bytes(app.config, "DELEGATE_GENERATED_FREE"),
     )
+
+
+def _bytes(config: Mapping[str, Any], key: str) -> int:
+    value = config[key]
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ConfigurationError(key, f"{value!r} is not a number of bytes.", "Write one, or 0.")
+    return value
 
 
 def _send_file(config: Mapping[str, Any]) -> bool:

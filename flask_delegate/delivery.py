@@ -94,16 +94,19 @@ def find(handoff: Handoff, area: Area) -> PrivateFile | StoredObject:
     return locate(area.store, handoff.path, handoff.size, handoff.etag)
 
 
-def describe(handoff: Handoff, area: Area, file: PrivateFile | StoredObject) -> Delivery:
+def describe(
+    handoff: Handoff, area: Area, file: PrivateFile | StoredObject, tag: str = ""
+) -> Delivery:
     """Settle name, type and policies.
 
+    :param tag: what the hand-off's id begins with; half of it at most.
     :raises ValueError: if the media type given is not one.
     """
     name = clean_name(handoff.download_name or file.name)
     mimetype = handoff.mimetype or guess(name) or guess(file.name) or UNKNOWN
     attachment = bool(handoff.as_attachment) or mimetype.lower() == UNKNOWN
     return Delivery(
-        id=secrets.token_urlsafe(12),
+        id=tag + secrets.token_urlsafe(12)[len(tag) :],
         handoff=handoff,
         area=area,
         file=file,

@@ -21,6 +21,7 @@ from .exceptions import (
     DelegateError,
     FileRefused,
     FileUnreadable,
+    NotGenerated,
     StoreUnavailable,
 )
 from .servers.base import RETRY_AFTER
@@ -47,6 +48,6 @@ def _translate(error: DelegateError) -> HTTPException:
         return NotFound() if error.conceal else Forbidden()
     if isinstance(error, FileRefused) and not isinstance(error, FileUnreadable):
         return NotFound()
-    if isinstance(error, StoreUnavailable):
+    if isinstance(error, StoreUnavailable | NotGenerated):
         return ServiceUnavailable(retry_after=RETRY_AFTER)
     return InternalServerError(original_exception=error)

@@ -6,7 +6,8 @@
     ├── ConfigurationError, UnknownArea, AccessDenied
     ├── FileRefused
     │   └── PathRefused, FileMissing, NotAFile, FileUnreadable
-    └── StoreUnavailable, HandoffUnavailable, UnmintedRedirect, LostCookies
+    ├── StoreUnavailable, NotGenerated
+    └── HandoffUnavailable, UnmintedRedirect, LostCookies
 
 :mod:`flask_delegate.errors` turns them into HTTP answers.
 """
@@ -101,6 +102,18 @@ class StoreUnavailable(DelegateError):
     def __init__(self, path: str, root: str, reason: str) -> None:
         super().__init__(f"{path!r} in the store {root}: {reason}")
         self.path, self.root, self.reason = path, root, reason
+
+
+class NotGenerated(DelegateError):
+    """A file that a view generates could not be written: no room, or another request writes it.
+
+    :param reason: what is wrong.
+    :param cure: what to do about it.
+    """
+
+    def __init__(self, reason: str, cure: str) -> None:
+        super().__init__(f"the file was not generated: {reason} {cure}")
+        self.reason, self.cure = reason, cure
 
 
 class HandoffUnavailable(DelegateError):

@@ -7,26 +7,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 import pytest
-from flask import Flask
-from flask.sessions import SecureCookieSessionInterface
 
 from tests.support.clients import Reply
-from tests.support.extension import SECRET
-from tests.support.paths import PROJECT
+from tests.support.examples import example, served, session_cookie
 from tests.support.patients import Patient, doctor, write_application
 from tests.support.servers import GUNICORN, SERVERS, Running, streaming
 from tests.support.sites import Site, new_site
 
-SOURCE = (PROJECT / "docs/examples/library.py").read_text()
+SOURCE = example("library")
 LINES = ("\nfrom flask_delegate import Delegate\n", "Delegate(app)  # the line that was added\n")
 BOOK = b"%PDF-1.7 " + b"0123456789\n" * 20_000
 HANDING_OFF = ("mod_wsgi-daemon", "site-debians-mod_wsgi", "nginx-gunicorn", "xsendfile-proxy")
-
-
-def _served(site: Site, source: str) -> str:
-    settings = {"SECRET_KEY": SECRET, "DELEGATE_ROOT": str(site.root), **site.settings}
-    lines = [f"os.environ['FLASK_{key}'] = {str(value)!r}" for key, value in settings.items()]
-    return "\n".join(["import os", *lines, source, "application = app"])
 
 
 @dataclass
@@ -51,14 +42,6 @@ class Library:
         return self.name in HANDING_OFF
 
 
-def _session_cookie() -> str:
-    app = Flask("signer")
-    app.secret_key = SECRET
-    serializer = SecureCookieSessionInterface().get_signing_serializer(app)
-    assert serializer
-    return f"session={serializer.dumps({'reader': 1})!s}"
-
-
 @pytest.fixture(scope="module", params=[*HANDING_OFF, "gunicorn", "waitress", "uwsgi"])
 def library(request: pytest.FixtureRequest) -> Iterator[Library]:
     backends = {"nginx-gunicorn": "nginx", "xsendfile-proxy": "xsendfile"}
@@ -72,16 +55,13 @@ def library(request: pytest.FixtureRequest) -> Iterator[Library]:
         for line in LINES:
             assert line in without
             without = without.replace(line, "")
-        site.application = _served(site, without)
+        site.application = served(site, without)
         before = stack.enter_context(streaming(*GUNICORN)(site))
         site.settings["DELEGATE_BACKEND"] = backends.get(request.param, "auto")
-        # As the environment says it.
-        site.application = "\n".join(
-            ["import os", "os.environ['FLASK_DELEGATE_SEND_FILE'] = 'true'", _served(site, SOURCE)]
-        )
+        site.application = served(site, SOURCE, DELEGATE_SEND_FILE="true")
         write_application(site, site.application)
         after = stack.enter_context(SERVERS[request.param](site))
-        yield Library(site, before, after, request.param, _session_cookie())
+        yield Library(site, before, after, request.param, session_cookie(reader=1))
 
 
 SAME = ("Content-Type", "Content-Disposition", "Last-Modified", "Content-Range", "Content-Encoding")

@@ -34,9 +34,9 @@ def load(name: str) -> FlaskClient:
     return app.test_client()
 
 
-def test_there_are_four_of_under_60_lines() -> None:
+def test_there_are_five_of_under_60_lines() -> None:
     examples = list(EXAMPLES.glob("*.py"))
-    assert len(examples) == 4
+    assert len(examples) == 5
     for example in examples:
         assert len(example.read_text().splitlines()) < 60
 
@@ -103,3 +103,16 @@ def test_a_library_lends_to_readers_as_before(root: Path, monkeypatch: pytest.Mo
     response = client.get("/copy/1", buffered=True)
     assert (response.data, response.mimetype) == (b"%PDF", "application/pdf")
     assert client.get("/copy/2").status_code == 404
+
+
+def test_a_report_is_written_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLASK_DELEGATE_ROOT", str(root))
+    monkeypatch.setenv("FLASK_LINES", "3")
+    client = load("report")
+    assert client.get("/report/2026.csv").status_code == 403
+    with client.session_transaction() as session:
+        session["accountant"] = 1
+    response = client.get("/report/2026.csv", buffered=True)
+    assert response.data.splitlines()[2] == b"1,2026,7919.00 EUR"
+    again = client.get("/report/2026.csv", buffered=True, headers={"Range": "bytes=9-"})
+    assert (again.status_code, again.data) == (206, response.data[9:])

@@ -113,6 +113,7 @@ def test_there_is_a_command_for_each_product_and_no_other(app: Flask) -> None:
     assert listed == [
         "apache-config",
         "caddy-config",
+        "clean-generated",
         "doctor",
         "lighttpd-config",
         "nginx-config",
