@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from errno import EDQUOT, ENOSPC
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -30,9 +31,9 @@ _LOCK = "lock"
 _STEP = 8 * 1024 * 1024  # bytes after which a writer looks again whether there is room
 _BUFFER = 1024 * 1024
 _GRACE = 60  # seconds for the server to open a file that was handed off as it expired
-# A file is complete when it gets its name. Servers trust the date of one that is older than a
-# minute; a fresh one could not be resumed.
-_BACKDATED = 61
+# A file is complete when it gets its name. Servers trust the date of one that is a minute older
+# than the request, which may have begun long before: a fresh one could not be resumed.
+_BACKDATED = 120
 _POLL = 0.1  # seconds
 
 
@@ -96,14 +97,16 @@ class Spool:
         """
         digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:32]
         self.folder.mkdir(exist_ok=True)
-        deadline = time.monotonic() + patience
+        asked, deadline = time.time_ns(), time.monotonic() + patience
         while True:
             with self._locked():
                 if found := self._find(digest):
                     return found
                 descriptor = self._begin(digest)
             if descriptor is not None:
-                return self._write(descriptor, digest, write, lasts, most)
+                date = asked - _BACKDATED * 10**9
+                fill = partial(self._fill, descriptor, write, most)
+                return self._write(descriptor, digest, lasts, date, fill)
             if time.monotonic() >= deadline:
                 raise NotGenerated("another request is still writing it.", "Ask again later.")
             time.sleep(_POLL)
@@ -167,15 +170,15 @@ class Spool:
         self,
         descriptor: int,
         digest: str,
-        write: Callable[[BinaryIO], object],
         lasts: int,
-        most: int | None,
+        date: int,
+        fill: Callable[[], object],
     ) -> Generated:
         part = self.folder / f"{digest}{_PART}"
         try:
-            self._fill(descriptor, write, most)
+            fill()
             now = time.time_ns()
-            os.utime(descriptor, ns=(now, now - _BACKDATED * 10**9))
+            os.utime(descriptor, ns=(now, date))
             size, tag = os.fstat(descriptor).st_size, secrets.token_urlsafe(TAG)[:TAG]
             expires = now // 10**9 + lasts
             name = f"{digest}.{expires}.{tag}{secrets.token_hex(12)}"

@@ -194,10 +194,14 @@ def _check_answer(response: Response, body: _Partial, file: PrivateFile) -> None
     """
     environ, status = request.environ, response.status_code
     has_condition = any(name in environ for name in _CONDITIONS)
-    # With conditional=True, Flask dates what it has evaluated.
-    if (has_condition or "HTTP_RANGE" in environ) and "Date" not in response.headers:
+    # With conditional=True, Flask dates what it has evaluated. Without a size it sends no part.
+    is_asked_for_part = "HTTP_RANGE" in environ
+    is_evaluated = "Date" in response.headers
+    if (has_condition or is_asked_for_part) and not is_evaluated:
         reason = "the request asks for a part or has conditions, which the view does not heed."
         raise Loss("conditional", reason)
+    if is_asked_for_part and response.content_length is None:
+        raise Loss("conditional", "the request asks for a part, and the view sends an open file.")
     if body.is_part:
         given, asked = response.content_range, request.range
         span = asked.range_for_length(file.size) if asked else None
