@@ -67,12 +67,12 @@ class Lighttpd(Server):
         if _UNSENDABLE.search(path):
             reason = f"lighttpd cannot send {path!r}: it reads UTF-8, without control characters."
             cure = "Rename the file, or use another backend."
-            raise HandoffUnavailable(delivery.area.name, reason, cure)
+            raise HandoffUnavailable(delivery.area.name, reason, cure, "name")
         name = quoted(path.encode())
         check_length(delivery, name)
         response = describing_response(delivery)
         # lighttpd takes them over, or else an ETag that a hook made of the empty response.
-        response.headers.update(Validators.of(file).headers())
+        response.headers.update(Validators.of(file, delivery.handoff.sha256).headers())
         response.headers[self.header] = name
         response.headers[_ID] = delivery.id
         return response

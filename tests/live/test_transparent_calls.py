@@ -138,7 +138,7 @@ def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
         site.settings["DELEGATE_SEND_FILE"] = True
         found = Pair(before, stack.enter_context(SERVERS[request.param](site)))
         yield found
-        assert found.handed_off > 50
+        assert found.handed_off > 20
 
 
 def _ask(server: Running, target: str, **request: Any) -> Reply | None:

@@ -325,7 +325,7 @@ def caddy(site: Site) -> Iterator[Running]:
     """Serve with Caddy in front of gunicorn."""
     site.settings["DELEGATE_BACKEND"] = "caddy"
     with python_server(site, *GUNICORN) as upstream, caddy_in_front(site, upstream) as port:
-        yield Running(port, BACKENDS["caddy"].keeps)
+        yield Running(port, BACKENDS["caddy"].keeps, header="X-Accel-Redirect")
 
 
 @contextmanager
@@ -333,7 +333,7 @@ def lighttpd(site: Site) -> Iterator[Running]:
     """Serve with lighttpd in front of gunicorn."""
     site.settings["DELEGATE_BACKEND"] = "lighttpd"
     with python_server(site, *GUNICORN) as upstream, lighttpd_in_front(site, upstream) as port:
-        yield Running(port, BACKENDS["lighttpd"].keeps, heeds_if_match=False)
+        yield Running(port, BACKENDS["lighttpd"].keeps, heeds_if_match=False, header="X-Sendfile")
 
 
 NJS = 'load_module "/usr/lib/nginx/modules/ngx_http_js_module.so";'
