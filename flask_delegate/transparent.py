@@ -32,6 +32,7 @@ from .state import HANDED_OFF, State, state_of
 
 _WRAPPER = "wsgi.file_wrapper"
 _ORIGINAL = "delegate.file_wrapper"
+_OPENED = "delegate.opened"
 _CONDITIONS = tuple(
     f"HTTP_{name}"
     for name in ("IF_MATCH", "IF_NONE_MATCH", "IF_MODIFIED_SINCE", "IF_UNMODIFIED_SINCE")
@@ -42,6 +43,11 @@ _SENDING = ("__call__", "close", "get_app_iter", "get_wsgi_headers", "get_wsgi_r
 
 class OpenedFile(FileWrapper):
     """What Flask puts an open file into. It can be iterated, as Werkzeug's own can."""
+
+    def __init__(self, file: IO[bytes], buffer_size: int = 8192) -> None:
+        super().__init__(file, buffer_size)
+        if has_request_context():
+            request.environ[_OPENED] = True
 
 
 class _Partial(NamedTuple):
@@ -65,8 +71,9 @@ def _begin(app: Flask, **_: Any) -> None:
 
 
 def _finish(app: Flask, response: Response, **_: Any) -> None:
+    original = _restore()
     body = _body(response)
-    if body is None or not has_request_context():
+    if body is None and not request.environ.pop(_OPENED, False):
         return
     state, endpoint = state_of(app), request.endpoint or ""
     try:
@@ -74,9 +81,22 @@ def _finish(app: Flask, response: Response, **_: Any) -> None:
     except (HandoffUnavailable, Loss) as why:
         _note(state, endpoint, why.kind, why.reason)
         file_streamed.send(app, kind=why.kind, reason=why.reason)
-        _restore_wrapper(response, body)
+        if original is not None and body is not None and not body.is_part:
+            # The server sends it in its own way.
+            response.response = original(body.opened.file, body.opened.buffer_size)
     else:
         _note(state, endpoint, HANDED_OFF, "")
+
+
+def _restore() -> Any:
+    """Put the server's own wrapper back, by which it knows what it has wrapped, and return it."""
+    environ = request.environ
+    original = environ.get(_ORIGINAL)
+    if original is None:
+        environ.pop(_WRAPPER, None)
+    else:
+        environ[_WRAPPER] = original
+    return original
 
 
 def _body(response: Response) -> _Partial | None:
@@ -90,25 +110,20 @@ def _body(response: Response) -> _Partial | None:
     return None
 
 
-def _restore_wrapper(response: Response, body: _Partial) -> None:
-    """Let the server send a file that is not handed off in its own way."""
-    original = request.environ.get(_ORIGINAL)
-    if original is not None and not body.is_part:
-        response.response = original(body.opened.file, body.opened.buffer_size)
-
-
 def _note(state: State, endpoint: str, kind: str, reason: str) -> None:
     """Count for the doctor. Threads may lose a count, which does no harm."""
     found = state.routes.setdefault(endpoint, {})
     found[kind] = (found.get(kind, (0, ""))[0] + 1, reason)
 
 
-def _hand_off(app: Flask, state: State, response: Response, body: _Partial) -> None:
+def _hand_off(app: Flask, state: State, response: Response, body: _Partial | None) -> None:
     """Make a response that sends a file the hand-off of that file.
 
     :raises Loss: if it would change what the client gets.
     :raises HandoffUnavailable: if the server is not ready.
     """
+    if body is None:
+        raise Loss("changed", "something has replaced the body that send_file made.")
     area, file = _find(state, body.opened.file)
     server = server_of(area)
     if server.header is None:

@@ -24,7 +24,7 @@ from flask import (
     session,
 )
 from werkzeug.test import EnvironBuilder, TestResponse
-from werkzeug.wsgi import FileWrapper
+from werkzeug.wsgi import ClosingIterator, FileWrapper
 
 from flask_delegate import file_delegated, file_streamed
 from tests.support.extension import CONTENT, Factory, behind_apache, refused
@@ -200,6 +200,13 @@ def _shortened(root: Path) -> Response:
     return response
 
 
+def _rewritten(root: Path) -> Response:
+    response = send_file(root / "report.txt")
+    body: Any = response.response
+    response.response = ClosingIterator(body, body.close)
+    return response
+
+
 class _OwnResponse(Response):
     def get_app_iter(self, environ: Any) -> Any:
         return super().get_app_iter(environ)
@@ -235,6 +242,7 @@ STREAMED: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a file in no area": (_outside, "outside"),
     "a file behind a link": (_through_a_link, "outside"),
     "another length": (_shortened, "part"),
+    "another body": (_rewritten, "changed"),
     "a response class": (_own_class, "response-class"),
 }
 
@@ -378,6 +386,7 @@ def test_a_server_streams_by_its_own_wrapper(
     environ = EnvironBuilder("/file", environ_overrides=environ).get_environ()
     body = app(environ, lambda *_: lambda _: None)
     assert type(body) is _ServersOwn
+    assert environ["wsgi.file_wrapper"] is _ServersOwn  # gunicorn knows its own by that
     assert b"".join(body) == CONTENT
     body.close()
 
