@@ -251,7 +251,8 @@ def clean_generated(log: Path | None, *, keep: int) -> None:
                 size = sum(one.size for one in deleted)
                 click.echo(f"{area.name}: {len(deleted)} files deleted, {size} bytes.")
     except OSError as error:
-        raise click.ClickException(f"{error.filename}: {error.strerror or error}") from error
+        what = error.filename or log
+        raise click.ClickException(f"{what}: {error.strerror or error}") from error
 
 
 def _read(log: Path, *, follow: bool) -> Iterator[receipts.Receipt]:

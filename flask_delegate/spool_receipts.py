@@ -40,8 +40,12 @@ class Sent:
         """Read what is kept; nothing, if it cannot be read: a file then stays until it expires."""
         with suppress(OSError, ValueError, TypeError, AttributeError):
             kept: dict[str, Any] = json.loads((folder / _STATE).read_text("utf-8"))
-            parts = {tag: [(a, b) for a, b in spans] for tag, spans in kept["parts"].items()}
-            return cls(dict(kept["position"]), parts, dict(kept["complete"]))
+            parts = {
+                tag: [(int(a), int(b)) for a, b in spans] for tag, spans in kept["parts"].items()
+            }
+            position = {name: int(read) for name, read in kept["position"].items()}
+            complete = {tag: float(ended) for tag, ended in kept["complete"].items()}
+            return cls(position, parts, complete)
         return cls()
 
     def store(self, folder: Path) -> None:

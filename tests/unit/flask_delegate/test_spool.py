@@ -344,7 +344,14 @@ def test_a_file_goes_some_time_after_it_was_sent_and_used(spool: Spool, tmp_path
 
 def test_what_is_kept_may_be_damaged(spool: Spool, tmp_path: Path) -> None:
     made = spool.get("a", write(), lasts=600)
-    for text in ("", "[]", '{"parts": 1}', '{"parts": {"a": [1]}, "position": {}, "complete": {}}'):
+    wrong = '{"parts": {}, "position": {"a": "x"}, "complete": {"b": []}}'
+    for text in (
+        "",
+        "[]",
+        wrong,
+        '{"parts": 1}',
+        '{"parts": {"a": [1]}, "position": {}, "complete": {}}',
+    ):
         (spool.folder / "state.json").write_text(text)
         assert clean(spool, tmp_path / "log", keep=0) == []
     assert content(spool, made) == b"content"
