@@ -21,6 +21,8 @@ HANDING_OFF = {
     "mod_wsgi-daemon": "auto",
     "site-debians-mod_wsgi": "auto",
     "nginx-gunicorn": "nginx",
+    "scgi": "scgi",
+    "nginx-scgi": "nginx",
     "caddy-gunicorn": "caddy",
     "lighttpd-gunicorn": "lighttpd",
     "xsendfile-proxy": "xsendfile",

@@ -125,7 +125,9 @@ class Pair:
     handed_off: int = 0
 
 
-@pytest.fixture(scope="module", params=["mod_wsgi-daemon", "nginx-gunicorn", "xsendfile-proxy"])
+@pytest.fixture(
+    scope="module", params=["mod_wsgi-daemon", "scgi", "nginx-gunicorn", "xsendfile-proxy"]
+)
 def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
     with new_site(DELEGATE_HEADERS={"X-Frame-Options": "DENY"}) as site, ExitStack() as stack:
         for name, content in FILES.items():

@@ -359,7 +359,7 @@ def nginx_scgi(site: Site, *, more: str = "") -> Iterator[Running]:
         python_server(site, *SCGI) as upstream,
         nginx_in_front(site, upstream, locations=SCGI_PASSED_ON + more) as port,
     ):
-        yield Running(port, BACKENDS["nginx"].keeps)
+        yield Running(port, BACKENDS["nginx"].keeps, header="X-Accel-Redirect")
 
 
 _NGINX = """
