@@ -21,7 +21,15 @@ E = TypeVar("E", bound=Entry)
 
 
 class GoneError(Exception):
-    """An entry is not there any more, or in the trash."""
+    """An entry is not there any more, or in the trash.
+
+    :param name: its name, if who asks may know it.
+    :param folder: the name in URLs of the folder that it was in, if that is there.
+    """
+
+    def __init__(self, name: str = "", folder: str | None = None) -> None:
+        super().__init__(name)
+        self.name, self.folder = name, folder
 
 
 def root_folder(owner_id: int) -> Folder:
@@ -167,8 +175,10 @@ def _find_subfolder(folder: Folder, name: str) -> tuple[str, Folder | None]:
     return free, db.session.scalar(select(Folder).where(*here, Folder.name_key == text.fold(free)))
 
 
-def rename(entry: Entry, wanted: str, exactly: bool = False) -> str:
-    """Give an entry another name or, if that is taken, the next that is free; and return it.
+def rename(entry: Entry, wanted: str, exactly: bool = False) -> tuple[str, str]:
+    """Give an entry another name or, if that is taken, the next that is free.
+
+    Return its names before and after, which are the same if there was nothing to do.
 
     :param exactly: whether to refuse a name that is taken.
     :raises GoneError: if it is not there any more.
@@ -184,8 +194,9 @@ def rename(entry: Entry, wanted: str, exactly: bool = False) -> str:
         give_name(entry, entry.parent_id, wanted)
         if isinstance(entry, StoredFile):
             entry.mimetype = names.guess_mimetype(entry.name)
-        commit_recorded("rename", entry, note=Note(detail=f"before: {before}"))
-        return entry.name
+        if entry.name != before:
+            commit_recorded("rename", entry, note=Note(detail=f"before: {before}"))
+        return before, entry.name
 
 
 def move(
@@ -193,25 +204,24 @@ def move(
 ) -> Sequence[tuple[str, str]]:
     """Put entries into another folder of their owner, and return their names wanted and after.
 
+    Nothing is done with those that are there already, nor returned of them.
+
     :param named: the names wanted there, if not the present ones, by the entries' names in URLs.
     :raises GoneError: if one of them is not there any more.
     :raises RefusedError: for a folder that would lie in itself, or too deep with all that is in it.
     """
     with changing(folder.owner_id):
-        there = [current(entry) for entry in moved]
-        placed = [
-            _move(entry, current(folder), named.get(entry.public_id, entry.name)) for entry in there
-        ]
-        if there:
+        there, target = [current(entry) for entry in moved], current(folder)
+        going = [entry for entry in there if entry.parent_id != target.id]
+        placed = [_move(one, target, named.get(one.public_id, one.name)) for one in going]
+        if going:
             note = Note(detail=f"to {folder.name or 'My files'}")
-            commit_recorded("move", *there, note=note)
+            commit_recorded("move", *going, note=note)
     return placed
 
 
 def _move(entry: Entry, folder: Folder, wanted: str) -> tuple[str, str]:
     before = entry.name
-    if entry.parent_id == folder.id:
-        return before, before
     if not isinstance(entry, StoredFile):
         path = tree.path_to(folder.id)
         if any(step.id == entry.id for step in path):

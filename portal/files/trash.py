@@ -51,23 +51,34 @@ class Purged(NamedTuple):
     bytes: int = 0
 
 
+class Trashed(NamedTuple):
+    """What was put into the trash, and the moment, by which :func:`trashed_at` finds it again."""
+
+    things: Sequence[Thing]
+    moment: datetime
+
+
 @with_room_to_delete
-def put(selected: Iterable[Entry]) -> datetime:
+def put(selected: Iterable[Entry]) -> Trashed | None:
     """Put entries of one account into the trash, with all that is in them.
 
-    Their names are free at once. What was in the trash before stays there by itself. Return the
-    moment, by which :func:`trashed_at` finds them again.
+    Their names are free at once. What was in the trash before stays there by itself: if all of them
+    are, or are deleted, nothing is done, and none is returned.
     """
-    moment = now()
     selected = list(selected)
-    if selected:
-        things = [Thing.of(entry) for entry in selected]
-        with entries.changing(selected[0].owner_id):
-            take_time()
-            for entry in selected:
-                _put(entries.id_of(entry), moment)
+    if not selected:
+        return None
+    ids, moment = [entries.id_of(entry) for entry in selected], now()
+    with entries.changing(selected[0].owner_id):
+        take_time()
+        live = Entry.id.in_(ids), Entry.trash_id.is_(None), Entry.parent_id.is_not(None)
+        there = {entry.id: entry for entry in db.session.scalars(select(Entry).where(*live))}
+        things = [Thing.of(there[entry_id]) for entry_id in ids if entry_id in there]
+        for entry_id in there:
+            _put(entry_id, moment)
+        if things:
             commit_recorded("trash", *things)
-    return moment
+    return Trashed(things, moment) if things else None
 
 
 def page(

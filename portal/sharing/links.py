@@ -5,15 +5,16 @@ Tokens are signed, so that forged ones are refused without a query.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TypedDict, TypeVar, Unpack
 
 from flask import current_app
 from itsdangerous import BadSignature, Signer
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import ColumnElement, Select, select, update
 
-from portal.core.database import db
+from portal.core import database
+from portal.core.database import commit_change, db
 from portal.core.models import (
     Account,
     Entry,
@@ -58,20 +59,50 @@ def create(kind: type[L], entry: Entry, **terms: Unpack[Terms]) -> tuple[L, str]
     link = kind(token_hash=hash_token(token), owner_id=entry.owner_id)
     setattr(link, _TARGETS[kind], entry.id)
     db.session.add(link)
-    change(link, **terms)
+    _set(link, _stored(terms))
+    db.session.commit()
     return link, token
 
 
-def change(link: Share | FileRequest, **terms: Unpack[Terms]) -> None:
-    """Change the given terms; the link itself stays the same.
+def change(link: L, **terms: Unpack[Terms]) -> bool:
+    """Change the given terms, and return whether any of them was another; the link stays the same.
 
     A new password locks the share again for everybody who had unlocked it.
     """
-    for name, value in terms.items():
-        if name == "password":
-            name, value = "password_hash", value and passwords.hash_password(str(value))
-        setattr(link, name, value)
+    password, known = terms.get("password"), _lock_of(link)
+    # Before the link is locked, for a hash takes a while.
+    if password and passwords.verify(known, password):
+        del terms["password"]
+    values, kind = _stored(terms), type(link)
+    # A write that changes nothing takes the lock: nobody else changes the link meanwhile.
+    database.change(update(kind).where(kind.id == link.id).values(name=kind.name))
+    db.session.expire(link)
+    if password and _lock_of(link) != known and passwords.verify(_lock_of(link), password):
+        values.pop("password_hash", None)
+    has_changed = _set(link, values)
     db.session.commit()
+    return has_changed
+
+
+def _lock_of(link: Share | FileRequest) -> str | None:
+    return link.password_hash if isinstance(link, Share) else None
+
+
+def _stored(terms: Terms) -> dict[str, object]:
+    """Return the values of a link's columns for some terms."""
+    values = dict(terms)
+    if "password" in values:
+        password = values.pop("password")
+        values["password_hash"] = password and passwords.hash_password(str(password))
+    return values
+
+
+def _set(link: Share | FileRequest, values: Mapping[str, object]) -> bool:
+    """Set what is another value, and return whether anything was."""
+    other = {name: value for name, value in values.items() if getattr(link, name) != value}
+    for name, value in other.items():
+        setattr(link, name, value)
+    return bool(other)
 
 
 def find(kind: type[L], token: str) -> L | None:
@@ -133,11 +164,11 @@ def latest(kind: type[L], entry: Entry, most: int) -> Sequence[L]:
     return db.session.scalars(_newest_first(kind, mine).limit(most)).all()
 
 
-def revoke(link: Share | FileRequest) -> None:
-    """Revoke a link permanently."""
-    if link.revoked_at is None:
-        link.revoked_at = now()
-        db.session.commit()
+def revoke(link: L) -> bool:
+    """Revoke a link permanently, and return whether it was not revoked before."""
+    kind = type(link)
+    mine = update(kind).where(kind.id == link.id, kind.revoked_at.is_(None))
+    return commit_change(mine.values(revoked_at=now())) > 0
 
 
 def _newest_first(kind: type[L], condition: ColumnElement[bool]) -> Select[L]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from math import ceil
 from typing import Any
 
-from flask import Flask, Response, current_app, render_template, request, session
+from flask import Flask, Response, current_app, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError  # type: ignore[import-untyped]
 from limits.errors import StorageError
@@ -38,7 +38,8 @@ from .account import sign_in
 from .csrf import ForeignOriginError, lacks_cookie
 from .edge import FieldTooLongError, UnusableTextError
 from .filters import human_limit, human_need, human_size
-from .flashes import list_names
+from .flashes import list_names, shorten
+from .next_page import next_page, page_of_form
 from .places import BusyError
 
 _TOO_LARGE, _DISK_FULL = lazy_gettext("Too large"), lazy_gettext("Disk full")
@@ -272,6 +273,39 @@ def _content_lost(error: ContentLostError | FileRefused) -> ResponseReturnValue:
     return _page(500, gettext("File lost"), text)
 
 
+def _gone(error: GoneError) -> ResponseReturnValue:
+    name = shorten(error.name)
+    if request.blueprint == "trash":
+        text = gettext(
+            "It is not in the trash any more: it was restored or deleted permanently, perhaps in"
+            " another tab."
+        )
+    elif name:
+        text = gettext(
+            "%(name)s is not here any more: it was moved to the trash or deleted, perhaps in"
+            " another tab.",
+            name=name,
+        )
+    else:
+        text = gettext(
+            "What you selected is not here any more: it was moved to the trash or deleted, perhaps"
+            " in another tab."
+        )
+    return _page(404, gettext("Not here any more"), text, back=_way_back(error))
+
+
+def _way_back(error: GoneError) -> str | None:
+    """Return the page to go on with: of the form, or the folder that something was in."""
+    if request.blueprint == "trash":
+        return url_for("trash.show")
+    if asked := next_page(""):
+        return asked
+    if error.folder:
+        return url_for("folders.show", public_id=error.folder)
+    page = page_of_form()
+    return None if page == request.path else page
+
+
 def _expired(_error: CSRFError) -> ResponseReturnValue:
     if lacks_cookie():
         text = gettext(
@@ -318,7 +352,7 @@ _HANDLERS: dict[type[Exception], Callable[[Any], ResponseReturnValue]] = {
     OverAllowanceError: lambda _: _over_quota(
         QuotaExceededError(current_account(), announced_size())
     ),
-    GoneError: lambda _: _page(404),
+    GoneError: _gone,
     # It may be the account of this session, so the page must not look for it.
     ObjectDeletedError: lambda _: _page(404, anonymous=True),
     BusyError: lambda _: _try_later(
@@ -359,8 +393,12 @@ def _page(
     *,
     anonymous: bool | None = None,
     headers: Mapping[str, str] | None = None,
+    back: str | None = None,
 ) -> ResponseReturnValue:
-    """Return the page of an error, with the usual words of its status if none are given."""
+    """Return the page of an error, with the usual words of its status if none are given.
+
+    :param back: a page to go back to.
+    """
     title, text = (title, text) if title else _WORDS[code]
     if _is_for_program():
         return Response(f"{text}\n", mimetype="text/plain"), code, headers or {}
@@ -369,7 +407,7 @@ def _page(
     if not anonymous:
         signed_in_account()  # who decides which language the page is in
     values = {"title": title, "text": text, "anonymous": anonymous, "has_files": not _is_visitor()}
-    return render_template("error.html", **values), code, headers or {}
+    return render_template("error.html", back=back, **values), code, headers or {}
 
 
 def _is_visitor() -> bool:

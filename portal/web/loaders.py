@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Sequence
 from functools import cache
-from typing import TypeVar, cast
+from typing import NoReturn, TypeVar, cast
 
-from flask import abort
+from flask import abort, request
 from sqlalchemy import Select, bindparam, select
 
 from portal.core.database import db
-from portal.core.models import Entry, FileRequest, Share
+from portal.core.models import Entry, FileRequest, Folder, Share
 from portal.files import tree
+from portal.files.entries import GoneError
 from portal.files.policy import Action, may
 from portal.identity.current_user import current_account
 
@@ -36,7 +37,7 @@ def find_entry(kind: type[E], public_id: str, action: Action) -> E | None:
 
 def entry_or_404(kind: type[E], public_id: str, action: Action) -> E:
     """Find a file or folder, for whoever may do that with it; to others it seems not to exist."""
-    return find_entry(kind, public_id, action) or abort(404)
+    return find_entry(kind, public_id, action) or _refuse(public_id)
 
 
 def entry_and_path_or_404(
@@ -45,7 +46,7 @@ def entry_and_path_or_404(
     """Find an entry as :func:`entry_or_404` does, and the path to it, by one statement."""
     entry, path = tree.find_with_path(public_id)
     found = entry if isinstance(entry, kind) else None
-    return (found, path) if _may(action, public_id, found) and found else abort(404)
+    return (found, path) if _may(action, public_id, found) and found else _refuse(public_id)
 
 
 def entry_of(owner_id: int, public_id: str) -> Entry | None:
@@ -61,7 +62,7 @@ def mine_of_any_kind_or_404(public_id: str) -> Share | FileRequest:
 
 def mine_or_404(kind: type[L], public_id: str) -> L:
     """Find a link, for whoever created it; to others it seems not to exist."""
-    return _find_mine(kind, public_id) or abort(404)
+    return _find_mine(kind, public_id) or missing()
 
 
 def _find_mine(kind: type[L], public_id: str) -> L | None:
@@ -75,9 +76,30 @@ def selected_or_404(action: Action, public_ids: Collection[str]) -> Sequence[Ent
         select(Entry).where(Entry.public_id.in_(public_ids)).order_by(Entry.is_file, Entry.sort_key)
     ).all()
     known = {entry.public_id: entry for entry in found}
-    if not all(_may(action, public_id, known.get(public_id)) for public_id in public_ids):
-        abort(404)
+    for public_id in public_ids:
+        if not _may(action, public_id, known.get(public_id)):
+            _refuse(public_id)
     return found
+
+
+def _refuse(public_id: str) -> NoReturn:
+    """Say that an entry does not exist; to its owner, or whoever has sent a form, any more.
+
+    A form is of a page that showed the entry, or invented: what it names is not told to others.
+    """
+    entry = db.session.scalar(_by_public_id(Entry), {"public_id": public_id})
+    if entry and entry.owner_id == current_account().id and entry.trash_id is not None:
+        folder = db.session.get(Folder, entry.parent_id)
+        is_there = folder is not None and folder.trash_id is None
+        raise GoneError(entry.name, folder.public_id if folder and is_there else None)
+    missing()
+
+
+def missing() -> NoReturn:
+    """Say that something does not exist; where a form was about it, any more."""
+    if request.method == "POST":
+        raise GoneError
+    abort(404)
 
 
 def _may(action: Action, public_id: str, entry: Entry | None) -> bool:

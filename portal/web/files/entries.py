@@ -102,11 +102,14 @@ def rename(public_id: str) -> ResponseReturnValue:
     """Rename a file or folder."""
     entry, form = entry_or_404(Entry, public_id, "change"), NewNameForm()
     try:
-        name = entries.rename(entry, wanted := form.wanted(), form.exactly.data)
+        before, name = entries.rename(entry, wanted := form.wanted(), form.exactly.data)
     except tree.RefusedError as error:
         tell(str(error), "error")
     else:
-        tell(gettext("Renamed to %(name)s", name=name_placed(wanted, name)))
+        if name != before:
+            tell(gettext("Renamed to %(name)s", name=name_placed(wanted, name)))
+        elif name != wanted:
+            tell(gettext("Not renamed: %(name)s", name=name_placed(wanted, name)))
     return redirect(next_page(url_for("entries.details", public_id=public_id)))
 
 
@@ -115,9 +118,13 @@ def rename(public_id: str) -> ResponseReturnValue:
 def put_into_trash() -> ResponseReturnValue:
     """Move the selection to the trash."""
     selected = _selection(SelectionQuery(), "change")
-    listed = list_names([entry.name for entry in selected], count_items)
-    moment = trash.put(selected)
-    tell(gettext("Moved to the trash: %(items)s", items=listed), undo=moment.isoformat())
+    names = [entry.name for entry in selected]
+    if trashed := trash.put(selected):
+        listed = list_names([thing.name for thing in trashed.things], count_items)
+        said = gettext("Moved to the trash: %(items)s", items=listed)
+        tell(said, undo=trashed.moment.isoformat())
+    else:  # by another request at the same moment
+        tell(gettext("Not here any more: %(items)s", items=list_names(names, count_items)))
     trash.purge_now_and_then()
     return redirect(next_page())
 
@@ -176,9 +183,13 @@ def move() -> ResponseReturnValue:
     items = list_placed(moved, count_items)
     where = shorten(folder.name or gettext("My files"))
     said = gettext("Moved to %(folder)s: %(items)s", folder=where, items=items)
-    if not page:
+    if not moved:
+        items = list_names([entry.name for entry in selected], count_items)
+        said = gettext("Already in %(folder)s: %(items)s", folder=where, items=items)
+    elif not page:
         said = gettext("Moved here: %(items)s", items=items)
-    back = [] if home is None or home.id == folder.id else _way_back(home, selected, before)
+    has_left = moved and home and home.id != folder.id
+    back = _way_back(home, selected, before) if home and has_left else []
     tell(said, move_back=back, place=(where, target) if page not in {"", target} else None)
     return redirect(page or target)
 

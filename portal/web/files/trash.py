@@ -6,11 +6,13 @@ from datetime import UTC, datetime
 
 from flask import Blueprint, abort, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from sqlalchemy.orm.exc import ObjectDeletedError
 
 from portal.core.database import db
 from portal.core.language import gettext
 from portal.core.models import Entry, Folder
 from portal.files import listing, trash, tree, versions
+from portal.files.entries import GoneError
 from portal.identity.current_user import current_account, login_required
 from portal.web import marks
 from portal.web.flashes import count_items, list_placed, shorten, tell
@@ -53,7 +55,7 @@ def undo() -> ResponseReturnValue:
         moment = moment.astimezone(UTC) if moment.tzinfo else abort(404)
     except (ValueError, OverflowError):
         abort(404)
-    return _restore(*trash.trashed_at(current_account().id, moment) or abort(404))
+    return _restore(*trash.trashed_at(current_account().id, moment))
 
 
 @trash_pages.post("/trash/<public_id>/restore")
@@ -94,14 +96,20 @@ def _place_of(entry: Entry) -> object:
     return entry.trashed_at if entry.trash_id == entry.id else None
 
 
-def _restore(first: Entry, *others: Entry) -> ResponseReturnValue:
-    restored, hints = [], ""
-    for entry in (first, *others):
-        wanted, home = entry.name, entry.parent_id
-        folder = trash.restore(entry)
+def _restore(*selected: Entry) -> ResponseReturnValue:
+    restored, hints, folder = [], "", None
+    for entry in selected:
+        try:
+            wanted, home = entry.name, entry.parent_id
+            folder = trash.restore(entry)
+        except (GoneError, ObjectDeletedError):  # by another request, which says it
+            continue
         restored.append((wanted, entry.name))
         if folder.id != home:
             hints += f" ({shorten(wanted)}: {_why_elsewhere(home)})"
+    if folder is None:
+        tell(gettext("It is not in the trash any more."))
+        return redirect(next_page())
     where = shorten(folder.name) if folder.parent_id else gettext("My files")
     items = list_placed(restored, count_items)
     tell(gettext("Restored to %(folder)s: %(items)s", folder=where, items=items) + hints[:200])

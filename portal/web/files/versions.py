@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, abort, redirect, render_template, request, url_for
+from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from flask_delegate import Handoff, delegated
@@ -14,7 +14,7 @@ from portal.files.downloads import Found
 from portal.files.policy import may_have
 from portal.identity.current_user import current_account, login_required, require_sign_in
 from portal.web.flashes import shorten, tell
-from portal.web.loaders import entry_or_404, find_entry
+from portal.web.loaders import entry_or_404, find_entry, missing
 
 from .files import as_download
 
@@ -82,7 +82,7 @@ def delete_all() -> ResponseReturnValue:
 
 def _file_and_version(public_id: str, version_id: str) -> tuple[StoredFile, StoredFile]:
     file = entry_or_404(StoredFile, public_id, "change")
-    return file, _find(file, version_id) or abort(404)
+    return file, _find(file, version_id) or missing()
 
 
 def _find(file: StoredFile, version_id: str) -> StoredFile | None:

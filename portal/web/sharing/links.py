@@ -16,7 +16,7 @@ from portal.identity.current_user import current_account, login_required
 from portal.sharing import links
 from portal.sharing.status import status_of
 from portal.web import shown_once
-from portal.web.flashes import done, shorten
+from portal.web.flashes import done, shorten, tell
 from portal.web.forms import Query, form_page, page_before
 from portal.web.loaders import entry_or_404, mine_or_404
 from portal.web.zone import local
@@ -123,10 +123,12 @@ def change(kind: str, public_id: str) -> ResponseReturnValue:
     form = of_kind.form(obj=link)
     if not form.validate_on_submit():
         return form_page(_FORM, form, kind=kind, entry=entry, link=link)
-    links.change(link, **form.terms())
-    say = gettext("Link to %(name)s changed.", name=shorten(entry.name))
-    action = cast("Action", f"change {kind}")
-    done(action, entry, detail=_summary(link), via=links.via(link), say=say)
+    if links.change(link, **form.terms()):
+        say = gettext("Link to %(name)s changed.", name=shorten(entry.name))
+        action = cast("Action", f"change {kind}")
+        done(action, entry, detail=_summary(link), via=links.via(link), say=say)
+    else:
+        tell(gettext("Nothing was changed: the link has these terms."))
     return redirect(url_for("links.index"))
 
 
@@ -141,9 +143,12 @@ def revoke(kind: str, public_id: str) -> ResponseReturnValue:
     entry = links.target(link)
     if request.method != "POST":
         return render_template("sharing/revoke.html", kind=kind, entry=entry, link=link)
-    links.revoke(link)
-    say = gettext("Link to %(name)s revoked.", name=shorten(entry.name))
-    done(cast("Action", f"revoke {kind}"), entry, detail=_name(link), via=links.via(link), say=say)
+    action, name = cast("Action", f"revoke {kind}"), shorten(entry.name)
+    if links.revoke(link):
+        say = gettext("Link to %(name)s revoked.", name=name)
+        done(action, entry, detail=_name(link), via=links.via(link), say=say)
+    else:
+        tell(gettext("The link to %(name)s was revoked before.", name=name))
     return redirect(url_for("links.index"))
 
 

@@ -9,21 +9,22 @@ const dialog = document.getElementById("dialog");
 const [close, failure, place] = dialog.children;
 let hasChanged = false;
 
-/** Fetch a page and its address; null if the portal does not answer. */
+/** Fetch a page and its status; null if the portal does not answer. */
 async function load(url, options) {
   try {
     const response = await fetch(url, options);
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
-    return [page, response.url];
+    if (response.status === 404) document.dispatchEvent(new Event("portal:gone"));
+    return [page, response.status];
   } catch {
     return null;
   }
 }
 
 async function open(link) {
-  const [page] = (await load(link.href)) ?? [];
+  const [page, status] = (await load(link.href)) ?? [];
   // Of anything else, such as that one has to sign in, the browser shows the page.
-  if (page?.querySelector("[data-dialog]")) show(page);
+  if (page?.querySelector("[data-dialog]") || status === 404) show(page);
   else location.assign(link.href);
 }
 

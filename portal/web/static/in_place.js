@@ -30,33 +30,47 @@ export async function post(action, fields) {
     () => null,
   );
   if (!response) return UNREACHABLE;
-  const page = new DOMParser().parseFromString(await response.text(), "text/html");
-  if (!response.ok || signedIn(page) !== signedIn(document)) {
-    sendPlainly(action, all); // the page says what is wrong, or asks to sign in
-    return "";
-  }
+  const page = await pageOf(response);
+  if (response.status === 404) await refresh();
+  if (!response.ok || signedIn(page) !== signedIn(document)) return whatIsWrong(page, response);
   const error = page.querySelector("main > .note.error");
   if (error) return error.textContent.trim();
+  put(page);
+  tell(page);
+  return "";
+}
+
+const pageOf = async (response) =>
+  new DOMParser().parseFromString(await response.text(), "text/html");
+
+/** What the page of an error says, or the one that asks to sign in. It is not sent again. */
+function whatIsWrong(page, response) {
+  const said = ["main > .note.error", "main > .card > h1 + p", "main h1"]
+    .map((selector) => page.querySelector(selector))
+    .find(Boolean);
+  if (said) return said.textContent.trim();
+  return gettext("The answer was an error (%(status)s). Look what was done before you try again.", {
+    status: response.status,
+  });
+}
+
+/** Show the list as it is now: something of it is not there any more. */
+async function refresh() {
+  const response = await fetch(here()).catch(() => null);
+  const page = response && (await pageOf(response));
+  if (response?.ok && signedIn(page) === signedIn(document)) put(page);
+}
+
+function put(page) {
   const at = placeOfFocus();
   replaceParts(CHANGING, page);
   restoreFocus(at);
-  tell(page);
-  return "";
 }
 
 /** Do as {@link post}, and say what went wrong where other messages are. */
 export async function postAndTell(action, fields) {
   const problem = await post(action, fields);
   if (problem) tellProblem(problem);
-}
-
-function sendPlainly(action, fields) {
-  const form = Object.assign(document.createElement("form"), { method: "post", action });
-  for (const [name, value] of fields) {
-    form.append(Object.assign(document.createElement("input"), { type: "hidden", name, value }));
-  }
-  document.body.append(form);
-  form.submit();
 }
 
 /** Where the focus is, in case that its row goes. */
@@ -126,11 +140,16 @@ export function focusNew(before) {
   (fresh ? linkOf(fresh) : document.getElementById("main")).focus();
 }
 
-// What undoes it, is sent likewise.
+document.addEventListener("portal:gone", refresh);
+
+// What undoes it, is sent likewise, and once.
 document.addEventListener("submit", async (event) => {
   if (event.target.id !== "undo" || !document.getElementById("entries")) return;
   event.preventDefault();
+  if (event.target.ariaBusy) return;
+  event.target.ariaBusy = "true";
   const before = ["", ...rows().map(idOf)];
   await postAndTell(event.target.action, fieldsOf(event.target));
   focusNew(before);
+  event.target.ariaBusy = null;
 });

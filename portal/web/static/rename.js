@@ -1,6 +1,6 @@
 /** Renaming in the row itself. What is wrong with a name is said there, too. */
 
-import { post } from "./in_place.js";
+import { post, tellProblem } from "./in_place.js";
 import { renameAddress } from "./row_actions.js";
 import { idOf, isFolder, linkOf, nameOf, rows } from "./row.js";
 import { gettext } from "./text.js";
@@ -28,6 +28,8 @@ export function rename(row) {
     if (input.value === name) return close();
     const id = idOf(row);
     problem.textContent = await post(renameAddress(row), [["name", input.value], ["exactly", "y"]]);
+    // Its row went, and the form with it.
+    if (problem.textContent && !form.isConnected) return tellProblem(problem.textContent);
     input.toggleAttribute("aria-invalid", problem.textContent !== "");
     const renamed = rows().find((one) => idOf(one) === id);
     if (!problem.textContent) (renamed ? linkOf(renamed) : document.getElementById("main")).focus();

@@ -6,11 +6,22 @@ import { boxOf, idOf, linkOf, rows, selectedRows } from "./row.js";
 const settings = () => document.getElementById("row-menu").dataset;
 const entries = (some) => some.map((row) => ["entry", idOf(row)]);
 
-export const trash = (some) => postAndTell(settings().trash, entries(some));
+/** What is on its way to somewhere else: whoever presses a key twice wants it once. */
+const going = new Set();
+
+async function send(action, some, fields) {
+  const rest = some.filter((row) => !going.has(idOf(row)));
+  if (!rest.length) return;
+  const ids = rest.map(idOf);
+  for (const id of ids) going.add(id);
+  await postAndTell(action, [...fields, ...entries(rest)]);
+  for (const id of ids) going.delete(id);
+}
+
+export const trash = (some) => send(settings().trash, some, []);
 
 /** Move rows into a folder, by its name in URLs. */
-export const moveTo = (some, folder) =>
-  postAndTell(settings().move, [["folder", folder], ...entries(some)]);
+export const moveTo = (some, folder) => send(settings().move, some, [["folder", folder]]);
 
 /** Return where a row is renamed. */
 export const renameAddress = (row) => settings().rename.replace("ENTRY", idOf(row));

@@ -21,6 +21,7 @@ from portal.accounts.invitations import LinkError
 from portal.core.database import commit_change, db
 from portal.core.models import (
     Account,
+    Activity,
     Entry,
     FileRequest,
     Folder,
@@ -216,6 +217,91 @@ def test_one_of_two_restores_of_a_version_is_done(_round: int, app: Flask) -> No
         assert len(rows) == (1 if done[1] else 2)
         (live,) = (row for row in rows if row.trash_id is None)
         assert (live.storage_key == key) == (done[1] is None)
+
+
+REPEATED: dict[str, tuple[str, Callable[[StoredFile, Folder], object]]] = {
+    "moved to the trash": ("trash", lambda file, _: trash.put([file])),
+    "restored": ("restore", lambda file, _: trash.restore(file)),
+    "deleted": ("delete", lambda file, _: trash.purge(file)),
+    "emptied": ("delete", lambda file, _: trash.empty(file.owner_id)),
+    "renamed": ("rename", lambda file, _: entries.rename(file, "b.txt")),
+    "renamed to what is taken": ("rename", lambda file, _: entries.rename(file, "taken.txt")),
+    "moved": ("move", lambda file, folder: entries.move([file], folder)),
+}
+IN_TRASH = {"restored", "deleted", "emptied"}
+
+
+def actions(name: str) -> int:
+    return count(Activity, Activity.action == name)
+
+
+@pytest.mark.parametrize("what", REPEATED)
+def test_change_of_an_entry_that_is_asked_for_several_times_is_recorded_once(
+    what: str, app: Flask
+) -> None:
+    action, do = REPEATED[what]
+    with fresh(app):
+        entries.place(new_file("taken.txt", 1), root("alice"))
+        folder = entries.place(Folder(name="Elsewhere"), root("alice"))
+        file = entries.place(new_file("a.txt", 1), root("alice"))
+        if what in IN_TRASH:
+            trash.put([file])
+        file_id, folder_id = file.id, folder.id
+
+    def change() -> object:
+        file = db.session.get_one(StoredFile, file_id)
+        return do(file, db.session.get_one(Folder, folder_id)) or None
+
+    at_once(app, *[change] * AT_ONCE)
+    with fresh(app):
+        assert actions(action) == 1
+    at_once(app, change)
+    with fresh(app):
+        assert actions(action) == 1
+
+
+def test_only_one_of_several_who_trash_or_move_a_file_can_undo_it(app: Flask) -> None:
+    with fresh(app):
+        folder_id = entries.place(Folder(name="Elsewhere"), root("alice")).id
+        first, second = (entries.place(new_file(name, 1), root("alice")).id for name in "ab")
+
+    def put() -> Sequence[str] | None:
+        trashed = trash.put([db.session.get_one(StoredFile, first)])
+        return [thing.name for thing in trashed.things] if trashed else None
+
+    def move() -> object:
+        file, folder = db.session.get_one(StoredFile, second), db.session.get_one(Folder, folder_id)
+        return entries.move([file], folder) or None
+
+    put_by, moved_by = at_once(app, *[put] * AT_ONCE), at_once(app, *[move] * AT_ONCE)
+    assert [one for one in put_by if one] == [["a"]]
+    assert [one for one in moved_by if one] == [[("b", "b")]]
+
+
+@pytest.mark.parametrize("kind", [Share, FileRequest])
+def test_change_of_a_link_that_is_asked_for_several_times_is_one(kind: Any, app: Flask) -> None:
+    with fresh(app):
+        link, _ = links.create(kind, entries.place(Folder(name="Shared"), root("alice")))
+        link_id = link.id
+    of_kind: Any = {"password": "a long password"} if kind is Share else {"file_limit": 3}
+
+    def change() -> bool:
+        return links.change(db.session.get_one(kind, link_id), name="For Bob", **of_kind)
+
+    assert sorted(map(bool, at_once(app, *[change] * AT_ONCE))) == [False] * (AT_ONCE - 1) + [True]
+    with fresh(app):
+        before = db.session.get_one(kind, link_id)
+        assert before.name == "For Bob"
+        assert not change()
+        assert links.change(db.session.get_one(kind, link_id), name="For Carol", **of_kind)
+
+    def revoke() -> bool:
+        return links.revoke(db.session.get_one(kind, link_id))
+
+    assert sorted(map(bool, at_once(app, *[revoke] * AT_ONCE))) == [False] * (AT_ONCE - 1) + [True]
+    with fresh(app):
+        assert db.session.get_one(kind, link_id).revoked_at is not None
+        assert not revoke()
 
 
 def test_folders_of_one_path_are_created_once(app: Flask) -> None:

@@ -494,15 +494,15 @@ def test_account_that_is_deleted_meanwhile_fails_no_request(
     link = links(alice)["a.txt"]
     really = entries.rename
 
-    def deleted_then(entry: Entry, wanted: str, exactly: bool = False) -> str:
-        name = really(entry, wanted, exactly)
+    def deleted_then(entry: Entry, wanted: str, exactly: bool = False) -> tuple[str, str]:
+        names = really(entry, wanted, exactly)
         without_references = (
             "PRAGMA foreign_keys = OFF" if is_sqlite() else "SET session_replication_role = replica"
         )
         db.session.execute(sa.text(without_references))
         db.session.execute(sa.delete(Account).where(Account.name == "alice"))
         db.session.commit()
-        return name
+        return names
 
     monkeypatch.setattr(entries, "rename", deleted_then)
     form = {"csrf_token": token(alice), "name": "b.txt"}

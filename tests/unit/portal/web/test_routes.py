@@ -106,7 +106,7 @@ EXPECTED: dict[tuple[str, str], Answers] = {
     ("GET", "/move"): Answers(SIGN_IN, 200, 404, 404),
     ("POST", "/move"): Answers(SIGN_IN, REDIRECT, 404, 404),
     ("GET", "/trash"): Answers(SIGN_IN, 200, 200, 200),
-    ("POST", "/trash/undo"): Answers(SIGN_IN, REDIRECT, 404, 404),
+    ("POST", "/trash/undo"): Answers(SIGN_IN, REDIRECT, REDIRECT, REDIRECT),
     ("POST", "/trash/<public_id>/restore"): Answers(SIGN_IN, REDIRECT, 404, 404),
     ("GET", "/trash/<public_id>/delete"): Answers(SIGN_IN, 200, 404, 404),
     ("POST", "/trash/<public_id>/delete"): Answers(SIGN_IN, REDIRECT, 404, 404),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pyotp
 import pytest
@@ -13,10 +14,21 @@ from werkzeug.test import TestResponse
 
 from portal.accounts import accounts
 from portal.core.database import db
-from portal.core.models import Entry, FileRequest, SignIn
+from portal.core.models import Activity, Entry, FileRequest, SignIn
 from portal.identity import sessions
 from portal.sharing import links
-from tests.support.portal import PASSWORD, REDIRECT, folder_id, sign_in, signed_in, token
+from tests.support.portal import (
+    PASSWORD,
+    REDIRECT,
+    folder_id,
+    make_folder,
+    public_id,
+    sign_in,
+    signed_in,
+    token,
+    upload,
+)
+from tests.support.portal import links as links_on
 from tests.support.stored import root
 
 OWN = {"Sec-Fetch-Site": "same-origin", "Referer": "http://localhost/trash?x=1"}
@@ -131,6 +143,65 @@ def test_form_of_a_session_that_has_ended_says_so(
     assert "Your session has ended, so nothing was changed." in page
     assert entries(app) == before
     assert sign_in(alice, "alice", next="/trash?x=1").location == "/trash?x=1"
+
+
+GONE = "<h1>Not here any more</h1>\n  <p>%s is not here any more:"
+
+
+def back(page: TestResponse) -> list[str]:
+    return re.findall(r'<a class="main" href="([^"]+)">Back</a>', page.text)
+
+
+def test_what_another_tab_has_put_into_the_trash_is_named_with_a_way_back(
+    app: Flask, alice: FlaskClient
+) -> None:
+    folder, other = make_folder(alice, "Here"), make_folder(alice, "Elsewhere")
+    upload(alice, "a.txt", page=folder)
+    entry = public_id(links_on(alice, folder)["a.txt"])
+    trash(alice, entry, folder)
+    with app.app_context():
+        before = db.session.scalars(select(Activity.id)).all()
+    form = {"csrf_token": token(alice), "entry": entry}
+    for address, fields in {
+        "/selection/trash": {"next": f"{folder}?sort=size"},
+        "/selection/move": {"next": f"{folder}?sort=size"},
+        "/move": {"next": f"{folder}?sort=size", "folder": public_id(other)},
+        f"/entries/{entry}/rename": {"name": "b.txt"},
+        f"/entries/{entry}/share": {},
+    }.items():
+        answer = alice.post(address, data=form | fields)
+        assert answer.status_code == 404, address
+        assert GONE % "a.txt" in answer.text
+        assert back(answer) == [fields.get("next", folder)]
+    shown = alice.get(f"/entries/{entry}")
+    assert (shown.status_code, back(shown)) == (404, [folder])
+    assert GONE % "a.txt" in shown.text
+    with app.app_context():
+        assert db.session.scalars(select(Activity.id)).all() == before
+
+
+def test_what_was_deleted_is_not_named_to_anybody(app: Flask, alice: FlaskClient) -> None:
+    upload(alice, "a.txt")
+    entry = public_id(links_on(alice)["a.txt"])
+    trash(alice, entry, "/")
+    foreign = signed_in(app, "bob")
+    for client in (foreign, alice):
+        form = {"csrf_token": token(client), "entry": entry}
+        if client is alice:
+            client.post(f"/trash/{entry}/delete", data=form)
+            again = client.post(f"/trash/{entry}/delete", data=form)
+            assert "It is not in the trash any more" in again.text
+            assert (again.status_code, back(again)) == (404, ["/trash"])
+        answer = client.post("/selection/trash", data=form)
+        assert answer.status_code == 404
+        assert GONE % "What you selected" in answer.text
+        assert "a.txt" not in answer.text
+
+
+def trash(client: FlaskClient, entry: str, page: str) -> None:
+    form = {"csrf_token": token(client), "entry": entry, "next": page}
+    assert client.post("/selection/trash", data=form).location == page
+    client.get(page)  # which shows the message
 
 
 def test_files_of_a_session_that_has_ended_are_not_read(app: Flask, alice: FlaskClient) -> None:

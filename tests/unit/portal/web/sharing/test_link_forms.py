@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from portal.core.database import db
-from portal.core.models import FileRequest, Share, now
+from portal.core.models import Activity, FileRequest, Share, now
 from portal.core.text import LONGEST_LINK_NAME
 from portal.identity import passwords
 from portal.web import zone
@@ -239,3 +239,28 @@ def test_form_lists_the_latest_links_to_the_same(app: Flask, alice: FlaskClient)
     page = alice.get(address).text
     assert re.findall("<li><bdi>([a-z]+)</bdi>: open", page) == ["third", "second", "first"]
     assert ">All links</a>" not in page
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_link_that_is_changed_or_revoked_twice_is_recorded_once(
+    kind: str, app: Flask, alice: FlaskClient
+) -> None:
+    def recorded(action: str) -> int:
+        with app.app_context():
+            found = select(Activity).where(Activity.action == f"{action} {kind}")
+            return len(db.session.scalars(found).all())
+
+    send(alice, form_of(alice, kind), name="Before")
+    address = change_of(alice)
+    terms = {"name": "After", "expires": "7", "note": "x"}
+    terms |= {"password": "a long password"} if kind == "share" else {"asks_name": "y"}
+    for _ in range(3):
+        send(alice, address, **terms)
+    assert recorded("change") == 1
+    (link,) = created(app, kind)
+    assert (link.name, link.note) == ("After", "x")
+    send(alice, address, **terms | {"note": "y"})
+    assert recorded("change") == 2
+    assert "was revoked before" not in send(alice, f"{address}/revoke")
+    assert "was revoked before" in send(alice, f"{address}/revoke")
+    assert recorded("revoke") == 1
