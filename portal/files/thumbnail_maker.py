@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from threading import BoundedSemaphore, Condition, Event, Thread
-from typing import cast
+from typing import NamedTuple, cast
 
 from flask import Flask, current_app
 from sqlalchemy.exc import SQLAlchemyError
@@ -33,8 +33,8 @@ from .uploads import remove_content, unless_kept
 logger = logging.getLogger(__name__)
 
 _KEY = "portal.thumbnails"
-_MOST = 500
-"""Pictures that may wait in a process."""
+_MOST = 200
+"""Pictures of an account that may wait in a process."""
 _WAITING = 2
 """Requests that may wait in a process: each holds a thread, of which there are few."""
 _PATIENCE = 0.8
@@ -51,6 +51,13 @@ class _NotWantedError(Exception):
     """The picture was deleted meanwhile, or somebody else has made its thumbnail."""
 
 
+class _Asked(NamedTuple):
+    """A picture that waits: whose it is, and what is set once it was tried."""
+
+    owner_id: int
+    done: Event
+
+
 class Maker:
     """What makes an application's thumbnails.
 
@@ -61,7 +68,9 @@ class Maker:
     def __init__(self, app: Flask, folder: Path, *, is_on: bool) -> None:
         self._app, self._folder, self._is_on = app, folder, is_on
         self._process = Process()
-        self._asked: dict[str, Event] = {}
+        self._asked: dict[str, _Asked] = {}
+        # The accounts whose pictures were tried, the last one last.
+        self._served: dict[int, None] = {}
         self._changed = Condition()
         self._thread: Thread | None = None
         self._waiting = BoundedSemaphore(_WAITING)
@@ -72,17 +81,21 @@ class Maker:
         """Return whether thumbnails are made and shown."""
         return self._is_on and time.monotonic() >= self._refused_until
 
-    def ask(self, content_key: str) -> bool:
-        """Ask for a picture's thumbnail, and return whether it was made or tried by now."""
+    def ask(self, content_key: str, owner_id: int) -> bool:
+        """Ask for a picture's thumbnail, and return whether it was made or tried by now.
+
+        :param owner_id: whose picture it is.
+        """
         with self._changed:
-            done = self._asked.get(content_key)
-            if done is None:
+            asked = self._asked.get(content_key)
+            if asked is None:
                 if not self.is_on or time.monotonic() < self._paused_until:
                     return False
-                if len(self._asked) >= _MOST:
+                if sum(one.owner_id == owner_id for one in self._asked.values()) >= _MOST:
                     return False
-                done = self._asked[content_key] = Event()
+                asked = self._asked[content_key] = _Asked(owner_id, Event())
             self._begin()
+        done = asked.done
         # What waits ends its transaction before: a connection is as rare as a thread.
         if not self._waiting.acquire(blocking=False):
             return done.is_set()
@@ -103,15 +116,27 @@ class Maker:
                 self._try(content_key)
             finally:
                 with self._changed:
-                    self._asked.pop(content_key).set()
+                    self._asked.pop(content_key).done.set()
 
     def _next(self) -> str | None:
-        """Return what was asked for first; none, after a while with nothing to do."""
+        """Return what is next; none, after a while with nothing to do.
+
+        Accounts take turns, so that nobody waits for all the large pictures of somebody else. Of
+        one account, it is what was asked for first.
+        """
         with self._changed:
             if not self._asked:
                 self._changed.wait(_IDLE)
-            for content_key in self._asked:
+            if self._asked:
+                turns = {owner_id: turn for turn, owner_id in enumerate(self._served, 1)}
+                content_key = min(
+                    self._asked, key=lambda key: turns.get(self._asked[key].owner_id, 0)
+                )
+                owner_id = self._asked[content_key].owner_id
+                self._served.pop(owner_id, None)
+                self._served[owner_id] = None
                 return content_key
+            self._served.clear()
             self._thread = None
             self._process.stop()
             return None

@@ -25,7 +25,7 @@ TYPES = frozenset(f"image/{name}" for name in ("jpeg", "png", "gif", "webp", "av
 _AT_ONCE = 500
 
 _FILE, _MADE = StoredFile.__table__.c, Thumbnail.__table__.c
-_COLUMNS = [_FILE["mimetype"], _FILE["size"], _FILE["storage_key"]]
+_COLUMNS = [_FILE["owner_id"], _FILE["mimetype"], _FILE["size"], _FILE["storage_key"]]
 _COLUMNS += [_MADE["content_key"].label("tried"), _MADE["own_key"], _MADE["size"].label("made")]
 
 
@@ -33,11 +33,13 @@ _COLUMNS += [_MADE["content_key"].label("tried"), _MADE["own_key"], _MADE["size"
 class Wanted:
     """A file that somebody may see, and what is known of its thumbnail.
 
+    :param owner_id: whose it is.
     :param tried: nothing, if nobody has tried to make one.
     :param key: where it is; none, if there is none.
     :param made: its bytes.
     """
 
+    owner_id: int
     mimetype: str
     size: int
     content_key: str

@@ -106,7 +106,9 @@ class _Confinement:
         """Confine this process for good."""
         limits = {"AS": self._addresses, "CPU": COMPUTING, "NOFILE": 0, "FSIZE": 0, "CORE": 0}
         for name, most in limits.items():
-            resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (most, most))
+            # A second before the kernel kills it, which others may have done, it says why.
+            soft = most - 1 if name == "CPU" else most
+            resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (soft, most))
         program = _Program(len(self._code) // 8, self._code)
         nothing = ctypes.c_ulong(0)
         no_more = (_NO_NEW_PRIVILEGES, ctypes.c_ulong(1), nothing, nothing, nothing)

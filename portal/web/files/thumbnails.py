@@ -105,7 +105,7 @@ def hand_over(wanted: Wanted) -> Handoff | Response:
         wanted = replace(wanted, tried=None, key=None)
     if wanted.key is None:
         db.session.rollback()  # while it waits, it holds no connection
-        if current_maker().ask(wanted.content_key):
+        if current_maker().ask(wanted.content_key, wanted.owner_id):
             wanted = Wanted.of(wanted.content_key) or wanted
     if wanted.key is None:
         # 404 would be the end of it. As nothing failed, it is no error for a server's log.

@@ -6,16 +6,19 @@
 const PICTURES = ".thumb img";
 /** Seconds after which to ask again for one that is being made. */
 const WAITS = [1, 2, 4, 8, 16];
+/** Seconds between all later times: others may have many that are being made. */
+const SLOWLY = 60;
 const asked = new WeakMap();
 
 function failed(picture) {
   picture.hidden = true;
   const tries = asked.get(picture) ?? 0;
-  if (tries < WAITS.length) setTimeout(askAgain, WAITS[tries] * 1000, picture, tries + 1);
+  setTimeout(askAgain, (WAITS[tries] ?? SLOWLY) * 1000, picture, tries + 1);
 }
 
 async function askAgain(picture, tries) {
   if (!picture.isConnected) return;
+  if (document.hidden) return failed(picture); // it asks when somebody looks
   asked.set(picture, tries);
   // What failed would be answered from memory.
   const answer = await fetch(picture.src, { cache: "no-cache" }).catch(() => null);

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import tarfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -146,7 +147,7 @@ def test_two_processes_at_once_keep_one(
 
     def make(one: Flask) -> bool:
         with one.app_context():
-            while not (done := current_maker().ask(content_key)):
+            while not (done := current_maker().ask(content_key, 1)):
                 time.sleep(0.05)
             current_maker().stop()
             return done
@@ -177,6 +178,30 @@ def test_nobody_waits_long_and_few_wait(
         times = sorted(pool.map(ask, range(8)))
     assert times[-1] < 5
     assert times[5] < times[-1] - 0.3  # two of them have waited
+
+
+def test_accounts_take_turns(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    maker = app.extensions["portal.thumbnails"]
+    monkeypatch.setattr(thumbnail_maker, "_MOST", 4)
+    monkeypatch.setattr(thumbnail_maker, "_PATIENCE", 0)
+    began, goes_on, tried = threading.Event(), threading.Event(), []
+
+    def attempt(content_key: str) -> None:
+        tried.append(content_key)
+        began.set()
+        goes_on.wait(30)
+
+    monkeypatch.setattr(maker, "_try", attempt)
+    for number in range(6):  # of which four may wait
+        assert not maker.ask(f"a{number}", 1)
+        assert began.wait(30)
+    for number in range(2):
+        assert not maker.ask(f"b{number}", 2)
+        assert not maker.ask(f"c{number}", 3)
+    goes_on.set()
+    while maker._asked:
+        time.sleep(0.01)
+    assert tried == ["a0", "b0", "c0", "a1", "b1", "c1", "a2", "a3"]
 
 
 @pytest.mark.parametrize("content", [b"no picture", PHOTO[:3000]], ids=["text", "cut"])
