@@ -15,6 +15,7 @@ from portal.activity.record import Note, Thing, commit_recorded
 from portal.activity.report import Line
 from portal.core.database import change, db, take_time, total
 from portal.core.models import Activity, StoredFile
+from portal.core.paging import Page, newest_first
 from portal.storage.ballast import with_room_to_delete
 
 from . import entries, replacing, trash
@@ -22,8 +23,8 @@ from .entries import GoneError
 from .trash import Purged
 from .uploads import remove_content
 
-MOST = 100
-"""Versions of a file that its page lists."""
+PAGE = 100
+"""Versions of a file that a page lists."""
 
 
 class Kept(NamedTuple):
@@ -33,11 +34,17 @@ class Kept(NamedTuple):
     size: int
 
 
-def of_file(file: StoredFile) -> Sequence[StoredFile]:
-    """Return the versions of a file, the one that was replaced last first: at most :data:`MOST`."""
+def of_file(file: StoredFile, before: int | None = None) -> Page[StoredFile]:
+    """Return a page of a file's versions, the one that was replaced last first.
+
+    :param before: the id of the version before which the page begins; of one that is not there any
+        more, the page is the first.
+    """
     mine = select(StoredFile).where(StoredFile.version_of == file.id)
-    latest_first = mine.order_by(StoredFile.trashed_at.desc(), StoredFile.id.desc())
-    return db.session.scalars(latest_first.limit(MOST)).all()
+    last = db.session.scalar(mine.where(StoredFile.id == before)) if before else None
+    place = (last.trashed_at, last.id) if last else None
+    page = newest_first(mine, (StoredFile.trashed_at, StoredFile.id), place, PAGE)
+    return page.map(lambda row: row[0])
 
 
 def find(file: StoredFile, public_id: str) -> StoredFile | None:

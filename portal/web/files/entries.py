@@ -14,6 +14,7 @@ from portal.activity import report
 from portal.core.database import db
 from portal.core.language import gettext
 from portal.core.models import Entry, Folder, StoredFile
+from portal.core.paging import Page
 from portal.files import entries, listing, names, trash, tree, versions, zips
 from portal.files.policy import Action
 from portal.identity.current_user import current_account, login_required
@@ -31,6 +32,7 @@ from portal.web.flashes import (
     shorten,
     tell,
 )
+from portal.web.forms import Query, page_before
 from portal.web.loaders import entry_and_path_or_404, entry_or_404, selected_or_404
 from portal.web.next_page import next_page
 from portal.web.previews import preview_of
@@ -58,6 +60,12 @@ class NewNameForm(NameForm):
     exactly = BooleanField()
 
 
+class VersionsQuery(Query):
+    """Before which version the page of a file's versions begins."""
+
+    versions = page_before()
+
+
 @entry_pages.get("/entries/<public_id>")
 @login_required
 def details(public_id: str) -> ResponseReturnValue:
@@ -65,7 +73,8 @@ def details(public_id: str) -> ResponseReturnValue:
     entry, (*path, _) = entry_and_path_or_404(Entry, public_id, "change")
     file = entry if isinstance(entry, StoredFile) else None
     preview = preview_of(file.name) if file else None
-    replaced = versions.of_file(file) if file else []
+    before = VersionsQuery().versions.data or None
+    replaced = versions.of_file(file, before) if file else Page([])
     return render_template(
         "files/details.html",
         entry=entry,
@@ -76,9 +85,9 @@ def details(public_id: str) -> ResponseReturnValue:
         shares=links.shares_of(entry),
         requests=links.requests_into(entry),
         versions=replaced,
-        senders=versions.senders(file, replaced) if file and replaced else [],
+        senders=versions.senders(file, replaced.rows) if file and replaced.rows else [],
+        has_newer=before is not None,
         expiry=trash.expiry,
-        most_versions=versions.MOST,
         status_of=status_of,
     )
 

@@ -167,7 +167,7 @@ def test_file_is_replaced_while_it_is_moved_renamed_trashed_and_deleted(
         file_id, folder_id = file.id, folder.id
         for _ in range(2):
             replacing.place(replacing_file(), root("alice"), replaces=True)
-        first, second = (one.id for one in versions.of_file(file))
+        first, second = (one.id for one in versions.of_file(file).rows)
 
     def replace() -> object:
         return replacing.place(replacing_file(), root("alice"), replaces=True).file.id
@@ -202,7 +202,7 @@ def test_one_of_two_restores_of_a_version_is_done(_round: int, app: Flask) -> No
     with fresh(app):
         file = entries.place(new_file("a.txt", 100), root("alice"))
         replacing.place(replacing_file(), root("alice"), replaces=True)
-        (version,) = versions.of_file(file)
+        (version,) = versions.of_file(file).rows
         version_id, key = version.id, version.storage_key
 
     def restore() -> int:

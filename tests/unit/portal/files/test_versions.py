@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Callable
 from datetime import UTC, timedelta
+from html import unescape
 from pathlib import Path
 from typing import NamedTuple
 
@@ -376,13 +377,33 @@ def test_page_of_a_file_lists_its_versions(app: Flask, alice: FlaskClient, repla
         assert last.entry == public_id(replaced)
 
 
+def test_each_of_many_versions_is_reached(
+    app: Flask, alice: FlaskClient, replaced: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(versions, "PAGE", 1)
+    page, seen = f"/entries/{public_id(replaced)}", []
+    for _ in range(2):
+        text = alice.get(page).text
+        seen += re.findall(r'/entries/[^/"]+/versions/([^/"]+)"', text)
+        if following := re.search(r'href="([^"#]+\?versions=[0-9]+)#versions"', text):
+            page = unescape(following[1])
+    assert len(set(seen)) == len(seen) == 2
+    assert not re.search(r"\?versions=[0-9]+#", text)  # it is the last
+    form = {"csrf_token": token(alice)}
+    assert alice.post(f"/entries/{public_id(replaced)}/versions/{seen[1]}/delete", data=form)
+    with app.app_context():
+        left = select(StoredFile.public_id).where(StoredFile.version_of.is_not(None))
+        assert db.session.scalars(left).all() == [seen[0]]
+    assert alice.get(page).status_code == 200  # with what is left
+
+
 def test_version_says_who_has_sent_it(app: Flask, alice: FlaskClient, sender: Sender) -> None:
     sender.add(sender.begin(4, filename="theirs.txt"), 0, b"news")
     replace(alice, "theirs.txt", b"mine")
     with app.app_context():
         file = db.session.scalars(select(StoredFile).where(StoredFile.size == 4)).first()
         assert file
-        held = [*versions.of_file(file), file]
+        held = [*versions.of_file(file).rows, file]
         theirs, mine = versions.senders(file, held)
         assert theirs
         assert mine
