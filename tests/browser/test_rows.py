@@ -183,6 +183,14 @@ def test_renaming_deleting_and_restoring_take_two_clicks(portal: Portal) -> None
         assert page.evaluate("getSelection().toString()") == selected
         page.keyboard.press("Escape")
 
+    here = page.url
+    for close in (page.go_back, lambda: page.keyboard.press("Escape")):
+        menu(page, "a.txt").click()
+        item(page, "Move to trash").wait_for()
+        close()
+        item(page, "Move to trash").wait_for(state="hidden")
+        page.wait_for_function("!history.state?.over")
+        assert page.url == here
     steps.click(menu(page, "a.txt"))
     steps.click(item(page, "Move to trash"))
     message(page, "Moved to the trash: a.txt").wait_for()

@@ -99,7 +99,10 @@ def test_shared_from_the_list_in_two_clicks_and_its_downloads_in_one(portal: Por
         visitor.get_by_role("button", name="Download").click()
     assert download.value.path().read_bytes() == CONTENT
 
-    page.get_by_role("button", name="Close").click()
+    here, before = page.url, page.evaluate("history.length")
+    page.go_back()  # as a phone's button does
+    page.get_by_role("dialog").wait_for(state="hidden")
+    assert (page.url, page.evaluate("history.length")) == (here, before)
     page.goto(f"{portal.url}/links")
     steps = Steps(page)
     row = page.get_by_role("row", name=name)
@@ -188,6 +191,9 @@ def test_shared_by_keyboard_where_nothing_may_be_copied(portal: Portal) -> None:
     assert page.evaluate("getSelection().toString()") == link
     ((own, *_),) = share_of(portal, name)
     assert own == "For the auditor"
+    page.go_back()  # which would lose the link
+    page.get_by_text("Copy the link first").wait_for()
+    assert page.get_by_label("Link", exact=True).input_value() == link
     page.keyboard.press("Escape")
     assert page.evaluate("document.activeElement.textContent").startswith("Share")
 

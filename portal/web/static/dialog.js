@@ -3,6 +3,7 @@
  * comes after them: what the dialog shows of a page is marked there, by data-dialog.
  */
 
+import { closed, opened } from "./over.js";
 import { gettext } from "./text.js";
 
 const dialog = document.getElementById("dialog");
@@ -35,7 +36,10 @@ function show(page) {
   place.toggleAttribute("data-own", Boolean(part));
   document.dispatchEvent(new Event("portal:page"));
   failure.hidden = true;
-  if (!dialog.open) dialog.showModal();
+  if (!dialog.open) {
+    dialog.showModal();
+    opened(goBack);
+  }
   dialog.scrollTop = 0;
   const first = place.querySelector("[autofocus]") ?? firstField() ?? close;
   first.focus();
@@ -97,6 +101,7 @@ async function writeText(text) {
 function say(isCopied) {
   const said = place.querySelector(".copying [role=status]");
   if (!said) return;
+  if (isCopied) said.dataset.done = "copied";
   said.textContent = isCopied
     ? gettext("Copied.")
     : gettext("It is selected: copy it with the keyboard.");
@@ -150,7 +155,18 @@ dialog.addEventListener("submit", (event) => {
   send(event.target);
 });
 
+/** Close it, unless it shows a link for the only time that nobody has copied. */
+function goBack() {
+  const said = place.querySelector(".copying [role=status]");
+  const isLost = place.querySelector("#link") && said && !said.dataset.done;
+  if (!isLost) return dialog.close();
+  said.dataset.done = "warned";
+  said.textContent = gettext("Copy the link first: you won't see it again.");
+  return false;
+}
+
 dialog.addEventListener("close", () => {
+  closed();
   place.replaceChildren();
   if (hasChanged) renew();
   hasChanged = false;

@@ -2,6 +2,7 @@
 
 import { kindOf, tellProblem } from "./in_place.js";
 import { askForName } from "./new_folder.js";
+import { closed, opened } from "./over.js";
 import { rename } from "./rename.js";
 import { actionsOf, boxOf, linkOf, rowOf, rows, selectedRows, shareOf, toggle } from "./row.js";
 import { chooseTarget, open, selectAll, trash } from "./row_actions.js";
@@ -55,6 +56,7 @@ function showKeys() {
     const template = document.getElementById("row-menu");
     dialog = template.content.querySelector("dialog").cloneNode(true);
     template.after(dialog);
+    dialog.addEventListener("close", closed);
     const box = dialog.querySelector("input");
     box.checked = hasLetters();
     box.addEventListener("change", () => {
@@ -63,6 +65,7 @@ function showKeys() {
     });
   }
   dialog.showModal();
+  opened(() => dialog.close());
 }
 
 const hasLetters = () => localStorage.getItem(LETTERS) !== "off";

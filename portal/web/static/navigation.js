@@ -20,7 +20,7 @@ export function keepOnNavigation(isNeeded) {
 function canBeKept(event) {
   return (
     event.canIntercept &&
-    !isOfViewer(event) &&
+    !isOver(event) &&
     !event.hashChange &&
     event.downloadRequest === null &&
     event.navigationType !== "reload" &&
@@ -28,10 +28,9 @@ function canBeKept(event) {
   );
 }
 
-/** Whether the viewer opens or closes over the page that is there. */
-function isOfViewer(event) {
-  const [here, there] = [location.href, event.destination.url];
-  return here !== there && event.destination.sameDocument && listOf(here) === listOf(there);
+/** Whether the viewer, or something else, opens or closes over the page that is there. */
+function isOver(event) {
+  return event.destination.sameDocument && listOf(location.href) === listOf(event.destination.url);
 }
 
 function listOf(address) {

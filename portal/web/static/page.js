@@ -27,6 +27,7 @@ async function copy(button) {
   const said = button.parentElement.querySelector("[role=status]");
   try {
     await navigator.clipboard.writeText(link.value);
+    said.dataset.done = "copied";
     said.textContent = gettext("Copied.");
   } catch {
     link.select();
