@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, tuple_
 from sqlalchemy.orm import aliased
 
 from portal.activity.record import Note, Thing, commit_recorded
@@ -45,6 +45,17 @@ def of_file(file: StoredFile, before: int | None = None) -> Page[StoredFile]:
     place = (last.trashed_at, last.id) if last else None
     page = newest_first(mine, (StoredFile.trashed_at, StoredFile.id), place, PAGE)
     return page.map(lambda row: row[0])
+
+
+def count_around(file: StoredFile, page: Page[StoredFile]) -> tuple[int, int]:
+    """Return how many versions of a file are newer than those of a page, and how many there are."""
+    if not page.rows:
+        return 0, 0
+    key, first = tuple_(StoredFile.trashed_at, StoredFile.id), page.rows[0]
+    newer = func.count().filter(key > tuple_(first.trashed_at, first.id))
+    found = select(newer, func.count()).where(StoredFile.version_of == file.id)
+    before, number = db.session.execute(found).one()
+    return before, number
 
 
 def find(file: StoredFile, public_id: str) -> StoredFile | None:

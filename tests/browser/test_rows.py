@@ -21,6 +21,10 @@ SHIFT = """() => new Promise(resolve => {
 })"""
 
 
+UNTIL_NOTHING_IS_OVER = """() => new Promise((resolve) => {
+  const look = () => (history.state?.over ? setTimeout(look, 20) : resolve());
+  look();
+})"""
 PRESS_DELETE_TWICE = """() => {
   const pressed = () => new KeyboardEvent("keydown", { key: "Delete", bubbles: true });
   for (let time = 0; time < 2; time++) document.activeElement.dispatchEvent(pressed());
@@ -189,7 +193,7 @@ def test_renaming_deleting_and_restoring_take_two_clicks(portal: Portal) -> None
         item(page, "Move to trash").wait_for()
         close()
         item(page, "Move to trash").wait_for(state="hidden")
-        page.wait_for_function("!history.state?.over")
+        page.evaluate(UNTIL_NOTHING_IS_OVER)
         assert page.url == here
     steps.click(menu(page, "a.txt"))
     steps.click(item(page, "Move to trash"))

@@ -75,6 +75,7 @@ def details(public_id: str) -> ResponseReturnValue:
     preview = preview_of(file.name) if file else None
     before = VersionsQuery().versions.data or None
     replaced = versions.of_file(file, before) if file else Page([])
+    newer, number = versions.count_around(file, replaced) if file else (0, 0)
     return render_template(
         "files/details.html",
         entry=entry,
@@ -87,6 +88,8 @@ def details(public_id: str) -> ResponseReturnValue:
         versions=replaced,
         senders=versions.senders(file, replaced.rows) if file and replaced.rows else [],
         has_newer=before is not None,
+        newer_versions=newer,
+        number_of_versions=number,
         expiry=trash.expiry,
         status_of=status_of,
     )

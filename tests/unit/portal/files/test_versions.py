@@ -381,9 +381,11 @@ def test_each_of_many_versions_is_reached(
     app: Flask, alice: FlaskClient, replaced: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(versions, "PAGE", 1)
-    page, seen = f"/entries/{public_id(replaced)}", []
+    seen: list[str] = []
+    page = f"/entries/{public_id(replaced)}"
     for _ in range(2):
         text = alice.get(page).text
+        assert f"version {len(seen) + 1} of 2" in text
         seen += re.findall(r'/entries/[^/"]+/versions/([^/"]+)"', text)
         if following := re.search(r'href="([^"#]+\?versions=[0-9]+)#versions"', text):
             page = unescape(following[1])
