@@ -12,6 +12,7 @@ sys.argv[0] = program  # which messages begin with
 _OTHERS = {
     "deploy/install": "deploy.installation",
     "scripts/cluster": "scripts.commands.cluster",
+    "scripts/release": "scripts.commands.release",
     "scripts/run": "scripts.commands.run",
 }
 module = importlib.import_module(_OTHERS.get(program, "scripts.commands.tools"))

@@ -32,11 +32,9 @@ def main(words: Sequence[str]) -> None:
     for word in words:
         if word not in SYSTEMS:
             refuse(f"unknown system '{word}'. Choose from {', '.join(SYSTEMS)}.")
-    if not IS_ROOT:
-        refuse("only root can create the roots of other systems.")
+    check_rights()
     with Jobs() as jobs:
-        wanted = ("debootstrap", "gpg", "systemd-container:/usr/bin/systemd-nspawn")
-        install_packages(jobs, *wanted)
+        install_tools(jobs)
     failed = []
     for system in words or SYSTEMS:
         # The jobs end before the folder does.
@@ -47,7 +45,19 @@ def main(words: Sequence[str]) -> None:
         fail(f"failed: {', '.join(failed)}")
 
 
-def _try(jobs: Jobs, system: str, folder: Path) -> bool:
+def check_rights() -> None:
+    """Refuse whoever cannot create a root."""
+    if not IS_ROOT:
+        refuse("only root can create the roots of other systems.")
+
+
+def install_tools(jobs: Jobs) -> None:
+    """Install what :func:`make_root` and :func:`inside` need."""
+    install_packages(jobs, "debootstrap", "gpg", "systemd-container:/usr/bin/systemd-nspawn")
+
+
+def make_root(jobs: Jobs, system: str, folder: Path) -> Path:
+    """Create a minimal root of a system in the folder, and return its path."""
     mirror, root, suite = _mirror(), folder / "root", SYSTEMS[system]
     keys, components = Path("/usr/share/keyrings/debian-archive-keyring.gpg"), "main"
     if system.startswith("ubuntu"):
@@ -60,20 +70,25 @@ def _try(jobs: Jobs, system: str, folder: Path) -> bool:
     failure = f"debootstrap could not create a root of {system}."
     jobs.quietly("debootstrap", *words, mirror, script, failure=failure)
     (root / "etc/dpkg/dpkg.cfg.d/fast").write_text("force-unsafe-io\n")
+    return root
+
+
+def _try(jobs: Jobs, system: str, folder: Path) -> bool:
+    root = make_root(jobs, system, folder)
     clone = root / "srv" / "clone"
     clone.mkdir()
     copy_code(clone, *tracked_files())
     done = True
     for name, command in _COMMANDS.items():
         before = time.monotonic()
-        status = jobs.run(*_inside(root), "sh", "-c", command, stdout=sys.stderr)
+        status = jobs.run(*inside(root, "/srv/clone"), "sh", "-c", command, stdout=sys.stderr)
         say(f"{system}: {name}: status {status}, {time.monotonic() - before:.0f} s")
         done = done and status == 0
     return done
 
 
-def _inside(root: Path) -> list[str]:
-    """Return the command that runs another one in the root, with this machine's network."""
+def inside(root: Path, folder: str) -> list[str]:
+    """Return the command that runs another one in a root's folder, with this machine's network."""
     options = ["--quiet", "--register=no", "--keep-unit", "--as-pid2", "--resolv-conf=copy-host"]
     options += ["--console=pipe", "--timezone=off"]
     for path in ("pip.conf", "hosts", "apt/apt.conf.d", "/usr/local/share/ca-certificates"):
@@ -82,7 +97,7 @@ def _inside(root: Path) -> list[str]:
     for name, value in os.environ.items():
         if name.startswith(("PIP_", "npm_config_", "SSL_", "NODE_")) or name.endswith("_proxy"):
             options.append(f"--setenv={name}={value}")
-    return ["systemd-nspawn", *options, f"--directory={root}", "--chdir=/srv/clone"]
+    return ["systemd-nspawn", *options, f"--directory={root}", f"--chdir={folder}"]
 
 
 def _mirror() -> str:

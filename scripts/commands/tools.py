@@ -99,11 +99,11 @@ def test(words: Sequence[str]) -> int:
         case ["-h" | "--help"]:
             print(HELP)
         case ["unit", *rest]:
-            return _run_tests(_prepare(), _SETS["unit"], rest)
+            return _run_tests(prepare(), _SETS["unit"], rest)
         case ["postgresql", *rest]:
-            return _run_tests(_prepare(_POSTGRESQL), _SETS["postgresql"], rest)
+            return _run_tests(prepare(_POSTGRESQL), _SETS["postgresql"], rest)
         case ["store", *rest]:
-            return _run_tests(_prepare(), _SETS["store"], rest)
+            return _run_tests(prepare(), _SETS["store"], rest)
         case ["faults", *rest]:
             os.environ["FAULTS"] = "all"
             return _test_all(["tests/faults", *rest])
@@ -121,7 +121,7 @@ def _test_all(words: Sequence[str]) -> int:
             " a container, which only root can boot."
         )
         words = ["-m", "not root", *words]
-    variables = _prepare(*_TESTS, *(_CONTAINERS if machine.IS_ROOT else ()), servers=True)
+    variables = prepare(*_TESTS, *(_CONTAINERS if machine.IS_ROOT else ()), servers=True)
     named = any((machine.CLONE / word.partition("::")[0]).exists() for word in words)
     found = []
     for selected in [()] if named else _SETS.values():
@@ -141,7 +141,7 @@ def _run_tests(variables: dict[str, str], selected: Sequence[str], words: Sequen
 
 def check(_words: Sequence[str]) -> int:
     """Check style, types, imports and shell scripts. One that fails is enough to fail."""
-    variables, status = _prepare("shellcheck"), 0
+    variables, status = prepare("shellcheck"), 0
     scripts = [str(path) for path in machine.tracked_files() if not path.suffix and _is_shell(path)]
     for one in [*_CHECKS, " ".join(["shellcheck", *scripts])]:
         say(one)
@@ -155,7 +155,7 @@ def _is_shell(path: Path) -> bool:
 
 def mutate(words: Sequence[str]) -> int:
     """Print the changes to the extension's code that no unit test notices."""
-    return _run(_prepare(groups=("dev", "mutate")), "python", "-m", "scripts.mutation", *words)
+    return _run(prepare(groups=("dev", "mutate")), "python", "-m", "scripts.mutation", *words)
 
 
 def bench(words: Sequence[str]) -> int:
@@ -163,7 +163,7 @@ def bench(words: Sequence[str]) -> int:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     packages = ("nginx", "wrk", "chromium", _XSENDFILE, *_LIGHTTPD)
-    variables = _prepare(*packages, servers=True, groups=("dev", "bench"))
+    variables = prepare(*packages, servers=True, groups=("dev", "bench"))
     return _run(variables, "python", "-m", "benchmarks", *words)
 
 
@@ -172,20 +172,20 @@ def screenshots(words: Sequence[str]) -> int:
     pages = [machine.CLONE / "README.md", *machine.CLONE.glob("docs/**/*.md")]
     shown = re.findall(r"images/([a-z-]+)\.png", "".join(page.read_text() for page in pages))
     words = words or ["docs/images", *sorted(set(shown))]
-    variables = _prepare("chromium", _FONT, servers=True)
+    variables = prepare("chromium", _FONT, servers=True)
     return _run(variables, "python", "-m", "tests.support.browser.pictures", *words)
 
 
 def translate(words: Sequence[str]) -> int:
     """Bring the portal's catalogues up to date with the texts of the code."""
     Parser("Update portal/languages, and say what has no translation.").parse_args(words)
-    return _run(_prepare(), "python", "-m", "tests.support.catalogues")
+    return _run(prepare(), "python", "-m", "tests.support.catalogues")
 
 
 def docs(words: Sequence[str]) -> int:
     """Build the documentation as a site into the folder that is named, or into build/docs."""
     target = Path(words[0] if words else machine.CLONE / "build" / "docs").resolve()
-    status = _run(_prepare(groups=("docs",)), *_SPHINX.split(), str(target))
+    status = _run(prepare(groups=("docs",)), *_SPHINX.split(), str(target))
     if status == 0:
         say(f"open {target}/index.html")
     return status
@@ -206,7 +206,7 @@ def lock(words: Sequence[str]) -> None:
     subprocess.run(["git", "diff", "--stat", "--", LOCK], cwd=machine.CLONE, check=False)
 
 
-def _prepare(
+def prepare(
     *packages: str, servers: bool = False, groups: Sequence[str] = ("dev",)
 ) -> dict[str, str]:
     """Install what a command needs, and return the variables of its environment.

@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from scripts.commands.release import artifacts
+from scripts.commands.release.source import Clone
+from scripts.commands.release.trial import SMOKE
 from tests.support.paths import PROJECT
-
-SMOKE = """
-import pathlib, tempfile
-from flask import Flask
-from flask_delegate import Delegate, delegated
-from flask_delegate.testing import assert_delegated
-
-root = pathlib.Path(tempfile.mkdtemp())
-(root / "a.txt").write_text("a")
-app = Flask("smoke", static_folder=None)
-app.config.update(SECRET_KEY="secret", DELEGATE_ROOT=root)
-Delegate(app)
-app.get("/a")(delegated(lambda: True)(lambda: "a.txt"))
-assert_delegated(app.test_client().get("/a"), "a.txt")
-"""
-
 
 # Interpreters that a machine may have beside the one that runs the tests.
 OTHERS = ("python3.12", "python3.13", "python3.14")
-TESTS = ("pytest", "pytest-timeout", "hypothesis", "h2", "botocore")
+PROJECT_FILE = tomllib.loads((PROJECT / "pyproject.toml").read_text())
+TESTS = PROJECT_FILE["dependency-groups"]["unit"]
 
 
 def run(*command: str | Path, cwd: Path | None = None) -> str:
@@ -64,7 +54,8 @@ def test_the_wheel_holds_the_extension_alone(built: Path) -> None:
     with zipfile.ZipFile(wheel(built)) as archive:
         names = archive.namelist()
     tops = {name.partition("/")[0] for name in names}
-    assert tops == {"flask_delegate", "flask_delegate-0.1.0.dist-info"}
+    version = PROJECT_FILE["project"]["version"]
+    assert tops == {"flask_delegate", f"flask_delegate-{version}.dist-info"}
     assert {"flask_delegate/py.typed", "flask_delegate/mime.types"} <= set(names)
     assert "flask_delegate/doctor/__init__.py" in names
 
@@ -102,6 +93,14 @@ def test_the_wheel_names_who_and_where_it_runs(built: Path) -> None:
     assert "Author: The Flask-Delegate contributors" in metadata
     extras = [line for line in metadata if line.startswith("Provides-Extra")]
     assert extras == ["Provides-Extra: gunicorn", "Provides-Extra: mod-wsgi"]
+
+
+def test_the_release_is_built_twice_alike_and_an_index_shows_its_readme(tmp_path: Path) -> None:
+    run("git", "clone", "--quiet", PROJECT, tmp_path / "clone")
+    variables = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    files = artifacts.build(Clone(tmp_path / "clone"), tmp_path / "built", variables)
+    assert [path.suffix for path in files] == [".whl", ".gz"]
+    artifacts.check_readme(files, variables)
 
 
 def test_it_works_where_only_flask_is(built: Path, tmp_path: Path) -> None:

@@ -149,6 +149,14 @@ def test_the_readmes_example_is_short_and_works(
     assert response.headers["Content-Disposition"] == 'attachment; filename="a.txt"'
 
 
+def test_what_is_deprecated_is_named_with_the_version_in_which_it_goes() -> None:
+    page = (PROJECT / "docs/extension/stability.md").read_text()
+    for path in (PROJECT / "flask_delegate").rglob("*.py"):
+        if "DeprecationWarning" in (source := path.read_text()):
+            assert "Deprecated at present: nothing." not in page
+            assert re.search(r"goes in \d+\.\d+", source), f"{path} does not say when it goes"
+
+
 def test_links_between_pages_lead_somewhere() -> None:
     for page in (PROJECT / "docs").rglob("*.md"):
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
