@@ -23,12 +23,30 @@ from .codec import RESPONSE_HEAD, internal_url
 from .handshake import PROXY_HEADER, Keys
 from .stored import nginx as stored
 
-BUFFERS = tuple(f"proxy_{what} {RESPONSE_HEAD // 1024}k;" for what in ("buffer_size", "buffers 8"))
-PASSING_ON = (f"proxy_set_header {PROXY_HEADER} $flask_delegate;", *BUFFERS)
-"""The lines for where nginx passes requests on to the application.
+_VARIABLE = PROXY_HEADER.upper().replace("-", "_")
+_SIZE = f"{RESPONSE_HEAD // 1024}k"
+PASSING_ON = {
+    protocol: (
+        f"{shown} $flask_delegate;",
+        f"{protocol}_buffer_size {_SIZE};",
+        f"{protocol}_buffers 8 {_SIZE};",
+    )
+    for protocol, shown in {
+        "proxy": f"proxy_set_header {PROXY_HEADER}",
+        "uwsgi": f"uwsgi_param HTTP_{_VARIABLE}",
+        "fastcgi": f"fastcgi_param HTTP_{_VARIABLE}",
+        "scgi": f"scgi_param HTTP_{_VARIABLE}",
+    }.items()
+}
+"""The lines for where nginx passes requests on to the application, by what is before ``_pass``.
 
 The site writes them: it may have others of the same name, and nginx refuses two in one block.
 """
+BUFFERS = (
+    f"{' '.join(PASSING_ON['proxy'][1:])} Beside another directive than proxy_pass, they begin with"
+    " uwsgi_, fastcgi_ or scgi_."
+)
+"""The cure where nginx could not read an answer."""
 
 _POLICY = f"{COPY}Content-Security-Policy"
 _DIGEST = f"{COPY}Repr-Digest"
@@ -44,10 +62,10 @@ class Nginx(Server):
     command: ClassVar[str] = "nginx-config"
     choices = ("sendfile", "receipts", "resolver")
     adds_header = (
-        f"Write 'proxy_set_header {PROXY_HEADER} $flask_delegate;' beside proxy_pass, into the same"
+        f"Write '{PASSING_ON['proxy'][0]}' beside proxy_pass, into the same"
         " location if that has a proxy_set_header of its own, because it inherits none then."
-        " Beside uwsgi_pass write 'uwsgi_param HTTP_X_FLASK_DELEGATE $flask_delegate;', and"
-        " likewise fastcgi_param or scgi_param."
+        f" Beside uwsgi_pass write '{PASSING_ON['uwsgi'][0]}', and likewise fastcgi_param or"
+        " scgi_param."
     )
     software = "nginx"
     verifies = True
@@ -147,8 +165,7 @@ class Nginx(Server):
             from .signed.nginx import script_lines
 
             check_script(program, script, script_lines)
-        needed = "".join(f"#     {line}\n" for line in PASSING_ON)
-        parts = [f"# Where requests are passed on to the application, write:\n{needed}", shown]
+        parts = [_needed(), shown]
         for area, keys in areas:
             # headers-more acts before add_header: what it set would arrive beside the area's own.
             cleared = [f"more_clear_headers {name};" for name in area.headers]
@@ -162,6 +179,14 @@ class Nginx(Server):
 
     def _program(self) -> str | None:
         return shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin:/usr/local/sbin")
+
+
+def _needed() -> str:
+    """Return a comment that says what the site has to write."""
+    text = "# Where requests are passed on to the application, write\n"
+    for protocol, lines in PASSING_ON.items():
+        text += f"# beside {protocol}_pass:\n" + "".join(f"#     {line}\n" for line in lines)
+    return text
 
 
 def _as_bytes(area: Area, choices: Choices) -> Iterator[str]:

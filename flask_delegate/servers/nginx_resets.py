@@ -29,6 +29,8 @@ _USUAL = (
     "open_file_cache off;",
     "if_modified_since before;",
     "max_ranges 2147483647;",
+    # The application has taken the request's body, as long as its own location allows.
+    "client_max_body_size 0;",
 )
 """Of modules that each nginx has, unless it was built without them."""
 _OPTIONAL = (

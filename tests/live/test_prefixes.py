@@ -22,9 +22,9 @@ from tests.support.servers import (
     PASSED_ON,
     PROXY,
     SCGI,
-    SCGI_PASSED_ON,
     debian_site,
     nginx_in_front,
+    passed_on_by,
     pips_module,
     python_server,
     scgi,
@@ -205,7 +205,7 @@ def scgi_below(site: Site) -> Iterator[Below]:
 def nginx_scgi_below(site: Site) -> Iterator[Below]:
     """Serve with nginx in front of it."""
     site.settings["DELEGATE_BACKEND"] = "nginx"
-    locations = SCGI_PASSED_ON.replace("location / {{", "location /app/ {{")
+    locations = passed_on_by("scgi").replace("location / {{", "location /app/ {{")
     locations = locations.replace("scgi_pass", "scgi_param SCRIPT_NAME /app; scgi_pass")
     with (
         python_server(site, *SCGI, application=LINKING) as upstream,

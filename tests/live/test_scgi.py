@@ -20,11 +20,12 @@ from tests.support.clients import Reply, everything, file_url, get, send
 from tests.support.processes import process
 from tests.support.servers import (
     HOST,
-    SCGI_PASSED_ON,
+    SCGI,
     SCGI_SITE,
     Running,
     debian_apache,
-    nginx_scgi,
+    nginx_by,
+    passed_on_by,
     scgi,
 )
 from tests.support.sites import Site, new_site
@@ -296,17 +297,18 @@ def behind_nginx() -> Iterator[Running]:
         parameters = Path("/etc/nginx/scgi_params").read_text()
         copy = site.folder / "scgi_params"
         copy.write_text(re.sub(r"(HTTP_HOST +)\$host;", r"\1$host:$server_port;", parameters))
-        ported = SCGI_PASSED_ON.replace("/etc/nginx/scgi_params", str(copy))
+        usual = passed_on_by("scgi")
+        ported = usual.replace("/etc/nginx/scgi_params", str(copy))
         more = [
             one.replace("location /", f"location /{name}/").replace(
                 "scgi_pass", f"{parameter} scgi_pass"
             )
             for name, one, parameter in (
                 ("ported", ported, "scgi_param SCRIPT_NAME /ported;"),
-                ("twice", SCGI_PASSED_ON, "scgi_param HTTP_HOST x;"),
+                ("twice", usual, "scgi_param HTTP_HOST x;"),
             )
         ]
-        with nginx_scgi(site, more="".join(more)) as running:
+        with nginx_by(site, protocol="scgi", command=SCGI, more="".join(more)) as running:
             yield running
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from flask_delegate.receipts import NGINX_FORMAT
 from flask_delegate.servers import SERVERS as BACKENDS
 from flask_delegate.servers.base import Keeps
+from flask_delegate.servers.nginx import PASSING_ON
 from flask_delegate.testing.apache import free_port
 
 from .caddies import caddy_in_front
@@ -98,6 +99,8 @@ UWSGI = (
 )
 SCGI = ("flask_delegate.scgi", "--processes", "1", "--bind", "127.0.0.1:{port}", "{module}:app")
 SCGI_SOCKET = (*SCGI[:4], "unix:{port}", "--mode", "666", "{module}:app")
+BY_UWSGI = ("uwsgi", "--socket", *UWSGI[2:], "--buffer-size", "32768", "--post-buffering", "8192")
+BY_FASTCGI = ("uwsgi", "--fastcgi-socket", *UWSGI[2:], "--buffer-size", "32768")
 FLASK = ("flask", "--app", "{module}:app", "run", "--port", "{port}")
 
 
@@ -337,27 +340,38 @@ def lighttpd(site: Site) -> Iterator[Running]:
 
 
 NJS = 'load_module "/usr/lib/nginx/modules/ngx_http_js_module.so";'
-SCGI_PASSED_ON = """
+_PASSED_ON_BY = """
     location / {{
-        scgi_pass 127.0.0.1:{upstream};
-        include /etc/nginx/scgi_params;
-        scgi_param HTTP_X_FLASK_DELEGATE $flask_delegate;
-        scgi_buffer_size 32k;
-        scgi_buffers 8 32k;
+        {protocol}_pass 127.0.0.1:{upstream};
+        include /etc/nginx/{protocol}_params;
+        {lines}
     }}
 """
+_PATH = ("fastcgi_param PATH_INFO $document_uri;", 'fastcgi_param SCRIPT_NAME "";')
+
+
+def passed_on_by(protocol: str, *, shown: bool = True) -> str:
+    """Return the location of an application that is asked by another protocol than HTTP.
+
+    :param shown: whether the request shows what rules nginx has.
+    """
+    lines = [*PASSING_ON[protocol][0 if shown else 1 :], *(_PATH if protocol == "fastcgi" else ())]
+    rest = "\n        ".join(lines)
+    return _PASSED_ON_BY.replace("{protocol}", protocol).replace("{lines}", rest)
 
 
 @contextmanager
-def nginx_scgi(site: Site, *, more: str = "") -> Iterator[Running]:
-    """Serve with nginx in front of our server that speaks SCGI.
+def nginx_by(
+    site: Site, *, protocol: str, command: Sequence[str], more: str = ""
+) -> Iterator[Running]:
+    """Serve with nginx in front of a server that speaks another protocol than HTTP.
 
     :param more: more locations, ``{upstream}`` being replaced.
     """
     site.settings["DELEGATE_BACKEND"] = "nginx"
     with (
-        python_server(site, *SCGI) as upstream,
-        nginx_in_front(site, upstream, locations=SCGI_PASSED_ON + more) as port,
+        python_server(site, *command) as upstream,
+        nginx_in_front(site, upstream, locations=passed_on_by(protocol) + more) as port,
     ):
         yield Running(port, BACKENDS["nginx"].keeps, header="X-Accel-Redirect")
 
@@ -442,9 +456,11 @@ SERVERS: dict[str, Start] = {
     "xsendfile-proxy": xsendfile_proxy,
     "scgi": scgi,
     "nginx-gunicorn": nginx,
+    "nginx-uwsgi": partial(nginx_by, protocol="uwsgi", command=BY_UWSGI),
+    "nginx-fastcgi": partial(nginx_by, protocol="fastcgi", command=BY_FASTCGI),
     "caddy-gunicorn": caddy,
     "lighttpd-gunicorn": lighttpd,
-    "nginx-scgi": nginx_scgi,
+    "nginx-scgi": partial(nginx_by, protocol="scgi", command=SCGI),
     "gunicorn": streaming(*GUNICORN),
     "waitress": streaming(*WAITRESS),
     "flask-run": streaming(*FLASK),

@@ -134,6 +134,6 @@ def _longest_path(visit: Visit) -> Finding:
         f"a file with the longest possible path was answered with {reply.status}.",
         "Files whose names, with their folders', are long cannot be had. The path is in a header of"
         " the application's answer, and the server has to read all of it.",
-        f"nginx: write {' '.join(BUFFERS)} where it passes requests on (uwsgi_… beside uwsgi_pass)."
+        f"nginx: write, where it passes requests on: {BUFFERS}"
         " mod_wsgi: leave out header-buffer-size. Apache: use a shorter ServerRoot.",
     )

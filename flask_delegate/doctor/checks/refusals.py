@@ -19,9 +19,11 @@ _PROXIED = f"nginx: 'location ^~ {ROUTE} {{ … }}' with the application's proxy
 IN_FRONT: tuple[Reason, ...] = (
     (
         range(200, 300),
-        "Something has a page for every URL: a sign-in page, a cache, a route that catches all.",
+        "Something has a page for every URL: a sign-in page, a cache, a route that catches all; or"
+        " the application does not get the path, as by nginx's fastcgi_params.",
         "Let requests for this URL through to the application, or pass what lets them through:"
-        " --header 'Cookie: …'.",
+        " --header 'Cookie: …'. Beside fastcgi_pass: 'fastcgi_param PATH_INFO $document_uri;' and"
+        " 'fastcgi_param SCRIPT_NAME \"\";'.",
     ),
     (
         range(300, 400),
@@ -111,7 +113,7 @@ HANDED_OFF: tuple[Reason, ...] = (
     (
         range(502, 503),
         "nginx could not read the application's answer, such as one with large headers.",
-        f"See nginx's error log, and write: {' '.join(BUFFERS)}",
+        f"See nginx's error log, and write: {BUFFERS}",
     ),
     (
         _ANY,

@@ -40,8 +40,9 @@ def test_nginx_shows_the_fingerprints_of_all_areas(make_app: Factory, tmp_path: 
     text = written(app, "nginx-config")
     nothing = f'set {NOTHING} "";\nset $flask_delegate_logged "";'
     assert f'\nset $flask_delegate "{prints}";\n{nothing}\n\n' in text
-    for line in PASSING_ON:
-        assert f"\n#     {line}\n" in text
+    for protocol, lines in PASSING_ON.items():
+        told = "".join(f"\n#     {line}" for line in lines)
+        assert f"\n# beside {protocol}_pass:{told}\n" in text
     for url in ("/private/", "/photos/"):
         assert f"\nlocation ^~ {url} {{\n" in text
     assert text.count("\n    ssi off;\n") == 2

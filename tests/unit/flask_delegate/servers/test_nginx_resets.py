@@ -45,6 +45,7 @@ def program(folder: Path, text: str) -> Path:
 
 def test_what_each_nginx_has_is_undone() -> None:
     names = "ssi charset expires userid open_file_cache if_modified_since max_ranges"
+    names += " client_max_body_size"
     assert [line.split()[0] for line in resets(None)] == names.split()
     assert all(line.endswith(";") for line in resets(None))
 
