@@ -120,6 +120,7 @@ URL = "http://files.example.org"
         ("apache", ["A site in Apache", "With another Python than Debian's"], "Apache"),
         ("nginx", ["nginx", "With gunicorn"], "nginx"),
         ("nginx", ["nginx", "With uWSGI", "Signed URLs and folders"], "nginx"),
+        ("nginx", ["nginx", "With uWSGI", "With FastCGI"], "nginx"),
         ("nginx", ["nginx", "With SCGI"], "nginx"),
         ("scgi", ["Stock Apache"], "Apache"),
         ("caddy", ["Caddy"], "Caddy"),

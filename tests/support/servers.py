@@ -181,12 +181,14 @@ def debian_site(
     module: Callable[[], str],
     daemon: str = "threads=5",
     locale: str = "locale=C.UTF-8",
+    options: Sequence[str] = (),
 ) -> Iterator[Running]:
     """Serve with a system-wide Apache in Debian's layout; the site is switched on by a2ensite.
 
     :param module: gives the directives that load mod_wsgi.
     :param daemon: options of WSGIDaemonProcess.
     :param locale: another one; Apache itself runs with ``LANG=C``.
+    :param options: of ``flask delegate apache-config``.
     """
 
     def text(base: Path, port: int) -> str:
@@ -197,7 +199,8 @@ def debian_site(
         values = {"user": user, "home": sys.prefix, "app": site.app, "base": base, "host": HOST}
         return SITE.format(**values, daemon=daemon, locale=locale, port=port)
 
-    with debian_apache(site, "headers", "ratelimit", "rewrite", "wsgi", text=text) as port:
+    modules = ("headers", "ratelimit", "rewrite", "wsgi")
+    with debian_apache(site, *modules, text=text, options=options) as port:
         yield Running(port, BACKENDS["mod_wsgi"].keeps, host=HOST)
 
 
