@@ -49,10 +49,10 @@ BACKENDS = {
     "xsendfile": "xsendfile-mod_wsgi",
     "stream": "gunicorn",
 }
-OF_THEIR_OWN = {"nginx", "nginx-scgi", "caddy"}
-"""Those whose ETags are their own."""
-ALIKE = {"nginx-scgi": "nginx"}
+ALIKE = dict.fromkeys(["nginx-scgi", "nginx-uwsgi", "nginx-fastcgi"], "nginx")
 """Servers that answer as another one does, without a difference."""
+OF_THEIR_OWN = {"nginx", *ALIKE, "caddy"}
+"""Those whose ETags are their own."""
 PLAIN = """
 Alias "/plain/" "{root}/"
 <Directory "{root}/">
