@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +18,8 @@ from tests.support.clients import get
 from tests.support.lighttpds import lighttpd_in_front
 from tests.support.paths import PROJECT
 from tests.support.servers import (
+    BY_FASTCGI,
+    BY_UWSGI,
     GUNICORN,
     PASSED_ON,
     PROXY,
@@ -87,6 +89,17 @@ $HTTP["url"] =~ "^/app/" {
     proxy.header = ( "map-urlpath" => ( "/app/" => "/" ) )
     setenv.add-request-header = ( "X-Forwarded-Prefix" => "/app" )
 """
+KEPT_BY_UWSGI = passed_on_by("uwsgi").replace("location / ", "location /app/ ")
+UWSGI_MOUNTED = (
+    *(*BY_UWSGI[:3], "--mount", "/app={module}:app", "--manage-script-name"),
+    *BY_UWSGI[BY_UWSGI.index("--need-app") :],
+)
+SPLIT = (
+    passed_on_by("fastcgi")
+    .replace("location / {{", "location /app/ {{ fastcgi_split_path_info ^(/app)(/.*)$;")
+    .replace("PATH_INFO $document_uri", "PATH_INFO $fastcgi_path_info")
+    .replace('SCRIPT_NAME ""', "SCRIPT_NAME /app")
+)
 BELOW_APACHE = PROXY.replace('"/"', '"/app/"') + 'RequestHeader set X-Forwarded-Prefix "/app"\n'
 
 
@@ -143,6 +156,17 @@ def behind_nginx(
     with (
         python_server(site, *GUNICORN, *options, application=source) as upstream,
         nginx_in_front(site, upstream, include, locations=PASSED_ON + locations) as port,
+    ):
+        yield Below(port)
+
+
+@contextmanager
+def uwsgi_behind_nginx(site: Site, locations: str, command: Sequence[str]) -> Iterator[Below]:
+    """Serve with uWSGI behind nginx, by one of its protocols."""
+    site.settings |= {"DELEGATE_BACKEND": "nginx", "DELEGATE_SIGNED_URL": "/signed/"}
+    with (
+        python_server(site, *command, application=LINKING) as upstream,
+        nginx_in_front(site, upstream, locations=locations) as port,
     ):
         yield Below(port)
 
@@ -245,6 +269,14 @@ ROWS: dict[str, tuple[str | None, Start]] = {
     "nginx, path kept → gunicorn, `SCRIPT_NAME=/app`": (
         "/signed/",
         lambda site: behind_nginx(site, KEPT, "--env", "SCRIPT_NAME=/app"),
+    ),
+    "nginx, `uwsgi_pass` → uWSGI, `mount = /app=hello:app`": (
+        "/signed/",
+        partial(uwsgi_behind_nginx, locations=KEPT_BY_UWSGI, command=UWSGI_MOUNTED),
+    ),
+    "nginx, `fastcgi_pass` → uWSGI": (
+        "/signed/",
+        partial(uwsgi_behind_nginx, locations=SPLIT, command=BY_FASTCGI),
     ),
     "Caddy, `handle_path /app/*` → gunicorn": (None, behind_caddy),
     "lighttpd, `map-urlpath` → gunicorn": (None, behind_lighttpd),
