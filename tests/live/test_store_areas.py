@@ -19,7 +19,7 @@ from flask_delegate.doctor.requests.families import FAMILIES, requests
 from tests.support.application import with_raw_location
 from tests.support.clients import Reply, everything, get, over_http2, send
 from tests.support.extension import behind_apache, serve
-from tests.support.servers import Running
+from tests.support.servers import SERVERS, Running
 from tests.support.sites import Site, new_site
 from tests.support.store_area import APPLICATION, SERVE, settings_for, url_of
 from tests.support.store_settings import URL
@@ -100,6 +100,25 @@ def test_an_object_arrives_as_it_was_described(served: Served) -> None:
         name: [value] for name, value in expected.items()
     }
     assert reply.get("Last-Modified")
+
+
+@pytest.mark.parametrize("name", ["nginx-uwsgi", "nginx-fastcgi"])
+def test_an_object_arrives_by_another_protocol(store: tuple[str, RunningStore], name: str) -> None:
+    etag = store[1].put(KEY, CONTENT, "text/html")
+    with new_site(**settings_for(store[1])) as site:
+        site.settings["DELEGATE_AREAS"]["media"]["backend"] = "nginx"
+        site.application = APPLICATION
+        with SERVERS[name](site) as running:
+            whole = running.get(url_of(KEY, download_name=quote(NAME), max_age=60, csp="sandbox"))
+            part = running.get(url_of(KEY), headers={"Range": "bytes=2-5", "If-Range": etag})
+            assert running.get(url_of(KEY), headers={"If-None-Match": etag}).status == 304
+            assert running.get(url_of("missing")).status == 404
+            assert running.get_directly(f"{URL}{KEY}").status in (403, 404)
+    assert (whole.status, whole.body, whole["ETag"]) == (200, CONTENT, etag)
+    assert whole["Content-Disposition"] == DISPOSITION
+    assert whole["Cache-Control"] == "private, max-age=60"
+    assert whole["Content-Security-Policy"] == "sandbox"
+    assert (part.status, part.body) == (206, CONTENT[2:6])
 
 
 def test_no_header_of_the_store_arrives(served: Served) -> None:
