@@ -94,6 +94,11 @@ UWSGI_MOUNTED = (
     *(*BY_UWSGI[:3], "--mount", "/app={module}:app", "--manage-script-name"),
     *BY_UWSGI[BY_UWSGI.index("--need-app") :],
 )
+KEPT_BY_SCGI = (
+    passed_on_by("scgi")
+    .replace("location / ", "location /app/ ")
+    .replace("scgi_pass", "scgi_param SCRIPT_NAME /app; scgi_pass")
+)
 SPLIT = (
     passed_on_by("fastcgi")
     .replace("location / {{", "location /app/ {{ fastcgi_split_path_info ^(/app)(/.*)$;")
@@ -161,8 +166,8 @@ def behind_nginx(
 
 
 @contextmanager
-def uwsgi_behind_nginx(site: Site, locations: str, command: Sequence[str]) -> Iterator[Below]:
-    """Serve with uWSGI behind nginx, by one of its protocols."""
+def asked_by_nginx(site: Site, locations: str, command: Sequence[str]) -> Iterator[Below]:
+    """Serve with nginx, which asks a server by another protocol than HTTP."""
     site.settings |= {"DELEGATE_BACKEND": "nginx", "DELEGATE_SIGNED_URL": "/signed/"}
     with (
         python_server(site, *command, application=LINKING) as upstream,
@@ -225,19 +230,6 @@ def scgi_below(site: Site) -> Iterator[Below]:
         yield Below(running.port)
 
 
-@contextmanager
-def nginx_scgi_below(site: Site) -> Iterator[Below]:
-    """Serve with nginx in front of it."""
-    site.settings["DELEGATE_BACKEND"] = "nginx"
-    locations = passed_on_by("scgi").replace("location / {{", "location /app/ {{")
-    locations = locations.replace("scgi_pass", "scgi_param SCRIPT_NAME /app; scgi_pass")
-    with (
-        python_server(site, *SCGI, application=LINKING) as upstream,
-        nginx_in_front(site, upstream, locations=locations) as port,
-    ):
-        yield Below(port)
-
-
 MOUNTED = ("--mount-point", "/app")
 # What clients see in front of signed URLs, if there are any, and the server.
 ROWS: dict[str, tuple[str | None, Start]] = {
@@ -272,17 +264,20 @@ ROWS: dict[str, tuple[str | None, Start]] = {
     ),
     "nginx, `uwsgi_pass` → uWSGI, `mount = /app=hello:app`": (
         "/signed/",
-        partial(uwsgi_behind_nginx, locations=KEPT_BY_UWSGI, command=UWSGI_MOUNTED),
+        partial(asked_by_nginx, locations=KEPT_BY_UWSGI, command=UWSGI_MOUNTED),
     ),
     "nginx, `fastcgi_pass` → uWSGI": (
         "/signed/",
-        partial(uwsgi_behind_nginx, locations=SPLIT, command=BY_FASTCGI),
+        partial(asked_by_nginx, locations=SPLIT, command=BY_FASTCGI),
     ),
     "Caddy, `handle_path /app/*` → gunicorn": (None, behind_caddy),
     "lighttpd, `map-urlpath` → gunicorn": (None, behind_lighttpd),
     "Apache, `ProxyPass /app/`, X-Sendfile → gunicorn": (None, xsendfile),
     "Apache, `ProxyPass /app/` → SCGI": ("/signed/", scgi_below),
-    "nginx, path kept → SCGI, `scgi_param SCRIPT_NAME /app`": (None, nginx_scgi_below),
+    "nginx, path kept → SCGI, `scgi_param SCRIPT_NAME /app`": (
+        "/signed/",
+        partial(asked_by_nginx, locations=KEPT_BY_SCGI, command=SCGI),
+    ),
     "nginx, path removed → gunicorn, `stream`": (
         None,
         partial(behind_nginx, locations=REMOVED, source=LINKING + PROXY_FIX, backend="stream"),

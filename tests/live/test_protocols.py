@@ -1,4 +1,4 @@
-"""nginx asks the application by uwsgi's protocol and by FastCGI's as well as by HTTP."""
+"""nginx asks the application by uwsgi's protocol, FastCGI's and SCGI's as well as by HTTP."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from tests.support.servers import (
     BY_FASTCGI,
     BY_UWSGI,
     GUNICORN,
+    SCGI,
     nginx_in_front,
     passed_on_by,
     python_server,
@@ -36,6 +37,7 @@ COMMANDS = {
     "uwsgi": ("uwsgi", BY_UWSGI, APPLICATION),
     "uwsgi by gunicorn": ("uwsgi", BY_GUNICORN, APPLICATION + READING),
     "fastcgi": ("fastcgi", BY_FASTCGI, APPLICATION),
+    "scgi": ("scgi", SCGI, APPLICATION),
 }
 NAME = "report.txt"
 BODY = b"a" * 5 * 2**20
