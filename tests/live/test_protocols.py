@@ -40,6 +40,7 @@ COMMANDS = {
     "scgi": ("scgi", SCGI, APPLICATION),
 }
 NAME = "report.txt"
+COOKIES = {"Cookie": "a=" + "b" * 7000}
 BODY = b"a" * 5 * 2**20
 
 
@@ -138,6 +139,24 @@ def cut(port: int, target: str) -> None:
     with socket.create_connection(("127.0.0.1", port)) as connection:
         connection.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         connection.recv(1000)
+
+
+def test_a_request_with_many_cookies_gets_the_file(asked: Asked) -> None:
+    assert get(asked.port, file_url(NAME), headers=COOKIES).body == MARK
+
+
+def test_uwsgi_needs_two_settings(site: Site) -> None:
+    site.settings["DELEGATE_BACKEND"] = "nginx"
+    site.write(NAME, MARK)
+    bare = BY_UWSGI[: BY_UWSGI.index("--buffer-size")]
+    with (
+        python_server(site, *bare) as upstream,
+        nginx_in_front(site, upstream, locations=passed_on_by("uwsgi")) as port,
+    ):
+        assert get(port, file_url(NAME)).body == MARK
+        assert get(port, file_url(NAME), headers=COOKIES).status == 502
+        long = (get(port, file_url(NAME), method="POST", body=BODY[:900_000]) for _ in range(50))
+        assert any(reply.status == 502 for reply in long)
 
 
 def test_fastcgi_needs_the_path(asked: Asked) -> None:
