@@ -135,8 +135,9 @@ class Files(Management):
             given = self.stored.entries()[item.id][2]
             folder = self.world.items[item.parent]
             assert self.world.is_right_name(folder, TYPED[name], given, item)
-            item.name = given
-            self.note("rename", person.name, person.name, item)
+            is_changed, item.name = item.name != given, given
+            if is_changed:
+                self.note("rename", person.name, person.name, item)
 
     @precondition(lambda self: self.signed_in())
     @rule(who=NUMBER, where=NUMBER, what=_FEW, to=NUMBER, is_shared=st.booleans())

@@ -88,6 +88,7 @@ class Sharing(Pieces):
         for seat, person, link in self._own_link(which):
             page = seat.browser.get(f"/links/{link.kind}s/{link.id}")
             form = page.form(f"/links/{link.kind}s/{link.id}")
+            before = (link.limit, link.size_limit, link.password)
             if link.kind == "request":
                 fields = {"file_limit": _written(limit), "size_limit": _mebibytes(most)}
                 link.size_limit = _read(fields["size_limit"])
@@ -103,7 +104,10 @@ class Sharing(Pieces):
                     fields["no_password"] = "y"
             assert seat.browser.submit(form, **fields).is_redirect
             link.limit = limit
-            self.note(f"change {link.kind}", person.name, person.name, self.world.items[link.item])
+            if before != (link.limit, link.size_limit, link.password):
+                self.note(
+                    f"change {link.kind}", person.name, person.name, self.world.items[link.item]
+                )
 
     @precondition(lambda self: self.signed_in() and self.world.links)
     @rule(which=NUMBER)
@@ -111,8 +115,11 @@ class Sharing(Pieces):
         for seat, person, link in self._own_link(which):
             address = f"/links/{link.kind}s/{link.id}/revoke"
             seat.browser.submit(seat.browser.get(address).form(address))
+            if not link.is_revoked:
+                self.note(
+                    f"revoke {link.kind}", person.name, person.name, self.world.items[link.item]
+                )
             link.is_revoked = True
-            self.note(f"revoke {link.kind}", person.name, person.name, self.world.items[link.item])
 
     def _own_link(self, number: int) -> Iterator[tuple[Seat, Person, Link]]:
         """Yield a link with its owner, if one is signed in."""

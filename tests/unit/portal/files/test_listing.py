@@ -155,7 +155,7 @@ def test_no_name_is_markup(app: Flask, alice: FlaskClient) -> None:
         stored = set(db.session.scalars(select(Entry.name).where(Entry.name.contains("<b id"))))
     assert stored == {f"{hostile} outer", f"{hostile} inner", f"{hostile[1:]} file.txt"}
     # In a search, the folder that an entry lies in is text, too.
-    assert f'<td class="place"><bdi>{escaped} outer</bdi>' in page.text
+    assert f'<td class="place"><bdi><a href="{outer}">{escaped} outer</a></bdi></td>' in page.text
 
 
 def test_page_after_an_entry_that_has_gone_still_works(app: Flask, alice: FlaskClient) -> None:
