@@ -8,6 +8,7 @@ import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 from playwright.sync_api import Dialog, Page, Request, expect
@@ -72,6 +73,12 @@ def assert_is_whole(page: Page, file: Path) -> None:
     assert sha256_of(page, file.name) == hashlib.sha256(file.read_bytes()).hexdigest()
 
 
+def cancel_unfinished(page: Page) -> None:
+    page.goto(urljoin(page.url, "/unfinished"))
+    page.get_by_role("button", name="Cancel all").click()
+    page.get_by_role("heading", name="No unfinished uploads").wait_for()
+
+
 def test_dropped_file_goes_on_after_its_connection_was_cut(
     page: Page, slow: Proxy, file: Path
 ) -> None:
@@ -126,6 +133,7 @@ def test_another_content_of_the_same_size_and_time_does_not_go_on(
     choose_files(again, file)
     assert_is_whole(again, file)
     assert offsets[0] == 0
+    cancel_unfinished(again)
 
 
 def test_file_that_changes_while_it_is_sent_is_to_be_chosen_again(
@@ -144,6 +152,7 @@ def test_file_that_changes_while_it_is_sent_is_to_be_chosen_again(
     assert stored_in(portal.run, page.locator("h1").inner_text()) == {}
     choose_files(page, file)
     assert_is_whole(page, file)
+    cancel_unfinished(page)
 
 
 def test_upload_that_a_closed_tab_has_left_can_be_cancelled(

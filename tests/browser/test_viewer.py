@@ -164,6 +164,7 @@ def test_address_is_that_of_what_is_seen(portal: Portal, folder: dict[str, str])
     expect(tab.value.locator(".stage img")).to_have_js_property("naturalWidth", 300)
     tab.value.keyboard.press("ArrowLeft")
     tab.value.locator(".stage iframe").wait_for()
+    tab.value.wait_for_load_state("domcontentloaded")  # which is after its scripts
     tab.value.keyboard.press("Escape")
     expect(tab.value).to_have_url(at.url)
 

@@ -96,6 +96,7 @@ def _files(portal: Portal, page: Page, _: Links) -> Iterator[Stop]:
     page.keyboard.press("?")
     yield Stop("keys", page)
     page.keyboard.press("Escape")
+    page.wait_for_function("() => !history.state?.over")  # it takes a step of the history back
     yield Stop("row-menu", _open(page, portal.url, "Actions for Letter.pdf"))
     page.get_by_role("menuitem", name="Rename").click()
     yield Stop("renaming", page)
