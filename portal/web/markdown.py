@@ -29,7 +29,8 @@ _DEEPEST = 20
 deeper."""
 _ONE = Semaphore()
 """For whoever reads: a text that is costly on purpose takes one thread's time, and not all."""
-_PATIENCE = 2
+_PATIENCE = 0.5
+"""Seconds. Whoever waits holds a thread that others want for their pages."""
 
 
 def as_html(text: str) -> Markup | None:
