@@ -34,6 +34,8 @@ _HEADERS = (
 
 # gunicorn believes a proxy's headers of these names, which a client could send through it.
 _NO_PLACE = "RequestHeader unset SCRIPT_NAME\nRequestHeader unset PATH_INFO\n"
+# mod_proxy drops what Connection names, after the header was added that the application looks for.
+_NOT_DROPPED = f'RequestHeader edit* Connection "(?i){PROXY_HEADER}" x\n'
 
 
 class XSendfile(Server):
@@ -86,6 +88,7 @@ class XSendfile(Server):
             apache.module_rules(self.modules, load=not choices.site),
             apache.METHOD_RULE,
             _NO_PLACE,
+            _NOT_DROPPED,
         ]
         for area, keys in areas:
             # Under mod_wsgi the environ shows the fingerprint, behind mod_proxy a header does.

@@ -138,20 +138,6 @@ def test_what_cannot_be_sent_shows_no_token(shared: tuple[Site, int]) -> None:
     assert site.token().encode() not in said
 
 
-def test_a_client_cannot_say_what_caddy_says(shared: tuple[Site, int]) -> None:
-    site, port = shared
-    (keys,) = site.configure().extensions["delegate"].keys["default"]
-    for headers in (
-        {"X-Flask-Delegate": "0" * 32, "SCRIPT_NAME": "/x", "PATH_INFO": "/y"},
-        {"Connection": "X-Flask-Delegate"},
-        {"X_Flask_Delegate": "0" * 32},
-    ):
-        seen = get(port, "/environ", headers=headers).body.decode()
-        assert f'"HTTP_X_FLASK_DELEGATE":"{keys.fingerprint}"' in seen
-        assert '"SCRIPT_NAME":""' in seen
-        assert '"PATH_INFO":"/environ"' in seen
-
-
 def test_what_a_proxy_may_transform_says_that_it_must_not(shared: tuple[Site, int]) -> None:
     _, port = shared
     for accepted, policy in (

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 from base64 import b64encode
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from tests.support.servers import SERVERS, Running
 from tests.support.sites import new_site
 
 CONTENT = b"private content\n"
+FORGED = "0" * 32
+"""A fingerprint that no area has."""
 TEXT = b"0123456789\n" * 1000
 ODD_NAMES = {
     "two words.txt": "two%20words.txt",
@@ -211,9 +214,27 @@ def test_request_headers_do_not_steer_the_handoff(server: Running) -> None:
         "X-Accel-Redirect": "/private/text.txt",
         "X-Sendfile-Type": "X-Accel-Redirect",
         "X-Sendfile": "/etc/passwd",
-        "X-Flask-Delegate": "0" * 32,
+        "X-Flask-Delegate": FORGED,
     }.items():
         assert server.get(file_url("report.txt"), headers={name: value}).body == CONTENT
+
+
+def test_a_client_cannot_say_what_the_server_says(server: Running) -> None:
+    usual = json.loads(server.get("/environ").body)
+    shown = [name for name in usual if "FLASK_DELEGATE" in name.upper()]
+    for headers in (
+        {"X-Flask-Delegate": FORGED, "SCRIPT_NAME": "/x", "PATH_INFO": "/y"},
+        {"Connection": "X-Flask-Delegate"},
+        {"X_Flask_Delegate": FORGED},
+    ):
+        if not shown:  # Python is asked without a server in front
+            continue
+        seen = json.loads(server.get("/environ", headers=headers).body)
+        for name in ("SCRIPT_NAME", "PATH_INFO"):
+            assert seen.get(name) == usual.get(name), name
+        for name in shown:
+            said = set(re.split("[ ,]+", seen[name])) - ({FORGED} if server.appends else set())
+            assert said == set(re.split("[ ,]+", usual[name])), name
 
 
 def test_cookies_and_other_headers_arrive_as_declared(server: Running) -> None:

@@ -43,6 +43,7 @@ class Running:
     :param mount: where the application is mounted.
     :param heeds_if_match: whether it answers with 412 where no tag matches.
     :param header: the one by which its backend hands off, for some.
+    :param appends: whether it adds its fingerprints to those that a client sends.
     """
 
     port: int
@@ -52,6 +53,7 @@ class Running:
     tls: bool = False
     heeds_if_match: bool = True
     header: str | None = None
+    appends: bool = False
 
     def get(self, target: str, **request: Any) -> Reply:
         """Ask for a URL of the application; the rest is :func:`.client.get`'s."""
@@ -304,7 +306,7 @@ def xsendfile(site: Site) -> Iterator[Running]:
     site.settings["DELEGATE_BACKEND"] = "xsendfile"
     options = ("--compress-responses",)
     with express(site, site.application, *options, include=site.apache_config()) as server:
-        yield Running(server.port, BACKENDS["xsendfile"].keeps, header="X-Sendfile")
+        yield Running(server.port, BACKENDS["xsendfile"].keeps, header="X-Sendfile", appends=True)
 
 
 @contextmanager
@@ -315,7 +317,7 @@ def xsendfile_proxy(site: Site) -> Iterator[Running]:
         upstream = stack.enter_context(python_server(site, *GUNICORN))
         include = site.apache_config() + PROXY.format(upstream=upstream)
         server = stack.enter_context(express(site, site.application, include=include))
-        yield Running(server.port, BACKENDS["xsendfile"].keeps, header="X-Sendfile")
+        yield Running(server.port, BACKENDS["xsendfile"].keeps, header="X-Sendfile", appends=True)
 
 
 @contextmanager
