@@ -155,6 +155,7 @@ def problems(stop: Stop, axe: str) -> list[str]:
     world = World(page)
     if (jump := world.run(SHIFT)) > 0.01:
         found.append(f"{stop.name} jumps by {jump} while it loads")
+    found += [f"{stop.name} shows what is hidden: {one}" for one in world.run(SHOWN)]
     world.run(axe)
     for look in looks(page):
         found += [
@@ -257,6 +258,10 @@ FAINT = """(() => {
         .some(colour => colour[3] === 255 && contrast(colour, behind) >= 3);
     }).map(one => one.outerHTML.slice(0, 120));
 })()"""
+SHOWN = """[...document.querySelectorAll("[hidden]")]
+  .filter(element => getComputedStyle(element).display !== "none")
+  .map(element => element.outerHTML.slice(0, 80))"""
+
 SHIFT = """new Promise(resolve => {
   new PerformanceObserver(list => resolve(list)).observe({ type: "layout-shift", buffered: true });
   setTimeout(() => resolve({ getEntries: () => [] }), 100);

@@ -7,19 +7,12 @@ from typing import Any
 
 from playwright.sync_api import Locator, Page, Request, expect
 
+from tests.support.browser.layout import moved
 from tests.support.browser.portal import Portal, choose_files, make_folder, wait_until_uploaded
 from tests.support.browser.stored import rows, stored_in
 
 LONG = "Minutes of the third meeting of the committee on finance, 2026.pdf"
 PHONE = {"width": 390, "height": 844}
-SHIFT = """() => new Promise(resolve => {
-  let sum = 0;
-  new PerformanceObserver(list => {
-    for (const entry of list.getEntries()) sum += entry.value;
-  }).observe({ type: "layout-shift", buffered: true });
-  setTimeout(() => resolve(sum), 300);
-})"""
-
 
 UNTIL_NOTHING_IS_OVER = """() => new Promise((resolve) => {
   const look = () => (history.state?.over ? setTimeout(look, 20) : resolve());
@@ -389,7 +382,7 @@ def test_list_stays_as_it_was_and_does_not_move(portal: Portal) -> None:
         page.set_viewport_size(size)  # type: ignore[arg-type]
         page.reload()
         page.wait_for_load_state("networkidle")
-        assert page.evaluate(SHIFT) == 0
+        assert moved(page) == 0
         name = link(page, LONG)
         shown = name.locator("span")
         assert shown.last.inner_text().endswith("2026.pdf")

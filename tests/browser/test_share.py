@@ -126,8 +126,10 @@ def test_dialog_says_what_is_wrong_and_creates_one_link_with_all_that_was_chosen
     page.get_by_role("link", name="Share", exact=True).click()
     page.get_by_label("Name", exact=True).fill("For the auditor")
     page.get_by_label("Generated").check()
+    page.set_viewport_size({"width": 390, "height": 844})  # a phone has them, too
     page.get_by_text("Limit and note").click()
     page.get_by_label("Download limit").fill("many")
+    page.set_viewport_size({"width": 1280, "height": 800})
     create = page.get_by_role("button", name="Create and copy link")
     create.click()
     page.get_by_text("Enter a whole number").wait_for()

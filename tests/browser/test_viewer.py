@@ -26,7 +26,7 @@ FILES = {
     "1 photo.png": samples.png(1600, 1200),
     "2 letter.pdf": samples.pdf("Dear all"),
     "3 second.png": samples.png(300, 200),
-    "4 notes.md": b"# Notes\n" + HOSTILE,
+    "4 notes.md": b"# Notes\n\n| Name | Price |\n|---|--:|\n| Apple | 3 |\n\n" + HOSTILE,
     "5 text.txt": HOSTILE,
     "6 bell.wav": samples.wav(),
     "7 page.html": HOSTILE,
@@ -195,6 +195,10 @@ def test_files_are_swiped_through_on_a_phone(portal: Portal, folder: dict[str, s
     at.sees("3 second", "img")
     swipe(page, 260, 60)
     at.sees("4 notes", ".prose")
+    # A table in Markdown is one on a phone, too, with its heads.
+    expect(page.locator(".prose thead")).to_have_css("clip-path", "none")
+    expect(page.locator(".prose th").last).to_be_in_viewport()
+    expect(page.locator(".prose td").last).to_have_css("text-align", "right")
     swipe(page, 60, 260)
     at.sees("3 second", "img")
     swipe(page, 160, 170)  # no swipe, but a tap that slipped

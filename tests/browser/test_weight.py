@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from playwright.sync_api import FilePayload, Page
+from playwright.sync_api import FilePayload, Page, expect
 
+from tests.support.browser.layout import moved
 from tests.support.browser.portal import Portal, make_folder
 from tests.support.pictures import encoded, photo
 
@@ -54,13 +55,6 @@ def test_list_of_a_hundred_files_is_light_and_what_it_loads_is_kept(portal: Port
     assert not {address: sizes for address, sizes in others.items() if sizes[0]}
 
 
-MOVED = """() => new Promise(resolve => {
-  let sum = 0;
-  new PerformanceObserver(list => {
-    for (const entry of list.getEntries()) if (!entry.hadRecentInput) sum += entry.value;
-  }).observe({ type: "layout-shift", buffered: true });
-  setTimeout(() => resolve(sum), 300);
-})"""
 SEEN_TO_THE_END = """(number) => {
   const images = [...document.querySelectorAll("#entries .thumb img")];
   const missing = images.find(image => !image.complete || image.naturalWidth < 2);
@@ -88,8 +82,12 @@ def test_sixty_photos_are_seen_for_400_kb_and_nothing_moves(portal: Portal) -> N
     new.goto(page.url)
     new.wait_for_function(SEEN_TO_THE_END, arg=PHOTOS, timeout=60_000)
     seen = came(new)
-    assert new.evaluate(MOVED) == 0
+    assert moved(new) == 0
     pictures = [body for address, (_, body, _) in seen.items() if "/thumbnail?" in address]
     assert len(pictures) == PHOTOS
     assert min(pictures) > 2000
     assert sum(body for _, body, _ in seen.values()) <= MOST_OF_PHOTOS
+    card = new.locator("#entries tbody tr").nth(1)
+    expect(card.locator(".size")).to_be_visible()
+    card.hover()  # then Share is where the size was
+    expect(card.locator(".size")).to_be_hidden()

@@ -26,9 +26,10 @@ from tests.support.signing import (
     apache,
     forge,
     forge_cookie,
+    new_site_that_signs,
     nginx,
 )
-from tests.support.sites import Site, new_site
+from tests.support.sites import Site
 from tests.support.spellings import MARK
 
 FOLDER = "films/42"
@@ -61,9 +62,7 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def site(backend: str) -> Iterator[Site]:
-    with new_site(**SETTINGS) as made:
-        if backend == "nginx":
-            made.settings["DELEGATE_BACKEND"] = "nginx"
+    with new_site_that_signs(backend) as made:
         files = [FILE, f"{FOLDER}/720p/seg 1.ts"]
         for name in [*files, *(f"{folder}/x" for folder in ODD_FOLDERS)]:
             made.write(name, MARK)

@@ -22,6 +22,7 @@ from tests.support.signing import (
     Signing,
     apache,
     forge,
+    new_site_that_signs,
     nginx,
 )
 from tests.support.sites import Site, new_site
@@ -47,9 +48,7 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def site(backend: str) -> Iterator[Site]:
-    with new_site(**SETTINGS) as made:
-        if backend == "nginx":
-            made.settings["DELEGATE_BACKEND"] = "nginx"
+    with new_site_that_signs(backend) as made:
         made.write(NO_TEXT, MARK)
         for name in (NAME, *ODD_NAMES):
             made.write(name, MARK)

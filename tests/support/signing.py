@@ -21,7 +21,7 @@ from flask_delegate.testing.apache import free_port
 from .application import APPLICATION
 from .clients import Reply, get
 from .servers import GUNICORN, PASSED_ON, nginx_in_front, python_server
-from .sites import Site, express
+from .sites import Site, express, new_site
 
 SETTINGS = {"DELEGATE_SIGNED_URL": "/signed/"}
 APPLICATION_THAT_SIGNS = (
@@ -56,6 +56,14 @@ def open_folder(folder):
     return signed_cookie(folder, expires_in=int(request.args.get("expires_in", "60")))
 """
 )
+
+
+@contextmanager
+def new_site_that_signs(backend: str) -> Iterator[Site]:
+    """Make a site whose server, one of ``VERIFYING``, verifies what was signed."""
+    settings = SETTINGS | ({"DELEGATE_BACKEND": "nginx"} if backend == "nginx" else {})
+    with new_site(**settings) as made:
+        yield made
 
 
 @dataclass(frozen=True)

@@ -42,8 +42,9 @@ function follow() {
   if (closeIt() === false) opened(closeIt);
 }
 
+// Not "toggle", which comes later: somebody may have pressed Back before.
 document.addEventListener(
-  "toggle",
+  "beforetoggle",
   ({ target, newState }) => {
     if (!target.matches?.("[popover]")) return;
     if (newState === "open") opened(() => target.hidePopover());

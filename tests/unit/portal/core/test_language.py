@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -276,6 +277,9 @@ def test_scripts_get_their_own_texts_and_no_others(app: Flask) -> None:
     assert "My account" not in texts
 
 
+LOOKED_UP = {"gettext", "ngettext", "lazy_gettext"}
+PASSING_ON = {"words.py", "language.py"}
+"""Modules that look up what others say, or what was recorded."""
 CALLS = re.compile(r'(?<!function )\bn?gettext\(\s*("[^"]*")?(?:,\s*("[^"]*"))?')
 
 
@@ -288,6 +292,22 @@ def test_all_texts_of_scripts_are_found_in_the_code() -> None:
             assert {json.loads(text) for text in call.groups() if text} <= known, path.name
             said += 1
     assert said > 50
+
+
+def test_all_texts_of_modules_are_found_in_the_code() -> None:
+    """What a call says is not found where it stands in an f-string, or comes from a variable."""
+    known = {text for message in catalogues.in_code() for text in forms(message)}
+    said = 0
+    for path in (catalogues.ROOT / "portal").rglob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") in LOOKED_UP:
+                texts = [one.value for one in call.args[:2] if isinstance(one, ast.Constant)]
+                if not texts and path.name in PASSING_ON:
+                    continue
+                assert texts, f"{path.name}, line {call.lineno} has no text of its own"
+                assert {one for one in texts if isinstance(one, str)} <= known, path.name
+                said += 1
+    assert said > 200
 
 
 def forms(message: Message) -> list[str]:

@@ -805,6 +805,8 @@ def test_link_without_a_last_day_never_expires(
 ) -> None:
     upload(alice, "a.txt")
     link = share(alice, links(alice)["a.txt"], expires="never")
+    with app.app_context():
+        assert db.session.scalars(select(Share.expires_at)).all() == [None]
     monkeypatch.setattr(status, "now", lambda: datetime.max.replace(tzinfo=UTC))
     visitor = visit(link)
     assert visitor.get(home_of(visitor, link)).status_code == 200
