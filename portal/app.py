@@ -95,6 +95,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.request_class = Request
     settings.load(app, config)
     logs.init_app(app)
+    errors.init_app(app)  # before all that asks the database at each request
     look, languages = own_look.look(app.config), load_languages()
     static_files.init_app(app, {**look.files, **language.files(languages)})
     language.init_app(app, languages)
@@ -117,7 +118,6 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
         sign_in,
         filters,
         zone,
-        errors,
         headers,
         compression,
         places,

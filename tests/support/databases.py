@@ -60,15 +60,19 @@ class Saved:
 
 
 def install() -> None:
-    """Have each portal of this process use the server, unless it names a database itself."""
+    """Have each portal of this process use the server, unless it names a database itself.
+
+    All are noted: an open connection of one that is forgotten fails the test that runs when the
+    garbage collector finds it.
+    """
     really = database.init_app
 
     def init_app(app: Flask, path: Path) -> None:
         if app.config["DATABASE"] is None:
             postgresql.ensure(path.parent)
             app.config["DATABASE"] = postgresql.url_for(path.parent)
-            _apps.append(app)
         really(app, path)
+        _apps.append(app)
 
     if postgresql.SERVER:
         database.init_app = init_app

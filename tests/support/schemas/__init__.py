@@ -1,7 +1,8 @@
 """Databases of each revision of the schema, with rows in every table, as SQL beside this file.
 
 A new migration needs one of its own: ``python -m tests.support.schemas`` upgrades the newest one
-there is, and writes it. Then add rows to the tables and columns that are new.
+there is, and writes it. Then add rows to the tables and columns that are new. Once a migration is
+on the main branch, people's databases have its revision: neither it nor its database changes.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 import unicodedata
@@ -89,6 +90,33 @@ def test_database_to_test_with_has_rows_in_every_table_and_its_schema(
     ):
         assert schema(dumped) == schema(migrated)
         assert [table for table, rows in schemas.rows(dumped).items() if not rows] == []
+
+
+def test_data_folder_of_an_early_0006_gets_what_that_was_given_later(
+    make_app: Callable[..., Flask], tmp_path: Path
+) -> None:
+    """Such folders are in use: the revision changed once it had landed."""
+    indexes = ("ix_entry_trash", "ix_entry_parent_id", "ix_upload_unfinished")
+    early = f"""
+        DROP TABLE fact;
+        {"".join(f"DROP INDEX {name};" for name in indexes)}
+        DROP INDEX ix_entry_by_size;
+        CREATE INDEX ix_entry_by_size ON entry (parent_id, trash_id, is_file, size, id);
+    """
+
+    def upgraded_schema(folder: Path, before: str) -> list[list[str]]:
+        schemas.load("0006", folder)
+        with closing(sqlite3.connect(folder / "portal.db")) as connection:
+            connection.executescript(before)
+        with make_app(DATA=str(folder)).app_context():
+            database.upgrade()
+        with closing(sqlite3.connect(folder / "portal.db")) as connection:
+            assert connection.execute("SELECT count(*) FROM fact").fetchone() != (0,)
+            query = "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name"
+            texts = [sql.replace('"', "") for (sql,) in connection.execute(query)]
+        return [re.findall(r"\w+|\S", text) for text in texts]
+
+    assert upgraded_schema(tmp_path / "early", early) == upgraded_schema(tmp_path / "late", "")
 
 
 @pytest.mark.parametrize("revision", schemas.REVISIONS)

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask, Response
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
@@ -168,16 +169,19 @@ def test_host_starts_without_the_server_and_lets_nobody_in_unchecked(
             failing = {"status": "failing", "failing": ["database"]}
             assert client.get("/healthz").json == failing
         server.start()
+        asked = statements(same)
         assert clients[0].get("/").status_code == 200
+        of_facts, of_sessions = (
+            [number for number, statement in enumerate(asked) if f"FROM {table}" in statement]
+            for table in ("fact", "sign_in")
+        )
+        assert of_facts[0] < of_sessions[0]
         assert clients[0].get("/healthz").json == {"status": "ok"}
         # This one has another key, which nobody could compare before.
         assert clients[1].get("/").status_code == 503
         assert clients[1].get("/sign-in").status_code == 503
         assert clients[1].get("/healthz").json == failing
         assert "This host's secret key is not that of the other hosts" in caplog.text
-        for one in (app, same, other):
-            with one.app_context():
-                db.engine.dispose()
 
 
 def test_one_request_tries_and_the_others_do_not_wait(
@@ -219,6 +223,18 @@ def test_connection_that_breaks_at_the_end_of_a_request_changes_no_answer(
     app.after_request_funcs[None].remove(break_off)
     upload(alice, "a.txt")
     assert set(links(alice)) == {"a.txt"}
+
+
+def statements(app: Flask) -> list[str]:
+    """Return what an application asks its database from now on."""
+    found: list[str] = []
+    with app.app_context():
+
+        @sa.event.listens_for(db.engine, "before_cursor_execute")
+        def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+            found.append(statement)
+
+    return found
 
 
 def timed_answer(client: FlaskClient) -> tuple[TestResponse, float]:
