@@ -43,11 +43,15 @@ class Root:
 
 
 @contextmanager
-def root_of(release: str, python: str) -> Iterator[Root]:
+def root_of(
+    release: str, python: str, *, packages: Sequence[str] = (), wheels: Sequence[str] = ()
+) -> Iterator[Root]:
     """Create a root from this machine's mirror, for as long as the block runs.
 
     :param release: such as ``trixie``.
     :param python: the release's version of Python, such as ``3.13``.
+    :param packages: more of the release's packages.
+    :param wheels: more requirements than the portal's, in their newest versions.
     """
     mmdebstrap = tool("mmdebstrap")
     with TemporaryDirectory(prefix="flask-delegate-root-", dir="/var/tmp") as folder:
@@ -55,13 +59,15 @@ def root_of(release: str, python: str) -> Iterator[Root]:
         words = [
             "--quiet",
             "--variant=apt",
-            f"--include={','.join(PACKAGES)}",
+            f"--include={','.join((*PACKAGES, *packages))}",
             release,
             str(root.files),
         ]
         _run(mmdebstrap, *words, mirror())
         root.files.chmod(0o755)
         _fetch_wheels(root.wheels, python)
+        if wheels:
+            _download(root.wheels, python, *wheels)
         yield root
 
 
@@ -97,11 +103,15 @@ def empty_root_of(release: str, python: str, *, first: str, more: Sequence[str])
 
 def _fetch_wheels(target: Path, python: str) -> None:
     """Fetch the portal's requirements for a version of Python."""
-    words = [f"--python-version={python}", "--only-binary=:all:", f"--find-links={WHEELS}"]
-    words += ["--quiet", "--no-deps", "--require-hashes", "--dest", str(target)]
     requirements = target.with_name("requirements.txt")
     requirements.write_text("".join(_requirements(python)))
-    _run(sys.executable, "-m", "pip", "download", *words, f"--requirement={requirements}")
+    words = [f"--find-links={WHEELS}", "--no-deps", "--require-hashes"]
+    _download(target, python, *words, f"--requirement={requirements}")
+
+
+def _download(target: Path, python: str, *words: str) -> None:
+    options = [f"--python-version={python}", "--only-binary=:all:", f"--dest={target}", "--quiet"]
+    _run(sys.executable, "-m", "pip", "download", *options, *words)
 
 
 def _requirements(python: str) -> Iterator[str]:
