@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from tests.support.apaches import debian_apache
+from tests.support.python_servers import GUNICORN, SCGI_SOCKET, python_server
+from tests.support.running import HOST
 from tests.support.scgi_frames import try_hostile_frames
-from tests.support.servers import GUNICORN, HOST, SCGI_SOCKET, debian_apache, python_server
 from tests.support.sites import Site, new_site
 
 from . import applications

@@ -10,18 +10,14 @@ from pathlib import Path
 from deploy.sizing import EXPECTED, Machine, sizes
 from flask_delegate.servers import SERVERS
 from flask_delegate.testing.apache import free_port
+from tests.support.apaches import make_certificate, scgi
 from tests.support.caddies import caddy_in_front
 from tests.support.clients import get
 from tests.support.lighttpds import lighttpd_in_front
+from tests.support.nginxes import nginx_in_front
 from tests.support.paths import PROJECT
-from tests.support.servers import (
-    GUNICORN,
-    HOST,
-    make_certificate,
-    nginx_in_front,
-    python_server,
-    scgi,
-)
+from tests.support.python_servers import GUNICORN, python_server
+from tests.support.running import HOST
 from tests.support.sites import Site, express, new_site
 
 from . import applications

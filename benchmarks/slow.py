@@ -18,7 +18,7 @@ from typing import Any
 
 from tests.support.clients import request_over_http2
 from tests.support.processes import memory_of, server_on
-from tests.support.servers import HOST
+from tests.support.running import HOST
 from tests.support.sites import Site, new_site
 
 from .machine import aborted_for_memory

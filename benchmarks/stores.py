@@ -15,7 +15,7 @@ from urllib.request import Request, urlopen
 from flask_delegate.stores.sigv4 import StoreKeys
 from flask_delegate.stores.store import Store
 from tests.support.processes import memory_of
-from tests.support.servers import Running
+from tests.support.running import Running
 from tests.support.sites import Site, new_site
 from tests.support.store_area import SERVE, settings_for
 from tests.support.stores import RunningStore, seaweedfs

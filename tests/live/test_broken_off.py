@@ -16,9 +16,12 @@ import pytest
 
 from flask_delegate.receipts import NGINX_FORMAT, Receipt, read
 from flask_delegate.testing.apache import free_port
+from tests.support.apaches import make_certificate
 from tests.support.application import APPLICATION
 from tests.support.clients import connect, file_url, request_over_http2
-from tests.support.servers import GUNICORN, HOST, make_certificate, nginx_in_front, python_server
+from tests.support.nginxes import nginx_in_front
+from tests.support.python_servers import GUNICORN, python_server
+from tests.support.running import HOST
 from tests.support.sites import Site, express, new_site
 
 SIZE = 16 * 2**20  # more than the sockets' buffers hold

@@ -13,7 +13,7 @@ from flask_delegate.doctor.requests.client import answer_to, parse_url
 from tests.support.application import APPLICATION
 from tests.support.caddies import ENCODED, caddy_in_front, program
 from tests.support.clients import file_url, get
-from tests.support.servers import GUNICORN, python_server
+from tests.support.python_servers import GUNICORN, python_server
 from tests.support.sites import Site, new_site
 from tests.support.spellings import MARK, attacks
 

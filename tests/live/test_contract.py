@@ -15,7 +15,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.clients import BEHIND_THE_END, Reply, file_url, over_http2
-from tests.support.servers import SERVERS, Running
+from tests.support.running import Running
+from tests.support.servers import SERVERS
 from tests.support.sites import new_site
 
 CONTENT = b"private content\n"

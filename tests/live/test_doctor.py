@@ -10,20 +10,15 @@ from pathlib import Path
 import pytest
 
 from flask_delegate.testing.apache import free_port
+from tests.support.apaches import PROXY, debian_site, debians_module
 from tests.support.application import APPLICATION
 from tests.support.caddies import ENCODED, caddy_in_front
 from tests.support.clients import get
 from tests.support.lighttpds import lighttpd_in_front
+from tests.support.nginxes import nginx_in_front
 from tests.support.patients import Patient, Plant, apache, doctor, write_application
-from tests.support.servers import (
-    GUNICORN,
-    PROXY,
-    SERVERS,
-    debian_site,
-    debians_module,
-    nginx_in_front,
-    python_server,
-)
+from tests.support.python_servers import GUNICORN, python_server
+from tests.support.servers import SERVERS
 from tests.support.sites import Site, express
 
 FAILURE = "failure"

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from tests.support.doctor import findings, run
-from tests.support.servers import GUNICORN, nginx_in_front, python_server
+from tests.support.nginxes import nginx_in_front
+from tests.support.python_servers import GUNICORN, python_server
 from tests.support.sites import Site, new_site
 
 FAILURE = "failure"

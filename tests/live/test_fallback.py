@@ -11,7 +11,7 @@ import pytest
 from flask_delegate.testing import Apache
 from tests.support.application import APPLICATION
 from tests.support.clients import BEHIND_THE_END, file_url, get
-from tests.support.servers import GUNICORN, python_server
+from tests.support.python_servers import GUNICORN, python_server
 from tests.support.sites import Site, express
 
 CONTENT = b"private content\n"

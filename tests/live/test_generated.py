@@ -21,7 +21,8 @@ from flask_delegate.spool import Spool
 from tests.support.clients import Reply, get
 from tests.support.examples import example, served, session_cookie
 from tests.support.extension import SECRET
-from tests.support.servers import GUNICORN, nginx_in_front, python_server
+from tests.support.nginxes import nginx_in_front
+from tests.support.python_servers import GUNICORN, python_server
 from tests.support.sites import DAEMON_USER, Site, express, new_site
 
 LINES = 500_000

@@ -12,8 +12,9 @@ import pytest
 from tests.support.application import APPLICATION
 from tests.support.clients import file_url
 from tests.support.http2 import LARGEST_WINDOW, Client, Field, get
+from tests.support.nginxes import nginx_in_front
 from tests.support.processes import memory_of, server_on
-from tests.support.servers import GUNICORN, nginx_in_front, python_server
+from tests.support.python_servers import GUNICORN, python_server
 from tests.support.sites import express, new_site
 from tests.support.spellings import MARK, SPOOFED, targets
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from flask_delegate.servers import nginx_resets, signing
 from tests.support import nginx_modules
 from tests.support.clients import file_url, get
-from tests.support.servers import GUNICORN, NJS, nginx_in_front, python_server
+from tests.support.nginxes import NJS, nginx_in_front
+from tests.support.python_servers import GUNICORN, python_server
 from tests.support.signing import SETTINGS, forge, forge_cookie
 from tests.support.sites import Site, new_site
 

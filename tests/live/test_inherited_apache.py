@@ -8,9 +8,10 @@ from contextlib import ExitStack
 import pytest
 
 from flask_delegate.servers import signing
+from tests.support.apaches import PROXY
 from tests.support.application import APPLICATION
 from tests.support.clients import file_url, get
-from tests.support.servers import GUNICORN, PROXY, python_server
+from tests.support.python_servers import GUNICORN, python_server
 from tests.support.signing import SETTINGS, forge, forge_cookie
 from tests.support.sites import Site, express, new_site
 

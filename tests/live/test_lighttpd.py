@@ -12,7 +12,7 @@ from flask_delegate.doctor.requests.client import answer_to, parse_url
 from tests.support.application import APPLICATION
 from tests.support.clients import Reply, file_url, get
 from tests.support.lighttpds import lighttpd_in_front
-from tests.support.servers import GUNICORN, python_server
+from tests.support.python_servers import GUNICORN, python_server
 from tests.support.sites import Site, new_site
 from tests.support.spellings import MARK, attacks
 from tests.support.tools import tool

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from flask_delegate.receipts import Receipt, read
+from tests.support.apaches import debian_site, debians_module, pips_module
 from tests.support.clients import everything, file_url
 from tests.support.doctor import findings
 from tests.support.paths import PROJECT
-from tests.support.servers import Running, debian_site, debians_module, pips_module
+from tests.support.running import Running
 from tests.support.sites import Site, new_site
 from tests.support.spellings import MARK, attacks
 

@@ -12,25 +12,14 @@ from typing import Any
 import pytest
 
 from tests.support import doctor
+from tests.support.apaches import PROXY, debian_site, pips_module, scgi
 from tests.support.application import APPLICATION
 from tests.support.caddies import caddy_in_front
 from tests.support.clients import get
 from tests.support.lighttpds import lighttpd_in_front
+from tests.support.nginxes import PASSED_ON, nginx_in_front, passed_on_by
 from tests.support.paths import PROJECT
-from tests.support.servers import (
-    BY_FASTCGI,
-    BY_UWSGI,
-    GUNICORN,
-    PASSED_ON,
-    PROXY,
-    SCGI,
-    debian_site,
-    nginx_in_front,
-    passed_on_by,
-    pips_module,
-    python_server,
-    scgi,
-)
+from tests.support.python_servers import BY_FASTCGI, BY_UWSGI, GUNICORN, SCGI, python_server
 from tests.support.sites import Site, express
 from tests.support.spellings import MARK
 

@@ -15,15 +15,8 @@ from flask_delegate.servers.nginx import PASSING_ON
 from tests.support.application import APPLICATION
 from tests.support.clients import everything, file_url, get
 from tests.support.doctor import findings
-from tests.support.servers import (
-    BY_FASTCGI,
-    BY_UWSGI,
-    GUNICORN,
-    SCGI,
-    nginx_in_front,
-    passed_on_by,
-    python_server,
-)
+from tests.support.nginxes import nginx_in_front, passed_on_by
+from tests.support.python_servers import BY_FASTCGI, BY_UWSGI, GUNICORN, SCGI, python_server
 from tests.support.sites import Site, new_site
 from tests.support.spellings import MARK, attacks
 

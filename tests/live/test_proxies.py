@@ -7,9 +7,11 @@ from urllib.parse import urlencode
 
 import pytest
 
+from tests.support.apaches import PROXY
 from tests.support.application import APPLICATION
 from tests.support.clients import Reply, file_url, get
-from tests.support.servers import GUNICORN, PROXY, nginx_in_front, python_server
+from tests.support.nginxes import nginx_in_front
+from tests.support.python_servers import GUNICORN, python_server
 from tests.support.sites import Site, express
 from tests.support.spellings import MARK, attacks, targets
 

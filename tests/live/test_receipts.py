@@ -19,7 +19,8 @@ from tests.support.application import APPLICATION
 from tests.support.caddies import caddy_in_front
 from tests.support.clients import connect, file_url, get, over_http2, request_over_http2
 from tests.support.lighttpds import lighttpd_in_front
-from tests.support.servers import GUNICORN, nginx_in_front, python_server
+from tests.support.nginxes import nginx_in_front
+from tests.support.python_servers import GUNICORN, python_server
 from tests.support.sites import DAEMON_USER, Site, express
 
 LARGE = 40 * 2**20  # more than the sockets' buffers hold

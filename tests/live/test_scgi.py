@@ -15,19 +15,13 @@ import pytest
 
 from flask_delegate.doctor.requests.families import Attack, targets
 from flask_delegate.receipts import read
+from tests.support.apaches import SCGI_SITE, debian_apache, scgi
 from tests.support.application import APPLICATION
 from tests.support.clients import Reply, everything, file_url, get, send
+from tests.support.nginxes import nginx_by, passed_on_by
 from tests.support.processes import process
-from tests.support.servers import (
-    HOST,
-    SCGI,
-    SCGI_SITE,
-    Running,
-    debian_apache,
-    nginx_by,
-    passed_on_by,
-    scgi,
-)
+from tests.support.python_servers import SCGI
+from tests.support.running import HOST, Running
 from tests.support.sites import Site, new_site
 from tests.support.spellings import MARK, attacks
 from tests.support.store_area import APPLICATION as STORE_APPLICATION

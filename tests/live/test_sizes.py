@@ -14,20 +14,13 @@ from flask_delegate.servers.codec import LONGEST, RESPONSE_HEAD
 from flask_delegate.servers.scgi import Scgi
 from flask_delegate.servers.signing import LONGEST_URL
 from tests.support import doctor
+from tests.support.apaches import PROXY, debian_site, debians_module, scgi
 from tests.support.application import APPLICATION
 from tests.support.caddies import caddy_in_front
 from tests.support.clients import get
 from tests.support.lighttpds import lighttpd_in_front
-from tests.support.servers import (
-    GUNICORN,
-    PASSED_ON,
-    PROXY,
-    debian_site,
-    debians_module,
-    nginx_in_front,
-    python_server,
-    scgi,
-)
+from tests.support.nginxes import PASSED_ON, nginx_in_front
+from tests.support.python_servers import GUNICORN, python_server
 from tests.support.sites import Site, express
 from tests.support.spellings import MARK
 

@@ -9,7 +9,8 @@ import pytest
 
 from flask_delegate.servers import SERVERS as BACKENDS
 from tests.support.clients import Reply
-from tests.support.servers import SERVERS, Running
+from tests.support.running import Running
+from tests.support.servers import SERVERS
 from tests.support.sites import new_site
 from tests.support.stacks import APPLICATION, STACKS
 

@@ -19,7 +19,8 @@ from flask_delegate.doctor.requests.families import FAMILIES, requests
 from tests.support.application import with_raw_location
 from tests.support.clients import Reply, everything, get, over_http2, send
 from tests.support.extension import behind_apache, serve
-from tests.support.servers import SERVERS, Running
+from tests.support.running import Running
+from tests.support.servers import SERVERS
 from tests.support.sites import Site, new_site
 from tests.support.store_area import APPLICATION, SERVE, settings_for, url_of
 from tests.support.store_settings import URL

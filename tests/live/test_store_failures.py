@@ -16,7 +16,7 @@ import pytest
 from flask_delegate.receipts import Receipt, read
 from flask_delegate.servers import SERVERS
 from tests.support.clients import Reply, connect, get
-from tests.support.servers import Running
+from tests.support.running import Running
 from tests.support.sites import Site, express, new_site
 from tests.support.store_area import APPLICATION, SERVE, settings_for, url_of
 from tests.support.store_settings import URL

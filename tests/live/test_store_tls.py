@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.servers import make_certificate
+from tests.support.apaches import make_certificate
 from tests.support.sites import new_site
 from tests.support.store_area import SERVE, settings_for, url_of
 from tests.support.store_settings import stored

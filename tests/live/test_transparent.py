@@ -11,7 +11,9 @@ import pytest
 from tests.support.clients import Reply
 from tests.support.examples import example, served, session_cookie
 from tests.support.patients import Patient, doctor, write_application
-from tests.support.servers import GUNICORN, SERVERS, Running, streaming
+from tests.support.python_servers import GUNICORN, streaming
+from tests.support.running import Running
+from tests.support.servers import SERVERS
 from tests.support.sites import Site, new_site
 
 SOURCE = example("library")

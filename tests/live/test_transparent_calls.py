@@ -15,7 +15,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.support.clients import Reply
-from tests.support.servers import GUNICORN, SERVERS, Running, streaming
+from tests.support.python_servers import GUNICORN, streaming
+from tests.support.running import Running
+from tests.support.servers import SERVERS
 from tests.support.sites import new_site
 
 APPLICATION = """

@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager, contextmanager
 
 from flask_delegate.testing.apache import free_port
 
+from .nginxes import nginx_in_front
 from .processes import process
-from .servers import nginx_in_front
 from .sites import DAEMON_USER, Site
 from .tools import tool
 

@@ -20,7 +20,8 @@ from flask_delegate.testing.apache import free_port
 
 from .application import APPLICATION
 from .clients import Reply, get
-from .servers import GUNICORN, PASSED_ON, nginx_in_front, python_server
+from .nginxes import PASSED_ON, nginx_in_front
+from .python_servers import GUNICORN, python_server
 from .sites import Site, express, new_site
 
 SETTINGS = {"DELEGATE_SIGNED_URL": "/signed/"}

@@ -8,7 +8,9 @@ from typing import Any, Protocol
 
 from flask_delegate.servers import SERVERS as BACKENDS
 
-from .servers import GUNICORN, Running, nginx_in_front, python_server
+from .nginxes import nginx_in_front
+from .python_servers import GUNICORN, python_server
+from .running import Running
 from .sites import Site, express
 from .store_settings import KEYS, stored
 from .stores import Misbehaving, RunningStore

@@ -31,8 +31,8 @@ from portal import create_app
 from portal.core.database import db
 from portal.core.models import StoredFile
 from portal.storage.content import current_storage
+from tests.support.nginxes import nginx_in_front
 from tests.support.portal import PASSWORD, prepare
-from tests.support.servers import nginx_in_front
 from tests.support.sites import DAEMON_USER, Site, express, new_site
 from tests.support.stored import store as store_file
 from tests.support.stores import RunningStore, seaweedfs
