@@ -29,7 +29,15 @@ CHECKS = frozenset(
     [
         *("settings", "interpreter", "root", "root-link", "permissions", "files", "overlap"),
         *("backend", "network", "config", "config-secret", "sendfile"),
-        *("apache-modules", "apache-paths", "reach", "probe-file", "probe", "agreement"),
+        *(
+            "apache-modules",
+            "apache-paths",
+            "admin-api",
+            "reach",
+            "probe-file",
+            "probe",
+            "agreement",
+        ),
         *("prefix", "longest-path"),
         *("store-reach", "store-keys", "store-clock", "store-public", "store-outside"),
         *("store-versioning",),

@@ -158,6 +158,10 @@ class Server:
         """Return the modules of Apache that one area's rules need, without ``mod_``."""
         return self.modules
 
+    def admin_address(self) -> str:
+        """Return where the server shows its whole configuration to who asks, if anywhere."""
+        return ""
+
     def is_installed(self) -> bool:
         """Return whether :attr:`software` is found on this machine."""
         return True

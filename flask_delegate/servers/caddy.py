@@ -121,6 +121,10 @@ class Caddy(Server):
         rules = (self.rules(area, keys, choices) for area, keys in areas)
         return "\n".join(["\n".join(lines), *rules, "\n".join(refused)]) + "\n"
 
+    def admin_address(self) -> str:
+        """Return what Caddy's own variable says, or its default."""
+        return os.environ.get("CADDY_ADMIN", "localhost:2019")
+
     def is_installed(self) -> bool:
         """See :class:`.Server`."""
         path = f"{os.environ.get('PATH', '')}:{_FOLDERS}"

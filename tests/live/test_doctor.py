@@ -61,11 +61,11 @@ def healthy_nginx_with_signed_urls(site: Site) -> Iterator[Patient]:
 
 
 @contextmanager
-def healthy_caddy(site: Site, around: str = ENCODED) -> Iterator[Patient]:
+def healthy_caddy(site: Site, around: str = ENCODED, admin: str = "off") -> Iterator[Patient]:
     site.settings["DELEGATE_BACKEND"] = "caddy"
     with (
         python_server(site, *GUNICORN) as upstream,
-        caddy_in_front(site, upstream, around=around) as port,
+        caddy_in_front(site, upstream, around=around, admin=admin) as port,
     ):
         configuration = site.folder / f"caddy-{port}" / "delegate.caddy"
         configuration.chmod(0o600)
@@ -470,6 +470,14 @@ def caddy_that_reads_templates(site: Site) -> Iterator[Patient]:
 
 
 @contextmanager
+def caddy_with_its_admin_api(site: Site) -> Iterator[Patient]:
+    address = f"localhost:{free_port()}"
+    with pytest.MonkeyPatch.context() as patch, healthy_caddy(site, admin=address) as patient:
+        patch.setenv("CADDY_ADMIN", address)
+        yield patient
+
+
+@contextmanager
 def lighttpd_with_more_around(site: Site) -> Iterator[Patient]:
     around = 'setenv.add-response-header = ( "Cache-Control" => "public" )\n'
     around += 'deflate.mimetypes = ( "" )\ndeflate.min-compress-size = 1'
@@ -605,6 +613,7 @@ FAULTS: dict[str, tuple[Plant, set[tuple[str, str]]]] = {
         caddy_that_reads_templates,
         {("filters", FAILURE), ("policies", FAILURE)},
     ),
+    "Caddy with its admin API": (caddy_with_its_admin_api, {("admin-api", FAILURE)}),
     "lighttpd with a header and compression": (
         lighttpd_with_more_around,
         {("policies", FAILURE), ("codings", WARNING)},

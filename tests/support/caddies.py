@@ -14,7 +14,7 @@ from .processes import process
 from .sites import DAEMON_USER, Site
 
 _CADDYFILE = """{{
-    admin off
+    admin {admin}
     auto_https off
     persist_config off
     storage file_system {base}/storage
@@ -38,19 +38,26 @@ def program() -> str:
 
 @contextmanager
 def caddy_in_front(
-    site: Site, upstream: int, include: str | None = None, *, around: str = ENCODED
+    site: Site,
+    upstream: int,
+    include: str | None = None,
+    *,
+    around: str = ENCODED,
+    admin: str = "off",
 ) -> Iterator[int]:
     """Run Caddy in front of another server.
 
     :param upstream: that server's port.
     :param include: what is imported into ``reverse_proxy``; none: what the extension generates.
     :param around: directives beside that.
+    :param admin: where it can be administrated.
     """
     port = free_port()
     base = site.folder / f"caddy-{port}"
     base.mkdir(mode=0o755)
     (base / "delegate.caddy").write_text(site.config("caddy") if include is None else include)
     values = {"base": base, "port": port, "around": around, "upstream": upstream}
+    values["admin"] = admin
     (base / "Caddyfile").write_text(_CADDYFILE.format(**values))
     command = [program(), "run", "--config", "Caddyfile"]
     if DAEMON_USER:

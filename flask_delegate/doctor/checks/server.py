@@ -12,6 +12,7 @@ from ...servers import server_of
 from ..apache_config import ways
 from ..finding import Finding, failure, ok, skipped, warning
 from ..probe import Case
+from ..requests.client import fetch, parse_url
 
 _NETWORK = re.compile(
     r"nfs\d?|cifs|smb\d?|smbfs|9p|afs|ceph|glusterfs|lustre|ncpfs|gfs2|ocfs2|vboxsf|virtiofs|fuse\..*"
@@ -183,6 +184,28 @@ def apache_paths(case: Case, area: Area) -> Finding:
     )
 
 
-CHECKS = (backend, config, config_secret, apache_modules)
+def admin_api(case: Case, area: Area) -> Finding:
+    """Ask the server's administration for its configuration, as any user of this machine can."""
+    address = server_of(area).admin_address()
+    if not address:
+        return skipped("admin-api", f"the backend {area.backend} has none")
+    try:
+        reply = fetch(parse_url(f"http://{address}/"), "/config/")
+    except OSError:
+        return ok("admin-api", f"nothing answers at {address}")
+    except ValueError:
+        return skipped("admin-api", f"{address} is no address that the doctor can ask")
+    if not any(token.encode() in reply.body for token in case.tokens(area)):
+        return ok("admin-api", f"what answers at {address} does not show the area's token")
+    return failure(
+        "admin-api",
+        f"{reply.url} shows the area's token to every user of this machine.",
+        "Who has it and can answer behind this proxy has any file of the area sent; and who reaches"
+        " the address changes the server's configuration.",
+        "Write 'admin off' into the Caddyfile's global options, at its head, and restart Caddy.",
+    )
+
+
+CHECKS = (backend, config, config_secret, apache_modules, admin_api)
 FOLDER_CHECKS = (network, sendfile, apache_paths)
 """What there is to see only where the server opens files."""
