@@ -8,7 +8,6 @@ import json
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import chain
@@ -19,17 +18,10 @@ import click
 from flask import current_app
 from flask.cli import AppGroup, with_appcontext
 
-from . import receipts
+from . import configuration_file, receipts
 from .servers import SERVERS, server_of
 from .servers.base import Choices, Keyed, Server
 from .state import state_of
-
-_HEAD = """\
-# {product} configuration for the private files of {name}, made by 'flask delegate {command}'.
-# It holds a secret token: keep it readable by root only. Write it again when the settings change.
-
-"""
-
 
 _NOT_PRINTED = {errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC}
 """Why what is printed may not arrive, apart from a reader that has ended, such as ``head``."""
@@ -57,7 +49,8 @@ _OUTPUT = click.Option(
     ["--output"],
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write to FILE, readable by its owner only, instead of printing.",
+    help="Write to FILE, readable by its owner only, instead of printing. A file that was made by"
+    " the command is replaced, and keeps its owner, group and mode.",
 )
 _CHOICES = {
     "site": click.Option(
@@ -162,7 +155,9 @@ def _configuration_command(name: str) -> click.Command:
 
     @with_appcontext
     def write(output: Path | None, **choices: Any) -> None:
-        text = _HEAD.format(product=product, name=current_app.import_name, command=name)
+        text = configuration_file.HEAD.format(
+            product=product, name=current_app.import_name, command=name
+        )
         beside, script = _script(servers, output)
         text += _configuration(servers, Choices(script=str(beside or ""), **choices))
         if output is None:
@@ -170,8 +165,8 @@ def _configuration_command(name: str) -> click.Command:
         else:
             # First what the configuration needs.
             if beside is not None:
-                _write_private(beside, script)
-            _write_private(output, text)
+                configuration_file.write(beside, script)
+            configuration_file.write(output, text)
 
     return click.Command(
         name,
@@ -244,15 +239,17 @@ def clean_generated(log: Path | None, *, keep: int) -> None:
     from .spool_receipts import clean
 
     app = current_app._get_current_object()  # type: ignore[attr-defined]
-    try:
-        for area in state_of(app).settings.areas.values():
-            if area.store is None:
+    if log is not None and not log.exists():
+        raise click.ClickException(f"{log}: No such file or directory")
+    for area in state_of(app).settings.areas.values():
+        if area.store is None:
+            try:
                 deleted = clean(spool_of(app, area), log, keep=keep)
-                size = sum(one.size for one in deleted)
-                click.echo(f"{area.name}: {len(deleted)} files deleted, {size} bytes.")
-    except OSError as error:
-        what = error.filename or log
-        raise click.ClickException(f"{what}: {error.strerror or error}") from error
+            except OSError as error:
+                what = error.filename or log
+                raise click.ClickException(f"{what}: {error.strerror or error}") from error
+            size = sum(one.size for one in deleted)
+            click.echo(f"{area.name}: {len(deleted)} files deleted, {size} bytes.")
 
 
 def _read(log: Path, *, follow: bool) -> Iterator[receipts.Receipt]:
@@ -269,21 +266,3 @@ def _as_line(receipt: receipts.Receipt) -> str:
         f"{receipt.time:%Y-%m-%d %H:%M:%S}Z {receipt.id} {receipt.status} {receipt.outcome},"
         f" {receipt.sent} bytes sent{part}"
     )
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, whole or not at all."""
-    if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):
-        raise click.ClickException(f"{path} exists and is not a regular file.")
-    try:
-        # mkstemp makes it 0600 from the start.
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
-                file.write(text)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise click.ClickException(f"cannot write {path}: {error.strerror}") from error

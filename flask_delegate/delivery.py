@@ -84,13 +84,14 @@ class Delivery:
         return headers
 
 
-def find(handoff: Handoff, area: Area) -> PrivateFile | StoredObject:
+def find(handoff: Handoff, area: Area, *, generated: bool = False) -> PrivateFile | StoredObject:
     """Return what a view asks for, safe to deliver. No store is asked whether it is there.
 
+    :param generated: whether it may lie in the folder of generated files.
     :raises FileRefused: if it is not a readable regular file below the root, or cannot be a key.
     """
     if area.store is None:
-        return resolve(area.root, handoff.path)
+        return resolve(area.root, handoff.path, generated=generated)
     return locate(area.store, handoff.path, handoff.size, handoff.etag)
 
 

@@ -10,12 +10,11 @@ from flask import Flask, Response, current_app
 
 from .areas import Area
 from .handoff import Handoff, Options
+from .resolve import GENERATED
 from .sending import send
 from .spool import Spool
 from .state import state_of
 
-FOLDER = "flask-delegate-generated"
-"""The folder in an area that has its generated files."""
 LONGEST = 31 * 24 * 3600
 """Seconds for which a generated file may be kept."""
 
@@ -52,7 +51,7 @@ def send_generated(
     Handoff("", **options)  # a mistake is found before anything is written
     spool = spool_of(app, state_of(app).settings.area(options.get("area")))
     file = spool.get(key, writer, lasts=expires_in, most=limit)
-    return send(Handoff(f"{FOLDER}/{file.name}", **options), tag=file.tag)
+    return send(Handoff(f"{GENERATED}/{file.name}", **options), tag=file.tag)
 
 
 def spool_of(app: Flask, area: Area) -> Spool:
@@ -63,4 +62,4 @@ def spool_of(app: Flask, area: Area) -> Spool:
     if area.store is not None:
         raise ValueError(f"the area {area.name!r} lies in a store, where nothing is generated")
     settings = state_of(app).settings
-    return Spool(Path(area.root, FOLDER), settings.generated_limit, settings.generated_free)
+    return Spool(Path(area.root, GENERATED), settings.generated_limit, settings.generated_free)

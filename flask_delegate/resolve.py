@@ -13,6 +13,8 @@ from typing import BinaryIO
 
 from .exceptions import FileMissing, FileUnreadable, NotAFile, PathRefused
 
+GENERATED = "flask-delegate-generated"
+"""The folder of an area with its generated files, which nothing but their hand-off leads to."""
 UTF_8_CURE = (
     "Start Python with a UTF-8 locale: mod_wsgi-express --locale C.UTF-8, WSGIDaemonProcess …"
     " locale=C.UTF-8, or LANG=C.UTF-8 in the environment of another server."
@@ -60,15 +62,18 @@ class PrivateFile:
         return os.fdopen(descriptor, "rb")
 
 
-def resolve(root: str, requested: str | os.PathLike[str]) -> PrivateFile:
+def resolve(
+    root: str, requested: str | os.PathLike[str], *, generated: bool = False
+) -> PrivateFile:
     """Return a private file.
 
     Costs one ``lstat`` for each component and one ``access``; only a symbolic link costs more.
 
     :param root: the area's folder: absolute, without symbolic links.
     :param requested: relative to the root.
+    :param generated: whether it may lie in the folder of generated files.
     :raises PathRefused: absolute, ``..``, NUL, a name that the file system's encoding has no bytes
-        for, or a symbolic link that leaves the root.
+        for, a symbolic link that leaves the root, or what somebody else had generated.
     :raises FileMissing: no such file, or a dangling or circular link.
     :raises NotAFile: a directory or special file.
     :raises FileUnreadable: no right to read it, or to enter a folder on the way.
@@ -78,6 +83,8 @@ def resolve(root: str, requested: str | os.PathLike[str]) -> PrivateFile:
         raise TypeError(f"a path must be str or os.PathLike[str], not {type(name).__name__}")
     parts = _components(name, root)
     relative, info = _walk(root, parts, name)
+    if not generated:
+        _check_own(relative, name, root)
     _check_regular(info, name, root)
     if not os.access(f"{root}/{relative}", os.R_OK):
         raise FileUnreadable(name, root, f"user id {os.geteuid()} may not read it.")
@@ -100,6 +107,7 @@ def resolve_folder(root: str, requested: str | os.PathLike[str]) -> str:
     if not [part for part in name.split("/") if part not in ("", ".")]:
         raise PathRefused(name, root, "the whole area; name a folder in it.")
     relative, info = _walk(root, _components(name.rstrip("/"), root), name)
+    _check_own(relative, name, root)
     if not stat.S_ISDIR(info.st_mode):
         raise FileMissing(name, root, "it is not a folder.")
     if not os.access(f"{root}/{relative}", os.X_OK):
@@ -150,6 +158,11 @@ def _follow(root: str, parts: list[str], name: str) -> tuple[str, os.stat_result
     if os.path.commonpath([root, real]) != root or real == root:
         raise PathRefused(name, root, f"a symbolic link that leaves the root, to {real}.")
     return real[len(root) + 1 :], os.lstat(real)
+
+
+def _check_own(relative: str, name: str, root: str) -> None:
+    if GENERATED in relative.split("/"):
+        raise PathRefused(name, root, "a generated file, which send_generated alone hands off.")
 
 
 def _check_regular(info: os.stat_result, name: str, root: str) -> None:

@@ -41,14 +41,15 @@ def send_via_apache(path: str | os.PathLike[str], **options: Unpack[Options]) ->
 def send(handoff: Handoff, tag: str = "") -> Response:
     """Return the response for a hand-off: see :func:`send_via_apache`.
 
-    :param tag: what the hand-off's id begins with.
+    :param tag: what the hand-off's id begins with, of a generated file.
     """
     # The proxies are looked up once: each use of one costs as much as a look at the disk.
     app, environ = current_app._get_current_object(), request.environ  # type: ignore[attr-defined]
     environ.setdefault(PRIVATE, []).append(True)
     state = state_of(app)
     area = state.settings.area(handoff.area)
-    delivery = describe(handoff, area, find(handoff, area), tag)
+    file = find(handoff, area, generated=bool(tag))
+    delivery = describe(handoff, area, file, tag)
     server, keys = _choose(app, state, area, environ)
     return deliver(app, environ, delivery, server, keys)
 

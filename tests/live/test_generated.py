@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from flask_delegate.generated import FOLDER
 from flask_delegate.receipts import read
+from flask_delegate.resolve import GENERATED
 from flask_delegate.spool import Spool
 from tests.support.clients import Reply, get
 from tests.support.examples import example, served, session_cookie
@@ -43,7 +43,7 @@ class Reports:
         return get(self.port, URL, headers={k.replace("_", "-"): v for k, v in fields.items()})
 
     def files(self) -> set[str]:
-        return {one.name for one in Spool(self.site.root / FOLDER, 0, 0).files()}
+        return {one.name for one in Spool(self.site.root / GENERATED, 0, 0).files()}
 
     def begin(self, received: int) -> tuple[bytes, str]:
         """Read so much of it, hang up, and return what came, and its ETag."""
@@ -120,7 +120,7 @@ def test_a_report_is_made_once_fetched_with_resume_and_deleted(reports: Reports)
     rest = reports.ask(Range="bytes=10000000-", If_Range=etag)
     assert rest["Content-Disposition"] == 'attachment; filename="report-2026.csv"'
     whole = beginning + middle.body + rest.body
-    assert whole == (reports.site.root / FOLDER / name).read_bytes()
+    assert whole == (reports.site.root / GENERATED / name).read_bytes()
     assert whole.count(b"\r\n") == LINES + 1
     assert whole.startswith(b"number,year,amount\r\n0,2026,0.00 EUR\r\n1,2026,7919.00 EUR\r\n")
     assert rest["Content-Range"].endswith(f"/{len(whole)}")
@@ -139,5 +139,5 @@ def test_a_report_is_made_once_fetched_with_resume_and_deleted(reports: Reports)
 def test_the_folder_is_closed(reports: Reports, target: str) -> None:
     reports.ask(Range="bytes=0-0")
     (name,) = reports.files()
-    for path in (FOLDER, f"{FOLDER}/", f"{FOLDER}/{name}", f"{FOLDER}/lock"):
+    for path in (GENERATED, f"{GENERATED}/", f"{GENERATED}/{name}", f"{GENERATED}/lock"):
         assert get(reports.port, target + path).status in (403, 404)

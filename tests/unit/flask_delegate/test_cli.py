@@ -43,13 +43,40 @@ def test_the_configuration_holds_each_areas_token_and_resolved_folder(
 
 def test_a_file_is_written_for_its_owner_only(app: Flask, tmp_path: Path) -> None:
     output = tmp_path / "delegate.conf"
-    output.write_text("old")
-    output.chmod(0o644)
-    code, text = run(app, "--output", str(output))
-    assert (code, text) == (0, "")
-    assert stat.S_IMODE(output.stat().st_mode) == 0o600
-    assert output.read_text() == run(app)[1]
+    for _ in range(2):
+        code, text = run(app, "--output", str(output))
+        assert (code, text) == (0, "")
+        assert stat.S_IMODE(output.stat().st_mode) == 0o600
+        assert output.read_text() == run(app)[1]
     assert [path.name for path in tmp_path.glob("*delegate*")] == ["delegate.conf"]
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o644, 0o666])
+def test_a_file_that_is_replaced_keeps_those_who_may_read_it(
+    make_app: Factory, tmp_path: Path, mode: int
+) -> None:
+    """Caddy reads it as its own user. Everybody else on the machine is nobody's choice."""
+    output = tmp_path / "delegate.conf"
+    output.touch()
+    output.chmod(mode)
+    if os.geteuid() == 0:
+        os.chown(output, 65534, 65534)
+    for headers in ({}, {"X-Frame-Options": "DENY"}):
+        before = output.stat()
+        assert run(make_app(DELEGATE_HEADERS=headers), "--output", str(output)) == (0, "")
+        after = output.stat()
+        assert (after.st_uid, after.st_gid) == (before.st_uid, before.st_gid)
+        assert stat.S_IMODE(after.st_mode) == mode & 0o770
+    assert "DENY" in output.read_text()
+
+
+@pytest.mark.parametrize("text", ["ServerRoot /etc/apache2\n", "old", "# My own\n", "\n"])
+def test_what_was_not_generated_is_not_replaced(app: Flask, tmp_path: Path, text: str) -> None:
+    output = tmp_path / "apache2.conf"
+    output.write_text(text)
+    code, said = run(app, "--output", str(output))
+    assert (code, output.read_text()) == (1, text)
+    assert f"{output} exists, and was not made by 'flask delegate'. Nothing was written." in said
 
 
 def test_a_file_that_cannot_be_written_is_said_to_be_so(app: Flask, tmp_path: Path) -> None:
@@ -182,11 +209,12 @@ def test_a_file_that_cannot_be_put_in_place_leaves_nothing(
         raise OSError(28, "No space left on device")
 
     output = tmp_path / "delegate.conf"
-    output.write_text("old")
+    assert run(app, "--output", str(output)) == (0, "")
+    old = output.read_text()
     monkeypatch.setattr(Path, "replace", fail)
-    code, text = run(app, "--output", str(output))
+    code, text = run(app, "--no-sendfile", "--output", str(output))
     assert (code, text) == (1, f"Error: cannot write {output}: No space left on device\n")
-    assert output.read_text() == "old"
+    assert output.read_text() == old
     assert [path.name for path in tmp_path.glob("*delegate*")] == ["delegate.conf"]
 
 

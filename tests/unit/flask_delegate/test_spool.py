@@ -25,9 +25,10 @@ from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flask_delegate import NotGenerated, file_delegated
-from flask_delegate.generated import FOLDER, send_generated
+from flask_delegate import NotGenerated, PathRefused, file_delegated, send_via_apache
+from flask_delegate.generated import send_generated
 from flask_delegate.receipts import Receipt
+from flask_delegate.resolve import GENERATED, resolve_folder
 from flask_delegate.spool import Generated, Spool
 from flask_delegate.spool_receipts import Sent, clean, merged
 from tests.support.extension import Factory, behind_apache, refused
@@ -384,17 +385,43 @@ def test_it_is_handed_off_with_an_id_that_names_it(app: Flask, root: Path) -> No
     with file_delegated.connected_to(hear, app):
         for _ in range(2):
             location = behind_apache(app).get("/file").headers["Location"]
-    (made,) = [path for path in (root / FOLDER).iterdir() if path.name != "lock"]
+    (made,) = [path for path in (root / GENERATED).iterdir() if path.name != "lock"]
     (first, _), (second, backend) = heard
     assert backend == "mod_wsgi"
     assert first.id[:8] == second.id[:8] == made.name.split(".")[2][:8]
     assert first.id != second.id
     assert len(first.id) == 16
-    assert location.startswith(f"/private/{FOLDER}/{made.name}?")
+    assert location.startswith(f"/private/{GENERATED}/{made.name}?")
     assert "attachment" in location
     assert "a.csv" in location
     response = app.test_client().get("/file", headers={"Range": "bytes=990-"})
     assert (response.status_code, response.data) == (206, b"x" * 10)
+
+
+def test_nothing_else_leads_to_a_generated_file(app: Flask, root: Path) -> None:
+    """Who knows a name, such as from a listing, is not who it was made for."""
+    serve(app)
+    app.get("/any/<path:path>")(send_via_apache)
+    client = behind_apache(app)
+    assert client.get("/file").status_code == 200
+    (made,) = Spool(root / GENERATED, 0, 0).files()
+    (root / "link").symlink_to(GENERATED)
+    (root / "above" / "below").mkdir(parents=True)
+    (root / GENERATED).rename(root / "above" / GENERATED)
+    (root / GENERATED).symlink_to(Path("above", GENERATED))
+    for folder in (
+        GENERATED,
+        f"above/{GENERATED}",
+        "link",
+        f"./{GENERATED}",
+        f"above/./{GENERATED}",
+    ):
+        for name in (made.name, "lock"):
+            assert client.get(f"/any/{folder}/{name}").status_code == 404
+        with app.test_request_context(), pytest.raises(PathRefused, match="send_generated"):
+            resolve_folder(str(root), folder)
+    (root / "a.txt").write_bytes(b"a")
+    assert client.get("/any/a.txt").status_code == 200
 
 
 def test_without_room_the_answer_is_503(make_app: Factory) -> None:
@@ -419,7 +446,7 @@ def test_wrong_arguments_are_refused_before_anything_is_written(
     app.testing = True
     with pytest.raises(ValueError, match=r"must be|needs"):
         app.test_client().get("/file")
-    assert not (root / FOLDER).exists()
+    assert not (root / GENERATED).exists()
 
 
 def test_wrong_settings_are_refused(root: Path) -> None:
@@ -433,12 +460,15 @@ def test_the_command_cleans(app: Flask, root: Path, tmp_path: Path) -> None:
     behind_apache(app).get("/file")
     runner, log = app.test_cli_runner(), tmp_path / "log"
     arguments = ["delegate", "clean-generated", str(log), "--keep", "0"]
+    missing = runner.invoke(args=arguments)
+    assert (missing.exit_code, missing.output) == (1, f"Error: {log}: No such file or directory\n")
+    log.touch()
     assert runner.invoke(args=arguments).output == "default: 0 files deleted, 0 bytes.\n"
-    (made,) = Spool(root / FOLDER, 0, 0).files()
+    (made,) = Spool(root / GENERATED, 0, 0).files()
     _log(log, made, time=f"{time.time() - 9:.0f}")
     time.sleep(0.01)
     assert runner.invoke(args=arguments).output == "default: 1 files deleted, 1000 bytes.\n"
-    assert list(Spool(root / FOLDER, 0, 0).files()) == []
+    assert list(Spool(root / GENERATED, 0, 0).files()) == []
     assert runner.invoke(args=["delegate", "clean-generated"]).exit_code == 0
     log.unlink()
     log.mkdir()
