@@ -13,7 +13,7 @@ from .config import DEFAULTS, parse
 from .doctor import route
 from .exceptions import DelegateError
 from .guards.lost_headers import warn_of_losses
-from .guards.promises import keep_promises, mark_private
+from .guards.promises import drop_body_headers, keep_promises, mark_private
 from .guards.redirects import Check, guarded, stop_unminted, stop_unminted_header
 from .servers import server_of
 from .state import KEY, State
@@ -49,7 +49,7 @@ class Delegate:
         checks += [
             partial(stop_unminted_header, name, places) for name in sorted(filter(None, headers))
         ]
-        checks.append(partial(warn_of_losses, app))
+        checks += [partial(warn_of_losses, app), drop_body_headers]
         application: Any = guarded(app.wsgi_app, checks, app.logger.error)
         app.wsgi_app = application  # type: ignore[method-assign]
         app.url_value_preprocessor(partial(mark_private, app))

@@ -15,6 +15,7 @@ from .exceptions import HandoffUnavailable
 from .guards.lost_headers import Sent
 from .guards.promises import UNCODED
 from .guards.redirects import MINTED, PRIVATE, SENT
+from .guards.unread import read_rest
 from .handoff import Handoff, Options
 from .resolve import resolve_folder
 from .servers import AUTO, SERVERS, STREAM, server_of, signing
@@ -62,6 +63,7 @@ def deliver(
     :raises HandoffUnavailable: if something does not fit in a header.
     """
     _check_length(server, delivery)
+    read_rest(request)
     response: Response = app.make_response(server.respond(delivery, keys, environ))
     named = response.headers.get(server.header) if server.header else None
     header = (server.header, named) if server.header and named else None

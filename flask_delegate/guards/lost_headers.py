@@ -77,18 +77,25 @@ def warn_of_losses(app: Flask, environ: WSGIEnvironment, status: str, headers: H
             sent.response.close()
             raise error
         warn_once(app, str(error), f"cookies {cookies}")
-    if not sent.keeps.headers:
-        expected = sent.expected()
-        for name, value in added:
-            key = name.lower()
-            if key != "set-cookie" and value != expected.get(key):
-                message = (
-                    f"the header {name}, set on the response that delivers"
-                    f" {sent.delivery.file.relative!r}, is lost where the web server answers in its"
-                    " place. Use the hand-off's options, or, if it is the same for every file,"
-                    " DELEGATE_HEADERS."
-                )
-                warn_once(app, message, key)
+    expected = sent.expected()
+    for name, value in added:
+        key = name.lower()
+        is_kept = sent.keeps.coding if key == "content-encoding" else sent.keeps.headers
+        if not is_kept and key != "set-cookie" and value != expected.get(key):
+            warn_once(app, _lost(name, sent.delivery.file.relative), key)
+
+
+def _lost(name: str, file: str) -> str:
+    cure = (
+        "Use the hand-off's options, or, if it is the same for every file, DELEGATE_HEADERS."
+        if name.lower() != "content-encoding"
+        else "The client would take a compressed file for what its type says: deliver it as what it"
+        " is, such as application/gzip, or set DELEGATE_BACKEND = 'stream' for its area."
+    )
+    return (
+        f"the header {name}, set on the response that delivers {file!r}, is lost where the web"
+        f" server answers in its place. {cure}"
+    )
 
 
 def lost_cookies(app: Flask, headers: Headers) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ DELIVERS = "delivers_private_files"
 """The attribute of a decorated view, which decorators above it copy with functools.wraps."""
 
 _OF_THE_FILE = {"content-disposition", "etag"}
+_OF_THE_BODY = {"content-encoding", "content-range"}
 
 
 def mark_private(app: Flask, endpoint: str | None, _values: object) -> None:
@@ -72,6 +73,13 @@ def keep_promises(
             _set(headers, "Cache-Control", "private, no-cache")
     _vary(headers)
     return None
+
+
+def drop_body_headers(environ: WSGIEnvironment, _status: str, headers: Headers) -> None:
+    """Drop what a hand-off says of its own, empty body: some servers would say it of the file."""
+    sent = Sent.of(environ, headers)
+    if sent is not None and sent.handoff in headers:
+        headers[:] = [header for header in headers if header[0].lower() not in _OF_THE_BODY]
 
 
 def _delivers(sent: Sent, status: str, headers: Headers) -> bool:

@@ -12,6 +12,7 @@ from .frame import BadFrameError
 _PROXIED = "proxy:"
 """What Apache's ``SCRIPT_FILENAME`` begins with where mod_proxy passes a request on."""
 _SLASH = re.compile("%(2F)", re.IGNORECASE)
+_DIGITS = re.compile("[0-9]{1,18}")
 _NEEDED = ("REQUEST_METHOD", "SERVER_PORT", "SERVER_PROTOCOL")
 
 
@@ -29,6 +30,7 @@ def environ_of(found: dict[str, str], body: object, *, multiprocess: bool) -> di
     for name in _NEEDED:
         if not found.get(name):
             raise BadFrameError(f"it has no {name}; nginx needs 'include scgi_params;'")
+    _check_length(found)
     script, path = _places(found)
     scheme = found.get("REQUEST_SCHEME") or ("https" if found.get("HTTPS") == "on" else "http")
     environ.setdefault("QUERY_STRING", "")
@@ -53,6 +55,16 @@ def environ_of(found: dict[str, str], body: object, *, multiprocess: bool) -> di
         }
     )
     return environ
+
+
+def _check_length(found: dict[str, str]) -> None:
+    """Refuse what has another length than the client said: nginx would cut its body short."""
+    length, said = found["CONTENT_LENGTH"], found.get("HTTP_CONTENT_LENGTH") or None
+    if said is not None and not (_DIGITS.fullmatch(said) and int(said) == int(length)):
+        raise BadFrameError(
+            f"its CONTENT_LENGTH is {length}, and the client said {said[:100]!r}; nginx needs"
+            " 'scgi_request_buffering on;'"
+        )
 
 
 def _unquoted(path: str) -> str:

@@ -30,11 +30,13 @@ class Keeps:
     :param cookies: a cookie that the response sets arrives.
     :param headers: headers that the extension does not know arrive.
     :param rate_limit: ``rate_limit`` has an effect.
+    :param coding: a ``Content-Encoding`` that the view sets arrives.
     """
 
     cookies: bool
     headers: bool
     rate_limit: bool
+    coding: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,11 +25,15 @@ from .stored import nginx as stored
 
 _VARIABLE = PROXY_HEADER.upper().replace("-", "_")
 _SIZE = f"{RESPONSE_HEAD // 1024}k"
+# nginx has read a body in chunks and gives its length; Werkzeug would heed the client's header, and
+# find no body. HTTP drops that header on the way, and our SCGI server does.
+_UNCHUNKED = {name: (f'{name}_param HTTP_TRANSFER_ENCODING "";',) for name in ("uwsgi", "fastcgi")}
 PASSING_ON = {
     protocol: (
         f"{shown} $flask_delegate;",
         f"{protocol}_buffer_size {_SIZE};",
         f"{protocol}_buffers 8 {_SIZE};",
+        *_UNCHUNKED.get(protocol, ()),
     )
     for protocol, shown in {
         "proxy": f"proxy_set_header {PROXY_HEADER}",
@@ -43,8 +47,8 @@ PASSING_ON = {
 The site writes them: it may have others of the same name, and nginx refuses two in one block.
 """
 BUFFERS = (
-    f"{' '.join(PASSING_ON['proxy'][1:])} Beside another directive than proxy_pass, they begin with"
-    " uwsgi_, fastcgi_ or scgi_."
+    f"{' '.join(PASSING_ON['proxy'][1:])} Beside another directive than proxy_pass, they begin"
+    " with uwsgi_, fastcgi_ or scgi_."
 )
 """The cure where nginx could not read an answer."""
 
@@ -165,7 +169,7 @@ class Nginx(Server):
             from .signed.nginx import script_lines
 
             check_script(program, script, script_lines)
-        parts = [_needed(), shown]
+        parts = [_needed(choices), shown]
         for area, keys in areas:
             # headers-more acts before add_header: what it set would arrive beside the area's own.
             cleared = [f"more_clear_headers {name};" for name in area.headers]
@@ -181,9 +185,14 @@ class Nginx(Server):
         return shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin:/usr/local/sbin")
 
 
-def _needed() -> str:
+def _needed(choices: Choices) -> str:
     """Return a comment that says what the site has to write."""
-    text = "# Where requests are passed on to the application, write\n"
+    text = ""
+    if choices.receipts:
+        from ..receipts import NGINX_FORMAT
+
+        text = f"# In the http block, write\n#     log_format flask_delegate '{NGINX_FORMAT}';\n"
+    text += "# Where requests are passed on to the application, write\n"
     for protocol, lines in PASSING_ON.items():
         text += f"# beside {protocol}_pass:\n" + "".join(f"#     {line}\n" for line in lines)
     return text

@@ -31,7 +31,7 @@ class Stream(Server):
     """See the module."""
 
     name = "stream"
-    keeps = Keeps(cookies=True, headers=True, rate_limit=False)
+    keeps = Keeps(cookies=True, headers=True, rate_limit=False, coding=True)
 
     def check(self, environ: Mapping[str, object], area: Area, keys: Keys) -> None:
         """Do nothing: every server will do."""

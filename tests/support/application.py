@@ -81,6 +81,7 @@ def changed(path):
         response.headers["Cache-Control"] = "public, max-age=0"
         response.headers["Content-Disposition"] = "attachment"
         response.headers["Vary"] = "X-Cookie"
+        response.headers["Content-Encoding"] = "gzip"
         response.headers.pop("X-Content-Type-Options", None)
         return response
 

@@ -74,6 +74,7 @@ error_log {base}/error.log;
 events {{ {events} }}
 http {{
     {http}
+    client_max_body_size 8m;
     {temporary}
     server {{
         listen 127.0.0.1:{port} {listen};

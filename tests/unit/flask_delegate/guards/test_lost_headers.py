@@ -89,6 +89,27 @@ def test_other_headers_that_will_be_lost_are_named_once(
     assert "Vary" not in caplog.text
 
 
+@pytest.mark.parametrize("backend", ["auto", "nginx", "caddy", "lighttpd", "xsendfile", "stream"])
+def test_a_coding_of_the_views_own_is_lost_where_it_is_handed_off(
+    make_app: Factory, caplog: pytest.LogCaptureFixture, backend: str
+) -> None:
+    app = make_app(DELEGATE_BACKEND=backend)
+
+    @app.get("/file")
+    def file() -> Response:
+        response = send_via_apache("report.txt")
+        response.headers["Content-Encoding"] = "gzip"
+        response.headers["Content-Range"] = "bytes 0-1/2"
+        return response
+
+    response = behind_apache(app).get("/file")
+    is_streamed = backend == "stream"
+    assert response.status_code == 200
+    assert response.headers.get("Content-Encoding") == ("gzip" if is_streamed else None)
+    assert ("Content-Range" in response.headers) is is_streamed
+    assert caplog.text.count("the header Content-Encoding") == (not is_streamed)
+
+
 def test_a_policy_that_will_not_survive_is_named(
     make_app: Factory, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -6,8 +6,9 @@ import pytest
 
 from flask_delegate.scgi.environ import environ_of
 from flask_delegate.scgi.frame import BadFrameError
-from tests.support.scgi_frames import USUAL
+from tests.support import scgi_frames
 
+USUAL = {"CONTENT_LENGTH": "0", **scgi_frames.USUAL}
 APACHES = {name: value for name, value in USUAL.items() if name != "PATH_INFO"}
 
 
@@ -89,6 +90,15 @@ def test_a_body_that_came_in_chunks_has_a_length_here() -> None:
     environ = environ_of(chunked, None, multiprocess=False)
     assert environ["CONTENT_LENGTH"] == "3"
     assert "HTTP_TRANSFER_ENCODING" not in environ
+
+
+@pytest.mark.parametrize("said", ["10", "5, 5", "x", "-5"])
+def test_a_body_that_is_shorter_than_the_client_said_is_refused(said: str) -> None:
+    cut = {**USUAL, "CONTENT_LENGTH": "5", "HTTP_CONTENT_LENGTH": said}
+    with pytest.raises(BadFrameError, match="nginx needs 'scgi_request_buffering on;'"):
+        environ_of(cut, None, multiprocess=False)
+    for same in ("5", ""):
+        environ_of({**cut, "HTTP_CONTENT_LENGTH": same}, None, multiprocess=False)
 
 
 def test_no_name_of_a_frame_replaces_what_is_wsgis() -> None:

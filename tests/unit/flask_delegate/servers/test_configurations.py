@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 
 from flask_delegate import file_refused
-from flask_delegate.receipts import LIGHTTPD_FORMAT
+from flask_delegate.receipts import LIGHTTPD_FORMAT, NGINX_FORMAT
 from flask_delegate.servers import SERVERS, nginx_resets
 from flask_delegate.servers.caddy import log_block
 from flask_delegate.servers.nginx import PASSING_ON
@@ -47,12 +47,14 @@ def test_nginx_shows_the_fingerprints_of_all_areas(make_app: Factory, tmp_path: 
         assert f"\nlocation ^~ {url} {{\n" in text
     assert text.count("\n    ssi off;\n") == 2
     assert "access_log" not in text
+    assert "log_format" not in text
     assert text.count("sendfile on;") == 2
 
 
 def test_nginx_writes_receipts_and_leaves_sendfile_off_where_asked(make_app: Factory) -> None:
     app = make_app(DELEGATE_BACKEND="nginx")
     text = written(app, "nginx-config", "--receipts", "/var/log/x", "--no-sendfile")
+    assert f"#     log_format flask_delegate '{NGINX_FORMAT}';\n" in text
     assert '\n    access_log "/var/log/x" flask_delegate if=$flask_delegate_logged;\n}\n' in text
     assert "\n    sendfile off;\n" in text
 
