@@ -243,13 +243,24 @@ def clean_generated(log: Path | None, *, keep: int) -> None:
         raise click.ClickException(f"{log}: No such file or directory")
     for area in state_of(app).settings.areas.values():
         if area.store is None:
+            spool = spool_of(app, area)
+            _check_user(spool.folder)
             try:
-                deleted = clean(spool_of(app, area), log, keep=keep)
+                deleted = clean(spool, log, keep=keep)
             except OSError as error:
                 what = error.filename or log
                 raise click.ClickException(f"{what}: {error.strerror or error}") from error
             size = sum(one.size for one in deleted)
             click.echo(f"{area.name}: {len(deleted)} files deleted, {size} bytes.")
+
+
+def _check_user(folder: Path) -> None:
+    """Refuse another user than the application's, which could not write what this one creates."""
+    if folder.is_dir() and (owner := folder.stat().st_uid) != os.geteuid():
+        raise click.ClickException(
+            f"{folder} belongs to user id {owner}, and this one is {os.geteuid()}. Run the command"
+            f" as that user, as with: setpriv --reuid={owner} --clear-groups …"
+        )
 
 
 def _read(log: Path, *, follow: bool) -> Iterator[receipts.Receipt]:

@@ -47,6 +47,8 @@ def send_generated(
         raise ValueError("send_generated needs a download_name: the file's own is random")
     if not 1 <= expires_in <= LONGEST:
         raise ValueError(f"expires_in must be between 1 and {LONGEST} seconds, not {expires_in}")
+    if limit is not None and limit < 0:
+        raise ValueError(f"limit must be a number of bytes, not {limit}")
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     Handoff("", **options)  # a mistake is found before anything is written
     spool = spool_of(app, state_of(app).settings.area(options.get("area")))

@@ -38,7 +38,7 @@ class Sent:
     @classmethod
     def load(cls, folder: Path) -> Sent:
         """Read what is kept; nothing, if it cannot be read: a file then stays until it expires."""
-        with suppress(OSError, ValueError, TypeError, AttributeError):
+        with suppress(OSError, ValueError, TypeError, AttributeError, KeyError):
             kept: dict[str, Any] = json.loads((folder / _STATE).read_text("utf-8"))
             parts = {
                 tag: [(int(a), int(b)) for a, b in spans] for tag, spans in kept["parts"].items()

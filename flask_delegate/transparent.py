@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import os
 import secrets
+import time
 from typing import IO, Any, NamedTuple
 
 from flask import Flask, Response, has_request_context, request, request_finished, request_started
@@ -29,6 +30,13 @@ from .sending import deliver, loaded_keys
 from .servers import server_of
 from .signals import file_streamed
 from .state import HANDED_OFF, State, state_of
+
+FRESH = 10
+"""Seconds for which a file that has changed is streamed.
+
+The server opens a file by its path, after the view. What a view has just written under a name that
+the next request writes again, is that request's by then.
+"""
 
 _WRAPPER = "wsgi.file_wrapper"
 _ORIGINAL = "delegate.file_wrapper"
@@ -186,6 +194,8 @@ def _same(area: Area, real: str, file: IO[bytes]) -> PrivateFile:
     status = os.fstat(file.fileno())
     if (status.st_dev, status.st_ino) != found.identity:
         raise Loss("replaced", f"another file has taken the place of {real!r}.")
+    if time.time() - status.st_ctime < FRESH:
+        raise Loss("fresh", f"{real!r} has changed within {FRESH} seconds.")
     return found
 
 

@@ -97,7 +97,8 @@ class Nginx(Server):
         if delivery.digest:
             response.headers[_DIGEST] = delivery.digest
         if delivery.rate_limit:
-            response.headers["X-Accel-Limit-Rate"] = str(delivery.rate_limit)
+            # No less than what Apache can do: the headers are limited, too.
+            response.headers["X-Accel-Limit-Rate"] = str(max(1024, delivery.rate_limit))
         return response
 
     def rules(self, area: Area, keys: Sequence[Keys], choices: Choices) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.support.clients import Reply
-from tests.support.examples import example, served, session_cookie
+from tests.support.examples import OLD, example, served, session_cookie
 from tests.support.patients import Patient, doctor, write_application
 from tests.support.python_servers import GUNICORN, streaming
 from tests.support.running import Running
@@ -68,7 +68,7 @@ def library(request: pytest.FixtureRequest) -> Iterator[Library]:
         site.application = served(site, without)
         before = stack.enter_context(streaming(*GUNICORN)(site))
         site.settings["DELEGATE_BACKEND"] = HANDING_OFF.get(request.param, "auto")
-        site.application = served(site, SOURCE, DELEGATE_SEND_FILE="true")
+        site.application = OLD + served(site, SOURCE, DELEGATE_SEND_FILE="true")
         write_application(site, site.application)
         after = stack.enter_context(SERVERS[request.param](site))
         yield Library(site, before, after, request.param, session_cookie(reader=1))

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.support.clients import Reply
+from tests.support.examples import OLD
 from tests.support.python_servers import GUNICORN, streaming
 from tests.support.running import Running
 from tests.support.servers import SERVERS
@@ -140,6 +141,7 @@ def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
         site.application = APPLICATION
         before = stack.enter_context(streaming(*GUNICORN)(site))
         site.settings["DELEGATE_SEND_FILE"] = True
+        site.application = OLD + APPLICATION
         found = Pair(before, stack.enter_context(SERVERS[request.param](site)))
         yield found
         assert found.handed_off > 20

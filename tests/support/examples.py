@@ -15,6 +15,10 @@ def example(name: str) -> str:
     return (PROJECT / f"docs/examples/{name}.py").read_text()
 
 
+OLD = "import flask_delegate.transparent\nflask_delegate.transparent.FRESH = 0\n"
+"""Has an application take the files of a test for old ones."""
+
+
 def served(site: Site, source: str, **settings: str) -> str:
     """Return the source of a module that serves one with a site's settings in its environment."""
     values = {"SECRET_KEY": SECRET, "DELEGATE_ROOT": str(site.root), **site.settings, **settings}

@@ -18,7 +18,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from prometheus_client import REGISTRY
 
 import flask_delegate.receipts
-from flask_delegate import delegated
+from flask_delegate import delegated, transparent
 from flask_delegate.receipts import read
 from tests.support.extension import CONTENT, Factory, behind_apache
 from tests.support.paths import PROJECT
@@ -35,7 +35,8 @@ def run(source: str, name: str) -> ModuleType:
 
 
 @pytest.fixture
-def app(make_app: Factory, root: Path) -> Flask:
+def app(make_app: Factory, root: Path, monkeypatch: pytest.MonkeyPatch) -> Flask:
+    monkeypatch.setattr(transparent, "FRESH", 0)
     app = make_app(DELEGATE_SEND_FILE=True)
     app.add_url_rule("/flask", "flask", lambda: send_file(root / "report.txt"))
     for name, allowed in (("allowed", True), ("denied", False), ("missing", True)):

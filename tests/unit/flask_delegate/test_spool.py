@@ -349,6 +349,7 @@ def test_what_is_kept_may_be_damaged(spool: Spool, tmp_path: Path) -> None:
     for text in (
         "",
         "[]",
+        "{}",
         wrong,
         '{"parts": 1}',
         '{"parts": {"a": [1]}, "position": {}, "complete": {}}',
@@ -437,7 +438,14 @@ def test_without_room_the_answer_is_503(make_app: Factory) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"download_name": None}, {"expires_in": 0}, {"expires_in": 10**9}, {"max_age": -1}]
+    "wrong",
+    [
+        {"download_name": None},
+        {"expires_in": 0},
+        {"expires_in": 10**9},
+        {"max_age": -1},
+        {"limit": -1},
+    ],
 )
 def test_wrong_arguments_are_refused_before_anything_is_written(
     app: Flask, root: Path, wrong: dict[str, Any]
@@ -455,7 +463,9 @@ def test_wrong_settings_are_refused(root: Path) -> None:
             assert refused(SECRET_KEY="x", DELEGATE_ROOT=root, **{key: value}).key == key
 
 
-def test_the_command_cleans(app: Flask, root: Path, tmp_path: Path) -> None:
+def test_the_command_cleans(
+    app: Flask, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     serve(app)
     behind_apache(app).get("/file")
     runner, log = app.test_cli_runner(), tmp_path / "log"
@@ -470,6 +480,10 @@ def test_the_command_cleans(app: Flask, root: Path, tmp_path: Path) -> None:
     assert runner.invoke(args=arguments).output == "default: 1 files deleted, 1000 bytes.\n"
     assert list(Spool(root / GENERATED, 0, 0).files()) == []
     assert runner.invoke(args=["delegate", "clean-generated"]).exit_code == 0
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    result = runner.invoke(args=arguments)
+    assert (result.exit_code, "Run the command as that user" in result.output) == (1, True)
+    monkeypatch.undo()
     log.unlink()
     log.mkdir()
     result = runner.invoke(args=arguments)

@@ -6,6 +6,7 @@ import gzip
 import io
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,15 @@ from flask import (
 from werkzeug.test import EnvironBuilder, TestResponse
 from werkzeug.wsgi import ClosingIterator, FileWrapper
 
-from flask_delegate import file_delegated, file_streamed
+from flask_delegate import file_delegated, file_streamed, transparent
 from tests.support.extension import CONTENT, Factory, behind_apache, refused
 
 View = Callable[[], Any]
+
+
+@pytest.fixture(autouse=True)
+def _files_are_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transparent, "FRESH", 0)
 
 
 @pytest.fixture
@@ -255,6 +261,31 @@ def test_what_would_be_lost_is_streamed(
     response = ask(app, lambda: send(root))
     assert response.data.removesuffix(b"secret") == CONTENT
     assert (reasons, "Location" in response.headers) == ([reason], False)
+
+
+def test_what_has_just_changed_is_streamed(
+    app: Flask, root: Path, reasons: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or one member would get what the next one's request has written under the same name."""
+    export = root / "export.txt"
+    app.add_url_rule("/old", "old", lambda: send_file(export))
+
+    def view() -> Response:
+        written = root / "written"
+        written.write_bytes(CONTENT)
+        os.utime(written, (0, 0))  # no date that a program may set counts
+        written.replace(export)
+        return send_file(export)
+
+    monkeypatch.setattr(transparent, "FRESH", 0.2)
+    response = ask(app, view)
+    export.write_bytes(b"another's")
+    assert response.data == CONTENT
+    assert reasons == ["fresh"]
+    client = behind_apache(app)
+    assert not is_handed_off(client.get("/old"))
+    time.sleep(0.25)
+    assert is_handed_off(client.get("/old"))
 
 
 def test_a_header_that_the_server_adds_is_not_lost(make_transparent: Factory, root: Path) -> None:

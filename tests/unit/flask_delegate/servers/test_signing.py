@@ -177,6 +177,26 @@ def test_a_browser_that_has_the_cookie_gets_a_bound_url(app: Flask) -> None:
     assert query(client.get("/sign").text)["s"] != query(response.text)["s"]
 
 
+@pytest.mark.parametrize(
+    ("sent", "found"),
+    [
+        ("{0}={1}; {0}={2}", 2),
+        ("a=b;{0}={1};{0}=none", 1),
+        ('{0}={1}; {0}="{2}"', 1),
+        ("x{0}={2}; {0}={1}", 1),
+        ('{0}="{1}"', 0),
+    ],
+)
+def test_of_several_cookies_the_one_counts_that_servers_take(
+    app: Flask, sent: str, found: int
+) -> None:
+    """A neighbouring host can set one for this one, too."""
+    values = ["", BROWSER, BROWSER[::-1]]
+    with app.test_request_context(headers={"Cookie": sent.format(signing.COOKIE, *values[1:])}):
+        value = signing.browser_value()
+    assert value == values[found] or (not found and value not in values)
+
+
 def test_two_bound_urls_of_one_request_have_one_cookie(app: Flask) -> None:
     @app.get("/both")
     def both() -> str:
