@@ -72,6 +72,7 @@ class Reports:
         command += ["clean-generated", str(self.log), "--keep", "0"]
         done = subprocess.run(
             command,
+            user=(self.site.root / GENERATED).stat().st_uid if os.geteuid() == 0 else None,
             cwd=self.site.app,
             env={**os.environ, **environment, "PYTHONDONTWRITEBYTECODE": "1"},
             capture_output=True,
