@@ -17,6 +17,11 @@ from ..areas import Area, lies_within, overlap
 
 _WORD = re.compile(r'"((?:[^"\\]|\\.)*)"|\'((?:[^\'\\]|\\.)*)\'|(\S+)')
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
+_APACHES = re.compile(
+    r"(?:script)?alias(?:match)?|define|documentroot|includeoptional|loadmodule|require"
+    r"|server(?:name|root)|wsgi\w+"
+)
+"""Directives that no other server's configuration has; nginx has an alias, but in braces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,13 @@ class Configuration:
         self._sections: list[tuple[str, str, int]] = []
         self._files: list[Path] = []  # the one being read, and those that include it
         self._read(file)
+
+    def is_apaches(self) -> bool:
+        """Return whether it is one of Apache, as its sections and directives show."""
+        outside = [one for one in self.directives if not one.sections]
+        if any(word.endswith("{") for one in outside for word in (one.name, *one.words)):
+            return False
+        return any(one.sections or _APACHES.fullmatch(one.name) for one in self.directives)
 
     def named(self, *names: str) -> list[Directive]:
         """Return the directives that have one of the names, and arguments."""

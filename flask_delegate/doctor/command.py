@@ -110,4 +110,9 @@ def _case(
     every = state.settings.areas.values()
     areas = tuple(every) if area is None else (state.settings.area(area),)
     apache = None if apache_config is None else Configuration(apache_config)
+    if apache is not None and not apache.is_apaches():
+        raise ValueError(
+            f"--apache-config takes Apache's main configuration file. {apache_config} is another"
+            " server's, or has no directive of Apache's that the doctor knows."
+        )
     return Case(app, state, areas, find_account(user), config, apache)

@@ -109,15 +109,23 @@ def as_json(findings: Sequence[Finding]) -> str:
 
 
 def as_text(findings: Sequence[Finding]) -> str:
-    """Return a paragraph for each finding, and a summary."""
-    lines = [line for finding in findings for line in _paragraph(finding)]
+    """Return a paragraph for each finding, and a summary.
+
+    What was skipped for the same reason in several areas has one paragraph.
+    """
+    alike: dict[Finding | int, list[Finding]] = {}
+    for number, finding in enumerate(findings):
+        is_skipped = finding.level is Level.SKIPPED
+        alike.setdefault(replace(finding, area=None) if is_skipped else number, []).append(finding)
+    lines = [line for some in alike.values() for line in _paragraph(*some)]
     summary = ", ".join(f"{number} {level}" for level, number in counts(findings).items())
     return "\n".join([*lines, "", f"{len(findings)} checks: {summary}."])
 
 
-def _paragraph(finding: Finding) -> list[str]:
-    area = "" if finding.area is None else f" [{finding.area}]"
-    lines = _wrapped(f"{finding.level:8}{finding.check}{area}: ", finding.seen)
+def _paragraph(finding: Finding, *others: Finding) -> list[str]:
+    areas = ", ".join(one.area for one in (finding, *others) if one.area is not None)
+    where = f" [{areas}]" if areas else ""
+    lines = _wrapped(f"{finding.level:8}{finding.check}{where}: ", finding.seen)
     if finding.why:
         lines += _wrapped("        why: ", finding.why)
     if finding.fix:

@@ -188,6 +188,13 @@ def test_attacks_have_the_password_as_well(examined: Examined) -> None:
     assert base64.b64encode(f"ann:{PASSWORD}".encode()).decode() not in text
 
 
+def test_no_way_is_called_closed_that_was_not_looked_at(examined: Examined) -> None:
+    found = examined(server=f"location /files/ {{ alias {examined.site.root}/; }}")
+    for check in ("apache-paths", "other-paths"):
+        assert (found[check]["level"], found[check]["fix"]) == ("skipped", "")
+        assert "only Apache's configuration is read" in found[check]["seen"]
+
+
 @pytest.mark.parametrize("where", ["nowhere", "outside of the location"])
 def test_a_header_that_is_not_passed_on_is_named(examined: Examined, where: str) -> None:
     shown = "proxy_set_header X-Flask-Delegate $flask_delegate;"

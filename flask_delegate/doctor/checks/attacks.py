@@ -13,6 +13,7 @@ from ..finding import Finding, failure, ok, skipped, warning
 from ..probe import Probe, Visit
 from ..requests import http2
 from ..requests.families import FAMILIES, LISTINGS, Attack, Family, requests, spell
+from .server import is_sent_by_apache, unread
 
 _SHOWN = 3
 _SILENCES = 3  # unanswered requests of a family, after which the rest is not tried
@@ -85,11 +86,7 @@ def other_paths(visit: Visit) -> Finding:
     """Ask for the file by the other ways that Apache's configuration names."""
     apache = visit.case.apache
     if apache is None:
-        return skipped(
-            "other-paths",
-            "the other virtual hosts and aliases cannot be seen from outside",
-            fix="Name the server's configuration with --apache-config.",
-        )
+        return unread("other-paths", visit.area)
     tries = list(_elsewhere(visit, apache))
     got = [where for one in tries if (where := _reached(*one))]
     if got:
@@ -100,7 +97,9 @@ def other_paths(visit: Visit) -> Finding:
             "Remove that Alias or DocumentRoot, or include the generated file at server level,"
             " where its guard covers every virtual host. Name the folder by its real path.",
         )
-    return ok("other-paths", f"none of {len(tries)} other ways leads to the file")
+    if not is_sent_by_apache(visit.area):
+        return unread("other-paths", visit.area)
+    return ok("other-paths", f"none of {len(tries)} other ways in {apache.file} leads to the file")
 
 
 def _elsewhere(visit: Visit, apache: Configuration) -> Iterator[tuple[Visit, str, str, str]]:

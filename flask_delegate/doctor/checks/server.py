@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ...areas import Area, lies_within
 from ...servers import server_of
+from ...servers.apache import PRODUCT as APACHE
 from ..apache_config import ways
 from ..finding import Finding, failure, ok, skipped, warning
 from ..probe import Case
@@ -22,11 +23,6 @@ _MOUNT = re.compile(r"^(?:\S+ ){4}(\S+) .*? - (\S+)", re.MULTILINE)
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 _NO_CONFIG = partial(
     skipped, seen="the generated file was not named", fix="Name it with --config FILE."
-)
-_NO_APACHE = partial(
-    skipped,
-    seen="Apache's configuration was not named",
-    fix="Name its main file with --apache-config FILE.",
 )
 OLD_KEY = "was made with a key that is now in SECRET_KEY_FALLBACKS."
 WHILE_OLD_KEY = "Files are handed off until that key is removed from there."
@@ -144,14 +140,24 @@ def sendfile(case: Case, area: Area) -> Finding:
     return warning("sendfile", seen, why, fix)
 
 
+def is_sent_by_apache(area: Area) -> bool:
+    """Return whether Apache, whose configuration the doctor can read, sends the area's files."""
+    return server_of(area).product == APACHE
+
+
+def unread(check: str, area: Area) -> Finding:
+    """Say why the configuration of the area's server was not read."""
+    if not is_sent_by_apache(area):
+        return skipped(check, f"the backend is {area.backend}; only Apache's configuration is read")
+    fix = "Name its main file with --apache-config FILE."
+    return skipped(check, "Apache's configuration was not named", fix=fix)
+
+
 def apache_modules(case: Case, area: Area) -> Finding:
     """Compare what the rules need with what is loaded."""
-    needed = server_of(area).modules_for(area)
-    if case.apache is None:
-        return _NO_APACHE("apache-modules")
-    if not needed:
-        return skipped("apache-modules", f"the backend is {area.backend}")
-    missing = sorted(set(needed) - case.apache.modules())
+    if case.apache is None or not is_sent_by_apache(area):
+        return unread("apache-modules", area)
+    missing = sorted(set(server_of(area).modules_for(area)) - case.apache.modules())
     if not missing:
         return ok("apache-modules", f"{case.apache.file} loads all of them")
     seen = f"{case.apache.file} does not load {', '.join(f'mod_{name}' for name in missing)}."
@@ -163,10 +169,13 @@ def apache_modules(case: Case, area: Area) -> Finding:
 def apache_paths(case: Case, area: Area) -> Finding:
     """Look for what leads to the files besides the area's own alias."""
     if case.apache is None:
-        return _NO_APACHE("apache-paths")
+        return unread("apache-paths", area)
     found = list(ways(case.apache, area, case.tokens(area)))
+    if not found and not is_sent_by_apache(area):
+        return unread("apache-paths", area)
     if not found:
-        return ok("apache-paths", "nothing but the area's own alias leads to the files")
+        seen = f"in {case.apache.file} nothing but the area's own alias leads to the files"
+        return ok("apache-paths", seen)
     unguarded = [way for way in found if not way.is_guarded]
     way = (unguarded or found)[0]
     more = f" and {len(found) - 1} more" if len(found) > 1 else ""

@@ -69,6 +69,30 @@ def test_what_cannot_be_used_is_refused(app: Flask, arguments: list[str]) -> Non
     assert run(app, *arguments)[0] == 2
 
 
+OTHER_SERVERS = {
+    "nginx": "events {}\nhttp {\nserver {\nlocation /x/ {\nalias /srv/;\n}\n}\n}\n",
+    "nginx's server": "server { listen 80;\nlocation /x/ {\nalias /srv/;\n}\n}\n",
+    "Caddy": "http://:80 {\n  root * /srv\n  file_server\n}\n",
+    "Caddy's JSON": '{\n  "apps": {}\n}\n',
+    "Caddy without braces": ":80\nroot * /srv\nfile_server\n",
+    "lighttpd": 'server.document-root = "/srv"\nalias.url = ( "/x/" => "/srv/" )\ninclude "x"\n',
+    "nothing": "# Alias /x /srv\n",
+}
+
+
+@pytest.mark.parametrize("server", OTHER_SERVERS)
+def test_another_servers_configuration_is_none_of_apaches(
+    app: Flask, tmp_path: Path, server: str
+) -> None:
+    main = tmp_path / "server.conf"
+    main.write_text(OTHER_SERVERS[server])
+    code, text = run(app, "--apache-config", str(main))
+    assert code == 2
+    assert f"main configuration file. {main} is another server's" in text
+    main.write_text(f'<IfModule x>\nFuture "{{"\n</IfModule>\nInclude {main}\n')
+    assert run(app, "--apache-config", str(main))[0] != 2
+
+
 def test_an_area_that_the_doctor_may_not_write_to(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from flask_delegate.doctor import finding as report
-from flask_delegate.doctor.finding import Finding, Level, failure, ok, without
+from flask_delegate.doctor.finding import Finding, Level, failure, ok, skipped, without
 
 
 @pytest.mark.parametrize("level", Level)
@@ -60,6 +60,28 @@ def test_a_paragraph() -> None:
     assert said[-4:] == [
         *("failure files: seen", "        fix: fix", ""),
         "2 checks: 1 ok, 0 warning, 1 failure, 0 skipped.",
+    ]
+
+
+def test_what_was_skipped_in_several_areas_is_one_paragraph() -> None:
+    names = ("a", "b")
+    made = [
+        replace(make("config", "seen", fix="fix"), area=area)
+        for make in (skipped, failure)
+        for area in names
+    ]
+    said = report.as_text([*made, skipped("config", "other"), replace(made[0], area="c")])
+    assert said.split("\n")[:6] == [
+        "skipped config [a, b, c]: seen",
+        "        fix: fix",
+        "failure config [a]: seen",
+        "        fix: fix",
+        "failure config [b]: seen",
+        "        fix: fix",
+    ]
+    assert said.split("\n")[6:] == [
+        *("skipped config: other", ""),
+        "6 checks: 0 ok, 0 warning, 2 failure, 4 skipped.",
     ]
 
 

@@ -93,11 +93,27 @@ def test_what_was_not_named_is_asked_for(app: Flask) -> None:
         assert "--apache-config FILE" in found[check]["fix"]
 
 
+@pytest.mark.parametrize("backend", ["nginx", "caddy", "lighttpd", "stream"])
+def test_apaches_configuration_is_all_that_is_read(
+    make_app: Factory, root: Path, tmp_path: Path, backend: str
+) -> None:
+    app = make_app(DELEGATE_BACKEND=backend)
+    main = tmp_path / "apache2.conf"
+    main.write_text(LOADED)
+    for options in ([], ["--apache-config", str(main)]):
+        found = findings(app, *options)
+        for check in ("apache-modules", "apache-paths"):
+            assert (found[check]["level"], found[check]["fix"]) == ("skipped", "")
+            assert found[check]["seen"].startswith(f"the backend is {backend};")
+    main.write_text(f"{LOADED}Alias /x {root}\n")  # an Apache beside it
+    assert level(app, "apache-paths", "--apache-config", str(main)) == "failure"
+
+
 def test_what_a_backend_has_no_use_for(make_app: Factory, tmp_path: Path) -> None:
     stream = make_app(DELEGATE_BACKEND="stream")
     empty = tmp_path / "empty"
     empty.touch(mode=0o600)
-    found = findings(stream, "--config", str(empty), "--apache-config", str(empty))
+    found = findings(stream, "--config", str(empty))
     assert found["backend"]["level"] == "ok"
     assert "backend stream needs" in found["backend"]["seen"]
     assert {found[name]["level"] for name in ("config", "sendfile", "apache-modules")} == {
