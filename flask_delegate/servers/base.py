@@ -103,6 +103,8 @@ class Server:
     runs_python: ClassVar[bool] = False
     """Whether the application may run in the web server's own processes."""
     needs_daemon_mode: ClassVar[bool] = False
+    reads_as_root: ClassVar[bool] = True
+    """Whether it reads its configuration as root, before it becomes its own user."""
     sendfile_lines: ClassVar[tuple[str, str] | None] = None
     """The lines of its configuration that switch sendfile on and off."""
 

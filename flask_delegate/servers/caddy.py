@@ -45,6 +45,7 @@ class Caddy(Server):
     choices = ("receipts",)
     adds_header = "Write 'import FILE' between the braces of reverse_proxy."
     software = "Caddy"
+    reads_as_root = False
 
     def respond(self, delivery: Delivery, keys: Keys, environ: WSGIEnvironment) -> Response:
         """Return the hand-off. The token is in a header of its own, and in no URL that is logged.

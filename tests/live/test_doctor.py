@@ -478,6 +478,13 @@ def caddy_with_its_admin_api(site: Site) -> Iterator[Patient]:
 
 
 @contextmanager
+def caddy_that_cannot_read_its_file(site: Site) -> Iterator[Patient]:
+    with healthy_caddy(site) as patient:
+        os.chown(patient.options[-1], 0, 0)  # as the command writes it again
+        yield patient
+
+
+@contextmanager
 def lighttpd_with_more_around(site: Site) -> Iterator[Patient]:
     around = 'setenv.add-response-header = ( "Cache-Control" => "public" )\n'
     around += 'deflate.mimetypes = ( "" )\ndeflate.min-compress-size = 1'
@@ -613,6 +620,7 @@ FAULTS: dict[str, tuple[Plant, set[tuple[str, str]]]] = {
         caddy_that_reads_templates,
         {("filters", FAILURE), ("policies", FAILURE)},
     ),
+    "Caddy that cannot read its file": (caddy_that_cannot_read_its_file, {("config", FAILURE)}),
     "Caddy with its admin API": (caddy_with_its_admin_api, {("admin-api", FAILURE)}),
     "lighttpd with a header and compression": (
         lighttpd_with_more_around,
@@ -630,7 +638,11 @@ FAULTS: dict[str, tuple[Plant, set[tuple[str, str]]]] = {
 
 
 # To an ordinary user, who runs Apache as well, nothing is readable that is not so to Apache.
-NEEDS_ROOT = {"an unreadable folder", "an unreadable parent folder"}
+NEEDS_ROOT = {
+    "an unreadable folder",
+    "an unreadable parent folder",
+    "Caddy that cannot read its file",
+}
 
 
 @pytest.mark.parametrize(

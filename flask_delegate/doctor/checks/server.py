@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 from functools import partial
@@ -11,6 +12,7 @@ from ...areas import Area, lies_within
 from ...servers import server_of
 from ...servers.apache import PRODUCT as APACHE
 from ..apache_config import ways
+from ..file_access import ENTER, READ, denied, steps
 from ..finding import Finding, failure, ok, skipped, warning
 from ..probe import Case
 from ..requests.client import fetch, parse_url
@@ -24,6 +26,8 @@ _ESCAPED = re.compile(r"\\([0-7]{3})")
 _NO_CONFIG = partial(
     skipped, seen="the generated file was not named", fix="Name it with --config FILE."
 )
+_GENERATED = "made by 'flask delegate "
+"""What stands at the head of each generated file."""
 OLD_KEY = "was made with a key that is now in SECRET_KEY_FALLBACKS."
 WHILE_OLD_KEY = "Files are handed off until that key is removed from there."
 
@@ -79,25 +83,37 @@ def file_system(folder: str, mountinfo: str) -> str:
 
 
 def _text(case: Case) -> str | None:
+    """Return the generated file's text, if the file that was named is one."""
     if case.config is None:
         return None
-    return case.config.read_text(encoding="utf-8", errors="surrogateescape")
+    text = case.config.read_text(encoding="utf-8", errors="surrogateescape")
+    return text if _GENERATED in text else None
 
 
 def config(case: Case, area: Area) -> Finding:
     """Compare the generated file with what would be generated now."""
     server, text = server_of(area), _text(case)
-    if text is None:
-        return _NO_CONFIG("config")
     if server.command is None:
         return skipped("config", f"the backend {area.backend} needs no configuration")
+    if case.config is None:
+        return _NO_CONFIG("config")
+    if text is None:
+        return failure(
+            "config",
+            f"{case.config} is no file that 'flask delegate {server.command}' wrote.",
+            "Only a generated file can be compared with the settings.",
+            "Name the generated file with --config; Apache's main file is named with"
+            " --apache-config.",
+        )
     fix = (
         f"flask delegate {server.command} --output {case.config}, with the options that it was"
         " written with, and restart the server."
     )
     fault, *old = [server.fault(text, area, keys) for keys in case.state.keys[area.name]]
     if not fault:
-        return ok("config", f"{case.config} fits the settings")
+        return _unreadable(case, case.config, area) or ok(
+            "config", f"{case.config} fits the settings"
+        )
     if "" in old:
         return warning("config", f"{case.config} {OLD_KEY}", WHILE_OLD_KEY, fix)
     return failure(
@@ -109,18 +125,41 @@ def config(case: Case, area: Area) -> Finding:
     )
 
 
-def config_secret(case: Case, _area: Area) -> Finding:
+def _unreadable(case: Case, path: Path, area: Area) -> Finding | None:
+    """Return a failure if the server reads the file as a user who cannot."""
+    server, account = server_of(area), case.account
+    *folders, real = steps(os.path.realpath(path))
+    needs = [*((folder, ENTER) for folder in folders), (real, READ)]
+    if server.reads_as_root or not denied(account, needs):
+        return None
+    return failure(
+        "config",
+        f"{account.name} cannot read {path}.",
+        f"{server.product} reads it as its own user, not as root: it does not start, or keeps its"
+        " old configuration.",
+        f"{_closing(case, path, area)} Do so each time after it was written. If {server.product}"
+        " runs as another user, name it with --user.",
+    )
+
+
+def _closing(case: Case, path: Path, area: Area) -> str:
+    """Return how to let nobody but the server read the file."""
+    if server_of(area).reads_as_root:
+        return f"chmod 600 {path}, and chown it to root, or to the user who starts the server."
+    return f"chown root:{case.account.gid} {path}; chmod 640 {path}."
+
+
+def config_secret(case: Case, area: Area) -> Finding:
     """Check who can read the generated file."""
     path = case.config
-    if path is None:
+    if path is None or _text(case) is None:
         return _NO_CONFIG("config-secret")
     mode = path.stat().st_mode
     if not mode & (stat.S_IROTH | stat.S_IWOTH):
         return ok("config-secret", f"{path} has mode {mode & 0o7777:o}")
     seen = f"everybody on this machine may read or change {path} (mode {mode & 0o7777:o})."
     why = "It holds the token that opens the files to a hand-off."
-    fix = f"chmod 600 {path}, and chown it to root, or to the user who starts the server."
-    return failure("config-secret", seen, why, fix)
+    return failure("config-secret", seen, why, _closing(case, path, area))
 
 
 def sendfile(case: Case, area: Area) -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from flask import Flask
 
 from flask_delegate.doctor.checks import server
+from flask_delegate.doctor.file_access import find_account
 from flask_delegate.servers import apache
 from tests.support.doctor import findings, generated, level, run
 from tests.support.extension import SECRET, Factory
@@ -156,12 +158,40 @@ def test_other_backends_configurations(
 ) -> None:
     app = make_app(DELEGATE_BACKEND=backend)
     config = generated(app, tmp_path, command=command)
-    assert level(app, "config", "--config", config) == "ok"
+    user = ("--user", find_account(str(os.geteuid())).name)
+    assert level(app, "config", "--config", config, *user) == "ok"
+    is_caddy = backend == "caddy"
+    found = findings(app, "--config", config, "--user", "65533")["config"]
+    assert found["level"] == ("failure" if is_caddy else "ok")
+    if is_caddy:
+        assert found["seen"] == f"uid 65533 cannot read {config}."
+        assert f"chown root:0 {config}; chmod 640 {config}." in found["fix"]
+    Path(config).chmod(0o644)
+    fix = findings(app, "--config", config)["config-secret"]["fix"]
+    assert fix.startswith(f"chmod 600 {config}, and" if not is_caddy else "chown root:")
     other = make_app(DELEGATE_BACKEND=backend, SECRET_KEY="another secret, long enough")
     said = findings(other, "--config", config)["config"]
     assert said["level"] == "failure"
     assert said["seen"].startswith(f"{config} ")
     assert f"flask delegate {command} --output {config}" in said["fix"]
+
+
+@pytest.mark.parametrize("text", ["", "EnableSendfile Off\n", ":80\nroot * /srv\n"])
+def test_a_file_that_no_command_wrote(app: Flask, tmp_path: Path, text: str) -> None:
+    config = tmp_path / "apache2.conf"
+    config.write_text(text)
+    config.chmod(0o644)
+    found = findings(app, "--config", str(config))
+    said = found["config"]
+    assert said["level"] == "failure"
+    assert said["seen"] == f"{config} is no file that 'flask delegate apache-config' wrote."
+    assert "--apache-config" in said["fix"]
+    assert "--output" not in said["fix"]
+    for check in ("config-secret", "sendfile"):
+        assert (found[check]["level"], found[check]["fix"]) == (
+            "skipped",
+            "Name it with --config FILE.",
+        )
 
 
 Alter = Callable[[str], str]
