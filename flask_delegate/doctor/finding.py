@@ -27,7 +27,16 @@ class Level(StrEnum):
 
 CHECKS = frozenset(
     [
-        *("settings", "interpreter", "root", "root-link", "permissions", "files", "overlap"),
+        *(
+            "settings",
+            "interpreter",
+            "root",
+            "root-link",
+            "permissions",
+            "files",
+            "links",
+            "overlap",
+        ),
         *("backend", "network", "config", "config-secret", "sendfile"),
         *(
             "apache-modules",

@@ -20,6 +20,7 @@ _PACKAGE = Path(__file__).resolve().parents[2]
 _SAMPLE = 1000  # files that are looked at
 _SHOWN = 3
 _SHORT = 16  # characters of a key
+_SENT_BY_PYTHON = "Python sends the files, and the application's user is not known"
 
 
 def settings(case: Case) -> Finding:
@@ -67,12 +68,26 @@ def interpreter(case: Case) -> Finding:
 
 def _runs_python(case: Case) -> Account:
     """Return the user of the first daemon process group that names one, or the web server's."""
+    return _daemons_user(case) or case.account
+
+
+def _daemons_user(case: Case) -> Account | None:
     for directive in case.apache.named("wsgidaemonprocess") if case.apache else ():
         for word in directive.words:
             with suppress(ValueError):
                 if word.startswith("user="):
                     return find_account(word.removeprefix("user=").strip("'\""))
-    return case.account
+    return None
+
+
+def _opens_files(case: Case, area: Area) -> Account | None:
+    """Return the user that opens the files to send them, if it is known.
+
+    Where Python does, it is the application's. Ordinary users run the doctor as that.
+    """
+    if server_of(area).header is not None:
+        return case.account
+    return _daemons_user(case) or (find_account(None) if os.geteuid() else None)
 
 
 def root(_case: Case, area: Area) -> Finding:
@@ -106,44 +121,59 @@ def root_link(case: Case, area: Area) -> Finding:
 
 
 def permissions(case: Case, area: Area) -> Finding:
-    """Check that the web server's user may enter the folder and those above it."""
-    lacking = denied(case.account, [(folder, ENTER) for folder in steps(area.root)])
+    """Check that the user that opens the files may enter the folder and those above it."""
+    account = _opens_files(case, area)
+    if account is None:
+        return skipped("permissions", _SENT_BY_PYTHON)
+    lacking = denied(account, [(folder, ENTER) for folder in steps(area.root)])
     if not lacking:
-        return ok("permissions", f"{case.account.name} may enter all of {area.root}")
+        return ok("permissions", f"{account.name} may enter all of {area.root}")
     return failure(
         "permissions",
-        f"{case.account.name} {_described(lacking)}.",
-        "The web server sends the files as that user: every download is a 403 or 404.",
-        f"setfacl -m u:{case.account.name}:x {lacking[0][0]} (or chgrp and chmod g+x); if the"
+        f"{account.name} {_described(lacking)}.",
+        "The files are sent as that user: every download is a 403 or 404.",
+        f"setfacl -m u:{account.name}:x {lacking[0][0]} (or chgrp and chmod g+x); if the"
         " server runs as another user, name it with --user.",
     )
 
 
 def files(case: Case, area: Area) -> Finding:
-    """Check a sample of the files."""
-    found = list(islice(Path(area.root).rglob("*"), _SAMPLE))
-    links = [path for path in found if path.is_symlink()]
+    """Check that a sample of the files can be read."""
+    account = _opens_files(case, area)
+    if account is None:
+        return skipped("files", _SENT_BY_PYTHON)
+    found = _sample(area)
     others = [path for path in found if not path.is_symlink()]
-    needs = [(str(path), ENTER if path.is_dir() else READ) for path in others]
-    lacking = denied(case.account, needs)
-    user = case.account.name
-    if lacking:
-        return failure(
-            "files",
-            f"of {len(found)} files and folders, {user} {_described(lacking)}.",
-            "The web server cannot send what its user cannot read.",
-            f"Have them written readable for {user}, by a common group or a default access list:"
-            f" setfacl -R -m u:{user}:rX -m d:u:{user}:rX {area.root}",
-        )
-    if links:
-        return warning(
-            "files",
-            f"{len(links)} symbolic links, such as {links[0]}.",
-            "The extension follows those that stay in the area; the web server follows the real"
-            " path only. A link that leaves the area is refused.",
-            "Put the files themselves there.",
-        )
-    return ok("files", f"{len(found)} looked at; all can be read")
+    lacking = denied(account, [(str(path), ENTER if path.is_dir() else READ) for path in others])
+    if not lacking:
+        return ok("files", f"{len(found)} looked at; all can be read")
+    user = account.name
+    return failure(
+        "files",
+        f"of {len(found)} files and folders, {user} {_described(lacking)}.",
+        "What that user cannot read cannot be sent.",
+        f"Have them written readable for {user}, by a common group or a default access list:"
+        f" setfacl -R -m u:{user}:rX -m d:u:{user}:rX {area.root}",
+    )
+
+
+def links(_case: Case, area: Area) -> Finding:
+    """Look for symbolic links in a sample of the files."""
+    found = _sample(area)
+    some = [path for path in found if path.is_symlink()]
+    if not some:
+        return ok("links", f"none in {len(found)} looked at")
+    return warning(
+        "links",
+        f"{len(some)} symbolic links, such as {some[0]}.",
+        "The extension follows those that stay in the area; the web server follows the real"
+        " path only. A link that leaves the area is refused.",
+        "Put the files themselves there.",
+    )
+
+
+def _sample(area: Area) -> list[Path]:
+    return list(islice(Path(area.root).rglob("*"), _SAMPLE))
 
 
 def overlap(case: Case, area: Area) -> Finding:
@@ -169,4 +199,4 @@ def _described(lacking: list[tuple[str, str]]) -> str:
     return some + (f", and {more} more" if more > 0 else "")
 
 
-CHECKS = (root, root_link, permissions, files, overlap)
+CHECKS = (root, root_link, permissions, files, links, overlap)

@@ -38,7 +38,7 @@ def test_nothing_fails_in_a_new_application(app: Flask) -> None:
 def test_json_has_each_offline_check(app: Flask) -> None:
     found = findings(app)
     offline = [name for name in CHECKS if name in found]
-    assert len(offline) == len(found) == 15
+    assert len(offline) == len(found) == 16
     for item in found.values():
         assert set(item) == {"check", "level", "seen", "why", "fix", "area"}
         assert item["level"] != "failure" or (item["why"] and item["fix"])

@@ -111,15 +111,17 @@ def test_a_linked_root(make_app: Factory, root: Path, tmp_path: Path) -> None:
 def test_files_that_cannot_be_read_and_links(app: Flask, root: Path) -> None:
     (root / "link").symlink_to(root / "report.txt")
     user = ("--user", find_account(None).name if os.geteuid() else "root")
-    found = findings(app, *user)["files"]
+    found = findings(app, *user)["links"]
     assert found["level"] == "warning"
     assert f"1 symbolic links, such as {root}/link." in found["seen"]
+    assert level(app, "files", *user) == "ok"
     if os.geteuid() == 0:
         (root / "report.txt").chmod(0o600)
         for name in "abc":
             (root / name).mkdir(mode=0o600)
-        found = findings(app, "--user", "nobody")["files"]
-        assert found["level"] == "failure"
+        every = findings(app, "--user", "nobody")
+        found = every["files"]
+        assert (found["level"], every["links"]["level"]) == ("failure", "warning")
         assert found["seen"].startswith("of 5 files and folders, nobody ")
         assert found["seen"].endswith(", and 1 more.")
         assert found["seen"].count(f", may not enter or run {root}/") >= 1
@@ -131,6 +133,26 @@ def test_files_that_cannot_be_read_and_links(app: Flask, root: Path) -> None:
         assert "more" not in findings(app, "--user", "nobody")["files"]["seen"]
         fix = findings(app, "--user", "nobody")["files"]["fix"]
         assert f"setfacl -R -m u:nobody:rX -m d:u:nobody:rX {root}" in fix
+
+
+@pytest.mark.parametrize("backend", ["stream", "nginx"])
+def test_where_python_sends_files_its_user_reads_them(
+    make_app: Factory, root: Path, tmp_path: Path, backend: str
+) -> None:
+    app = make_app(DELEGATE_BACKEND=backend)
+    (root / "report.txt").chmod(0)
+    main = tmp_path / "apache2.conf"
+    main.write_text("WSGIDaemonProcess a user=root\n")
+    by_daemon = findings(app, "--user", "65533", "--apache-config", str(main))
+    found = findings(app, "--user", "65533")
+    for check in ("files", "permissions"):
+        if backend == "nginx":
+            assert (found[check]["level"], by_daemon[check]["level"]) == ("failure", "failure")
+            continue
+        assert (by_daemon[check]["level"], "65533" in by_daemon[check]["seen"]) == ("ok", False)
+        if os.geteuid() == 0:
+            assert found[check]["level"] == "skipped"
+            assert "application's user is not known" in found[check]["seen"]
 
 
 def test_static_folders_of_blueprints(app: Flask, root: Path) -> None:
