@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from flask_delegate.testing.apache import free_port
+from tests.support.apaches import make_certificate
 from tests.support.doctor import findings, run
 from tests.support.nginxes import nginx_in_front
 from tests.support.python_servers import GUNICORN, python_server
@@ -162,6 +164,35 @@ def test_a_rule_for_hidden_files_is_named(examined: Examined, what: str) -> None
 def test_what_is_in_front_is_told_apart(examined: Examined, what: str) -> None:
     rule, status, cause = IN_FRONT[what]
     assert_probe(examined(location=rule), status, cause)
+
+
+def test_a_page_is_told_from_the_root(examined: Examined) -> None:
+    refused = "location /page/reports/ { return 403; }"
+    for path in ("nowhere/", "page/reports/"):
+        found = examined(server=refused, url=f"http://127.0.0.1:{{port}}/{path}")
+        assert set(wrong(found)) == {"probe"}
+        assert "is not the application's root" in found["probe"]["seen"]
+        assert re.fullmatch(r"Give the doctor http://127.0.0.1:\d+/\.", found["probe"]["fix"])
+
+
+def test_plain_http_is_told_from_no_answer(examined: Examined) -> None:
+    found = examined(url="https://127.0.0.1:{port}/")
+    assert wrong(found) == {"reach": FAILURE}
+    assert "speaks plain HTTP" in found["reach"]["why"]
+    assert "http://127.0.0.1:" in found["reach"]["fix"]
+    folder, port = examined.site.folder, free_port()
+    make_certificate(folder)
+    tls = f"listen 127.0.0.1:{port} ssl; ssl_certificate {folder}/server.crt;"
+    tls += f"ssl_certificate_key {folder}/server.key;"
+    found = examined(server=tls, url=f"https://127.0.0.1:{port}/")
+    assert wrong(found) == {"reach": FAILURE}
+    assert "--insecure" in found["reach"]["fix"]
+    found = examined("--insecure", server=tls, url=f"https://127.0.0.1:{port}/")
+    assert wrong(found) == {}, found["reach"]
+    assert found["attack-http2"]["level"] == "skipped"
+    found = examined(server=tls, url=f"http://127.0.0.1:{port}/")
+    assert set(wrong(found)) == {"probe"}
+    assert "https://" in found["probe"]["fix"]
 
 
 def test_a_password_lets_the_doctor_through(examined: Examined) -> None:

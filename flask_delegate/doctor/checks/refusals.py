@@ -13,6 +13,11 @@ Reason = tuple[range, str, str]
 """The statuses of an answer, what is behind it, and what to do."""
 
 SAME_KEY = "Run the doctor with the application, the settings and the SECRET_KEY of the server."
+_ROOT = "Give the URL of the application's root, below which all its pages lie."
+_PATH_INFO = (
+    "Beside fastcgi_pass: 'fastcgi_param PATH_INFO $document_uri;' and"
+    " 'fastcgi_param SCRIPT_NAME \"\";'."
+)
 _ANY = range(1000)
 _PROXIED = f"nginx: 'location ^~ {ROUTE} {{ … }}' with the application's proxy_pass"
 
@@ -22,13 +27,18 @@ IN_FRONT: tuple[Reason, ...] = (
         "Something has a page for every URL: a sign-in page, a cache, a route that catches all; or"
         " the application does not get the path, as by nginx's fastcgi_params.",
         "Let requests for this URL through to the application, or pass what lets them through:"
-        " --header 'Cookie: …'. Beside fastcgi_pass: 'fastcgi_param PATH_INFO $document_uri;' and"
-        " 'fastcgi_param SCRIPT_NAME \"\";'.",
+        f" --header 'Cookie: …'. {_PATH_INFO}",
     ),
     (
         range(300, 400),
         "Another address or a sign-in page is in the application's place.",
         "Give the URL that the redirect leads to, or pass what signs in: --header 'Cookie: …'.",
+    ),
+    (
+        range(400, 401),
+        "The server takes the request for a bad one: it may speak TLS at this port, or not know"
+        " the host's name.",
+        "Give the URL with https://, or the name: --host NAME.",
     ),
     (
         range(401, 402),
@@ -38,8 +48,9 @@ IN_FRONT: tuple[Reason, ...] = (
     (
         range(403, 404),
         "A rule refuses this URL and not the root: one for hidden files, such as"
-        " 'location ~ /\\. { deny all; }', or a firewall.",
-        f"Let the URL through ({_PROXIED}).",
+        " 'location ~ /\\. { deny all; }', or a firewall; or the application does, where the URL"
+        " that was given is not its root's.",
+        f"Let the URL through ({_PROXIED}). {_ROOT}",
     ),
     (
         range(429, 430),
@@ -66,17 +77,26 @@ IN_FRONT: tuple[Reason, ...] = (
         "Either another application, or an old version, answers at this URL; or its SECRET_KEY is"
         " not the doctor's, and the web server's configuration is not made for it; or a rule for"
         " hidden files answers before Flask-Delegate does.",
-        f"{SAME_KEY} Give the URL of its root, below which all its pages lie. Restart it. Let the"
-        f" URL through ({_PROXIED}).",
+        f"{SAME_KEY} {_ROOT} Restart it. Let the URL through ({_PROXIED}).",
     ),
 )
 """Why the application did not recognise the doctor's token."""
 
-FIREWALL = (
-    "A firewall, or a list of addresses, refuses this machine, the root included.",
-    "Let it through, pass what lets it through (--header), or name the application's own address.",
-)
-"""Why it did not, if the root is refused as well."""
+EVERYWHERE = {
+    403: (
+        "A firewall, or a list of addresses, refuses this machine, the root included.",
+        "Let it through, pass what lets it through (--header), or name the application's own"
+        " address.",
+    ),
+    404: (
+        "The root is not found, either. Where every URL is answered alike, the application does"
+        " not get the path, as by nginx's fastcgi_params. Otherwise another application, or an old"
+        " version, answers; or its SECRET_KEY is not the doctor's; or it has no page at its root,"
+        " and a rule for hidden files answers this URL.",
+        f"{_PATH_INFO} {SAME_KEY} {_ROOT} Let the URL through ({_PROXIED}).",
+    ),
+}
+"""Why it did not, by the status, if the root is answered in the same way."""
 
 HANDED_OFF: tuple[Reason, ...] = (
     (

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from http import HTTPStatus
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -19,7 +20,7 @@ from ..route import REPORT
 from .attacks import attacks, listings, other_paths
 from .delivery import delivery
 from .inherited import inherited
-from .refusals import FIREWALL, IN_FRONT, SAME_KEY, described, reason
+from .refusals import EVERYWHERE, IN_FRONT, SAME_KEY, described, reason
 from .server import OLD_KEY, WHILE_OLD_KEY
 from .signed_folders import signed_folders
 from .signed_urls import signed_urls
@@ -30,13 +31,7 @@ def examine(case: Case, target: Target) -> Iterator[Finding]:
     try:
         reply = fetch(target, target.path)
     except OSError as error:
-        seen = f"{target.url(target.path)} does not answer: {error}."
-        why = "A server that does not answer cannot be checked."
-        fix = (
-            "Start it; its error log says why it does not, such as a mod_wsgi that was built for"
-            " another Python. Or give the URL at which this machine reaches the application's root."
-        )
-        yield failure("reach", seen, why, fix)
+        yield _unreachable(target, error)
         return
     yield ok("reach", f"{target.host_header} answers, with {reply.status}")
     if not case.app.secret_key:
@@ -44,6 +39,31 @@ def examine(case: Case, target: Target) -> Iterator[Finding]:
         return
     for area in case.areas:
         yield from about(area, _examine_area(case, area, target, reply))
+
+
+def _unreachable(target: Target, error: OSError) -> Finding:
+    seen = f"{target.url(target.path)} does not answer: {error}."
+    why = "A server that does not answer cannot be checked."
+    fix = (
+        "Start it; its error log says why it does not, such as a mod_wsgi that was built for"
+        " another Python. Or give the URL at which this machine reaches the application's root."
+    )
+    if isinstance(error, ssl.SSLCertVerificationError):
+        why = "It answers, with a certificate that is not valid here for that name."
+        fix = "Name the host that it is for by --host, or accept it by --insecure."
+    elif isinstance(error, ssl.SSLError) and (plain := _by_plain_http(target)):
+        why = "The server speaks plain HTTP at that port, not TLS."
+        fix = f"Give the doctor {plain}, or the port at which it speaks TLS."
+    return failure("reach", seen, why, fix)
+
+
+def _by_plain_http(target: Target) -> str:
+    """Return the URL at which the server answers without TLS, if it does."""
+    plain = replace(target, scheme="http")
+    with suppress(OSError):
+        fetch(plain, target.path)
+        return plain.url(target.path)
+    return ""
 
 
 def _examine_area(case: Case, area: Area, target: Target, root: Reply) -> Iterator[Finding]:
@@ -82,7 +102,7 @@ def _application(visit: Visit, root: Reply) -> Iterator[Finding]:
     reply = visit.ask(REPORT)
     report = _read_report(reply)
     if report is None:
-        yield _unknown(reply, root)
+        yield _elsewhere(visit) or _unknown(reply, root)
         return
     yield ok("probe", "the application knows the doctor's token")
     yield _agreement(visit, report)
@@ -103,9 +123,25 @@ def _read_report(reply: Reply) -> dict[str, Any] | None:
     return None
 
 
+def _elsewhere(visit: Visit) -> Finding | None:
+    """Return a failure if the application is at the host's root, or at a folder of the path."""
+    for path in visit.target.roots[:-1]:
+        above = replace(visit, target=replace(visit.target, path=f"{path}/"))
+        if _read_report(above.ask(REPORT)) is not None:
+            given, right = (one.target.url(one.target.path) for one in (visit, above))
+            return failure(
+                "probe",
+                f"{given} is not the application's root: the application answers at {right}.",
+                "The doctor asks for its own URLs below the root, and elsewhere gets what the"
+                " application says of a page that it does not know, or refuses.",
+                f"Give the doctor {right}.",
+            )
+    return None
+
+
 def _unknown(reply: Reply, root: Reply) -> Finding:
-    everywhere = reply.status == root.status == HTTPStatus.FORBIDDEN
-    why, fix = FIREWALL if everywhere else reason(reply, IN_FRONT)
+    everywhere = EVERYWHERE.get(reply.status) if reply.status == root.status else None
+    why, fix = everywhere or reason(reply, IN_FRONT)
     seen = f"{described(reply)}: the doctor's token is not known there. The root: {root.status}."
     return failure("probe", seen, why, fix)
 

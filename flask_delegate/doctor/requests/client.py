@@ -155,7 +155,13 @@ def answer_to(target: Target, request: bytes, *, use_http2: bool = False) -> byt
     :raises OSError: if no connection can be made.
     """
     received = b""
-    with _connect(target, _HURRY, use_http2=use_http2) as connection:
+    try:
+        connected = _connect(target, _HURRY, use_http2=use_http2)
+    except ssl.SSLError:
+        if not use_http2:
+            raise
+        return received  # there is no agreement on HTTP/2
+    with connected as connection:
         try:
             connection.sendall(request)
             while len(received) < _MOST and (chunk := connection.recv(65536)):

@@ -6,7 +6,7 @@ from http.client import HTTPMessage
 
 import pytest
 
-from flask_delegate.doctor.checks import refusals
+from flask_delegate.doctor.checks import refusals, running
 from flask_delegate.doctor.checks.refusals import HANDED_OFF, IN_FRONT, SAME_KEY
 from flask_delegate.doctor.requests.client import Reply
 from flask_delegate.doctor.route import ROUTE
@@ -29,7 +29,8 @@ def reply(status: int, **headers: str) -> Reply:
         (IN_FRONT, (429,), ["limit of requests", "wait a minute"]),
         (IN_FRONT, (500,), ["ImportError", "--force-reinstall mod_wsgi"]),
         (IN_FRONT, (502, 503, 504, 599), ["maintenance", "built for this Python"]),
-        *((IN_FRONT, (status,), ["SECRET_KEY is", SAME_KEY]) for status in (0, 400, 402, 404)),
+        (IN_FRONT, (400,), ["speak TLS", "https://", "--host NAME"]),
+        *((IN_FRONT, (status,), ["SECRET_KEY is", SAME_KEY]) for status in (0, 402, 404)),
         *((IN_FRONT, (status,), [f"({refusals._PROXIED})"]) for status in (428, 430, 501, 999)),
         (HANDED_OFF, (200, 206, 299), ["changed the file", "findings that follow"]),
         (HANDED_OFF, (300, 301, 399), ["'return' or 'rewrite'", "another server block"]),
@@ -48,8 +49,15 @@ def test_reasons(
         assert all(term in said for term in terms), (status, said)
 
 
-def test_a_firewall_is_passed_by_a_header_or_another_address() -> None:
-    assert "--header" in refusals.FIREWALL[1]
+def test_what_refuses_the_root_as_well_is_another_thing() -> None:
+    alike = {status: running._unknown(reply(status), reply(status)) for status in (403, 404, 401)}
+    assert "--header" in alike[403].fix
+    assert "does not get the path" in alike[404].why
+    assert "fastcgi_param PATH_INFO $document_uri;" in alike[404].fix
+    assert SAME_KEY in alike[404].fix
+    for status, found in alike.items():
+        usual = running._unknown(reply(status), reply(200))
+        assert (usual.why == found.why) == (status == 401)
 
 
 @pytest.mark.parametrize(
