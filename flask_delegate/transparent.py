@@ -45,6 +45,8 @@ _CONDITIONS = tuple(
     f"HTTP_{name}"
     for name in ("IF_MATCH", "IF_NONE_MATCH", "IF_MODIFIED_SINCE", "IF_UNMODIFIED_SINCE")
 )
+_WITHOUT_FILE = (304, 416)
+"""What Flask answers to a condition or a range, without a byte of the file."""
 # What makes bytes and headers of a response. A class of its own may send something else.
 _SENDING = ("__call__", "close", "get_app_iter", "get_wsgi_headers", "get_wsgi_response")
 
@@ -87,8 +89,9 @@ def _finish(app: Flask, response: Response, **_: Any) -> None:
     try:
         _hand_off(app, state, response, body)
     except (HandoffUnavailable, Loss) as why:
-        _note(state, endpoint, why.kind, why.reason)
-        file_streamed.send(app, kind=why.kind, reason=why.reason)
+        if response.status_code not in _WITHOUT_FILE:
+            _note(state, endpoint, why.kind, why.reason)
+            file_streamed.send(app, kind=why.kind, reason=why.reason)
         if original is not None and body is not None and not body.is_part:
             # The server sends it in its own way.
             response.response = original(body.opened.file, body.opened.buffer_size)

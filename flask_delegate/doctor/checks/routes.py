@@ -58,7 +58,7 @@ def examine(case: Case, target: Target | None) -> Iterator[Finding]:
     for endpoint, view in case.app.view_functions.items():
         found = (seen or {}).get(endpoint, {})
         if not _is_static(case.app, endpoint) and (found or calls_send_file(view)):
-            yield _finding(_title(case.app, endpoint), found, unknown)
+            yield from _findings(_title(case.app, endpoint), found, unknown)
 
 
 def calls_send_file(view: object) -> bool:
@@ -128,19 +128,20 @@ def _ask(case: Case, target: Target) -> Mapping[str, Seen] | None:
     return total if processes else None
 
 
-def _finding(title: str, found: Seen, unknown: tuple[str, str]) -> Finding:
+def _findings(title: str, found: Seen, unknown: tuple[str, str]) -> Iterator[Finding]:
+    """Yield a finding for each reason for which files of a route were streamed, or one."""
     if not found:
-        return skipped("send-file", f"{title} calls send_file; {unknown[0]}", fix=unknown[1])
-    handed_off = found.get(HANDED_OFF, (0, ""))[0]
+        yield skipped("send-file", f"{title} calls send_file; {unknown[0]}", fix=unknown[1])
+        return
+    handed_off = f"{title}: handed off {_times(found.get(HANDED_OFF, (0, ''))[0])}"
     others = {kind: what for kind, what in found.items() if kind != HANDED_OFF}
     if not others:
-        return ok("send-file", f"{title}: handed off {_times(handed_off)}")
-    reasons = " ".join(f"{_times(number)}: {reason}" for number, reason in others.values())
-    seen = f"{title}: handed off {_times(handed_off)}; streamed {reasons}"
-    advice = dict.fromkeys(
-        _SERVER if _OF_THE_SERVER.fullmatch(kind) else _ADVICE.get(kind, _USUAL) for kind in others
-    )
-    return warning("send-file", seen, _WHY, " ".join(advice))
+        yield ok("send-file", handed_off)
+    for kind, (number, reason) in others.items():
+        seen = f"{handed_off}; streamed {_times(number)}: {reason}"
+        of_server = _OF_THE_SERVER.fullmatch(kind)
+        advice = _SERVER if of_server else _ADVICE.get(kind, _USUAL)
+        yield warning("send-file", seen, _WHY, advice)
 
 
 def _times(number: int) -> str:

@@ -382,9 +382,18 @@ def test_another_part_than_the_one_asked_for_is_streamed(
     assert (response.status_code, response.data, reasons) == (206, CONTENT[:7], ["part"])
 
 
-def test_a_part_behind_the_end_is_refused_as_before(app: Flask, root: Path) -> None:
+def test_a_part_behind_the_end_is_refused_as_before(
+    app: Flask, root: Path, reasons: list[str]
+) -> None:
     response = ask(app, lambda: send_file(root / "report.txt"), headers={"Range": "bytes=99-"})
-    assert response.status_code == 416
+    assert (response.status_code, reasons) == (416, [])
+    assert app.extensions["delegate"].routes == {}
+
+
+def test_what_has_not_changed_is_not_streamed(app: Flask, root: Path, reasons: list[str]) -> None:
+    date = {"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"}
+    response = ask(app, lambda: _with_cookie(root), headers=date)
+    assert (response.status_code, response.data, reasons) == (304, b"", [])
 
 
 def test_an_unready_server_gets_the_response_as_it_was(

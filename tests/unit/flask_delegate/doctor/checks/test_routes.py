@@ -11,7 +11,7 @@ import pytest
 from flask import Flask, send_file
 from flask.views import MethodView
 
-from flask_delegate.doctor.checks.routes import _finding, calls_send_file
+from flask_delegate.doctor.checks.routes import _findings, calls_send_file
 from flask_delegate.doctor.finding import Level
 from tests.support.doctor import run
 from tests.support.extension import Factory
@@ -92,10 +92,12 @@ def test_routes_are_named_without_a_server(make_app: Factory) -> None:
 
 
 def test_what_was_seen_is_said() -> None:
-    assert _finding("/a", {"handed-off": (2, "")}, ("", "")).level == Level.OK
-    found = _finding(
-        "/a", {"handed-off": (2, ""), "cookie": (1, "a cookie."), "odd": (3, "b.")}, ("", "")
-    )
-    assert found.level == Level.WARNING
-    assert found.seen == "/a: handed off 2 times; streamed once: a cookie. 3 times: b."
-    assert found.fix.startswith("Set the cookie in another request. Nothing to do")
+    (found,) = _findings("/a", {"handed-off": (2, "")}, ("", ""))
+    assert found.level == Level.OK
+    reasons = {"handed-off": (2, ""), "cookie": (1, "a cookie."), "odd": (3, "b.")}
+    cookie, odd = _findings("/a", {**reasons}, ("", ""))
+    assert cookie.level == odd.level == Level.WARNING
+    assert cookie.seen == "/a: handed off 2 times; streamed once: a cookie."
+    assert cookie.fix == "Set the cookie in another request."
+    assert odd.seen == "/a: handed off 2 times; streamed 3 times: b."
+    assert odd.fix.startswith("Nothing to do")
