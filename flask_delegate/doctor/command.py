@@ -45,6 +45,12 @@ _FILE = click.Path(dir_okay=False, exists=True, path_type=Path)
     help="Apache's main configuration file, such as /etc/apache2/apache2.conf, or httpd.conf in the"
     " server root of mod_wsgi-express.",
 )
+@click.option(
+    "--server-config",
+    type=_FILE,
+    metavar="FILE",
+    help="What 'nginx -T', 'caddy adapt' or 'lighttpd -p -f lighttpd.conf' prints.",
+)
 @click.option("--host", metavar="NAME", help="The server's name, if URL has its address only.")
 @click.option(
     "--header",
@@ -103,7 +109,11 @@ def _local(case: Case, area: Area) -> Iterator[Finding]:
 
 
 def _case(
-    area: str | None, user: str | None, config: Path | None, apache_config: Path | None
+    area: str | None,
+    user: str | None,
+    config: Path | None,
+    apache_config: Path | None,
+    server_config: Path | None,
 ) -> Case:
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     state = state_of(app)
@@ -115,4 +125,4 @@ def _case(
             f"--apache-config takes Apache's main configuration file. {apache_config} is another"
             " server's, or has no directive of Apache's that the doctor knows."
         )
-    return Case(app, state, areas, find_account(user), config, apache)
+    return Case(app, state, areas, find_account(user), config, apache, server_config)

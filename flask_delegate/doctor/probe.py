@@ -31,6 +31,7 @@ class Case:
     :param account: the user that the web server runs as.
     :param config: the generated configuration that is in use, if it was named.
     :param apache: Apache's whole configuration, if it was named.
+    :param server_config: another server's whole configuration, if it was named.
     """
 
     app: Flask
@@ -39,6 +40,7 @@ class Case:
     account: Account
     config: Path | None = None
     apache: Configuration | None = None
+    server_config: Path | None = None
 
     def tokens(self, area: Area) -> tuple[str, ...]:
         """Return the tokens that a configuration may have for an area."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from tests.support.patients import Patient, Plant, apache, doctor, write_applica
 from tests.support.python_servers import GUNICORN, python_server
 from tests.support.servers import SERVERS
 from tests.support.sites import Site, express
+from tests.support.tools import tool
 
 FAILURE = "failure"
 WARNING = "warning"
@@ -464,6 +466,30 @@ def proxy_that_does_not_say_so(site: Site) -> Iterator[Patient]:
 
 
 @contextmanager
+def nginx_with_ways_of_its_own(site: Site) -> Iterator[Patient]:
+    site.settings["DELEGATE_BACKEND"] = "nginx"
+    own = f"location ~ ^/files/(.*)$ {{ alias {site.root}/$1; }}"
+    with (
+        python_server(site, *GUNICORN) as upstream,
+        nginx_in_front(site, upstream, site.nginx_config() + own) as port,
+    ):
+        main = site.folder / f"nginx-{port}" / "nginx.conf"
+        told = subprocess.run([tool("nginx"), "-T", "-c", main], capture_output=True, check=True)
+        whole = main.with_name("whole.conf")
+        whole.write_bytes(told.stdout)
+        yield Patient(f"http://127.0.0.1:{port}", ["--server-config", str(whole)])
+
+
+@contextmanager
+def caddy_with_ways_of_its_own(site: Site) -> Iterator[Patient]:
+    own = f"handle /{site.root.name}/* {{\nroot * {site.folder}\nfile_server\n}}"
+    with healthy_caddy(site, own) as patient:
+        main = Path(patient.options[-1]).with_name("Caddyfile")
+        patient.options += ["--server-config", str(main)]
+        yield patient
+
+
+@contextmanager
 def caddy_that_reads_templates(site: Site) -> Iterator[Patient]:
     with healthy_caddy(site, "templates\nheader >Cache-Control public") as patient:
         yield patient
@@ -616,6 +642,11 @@ FAULTS: dict[str, tuple[Plant, set[tuple[str, str]]]] = {
     ),
     "a redirect to another host": (a_redirect_to_another_host, {("probe", FAILURE)}),
     "an nginx location that is open": (nginx_that_is_not_internal, {("attack-plain", FAILURE)}),
+    "nginx with an alias of its own": (nginx_with_ways_of_its_own, {("other-paths", FAILURE)}),
+    "Caddy with a file_server of its own": (
+        caddy_with_ways_of_its_own,
+        {("other-paths", FAILURE)},
+    ),
     "Caddy with templates and a later header": (
         caddy_that_reads_templates,
         {("filters", FAILURE), ("policies", FAILURE)},

@@ -223,7 +223,12 @@ def test_no_way_is_called_closed_that_was_not_looked_at(examined: Examined) -> N
     found = examined(server=f"location /files/ {{ alias {examined.site.root}/; }}")
     for check in ("apache-paths", "other-paths"):
         assert (found[check]["level"], found[check]["fix"]) == ("skipped", "")
-        assert "only Apache's configuration is read" in found[check]["seen"]
+        assert found[check]["seen"].startswith("the backend is nginx;")
+    main = examined.site.folder / "server.conf"
+    main.write_text("location /other/ { root /srv; }")
+    found = examined("--server-config", str(main), server="location /other/ { root /srv; }")
+    assert wrong(found) == {}
+    assert found["other-paths"]["seen"].endswith("other URLs in the configuration has the file")
 
 
 @pytest.mark.parametrize("where", ["nowhere", "outside of the location"])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 from urllib.parse import quote
 
 from ..apache_config import Configuration, ways
@@ -15,6 +17,10 @@ from ..requests import http2
 from ..requests.families import FAMILIES, LISTINGS, Attack, Family, requests, spell
 from .server import is_sent_by_apache, unread
 
+_PATH = re.compile(
+    r"""(?:^|(?<=[\s"'=^~@(]))/(?:(?!\.[*+?])[^\s"'{}()\[\];,*+?\\$|^])*""", re.MULTILINE
+)
+"""A path in a configuration, up to what is special in a regular expression."""
 _SHOWN = 3
 _SILENCES = 3  # unanswered requests of a family, after which the rest is not tried
 _FIX = (
@@ -83,44 +89,72 @@ def listings(visit: Visit) -> Finding:
 
 
 def other_paths(visit: Visit) -> Finding:
-    """Ask for the file by the other ways that Apache's configuration names."""
-    apache = visit.case.apache
-    if apache is None:
-        return unread("other-paths", visit.area)
-    tries = list(_elsewhere(visit, apache))
-    got = [where for one in tries if (where := _reached(*one))]
+    """Ask for the file by the other ways that the server's configuration names."""
+    case = visit.case
+    tries = [*_by_apache(visit, case.apache)] if case.apache else []
+    tries += _by_any_path(visit, case.server_config) if case.server_config else []
+    answers = [(where, answer) for one in tries for where, answer in _asked(*one)]
+    got = [where for where, answer in answers if visit.probe.marker in answer]
     if got:
         return failure(
             "other-paths",
             f"the probe file was delivered: {'; '.join(got[:_SHOWN])}.",
             "The guard on one path is worth nothing while another one leads to the same file.",
-            "Remove that Alias or DocumentRoot, or include the generated file at server level,"
-            " where its guard covers every virtual host. Name the folder by its real path.",
+            "Remove what leads there: Alias, DocumentRoot, alias, root, file_server; or include the"
+            " generated file at server level, where its guard covers every virtual host of Apache."
+            " Name the folder by its real path.",
         )
-    if not is_sent_by_apache(visit.area):
+    if not case.server_config and not (case.apache and is_sent_by_apache(visit.area)):
         return unread("other-paths", visit.area)
-    return ok("other-paths", f"none of {len(tries)} other ways in {apache.file} leads to the file")
+    if not tries:
+        return ok("other-paths", "the configuration names no other way to the files")
+    if not answers:
+        return skipped("other-paths", f"none of {len(tries)} other URLs was answered")
+    return ok("other-paths", f"none of {len(answers)} other URLs in the configuration has the file")
 
 
-def _elsewhere(visit: Visit, apache: Configuration) -> Iterator[tuple[Visit, str, str, str]]:
-    """Yield where to ask, under which host name, for what, and which directive is behind it."""
+Try = tuple[Visit, str, str]
+"""Where to ask, for what URL, and what is said of the directive behind it."""
+
+
+def _by_apache(visit: Visit, apache: Configuration) -> Iterator[Try]:
+    """Yield the ways that Apache's configuration names, under each name and by TLS and not."""
     target, area = visit.target, visit.area
     for way in ways(apache, area, visit.case.tokens(area)):
         host = way.directive.host
-        at = replace(visit, target=replace(target, port=apache.port(host) or target.port))
+        port = apache.port(host) or target.port
+        schemes = [target.scheme] if port == target.port else ["http", "https"]
         path = quote(way.url + way.below + visit.probe.name)
-        names = apache.names(host) or [target.host_header]
-        for name, root, url in product(names, target.roots, (path, f"/{path}")):
-            yield at, name, root + url, f" by {way.directive.name} in {way.directive.place}"
+        names: list[str | None] = [*apache.names(host)] or [target.name]
+        for scheme, name in product(schemes, names):
+            at = replace(target, scheme=scheme, port=port, name=name, verify=False)
+            for root, url in product(target.roots, (path, f"/{path}")):
+                by = f" by {way.directive.name} in {way.directive.place}"
+                yield replace(visit, target=at), root + url, by
     for host in apache.addresses:
         for name, root in product(apache.names(host), target.roots):
-            yield visit, name, root + area.url + visit.probe.name, ""
+            at = replace(target, name=name, verify=False)
+            yield replace(visit, target=at), root + area.url + visit.probe.name, ""
 
 
-def _reached(visit: Visit, name: str, url: str, by: str) -> str:
-    """Return where the file was delivered, if it was."""
+def _by_any_path(visit: Visit, file: Path) -> Iterator[Try]:
+    """Yield what the file may be reached by, below each path that a configuration has.
+
+    Whatever the configuration's language, it names the URL; which folder that leads to need not be
+    known: it is the area's, or one above it.
+    """
+    text = file.read_text(encoding="utf-8", errors="replace")
+    urls = dict.fromkeys(["/", *(f"{found.rstrip('/')}/" for found in _PATH.findall(text))])
+    folders = visit.area.root.strip("/").split("/")
+    belows = ["/".join([*folders[number:], ""]) for number in range(len(folders) + 1)]
+    for url, below, root in product(urls, belows, visit.target.roots):
+        yield visit, root + quote(url + below + visit.probe.name), f" by {file}"
+
+
+def _asked(visit: Visit, url: str, by: str) -> Iterator[tuple[str, bytes]]:
+    """Ask, and yield where, and the answer, if there is one."""
     with suppress(OSError, UnicodeEncodeError):
-        answer = visit.attack(Attack(url.encode(), headers={"Host": name}))
-        if answer is not None and visit.probe.marker in answer:
-            return f"http://{name}{url.replace(visit.probe.name, 'NAME')}{by}"
-    return ""
+        answer = visit.attack(Attack(url.encode()))
+        if answer:
+            where = visit.target.url(url).replace(visit.probe.name, "NAME")
+            yield f"{where}{by}", answer

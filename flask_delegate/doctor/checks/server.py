@@ -28,6 +28,11 @@ _NO_CONFIG = partial(
 )
 _GENERATED = "made by 'flask delegate "
 """What stands at the head of each generated file."""
+_NOT_APACHE = {
+    "apache-modules": "the modules of other servers are not looked at",
+    "apache-paths": "the doctor reads Apache's configuration only",
+    "other-paths": "--server-config was not given",
+}
 OLD_KEY = "was made with a key that is now in SECRET_KEY_FALLBACKS."
 WHILE_OLD_KEY = "Files are handed off until that key is removed from there."
 
@@ -187,7 +192,7 @@ def is_sent_by_apache(area: Area) -> bool:
 def unread(check: str, area: Area) -> Finding:
     """Say why the configuration of the area's server was not read."""
     if not is_sent_by_apache(area):
-        return skipped(check, f"the backend is {area.backend}; only Apache's configuration is read")
+        return skipped(check, f"the backend is {area.backend}; {_NOT_APACHE[check]}")
     fix = "Name its main file with --apache-config FILE."
     return skipped(check, "Apache's configuration was not named", fix=fix)
 
