@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from ...areas import Area, lies_within
+from ...configuration_file import is_generated
 from ...servers import server_of
 from ...servers.apache import PRODUCT as APACHE
 from ..apache_config import ways
@@ -27,7 +28,7 @@ _NO_CONFIG = partial(
     skipped, seen="the generated file was not named", fix="Name it with --config FILE."
 )
 _GENERATED = "made by 'flask delegate "
-"""What stands at the head of each generated file."""
+"""What stands at the head of what is generated, perhaps below something of the operator's."""
 _NOT_APACHE = {
     "apache-modules": "the modules of other servers are not looked at",
     "apache-paths": "the doctor reads Apache's configuration only",
@@ -114,6 +115,11 @@ def config(case: Case, area: Area) -> Finding:
         f"flask delegate {server.command} --output {case.config}, with the options that it was"
         " written with, and restart the server."
     )
+    if not is_generated(case.config):
+        fix = (
+            f"Replace the rules in {case.config} by what 'flask delegate {server.command}' prints,"
+            " and restart the server."
+        )
     fault, *old = [server.fault(text, area, keys) for keys in case.state.keys[area.name]]
     if not fault:
         return _unreadable(case, case.config, area) or ok(
@@ -142,8 +148,8 @@ def _unreadable(case: Case, path: Path, area: Area) -> Finding | None:
         f"{account.name} cannot read {path}.",
         f"{server.product} reads it as its own user, not as root: it does not start, or keeps its"
         " old configuration.",
-        f"{_closing(case, path, area)} Do so each time after it was written. If {server.product}"
-        " runs as another user, name it with --user.",
+        f"{_closing(case, path, area)} If {server.product} runs as another user, name it with"
+        " --user.",
     )
 
 

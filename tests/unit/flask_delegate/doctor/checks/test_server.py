@@ -160,6 +160,7 @@ def test_other_backends_configurations(
     config = generated(app, tmp_path, command=command)
     user = ("--user", find_account(str(os.geteuid())).name)
     assert level(app, "config", "--config", config, *user) == "ok"
+    other = make_app(DELEGATE_BACKEND=backend, SECRET_KEY="another secret, long enough")
     is_caddy = backend == "caddy"
     found = findings(app, "--config", config, "--user", "65533")["config"]
     assert found["level"] == ("failure" if is_caddy else "ok")
@@ -167,9 +168,18 @@ def test_other_backends_configurations(
         assert found["seen"] == f"uid 65533 cannot read {config}."
         assert f"chown root:0 {config}; chmod 640 {config}." in found["fix"]
     Path(config).chmod(0o644)
+    assert f"--output {config}" in findings(other, "--config", config)["config"]["fix"]
+    around = tmp_path / "around.conf"
+    around.touch()
+    around.chmod(0o644)
+    around.write_text(f"# managed\n{Path(config).read_text()}")
+    assert level(app, "config", "--config", str(around), *user) == "ok"
+    assert level(app, "config-secret", "--config", str(around)) == "failure"
+    fix = findings(other, "--config", str(around))["config"]["fix"]
+    assert fix.startswith(f"Replace the rules in {around} by what")
+    assert "--output" not in fix
     fix = findings(app, "--config", config)["config-secret"]["fix"]
     assert fix.startswith(f"chmod 600 {config}, and" if not is_caddy else "chown root:")
-    other = make_app(DELEGATE_BACKEND=backend, SECRET_KEY="another secret, long enough")
     said = findings(other, "--config", config)["config"]
     assert said["level"] == "failure"
     assert said["seen"].startswith(f"{config} ")
