@@ -30,8 +30,8 @@ _NO_CONFIG = partial(
 _GENERATED = "made by 'flask delegate "
 """What stands at the head of what is generated, perhaps below something of the operator's."""
 _NOT_APACHE = {
-    "apache-modules": "the modules of other servers are not looked at",
-    "apache-paths": "the doctor reads Apache's configuration only",
+    "apache-modules": "it needs none of Apache's",
+    "apache-paths": "only Apache's configuration is read",
     "other-paths": "--server-config was not given",
 }
 OLD_KEY = "was made with a key that is now in SECRET_KEY_FALLBACKS."
@@ -108,8 +108,8 @@ def config(case: Case, area: Area) -> Finding:
             "config",
             f"{case.config} is no file that 'flask delegate {server.command}' wrote.",
             "Only a generated file can be compared with the settings.",
-            "Name the generated file with --config; Apache's main file is named with"
-            " --apache-config.",
+            "Name the generated file with --config; the server's own is named with --apache-config"
+            " or --server-config.",
         )
     fix = (
         f"flask delegate {server.command} --output {case.config}, with the options that it was"
