@@ -155,11 +155,15 @@ def _configuration_command(name: str) -> click.Command:
 
     @with_appcontext
     def write(output: Path | None, **choices: Any) -> None:
-        text = configuration_file.HEAD.format(
-            product=product, name=current_app.import_name, command=name
-        )
         beside, script = _script(servers, output)
-        text += _configuration(servers, Choices(script=str(beside or ""), **choices))
+        rules = _configuration(servers, Choices(script=str(beside or ""), **choices))
+        text = configuration_file.HEAD.format(
+            product=product,
+            name=current_app.import_name,
+            command=name,
+            warning=configuration_file.WARNING if _is_secret(servers, rules) else "",
+        )
+        text += rules
         if output is None:
             click.echo(text, nl=False)
         else:
@@ -180,6 +184,12 @@ def _keyed(server: Server) -> list[Keyed]:
     state = state_of(current_app)
     areas = [area for area in state.settings.areas.values() if server_of(area) is server]
     return [(area, state.keys[area.name]) for area in areas]
+
+
+def _is_secret(servers: list[Server], rules: str) -> bool:
+    """Return whether rules hold a token. A fingerprint is no secret, and some have no other."""
+    areas = chain.from_iterable(_keyed(server) for server in servers)
+    return any(one.token in rules for _, keys in areas for one in keys)
 
 
 def _script(servers: list[Server], output: Path | None) -> tuple[Path | None, str]:

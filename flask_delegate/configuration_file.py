@@ -12,9 +12,11 @@ import click
 
 HEAD = """\
 # {product} configuration for the private files of {name}, made by 'flask delegate {command}'.
-# It holds a secret token: keep it readable by root only. Write it again when the settings change.
+# {warning}Write it again when the settings change.
 
 """
+WARNING = "It holds a secret token: keep it readable by root only. "
+"""What it says of one that holds a token."""
 _HEAD = re.compile(rb"(?:#|//) [^\n]*[Mm]ade by 'flask delegate [a-z-]+'")
 _LONGEST = 4096  # bytes of a first line
 _NOT_OTHERS = 0o770

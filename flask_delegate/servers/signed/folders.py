@@ -29,8 +29,6 @@ the cookie elsewhere."""
 
 # Besides what is harmless: the lists of films, and their subtitles.
 _LISTS = re.compile("application/(?:dash\\+xml|vnd\\.apple\\.mpegurl)|text/vtt")
-# In a folder of a film they are parts of it.
-_SEGMENTS = {"ts": "video/mp2t", "m4s": "video/iso.segment"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +48,7 @@ class Kind:
 def kinds() -> tuple[Kind, ...]:
     """Return the types that a folder's files are shown with; others are :data:`UNKNOWN`."""
     found: dict[str, list[str]] = {}
-    for extension, mimetype in sorted({**types_by_extension(), **_SEGMENTS}.items()):
+    for extension, mimetype in sorted(types_by_extension().items()):
         harmless = mimetype != UNKNOWN and sandbox_for(mimetype) is None
         if harmless or _LISTS.fullmatch(mimetype):
             found.setdefault(mimetype, []).append(extension)

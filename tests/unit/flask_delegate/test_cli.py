@@ -176,6 +176,27 @@ def test_a_configuration_begins_with_who_made_it_and_how_secret_it_is(app: Flask
     assert text.endswith("</Location>\n")
 
 
+@pytest.mark.parametrize(
+    ("backend", "product", "is_secret"),
+    [
+        ("mod_wsgi", "apache", True),
+        ("scgi", "apache", True),
+        ("xsendfile", "apache", False),
+        ("nginx", "nginx", True),
+        ("caddy", "caddy", True),
+        ("lighttpd", "lighttpd", False),
+    ],
+)
+def test_a_configuration_is_called_secret_if_it_holds_a_token(
+    make_app: Factory, backend: str, product: str, is_secret: bool
+) -> None:
+    app = make_app(DELEGATE_BACKEND=backend)
+    (keys,) = app.extensions["delegate"].keys["default"]
+    head, _, rules = invoke(app, f"{product}-config")[1].partition("\n\n")
+    assert ("secret token" in head) == (keys.token in rules) == is_secret
+    assert "Write it again when the settings change." in head
+
+
 def test_one_command_writes_for_all_servers_of_its_product(
     make_app: Factory, tmp_path: Path
 ) -> None:
