@@ -1,6 +1,14 @@
 """Files under opaque names; the database knows whose they are and what they are called.
 
-FLASK_SECRET_KEY=… FLASK_DELEGATE_ROOT=/srv/invoices flask --app invoices run
+    mkdir -p invoices; echo 100 EUR > invoices/9f3a
+    python3 -c "import sqlite3; sqlite3.connect('invoices.db').executescript('''
+    CREATE TABLE invoice (id INTEGER, customer, title, stored_as);
+    INSERT INTO invoice VALUES (1, 'alice', 'Rechnung Nº 1', '9f3a');
+    ''')"
+    export FLASK_SECRET_KEY="only to try it" FLASK_DELEGATE_ROOT="$PWD/invoices"
+    flask --app invoices run
+
+http://127.0.0.1:5000/invoice/1 answers 404. Open http://127.0.0.1:5000/sign-in
 """
 
 import sqlite3
@@ -14,6 +22,12 @@ app.config["DATABASE"] = "invoices.db"
 app.config.from_prefixed_env()
 app.config["DELEGATE_HEADERS"] = {"X-Frame-Options": "DENY"}
 Delegate(app)
+
+
+@app.get("/sign-in")  # your own sign-in belongs here
+def sign_in():
+    session["customer"] = "alice"
+    return '<a href="/invoice/1">The invoice</a>'
 
 
 def find(invoice):

@@ -1,6 +1,10 @@
 """Members of a club read its minutes; everybody else is asked to sign in.
 
-FLASK_SECRET_KEY=… FLASK_DELEGATE_ROOT=/srv/club flask --app members run
+    mkdir -p club/minutes/2026; echo Welcome. > club/minutes/2026/January.txt
+    export FLASK_SECRET_KEY="only to try it" FLASK_DELEGATE_ROOT="$PWD/club"
+    flask --app members run
+
+Open http://127.0.0.1:5000/sign-in; the password is below.
 """
 
 from flask import Flask, redirect, request, session, url_for
@@ -18,7 +22,7 @@ PASSWORD = "a word that members know"  # noqa: S105 -- a real club keeps hashes 
 def sign_in():
     if request.form.get("password") == PASSWORD:
         session["member"] = True
-        return redirect(url_for("minutes", year=2026, name="January.pdf"))
+        return redirect(url_for("minutes", year=2026, name="January.txt"))
     return (
         '<form method="post"><input type="password" name="password"><button>Sign in</button></form>'
     )

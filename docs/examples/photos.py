@@ -1,6 +1,11 @@
 """Two areas: small previews that browsers may keep, and originals for those who paid.
 
-FLASK_SECRET_KEY=… PHOTOS=/srv/photos flask --app photos run
+    mkdir -p photos/previews photos/originals
+    echo small > photos/previews/1.jpg; echo large > photos/originals/1.tif
+    export FLASK_SECRET_KEY="only to try it" PHOTOS="$PWD/photos"
+    flask --app photos run
+
+http://127.0.0.1:5000/original/1 answers 403. Open http://127.0.0.1:5000/pay/1
 """
 
 import os
@@ -18,6 +23,12 @@ app.config["DELEGATE_AREAS"] = {
     "originals": {"root": f"{ROOT}/originals", "url": "/inside/originals/"},
 }
 Delegate(app)
+
+
+@app.get("/pay/<int:number>")  # your own shop belongs here
+def pay(number):
+    session["paid"] = [*session.get("paid", []), number]
+    return f'<a href="/original/{number}">The original</a>'
 
 
 @app.get("/preview/<int:number>")

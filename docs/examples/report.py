@@ -1,6 +1,11 @@
 """A report of many lines: written once, and fetched in as many pieces as it takes.
 
-FLASK_SECRET_KEY=… FLASK_DELEGATE_ROOT=/srv/reports flask --app report run
+    mkdir -p reports
+    export FLASK_SECRET_KEY="only to try it" FLASK_DELEGATE_ROOT="$PWD/reports"
+    export FLASK_LINES=3000000
+    flask --app report run
+
+http://127.0.0.1:5000/report/2026.csv answers 403. Open http://127.0.0.1:5000/sign-in
 """
 
 import csv
@@ -24,6 +29,12 @@ def write_report(file, year):
     for number in range(app.config["LINES"]):
         report.writerow([number, year, f"{number * 7919 % 100_000_000_000}.00 EUR"])
     text.detach()  # it writes the rest, and leaves the file open
+
+
+@app.get("/sign-in")  # your own sign-in belongs here
+def sign_in():
+    session["accountant"] = True
+    return '<a href="/report/2026.csv">The report</a>'
 
 
 @app.get("/report/<int:year>.csv")

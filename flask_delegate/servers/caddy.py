@@ -138,6 +138,7 @@ def log_block(path: str) -> tuple[str, ...]:
         "log flask_delegate {",
         "    no_hostname",
         f'    output file "{path}" {{',
+        "        mode 0640",
         "        roll_disabled",
         "    }",
         "    format filter {",

@@ -104,12 +104,50 @@ def machine(prepared: Container) -> Iterator[Container]:
     prepared.must("sh", "-ec", f"for one in etc srv; do {cover}; done")
     yield prepared
     stop = "for one in hello.socket hello nginx caddy lighttpd; do"
-    stop += " systemctl disable --quiet --now $one; done; systemctl stop apache2"
+    stop += (
+        " systemctl disable --quiet --now $one; done; systemctl stop apache2; rm -rf /var/log/hello"
+    )
     uncover = "umount --lazy /etc /srv; rm -r /run/etc /run/srv; systemctl daemon-reload"
     prepared.must("sh", "-c", f"{stop}; {uncover}")
 
 
 URL = "http://files.example.org"
+
+
+RECEIPTS, GENERATED = page("../receipts"), page("../generated")
+HEADING = {
+    "express": "mod_wsgi-express",
+    "apache": "Apache",
+    "scgi": "Apache",
+    "nginx": "nginx",
+    "caddy": "Caddy",
+    "lighttpd": "lighttpd",
+}
+"""Where the page of receipts has each page's server; mod_xsendfile has none."""
+CLEANED = "Where they lie, and how they go"
+LOG = "/var/log/hello/downloads.log"
+
+
+def assert_has_receipts(container: Container, terminal: Terminal, heading: str) -> None:
+    """Log as printed, and read as the application's user, before and after a rotation."""
+    for step in steps(RECEIPTS, heading):
+        terminal.do(step)
+    renamed = heading in ("Apache", "nginx")
+    (rotation,) = steps(RECEIPTS, "Apache and nginx" if renamed else "Other servers")
+    text = rotation.text.replace("apache2", heading.replace("Apache", "apache2"))
+    if heading == "mod_wsgi-express":
+        text = re.sub(" *su .*\n", "", text)
+    terminal.do(Step(text, rotation.path))
+    read, clean = next(steps(RECEIPTS, "Read it")), next(steps(GENERATED, CLEANED))
+    two = f"test $({read.text.strip()} | grep -c '200 completed, 25 bytes') = 2"
+    for rotate in ("", "logrotate --force /etc/logrotate.d/hello; "):
+        # No server says when its new processes answer.
+        terminal.do(Step(f"{rotate}sleep 2\n"))
+        assert_delivers(container.run, URL, "/srv/hello/files")
+        terminal.do(Step(f"for i in $(seq 50); do {two} && break; sleep 0.2; done; {two}\n"))
+        terminal.do(clean)
+    terminal.do(Step(f"runuser -u hello -- grep -q . {LOG}.1\n"))
+    assert container.run("ls", "/var/log/hello", user="nobody").returncode != 0
 
 
 @pytest.mark.parametrize(
@@ -133,6 +171,8 @@ def test_a_set_up(machine: Container, name: str, headings: list[str], server: st
     for step in steps(page(name), *headings):
         terminal.do(step)
     assert server in assert_delivers(machine.run, URL, "/srv/hello/files")
+    if name in HEADING:
+        assert_has_receipts(machine, terminal, HEADING[name])
 
 
 WITHOUT_APXS = """

@@ -21,12 +21,15 @@ from flask_delegate.handoff import Options
 from flask_delegate.receipts import NGINX_FORMAT
 from flask_delegate.scgi import options as scgi_options
 from flask_delegate.servers import AUTO, SERVERS
+from flask_delegate.servers.caddy import log_block
 from flask_delegate.servers.codec import LONGEST
 from flask_delegate.servers.nginx import PASSING_ON
 from flask_delegate.servers.signing import LONGEST_URL
 from tests.support.paths import PROJECT
 from tests.support.readme import readme_example
 
+PAGES = sorted(str(path.relative_to(PROJECT)) for path in (PROJECT / "docs/extension").glob("*.md"))
+"""Those of the extension without the set-ups, which are for production."""
 CONFIGURATION = (PROJECT / "docs/extension/configuration.md").read_text()
 
 
@@ -75,6 +78,31 @@ def test_the_table_of_servers_is_what_the_backends_declare() -> None:
 def test_the_log_format_for_nginx_is_the_one_that_is_read() -> None:
     for name in ("docs/extension/receipts.md", "deploy/nginx/portal.conf"):
         assert f"log_format flask_delegate '{NGINX_FORMAT}';" in (PROJECT / name).read_text()
+
+
+def test_the_log_for_caddy_is_the_one_that_is_generated() -> None:
+    page = (PROJECT / "docs/extension/receipts.md").read_text()
+    printed = "".join(f"    {line}\n" for line in log_block("/var/log/hello/downloads.log"))
+    assert printed in page
+
+
+def test_receipts_are_in_a_folder_that_the_applications_user_may_read() -> None:
+    pages = {path.name: path.read_text() for path in (PROJECT / "docs/extension").rglob("*.md")}
+    text = pages["receipts.md"]
+    for name, page in pages.items():
+        for log in re.findall(r"[^\s\"'`]+/downloads\.log", page):
+            assert log == "/var/log/hello/downloads.log", name
+    made = re.findall(r"install -d (?:-o www-data )?-g hello -m 2?75[01] /var/log/hello\n", text)
+    assert len(made) == text.count(" --receipts /var/log/hello/downloads.log ")
+
+
+LISTENING = r"start-server [^\n]*(?:\\\n[^\n]*)*|(?:gunicorn|flask_delegate\.scgi) [^\n`]*--bind .*"
+
+
+@pytest.mark.parametrize("page", ["README.md", *PAGES])
+def test_what_is_only_tried_listens_to_this_machine_alone(page: str) -> None:
+    for command in re.findall(LISTENING, (PROJECT / page).read_text()):
+        assert re.search(r"--host 127\.0\.0\.1 |--bind (?:127\.0\.0\.1:|unix:)", command)
 
 
 @pytest.mark.parametrize(
