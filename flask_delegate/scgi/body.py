@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import math
 import socket
+import struct
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -30,12 +33,13 @@ def breaking_off(reason: str) -> Iterator[None]:
 class Body(io.RawIOBase):
     """The body of a request.
 
-    :param left: bytes that the application has not read.
+    :param patience: seconds that what nobody reads may take to arrive.
     """
 
-    def __init__(self, connection: socket.socket, length: int) -> None:
+    def __init__(self, connection: socket.socket, length: int, patience: float) -> None:
         super().__init__()
-        self._connection, self.left = connection, length
+        self._connection, self._patience = connection, patience
+        self.left = length  # bytes that the application has not read
         self._is_given_up = False
         if connection.recv(1, 0 if length else socket.MSG_PEEK) != b",":
             raise BadFrameError("its netstring does not end with a comma")
@@ -66,10 +70,20 @@ class Body(io.RawIOBase):
         return count
 
     def give_up(self) -> None:
-        """Read what is left, as web servers send all of it before they look for a response."""
+        """Read what is left, as web servers send all of it before they look for a response.
+
+        A client that sends it slowly must not keep a thread from others.
+
+        :raises BrokenOffError: if it does not arrive in time.
+        """
         self._is_given_up = True
-        while self.left > 1:
-            with breaking_off(f"{self.left} bytes of the body did not arrive"):
+        deadline = time.monotonic() + self._patience
+        while True:
+            with breaking_off(f"{self.left} bytes of a body that nobody reads did not arrive"):
+                # For the last byte, too, which is taken later.
+                set_wait(self._connection, socket.SO_RCVTIMEO, deadline - time.monotonic())
+                if self.left <= 1:
+                    return
                 count = len(self._connection.recv(min(PIECE, self.left - 1)))
                 _check(count)
             self.left -= count
@@ -78,6 +92,17 @@ class Body(io.RawIOBase):
         """Let the connection end without a reset."""
         with breaking_off("the last byte of the request did not arrive"):
             self._connection.recv(1)
+
+
+def set_wait(connection: socket.socket, option: int, seconds: float) -> None:
+    """Set how long a socket waits in :data:`SO_RCVTIMEO` or :data:`SO_SNDTIMEO`.
+
+    :raises TimeoutError: if there is no time left: the kernel takes 0 for ever.
+    """
+    if seconds <= 0:
+        raise TimeoutError
+    whole, part = divmod(math.ceil(seconds * 1_000_000), 1_000_000)
+    connection.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", whole, part))
 
 
 def _check(count: int) -> None:

@@ -11,21 +11,24 @@ from __future__ import annotations
 import logging
 import re
 import socket
-import struct
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 from wsgiref.types import WSGIApplication
 
-from .body import PIECE, Body, BrokenOffError, breaking_off
+from .body import PIECE, Body, BrokenOffError, breaking_off, set_wait
 from .environ import environ_of
+from .forks import kept_from_children
 from .frame import BadFrameError, parse, read_head
 
 logger = logging.getLogger("flask_delegate.scgi")
 
+_PATIENCE = 5.0
+"""Seconds in all that a body may take which the application does not read."""
 _LINGER, _LINGERED = 2.0, 2**20
 """Seconds and bytes for which what follows a refused head is read."""
 _STATUS = re.compile(r"[1-9][0-9]{2} [\x20-\x7e\x80-\xff]*")
@@ -56,10 +59,9 @@ def serve(
     connection: socket.socket, application: WSGIApplication, limits: Limits, *, multiprocess: bool
 ) -> None:
     """Answer the request of a connection, and close it. Whatever is wrong is logged."""
-    with connection:
-        wait = struct.pack("ll", limits.silence, 0)
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, wait)
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, wait)
+    with connection, kept_from_children(connection):
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            set_wait(connection, option, limits.silence)
         try:
             _serve(connection, application, limits, multiprocess=multiprocess)
         except (OSError, BrokenOffError) as error:
@@ -72,7 +74,8 @@ def _serve(
 ) -> None:
     try:
         found = parse(_head(connection, limits))
-        body = Body(connection, int(found["CONTENT_LENGTH"]))
+        patience = min(_PATIENCE, limits.silence)
+        body = Body(connection, int(found["CONTENT_LENGTH"]), patience)
         environ = environ_of(found, body.input(), multiprocess=multiprocess)
     except BadFrameError as error:
         logger.warning("a request was refused: %s.", error)
@@ -212,7 +215,10 @@ class Response:
             self._log(f"{self._missing} bytes of the response's Content-Length are missing")
             return
         self._body.take_last_byte()
-        # Before the application does what it does in the end, for which nobody has to wait.
+        # Before the application does what it does in the end, for which nobody has to wait. What
+        # was forked while the connection was accepted, has a copy (see :mod:`.forks`).
+        with suppress(OSError):
+            self._connection.shutdown(socket.SHUT_WR)
         self._connection.close()
 
     def fail(self, status: str, reason: str) -> None:

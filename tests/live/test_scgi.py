@@ -33,6 +33,9 @@ NAME = "report.txt"
 MORE = (
     APPLICATION
     + """
+import os
+import time
+
 from flask_delegate import signed_url
 
 
@@ -58,6 +61,20 @@ def broken_off():
         raise RuntimeError("on purpose")
 
     return Response(parts(), headers={"Content-Length": "100000"})
+
+
+@app.get("/forking/<end>")
+def forking(end):
+    def parts():
+        yield b"x" * 50_000
+        if not os.fork():
+            time.sleep(20)
+            os._exit(0)
+        if end == "early":
+            raise RuntimeError("on purpose")
+        yield b"end"
+
+    return Response(parts())
 
 
 @app.get("/passing")
@@ -247,6 +264,22 @@ def test_a_response_that_breaks_off_does_not_look_whole(server: Running) -> None
         server.get("/broken-off")
 
 
+def check_what_forks(server: Running) -> None:
+    """Check that an answer ends when it ends, and that one that breaks off is not taken for whole.
+
+    Though a process goes on that the view has started.
+    """
+    began = time.monotonic()
+    assert server.get("/forking/late").body == b"x" * 50_000 + b"end"
+    with pytest.raises((IncompleteRead, ConnectionError)):
+        server.get("/forking/early")
+    assert time.monotonic() - began < 10
+
+
+def test_what_a_view_forks_holds_no_answer(server: Running) -> None:
+    check_what_forks(server)
+
+
 def test_receipts_are_written(server: Running, open_site: Site) -> None:
     """The rest is as with mod_wsgi: the same rules write them."""
     log = open_site.folder / "receipts.log"
@@ -342,6 +375,10 @@ def test_nginx_over_scgi_passes_on_what_breaks_off(behind_nginx: Running) -> Non
         behind_nginx.get("/broken-off")
     reply = behind_nginx.get("/unread", method="POST", body=b"x" * 900_000)
     assert (reply.status, len(reply.body)) == (200, 2_000_000)
+
+
+def test_nginx_over_scgi_does_not_wait_for_what_a_view_forks(behind_nginx: Running) -> None:
+    check_what_forks(behind_nginx)
 
 
 def test_nginx_over_scgi_gets_no_local_redirect(behind_nginx: Running) -> None:

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication
@@ -13,6 +14,7 @@ from wsgiref.validate import validator
 
 import pytest
 
+from flask_delegate.scgi import exchange as exchange_module
 from flask_delegate.scgi.exchange import serve
 from tests.support.scgi_frames import LIMITS, Application, exchange, frame
 
@@ -279,6 +281,32 @@ def test_silence_in_a_body_that_nobody_reads_ends_a_request_once(
         serve(theirs, answering(b"x"), replace(LIMITS, silence=2), multiprocess=False)
         assert 1 < time.monotonic() - began < 3.9
     assert caplog.text == ""
+
+
+@pytest.mark.parametrize("length", [1, 1000])
+def test_a_body_that_nobody_reads_has_little_time(
+    length: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However it trickles: otherwise a few such clients keep all threads from the others."""
+    monkeypatch.setattr(exchange_module, "_PATIENCE", 1.0)
+    done = threading.Event()
+    ours, theirs = socket.socketpair()
+
+    def trickle() -> None:
+        while length > 1 and not done.wait(0.1):
+            with suppress(OSError):
+                ours.send(b"x")
+
+    trickling = threading.Thread(target=trickle)
+    with ours:
+        ours.sendall(frame(b"x" * length)[:-length])
+        trickling.start()
+        began = time.monotonic()
+        serve(theirs, answering(b"x"), LIMITS, multiprocess=False)
+        took = time.monotonic() - began
+        done.set()
+        trickling.join()
+    assert 0.5 < took < 3
 
 
 def test_a_client_that_does_not_read_ends_a_request() -> None:
