@@ -8,7 +8,7 @@ import sys
 from .logs import set_up
 from .master import Master
 from .options import parse
-from .sockets import CannotListenError, forget, is_local, listen
+from .sockets import CannotListenError, is_local, listen
 
 logger = logging.getLogger("flask_delegate.scgi")
 
@@ -25,7 +25,7 @@ def main() -> int:
     except CannotListenError as error:
         logger.error("%s", error)  # noqa: TRY400
         return 2
-    if not is_local(listener):
+    if not is_local(listener.socket):
         logger.warning(
             "%s can be reached from other machines: whoever does can pretend to be the web server.",
             options.place or "the socket",
@@ -33,7 +33,7 @@ def main() -> int:
     try:
         return Master(options, listener).run()
     finally:
-        forget(listener, options.place)
+        listener.close()
 
 
 if __name__ == "__main__":

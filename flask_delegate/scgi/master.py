@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from .options import Options
+from .sockets import Listener
 
 logger = logging.getLogger("flask_delegate.scgi")
 
@@ -65,59 +66,74 @@ class Process:
 class Master:
     """The processes of a server."""
 
-    def __init__(self, options: Options, listener: socket.socket) -> None:
+    def __init__(self, options: Options, listener: Listener) -> None:
         self._options, self._listener = options, listener
         self._serving: list[Process] = []
         self._coming: list[Process] = []  # of a reload
         self._ending: dict[int, tuple[Process, float]] = {}  # with the time to kill it
         self._selector = selectors.DefaultSelector()
-        self._restart_at: float | None = None
-        self._has_begun = False
+        self._restart_at = 0.0  # no process that is missing is started before
+        self._has_begun = self._is_stopping = self._is_reload_wanted = False
+        self._exit_status = 0
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; return the exit status."""
         with _signals() as told:
             self._selector.register(told, selectors.EVENT_READ)
-            self._serving = self._started()
-            while True:
-                status = self._turn(told)
-                if status is not None:
-                    return status
+            self._serving = self._started(self._options.processes)
+            while self._ending or not self._is_stopping:
+                self._turn(told)
+        return self._exit_status
 
-    def _turn(self, told: int) -> int | None:
+    def _turn(self, told: int) -> None:
         events = [key for key, _ in self._selector.select(self._wait())]
         for key in events:
             if isinstance(key.data, Process):
                 self._hear(key.data)
         if any(key.fd == told for key in events):
-            status = self._obey({*os.read(told, 4096)})
-            if status is not None:
-                return status
+            self._obey({*os.read(told, 4096)})
         self._kill_late()
-        if self._restart_at is not None and time.monotonic() >= self._restart_at:
-            self._restart_at = None
-            self._serving += self._started(self._options.processes - len(self._serving))
-        return None
+        self._start()
 
-    def _obey(self, signals: set[int]) -> int | None:
+    def _obey(self, signals: set[int]) -> None:
         if signals & {signal.SIGTERM, signal.SIGINT}:
-            return self._stop()
+            self._stop()
         if signal.SIGCHLD in signals:
             for one in [*self._serving, *self._coming, *(one for one, _ in self._ending.values())]:
-                if one.running.poll() is not None and not self._note_end(one):
-                    return 1
-        if signal.SIGHUP in signals:
-            self._reload()
-        return None
+                if one.running.poll() is not None:
+                    self._note_end(one)
+        if signal.SIGHUP in signals and not self._is_stopping:
+            self._is_reload_wanted = True
+            if self._is_starting:
+                logger.info("processes are starting: reloading when they are ready")
+
+    @property
+    def _is_starting(self) -> bool:
+        return bool(self._coming) or not self._has_begun
+
+    @property
+    def _missing(self) -> int:
+        """How many processes are to be started, now or after a pause."""
+        if self._is_starting or self._is_stopping:
+            return 0
+        return self._options.processes - len(self._serving)
 
     def _wait(self) -> float | None:
         times = [late for _, late in self._ending.values()]
-        times += [] if self._restart_at is None else [self._restart_at]
+        times += [self._restart_at] if self._missing else []
         return max(0.0, min(times) - time.monotonic()) if times else None
 
-    def _started(self, number: int | None = None) -> list[Process]:
-        count = self._options.processes if number is None else number
-        started = [Process.start(self._options, self._listener) for _ in range(count)]
+    def _start(self) -> None:
+        """Start the processes of a reload, or those that are missing."""
+        if self._is_reload_wanted and not self._is_starting and not self._is_stopping:
+            self._is_reload_wanted = False
+            logger.info("reloading")
+            self._coming = self._started(self._options.processes)
+        elif self._missing and time.monotonic() >= self._restart_at:
+            self._serving += self._started(self._missing)
+
+    def _started(self, count: int) -> list[Process]:
+        started = [Process.start(self._options, self._listener.socket) for _ in range(count)]
         for one in started:
             self._selector.register(one.status, selectors.EVENT_READ, one)
         return started
@@ -136,29 +152,30 @@ class Master:
             os.close(process.status)
             process.status = -1
 
-    def _note_end(self, process: Process) -> bool:
-        """Do what has to be done where a process has ended; return false to end the server.
+    def _note_end(self, process: Process) -> None:
+        """Do what has to be done where a process has ended.
 
         What it has started may keep its end of a pipe open: that says nothing.
         """
         self._close(process)
         process.end()
-        code = process.running.returncode
-        if self._ending.pop(process.running.pid, None):
-            return True
+        number, code = process.running.pid, process.running.returncode
+        if self._ending.pop(number, None):
+            return
+        self._restart_at = time.monotonic() + _PAUSE
         if process in self._coming:
-            logger.error("the new processes do not start: the old ones go on. Status: %d", code)
+            rest = "the old ones go on" if self._serving else "none is left, trying again"
+            logger.error("the new processes do not start: %s. Status: %d", rest, code)
             others, self._coming = self._coming, []
             self._let_end([one for one in others if one is not process])
-            return True
+            return
         self._serving.remove(process)
-        if not self._has_begun:
+        if self._has_begun:
+            logger.error("process %d has ended with status %d", number, code)
+        else:
             logger.error("the processes do not start: status %d", code)
+            self._exit_status = 1
             self._stop()
-            return False
-        logger.error("process %d has ended with status %d", process.running.pid, code)
-        self._restart_at = time.monotonic() + _PAUSE
-        return True
 
     def _note_ready(self) -> None:
         if not self._has_begun and all(one.is_ready for one in self._serving):
@@ -170,14 +187,6 @@ class Master:
             logger.info("reloaded")
             self._let_end(old)
 
-    def _reload(self) -> None:
-        if not self._has_begun or self._coming:
-            logger.warning("not reloaded: processes are starting")
-            return
-        logger.info("reloading")
-        self._restart_at = None
-        self._coming = self._started()
-
     def _let_end(self, processes: list[Process]) -> None:
         late = time.monotonic() + self._options.grace + _LATE
         for one in processes:
@@ -185,20 +194,21 @@ class Master:
             self._ending[one.running.pid] = (one, late)
 
     def _kill_late(self) -> None:
-        for one, late in self._ending.values():
+        for number, (one, late) in self._ending.items():
             if time.monotonic() >= late:
                 one.running.kill()
+                self._ending[number] = (one, time.monotonic() + 1)
 
-    def _stop(self) -> int:
+    def _stop(self) -> None:
+        """Let all processes end; at once, if it was said before."""
+        if self._is_stopping:
+            self._ending = {number: (one, 0.0) for number, (one, _) in self._ending.items()}
+            return
+        self._is_stopping = True
         notify("STOPPING=1")
+        self._listener.close()
         self._let_end([*self._serving, *self._coming])
-        for one, late in self._ending.values():
-            with suppress(subprocess.TimeoutExpired):
-                one.running.wait(max(0.0, late - time.monotonic()))
-            if one.running.poll() is None:
-                one.running.kill()
-                one.running.wait()
-        return 0
+        self._serving, self._coming = [], []
 
 
 @contextmanager

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from .exchange import Limits
+
+_DIGITS = re.compile("[0-9]{1,18}")
+_DAY = 24 * 60 * 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +77,24 @@ def parser() -> argparse.ArgumentParser:
         default="660",
         help="of a UNIX socket, which the web server's user has to write to (default: %(default)s)",
     )
-    numbers: tuple[tuple[str, int, int, str], ...] = (
-        ("--processes", 2, 1, "number of processes"),
-        ("--threads", 5, 1, "number of threads of each process, that is, requests at once"),
-        ("--max-head", 131_072, 1024, "bytes that the headers of a request may have"),
-        ("--max-body", 0, 0, "bytes that the body of a request may have; 0: any"),
-        ("--timeout", 60, 1, "seconds that the web server may neither send nor take anything"),
-        ("--grace", 30, 0, "seconds that requests may take when their process ends"),
+    numbers: tuple[tuple[str, int, int, int, str], ...] = (
+        ("--processes", 2, 1, 256, "number of processes"),
+        ("--threads", 5, 1, 1024, "number of threads of each process, that is, requests at once"),
+        ("--max-head", 131_072, 1024, 2**29, "bytes that the headers of a request may have"),
+        ("--max-body", 0, 0, 2**50, "bytes that the body of a request may have; 0: any"),
+        (
+            "--timeout",
+            60,
+            1,
+            _DAY,
+            "seconds that the web server may neither send nor take anything",
+        ),
+        ("--grace", 30, 0, _DAY, "seconds that requests may take when their process ends"),
     )
-    for name, usual, least, meaning in numbers:
+    for name, usual, least, most, meaning in numbers:
         made.add_argument(
             name,
-            type=_at_least(least),
+            type=_number(least, most),
             default=usual,
             metavar="NUMBER",
             help=f"{meaning} (default: %(default)s)",
@@ -107,10 +117,12 @@ def _mode(text: str) -> int:
     return int(text, 8)
 
 
-def _at_least(least: int) -> Callable[[str], int]:
+def _number(least: int, most: int) -> Callable[[str], int]:
     def number(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and least <= int(text) < 2**40):
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} on")
+        if not (_DIGITS.fullmatch(text) and least <= int(text) <= most):
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not a whole number from {least} to {most}"
+            )
         return int(text)
 
     return number

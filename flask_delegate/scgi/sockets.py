@@ -8,10 +8,12 @@ from __future__ import annotations
 import errno
 import os
 import re
+import select
 import socket
 import stat
 import struct
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 BACKLOG = 1024
@@ -26,7 +28,36 @@ class CannotListenError(Exception):
     """There is no socket to listen on; the message says why."""
 
 
-def listen(place: str | None, mode: int) -> socket.socket:
+@dataclass
+class Listener:
+    """A listening socket.
+
+    :param is_ours: whether this server has opened it; or systemd, which keeps it.
+    :param file: the path, the device and the inode of a UNIX socket's file that is ours.
+    """
+
+    socket: socket.socket
+    is_ours: bool = True
+    file: tuple[Path, int, int] | None = None
+
+    def close(self) -> None:
+        """Have the kernel refuse whoever comes from now on, whichever process has a copy.
+
+        Who waits at a UNIX socket still is accepted. What systemd has opened goes on.
+        """
+        if self.file:
+            with suppress(OSError):
+                # As long as the socket is open, no other file gets its inode.
+                if self.file == _identity(self.file[0]):
+                    self.file[0].unlink()
+            self.file = None
+        if self.is_ours:
+            with suppress(OSError):
+                self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+
+
+def listen(place: str | None, mode: int) -> Listener:
     """Return a listening socket, from which ``accept`` returns after a while without one, too.
 
     :param place: ``HOST:PORT``, or ``unix:PATH``; none: what systemd has opened.
@@ -43,11 +74,11 @@ def listen(place: str | None, mode: int) -> socket.socket:
     except OSError as error:
         reason = f"cannot listen on {place or 'the socket of systemd'}: {error.strerror or error}"
         raise CannotListenError(reason) from error
-    listener.setblocking(True)
+    listener.socket.setblocking(True)
     # The kernel wakes one thread of all processes for a connection, the one that waits longest:
     # poll() would wake all of them.
     wait = struct.pack("ll", 0, int(_TURN * 1_000_000))
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, wait)
+    listener.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, wait)
     return listener
 
 
@@ -59,16 +90,14 @@ def is_local(listener: socket.socket) -> bool:
     return host.startswith("127.") or host == "::1"
 
 
-def forget(listener: socket.socket, place: str | None) -> None:
-    """Close the socket, and delete the file of a UNIX socket that this process has made."""
-    if place is not None and place.startswith("unix:"):
-        path = place.removeprefix("unix:")
-        with suppress(OSError):
-            Path(path).unlink()
-    listener.close()
+def is_closed(listener: socket.socket) -> bool:
+    """Return whether nobody else comes, as :meth:`Listener.close` was called in any process."""
+    poll = select.poll()
+    poll.register(listener, select.POLLRDHUP)
+    return bool(poll.poll(0))
 
 
-def _from_systemd() -> socket.socket:
+def _from_systemd() -> Listener:
     count = os.environ.pop("LISTEN_FDS", "0")
     if os.environ.pop("LISTEN_PID", "") != str(os.getpid()) or count == "0":
         raise CannotListenError(
@@ -83,10 +112,10 @@ def _from_systemd() -> socket.socket:
     ):
         raise CannotListenError("systemd has passed on what does not listen. Write Accept=no.")
     listener.set_inheritable(False)
-    return listener
+    return Listener(listener, is_ours=False)
 
 
-def _port(place: str) -> socket.socket:
+def _port(place: str) -> Listener:
     found = _PORT.fullmatch(place)
     if not found or int(found["port"]) > 65535:
         raise CannotListenError(f"{place!r} is neither HOST:PORT nor unix:PATH.")
@@ -98,10 +127,12 @@ def _port(place: str) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(address)
     listener.listen(BACKLOG)
-    return listener
+    return Listener(listener)
 
 
-def _unix(path: str, mode: int) -> socket.socket:
+def _unix(path: str, mode: int) -> Listener:
+    if not path:
+        raise CannotListenError("'unix:' has no path. Write --bind unix:/run/app/scgi.")
     _remove_stale(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     usual = os.umask(0o777 & ~mode)
@@ -109,8 +140,14 @@ def _unix(path: str, mode: int) -> socket.socket:
         listener.bind(path)
     finally:
         os.umask(usual)
+    file = _identity(Path(path))
     listener.listen(BACKLOG)
-    return listener
+    return Listener(listener, file=file)
+
+
+def _identity(path: Path) -> tuple[Path, int, int]:
+    found = path.lstat()
+    return path, found.st_dev, found.st_ino
 
 
 def _remove_stale(path: str) -> None:

@@ -6,6 +6,7 @@ so that a reload loads all code anew.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import logging
 import os
@@ -20,10 +21,14 @@ from typing import Any
 from wsgiref.types import WSGIApplication
 
 from .exchange import serve
+from .forks import kept_from_children
 from .logs import set_up
 from .options import Options
+from .sockets import is_closed
 
 logger = logging.getLogger("flask_delegate.scgi")
+_CLOSED = {errno.EINVAL, errno.EBADF}
+"""What ``accept`` says of a listener that is closed, here or for all."""
 CANNOT_LOAD = 3
 """The status of a process that cannot load the application."""
 
@@ -58,12 +63,16 @@ class Worker:
 
     def _work(self) -> None:
         limits, multiprocess = self.options.limits, self.options.processes > 1
-        while not self._stopping.is_set():
+        # Nobody else answers who has come before the listener was closed.
+        while not self._stopping.is_set() or is_closed(self.listener):
             try:
                 connection, _ = self.listener.accept()
             except BlockingIOError:  # nobody came: see sockets.listen
                 continue
-            except OSError as error:  # such as too many open files
+            except OSError as error:
+                if error.errno in _CLOSED:
+                    return
+                # Such as too many open files.
                 logger.error("cannot accept a connection: %s", error)  # noqa: TRY400
                 self._stopping.wait(0.1)
                 continue
@@ -95,20 +104,22 @@ def main() -> None:
     # The master is told by Ctrl-C, too, and ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        application = load(options.application)
-    except BaseException:
-        logger.exception("cannot load %s", options.application)
-        sys.exit(CANNOT_LOAD)
-    worker = Worker(socket.socket(fileno=listening), application, options)
-    with suppress(_EndError):
-        # Not before: nobody waits for what is still being loaded.
-        signal.signal(signal.SIGTERM, _end)
-        worker.start()
-        os.write(ready, b".")
-        os.read(lifeline, 1)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    worker.stop()
+    listener = socket.socket(fileno=listening)
+    with kept_from_children(listener):
+        try:
+            application = load(options.application)
+        except BaseException:
+            logger.exception("cannot load %s", options.application)
+            sys.exit(CANNOT_LOAD)
+        worker = Worker(listener, application, options)
+        with suppress(_EndError):
+            # Not before: nobody waits for what is still being loaded.
+            signal.signal(signal.SIGTERM, _end)
+            worker.start()
+            os.write(ready, b".")
+            os.read(lifeline, 1)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        worker.stop()
 
 
 class _EndError(Exception):

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,10 +34,23 @@ if "FORKS" in os.environ and not os.fork():
 
 
 def app(environ, start_response):
-    seconds = float(environ["QUERY_STRING"] or 0)
-    time.sleep(seconds)
+    query = environ["QUERY_STRING"]
+    if query.startswith("fork"):
+        return forked(query, start_response)
+    time.sleep(float(query or 0))
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [f"{VERSION} {os.getpid()}".encode()]
+
+
+def forked(query, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    yield f"{VERSION} ".encode()
+    if not os.fork():
+        time.sleep(20)
+        os._exit(0)
+    if query == "fork and fail":
+        raise RuntimeError("on purpose")
+    yield str(os.getpid()).encode()
 
 
 def make():
@@ -47,12 +60,8 @@ def make():
 nothing = 1
 """
 SYSTEMD = """
-import os, socket, sys
-listener = socket.socket()
-listener.bind(("127.0.0.1", int(sys.argv[1])))
-listener.listen()
-if listener.fileno() != 3:
-    os.dup2(listener.fileno(), 3)
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
 os.set_inheritable(3, True)
 os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
 os.execv(sys.executable, [sys.executable, "-m", *sys.argv[2:]])
@@ -72,15 +81,23 @@ class Server:
     place: int | Path
     folder: Path
 
-    def ask(self, seconds: float = 0) -> tuple[str, int]:
-        """Return version and process of an answer that takes so long."""
+    def connection(self) -> socket.socket:
+        """Return a new one."""
         if isinstance(self.place, int):
-            connection = socket.create_connection(("127.0.0.1", self.place), timeout=30)
-        else:
-            connection = socket.socket(socket.AF_UNIX)
+            return socket.create_connection(("127.0.0.1", self.place), timeout=30)
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(30)
+        try:
             connection.connect(str(self.place))
-        with connection:
-            connection.sendall(frame(QUERY_STRING=str(seconds)))
+        except OSError:
+            connection.close()
+            raise
+        return connection
+
+    def ask(self, query: float | str = 0) -> tuple[str, int]:
+        """Return version and process of an answer that takes so long."""
+        with self.connection() as connection:
+            connection.sendall(frame(QUERY_STRING=str(query)))
             answer = b"".join(iter(lambda: connection.recv(65536), b""))
         head, _, body = answer.partition(b"\r\n\r\n")
         assert head.startswith(b"Status: 200 OK\r\n"), answer
@@ -120,6 +137,7 @@ def serving(
     name: str = "served:app",
     command: tuple[str, ...] = BARE,
     environment: dict[str, str] | None = None,
+    passed: tuple[int, ...] = (),
 ) -> Iterator[Server]:
     """Run the server until the end of the block."""
     (folder / "served.py").write_text(APPLICATION)
@@ -134,6 +152,7 @@ def serving(
             cwd=folder,
             stderr=log,
             start_new_session=True,
+            pass_fds=passed,
             env={**made, **(environment or {})},
         )
     server = Server(process, place, folder)
@@ -178,7 +197,14 @@ def test_a_socket_of_its_own(tmp_path: Path) -> None:
     assert path.is_socket()
     with serving(tmp_path, *ONE, place=path) as server:
         assert server.ask()[0] == "first"
-    assert not path.exists()
+        # What is at its place meanwhile is another's.
+        path.unlink()
+        (tmp_path / "other").mkdir()
+        with serving(tmp_path / "other", *ONE, place=path) as other:
+            server.signal(signal.SIGTERM)
+            assert server.process.wait(30) == 0
+            assert other.ask()[0] == "first"
+        assert not path.exists()
 
 
 def test_what_is_no_socket_is_left_alone(tmp_path: Path) -> None:
@@ -190,24 +216,47 @@ def test_what_is_no_socket_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_socket_of_systemd_and_its_notification(tmp_path: Path) -> None:
-    port = free_port()
-    command = (sys.executable, "-c", SYSTEMD, str(port), "flask_delegate.scgi")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as service:
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        service = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
         service.bind(str(tmp_path / "notify"))
         service.settimeout(30)
-        environment = {"NOTIFY_SOCKET": str(tmp_path / "notify")}
-        with serving(
-            tmp_path, *ONE, place=port, command=command, environment=environment
-        ) as server:
+        command = (sys.executable, "-c", SYSTEMD, str(listener.fileno()), "flask_delegate.scgi")
+
+        def started() -> AbstractContextManager[Server]:
+            return serving(
+                tmp_path,
+                *ONE,
+                place=int(listener.getsockname()[1]),
+                command=command,
+                environment={"NOTIFY_SOCKET": str(tmp_path / "notify")},
+                passed=(listener.fileno(),),
+            )
+
+        with started() as server:
             assert service.recv(100) == b"READY=1"
             assert server.ask()[0] == "first"
         assert service.recv(100) == b"STOPPING=1"
+        # Who comes between two servers is answered by the next one.
+        with server.connection() as waiting:
+            waiting.sendall(frame())
+            with started():
+                assert waiting.recv(1000).startswith(b"Status: 200 OK")
 
 
-def test_a_place_is_needed() -> None:
-    done = subprocess.run([*BARE, "served:app"], cwd=PROJECT, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert "--bind is missing, and systemd has passed no socket on." in done.stderr
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "--bind is missing, and systemd has passed no socket on."),
+        (("--bind", "unix:"), "'unix:' has no path."),
+        (("--bind", "unix:x", "--threads", "99999"), "not a whole number from 1 to 1024"),
+        (("--bind", "unix:x", "--grace", "9999999"), "not a whole number from 0 to 86400"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(options: tuple[str, ...], said: str) -> None:
+    command = [*BARE, "served:app", *options]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
+    assert (done.returncode, said in done.stderr) == (2, True)
 
 
 def test_who_can_be_reached_from_elsewhere_is_warned(tmp_path: Path) -> None:
@@ -258,6 +307,26 @@ def test_a_reload_of_what_does_not_start_changes_nothing(tmp_path: Path) -> None
         server.signal(signal.SIGHUP)
         server.wait_for("INFO: reloaded")
         server.wait_for_version("second")
+        # None is left when the next new ones do not start: it begins anew by itself.
+        os.kill(server.ask()[1], signal.SIGKILL)
+        server.replace('VERSION = "second"', "VERSION = 1 / 0")
+        server.wait_for("has ended with status -9")
+        server.signal(signal.SIGHUP)
+        server.wait_for("the new processes do not start: none is left, trying again")
+        server.replace("VERSION = 1 / 0", 'VERSION = "third"')
+        assert server.ask()[0] == "third"
+
+
+def test_a_reload_during_a_reload_follows_it(tmp_path: Path) -> None:
+    with serving(tmp_path, *ONE) as server:
+        slow = "VERSION = os.write(2, b'loading') and time.sleep(1)"
+        server.replace('VERSION = "first"', slow)
+        server.signal(signal.SIGHUP)
+        server.wait_for("loading")
+        server.replace(slow, 'VERSION = "second"')
+        server.signal(signal.SIGHUP)
+        server.wait_for("INFO: reloaded", 2)
+        server.wait_for_version("second")
 
 
 @pytest.mark.parametrize(
@@ -293,28 +362,56 @@ def test_a_process_that_is_killed_is_replaced(tmp_path: Path, environment: dict[
 
 
 def test_no_process_outlives_its_master(tmp_path: Path) -> None:
-    with serving(tmp_path) as server:
+    with serving(tmp_path, environment={"FORKS": "1"}) as server:
         processes = children_of(server.process.pid)
         server.process.kill()
         server.process.wait()
         for process in processes:
             wait_until_ended(process)
+    # What they have forked does not keep the place.
+    with serving(tmp_path, *ONE, place=server.place) as server:
+        assert server.ask()[0] == "first"
 
 
-def test_what_has_begun_is_answered_before_the_end(tmp_path: Path) -> None:
+def test_what_an_application_forks_holds_no_answer(tmp_path: Path) -> None:
     with serving(tmp_path, *ONE) as server:
+        began = time.monotonic()
+        neighbour = threading.Thread(target=server.ask, args=(0.5,))
+        neighbour.start()
+        time.sleep(0.2)
+        assert server.ask("fork")[0] == "first"
+        with pytest.raises(ConnectionResetError):
+            server.ask("fork and fail")
+        neighbour.join()
+        assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("kind", ["port", "UNIX"])
+def test_what_has_begun_is_answered_before_the_end(tmp_path: Path, kind: str) -> None:
+    place = tmp_path / "socket" if kind == "UNIX" else None
+    with serving(tmp_path, *ONE, "--threads", "1", place=place) as server:
         answers: list[tuple[str, int]] = []
-        asking = threading.Thread(target=lambda: answers.append(server.ask(1)))
-        asking.start()
-        time.sleep(0.3)
+        asking = [threading.Thread(target=lambda: answers.append(server.ask(1))) for _ in range(2)]
+        # Of the two, one waits for the other's thread. At a port, there is none.
+        for thread in asking if kind == "UNIX" else asking[:1]:
+            thread.start()
+        time.sleep(0.5)
         server.signal(signal.SIGTERM)
+        time.sleep(0.2)
+        # The web server learns at once that nobody answers.
+        with pytest.raises((ConnectionRefusedError, FileNotFoundError)):
+            server.connection()
+        assert answers == []
         assert server.process.wait(30) == 0
-        asking.join()
-        assert [version for version, _ in answers] == ["first"]
+        for thread in asking if kind == "UNIX" else asking[:1]:
+            thread.join()
+        expected = ["first", "first"] if kind == "UNIX" else ["first"]
+        assert [version for version, _ in answers] == expected
 
 
-def test_the_grace_is_limited(tmp_path: Path) -> None:
-    with serving(tmp_path, *ONE, "--grace", "1") as server:
+@pytest.mark.parametrize("signals", [1, 2])
+def test_the_grace_is_limited(tmp_path: Path, signals: int) -> None:
+    with serving(tmp_path, *ONE, "--grace", "1" if signals == 1 else "30") as server:
         failures: list[BaseException] = []
 
         def ask() -> None:
@@ -327,12 +424,14 @@ def test_the_grace_is_limited(tmp_path: Path) -> None:
         asking.start()
         time.sleep(0.3)
         began = time.monotonic()
-        server.signal(signal.SIGINT)
+        for _ in range(signals):
+            server.signal(signal.SIGINT)
+            time.sleep(0.5)
         assert server.process.wait(30) == 0
         assert 0.5 < time.monotonic() - began < 10
         asking.join()
         assert len(failures) == 1
-        assert "1 requests took more than 1 s (--grace): broken off" in server.log()
+        assert signals == 2 or "1 requests took more than 1 s (--grace): broken off" in server.log()
 
 
 def test_each_process_answers_as_many_requests_at_once_as_it_has_threads(tmp_path: Path) -> None:
