@@ -168,9 +168,8 @@ def _configuration_command(name: str) -> click.Command:
             click.echo(text, nl=False)
         else:
             # First what the configuration needs.
-            if beside is not None:
-                configuration_file.write(beside, script)
-            configuration_file.write(output, text)
+            files = {beside: script} if beside is not None else {}
+            configuration_file.write({**files, output: text})
 
     return click.Command(
         name,
@@ -249,13 +248,13 @@ def clean_generated(log: Path | None, *, keep: int) -> None:
     from .spool_receipts import clean
 
     app = current_app._get_current_object()  # type: ignore[attr-defined]
-    if log is not None and not log.exists():
-        raise click.ClickException(f"{log}: No such file or directory")
     for area in state_of(app).settings.areas.values():
         if area.store is None:
             spool = spool_of(app, area)
-            _check_user(spool.folder)
             try:
+                if log is not None:
+                    log.stat()  # that there is none is what a slip of the pen looks like
+                _check_user(spool.folder)
                 deleted = clean(spool, log, keep=keep)
             except OSError as error:
                 what = error.filename or log

@@ -1,4 +1,4 @@
-"""A generated file of the web server's: written whole or not at all, and over nothing else."""
+"""Generated files of the web server's: each written whole or not at all, and over nothing else."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import re
 import stat
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -31,15 +32,21 @@ def is_generated(path: Path) -> bool:
         return bool(_HEAD.match(file.read(_LONGEST)))
 
 
-def write(path: Path, text: str) -> None:
-    """Write a file that its owner alone can read; one that it replaces keeps owner, group and mode.
+def write(texts: Mapping[Path, str]) -> None:
+    """Write files that their owner alone can read, in this order, if each of them may be written.
 
-    A server that reads the file as a user of its own would not start with another one's.
+    One that is replaced keeps owner, group and mode: a server that reads it as a user of its own
+    would not start with another one's.
 
-    :raises click.ClickException: if there is something else, or it cannot be written.
+    :raises click.ClickException: if there is something else, or one cannot be written.
     """
+    replaced = {path: _checked(path) for path in texts}
+    for path, text in texts.items():
+        _write(path, text, replaced[path])
+
+
+def _write(path: Path, text: str, replaced: os.stat_result | None) -> None:
     try:
-        replaced = _checked(path)
         # mkstemp makes it 0600 from the start.
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
         try:
@@ -57,12 +64,16 @@ def write(path: Path, text: str) -> None:
 
 def _checked(path: Path) -> os.stat_result | None:
     """Return what is to be replaced, if anything."""
-    if not os.path.lexists(path):
+    try:
+        found = path.lstat()
+        if not stat.S_ISREG(found.st_mode):
+            raise click.ClickException(f"{path} exists and is not a regular file.")
+        is_ours = not found.st_size or is_generated(path)
+    except FileNotFoundError:
         return None
-    if path.is_symlink() or not path.is_file():
-        raise click.ClickException(f"{path} exists and is not a regular file.")
-    found = path.stat()
-    if found.st_size and not is_generated(path):
+    except OSError as error:
+        raise click.ClickException(f"cannot read {path}: {error.strerror}") from error
+    if not is_ours:
         raise click.ClickException(
             f"{path} exists, and was not made by 'flask delegate'. Nothing was written. Choose"
             " another name, or delete it first."

@@ -63,7 +63,8 @@ def deliver(
     :raises HandoffUnavailable: if something does not fit in a header.
     """
     _check_length(server, delivery)
-    read_rest(request)
+    if server.header != "Location":  # mod_wsgi and our SCGI server see to that
+        read_rest(request)
     response: Response = app.make_response(server.respond(delivery, keys, environ))
     named = response.headers.get(server.header) if server.header else None
     header = (server.header, named) if server.header and named else None

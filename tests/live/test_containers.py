@@ -59,6 +59,8 @@ def test_any_user_id_runs_the_image(run: Run, tmp_path: Path, build: str, server
     assert inside.stdout.split() == ["12345", "600", "12345"]
     secret = (tmp_path / "hello.toml").read_text().split('"')[1]
     assert secret not in run("podman", "inspect", "hello").stdout
+    logs = run("podman", "logs", "hello")
+    assert "[ERROR]" not in logs.stdout + logs.stderr
     assert run("podman", "stop", "hello").returncode == 0
     assert run("podman", "rm", "hello").returncode == 0
     assert run("podman", "secret", "rm", "hello").returncode == 0

@@ -490,6 +490,19 @@ def caddy_with_ways_of_its_own(site: Site) -> Iterator[Patient]:
 
 
 @contextmanager
+def lighttpd_with_ways_of_its_own(site: Site) -> Iterator[Patient]:
+    own = f'proxy.server = ( )\nalias.url = ( "/files/" => "{site.root}/" )'
+    own = f'server.modules += ( "mod_alias" )\n$HTTP["url"] =~ "^/files/" {{\n{own}\n}}'
+    with healthy_lighttpd(site, own) as patient:
+        main = Path(patient.options[-1]).with_name("lighttpd.conf")
+        told = subprocess.run([tool("lighttpd"), "-p", "-f", main], capture_output=True, check=True)
+        whole = main.with_name("whole.conf")
+        whole.write_bytes(told.stdout)
+        patient.options += ["--server-config", str(whole)]
+        yield patient
+
+
+@contextmanager
 def caddy_that_reads_templates(site: Site) -> Iterator[Patient]:
     with healthy_caddy(site, "templates\nheader >Cache-Control public") as patient:
         yield patient
@@ -642,6 +655,10 @@ FAULTS: dict[str, tuple[Plant, set[tuple[str, str]]]] = {
     ),
     "a redirect to another host": (a_redirect_to_another_host, {("probe", FAILURE)}),
     "an nginx location that is open": (nginx_that_is_not_internal, {("attack-plain", FAILURE)}),
+    "lighttpd with an alias of its own": (
+        lighttpd_with_ways_of_its_own,
+        {("other-paths", FAILURE)},
+    ),
     "nginx with an alias of its own": (nginx_with_ways_of_its_own, {("other-paths", FAILURE)}),
     "Caddy with a file_server of its own": (
         caddy_with_ways_of_its_own,

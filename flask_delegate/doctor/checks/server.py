@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from ...areas import Area, lies_within
-from ...configuration_file import is_generated
+from ...configuration_file import WARNING, is_generated
 from ...servers import server_of
 from ...servers.apache import PRODUCT as APACHE
 from ..apache_config import ways
@@ -162,14 +162,17 @@ def _closing(case: Case, path: Path, area: Area) -> str:
 
 def config_secret(case: Case, area: Area) -> Finding:
     """Check who can read the generated file."""
-    path = case.config
-    if path is None or _text(case) is None:
+    path, text = case.config, _text(case)
+    if path is None or text is None:
         return _NO_CONFIG("config-secret")
-    mode = path.stat().st_mode
-    if not mode & (stat.S_IROTH | stat.S_IWOTH):
+    mode, is_secret = path.stat().st_mode, WARNING in text
+    if not mode & (stat.S_IWOTH | (stat.S_IROTH if is_secret else 0)):
         return ok("config-secret", f"{path} has mode {mode & 0o7777:o}")
-    seen = f"everybody on this machine may read or change {path} (mode {mode & 0o7777:o})."
-    why = "It holds the token that opens the files to a hand-off."
+    may = "read or change" if is_secret else "change"
+    seen = f"everybody on this machine may {may} {path} (mode {mode & 0o7777:o})."
+    why = "It decides which files are sent, and to whom."
+    if is_secret:
+        why = "It holds the token that opens the files to a hand-off."
     return failure("config-secret", seen, why, _closing(case, path, area))
 
 

@@ -472,7 +472,10 @@ def test_the_command_cleans(
     arguments = ["delegate", "clean-generated", str(log), "--keep", "0"]
     missing = runner.invoke(args=arguments)
     assert (missing.exit_code, missing.output) == (1, f"Error: {log}: No such file or directory\n")
-    log.touch()
+    log.write_text("not a folder")
+    inside = runner.invoke(args=["delegate", "clean-generated", str(log / "log")])
+    assert (inside.exit_code, inside.output) == (1, f"Error: {log / 'log'}: Not a directory\n")
+    log.write_text("")
     assert runner.invoke(args=arguments).output == "default: 0 files deleted, 0 bytes.\n"
     (made,) = Spool(root / GENERATED, 0, 0).files()
     _log(log, made, time=f"{time.time() - 9:.0f}")

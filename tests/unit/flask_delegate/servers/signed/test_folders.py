@@ -265,6 +265,19 @@ def test_the_script_needs_a_place(
     assert sorted(tmp_path.iterdir()) == before
 
 
+def test_no_script_is_written_beside_what_may_not_be_replaced(
+    make_app: Factory, tmp_path: Path
+) -> None:
+    app = make_app(DELEGATE_BACKEND="nginx", **SIGNED)
+    for mine, other in (("a.conf", "a.js"), ("b.js", "b.conf")):
+        (tmp_path / mine).write_text("my own\n")
+        output = str((tmp_path / mine).with_suffix(".conf"))
+        done = app.test_cli_runner().invoke(args=["delegate", "nginx-config", "--output", output])
+        assert (done.exit_code, "Nothing was written." in done.output) == (1, True)
+        assert (tmp_path / mine).read_text() == "my own\n"
+        assert not (tmp_path / other).exists()
+
+
 def test_an_nginx_without_njs_is_refused_with_the_cure(
     make_app: Factory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
