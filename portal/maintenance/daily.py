@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import tempfile
@@ -28,8 +29,10 @@ def found_in(folder: Path) -> Sequence[Path]:
 
 
 def name_in(folder: Path) -> Path:
-    """Return the path of a backup that begins now."""
-    return folder / now().strftime(_FORMAT)
+    """Return the path of a backup that begins now, in a second that no other one has."""
+    while os.path.lexists(target := folder / now().strftime(_FORMAT)):
+        time.sleep(0.1)
+    return target
 
 
 def latest_in(folder: Path) -> Path | None:

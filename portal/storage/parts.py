@@ -176,17 +176,21 @@ class PartFile(IncomingFile):
         if self._mirror:
             self._pieces = [*self._unchanged(), *self._added]
             self._recorded, self._added = len(self._pieces), []
+            self._trust(self.size)
         self.acknowledged = self.size
-        # Without a mirror, too: there may be one when it goes on.
-        self._trust(self.size)
 
     def sync(self) -> int:
         """Write what has arrived through to the disk and the mirror; return how much that is.
 
         :raises StoreAwayError: if the mirror does not take it.
         """
+        if self._mirror is None:
+            # Now, so that it outlives a power cut as the bytes do: the database tells what was
+            # acknowledged, and what this host has never trusted would be cut off. There may be
+            # a mirror when it goes on.
+            self._trust(self.size)
         with naming_full_disk():
-            os.fdatasync(self.fileno())
+            os.fsync(self.fileno())  # also for what it trusts
         if self._mirror and self.size > self._mirrored:
             new = self._mirror.put(self._key, self.fileno(), self._first_to_put(), self.size)
             self._added = list(new)
@@ -230,8 +234,11 @@ class PartFile(IncomingFile):
             return unknown
 
     def _trust(self, size: int) -> None:
-        with suppress(OSError):  # a file system without such attributes
+        try:
             os.setxattr(self.fileno(), _TRUSTED, str(size).encode())
+        except OSError:  # a file system without such attributes, or without room for it
+            with suppress(OSError):
+                os.removexattr(self.fileno(), _TRUSTED)
 
     def _try_to_lock(self) -> bool:
         try:

@@ -14,6 +14,7 @@ from tests.support.portal_process import shared_folder, started
 from .application import check_application, open_portal
 from .conftest import SEED, WHOLE
 from .disks import Disk
+from .failing import prepare
 from .person import Person
 from .server import people_of
 from .work import at_work, copy_of, finish_uploads, go_on
@@ -42,6 +43,27 @@ def test_what_was_acknowledged_outlives_a_power_cut(options: str) -> None:
         for clone, before, until, known in cuts:
             with disk.after_cut(clone) as found:
                 check_after_cut(found / "data", known, (before, until), rules)
+
+
+@pytest.mark.parametrize("options", ["data=writeback,nodelalloc", "data=ordered"])
+def test_each_acknowledged_piece_outlives_a_power_cut(options: str) -> None:
+    """Also where ext4 has written down what there was of the upload before."""
+    with shared_folder() as folder:
+        disk = Disk(folder, options)
+        with disk.mounted():
+            disk.commit_every(1)
+            (data := disk.folder / "data").mkdir(mode=0o700)
+            with open_portal(data) as app:
+                alice, _ = prepare(app)
+                file = alice.begin(90_001)
+                for pieces in (1, 2):
+                    alice.continue_upload(file, 30_000)
+                    if pieces == 1:
+                        time.sleep(2.5)
+                clone, known = disk.cut_power(), copy_of([alice])
+            with disk.after_cut(clone) as found, open_portal(found / "data") as app:
+                check_application(app, known)
+                assert known[0].arrived(known[0].files[file.number]) == 60_000
 
 
 def check_after_cut(

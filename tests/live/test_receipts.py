@@ -109,9 +109,14 @@ def cut(port: int, target: str, *, after: int) -> int:
 def test_each_end_of_a_download_is_told(server: Logging) -> None:
     url = file_url("report.txt")
     whole = get(server.port, url)
+    # A server writes its line once it has answered: the next request could be faster.
+    server.receipts(1)
     get(server.port, url, headers={"Range": "bytes=8-"})
+    server.receipts(2)
     get(server.port, url, headers={"If-None-Match": whole["ETag"]})
+    server.receipts(3)
     get(server.port, url, method="HEAD")
+    server.receipts(4)
     get(server.port, url, headers={"Range": "bytes=99-"})
     get(server.port, "/")
     get(server.port, file_url("missing.txt"))
@@ -227,7 +232,7 @@ file_delegated.connect(note, weak=False)
         for _ in range(3):
             get(running.port, file_url("report.txt"))
         found = Logging(running.port, log).receipts(3)
-    assert [one.id for one in found] == ids.read_text().split()
+    assert {one.id for one in found} == set(ids.read_text().split())
 
 
 def test_a_log_is_followed_through_the_servers_rotation(site: Site) -> None:

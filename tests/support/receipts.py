@@ -16,11 +16,13 @@ import sqlite3
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from flask_delegate.receipts import follow
+from flask_delegate.receipts import Receipt, follow
+
+from .portal_process import wait_for
 
 
 def line(identity: str = "0123456789abcdef", **changed: str) -> str:
@@ -37,6 +39,24 @@ def line(identity: str = "0123456789abcdef", **changed: str) -> str:
         **changed,
     }
     return f"flask-delegate id={identity} " + " ".join(f"{k}={v}" for k, v in values.items())
+
+
+def check_three_ends(found: Callable[[], Sequence[Receipt]], size: int) -> None:
+    """Wait for a whole file of that size, its first four bytes, and a download that was cut short.
+
+    In whatever order: a server writes a line once it has answered, beside other requests.
+    """
+    expected = {
+        (200, None, size, "completed"),
+        (206, (0, 3, size), 4, "completed"),
+        (200, None, None, "cut short"),
+    }
+    wait_for(lambda: {_told(one) for one in found()} >= expected)
+
+
+def _told(one: Receipt) -> tuple[int, tuple[int, int, int] | None, int | None, str]:
+    """Return what a receipt tells; of a broken download, nobody knows how much was sent."""
+    return one.status, one.part, one.sent if one.outcome == "completed" else None, one.outcome
 
 
 class Finished(Exception):

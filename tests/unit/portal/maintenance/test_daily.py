@@ -37,8 +37,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def day(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Return a function that sets on which day backups begin."""
-    begun = now()
-    return lambda days: monkeypatch.setattr(daily, "now", lambda: begun + timedelta(days))
+    return lambda days: monkeypatch.setattr(daily, "now", lambda: now() + timedelta(days))
 
 
 def copies(folder: Path) -> dict[str, list[int]]:
@@ -82,6 +81,18 @@ def test_content_is_on_the_disk_once_and_each_backup_is_whole(
     assert restored(last, make_app, tmp_path) == expected
 
 
+def test_two_of_one_second_have_a_name_each(
+    app: Flask, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moments = [now()] * 3
+    moments.append(moments[0] + timedelta(seconds=1))
+    monkeypatch.setattr(daily, "now", lambda: moments.pop(0))
+    for count in (1, 2):
+        code, _, err = run(app, "backup", "--keep", "5", str(folder))
+        assert (code, len(daily.found_in(folder))) == (0, count), err
+    assert moments == []
+
+
 def test_backups_beyond_the_number_are_deleted_the_oldest_first(
     app: Flask, folder: Path, day: Callable[[int], None]
 ) -> None:
@@ -101,7 +112,8 @@ def test_backups_beyond_the_number_are_deleted_the_oldest_first(
         assert run(app, "backup", "--keep", "3", str(folder))[0] == 0
     found = daily.found_in(folder)
     day(2)
-    assert found[0].name == daily.name_in(folder).name
+    day_of = slice(len("portal-YYYYMMDD"))
+    assert found[0].name[day_of] == daily.name_in(folder).name[day_of]
     assert len(found) == 3
     others = {path.name for path in folder.iterdir()} - {path.name for path in found}
     assert others == {"portal-notes.txt", "portal.tar"}

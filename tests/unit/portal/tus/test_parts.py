@@ -119,12 +119,18 @@ def test_hash_is_not_that_of_bytes_which_another_process_replaced(tmp_path: Path
 def test_what_another_host_acknowledged_is_not_taken_from_here(tmp_path: Path) -> None:
     """There was a mirror before, and what this host wrote was refused."""
     (tmp_path / "incoming").mkdir()
-    kept = Parts(tmp_path / "incoming", 0)
-    key = kept.create(8)
-    with kept.open(key, 8) as part:
+    before, now = (Parts(tmp_path / "incoming", 0, mirror) for mirror in (InMemory(), None))
+    key = before.create(8)
+    with before.open(key, 8) as part:
         part.write(b"AB")
+        part.sync()
         part.acknowledge()
         part.write(b"XX")  # another host had acknowledged other bytes here
-    with kept.open(key, 8) as part:
+    with now.open(key, 8) as part:
         part.settle(4)
         assert part.size == 2
+        part.write(b"CD")
+        part.sync()
+    with now.open(key, 8) as part:
+        part.settle(4)
+        assert part.path.read_bytes() == b"ABCD"
