@@ -43,7 +43,10 @@ class Sent:
         sent: list[Sent] | None = environ.get(SENT)
         if not sent:
             return None
-        return next((one for one in sent if one.handoff in headers), sent[-1])
+        for one in sent:
+            if one.handoff in headers:
+                return one
+        return sent[-1]
 
     def expected(self) -> Mapping[str, str]:
         """Return the headers that the extension or the server sets, by lower-case name."""

@@ -110,8 +110,12 @@ def receipt_rules(log: str, urls: Iterable[str]) -> str:
 def handed_off(delivery: Delivery, location: str) -> Response:
     """Return the response whose ``Location`` mod_wsgi follows."""
     # Where Apache knows no type it keeps this one, which must not be Flask's text/html.
-    response = HandedOff(content_type=delivery.content_type, headers={"Location": location})
-    response.content_length = 0
+    headers = [
+        ("Location", location),
+        ("Content-Type", delivery.content_type),
+        ("Content-Length", "0"),
+    ]
+    response = HandedOff(headers=headers)
     response.autocorrect_location_header = False  # for an application's own response class
     return response
 
@@ -120,8 +124,8 @@ class HandedOff(Response):
     """A response whose ``Location`` is for Apache: Werkzeug need not parse and quote it again."""
 
     def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:  # noqa: ARG002
-        """Return the headers unchanged."""
-        return Headers(self.headers)
+        """Return the headers themselves, which nobody changes on their way out."""
+        return self.headers
 
 
 def metadata(headers: Mapping[str, str], captures: Iterable[tuple[str, str]]) -> list[str]:
