@@ -10,7 +10,7 @@ from pathlib import Path
 
 from flask import Flask, Response, request
 
-from flask_delegate import Delegate, delegated, signed_url
+from flask_delegate import Delegate, delegated, signed_cookie, signed_url
 
 app = application = Flask("ours", static_folder=None)
 app.config.update(SECRET_KEY=SECRET, DELEGATE_ROOT=SITE_ROOT, **SITE_SETTINGS)
@@ -32,6 +32,11 @@ def handoff(name):
 @app.get("/sign/<name>")
 def sign(name):
     return signed_url(name, expires_in=86400)
+
+
+@app.get("/open/<folder>")
+def open_folder(folder):
+    return signed_cookie(folder, expires_in=86400)
 
 
 @app.get("/wrapper/<name>")

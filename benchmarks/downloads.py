@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from tests.support.clients import get
 from tests.support.processes import daemons_on, memory_of
 from tests.support.sites import new_site
 
 from .load import bytes_per_second, requests_per_second
 from .results import Table
-from .servers import LARGE, SMALL, alternatives, apaches, fill, ours
+from .servers import LARGE, SMALL, alternatives, fill, in_a_folder, nginx_signs, ours
 
 MIB = 1024**2
 
@@ -58,21 +59,27 @@ def downloads(*, rounds: int, seconds: float, large: int) -> Iterator[Table]:
 
 
 def signed_urls(*, rounds: int, seconds: float) -> Iterator[Table]:
-    """Compare URLs that Apache verifies by itself with the same file, served to everybody."""
-    table = Table(
-        "signed URLs",
-        "Requests a second for a file of 1 kB, on 8 connections: served to everybody, and by a URL"
-        " that Apache verifies by itself.",
-        "requests/s",
-        baseline="Apache, static",
-        ours="signed URL",
-        targets={"Apache, static": 0.85},
-    )
-    with new_site() as site:
-        fill(site, 0)
-        with ours(site) as port:
-            ways = [way for way in apaches(port) if way.name in {table.baseline, table.ours}]
-            for _ in range(rounds):
-                for way in ways:
-                    table.add(way.name, requests_per_second(way.of(SMALL), seconds))
-    yield table
+    """Compare what a server verifies by itself with the same file, served to everybody."""
+    for product, started, target in (("Apache", ours, 0.85), ("nginx", nginx_signs, None)):
+        static, by_url, by_cookie = f"{product}, static", "signed URL", "signed folder"
+        table = Table(
+            f"signed URLs and folders, {product}",
+            "Requests a second for a file of 1 kB, on 8 connections: served to everybody, by a URL"
+            f" that {product} verifies by itself, and in a folder by a cookie.",
+            "requests/s",
+            baseline=static,
+            ours=by_url,
+            targets={static: target} if target else {},
+        )
+        with new_site() as site:
+            fill(site, 0)
+            with started(site) as port:
+                base = f"http://127.0.0.1:{port}"
+                signed = get(port, f"/sign/{SMALL}").body.decode()
+                url, cookies = in_a_folder(port)
+                for _ in range(rounds):
+                    table.add(static, requests_per_second(f"{base}/static/{SMALL}", seconds))
+                    table.add(by_url, requests_per_second(base + signed, seconds))
+                    held = {"Cookie": cookies}
+                    table.add(by_cookie, requests_per_second(url, seconds, headers=held))
+        yield table

@@ -14,15 +14,16 @@ from tests.support.apaches import make_certificate, scgi
 from tests.support.caddies import caddy_in_front
 from tests.support.clients import get
 from tests.support.lighttpds import lighttpd_in_front
-from tests.support.nginxes import nginx_in_front
+from tests.support.nginxes import nginx_in_front, passed_on_by
 from tests.support.paths import PROJECT
-from tests.support.python_servers import GUNICORN, python_server
+from tests.support.python_servers import BY_FASTCGI, BY_UWSGI, GUNICORN, SCGI, python_server
 from tests.support.running import HOST
 from tests.support.sites import Site, express, new_site
 
 from . import applications
 
 SMALL, LARGE = "small.txt", "large.txt"
+FOLDER = "folder"
 _EXPRESS = (
     *("--processes", "2", "--threads", "5", "--process-group", "bench"),
     *("--max-clients", "64", "--enable-sendfile", "--log-level", "error"),
@@ -39,6 +40,17 @@ _FRONTS: dict[str, Callable[[Site, int], AbstractContextManager[int]]] = {
     "caddy": caddy_in_front,
     "lighttpd": lighttpd_in_front,
 }
+_UWSGIS = ("--processes", "2", "--threads", "5", "--disable-logging")
+_PROTOCOLS = {
+    "nginx, uWSGI": ("uwsgi", (*BY_UWSGI, *_UWSGIS)),
+    "nginx, uWSGI by FastCGI": ("fastcgi", (*BY_FASTCGI, *_UWSGIS)),
+    "nginx, SCGI": ("scgi", (*SCGI[:2], "2", "--threads", "5", *SCGI[3:])),
+}
+_NGINX_STATIC = """
+location /static/ {{
+    alias {root}/;
+}}
+"""
 _MANUALS_GUARD = """
 Alias "/private/" "{root}/"
 <Directory "{root}/">
@@ -78,6 +90,7 @@ def alternatives(size: int) -> Iterator[dict[str, Alternative]]:
             _django(stack, sites[1]),
             _xsendfile(stack, sites[2]),
             *_gunicorns(stack, sites[3]),
+            *_protocols(stack, sites[3]),
             _scgi(stack, sites[4]),
         ]
         yield {one.name: one for one in started}
@@ -86,6 +99,7 @@ def alternatives(size: int) -> Iterator[dict[str, Alternative]]:
 def fill(site: Site, size: int) -> None:
     """Put the two files into a site's folder."""
     site.write(SMALL, b"x" * 1023 + b"\n")
+    site.write(f"{FOLDER}/{SMALL}", b"x" * 1023 + b"\n")
     large = site.write(LARGE, b"")
     with large.open("wb") as file:
         file.truncate(size)
@@ -100,6 +114,18 @@ def ours(site: Site, *options: str) -> Iterator[int]:
     include += _sized("run", EXPECTED)
     with express(site, applications.OURS, *_EXPRESS, *options, include=include) as server:
         yield server.port
+
+
+@contextmanager
+def nginx_signs(site: Site) -> Iterator[int]:
+    """Run nginx, which verifies what our application behind it has signed."""
+    site.settings |= {"DELEGATE_BACKEND": "nginx", "DELEGATE_SIGNED_URL": "/signed/"}
+    rules = site.nginx_config() + _NGINX_STATIC.format(root=_copy(site))
+    with (
+        python_server(site, *_GUNICORN, application=applications.OURS) as upstream,
+        nginx_in_front(site, upstream, rules, http="access_log off;") as port,
+    ):
+        yield port
 
 
 @contextmanager
@@ -152,8 +178,8 @@ def _copy(site: Site) -> Path:
     """Make the same files public elsewhere: the guard is on the folder."""
     public = site.folder / "public"
     public.mkdir(exist_ok=True)
-    for file in site.root.iterdir():
-        (public / file.name).hardlink_to(file)
+    for name in (SMALL, LARGE):
+        (public / name).hardlink_to(site.root / name)
     return public
 
 
@@ -175,6 +201,13 @@ class _Signed(Alternative):
 
     def of(self, name: str) -> str:
         return self.url + self.paths[name]
+
+
+def in_a_folder(port: int) -> tuple[str, str]:
+    """Return the URL of the small file in a signed folder, and the cookies that open it."""
+    opened = get(port, f"/open/{FOLDER}")
+    cookies = [value.partition(";")[0] for value in opened.headers.get_all("Set-Cookie", [])]
+    return f"http://127.0.0.1:{port}{opened.body.decode()}{SMALL}", "; ".join(cookies)
 
 
 def _django(stack: ExitStack, site: Site) -> Alternative:
@@ -199,6 +232,16 @@ def _gunicorns(stack: ExitStack, site: Site) -> Iterator[Alternative]:
         front = stack.enter_context(in_front(site, stack.enter_context(started)))
         name = f"{SERVERS[backend].product}, gunicorn"
         yield Alternative(name, f"http://127.0.0.1:{front}/handoff/{{name}}")
+
+
+def _protocols(stack: ExitStack, site: Site) -> Iterator[Alternative]:
+    site.settings["DELEGATE_BACKEND"] = "nginx"
+    for name, (protocol, command) in _PROTOCOLS.items():
+        started = python_server(site, *command, application=applications.OURS)
+        upstream = stack.enter_context(started)
+        front = nginx_in_front(site, upstream, locations=passed_on_by(protocol))
+        port = stack.enter_context(front)
+        yield Alternative(name, f"http://127.0.0.1:{port}/handoff/{{name}}")
 
 
 def _scgi(stack: ExitStack, site: Site) -> Alternative:
