@@ -29,13 +29,14 @@ from .uploads import portal_upload
 MIB = 1024**2
 Experiment = Callable[[], Iterator[Table]]
 _ASKED_FOR = {"stores", "slow-stores", "hosts", "growing-hosts", "millions", "thumbnails"}
-"""Which a quick run leaves out unless they are named: stores and databases take time to start, and
-photos to be made."""
+_ASKED_FOR |= {"scgi", "scgi-frames"}
+"""Which a quick run leaves out unless they are named: stores and databases take time to start,
+photos to be made, and SCGI is among the downloads as well."""
 
 
 def experiments(*, quick: bool) -> dict[str, Experiment]:
     """List what can be measured; a quick run has fewer and shorter rounds, and smaller files."""
-    rounds, seconds = (3, 1.0) if quick else (5, 2.0)
+    rounds, seconds = (2, 1.0) if quick else (5, 2.0)
 
     def slow(name: str) -> Experiment:
         most = [1000, 10_000, 40_000, 80_000] if name == "plain" else [2000, 10_000]
@@ -44,7 +45,7 @@ def experiments(*, quick: bool) -> dict[str, Experiment]:
 
     return {
         "own-time": lambda: own_time(rounds=rounds, requests=500 if quick else 5000),
-        "import-time": lambda: import_time(starts=30),
+        "import-time": lambda: import_time(starts=10 if quick else 30),
         "downloads": lambda: downloads(
             rounds=rounds, seconds=seconds, large=(100 if quick else 1024) * MIB
         ),
@@ -56,7 +57,7 @@ def experiments(*, quick: bool) -> dict[str, Experiment]:
             rounds=rounds, seconds=seconds, files=10_000 if quick else 100_000
         ),
         "portal-pages": lambda: portal_pages(rounds=rounds, seconds=seconds),
-        "portal-busy": lambda: portal_busy(seconds=30 if quick else 3600),
+        "portal-busy": lambda: portal_busy(seconds=20 if quick else 3600),
         "portal-tray": lambda: portal_tray(rounds=1, files=300 if quick else 5000),
         "portal-upload": lambda: portal_upload(rounds=rounds, size=(256 if quick else 1024) * MIB),
         "copyparty": lambda: beside_copyparty(

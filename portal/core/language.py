@@ -20,7 +20,8 @@ from babel.messages.catalog import Catalog, Message
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import LazyProxy
-from flask import current_app, has_app_context
+from flask import current_app, g, has_request_context
+from flask.globals import app_ctx
 
 DEFAULT = "en"
 """The language of the code itself, of logs and of commands."""
@@ -29,6 +30,8 @@ CODES: tuple[str, ...] = (DEFAULT, "de")
 
 FOLDER = Path(__file__).parents[1] / "languages"
 _EXTENSION = "portal.languages"
+_SPOKEN = "portal_language"
+"""What ``g`` calls the language of a request, once somebody has asked for it."""
 _OF_SCRIPTS = ".js"
 _PLURAL = "(n != 1)"
 """Which form English has for a number."""
@@ -128,12 +131,14 @@ def as_script(language: Language) -> bytes:
 
 
 def register(
-    extensions: dict[str, Any], languages: Mapping[str, Language], choose: Callable[[], str]
+    extensions: dict[str, Any],
+    languages: Mapping[str, Language],
+    choose: Callable[[Mapping[str, Language]], str],
 ) -> None:
     """Let an application speak languages.
 
     :param extensions: those of the application.
-    :param choose: returns the code of the one that this request is answered in.
+    :param choose: returns the code of the one of them that this request is answered in.
     """
     extensions[_EXTENSION] = (languages, choose)
 
@@ -145,10 +150,29 @@ def languages() -> Mapping[str, Language]:
 
 def current() -> Language:
     """Return the language of whoever reads what is being written."""
-    if not has_app_context() or _EXTENSION not in current_app.extensions:
+    # Pages ask hundreds of times, and each use of a proxy costs more than all the rest.
+    try:
+        context = app_ctx._get_current_object()  # type: ignore[attr-defined]
+    except RuntimeError:
         return _english()
-    known, choose = current_app.extensions[_EXTENSION]
-    return cast("Language", known[choose()])
+    spoken: Language | None = context.g.get(_SPOKEN)
+    if spoken is None:
+        spoken = _chosen(context.app.extensions)
+        if has_request_context():
+            context.g.setdefault(_SPOKEN, spoken)
+    return spoken
+
+
+def choose_again() -> None:
+    """Find out anew which language this request is answered in, as somebody else may read it."""
+    g.pop(_SPOKEN, None)
+
+
+def _chosen(extensions: Mapping[str, Any]) -> Language:
+    if _EXTENSION not in extensions:
+        return _english()
+    known, choose = extensions[_EXTENSION]
+    return cast("Language", known[choose(known)])
 
 
 @lru_cache

@@ -10,6 +10,7 @@ from flask import Response, abort, after_this_request, g, request, session
 from flask_login import current_user, login_user, logout_user
 
 from flask_delegate.servers import signing
+from portal.core import language
 
 from . import sessions
 from .cookie import VISITS
@@ -46,6 +47,7 @@ class BrowserSession(flask_login.UserMixin):  # type: ignore[misc]
 def load_session(key: str) -> BrowserSession | None:
     """Return the session that a cookie's key belongs to, unless it ended."""
     found = sessions.find(key)
+    language.choose_again()
     return BrowserSession(found, key) if found else None
 
 
@@ -85,6 +87,7 @@ def chosen_language() -> str | None:
 def choose_language(code: str | None) -> None:
     """Go on in a language that the account has chosen by this request, or in the browser's."""
     _current_session().language = code
+    language.choose_again()
 
 
 def current_account() -> Account:
@@ -139,6 +142,7 @@ def forget_ended_session() -> None:
     """
     if "_user_id" in session:
         logout_user()
+        language.choose_again()
         after_this_request(_forget_browser)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import lru_cache
 
 from flask import Flask
 from markupsafe import Markup
 
 from portal.activity import words
 from portal.core import language
-from portal.core.language import lazy_gettext, ngettext
+from portal.core.language import Language, lazy_gettext, ngettext
 from portal.core.models import Role
 
 from .name_links import name_link
@@ -98,9 +99,10 @@ def _human(size: int, tenths_of: Callable[[int], int]) -> str:
 
 def human_time(time: datetime) -> str:
     """Return a time, such as ``3 May 2026, 14:05 UTC``, in the zone of whoever reads it."""
-    there = local(time)
-    text = language.gettext("%(day)s %(month)s %(year)s, %(time)s %(zone)s")
-    return text % {**_day(there), "time": f"{there:%H:%M}", "zone": f"{there:%Z}"}
+    there, spoken = local(time), language.current()
+    text = spoken.translations.gettext("%(day)s %(month)s %(year)s, %(time)s %(zone)s")
+    at = f"{there.hour:02}:{there.minute:02}"
+    return text % {**_day(there, spoken), "time": at, "zone": there.tzname()}
 
 
 def moment(time: datetime) -> Markup:
@@ -110,12 +112,13 @@ def moment(time: datetime) -> Markup:
 
 def day(time: datetime) -> Markup:
     """Return a day, such as ``3 May 2026``, in the zone of whoever reads it, as HTML."""
-    return _as_html(time, language.gettext("%(day)s %(month)s %(year)s") % _day(local(time)))
+    spoken = language.current()
+    text = spoken.translations.gettext("%(day)s %(month)s %(year)s")
+    return _as_html(time, text % _day(local(time), spoken))
 
 
-def _day(there: datetime) -> Mapping[str, object]:
-    month = language.current().months[there.month]
-    return {"day": there.day, "month": month, "year": f"{there.year:04}"}
+def _day(there: datetime, spoken: Language) -> Mapping[str, object]:
+    return {"day": there.day, "month": spoken.months[there.month], "year": f"{there.year:04}"}
 
 
 def _as_html(time: datetime, written: str) -> Markup:
@@ -123,6 +126,7 @@ def _as_html(time: datetime, written: str) -> Markup:
     return Markup(f'<time datetime="{time.isoformat(timespec="seconds")}">{written}</time>')  # noqa: S704
 
 
+@lru_cache(maxsize=256)
 def icon(mimetype: str) -> str:
     """Return the icon of a type of files: the name of a picture in ``static/icons/``."""
     main, _, subtype = mimetype.partition("/")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from flask import Flask, g, has_request_context, request
+from flask import Flask, has_request_context, request
 from jinja2 import pass_eval_context
 from jinja2.nodes import EvalContext
 from markupsafe import Markup
@@ -25,7 +25,7 @@ _SILENT = {
 
 def init_app(app: Flask, languages: Mapping[str, Language]) -> None:
     """Let templates, and what else writes for people, speak the language of whoever reads."""
-    language.register(app.extensions, languages, current_code)
+    language.register(app.extensions, languages, _code_of_reader)
     app.before_request(_know_reader)
     app.jinja_env.add_extension("jinja2.ext.i18n")
     app.jinja_env.policies["ext.i18n.trimmed"] = True
@@ -46,28 +46,23 @@ def files(languages: Mapping[str, Language]) -> Mapping[str, OwnFile]:
 
 def _know_reader() -> None:
     """Find out who is signed in before anything is said: a page is in one language."""
+    language.choose_again()
     if request.endpoint not in _SILENT:
         signed_in_account()
 
 
-def current_code() -> str:
+def _code_of_reader(languages: Mapping[str, Language]) -> str:
     """Return the code of this request's language."""
     if not has_request_context():
         return DEFAULT
     chosen = chosen_language()
-    if chosen and chosen in language.languages():
+    if chosen and chosen in languages:
         return chosen
-    if "language" not in g:
-        g.language = _asked_for()
-    return str(g.language)
-
-
-def _asked_for() -> str:
-    """Return the language that the browser wants most (RFC 9110, 12.5.4): ``de`` for ``de-AT``."""
+    # What the browser wants most (RFC 9110, 12.5.4): ``de`` for ``de-AT``.
     # Werkzeug has what is special before what is wanted more.
     for asked, quality in sorted(request.accept_languages, key=lambda one: -one[1]):
         code = asked.lower().partition("-")[0]
-        if quality and code in language.languages():
+        if quality and code in languages:
             return code
         if quality and code == "*":
             break
@@ -88,4 +83,6 @@ def _ngettext(context: EvalContext, singular: str, plural: str, num: int, **valu
 
 def _filled(context: EvalContext, said: str, values: Mapping[str, object]) -> str:
     """Return a text with its values, which are escaped where a page is written."""
-    return (Markup(said) if context.autoescape else said) % values  # noqa: S704 - a text of the code
+    text = Markup(said) if context.autoescape else said  # noqa: S704 - a text of the code
+    # Most texts have nothing to be filled in, and a page has a hundred.
+    return text % values if values or "%" in said else text

@@ -46,7 +46,7 @@ def init_app(app: Flask) -> None:
 
 def has_thumbnail(mimetype: str | None, size: int) -> bool:
     """Return whether it is worthwhile to show a thumbnail for a file; it may still have none."""
-    return current_maker().is_on and made.is_possible(mimetype, size)
+    return made.is_possible(mimetype, size) and current_maker().is_on
 
 
 def thumbnail_url(entry: Row, share: Share | None = None) -> str | None:

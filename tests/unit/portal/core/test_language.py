@@ -19,10 +19,9 @@ from sqlalchemy import select
 from portal.accounts import accounts
 from portal.core import language
 from portal.core.database import db
-from portal.core.language import CODES, DEFAULT, Language, gettext, lazy_gettext, ngettext
+from portal.core.language import CODES, DEFAULT, Language, current, gettext, lazy_gettext, ngettext
 from portal.core.models import Account
 from portal.web import filters
-from portal.web.language import current_code
 from tests.support import catalogues, pseudo
 from tests.support.portal import REDIRECT, prepare, signed_in, token
 from tests.support.statements import statements
@@ -90,7 +89,7 @@ def test_without_an_application_everything_is_english() -> None:
     assert gettext("Sign out") == "Sign out"
     assert gettext("%(name)s is 100 %%", name="x") == "x is 100 %"
     assert ngettext("%(num)s file", "%(num)s files", 12345) == "12,345 files"
-    assert current_code() == DEFAULT
+    assert current().code == DEFAULT
 
 
 def test_commands_are_english(app: Flask) -> None:
