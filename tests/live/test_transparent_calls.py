@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.clients import Reply
@@ -117,6 +117,15 @@ REQUESTS = st.fixed_dictionaries(
         "If-Modified-Since": st.sampled_from(["Thu, 01 Jan 1998 00:00:00 GMT"]),
     },
 )
+WHOLE: dict[str, Any] = {
+    "file": "a.tar.gz",
+    "opened": 0,
+    "options": {"download_name": "x", "conditional": False},
+    "status": None,
+    "headers": [],
+    "closing": False,
+}
+"""A call that sends all of the file, whatever part is asked for."""
 SAME = ("Content-Type", "Content-Disposition", "Content-Encoding", "Content-Security-Policy")
 MORE = ("Set-Cookie", "X-Other", "X-Frame-Options", "Repr-Digest")
 
@@ -164,8 +173,9 @@ def test_calls_are_answered_as_before(pair: Pair) -> None:
         max_examples=300,
         deadline=None,
         suppress_health_check=list(HealthCheck),
-        phases=[Phase.generate],  # each try asks two servers
+        phases=[Phase.explicit, Phase.generate],  # each try asks two servers
     )
+    @example(WHOLE, {"Range": "bytes=99999-"}, "GET")
     @given(CALLS, REQUESTS, st.sampled_from(["GET", "GET", "HEAD", "POST"]))
     def compare(said: dict[str, Any], headers: dict[str, str], method: str) -> None:
         if said["file"] == "empty.txt":  # parts of it differ: docs/extension/servers.md
@@ -204,8 +214,11 @@ def _is_up_to_the_server(
 
 
 def _check_same(pair: Pair, headers: dict[str, str], before: Reply, after: Reply) -> None:
+    if (before.status, after.status) == (200, 416) and b"<!DOCTYPE HTML PUBLIC" in after.body:
+        assert "Range" in headers  # see below: there is no such part
+        return
     if after.headers.get("ETag") == before.headers.get("ETag"):
-        # Apache in front makes parts of whole answers by itself.
+        # Of a whole answer that comes at once, Apache in front makes parts by itself.
         if "Range" not in headers or before.status != 200 or after.status not in (206, 416):
             assert (after.status, after.body) == (before.status, before.body)
             assert _facts(after, SAME + MORE) == _facts(before, SAME + MORE)
