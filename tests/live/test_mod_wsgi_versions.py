@@ -18,7 +18,7 @@ from tests.support.apaches import debian_site, debians_module, pips_module
 from tests.support.clients import everything, file_url
 from tests.support.doctor import findings
 from tests.support.paths import PROJECT
-from tests.support.receipts import check_three_ends
+from tests.support.receipts import receipts_in_order
 from tests.support.running import Running
 from tests.support.sites import Site, new_site
 from tests.support.spellings import MARK, attacks
@@ -131,12 +131,23 @@ def test_an_application_cannot_be_led_to_another_location(serving: Serving) -> N
 
 
 def test_receipts_tell_how_a_download_ended(serving: Serving) -> None:
-    before = len(serving.receipts())
-    running = serving.running
-    running.get(file_url(NAME))
-    running.get(file_url(NAME), headers={"Range": "bytes=0-3"})
-    with socket.create_connection(("127.0.0.1", running.port)) as connection:
-        target = file_url("large.bin")
-        connection.sendall(f"GET {target} HTTP/1.1\r\nHost: {running.host}\r\n\r\n".encode())
-        connection.recv(1000)
-    check_three_ends(lambda: serving.receipts()[before:], len(MARK))
+    running, url = serving.running, file_url(NAME)
+
+    def cut() -> None:
+        with socket.create_connection(("127.0.0.1", running.port)) as connection:
+            target = file_url("large.bin")
+            request = f"GET {target} HTTP/1.1\r\nHost: {running.host}\r\n\r\n"
+            connection.sendall(request.encode())
+            connection.recv(1000)
+
+    whole, part, broken = receipts_in_order(
+        serving.receipts,
+        (
+            lambda: running.get(url),
+            lambda: running.get(url, headers={"Range": "bytes=0-3"}),
+            cut,
+        ),
+    )
+    assert (whole.status, whole.sent, whole.outcome) == (200, len(MARK), "completed")
+    assert (part.status, part.part, part.outcome) == (206, (0, 3, len(MARK)), "completed")
+    assert (broken.status, broken.outcome) == (200, "cut short")

@@ -21,6 +21,7 @@ from tests.support.clients import Reply, everything, file_url, get, send
 from tests.support.nginxes import nginx_by, passed_on_by
 from tests.support.processes import process
 from tests.support.python_servers import SCGI
+from tests.support.receipts import receipts_in_order
 from tests.support.running import HOST, Running
 from tests.support.sites import Site, new_site
 from tests.support.spellings import MARK, attacks
@@ -284,16 +285,17 @@ def test_receipts_are_written(server: Running, open_site: Site) -> None:
     """The rest is as with mod_wsgi: the same rules write them."""
     log = open_site.folder / "receipts.log"
     log.write_text("")
-    found = list[tuple[str, int, int, str]]()
-    for method, headers in (("GET", {}), ("GET", {"Range": "bytes=0-3"}), ("HEAD", {})):
-        count = len(found) + 1
-        server.get(file_url(NAME), method=method, headers=headers)
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline and len(found) < count:
-            time.sleep(0.05)
-            found = [(one.method, one.status, one.sent, one.outcome) for one in read(log)]
+    url = file_url(NAME)
+    found = receipts_in_order(
+        lambda: list(read(log)),
+        (
+            lambda: server.get(url),
+            lambda: server.get(url, headers={"Range": "bytes=0-3"}),
+            lambda: server.get(url, method="HEAD"),
+        ),
+    )
     server.get("/")
-    assert found == [
+    assert [(one.method, one.status, one.sent, one.outcome) for one in found] == [
         ("GET", 200, len(MARK), "completed"),
         ("GET", 206, 4, "completed"),
         ("HEAD", 200, 0, "completed"),

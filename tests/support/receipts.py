@@ -16,7 +16,7 @@ import sqlite3
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -41,22 +41,18 @@ def line(identity: str = "0123456789abcdef", **changed: str) -> str:
     return f"flask-delegate id={identity} " + " ".join(f"{k}={v}" for k, v in values.items())
 
 
-def check_three_ends(found: Callable[[], Sequence[Receipt]], size: int) -> None:
-    """Wait for a whole file of that size, its first four bytes, and a download that was cut short.
+def receipts_in_order(
+    read: Callable[[], Sequence[Receipt]], requests: Iterable[Callable[[], object]]
+) -> Sequence[Receipt]:
+    """Send one request after the other, and return their receipts.
 
-    In whatever order: a server writes a line once it has answered, beside other requests.
+    A server writes a line once it has answered: without waiting, the next one could be faster.
     """
-    expected = {
-        (200, None, size, "completed"),
-        (206, (0, 3, size), 4, "completed"),
-        (200, None, None, "cut short"),
-    }
-    wait_for(lambda: {_told(one) for one in found()} >= expected)
-
-
-def _told(one: Receipt) -> tuple[int, tuple[int, int, int] | None, int | None, str]:
-    """Return what a receipt tells; of a broken download, nobody knows how much was sent."""
-    return one.status, one.part, one.sent if one.outcome == "completed" else None, one.outcome
+    before = len(read())
+    for count, send in enumerate(requests, before + 1):
+        send()
+        wait_for(lambda count=count: len(read()) >= count)  # type: ignore[misc]
+    return read()[before:]
 
 
 class Finished(Exception):
