@@ -14,13 +14,14 @@ import pytest
 from babel.messages.catalog import Message
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from portal.accounts import accounts
 from portal.core import language
 from portal.core.database import db
 from portal.core.language import CODES, DEFAULT, Language, current, gettext, lazy_gettext, ngettext
 from portal.core.models import Account
+from portal.identity.current_user import forget_session, signed_in_account
 from portal.web import filters
 from tests.support import catalogues, pseudo
 from tests.support.portal import REDIRECT, prepare, signed_in, token
@@ -184,6 +185,25 @@ def test_account_chooses_its_language_wherever_it_is_signed_in(
     assert language_of(alice, "/", **{"Accept-Language": pseudo.CODE}) == pseudo.CODE
     assert choose(alice, DEFAULT) == REDIRECT
     assert language_of(alice, "/", **{"Accept-Language": pseudo.CODE}) == DEFAULT
+
+
+@pytest.mark.parametrize("code", OTHERS)
+def test_language_is_that_of_whoever_is_signed_in_by_then(
+    code: str, app: Flask, alice: FlaskClient
+) -> None:
+    """Also where something was said before it was known, as a page of an error may."""
+    with app.app_context():
+        db.session.execute(update(Account).values(language=DEFAULT))
+        db.session.commit()
+    cookie = alice.get_cookie("session")
+    assert cookie
+    held = {"Cookie": f"session={cookie.value}", "Accept-Language": code}
+    with app.test_request_context("/", headers=held):
+        assert current().code == code
+        assert signed_in_account()
+        assert current().code == DEFAULT
+        forget_session()
+        assert current().code == code
 
 
 def test_message_of_the_choice_is_in_the_language_that_was_chosen(alice: FlaskClient) -> None:
