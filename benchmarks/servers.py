@@ -40,7 +40,8 @@ _FRONTS: dict[str, Callable[[Site, int], AbstractContextManager[int]]] = {
     "caddy": caddy_in_front,
     "lighttpd": lighttpd_in_front,
 }
-_UWSGIS = ("--processes", "2", "--threads", "5", "--disable-logging")
+# Without a master, one process would outlive the other when it is stopped.
+_UWSGIS = ("--master", "--processes", "2", "--threads", "5", "--disable-logging")
 _PROTOCOLS = {
     "nginx, uWSGI": ("uwsgi", (*BY_UWSGI, *_UWSGIS)),
     "nginx, uWSGI by FastCGI": ("fastcgi", (*BY_FASTCGI, *_UWSGIS)),
