@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, Request, expect
+from playwright.sync_api import Page, Request, Route, expect
 
 from tests.support.browser.portal import (
     Portal,
@@ -298,11 +298,14 @@ def test_a_small_file_that_was_stored_before_it_was_cancelled_is_told(
     expect(page.locator("#entries").get_by_role("link", name="000.bin", exact=True)).to_be_visible()
 
 
+@pytest.mark.parametrize("is_late", [False, True])
 def test_two_tabs_at_once_and_a_reload_store_each_file_once(
-    portal: Portal, slow: Proxy, tmp_path: Path
+    is_late: bool, portal: Portal, slow: Proxy, tmp_path: Path
 ) -> None:
+    """The other one is late where the first has stored all before it begins."""
     page = portal.sign_in(url=f"http://127.0.0.1:{slow.port}")
-    make_folder(page, "Two tabs")
+    folder = f"Two tabs, one {'late' if is_late else 'beside the other'}"
+    make_folder(page, folder)
     files, start = some_files(2, 4 * MIB), slow.sent
     paths = [tmp_path / name for name in files]
     for path in paths:
@@ -314,11 +317,28 @@ def test_two_tabs_at_once_and_a_reload_store_each_file_once(
     page.get_by_text("000.bin is not uploaded completely").wait_for()
     other = page.context.new_page()
     other.goto(page.url)
+    asked: list[Route] = []
+    page.context.route(_TAKEN, lambda route: asked.append(route))
     for tab in (page, other):
         choose_files(tab, *paths)
+    while len(asked) < len((page, other)):
+        page.wait_for_timeout(50)
+    # When either is told that no name is taken, neither has stored a file.
+    told = {route.request.frame.page: (route, route.fetch()) for route in asked}
+    for tab in (page, other):
+        route, answer = told[tab]
+        route.fulfill(response=answer)
+        if is_late:
+            wait_until_ended(tab)
+    page.context.unroute(_TAKEN)
     for tab in (page, other):
         wait_until_ended(tab)
-    assert stored_in(portal.run, "Two tabs") == hashes(files)
+    assert stored_in(portal.run, folder) == hashes(files)
+    # A tab that comes later is told that they are there.
+    choose_files(other, *paths)
+    other.get_by_role("dialog", name="This name is taken").get_by_text("Skip").click()
+    wait_until_ended(other)
+    assert stored_in(portal.run, folder) == hashes(files)
     assert_consistent(portal.run)
 
 
@@ -333,7 +353,6 @@ def test_visitor_has_the_same_tray_within_the_links_limits(portal: Portal) -> No
     link = owner.get_by_label("Link", exact=True).input_value()
     page = portal.context().new_page()
     page.goto(link)
-    page.locator("form[data-taken]").wait_for()
     files = some_files(100)
     choose(page, files)
     wait_until_ended(page)

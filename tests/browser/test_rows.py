@@ -8,7 +8,13 @@ from typing import Any
 from playwright.sync_api import Locator, Page, Request, expect
 
 from tests.support.browser.layout import moved
-from tests.support.browser.portal import Portal, choose_files, make_folder, wait_until_uploaded
+from tests.support.browser.portal import (
+    Portal,
+    choose_files,
+    make_folder,
+    wait_for_scripts,
+    wait_until_uploaded,
+)
 from tests.support.browser.stored import rows, stored_in
 
 LONG = "Minutes of the third meeting of the committee on finance, 2026.pdf"
@@ -121,7 +127,7 @@ def test_files_are_moved_by_one_drag_or_three_keys(portal: Portal) -> None:
     page.get_by_label("Select c.txt").focus()
     steps.press("m")
     page.get_by_role("heading", name="Move c.txt").wait_for()
-    page.wait_for_load_state()  # when its scripts have run, too
+    wait_for_scripts(page)
     steps.press("i")
     expect(page.locator(".folders li").nth(1).get_by_role("button")).to_be_focused()
     steps.press("Enter")

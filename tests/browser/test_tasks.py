@@ -14,6 +14,7 @@ from tests.support.browser.portal import (
     choose_action,
     choose_files,
     make_folder,
+    wait_for_scripts,
     wait_until_uploaded,
 )
 
@@ -171,7 +172,8 @@ def test_everything_is_done_by_keyboard_alone(portal: Portal) -> None:
     tab_to(page, "Password")
     page.keyboard.type(portal.run.password("alice"))
     page.keyboard.press("Enter")
-    page.locator("form[data-taken]").wait_for()
+    page.get_by_role("heading", name="My files").wait_for()
+    wait_for_scripts(page)
     page.keyboard.press("n")
     expect(page.get_by_label("Name of the new folder")).to_be_focused()
     page.keyboard.type("0 by keyboard")  # the first of all that tests create here
@@ -179,7 +181,7 @@ def test_everything_is_done_by_keyboard_alone(portal: Portal) -> None:
     tab_to(page, "0 by keyboard", "link")
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="0 by keyboard", level=1).wait_for()
-    page.locator("form[data-taken]").wait_for()
+    wait_for_scripts(page)
     folder = page.url
 
     tab_to(page, "Upload files", "button")

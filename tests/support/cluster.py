@@ -83,7 +83,7 @@ def started(*options: str) -> Iterator[Cluster]:
 
 
 def _free_port() -> int:
-    for port in range(20_000 + os.getpid() % 20_000 // 20 * 20, 55_000, 20):
+    for port in range(20_000 + os.getpid() % 1500 * 20, 55_000, 20):
         with ExitStack() as stack:
             try:
                 for more in (0, *PORTS):

@@ -15,7 +15,7 @@ const BLOCK = 4 * 1024 * 1024;
  */
 export async function note(url, file, offset, size) {
   if (!crypto.subtle) return;
-  const known = read(url);
+  const known = notedOf(url);
   const digests = known?.size === size ? known.digests : [];
   const piece = Math.floor(offset / size);
   digests[piece] ??= await digest(file, piece * size, size);
@@ -26,11 +26,16 @@ export async function note(url, file, offset, size) {
   }
 }
 
+/** Return what was noted of an upload, or null. */
+export function notedOf(url) {
+  return crypto.subtle ? JSON.parse(localStorage.getItem(key(url))) : null;
+}
+
 /** Return whether a file has all the pieces that were noted of an upload. */
-export async function areOf(url, file) {
-  const { size, digests } = read(url) ?? { digests: [] };
-  for (const [piece, noted] of digests.entries()) {
-    if (noted && noted !== (await digest(file, piece * size, size))) return false;
+export async function areOf(noted, file) {
+  const { size, digests } = noted ?? { digests: [] };
+  for (const [piece, one] of digests.entries()) {
+    if (one && one !== (await digest(file, piece * size, size))) return false;
   }
   return true;
 }
@@ -41,10 +46,6 @@ export function forget(url) {
 
 function key(url) {
   return `${PREFIX}/${new URL(url, location.href).pathname}`;
-}
-
-function read(url) {
-  return crypto.subtle && JSON.parse(localStorage.getItem(key(url)));
 }
 
 /** Return the digest of the digests of a piece's blocks, since a browser takes no piece by piece. */

@@ -3,6 +3,7 @@
  * and shows how far each is. Without it, the page's form uploads by itself.
  */
 
+import { begunUploads } from "./begun_uploads.js";
 import { aimAt, folderAt } from "./drag.js";
 import { filesOf } from "./dropped.js";
 import { keepOnNavigation, noteVersion } from "./navigation.js";
@@ -98,11 +99,12 @@ function remove(upload) {
 async function add(chosen, from) {
   if (!chosen.length) return [];
   const form = { ...from }; // the page may be another one by then
+  const begun = begunUploads();
   const files = form.account ? await decide(chosen, form, tray.dataset) : chosen;
   if (!files.length) return [];
   const lines = document.createDocumentFragment();
-  for (const { file, path, replaces = false } of files) {
-    const upload = new Upload(file, path, form, tray.dataset, replaces);
+  for (const one of files) {
+    const upload = new Upload(one, form, tray.dataset, begun);
     upload.item = new TrayItem(upload, tray.dataset.signIn);
     upload.onchange = (previous) => changed(upload, previous);
     upload.oncancelled = (isStored) => {

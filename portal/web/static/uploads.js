@@ -1,5 +1,6 @@
 /** One upload in pieces, by tus-js-client, which goes on where it was whatever came between. */
 
+import { begunUploads, withFingerprint } from "./begun_uploads.js";
 import { areOf, forget, note } from "./sent_pieces.js";
 import { gettext } from "./text.js";
 import {
@@ -75,15 +76,18 @@ export class Upload {
   group;
 
   /**
-   * @param {File | null} file none: the path is a folder that holds nothing
-   * @param {string} path where it lies in a folder that was dropped, or ""
+   * @param {object} chosen
+   * @param {File | null} chosen.file none: the path is a folder that holds nothing
+   * @param {string} chosen.path where it lies in a folder that was dropped, or ""
+   * @param {boolean} chosen.replaces whether it goes in the place of the file that has its name
    * @param {{target: string, account: string}} form "folder/" or "request/" and the public id; whose
    *   folder it is, which no visitor is told
    * @param {DOMStringMap} settings endpoint, token, chunk (bytes), library
-   * @param {boolean} replaces whether it goes in the place of the file that has its name
+   * @param {object[]} begun the uploads that there were before it was asked whether its name is taken:
+   *   what another tab has completed since then is not stored again
    */
-  constructor(file, path, { target, account = "" }, settings, replaces = false) {
-    Object.assign(this, { file, path, target, account, settings, replaces });
+  constructor({ file, path, replaces = false }, { target, account = "" }, settings, begun) {
+    Object.assign(this, { file, path, target, account, settings, replaces, begun });
     this.name = path || file.name;
     this.size = file?.size ?? 0;
   }
@@ -221,8 +225,9 @@ export class Upload {
       await assertReadable(this.file);
       this.#tus = new tus.Upload(this.file, this.#options());
       // The tab may have been closed in the middle of this very file.
-      const [before] = await this.#tus.findPreviousUploads();
-      if (before && (await areOf(before.uploadUrl, this.file))) {
+      const all = [...begunUploads(), ...this.begun];
+      const before = withFingerprint(all, this.fingerprint);
+      if (before && (await areOf(before.noted, this.file))) {
         this.#tus.resumeFromPreviousUpload(before);
       } else if (before) {
         this.#tus.options.urlStorage.removeUpload(before.urlStorageKey);

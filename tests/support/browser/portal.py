@@ -35,6 +35,7 @@ class Portal:
         page = self.context(**options).new_page()
         sign_in(page, url or self.url, name, self.run.password(name))
         page.get_by_role("heading", name="My files").wait_for()
+        wait_for_scripts(page)
         return page
 
 
@@ -80,6 +81,14 @@ def sign_in(page: Page, url: str, name: str, password: str) -> None:
     page.wait_for_load_state("networkidle")
 
 
+def wait_for_scripts(page: Page) -> None:
+    """Wait until all scripts of the page that is open have run, without which keys do nothing.
+
+    What a page shows is there before them, and the upload tray before the keys.
+    """
+    page.wait_for_load_state()
+
+
 def make_folder(page: Page, name: str) -> None:
     """Create a folder of a test's own, and open it."""
     more = page.get_by_role("button", name="More actions for this folder")
@@ -90,7 +99,7 @@ def make_folder(page: Page, name: str) -> None:
     page.get_by_role("button", name="Create folder").click()
     page.get_by_role("link", name=name, exact=True).click()
     page.get_by_role("heading", name=name, level=1).wait_for()
-    page.wait_for_load_state()  # when its scripts have run, too
+    wait_for_scripts(page)
 
 
 def choose_files(page: Page, *files: Any) -> None:
