@@ -52,8 +52,12 @@ _SETS = {
     ),
     # One process has the servers that the tests of a file share.
     "servers": ("tests/live", "tests/browser", "tests/faults", "-n", "2", "--dist", "loadfile"),
-    # They boot machines, and have this one to themselves.
-    "rest": ("tests/deploy", "tests/packaging"),
+    "machines": (
+        *("tests/deploy", "tests/packaging", "--ignore=tests/deploy/test_attackers.py"),
+        *("-n", "2", "--dist", "loadfile"),
+    ),
+    # They measure how long a page takes, and have this machine to themselves.
+    "attackers": ("tests/deploy/test_attackers.py",),
 }
 _AROUND = {"postgresql": "tests.support.postgresql", "store": "tests.support.bucket"}
 """What starts the server that a set is run with, and then the set."""

@@ -32,10 +32,17 @@ _NPM_CACHE = Path("/var/cache/npm")  # which npm writes to
 
 # In namespaces of its own for mounts and processes, which end with it: a system's files below a
 # layer in memory. With an id of its own it is not a first boot, which would switch everything on;
-# and none of that system's services start in it.
+# and none of that system's services start in it. In a control group of its own, its systemd has no
+# other one's processes.
 _BOOT = """
 lower=$1 folder=$2 host=$3
 shift 3
+for groups in /sys/fs/cgroup /sys/fs/cgroup/unified /sys/fs/cgroup/systemd; do
+    if [ -w "$groups/cgroup.procs" ]; then
+        mkdir "$groups/${folder##*/}"
+        echo 0 >"$groups/${folder##*/}/cgroup.procs"
+    fi
+done
 mount -t tmpfs -o size=2g none "$folder"
 mkdir "$folder/upper" "$folder/work" "$folder/root"
 options=lowerdir=$lower,upperdir=$folder/upper,workdir=$folder/work
@@ -115,7 +122,7 @@ def booted(
     for path in ("/etc/portal", "/opt/portal", "/srv/portal"):
         assert not Path(path).exists(), f"a portal is installed on this machine: {path}"
     with tempfile.TemporaryDirectory(prefix="flask-delegate-container-") as folder:
-        log, root = Path(folder, "console"), Path(folder, "root")
+        log, root = Path(folder, "console"), Path(folder, Path(folder).name)
         root.mkdir()
         started = _start(system, root, log, filters=filters, clone=clone)
         leader: int | None = None
@@ -130,6 +137,7 @@ def booted(
             yield container
         finally:
             _end(started, leader)
+            _remove_groups(root.name)
 
 
 def _start(
@@ -206,3 +214,10 @@ def _end(started: subprocess.Popen[bytes], leader: int | None) -> None:
             started.wait(30)
     started.kill()  # whatever is left goes with it
     started.wait()
+
+
+def _remove_groups(name: str) -> None:
+    for groups in ("", "unified", "systemd"):
+        for folder, *_ in os.walk(Path("/sys/fs/cgroup", groups, name), topdown=False):
+            with suppress(OSError):  # a process may be ending; an empty group harms nobody
+                Path(folder).rmdir()
