@@ -13,10 +13,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, Request, Route, expect
+from playwright.sync_api import APIResponse, Page, Request, Route, expect
 
 from tests.support.browser.portal import (
     Portal,
+    choose_action,
     choose_files,
     drop_tree,
     make_folder,
@@ -312,33 +313,138 @@ def test_two_tabs_at_once_and_a_reload_store_each_file_once(
         path.write_bytes(files[path.name])
     choose_files(page, *paths)
     wait_for(lambda: slow.sent - start > 2 * MIB)
+    page.evaluate("localStorage.setItem('tus::what nobody can read::1', '{')")
     page.on("dialog", lambda dialog: dialog.accept())
     page.reload()
     page.get_by_text("000.bin is not uploaded completely").wait_for()
     other = page.context.new_page()
     other.goto(page.url)
-    asked: list[Route] = []
-    page.context.route(_TAKEN, lambda route: asked.append(route))
+    told: dict[Page, tuple[Route, APIResponse]] = {}
+
+    def hold(route: Route) -> None:
+        if (tab := route.request.frame.page) in told:
+            route.fallback()
+        else:
+            told[tab] = route, route.fetch()
+
+    page.context.route(_TAKEN, hold)
     for tab in (page, other):
         choose_files(tab, *paths)
-    while len(asked) < len((page, other)):
+    while len(told) < len((page, other)):
         page.wait_for_timeout(50)
     # When either is told that no name is taken, neither has stored a file.
-    told = {route.request.frame.page: (route, route.fetch()) for route in asked}
     for tab in (page, other):
         route, answer = told[tab]
         route.fulfill(response=answer)
-        if is_late:
-            wait_until_ended(tab)
-    page.context.unroute(_TAKEN)
+        if is_late and tab is page:
+            wait_until_ended(page)
     for tab in (page, other):
         wait_until_ended(tab)
     assert stored_in(portal.run, folder) == hashes(files)
     # A tab that comes later is told that they are there.
     choose_files(other, *paths)
     other.get_by_role("dialog", name="This name is taken").get_by_text("Skip").click()
-    wait_until_ended(other)
+    other.get_by_role("dialog").wait_for(state="hidden")
     assert stored_in(portal.run, folder) == hashes(files)
+    assert_consistent(portal.run)
+
+
+@pytest.mark.parametrize("is_trashed", [False, True])
+def test_complete_upload_whose_tab_never_heard_of_it_is_not_taken_for_the_file(
+    is_trashed: bool, portal: Portal, tmp_path: Path
+) -> None:
+    page = portal.sign_in()
+    folder = f"Answer lost, {'trashed' if is_trashed else 'kept'}"
+    make_folder(page, folder)
+    path = tmp_path / "000.bin"
+    path.write_bytes(os.urandom(300 * 1024))
+    expected = hashlib.sha256(path.read_bytes()).hexdigest()
+
+    def lose(route: Route) -> None:
+        if route.request.method == "PATCH":
+            route.fetch()
+        else:
+            route.fallback()
+
+    page.route(_UPLOAD, lose)
+    choose_files(page, path)
+    while not stored_in(portal.run, folder):
+        page.wait_for_timeout(50)
+    other = page.context.new_page()
+    other.goto(page.url)
+    page.close()
+    if is_trashed:
+        choose_action(other, "000.bin", "Move to trash")
+        other.get_by_role("button", name="Undo").wait_for()
+    choose_files(other, path)
+    if not is_trashed:
+        other.get_by_role("dialog", name="This name is taken").get_by_text("Keep both").click()
+    wait_until_ended(other)
+    names = ["000.bin"] if is_trashed else ["000.bin", "000 (2).bin"]
+    assert stored_in(portal.run, folder) == dict.fromkeys(names, expected)
+
+
+_KEEPS_NOTHING = {
+    "refused": "Object.defineProperty(window, 'localStorage', { get() { throw new Error() } })",
+    "none": "Object.defineProperty(window, 'localStorage', { value: null })",
+    "full": "Storage.prototype.setItem = () => { throw new Error() }",
+}
+
+
+@pytest.mark.parametrize("kind", _KEEPS_NOTHING)
+def test_browser_that_keeps_nothing_uploads(kind: str, portal: Portal) -> None:
+    page = portal.sign_in()
+    page.add_init_script(_KEEPS_NOTHING[kind])
+    page.reload()
+    make_folder(page, f"Keeps nothing, {kind}")
+    for files in ({"small.bin": b"small"}, {"large.bin": os.urandom(MIB)}):
+        choose(page, files)
+        wait_until_uploaded(page, *files)
+    wait_until_ended(page)
+    expected = {"small.bin": b"small", **files}
+    assert stored_in(portal.run, f"Keeps nothing, {kind}") == hashes(expected)
+
+
+def test_file_that_is_replaced_during_a_pause_is_sent_anew(
+    portal: Portal, slow: Proxy, tmp_path: Path
+) -> None:
+    page = portal.sign_in(url=f"http://127.0.0.1:{slow.port}")
+    make_folder(page, "Replaced during a pause")
+    path, start = tmp_path / "000.bin", slow.sent
+    path.write_bytes(os.urandom(6 * MIB))
+    time = path.stat().st_mtime_ns
+    choose_files(page, path)
+    wait_for(lambda: slow.sent - start > 2 * MIB)
+    page.get_by_role("button", name="Pause 000.bin").click()
+    files = {"000.bin": os.urandom(6 * MIB)}
+    path.write_bytes(files["000.bin"])
+    os.utime(path, ns=(time, time))
+    page.get_by_role("button", name="Resume 000.bin").click()
+    wait_until_ended(page)
+    assert stored_in(portal.run, "Replaced during a pause") == hashes(files)
+
+
+def test_two_tabs_with_two_files_of_one_name_size_and_time_mix_nothing(
+    portal: Portal, slow: Proxy, tmp_path: Path
+) -> None:
+    page = portal.sign_in(url=f"http://127.0.0.1:{slow.port}")
+    make_folder(page, "Mixed")
+    other = page.context.new_page()
+    other.goto(page.url)
+    content, start = os.urandom(6 * MIB), slow.sent
+    contents = [content, content[: 2 * MIB] + os.urandom(4 * MIB)]
+    for tab, one in zip((page, other), contents, strict=True):
+        tab.evaluate("size => document.getElementById('tray').dataset.chunk = size", MIB)
+        path = tmp_path / hashlib.sha256(one).hexdigest() / "000.bin"
+        path.parent.mkdir()
+        path.write_bytes(one)
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+        choose_files(tab, path)
+        wait_for(lambda: slow.sent - start > MIB)
+    for tab in (page, other):
+        wait_until_ended(tab)
+    expected = {hashlib.sha256(one).hexdigest() for one in contents}
+    assert set(stored_in(portal.run, "Mixed").values()) == expected
     assert_consistent(portal.run)
 
 

@@ -17,8 +17,8 @@ let asked = Promise.resolve();
  * @param {{file: File | null, path: string}[]} files
  * @param {{target: string, account: string}} form
  * @param {DOMStringMap} settings of the tray
- * @returns {Promise<{file: File | null, path: string, replaces?: boolean}[]>} those to upload; of
- *   others, isUndecided says that the question was closed without an answer
+ * @returns {Promise<{file: File | null, path: string, replaces?: boolean, isAsked?: boolean}[]>} those
+ *   to upload; of others, isUndecided says that the question was closed without an answer
  */
 export async function decide(files, form, settings) {
   const taken = await takenOf(files, form, settings).catch(() => new Set());
@@ -29,7 +29,7 @@ export async function decide(files, form, settings) {
 }
 
 /** Return the files whose names are taken where they would go. */
-async function takenOf(files, form, settings) {
+export async function takenOf(files, form, settings) {
   const taken = new Set();
   for (const some of portions(files.filter(({ file }) => file))) {
     const answers = await request(some.map(pathOf), form, settings);
@@ -78,6 +78,7 @@ async function ask(files, taken) {
     if (answer === "replace") one.replaces = true;
     if (answer === "skip" || !answer) skipped.add(one);
     one.isUndecided = !answer;
+    one.isAsked = true;
   }
   return files.filter((one) => !skipped.has(one));
 }

@@ -9,7 +9,7 @@ import { filesOf } from "./dropped.js";
 import { keepOnNavigation, noteVersion } from "./navigation.js";
 import { replaceParts, signedIn } from "./parts.js";
 import { pastedFiles } from "./pasted.js";
-import { decide } from "./taken.js";
+import { decide, takenOf } from "./taken.js";
 import { gettext } from "./text.js";
 import { TrayItem } from "./tray_item.js";
 import { added, cancelled, ended, totals } from "./tray_words.js";
@@ -111,6 +111,13 @@ async function add(chosen, from) {
       const { name } = upload;
       if (isStored) announce(gettext("%(name)s was uploaded before it was cancelled.", { name }), true);
       refreshIfIdle();
+    };
+    upload.oncomplete = async (isSame) => {
+      const again = { file: one.file, path: one.path };
+      if (isSame && (await takenOf([again], form, tray.dataset)).size) return "stored";
+      const [answer] = await decide([again], form, tray.dataset);
+      if (!answer) return "skip";
+      return answer.replaces ? "replace" : "keep";
     };
     uploads.push(upload);
     lines.append(upload.item.element);

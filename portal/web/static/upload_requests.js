@@ -27,6 +27,13 @@ export function sessionHeaders(settings, account) {
   return account ? { ...headers, "X-Account": encodeURIComponent(account) } : headers;
 }
 
+/** Return how many bytes of an upload have arrived, or undefined, where the server does not say. */
+export async function arrivedOf(url, settings, account) {
+  const headers = { ...VERSION, ...sessionHeaders(settings, account) };
+  const answer = await fetch(url, { method: "HEAD", headers }).catch(() => undefined);
+  return answer?.ok ? Number(answer.headers.get("Upload-Offset")) : undefined;
+}
+
 /** Cancel an upload that another page has begun. */
 export async function cancelUpload(url, settings) {
   await renewToken(settings);

@@ -1,7 +1,7 @@
 /** One upload in pieces, by tus-js-client, which goes on where it was whatever came between. */
 
-import { begunUploads, withFingerprint } from "./begun_uploads.js";
-import { areOf, forget, note } from "./sent_pieces.js";
+import { begunBefore, begunStorage } from "./begun_uploads.js";
+import { Pieces, forget } from "./sent_pieces.js";
 import { gettext } from "./text.js";
 import {
   PASSING,
@@ -45,6 +45,8 @@ function loadLibrary(address) {
   return library;
 }
 
+const newNonce = () => crypto.getRandomValues(new Uint32Array(4)).join("-");
+
 class UnreadableError extends Error {}
 
 /** Find out what the library takes for a lost connection. */
@@ -72,6 +74,12 @@ export class Upload {
   onchange = () => {};
   /** Called when the server has heard that it is cancelled, or else true: it was stored before. */
   oncancelled = () => {};
+  /**
+   * Called where what was begun is complete though its name was free: the file may be there by now, or
+   * have been deleted since. Gives what to do: "replace", "keep" both, "skip", or nothing, as it is "stored".
+   * @param {boolean} isSame whether it is known to be of this file's content
+   */
+  oncomplete = async (_isSame) => "keep";
   /** @type {Group | undefined} the small files that it is sent with */
   group;
 
@@ -80,14 +88,17 @@ export class Upload {
    * @param {File | null} chosen.file none: the path is a folder that holds nothing
    * @param {string} chosen.path where it lies in a folder that was dropped, or ""
    * @param {boolean} chosen.replaces whether it goes in the place of the file that has its name
+   * @param {boolean} chosen.isAsked whether that was asked, since its name was taken
    * @param {{target: string, account: string}} form "folder/" or "request/" and the public id; whose
    *   folder it is, which no visitor is told
    * @param {DOMStringMap} settings endpoint, token, chunk (bytes), library
-   * @param {object[]} begun the uploads that there were before it was asked whether its name is taken:
-   *   what another tab has completed since then is not stored again
+   * @param {object[]} begun the uploads that there were before the server was asked whether its name
+   *   is taken: another tab may have completed one since then
    */
-  constructor({ file, path, replaces = false }, { target, account = "" }, settings, begun) {
-    Object.assign(this, { file, path, target, account, settings, replaces, begun });
+  constructor(chosen, { target, account = "" }, settings, begun) {
+    const { file, path, replaces = false, isAsked = false } = chosen;
+    Object.assign(this, { file, path, target, account, settings, replaces, isAsked, begun });
+    this.#pieces = new Pieces(file);
     this.name = path || file.name;
     this.size = file?.size ?? 0;
   }
@@ -184,6 +195,7 @@ export class Upload {
   resume() {
     this.problem = "";
     this.isCutOff = this.isSignedOut = this.#isRenewed = false;
+    this.#pieces.readAgain(); // the file may have changed meanwhile, and not its size and time
     this.#become("queued");
   }
 
@@ -202,6 +214,7 @@ export class Upload {
   }
 
   #tus;
+  #pieces;
   /** Whether it has not begun by itself. */
   #isNew = true;
   /** Whether it was sent with others, and may have been stored though nobody heard of it. */
@@ -210,8 +223,10 @@ export class Upload {
   /** How often it was stopped: what was being prepared to be sent before is not. */
   #stops = 0;
   /** With this, a request to create the upload can be repeated that was not answered. */
-  #nonce = crypto.getRandomValues(new Uint32Array(4)).join("-");
+  #nonce = newNonce();
   #prepared;
+  /** Whether it goes on with what was begun before, by this tab or another one. */
+  #isResumed = false;
   /** Whether a request is under way whose answer has the upload's address. */
   #isCreating = false;
   #isRenewed = false;
@@ -224,17 +239,31 @@ export class Upload {
     this.#prepared ??= loadLibrary(this.settings.library).then(async (tus) => {
       await assertReadable(this.file);
       this.#tus = new tus.Upload(this.file, this.#options());
-      // The tab may have been closed in the middle of this very file.
-      const all = [...begunUploads(), ...this.begun];
-      const before = withFingerprint(all, this.fingerprint);
-      if (before && (await areOf(before.noted, this.file))) {
-        this.#tus.resumeFromPreviousUpload(before);
+      const before = await begunBefore(this, this.#pieces);
+      if (before?.isComplete) {
+        begunStorage.removeUpload(before.urlStorageKey);
+        await this.#decideAgain(before.isSame);
       } else if (before) {
-        this.#tus.options.urlStorage.removeUpload(before.urlStorageKey);
+        this.#pieces.watch(before.uploadUrl);
+        this.#isResumed = true;
+        this.#tus.resumeFromPreviousUpload(before);
       }
     });
     this.#prepared.catch(() => (this.#prepared = undefined));
     return this.#prepared;
+  }
+
+  /** Do with what another tab has completed, or this one before it was closed, as there is to do. */
+  async #decideAgain(isSame) {
+    const asked = this.isAsked && (this.replaces ? "replace" : "keep");
+    const answer = asked || (await this.oncomplete(isSame));
+    if (answer === "skip") return this.cancel();
+    if (answer === "stored") return this.#complete();
+    this.replaces = answer === "replace";
+    this.#isResumed = false;
+    this.#nonce = newNonce();
+    const tus = await loadLibrary(this.settings.library);
+    this.#tus = new tus.Upload(this.file, this.#options());
   }
 
   async #go() {
@@ -292,6 +321,7 @@ export class Upload {
       retryDelays: RETRY_DELAYS,
       removeFingerprintOnSuccess: true,
       fingerprint: async () => this.fingerprint,
+      urlStorage: begunStorage,
       onBeforeRequest: async (request) => {
         if (request.getMethod() === "PATCH") await this.#notePiece(request);
         // The token may have been renewed since.
@@ -318,12 +348,12 @@ export class Upload {
       },
       onProgress: (sent) => this.#progress(sent),
       onChunkComplete: () => (this.#isRenewed = false),
-      onSuccess: () => {
+      onSuccess: async () => {
         if (this.state === "cancelled") return;
         this.#isCreating = false;
-        this.sent = this.size;
-        forget(this.#tus.url);
-        this.#become("done");
+        if (!this.#isResumed || !this.account || (await this.#pieces.areAll())) return this.#complete();
+        await this.#decideAgain(false);
+        if (this.state === "running") this.#go();
       },
       onError: (error) => this.#fail(error),
     };
@@ -332,8 +362,25 @@ export class Upload {
   async #notePiece(request) {
     const stops = this.#stops;
     const offset = Number(request.getHeader("Upload-Offset"));
-    await note(request.getURL(), this.file, offset, Number(this.settings.chunk));
+    const isOwn = await this.#pieces.note(request.getURL(), offset, Number(this.settings.chunk));
+    if (!isOwn && stops === this.#stops) this.#beginAnew();
     if (stops !== this.#stops) await new Promise(() => {}); // the library has no request to stop yet
+  }
+
+  #complete() {
+    this.sent = this.size;
+    if (this.#tus.url) forget(this.#tus.url);
+    this.#become("done");
+  }
+
+  /** Leave the upload to the other tab, which sends another file of that name, size and time. */
+  #beginAnew() {
+    this.#stop();
+    this.#prepared = undefined;
+    this.#isResumed = false;
+    this.#nonce = newNonce();
+    this.sent = this.speed = 0;
+    this.#become("queued");
   }
 
   async #discard() {
