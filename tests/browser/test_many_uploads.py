@@ -17,6 +17,7 @@ from playwright.sync_api import APIResponse, Page, Request, Route, expect
 
 from tests.support.browser.portal import (
     Portal,
+    cancel_unfinished,
     choose_action,
     choose_files,
     drop_tree,
@@ -307,7 +308,7 @@ def test_two_tabs_at_once_and_a_reload_store_each_file_once(
     page = portal.sign_in(url=f"http://127.0.0.1:{slow.port}")
     folder = f"Two tabs, one {'late' if is_late else 'beside the other'}"
     make_folder(page, folder)
-    files, start = some_files(2, 4 * MIB), slow.sent
+    files, start = some_files(2, 16 * MIB), slow.sent
     paths = [tmp_path / name for name in files]
     for path in paths:
         path.write_bytes(files[path.name])
@@ -411,17 +412,18 @@ def test_file_that_is_replaced_during_a_pause_is_sent_anew(
     page = portal.sign_in(url=f"http://127.0.0.1:{slow.port}")
     make_folder(page, "Replaced during a pause")
     path, start = tmp_path / "000.bin", slow.sent
-    path.write_bytes(os.urandom(6 * MIB))
+    path.write_bytes(os.urandom(16 * MIB))
     time = path.stat().st_mtime_ns
     choose_files(page, path)
     wait_for(lambda: slow.sent - start > 2 * MIB)
     page.get_by_role("button", name="Pause 000.bin").click()
-    files = {"000.bin": os.urandom(6 * MIB)}
+    files = {"000.bin": os.urandom(16 * MIB)}
     path.write_bytes(files["000.bin"])
     os.utime(path, ns=(time, time))
     page.get_by_role("button", name="Resume 000.bin").click()
     wait_until_ended(page)
     assert stored_in(portal.run, "Replaced during a pause") == hashes(files)
+    cancel_unfinished(page)
 
 
 def test_two_tabs_with_two_files_of_one_name_size_and_time_mix_nothing(
@@ -434,6 +436,8 @@ def test_two_tabs_with_two_files_of_one_name_size_and_time_mix_nothing(
     content, start = os.urandom(6 * MIB), slow.sent
     contents = [content, content[: 2 * MIB] + os.urandom(4 * MIB)]
     for tab, one in zip((page, other), contents, strict=True):
+        asked = tab.get_by_role("dialog", name="This name is taken")
+        tab.add_locator_handler(asked, lambda dialog: dialog.get_by_text("Keep both").click())
         tab.evaluate("size => document.getElementById('tray').dataset.chunk = size", MIB)
         path = tmp_path / hashlib.sha256(one).hexdigest() / "000.bin"
         path.parent.mkdir()
@@ -446,6 +450,7 @@ def test_two_tabs_with_two_files_of_one_name_size_and_time_mix_nothing(
     expected = {hashlib.sha256(one).hexdigest() for one in contents}
     assert set(stored_in(portal.run, "Mixed").values()) == expected
     assert_consistent(portal.run)
+    cancel_unfinished(page)
 
 
 def test_visitor_has_the_same_tray_within_the_links_limits(portal: Portal) -> None:

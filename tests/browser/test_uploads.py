@@ -8,13 +8,13 @@ import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urljoin
 
 import pytest
 from playwright.sync_api import Dialog, Page, Request, expect
 
 from tests.support.browser.portal import (
     Portal,
+    cancel_unfinished,
     choose_files,
     drop_files,
     drop_tree,
@@ -71,12 +71,6 @@ def offsets_of(page: Page) -> list[int]:
 def assert_is_whole(page: Page, file: Path) -> None:
     wait_until_uploaded(page, file.name)
     assert sha256_of(page, file.name) == hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-def cancel_unfinished(page: Page) -> None:
-    page.goto(urljoin(page.url, "/unfinished"))
-    page.get_by_role("button", name="Cancel all").click()
-    page.get_by_role("heading", name="No unfinished uploads").wait_for()
 
 
 def test_dropped_file_goes_on_after_its_connection_was_cut(

@@ -13,11 +13,13 @@ export class Pieces {
     this.file = file;
   }
 
-  /** Hear what other tabs note of an upload from now on. */
-  watch(url) {
-    this.#noted = notedOf(url);
+  /** Hear what was noted of an upload, and what other tabs note from now on. */
+  watch(url, noted = notedOf(url)) {
+    if (this.#url === url) return;
+    this.#url = url;
+    this.#hear(noted);
     addEventListener("storage", (event) => {
-      if (event.key === key(url)) this.#noted = parsed(event.newValue ?? event.oldValue);
+      if (event.key === key(url)) this.#hear(parsed(event.newValue ?? event.oldValue));
     });
   }
 
@@ -25,25 +27,24 @@ export class Pieces {
    * Note what is about to be sent. Over HTTP, where browsers have no digests, nothing is noted.
    * @param {string} url of the upload
    * @param {number} offset where the request begins
-   * @param {number} size of what it sends at most, in bytes
+   * @param {number} most bytes that it sends, unless the file ends before
    * @returns {Promise<boolean>} whether all that was noted is of this file: another tab may send, too
    */
-  async note(url, offset, size) {
+  async note(url, offset, most) {
     if (!crypto.subtle) return true;
-    const piece = notedOf(url)?.size ?? size; // the setting may have changed since
-    const end = Math.min(offset + size, this.file.size);
-    const [first, last] = [Math.floor(offset / piece), Math.ceil(end / piece) - 1];
-    for (let n = first; n <= last; n++) await this.#digest(n, piece);
+    const size = notedOf(url)?.size ?? most; // the setting may have changed since
+    const end = Math.ceil(Math.min(offset + most, this.file.size) / size);
+    const own = new Map();
+    for (let n = Math.floor(offset / size); n < end; n++) own.set(n, await this.#digest(n, size));
     const digests = notedOf(url)?.digests ?? [];
-    for (let n = first; n <= last; n++) digests[n] ??= await this.#digest(n, piece);
+    for (const [n, one] of own) digests[n] ??= one;
     try {
-      localStorage.setItem(key(url), JSON.stringify({ size: piece, digests }));
+      localStorage.setItem(key(url), JSON.stringify({ size, digests }));
     } catch {
       forget(url); // there is no room
     }
-    this.#noted = { size: piece, digests };
-    this.#isLastNoted = end === this.file.size;
-    return this.are({ size: piece, digests }, 0);
+    this.#hear({ size, digests });
+    return this.#areHeard();
   }
 
   /**
@@ -51,13 +52,24 @@ export class Pieces {
    * @param {number} arrived bytes: where nothing was noted of some, nobody knows whose they are
    */
   async are(noted, arrived) {
+    if (!crypto.subtle) return true;
     const { size, digests } = noted ?? { size: 1, digests: [] };
-    const isNoted = (count) => digests.slice(0, count).filter(Boolean).length === count;
-    if (arrived && crypto.subtle && !isNoted(Math.ceil(arrived / size))) return false;
+    const count = Math.ceil((arrived ?? 0) / size);
+    if (digests.slice(0, count).filter(Boolean).length < count) return false;
     for (const [piece, one] of digests.entries()) {
       if (one && one !== (await this.#digest(piece, size))) return false;
     }
     return true;
+  }
+
+  /**
+   * Return whether an upload that is complete is of this file, whoever has sent what.
+   * @param {boolean} isLastOwn whether the server has said that what it had last came from here
+   */
+  async areAll(isLastOwn) {
+    if (!crypto.subtle) return true;
+    const isCovered = this.#heard.size >= Math.ceil(this.file.size / this.#size);
+    return (isLastOwn || isCovered) && this.#areHeard();
   }
 
   /** Have the file read anew. */
@@ -65,15 +77,25 @@ export class Pieces {
     this.#digests.clear();
   }
 
-  /** Return whether an upload that is complete is of this file, whoever has sent its last piece. */
-  async areAll() {
-    return this.#isLastNoted || this.are(this.#noted, this.file.size);
+  #url;
+  /** Bytes of a piece, and the digests of each that were noted here or in other tabs. */
+  #size = 1;
+  #heard = new Map();
+  #digests = new Map();
+
+  #hear(noted) {
+    this.#size = noted?.size ?? this.#size;
+    for (const [piece, one] of noted?.digests.entries() ?? []) {
+      if (one) this.#heard.set(piece, (this.#heard.get(piece) ?? new Set()).add(one));
+    }
   }
 
-  /** What was noted last, here or in another tab. */
-  #noted = null;
-  #isLastNoted = false;
-  #digests = new Map();
+  async #areHeard() {
+    for (const [piece, noted] of this.#heard) {
+      if (noted.size > 1 || !noted.has(await this.#digest(piece, this.#size))) return false;
+    }
+    return true;
+  }
 
   #digest(piece, size) {
     const start = piece * size;

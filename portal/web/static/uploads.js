@@ -225,8 +225,8 @@ export class Upload {
   /** With this, a request to create the upload can be repeated that was not answered. */
   #nonce = newNonce();
   #prepared;
-  /** Whether it goes on with what was begun before, by this tab or another one. */
-  #isResumed = false;
+  /** Whether the server has said that what it had last came from here. */
+  #isLastOwn = false;
   /** Whether a request is under way whose answer has the upload's address. */
   #isCreating = false;
   #isRenewed = false;
@@ -244,8 +244,7 @@ export class Upload {
         begunStorage.removeUpload(before.urlStorageKey);
         await this.#decideAgain(before.isSame);
       } else if (before) {
-        this.#pieces.watch(before.uploadUrl);
-        this.#isResumed = true;
+        this.#pieces.watch(before.uploadUrl, before.noted);
         this.#tus.resumeFromPreviousUpload(before);
       }
     });
@@ -260,8 +259,7 @@ export class Upload {
     if (answer === "skip") return this.cancel();
     if (answer === "stored") return this.#complete();
     this.replaces = answer === "replace";
-    this.#isResumed = false;
-    this.#nonce = newNonce();
+    this.#renew();
     const tus = await loadLibrary(this.settings.library);
     this.#tus = new tus.Upload(this.file, this.#options());
   }
@@ -338,6 +336,7 @@ export class Upload {
       },
       onUploadUrlAvailable: () => {
         this.#isCreating = false;
+        this.#pieces.watch(this.#tus.url);
         if (this.state === "paused" || this.state === "queued") this.#stop();
         if (this.state === "cancelled") this.#discard();
       },
@@ -347,11 +346,14 @@ export class Upload {
         return PASSING.has(statusOf(error));
       },
       onProgress: (sent) => this.#progress(sent),
-      onChunkComplete: () => (this.#isRenewed = false),
+      onChunkComplete: (_bytes, arrived) => {
+        this.#isRenewed = false;
+        this.#isLastOwn = arrived === this.size;
+      },
       onSuccess: async () => {
         if (this.state === "cancelled") return;
         this.#isCreating = false;
-        if (!this.#isResumed || !this.account || (await this.#pieces.areAll())) return this.#complete();
+        if (!this.account || (await this.#pieces.areAll(this.#isLastOwn))) return this.#complete();
         await this.#decideAgain(false);
         if (this.state === "running") this.#go();
       },
@@ -377,10 +379,16 @@ export class Upload {
   #beginAnew() {
     this.#stop();
     this.#prepared = undefined;
-    this.#isResumed = false;
-    this.#nonce = newNonce();
     this.sent = this.speed = 0;
+    this.#renew();
     this.#become("queued");
+  }
+
+  /** Be another upload than it was. */
+  #renew() {
+    this.#isLastOwn = false;
+    this.#nonce = newNonce();
+    this.#pieces = new Pieces(this.file);
   }
 
   async #discard() {

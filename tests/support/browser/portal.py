@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
@@ -136,6 +137,14 @@ def wait_until_uploaded(page: Page, name: str) -> None:
     done = page.locator("#tray li[data-state=done]").filter(has_text=name)
     done.wait_for(state="attached", timeout=120_000)  # on a phone, the tray is folded
     page.locator("#entries").get_by_role("link", name=name, exact=True).wait_for()
+
+
+def cancel_unfinished(page: Page) -> None:
+    """Cancel what an account has begun to upload: other tests expect that there is nothing."""
+    page.goto(urljoin(page.url, "/unfinished"))
+    if (cancel := page.get_by_role("button", name="Cancel all")).is_visible():
+        cancel.click()
+    page.get_by_role("heading", name="No unfinished uploads").wait_for()
 
 
 def choose_action(page: Page, name: str, action: str) -> None:
