@@ -176,9 +176,9 @@ def test_everything_is_done_by_keyboard_alone(portal: Portal) -> None:
     wait_for_scripts(page)
     page.keyboard.press("n")
     expect(page.get_by_label("Name of the new folder")).to_be_focused()
-    page.keyboard.type("0 by keyboard")  # the first of all that tests create here
+    page.keyboard.type("0 by keyboard")
     page.keyboard.press("Enter")
-    tab_to(page, "0 by keyboard", "link")
+    expect(page.get_by_role("link", name="0 by keyboard", exact=True)).to_be_focused()
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="0 by keyboard", level=1).wait_for()
     wait_for_scripts(page)

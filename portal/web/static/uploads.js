@@ -256,7 +256,7 @@ export class Upload {
   async #decideAgain(isSame) {
     const asked = this.isAsked && (this.replaces ? "replace" : "keep");
     const answer = asked || (await this.oncomplete(isSame));
-    if (answer === "skip") return this.cancel();
+    if (answer === "skip") return this.state !== "cancelled" && this.cancel();
     if (answer === "stored") return this.#complete();
     this.replaces = answer === "replace";
     this.#renew();
@@ -354,6 +354,7 @@ export class Upload {
         if (this.state === "cancelled") return;
         this.#isCreating = false;
         if (!this.account || (await this.#pieces.areAll(this.#isLastOwn))) return this.#complete();
+        clearInterval(this.#watching); // somebody may think for long
         await this.#decideAgain(false);
         if (this.state === "running") this.#go();
       },
@@ -370,6 +371,7 @@ export class Upload {
   }
 
   #complete() {
+    if (this.state === "cancelled") return; // while it was found out
     this.sent = this.size;
     if (this.#tus.url) forget(this.#tus.url);
     this.#become("done");
