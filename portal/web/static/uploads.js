@@ -242,6 +242,7 @@ export class Upload {
       const before = await begunBefore(this, this.#pieces);
       if (before?.isComplete) {
         begunStorage.removeUpload(before.urlStorageKey);
+        forget(before.uploadUrl);
         await this.#decideAgain(before.isSame);
       } else if (before) {
         this.#pieces.watch(before.uploadUrl, before.noted);
